@@ -1,0 +1,37 @@
+# One target per habit. `setup` installs; every other target sets up first when it has to.
+SHELL := /bin/bash
+VENV := .venv
+PY := $(VENV)/bin/python
+# iproute2: `ip netns` in demo and tests; openvswitch-switch: ovs-ofctl (oracle) and the peer of the benchmarks;
+# openvswitch-testcontroller: a controller in C; dnsmasq-base, udhcpc: DHCP server and client; iperf3: throughput;
+# iputils-ping: data traffic in tests; python3-venv: the virtual environment.
+APT := iproute2 iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc iperf3 ethtool procps python3-venv
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+
+.PHONY: setup demo test lint bench clean
+
+setup: $(VENV)/.done
+
+$(VENV)/.done: pyproject.toml requirements.txt tools/apt-install
+	tools/apt-install $(APT)
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+demo: setup
+	$(PY) -m inband.sim.demo
+
+test: setup
+	$(PY) -m pytest
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: setup
+	$(PY) -m bench
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

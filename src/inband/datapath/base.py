@@ -1,0 +1,133 @@
+"""The contract between the switch and whatever moves its packets.
+
+Ports come and go; a frame that no cached megaflow matches goes up with its port; the switch answers with actions
+and, when the decision may be cached, with a megaflow: the bits that mattered and the actions. Counters come back.
+
+What must stay true for every implementation:
+
+- An empty cache is correct: with none of the megaflows installed every frame goes up, and nothing else changes.
+- Cached megaflows never overlap with different actions; the pipeline's wildcard tracking guarantees it.
+- A frame is never dropped without a named counter.
+- Control frames (see ``ControlHints``) are taken before data frames and cannot be lost to a flood of them.
+- ``remove`` and ``flush`` have taken effect when they return, and the last counts were credited before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from inband.flow.actions import DatapathAction, ToController
+from inband.flow.fields import FlowKey
+from inband.flow.flow import Instant
+from inband.flow.match import Match
+from inband.flow.ports import PortNo
+from inband.packet.frame import Frame
+
+
+@dataclass(slots=True, eq=False)
+class Megaflow:
+    """One cached decision: every packet that matches gets exactly these actions.
+
+    ``packets`` (GSO segments, not frames), ``bytes`` and ``used`` are totals since the install, written by the
+    datapath; ``credited_packets`` and ``credited_bytes`` are the part of them that the switch has already passed on
+    to its flows. ``origin`` belongs to whoever installed the megaflow; a datapath does not look at it.
+    """
+
+    match: Match
+    actions: tuple[DatapathAction, ...]
+    origin: object = None
+    packets: int = 0
+    bytes: int = 0
+    used: Instant = 0.0
+    credited_packets: int = 0
+    credited_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ControlHints:
+    """What the in-band engine cares for besides ARP, neighbour discovery, DHCP and DNS: TCP with these ports.
+
+    A datapath uses them to queue such frames apart from data. They decide nothing about where a frame goes.
+    """
+
+    tcp_ports: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class PortCounters:
+    """OpenFlow's port counters (1.3.5, 7.3.5.6), in packets and bytes."""
+
+    rx_packets: int = 0
+    tx_packets: int = 0
+    rx_bytes: int = 0
+    tx_bytes: int = 0
+    rx_dropped: int = 0
+    tx_dropped: int = 0
+    rx_errors: int = 0
+    tx_errors: int = 0
+
+
+class DatapathClient(Protocol):
+    """Who a datapath reports to: the switch."""
+
+    def upcall(self, in_port: PortNo, frame: Frame, key: FlowKey) -> None:
+        """Take a frame that no megaflow matched; the client calls ``install`` and ``execute`` as it decides.
+
+        ``key`` has in_port set and the pipeline fields 0.
+        """
+
+    def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:
+        """A frame whose actions said ToController, as it was at that point of the actions."""
+
+
+class Datapath(Protocol):
+    """Moves frames. Methods raise HostError when the kernel refuses, and nothing else."""
+
+    kind: str
+    """ "simulated", "userspace" or "ebpf"."""
+
+    def add_port(self, port: PortNo, interface: str) -> None:
+        """Own an interface: from now on its frames come here and nowhere else."""
+
+    def remove_port(self, port: PortNo) -> None:
+        """Give an interface back. Unknown ports are ignored."""
+
+    def execute(self, in_port: PortNo, frame: Frame, actions: Iterable[DatapathAction]) -> None:
+        """Run actions on one frame now. An output to a port that is not there is counted, not an error."""
+
+    def install(self, megaflow: Megaflow) -> None:
+        """Cache a decision (the same match again replaces the old one). May silently not cache: that is correct."""
+
+    def remove(self, megaflows: Iterable[Megaflow]) -> None:
+        """Forget decisions; their final counts are in the megaflows when this returns."""
+
+    def flush(self) -> None:
+        """Forget every decision at once; final counts are in the megaflows when this returns."""
+
+    def megaflows(self) -> list[Megaflow]:
+        """Every cached decision with counters brought up to date."""
+
+    def set_control_hints(self, hints: ControlHints) -> None:
+        """Say which TCP ports are control traffic."""
+
+    def port_counters(self, port: PortNo) -> PortCounters:
+        """Counters of a port (zeros for one that is not there)."""
+
+    def counters(self) -> Mapping[str, int]:
+        """Every named counter of verdicts and losses."""
+
+    def close(self) -> None:
+        """Give everything back."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """Named counters: ``add`` is the only way a frame may disappear."""
+
+    values: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, count: int = 1) -> None:
+        """Count an event."""
+        self.values[name] = self.values.get(name, 0) + count

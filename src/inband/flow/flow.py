@@ -1,0 +1,77 @@
+"""A flow as it stands in a table: what it matches, what it does, and what it has counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntFlag
+
+from inband.flow.actions import Instruction
+from inband.flow.match import Match
+from inband.flow.priority import HiddenPriority, OpenFlowPriority, Priority
+
+Instant = float
+"""A point of the monotonic clock, in seconds. Code without a clock gets it as an argument named ``now``."""
+
+
+class FlowFlags(IntFlag):
+    """OFPFF_* (OpenFlow 1.3.5, 7.3.4.1)."""
+
+    NONE = 0
+    SEND_FLOW_REM = 1
+    CHECK_OVERLAP = 2
+    RESET_COUNTS = 4
+    NO_PKT_COUNTS = 8
+    NO_BYT_COUNTS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Why a hidden flow is there: its letter, and the remote, next hop or MAC it is for, as text for people."""
+
+    letter: str
+    subject: str
+
+
+@dataclass(slots=True, eq=False)
+class Flow:
+    """One flow. Two flows are the same only if they are the same object; ``same_entry`` compares match and priority.
+
+    ``idle_timeout_s`` and ``hard_timeout_s`` of 0 mean none. ``packets`` and ``bytes`` count what the caches below
+    have reported so far.
+    """
+
+    match: Match
+    priority: Priority
+    instructions: tuple[Instruction, ...]
+    table_id: int = 0
+    cookie: int = 0
+    idle_timeout_s: int = 0
+    hard_timeout_s: int = 0
+    flags: FlowFlags = FlowFlags.NONE
+    importance: int = 0
+    created: Instant = 0.0
+    modified: Instant = 0.0
+    used: Instant = 0.0
+    packets: int = field(default=0)
+    bytes: int = field(default=0)
+    origin: Origin | None = None
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether in-band control owns this flow; decided by the type of its priority, by nothing else."""
+        return isinstance(self.priority, HiddenPriority)
+
+    def same_entry(self, match: Match, priority: Priority) -> bool:
+        """Whether a strict command naming match and priority means this flow (OpenFlow 1.3.5, 6.4)."""
+        return self.priority == priority and self.match == match
+
+    def credit(self, packets: int, bytes_: int, now: Instant) -> None:
+        """Count packets that this flow decided about; ``now`` is when the last of them passed."""
+        if not self.flags & FlowFlags.NO_PKT_COUNTS:
+            self.packets += packets
+        if not self.flags & FlowFlags.NO_BYT_COUNTS:
+            self.bytes += bytes_
+        self.used = max(self.used, now)
+
+
+__all__ = ["Flow", "FlowFlags", "HiddenPriority", "Instant", "OpenFlowPriority", "Origin"]

@@ -1,0 +1,69 @@
+"""Addresses as values: MAC addresses here, IP addresses from the standard library.
+
+A MAC address is an ``int`` of its own type, so that it costs nothing in a flow key and still cannot be confused with
+a port or a priority. IP addresses are :class:`ipaddress.IPv4Address` and :class:`ipaddress.IPv6Address`: code above
+this package asks for ``.version``, never for "4 bytes".
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from inband.errors import UsageError
+
+IpAddress = IPv4Address | IPv6Address
+IpNetwork = IPv4Network | IPv6Network
+
+_MAC_TEXT = re.compile(r"[0-9a-fA-F]{1,2}(?::[0-9a-fA-F]{1,2}){5}")
+
+
+class Mac(int):
+    """A 48-bit Ethernet address (IEEE 802-2014, 8.2)."""
+
+    __slots__ = ()
+
+    def __new__(cls, value: int) -> Mac:
+        """Build from the address as a number; raises UsageError outside 0..2**48-1."""
+        if not 0 <= value < 1 << 48:
+            raise UsageError(f"{value:#x} is not a MAC address: it has more than 48 bits")
+        return super().__new__(cls, value)
+
+    @classmethod
+    def parse(cls, text: str) -> Mac:
+        """Read ``aa:bb:cc:dd:ee:ff``; raises UsageError for anything else."""
+        if not _MAC_TEXT.fullmatch(text):
+            raise UsageError(f"{text!r} is not a MAC address: write it as 00:11:22:33:44:55")
+        return cls(int("".join(part.zfill(2) for part in text.split(":")), 16))
+
+    @classmethod
+    def from_bytes6(cls, data: bytes) -> Mac:
+        """Read six bytes in network order."""
+        return cls(int.from_bytes(data[:6], "big"))
+
+    @property
+    def packed(self) -> bytes:
+        """The six bytes in network order."""
+        return self.to_bytes(6, "big")
+
+    @property
+    def is_multicast(self) -> bool:
+        """Whether the group bit is set (broadcast included)."""
+        return bool(self >> 40 & 1)
+
+    def __str__(self) -> str:
+        return ":".join(f"{byte:02x}" for byte in self.packed)
+
+    def __repr__(self) -> str:
+        return f"Mac({str(self)!r})"
+
+
+BROADCAST = Mac(0xFFFFFFFFFFFF)
+
+
+def parse_ip(text: str) -> IpAddress:
+    """Read an IPv4 or IPv6 address; raises UsageError with what was expected."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not an IP address: write 192.0.2.1 or 2001:db8::1") from None
