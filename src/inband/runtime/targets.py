@@ -1,0 +1,199 @@
+"""Targets: how people write who to connect to, and where to listen.
+
+The syntax is that of ovs-vsctl, because the operators' fingers know it: ``tcp:192.0.2.1:6653``, ``ssl:[2001:db8::1]``,
+``ptcp:6653:127.0.0.1``, ``punix:/path``. Ours: ``tls`` for ``ssl``, and options after a comma (``,out-of-band``).
+
+What must stay true: ``parse_target(str(target)) == target`` for every target, so that what ``show`` prints can be
+given to ``set-controller`` again. Nothing is resolved or dialled here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from inband.errors import UsageError
+from inband.packet.addresses import IpAddress
+
+# Assigned by IANA to OpenFlow (OpenFlow 1.3.5, 6.3.1).
+DEFAULT_PORT = 6653
+
+# One label of a host name (RFC 1123, 2.1), underscores allowed because people use them.
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
+EXAMPLE = "write tcp:192.0.2.1:6653 or tls:[2001:db8::1]:6653"
+
+
+class Scheme(StrEnum):
+    """How a target is reached; those with a ``p`` in front listen."""
+
+    TCP = "tcp"
+    TLS = "tls"
+    UNIX = "unix"
+    PTCP = "ptcp"
+    PSSL = "pssl"
+    PUNIX = "punix"
+
+
+_ALIASES = {"ssl": Scheme.TLS, "ptls": Scheme.PSSL}
+_WORDS = sorted([*Scheme, *_ALIASES])
+_OPTIONS = ("out-of-band", "in-band")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place to dial or to listen at.
+
+    ``host`` is an address, a DNS name, or None (unix sockets; listening on every address). ``port`` is a TCP port,
+    0 for unix sockets. ``path`` is the file of a unix socket, else empty. ``out_of_band``: in-band control leaves
+    this remote alone.
+    """
+
+    scheme: Scheme
+    host: IpAddress | str | None = None
+    port: int = DEFAULT_PORT
+    path: str = ""
+    out_of_band: bool = False
+
+    @property
+    def address(self) -> IpAddress | None:
+        """The host, when it was written as an address."""
+        return self.host if isinstance(self.host, IPv4Address | IPv6Address) else None
+
+    @property
+    def name(self) -> str | None:
+        """The host, when it was written as a DNS name."""
+        return self.host if isinstance(self.host, str) else None
+
+    @property
+    def listens(self) -> bool:
+        """Whether the switch waits for the peer rather than dialling it."""
+        return self.scheme in (Scheme.PTCP, Scheme.PSSL, Scheme.PUNIX)
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.scheme in (Scheme.TLS, Scheme.PSSL)
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether this is a socket in the file system."""
+        return self.scheme in (Scheme.UNIX, Scheme.PUNIX)
+
+    @property
+    def in_band(self) -> bool:
+        """Whether in-band control protects the way to this target: it is dialled over IP and not ``out-of-band``."""
+        return not (self.out_of_band or self.listens or self.is_unix)
+
+    def __str__(self) -> str:
+        suffix = ",out-of-band" if self.out_of_band else ""
+        if self.is_unix:
+            return f"{self.scheme}:{self.path}{suffix}"
+        host = f"[{self.host}]" if isinstance(self.host, IPv6Address) else str(self.host)
+        if self.listens:
+            where = "" if self.host is None else f":{host}"
+            return f"{self.scheme}:{self.port}{where}{suffix}"
+        return f"{self.scheme}:{host}:{self.port}{suffix}"
+
+
+def parse_target(text: str) -> Target:
+    """Read ``tcp:HOST[:PORT]``, ``tls:...``, ``ptcp:[PORT][:HOST]``, ``pssl:...``, ``unix:PATH`` or ``punix:PATH``.
+
+    Options follow after a comma. Raises UsageError saying what is wrong with which part.
+    """
+    body, *options = text.strip().split(",")
+    word, colon, rest = body.partition(":")
+    scheme, rest = _parse_scheme(text, word, colon), rest.strip()
+    out_of_band = _parse_options(text, options)
+    if scheme in (Scheme.UNIX, Scheme.PUNIX):
+        if not rest:
+            raise UsageError(f"target {text!r} has no path: write {scheme}:/run/file.sock")
+        return Target(scheme, None, 0, rest, out_of_band)
+    if scheme in (Scheme.PTCP, Scheme.PSSL):
+        port_text, _, host_text = rest.partition(":")
+        host = _parse_listen_host(text, host_text) if host_text else None
+        return Target(scheme, host, _parse_port(text, port_text, default=DEFAULT_PORT), "", out_of_band)
+    host_text, port_text = _split_host(text, rest)
+    port = _parse_port(text, port_text, default=DEFAULT_PORT)
+    return Target(scheme, _parse_remote_host(text, host_text), port, "", out_of_band)
+
+
+def _parse_scheme(text: str, word: str, colon: str) -> Scheme:
+    lowered = word.lower()
+    scheme = _ALIASES.get(lowered) or (Scheme(lowered) if lowered in list(Scheme) else None)
+    if scheme is not None and colon:
+        return scheme
+    if not colon or "." in word:
+        raise UsageError(f"target {text!r} does not say how to connect: {EXAMPLE}")
+    close = get_close_matches(lowered, _WORDS, 1)
+    hint = f"did you mean {close[0]}:?" if close else f"it must be one of {', '.join(_WORDS)}"
+    raise UsageError(f"target {text!r}: {word!r} is no way to connect: {hint}")
+
+
+def _parse_options(text: str, options: list[str]) -> bool:
+    out_of_band = False
+    for option in options:
+        if option not in _OPTIONS:
+            raise UsageError(f"target {text!r}: unknown option {option!r}: allowed are {', '.join(_OPTIONS)}")
+        out_of_band = option == "out-of-band"
+    return out_of_band
+
+
+def _split_host(text: str, rest: str) -> tuple[str, str]:
+    if rest.startswith("["):
+        host, bracket, after = rest[1:].partition("]")
+        if not bracket or (after and not after.startswith(":")):
+            raise UsageError(f"target {text!r}: the brackets around the IPv6 address are not closed: {EXAMPLE}")
+        if not _is_ipv6(host):
+            raise UsageError(f"target {text!r}: {host!r} in brackets is not an IPv6 address")
+        return host, after[1:]
+    if rest.count(":") > 1:
+        raise UsageError(f"target {text!r}: an IPv6 address stands in brackets: {EXAMPLE}")
+    host, _, port = rest.partition(":")
+    return host, port
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ip_address(host).version == 6
+    except ValueError:
+        return False
+
+
+def _parse_port(text: str, port: str, *, default: int) -> int:
+    if not port:
+        return default
+    if not (port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
+        raise UsageError(f"target {text!r}: {port!r} is not a TCP port: it must be 1 to 65535")
+    return int(port)
+
+
+def _parse_remote_host(text: str, host: str) -> IpAddress | str:
+    if not host:
+        raise UsageError(f"target {text!r} names no host: {EXAMPLE}")
+    parsed = _parse_host(text, host)
+    if not isinstance(parsed, str) and (parsed.is_multicast or parsed.is_unspecified or int(parsed) == 0xFFFFFFFF):
+        raise UsageError(f"target {text!r}: {host} is not the address of one host: {EXAMPLE}")
+    return parsed
+
+
+def _parse_listen_host(text: str, host: str) -> IpAddress:
+    parsed = _parse_host(text, host[1:-1] if host.startswith("[") and host.endswith("]") else host)
+    if isinstance(parsed, str):
+        raise UsageError(f"target {text!r}: listening needs an address, not the name {host!r}")
+    return parsed
+
+
+def _parse_host(text: str, host: str) -> IpAddress | str:
+    try:
+        return ip_address(host)
+    except ValueError:
+        pass
+    labels = host.rstrip(".").split(".")
+    numeric = all(label.isdigit() for label in labels)  # 1.2.3 or 300.0.0.1: a mistyped address, never a name
+    if numeric or len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise UsageError(f"target {text!r}: {host!r} is neither an address nor a host name: {EXAMPLE}")
+    return host.lower().rstrip(".")

@@ -1,0 +1,115 @@
+"""Targets: every form people write, its canonical text, and a refusal for each way to be wrong."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inband.errors import UsageError
+from inband.runtime.targets import Scheme, Target, parse_target
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("tcp:192.0.2.1", "tcp:192.0.2.1:6653"),
+        ("TCP:192.0.2.1:6633", "tcp:192.0.2.1:6633"),
+        ("ssl:192.0.2.1", "tls:192.0.2.1:6653"),
+        ("tls:[2001:DB8::1]", "tls:[2001:db8::1]:6653"),
+        ("tcp:[2001:db8::1]:1", "tcp:[2001:db8::1]:1"),
+        ("tcp:192.0.2.1:6653,out-of-band", "tcp:192.0.2.1:6653,out-of-band"),
+        ("tcp:192.0.2.1,in-band", "tcp:192.0.2.1:6653"),
+        ("tcp:Controller.Example.:65535", "tcp:controller.example:65535"),
+        ("ptcp:", "ptcp:6653"),
+        ("ptcp:6633", "ptcp:6633"),
+        ("ptcp:6633:127.0.0.1", "ptcp:6633:127.0.0.1"),
+        ("pssl:6633:[::1]", "pssl:6633:[::1]"),
+        ("unix:/run/x.sock", "unix:/run/x.sock"),
+        ("punix:/run/x.sock", "punix:/run/x.sock"),
+    ],
+)
+def test_a_target_is_read_and_has_one_canonical_text(text: str, canonical: str) -> None:
+    target = parse_target(text)
+
+    assert str(target) == canonical
+    assert parse_target(canonical) == target
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "does not say how to connect"),
+        ("192.0.2.1", "does not say how to connect"),
+        ("192.0.2.1:6653", "does not say how to connect"),
+        ("tcpp:192.0.2.1", "did you mean tcp:"),
+        ("tsl:192.0.2.1", "did you mean t"),
+        ("gopher:192.0.2.1", "it must be one of"),
+        ("tcp", "does not say how to connect"),
+        ("tcp:", "names no host"),
+        ("tcp::6653", "names no host"),
+        ("tcp:192.0.2.1:0", "1 to 65535"),
+        ("tcp:192.0.2.1:65536", "1 to 65535"),
+        ("tcp:192.0.2.1:http", "1 to 65535"),
+        ("tcp:192.0.2.1:²", "1 to 65535"),
+        ("tcp:2001:db8::1", "stands in brackets"),
+        ("tcp:[2001:db8::1", "not closed"),
+        ("tcp:[2001:db8::1]6653", "not closed"),
+        ("tcp:[192.0.2.1]", "not an IPv6 address"),
+        ("tcp:300.0.0.1", "neither an address nor a host name"),
+        ("tcp:a b", "neither an address nor a host name"),
+        ("tcp:-x.example", "neither an address nor a host name"),
+        ("tcp:0.0.0.0", "not the address of one host"),
+        ("tcp:224.0.0.1", "not the address of one host"),
+        ("tcp:255.255.255.255", "not the address of one host"),
+        ("tcp:192.0.2.1,offband", "unknown option 'offband'"),
+        ("ptcp:6653:example.org", "listening needs an address"),
+        ("unix:", "has no path"),
+    ],
+)
+def test_a_wrong_target_is_refused_with_the_part_that_is_wrong(text: str, complaint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_target(text)
+
+    assert complaint in str(caught.value)
+
+
+def test_a_host_is_an_address_or_a_name_never_both() -> None:
+    by_address, by_name = parse_target("tcp:192.0.2.1"), parse_target("tcp:ctl.example")
+
+    assert (by_address.address, by_address.name) == (ip_address("192.0.2.1"), None)
+    assert (by_name.address, by_name.name) == (None, "ctl.example")
+
+
+@pytest.mark.parametrize(
+    ("text", "in_band"),
+    [("tcp:192.0.2.1", True), ("tcp:192.0.2.1,out-of-band", False), ("ptcp:6653", False), ("unix:/x", False)],
+)
+def test_only_what_is_dialled_over_ip_is_in_band(text: str, in_band: bool) -> None:
+    assert parse_target(text).in_band is in_band
+
+
+@given(
+    scheme=st.sampled_from([Scheme.TCP, Scheme.TLS]),
+    host=st.ip_addresses(),
+    port=st.integers(1, 65535),
+    out_of_band=st.booleans(),
+)
+def test_every_target_reads_back_from_its_text(scheme: Scheme, host: object, port: int, out_of_band: bool) -> None:
+    try:
+        target = parse_target(str(Target(scheme, host, port, "", out_of_band)))  # type: ignore[arg-type]
+    except UsageError as error:
+        assert "not the address of one host" in str(error)  # noqa: PT017 - both outcomes are right
+    else:
+        assert target == Target(scheme, host, port, "", out_of_band)  # type: ignore[arg-type]
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
+    try:
+        target = parse_target(text)
+    except UsageError:
+        return
+    assert parse_target(str(target)) == target
