@@ -1,0 +1,155 @@
+"""What the in-band engine is told (events, past participles) and what it wants done (commands, imperatives).
+
+The engine never sees a socket, a table or a clock; the bridge turns the world into these events and these commands
+into deeds. Kernel events (NeighbourChanged, RoutesChanged, NextHopFound) come as ``inband.host.events`` has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from inband.control.rules import InBandRule
+from inband.flow.actions import Instruction
+from inband.host.events import NeighbourChanged, NextHopFound, RoutesChanged
+from inband.packet.addresses import IpAddress, Mac
+
+
+class RemoteKind(Enum):
+    """Why a remote must be reachable."""
+
+    CONTROLLER = "controller"
+    """The switch dials it, so its next hop is asked for insistently."""
+    MANAGER = "manager"
+    """It dials us; its next hop is asked for now and then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """An (address, TCP port) that must always be reachable, and why. One endpoint may be a remote of both kinds."""
+
+    address: IpAddress
+    port: int
+    kind: RemoteKind
+
+
+@dataclass(frozen=True, slots=True)
+class RemotesChanged:
+    """Remotes came and went. Adding one twice or removing an unknown one changes nothing."""
+
+    added: Iterable[Remote] = ()
+    removed: Iterable[Remote] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InBandEnabled:
+    """In-band control was turned on or off for this bridge."""
+
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QueueChanged:
+    """Control traffic shall use this queue (None: no particular one)."""
+
+    queue: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LocalMacChanged:
+    """The local port's MAC address is this (None or 0: unknown)."""
+
+    mac: Mac | None
+
+
+@dataclass(frozen=True, slots=True)
+class FlowsLost:
+    """The table lost the hidden flows; whoever says so consults the engine before it processes another packet."""
+
+
+@dataclass(frozen=True, slots=True)
+class RulesRemoved:
+    """These rules are really gone from table and caches (answer to RemoveRules)."""
+
+    rules: frozenset[InBandRule]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSilent:
+    """A channel to this address has sent something that was not acknowledged, or hears nothing any more."""
+
+    address: IpAddress
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelAlive:
+    """A channel to this address works (again)."""
+
+    address: IpAddress
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """The instant that ``next_deadline`` named has come (or may have)."""
+
+
+Event = (
+    RemotesChanged
+    | InBandEnabled
+    | QueueChanged
+    | LocalMacChanged
+    | FlowsLost
+    | RulesRemoved
+    | ChannelSilent
+    | ChannelAlive
+    | TimePassed
+    | NeighbourChanged
+    | RoutesChanged
+    | NextHopFound
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InstallRules:
+    """Install these hidden flows, or give those that are there these instructions in place."""
+
+    rules: tuple[InBandRule, ...]
+    instructions: tuple[Instruction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRules:
+    """Remove these hidden flows and answer with RulesRemoved. Comes after the InstallRules of the same change."""
+
+    rules: tuple[InBandRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpNextHop:
+    """Ask the kernel how it would reach this address; answer with NextHopFound."""
+
+    destination: IpAddress
+
+
+@dataclass(frozen=True, slots=True)
+class SolicitNeighbour:
+    """Make the kernel resolve this neighbour (it has no entry, or a failed one)."""
+
+    index: int
+    address: IpAddress
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeNeighbour:
+    """Send one ARP request or neighbour solicitation of our own from the local port, whatever the kernel's entry says.
+
+    The kernel will not ask again while its entry looks good or while its own one-second timer runs; an answer to our
+    question updates its entry all the same.
+    """
+
+    index: int
+    address: IpAddress
+
+
+Command = InstallRules | RemoveRules | LookUpNextHop | SolicitNeighbour | ProbeNeighbour

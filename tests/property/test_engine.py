@@ -1,0 +1,103 @@
+"""The engine against its obvious twin: what it installed is always what ``rules.wanted`` computes from nothing."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inband.control import events as ev
+from inband.control.engine import Engine
+from inband.control.rules import InBandRule, wanted
+from inband.flow.actions import Instruction
+from inband.host.events import NeighbourChanged, NextHop, NextHopFound, RoutesChanged
+from inband.packet.addresses import Mac
+
+REMOTES = [ip_address(f"192.0.2.{i}") for i in range(1, 4)]
+HOPS = [ip_address("10.0.0.1"), ip_address("10.0.0.2"), *REMOTES[:2]]
+
+remotes = st.builds(
+    ev.Remote, st.sampled_from(REMOTES), st.sampled_from([6633, 6653]), st.sampled_from(list(ev.RemoteKind))
+)
+macs = st.none() | st.sampled_from([Mac(0), Mac(0x020000000001), Mac(0x020000000002)])
+hops = st.none() | st.builds(NextHop, st.sampled_from([1, 2]), st.just("br0"), st.sampled_from(HOPS))
+events = st.one_of(
+    st.builds(ev.RemotesChanged, st.lists(remotes, max_size=3), st.lists(remotes, max_size=3)),
+    st.builds(ev.InBandEnabled, st.booleans()),
+    st.builds(ev.QueueChanged, st.sampled_from([None, 0, 7])),
+    st.builds(ev.LocalMacChanged, macs),
+    st.just(ev.FlowsLost()),
+    st.builds(ev.ChannelSilent, st.sampled_from(REMOTES)),
+    st.builds(ev.ChannelAlive, st.sampled_from(REMOTES)),
+    st.just(ev.TimePassed()),
+    st.builds(NeighbourChanged, st.sampled_from([1, 2]), st.sampled_from(HOPS), macs),
+    st.just(RoutesChanged(ip_network("192.0.2.0/25"))),
+    st.builds(NextHopFound, st.sampled_from(REMOTES), hops),
+)
+steps = st.lists(st.tuples(events, st.floats(0, 40), st.booleans()), max_size=40)
+
+
+class Table:
+    """What a table that obeys the commands holds, and which rules each command touched."""
+
+    def __init__(self) -> None:
+        self.flows: dict[InBandRule, tuple[Instruction, ...]] = {}
+        self.touched: set[InBandRule] = set()
+
+    def obey(self, commands: list[ev.Command]) -> frozenset[InBandRule]:
+        """Carry out commands; returns the rules removed."""
+        removed: set[InBandRule] = set()
+        self.touched = set()
+        for command in commands:
+            match command:
+                case ev.InstallRules():
+                    assert not removed, "make before break"
+                    self.flows.update(dict.fromkeys(command.rules, command.instructions))
+                    self.touched.update(command.rules)
+                case ev.RemoveRules():
+                    for rule in command.rules:
+                        del self.flows[rule]
+                    removed.update(command.rules)
+                    self.touched.update(command.rules)
+        return frozenset(removed)
+
+
+@settings(max_examples=300, deadline=None)
+@given(steps)
+def test_the_installed_set_always_equals_the_set_computed_from_scratch(
+    steps: list[tuple[ev.Event, float, bool]],
+) -> None:
+    engine, table, now = Engine(), Table(), 0.0
+
+    for event, pause, confirms in steps:
+        now += pause
+        before = set(table.flows)
+        if isinstance(event, ev.FlowsLost):
+            table.flows.clear()
+        removed = table.obey(engine.handle(event, now))
+        if confirms and removed:
+            table.obey(engine.handle(ev.RulesRemoved(removed), now))
+
+        assert frozenset(table.flows) == engine.rules == wanted(engine.state)
+        assert all(instructions == engine.instructions for instructions in table.flows.values())
+        if not isinstance(event, ev.FlowsLost | ev.QueueChanged):
+            assert not (table.touched & before & set(table.flows)), "a rule in both sets was touched"
+
+
+@settings(max_examples=100, deadline=None)
+@given(steps)
+def test_time_alone_brings_every_engine_to_rest_or_to_a_bounded_pace(steps: list[tuple[ev.Event, float, bool]]) -> None:
+    engine, now = Engine(), 0.0
+    for event, pause, _ in steps:
+        now += pause
+        engine.handle(event, now)
+
+    wakes = 0
+    start = now
+    while (due := engine.next_deadline()) is not None and due < start + 100 and wakes < 3000:
+        now = max(now, due)
+        engine.handle(ev.TimePassed(), now)
+        wakes += 1
+
+    assert wakes < 1500
