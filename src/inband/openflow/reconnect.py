@@ -1,0 +1,235 @@
+"""When to dial a controller, when to give up an attempt, when to try again: one state machine per target.
+
+It is a table from (state, event) to what happens, so that all of it can be read on one screen and tested by
+transcripts. It owns no socket and no clock: events go in with ``now``, commands come out, and ``next_deadline`` says
+when it wants to be called again.
+
+Why not leave it to TCP: the first SYN of a switch that comes up in-band is often lost on the way (a switch
+in between is not up yet, an address is not resolved), and the kernel repeats it only after 1 s, then 2 s, 4 s. So an
+attempt here is short at first (0.5 s) and doubles; and news from the network (a next hop was resolved, a link came up)
+ends the wait at once, because waiting is pointless when the reason for the failure may be gone.
+
+What must stay true: in every state but VOID and ACTIVE there is a deadline or an attempt under way that the caller
+will report; a peer that accepts and drops connections at once is dialled at the back-off's pace, not in a loop; an
+event that cannot happen in a state is an InvalidTransition, not a guess. Negotiation and probing of a connection are
+the session's (``inband.openflow.session``): it tells the caller to close, and the caller tells this machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from inband.flow.flow import Instant
+
+MIN_BACKOFF_S = 0.1
+"""First wait after a failure: a controller process that restarts is back within about that time."""
+
+MAX_BACKOFF_S = 8.0
+"""Longest wait: the default of Open vSwitch's max_backoff, which operators know."""
+
+FIRST_ATTEMPT_S = 0.5
+"""Shorter than the kernel's first SYN repetition (1 s, RFC 6298), longer than most paths' round trip."""
+
+MAX_ATTEMPT_S = 8.0
+"""Slow paths still connect: attempts double up to this."""
+
+LEAST_ATTEMPT_S = 0.1
+"""News from the network ends no attempt before this: else a stream of news would end each of them."""
+
+STABLE_S = 1.0
+"""A connection that was up this long proves that dialling works: the back-off starts from the bottom again."""
+
+
+class State(Enum):
+    """Where a target stands. The values are the words for people."""
+
+    VOID = "void"
+    BACKOFF = "backoff"
+    CONNECTING = "connecting"
+    NEGOTIATING = "negotiating"
+    ACTIVE = "active"
+    IDLE = "idle"
+    LISTENING = "listening"
+
+
+class Event(Enum):
+    """What the caller reports."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    CONNECTED = "connected"  # TCP (and TLS) is up; for a passive target: it listens
+    FAILED = "failed"  # the attempt ended without a connection
+    NEGOTIATED = "negotiated"  # HELLOs agreed on a version
+    WENT_IDLE = "went idle"  # the session sends a probe
+    HEARD = "heard"  # the probe was answered
+    DISCONNECTED = "disconnected"  # the connection ended, whoever ended it
+    NETWORK_CHANGED = "network changed"  # a next hop was resolved, a link came up: the next attempt may succeed
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Start a connection attempt now (for a passive target: listen), and report CONNECTED or FAILED."""
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End the attempt, the connection or the listening; nothing is to be reported about it."""
+
+    reason: str
+
+
+Command = Dial | HangUp
+
+
+class InvalidTransition(Exception):  # noqa: N818 (it names what happened)
+    """The caller reported an event that cannot happen in this state: a defect of the caller."""
+
+
+class Reconnect:
+    """The state machine of one target.
+
+    ``max_backoff_s`` bounds the wait between attempts. ``is_passive``: the target is listened on rather than dialled;
+    the connections it accepts are the caller's and do not pass through here.
+    """
+
+    def __init__(self, *, max_backoff_s: float = MAX_BACKOFF_S, is_passive: bool = False) -> None:
+        self.max_backoff_s = max_backoff_s
+        self.is_passive = is_passive
+        self.state = State.VOID
+        self.since: Instant = 0.0
+        self.last_error: str | None = None
+        self.attempts = 0
+        self.successes = 0
+        self.backoff_s = 0.0
+        self._attempt_s = FIRST_ATTEMPT_S
+        self._deadline: Instant | None = None
+        self._is_hurried = False
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a version was agreed on and the connection stands."""
+        return self.state in (State.ACTIVE, State.IDLE)
+
+    def handle(self, event: Event, now: Instant, reason: str = "") -> list[Command]:
+        """Take an event; ``reason`` is for people and goes with FAILED, DISCONNECTED and DISABLED.
+
+        Raises InvalidTransition for an event that cannot happen in this state.
+        """
+        step = _TABLE.get((self.state, event))
+        if step is None:
+            raise InvalidTransition(f"{event.value!r} while {self.state.value}")
+        return step(self, now, reason)
+
+    def network_changed(self, now: Instant) -> list[Command]:
+        """A next hop was resolved or a link came up: do not wait any longer."""
+        return self.handle(Event.NETWORK_CHANGED, now)
+
+    def next_deadline(self) -> Instant | None:
+        """When to call ``run`` next; None: only an event can change anything."""
+        return self._deadline
+
+    def run(self, now: Instant) -> list[Command]:
+        """Do what is due: dial when the back-off is over, give up an attempt that took too long."""
+        if self._deadline is None or now < self._deadline:
+            return []
+        if self.state is State.BACKOFF:
+            return self._dial(now, "")
+        waited = now - self.since
+        return [HangUp("took too long"), *self._fail(now, f"no answer in {waited:.1f} s")]
+
+    # Steps: each leaves the machine in its new state and returns the commands of the transition.
+
+    def _enter(self, state: State, now: Instant, deadline: Instant | None = None) -> None:
+        self.state, self.since, self._deadline = state, now, deadline
+
+    def _enable(self, now: Instant, _: str) -> list[Command]:
+        self.backoff_s, self._attempt_s, self._is_hurried = 0.0, FIRST_ATTEMPT_S, False
+        return self._dial(now, "")
+
+    def _disable(self, now: Instant, reason: str) -> list[Command]:
+        is_open = self.state is not State.BACKOFF
+        self._enter(State.VOID, now)
+        return [HangUp(reason or "switched off")] if is_open else []
+
+    def _dial(self, now: Instant, _: str) -> list[Command]:
+        self.attempts += 1
+        # Listening needs no answer from anybody, so it cannot take too long.
+        self._enter(State.CONNECTING, now, None if self.is_passive else now + self._attempt_s)
+        return [Dial()]
+
+    def _fail(self, now: Instant, reason: str) -> list[Command]:
+        self.last_error = reason or self.last_error
+        if self.state is State.CONNECTING:
+            self._attempt_s = min(self._attempt_s * 2, MAX_ATTEMPT_S)
+        self.backoff_s = min(max(self.backoff_s * 2, MIN_BACKOFF_S), self.max_backoff_s)
+        # The network changed during the attempt: the wait is over before it began, once.
+        wait, self._is_hurried = (0.0 if self._is_hurried else self.backoff_s), False
+        self._enter(State.BACKOFF, now, now + wait)
+        return self.run(now)
+
+    def _connected(self, now: Instant, _: str) -> list[Command]:
+        self._is_hurried = False
+        self._enter(State.LISTENING if self.is_passive else State.NEGOTIATING, now)
+        return []
+
+    def _negotiated(self, now: Instant, _: str) -> list[Command]:
+        self.successes += 1
+        self._enter(State.ACTIVE, now)
+        return []
+
+    def _went_idle(self, now: Instant, _: str) -> list[Command]:
+        # ``since`` stays: the connection is as old as it was.
+        self.state = State.IDLE
+        return []
+
+    def _heard(self, now: Instant, _: str) -> list[Command]:
+        self.state = State.ACTIVE
+        return []
+
+    def _disconnected(self, now: Instant, reason: str) -> list[Command]:
+        if now - self.since >= STABLE_S:
+            self.backoff_s, self._attempt_s = 0.0, FIRST_ATTEMPT_S
+        return self._fail(now, reason)
+
+    def _hurry(self, now: Instant, _: str) -> list[Command]:
+        self.backoff_s, self._attempt_s = 0.0, FIRST_ATTEMPT_S
+        if self.state is State.BACKOFF:
+            return self._dial(now, "")
+        if self._deadline is not None:
+            self._is_hurried = True
+            self._deadline = min(self._deadline, max(now, self.since + LEAST_ATTEMPT_S))
+        return self.run(now)
+
+    def _stay(self, now: Instant, _: str) -> list[Command]:
+        return []
+
+
+_TABLE = {
+    (State.VOID, Event.ENABLED): Reconnect._enable,
+    (State.VOID, Event.DISABLED): Reconnect._stay,
+    (State.VOID, Event.NETWORK_CHANGED): Reconnect._stay,
+    (State.BACKOFF, Event.DISABLED): Reconnect._disable,
+    (State.BACKOFF, Event.NETWORK_CHANGED): Reconnect._hurry,
+    (State.CONNECTING, Event.DISABLED): Reconnect._disable,
+    (State.CONNECTING, Event.CONNECTED): Reconnect._connected,
+    (State.CONNECTING, Event.FAILED): Reconnect._fail,
+    (State.CONNECTING, Event.NETWORK_CHANGED): Reconnect._hurry,
+    (State.NEGOTIATING, Event.DISABLED): Reconnect._disable,
+    (State.NEGOTIATING, Event.NEGOTIATED): Reconnect._negotiated,
+    (State.NEGOTIATING, Event.DISCONNECTED): Reconnect._fail,
+    (State.NEGOTIATING, Event.NETWORK_CHANGED): Reconnect._stay,
+    (State.ACTIVE, Event.DISABLED): Reconnect._disable,
+    (State.ACTIVE, Event.WENT_IDLE): Reconnect._went_idle,
+    (State.ACTIVE, Event.HEARD): Reconnect._stay,
+    (State.ACTIVE, Event.DISCONNECTED): Reconnect._disconnected,
+    (State.ACTIVE, Event.NETWORK_CHANGED): Reconnect._stay,
+    (State.IDLE, Event.DISABLED): Reconnect._disable,
+    (State.IDLE, Event.WENT_IDLE): Reconnect._stay,
+    (State.IDLE, Event.HEARD): Reconnect._heard,
+    (State.IDLE, Event.DISCONNECTED): Reconnect._disconnected,
+    (State.IDLE, Event.NETWORK_CHANGED): Reconnect._stay,
+    (State.LISTENING, Event.DISABLED): Reconnect._disable,
+    (State.LISTENING, Event.DISCONNECTED): Reconnect._disconnected,
+    (State.LISTENING, Event.NETWORK_CHANGED): Reconnect._stay,
+}
