@@ -1,0 +1,178 @@
+"""The configuration of one switch process, as values, and what must hold between them.
+
+A running switch is always described by one :class:`SwitchConfig`: the file and the options build one
+(``config_load``), a command builds the next one from it (``changes``), and the switch goes from the one it has to the
+one it is given. So "a refused file changes nothing" needs no undo: the refusal comes before there is a new value.
+
+What must stay true: every SwitchConfig that leaves :func:`checked` can be acted upon as far as configuration can tell;
+what only the kernel knows (missing interfaces, privileges) is the switch's to find out. How the values are written
+is in ``config_keys``. Nothing here reads a file or touches the system.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
+
+from inband.errors import UsageError
+from inband.packet.addresses import IpAddress, Mac
+from inband.runtime.targets import Target
+
+IpInterface = IPv4Interface | IPv6Interface
+"""An address with the length of its network's prefix, as an interface has it."""
+
+DEFAULT_BRIDGE = "br0"
+DEFAULT_RUN_DIR = Path("/run/inband")
+RUN_DIR_VARIABLE = "INBAND_RUNDIR"
+
+# OFP_VERSION bytes of the versions that can be spoken (OpenFlow 1.0, 5.1; 1.3.5, 7.1).
+OPENFLOW_10, OPENFLOW_13 = 0x01, 0x04
+
+
+class FailMode(StrEnum):
+    """What happens to data traffic while no controller is connected (OpenFlow 1.3.5, 6.4)."""
+
+    SECURE = "secure"
+    STANDALONE = "standalone"
+
+
+class DatapathKind(StrEnum):
+    """Which datapath moves the packets; AUTO takes the best that works."""
+
+    AUTO = "auto"
+    EBPF = "ebpf"
+    USERSPACE = "userspace"
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeConfig:
+    """One bridge.
+
+    ``addresses`` and ``dhcp`` say what the bridge's own interface gets; neither: the system sets it. ``queue`` is the
+    queue of control traffic. ``inactivity_probe_s`` 0 means no probes. ``flow_limit`` counts visible flows per table.
+    ``openflow_versions`` are version bytes, ascending. The three files are for tls: targets.
+    """
+
+    name: str
+    ports: tuple[str, ...] = ()
+    controllers: tuple[Target, ...] = ()
+    fail_mode: FailMode = FailMode.STANDALONE
+    datapath: DatapathKind = DatapathKind.AUTO
+    addresses: tuple[IpInterface, ...] = ()
+    dhcp: bool = False
+    gateway: IpAddress | None = None
+    queue: int | None = None
+    in_band: bool = True
+    datapath_id: int | None = None
+    mac: Mac | None = None
+    inactivity_probe_s: float = 5.0  # Open vSwitch's default, which controllers' own timers are chosen for
+    max_backoff_s: float = 8.0  # likewise
+    flow_limit: int = 1_000_000  # what Open vSwitch reports as max_entries
+    openflow_versions: tuple[int, ...] = (OPENFLOW_10, OPENFLOW_13)
+    private_key: Path | None = None
+    certificate: Path | None = None
+    ca_cert: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line of ``inband run`` said, kept so that ``reload`` can build the configuration again.
+
+    ``settings`` holds (key, texts) pairs, the keys being those of ``config_keys``.
+    """
+
+    config_file: Path | None = None
+    run_dir: Path | None = None
+    pidfile: Path | None = None
+    bridge: str | None = None
+    managers: tuple[str, ...] = ()
+    settings: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchConfig:
+    """One switch process: its bridges, the managers that every bridge protects, and its run directory."""
+
+    bridges: tuple[BridgeConfig, ...] = ()
+    managers: tuple[Target, ...] = ()
+    run_dir: Path = DEFAULT_RUN_DIR
+    options: RunOptions = field(default_factory=RunOptions)
+
+    def bridge(self, name: str) -> BridgeConfig:
+        """The bridge of this name; raises UsageError naming those there are."""
+        for bridge in self.bridges:
+            if bridge.name == name:
+                return bridge
+        there = ", ".join(bridge.name for bridge in self.bridges) or "none"
+        raise UsageError(f"there is no bridge {name!r} here (bridges: {there}): see `inband show`")
+
+
+def checked(config: SwitchConfig) -> SwitchConfig:
+    """Return ``config`` when its parts fit together; raises UsageError saying which do not and what would."""
+    for complaint in _complaints(config):
+        raise UsageError(complaint)
+    return config
+
+
+def check_interface_name(name: str) -> str:
+    """Return a name that the kernel would take for an interface; raises UsageError (net/core/dev.c, dev_valid_name)."""
+    printable = name.isascii() and name.isprintable() and not set(name) & set(" /:")
+    if not printable or not 0 < len(name) <= 15 or name in (".", ".."):
+        raise UsageError(
+            f"{name!r} cannot be the name of an interface: 1 to 15 letters, digits or signs but no space, / or :"
+        )
+    return name
+
+
+def _complaints(config: SwitchConfig) -> Iterator[str]:
+    names = Counter(bridge.name for bridge in config.bridges)
+    yield from (f"bridge {name} is configured twice: give each bridge one name" for name, n in names.items() if n > 1)
+    yield from _port_complaints(config)
+    for target in config.managers:
+        if target.listens or target.is_unix:
+            yield f"manager {target}: a manager is protected, not dialled: give its address as tcp:HOST:PORT"
+        yield from _name_complaints("manager", target)
+    for bridge in config.bridges:
+        for complaint in _bridge_complaints(bridge):
+            yield f"bridge {bridge.name}: {complaint}"
+
+
+def _port_complaints(config: SwitchConfig) -> Iterator[str]:
+    owner: dict[str, str] = {}
+    names = {bridge.name for bridge in config.bridges}
+    for bridge in config.bridges:
+        for port in bridge.ports:
+            if port in names:
+                yield f"bridge {bridge.name}: port {port} is the interface of a bridge itself: use a veth pair between"
+            if port in owner:
+                where = "twice" if owner[port] == bridge.name else f"in bridge {owner[port]} as well"
+                yield f"bridge {bridge.name}: port {port} is listed {where}: an interface belongs to one bridge"
+            owner[port] = bridge.name
+
+
+def _bridge_complaints(bridge: BridgeConfig) -> Iterator[str]:
+    if not bridge.openflow_versions:
+        yield "openflow-version: the list is empty: allowed are 1.0 and 1.3"
+    addresses = [(target.host, target.port, target.path) for target in bridge.controllers]
+    for target, place in zip(bridge.controllers, addresses, strict=True):
+        yield from _name_complaints("controller", target)
+        if addresses.count(place) > 1:
+            yield f"controller {target} is listed twice"
+        if target.uses_tls and None in (bridge.private_key, bridge.certificate, bridge.ca_cert):
+            yield f"controller {target} needs private-key, certificate and ca-cert: set all three"
+    gateway = bridge.gateway
+    reachable = [a.network for a in bridge.addresses if gateway is not None and a.version == gateway.version]
+    if gateway is not None and reachable and not gateway.is_link_local:
+        if not any(gateway in network for network in reachable):
+            yield f"gateway {gateway} is in none of the bridge's networks ({', '.join(map(str, reachable))})"
+        if any(gateway == address.ip for address in bridge.addresses):
+            yield f"gateway {gateway} is the bridge's own address: give the router's"
+
+
+def _name_complaints(role: str, target: Target) -> Iterator[str]:
+    if target.name is not None:
+        yield f"{role} {target}: names are not looked up in this version: give the address of {target.name}"

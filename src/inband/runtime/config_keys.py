@@ -1,0 +1,237 @@
+"""How each setting of a bridge is written: one table for the file, the options and ``inband set``.
+
+Every setting has one reader, from text. A TOML value of an allowed type becomes the text that a person would type, and
+goes the same way; so the three places cannot drift apart and share their complaints. Keys are spelled as the
+options of ``inband run``, underscores count as hyphens (habit of ovs-vsctl's columns).
+
+Not here: which settings fit together (``config.checked``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from ipaddress import ip_interface
+from pathlib import Path
+from typing import Any
+
+from inband.errors import UsageError
+from inband.packet.addresses import Mac, parse_ip
+from inband.runtime.config import (
+    OPENFLOW_10,
+    OPENFLOW_13,
+    BridgeConfig,
+    DatapathKind,
+    FailMode,
+    IpInterface,
+    check_interface_name,
+)
+from inband.runtime.targets import parse_target
+
+DHCP = "dhcp"
+NONE = "none"
+
+# OFPQ_ALL is 0xffffffff (OpenFlow 1.3.5, 7.2.2); Linux's class ids, which queues become, have 16 bits.
+MAX_QUEUE = 0xFFFE
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One setting: its spelling, the field of BridgeConfig it fills, its reader, and what is allowed, for people.
+
+    ``toml`` are the TOML types that can be meant. ``many``: takes a list. ``optional``: ``none`` means unset.
+    ``settable``: `inband set` changes it (ports and controllers have verbs of their own).
+    """
+
+    name: str
+    field: str
+    parse: Callable[[str], object]
+    allowed: str
+    toml: tuple[type, ...] = (str,)
+    many: bool = False
+    optional: bool = False
+    settable: bool = True
+
+    def read(self, texts: Sequence[str]) -> object:
+        """The field's value from one or more texts; raises UsageError naming the key and what is allowed."""
+        if self.optional and list(texts) == [NONE]:
+            return () if self.many else None
+        if len(texts) != 1 and not self.many:
+            raise UsageError(f"{self.name} takes one value, not {len(texts)}: {self.allowed}")
+        values = tuple(self._read_one(text) for text in texts)
+        return values if self.many else values[0]
+
+    def _read_one(self, text: str) -> object:
+        try:
+            return self.parse(text)
+        except UsageError as error:
+            raise UsageError(f"{self.name}: {error}") from None
+        except ValueError:
+            raise UsageError(f"{self.name}: {text!r} is not allowed: {self.allowed}") from None
+
+    def read_toml(self, value: object) -> object:
+        """The same from a TOML value: one of ``toml``, or a list of such where ``many``."""
+        values: list[object] = value if self.many and isinstance(value, list) else [value]
+        texts = []
+        for one in values:
+            # type(), not isinstance: TOML's true is not a number.
+            if type(one) not in self.toml and one != NONE:
+                raise UsageError(f"{self.name}: {_toml_type(one)} is not allowed: {self.allowed}")
+            texts.append({True: "on", False: "off"}[one] if isinstance(one, bool) else str(one))
+        return self.read(texts)
+
+
+def _toml_type(value: object) -> str:
+    names = {
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        str: "a string",
+        list: "a list",
+        dict: "a table",
+    }
+    return names.get(type(value), "a date or time")
+
+
+def _on_off(text: str) -> bool:
+    return {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}[_word(text, _ON_OFF)]
+
+
+_ON_OFF = ("on", "off", "true", "false", "yes", "no")
+
+
+def _word(text: str, allowed: Sequence[str]) -> str:
+    if text.lower() not in allowed:
+        raise ValueError(text)
+    return text.lower()
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = int(text, 0) if text.isascii() else -1
+        if not low <= number <= high:
+            raise ValueError(text)
+        return number
+
+    return parse
+
+
+def _seconds(low: float, high: float, *, zero: bool = False) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        scale = 0.001 if text.endswith("ms") else 1.0
+        seconds = float(text.removesuffix("ms").removesuffix("s")) * scale
+        if not ((zero and seconds == 0) or low <= seconds <= high):  # NaN compares false, so it is refused too
+            raise ValueError(text)
+        return seconds
+
+    return parse
+
+
+def _datapath_id(text: str) -> int:
+    digits = text.lower().removeprefix("0x")
+    if not (digits and len(digits) <= 16 and set(digits) <= set("0123456789abcdef") and int(digits, 16)):
+        raise ValueError(text)
+    return int(digits, 16)
+
+
+def _own_mac(text: str) -> Mac:
+    mac = Mac.parse(text)
+    if mac.is_multicast or not mac:
+        raise ValueError(text)
+    return mac
+
+
+def _address(text: str) -> IpInterface | str:
+    if text == DHCP:
+        return DHCP
+    if "/" not in text:
+        parse_ip(text)  # says what is wrong with the address; else only the length is missing
+        raise UsageError(f"{text!r} has no prefix length: write {text}/24")
+    address = ip_interface(text)
+    if address.ip.is_multicast or address.ip.is_unspecified:
+        raise ValueError(text)
+    return address
+
+
+def _file(text: str) -> Path:
+    if not text or "\0" in text:
+        raise ValueError(text)
+    return Path(text)
+
+
+_VERSIONS = {"1.0": OPENFLOW_10, "openflow10": OPENFLOW_10, "1.3": OPENFLOW_13, "openflow13": OPENFLOW_13}
+
+
+def _openflow_version(text: str) -> int:
+    return _VERSIONS[_word(text, list(_VERSIONS))]
+
+
+_INTERVAL = "seconds, as in 5 or 500ms"
+
+_ROWS = (
+    Key("port", "ports", check_interface_name, "the name of an interface", many=True, settable=False),
+    Key("controller", "controllers", parse_target, "a target", many=True, optional=True, settable=False),
+    Key("fail-mode", "fail_mode", FailMode, "secure or standalone"),
+    Key("datapath", "datapath", DatapathKind, "auto, ebpf or userspace", settable=False),
+    Key("address", "addresses", _address, "ADDRESS/LENGTH or dhcp", many=True, optional=True),
+    Key("gateway", "gateway", parse_ip, "an address", optional=True),
+    Key("queue", "queue", _number(0, MAX_QUEUE), f"0 to {MAX_QUEUE}, or none", (int, str), optional=True),
+    Key("in-band", "in_band", _on_off, "on or off", (bool, str)),
+    Key("datapath-id", "datapath_id", _datapath_id, "up to 16 hexadecimal digits, not all 0", optional=True),
+    Key("mac", "mac", _own_mac, "the MAC address of one host, as 02:00:00:00:00:01", optional=True),
+    Key(
+        "inactivity-probe",
+        "inactivity_probe_s",
+        _seconds(0.1, 3600, zero=True),
+        f"{_INTERVAL}; 0: none",
+        (int, float, str),
+    ),
+    Key("max-backoff", "max_backoff_s", _seconds(0.1, 3600), _INTERVAL, (int, float, str)),
+    Key("flow-limit", "flow_limit", _number(0, 2**32 - 1), "flows per table, 0 to 4294967295", (int, str)),
+    Key("openflow-version", "openflow_versions", _openflow_version, "1.0 and 1.3", (str, float), many=True),
+    Key("private-key", "private_key", _file, "a file", optional=True),
+    Key("certificate", "certificate", _file, "a file", optional=True),
+    Key("ca-cert", "ca_cert", _file, "a file", optional=True),
+)
+
+KEYS: Mapping[str, Key] = {key.name: key for key in _ROWS}
+"""Every setting of a bridge by its spelling."""
+
+SETTABLE = tuple(key.name for key in _ROWS if key.settable)
+"""What `inband set` changes."""
+
+
+def find_key(name: str, allowed: Sequence[str] = tuple(KEYS)) -> Key:
+    """The key of this spelling; raises UsageError with the nearest one, or all that are allowed."""
+    spelled = name.strip().lower().replace("_", "-")
+    if spelled not in allowed:
+        raise UsageError(f"unknown key {name!r}: {suggestion(spelled, allowed)}")
+    return KEYS[spelled]
+
+
+def suggestion(word: str, allowed: Sequence[str]) -> str:
+    """What to say after "unknown ...": the nearest word, else every word."""
+    close = get_close_matches(word, allowed, 1)
+    return f"did you mean {close[0]}?" if close else f"allowed are {', '.join(allowed)}"
+
+
+def with_values(bridge: BridgeConfig, values: Mapping[str, object]) -> BridgeConfig:
+    """``bridge`` with fields replaced by what :meth:`Key.read` returned for them."""
+    fields: dict[str, Any] = dict(values)
+    if "addresses" in fields:
+        addresses = fields["addresses"]
+        fields["addresses"] = tuple(dict.fromkeys(address for address in addresses if address != DHCP))
+        fields["dhcp"] = DHCP in addresses
+    if "openflow_versions" in fields:
+        fields["openflow_versions"] = tuple(sorted(set(fields["openflow_versions"])))
+    return replace(bridge, **fields)
+
+
+def parse_setting(text: str) -> tuple[str, object]:
+    """Read ``KEY=VALUE`` of `inband set` into (field of BridgeConfig, value). Lists are separated by commas."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"{text!r} is not KEY=VALUE: keys are {', '.join(SETTABLE)}")
+    key = find_key(name, SETTABLE)
+    return key.field, key.read(value.split(",") if key.many else [value])

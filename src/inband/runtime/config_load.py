@@ -1,0 +1,167 @@
+"""From a TOML file and the options of ``inband run`` to one SwitchConfig.
+
+The file uses the words of the options::
+
+    manager = "tcp:192.0.2.9:6640"
+
+    [[bridge]]
+    name = "br0"
+    port = ["eth1", "eth2"]
+    controller = ["tcp:192.0.2.1:6653"]
+    fail-mode = "secure"
+    address = "192.0.2.2/24"
+
+Options win over the file, key by key, for the bridge they name (``--bridge``), else for the file's only bridge.
+
+What must stay true: a refusal names the file and the line or key, and comes before anything was changed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from inband.errors import UsageError
+from inband.runtime.config import (
+    DEFAULT_BRIDGE,
+    DEFAULT_RUN_DIR,
+    RUN_DIR_VARIABLE,
+    BridgeConfig,
+    RunOptions,
+    SwitchConfig,
+    check_interface_name,
+    checked,
+)
+from inband.runtime.config_keys import KEYS, find_key, suggestion, with_values
+from inband.runtime.targets import Target, parse_target
+
+# A thousand bridges with fifty lines each; a larger "file" is a mistake such as /dev/zero.
+MAX_FILE_BYTES = 4 << 20
+
+_TOP_KEYS = ("bridge", "manager", "run-dir")
+_BRIDGE_KEYS = ("name", *KEYS)
+
+
+def load(options: RunOptions, environment: Mapping[str, str] = os.environ) -> SwitchConfig:
+    """The configuration that options, file and environment ask for; raises UsageError for the first thing wrong."""
+    config = read_file(options.config_file) if options.config_file else SwitchConfig(run_dir=Path())
+    run_dir = options.run_dir or (config.run_dir if config.run_dir != Path() else find_run_dir(None, environment))
+    config = replace(config, run_dir=run_dir, options=options)
+    if options.managers:
+        config = replace(config, managers=tuple(dict.fromkeys(map(parse_target, options.managers))))
+    return checked(_with_options(config, options))
+
+
+def find_run_dir(given: str | None, environment: Mapping[str, str] = os.environ) -> Path:
+    """The run directory: what was given, else $INBAND_RUNDIR, else /run/inband."""
+    return Path(given or environment.get(RUN_DIR_VARIABLE) or DEFAULT_RUN_DIR)
+
+
+def _with_options(config: SwitchConfig, options: RunOptions) -> SwitchConfig:
+    if options.bridge is None and not options.settings:
+        return config
+    name = options.bridge
+    if name is None:
+        if len(config.bridges) > 1:
+            raise UsageError(f"{options.config_file} has several bridges: say with --bridge which one is meant")
+        name = config.bridges[0].name if config.bridges else DEFAULT_BRIDGE
+    values = {KEYS[key].field: KEYS[key].read(texts) for key, texts in options.settings}
+    there = {bridge.name: bridge for bridge in config.bridges}
+    there[name] = with_values(there.get(name) or BridgeConfig(check_interface_name(name)), values)
+    return replace(config, bridges=tuple(there.values()))
+
+
+def read_file(path: Path) -> SwitchConfig:
+    """What a configuration file says, checked; ``run_dir`` is ``Path()`` when it says nothing of it."""
+    text = _read_text(path)
+    try:
+        document = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise UsageError(f"{path}: not valid TOML: {reason}") from None
+    reader = _Reader(path, text)
+    config = reader.switch(document)
+    try:
+        return checked(config)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise UsageError(f"{path}: larger than {MAX_FILE_BYTES} bytes: is it a configuration file?")
+        return data.decode()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except ValueError as error:  # a path with a NUL byte
+        raise UsageError(f"cannot read {str(path)!r}: {error}") from None
+
+
+def _as_list(value: object) -> list[object]:
+    """A list as it is, anything else as a list of one: the file may leave brackets away."""
+    return value if isinstance(value, list) else [value]
+
+
+class _Reader:
+    """Turns a parsed document into values, and knows which line to blame."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self._path = path
+        self._lines = text.splitlines()
+
+    def switch(self, document: Mapping[str, object]) -> SwitchConfig:
+        for key in document:
+            if key not in _TOP_KEYS:
+                hint = f"it belongs under [[bridge]], or is misspelt: {suggestion(key, (*_TOP_KEYS, *KEYS))}"
+                raise self._refusal(key, f"unknown key {key!r}: {hint}")
+        tables = [table for table in _as_list(document.get("bridge", [])) if isinstance(table, dict)]
+        if tables != _as_list(document.get("bridge", [])):
+            raise self._refusal("bridge", "bridge: allowed are tables: write [[bridge]], then name = ... below it")
+        run_dir = document.get("run-dir", "")
+        if not isinstance(run_dir, str):
+            raise self._refusal("run-dir", "run-dir: allowed is a string with the path of a directory")
+        bridges = tuple(self._bridge(table, number) for number, table in enumerate(tables, 1))
+        return SwitchConfig(bridges, self._managers(document.get("manager", [])), Path(run_dir))
+
+    def _managers(self, value: object) -> tuple[Target, ...]:
+        targets = [text for text in _as_list(value) if isinstance(text, str)]
+        if targets != _as_list(value):
+            raise self._refusal("manager", "manager: allowed is a target or a list of targets")
+        try:
+            return tuple(dict.fromkeys(map(parse_target, targets)))
+        except UsageError as error:
+            raise self._refusal("manager", f"manager: {error}") from None
+
+    def _bridge(self, table: Mapping[str, object], number: int) -> BridgeConfig:
+        name = table.get("name")
+        if not isinstance(name, str):
+            raise self._refusal("name", f"bridge number {number} has no name: write name = {DEFAULT_BRIDGE!r}")
+        values: dict[str, object] = {}
+        for word, value in table.items():
+            try:
+                if word == "name":
+                    check_interface_name(name)
+                    continue
+                key = find_key(word, _BRIDGE_KEYS)
+                if key.field in values:
+                    raise UsageError(f"{word} says again what {key.name} says")
+                values[key.field] = key.read_toml(value)
+            except UsageError as error:
+                raise self._refusal(word, f"bridge {name}: {error}") from None
+        return with_values(BridgeConfig(name), values)
+
+    def _refusal(self, key: str, complaint: str) -> UsageError:
+        """Blame a line when exactly one defines such a key; otherwise the complaint's own words must do."""
+        pattern = re.compile(rf"""\s*(?:\[\[?\s*)?["']?{re.escape(key)}["']?\s*[=\]]""")
+        lines = [number for number, line in enumerate(self._lines, 1) if pattern.match(line)]
+        where = f"{self._path}:{lines[0]}" if len(lines) == 1 else str(self._path)
+        return UsageError(f"{where}: {complaint}")
