@@ -1,0 +1,48 @@
+"""What a command did to the tables, and why one was refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from inband.errors import UsageError
+from inband.flow.flow import Flow
+
+
+class RemovalReason(IntEnum):
+    """OFPRR_* (OpenFlow 1.3.5, 7.4.2)."""
+
+    IDLE_TIMEOUT = 0
+    HARD_TIMEOUT = 1
+    DELETE = 2
+    GROUP_DELETE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The flows that a command touched; empty when it touched none.
+
+    ``replaced`` are flows that an added one took the place of: they are gone, but no FLOW_REMOVED is due for them
+    (OpenFlow 1.3.5, 6.4). ``modified`` flows are the same objects as before with other instructions.
+    """
+
+    added: tuple[Flow, ...] = ()
+    modified: tuple[Flow, ...] = ()
+    replaced: tuple[Flow, ...] = ()
+    removed: tuple[Flow, ...] = ()
+
+
+class TableRefusedError(UsageError):
+    """A command that the tables refuse; nothing was changed."""
+
+
+class TableFull(TableRefusedError):  # noqa: N818 - as OpenFlow names it
+    """OFPFMFC_TABLE_FULL: the table holds as many visible flows as it may."""
+
+
+class Overlap(TableRefusedError):  # noqa: N818 - as OpenFlow names it
+    """OFPFMFC_OVERLAP: CHECK_OVERLAP was asked for, and a flow of the same priority could match the same packet."""
+
+
+class BadTable(TableRefusedError):  # noqa: N818 - as OpenFlow names it
+    """OFPFMFC_BAD_TABLE_ID: there is no such table."""

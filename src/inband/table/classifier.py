@@ -1,0 +1,299 @@
+"""Which flow decides about a packet, and which bits of the packet that depended on.
+
+Two implementations of one contract. :class:`LinearClassifier` asks every flow; nobody can doubt it.
+:class:`TupleSpaceClassifier` keeps the flows of each mask together, so that a packet costs one dictionary access per
+mask, and visits masks from the highest priority down until nothing better can follow.
+
+The second answer, the mask, is what makes a datapath cache correct: every packet that agrees with the one looked up
+on the bits of the mask is decided by the same flow. The fewer bits, the more packets one cached decision serves, so a
+mask that has no flow for a packet must show that with as few bits as it can. For this each mask keeps its values
+sorted, with its fields in an order of their own (``_ORDER``: what tells most traffic apart first, addresses before
+ports). A sorted list is a binary trie: the value that shares most leading bits with a missing one is its neighbour, and
+the bits up to the first difference prove the absence. That covers what others do with staged lookup (L2 before L3
+before L4) and address tries, in one structure: traffic to other addresses than a remote's does not depend on ports at
+all, and of its address only on leading bytes.
+
+What must stay true: both classifiers always give the same flow (tests/property/test_table_classifier.py). What this is
+not: it knows nothing of hidden or visible flows, of timeouts or of counters.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from heapq import heappop, heappush
+from typing import Protocol
+
+from inband.flow.fields import FIELDS, Field
+from inband.flow.flow import Flow
+
+
+class Classifier(Protocol):
+    """Flows of one table, found by key. A flow's match and priority must not change while it is in here."""
+
+    def insert(self, flow: Flow) -> None:
+        """Add a flow that is not in here yet."""
+
+    def remove(self, flow: Flow) -> None:
+        """Take a flow out; KeyError when it is not in here (a defect of the caller)."""
+
+    def lookup(self, key: int) -> tuple[Flow | None, int]:
+        """The matching flow of highest priority (of equals the first inserted), and the bits that mattered."""
+
+
+class LinearClassifier:
+    """The obvious twin: asks flow after flow, best first. Its mask is every bit that any flow asked for."""
+
+    def __init__(self) -> None:
+        self._flows: list[Flow] = []
+
+    def insert(self, flow: Flow) -> None:
+        """Add a flow behind those of its priority."""
+        index = 0
+        while index < len(self._flows) and self._flows[index].priority >= flow.priority:
+            index += 1
+        self._flows.insert(index, flow)
+
+    def remove(self, flow: Flow) -> None:
+        """Take a flow out; KeyError when it is not in here."""
+        for index, other in enumerate(self._flows):
+            if other is flow:
+                del self._flows[index]
+                return
+        raise KeyError(flow)
+
+    def lookup(self, key: int) -> tuple[Flow | None, int]:
+        """The first flow that matches, and the masks of all that were asked."""
+        asked = 0
+        for flow in self._flows:
+            asked |= flow.match.mask
+            if flow.match.matches(key):
+                return flow, asked
+        return None, asked
+
+
+# A rank orders flows of all masks by one number: priority first, then who came first.
+_SEQUENCE_BITS = 48
+_FIRST = (1 << _SEQUENCE_BITS) - 1
+
+_ETH_TYPE = FIELDS["eth_type"]
+
+# What tells most traffic apart at least cost comes first: a mask without a flow for a packet usually says so in the
+# first field or two. Ports come last, because they differ from connection to connection. Fields not named here follow.
+_ORDER_FIRST = (
+    *("eth_type", "ip_proto", "in_port", "in_phy_port", "metadata", "tunnel_id", *(f"reg{i}" for i in range(8))),
+    *("vlan_vid", "vlan_pcp", "eth_dst", "eth_src", "arp_op", "icmpv4_type", "icmpv4_code"),
+    *("icmpv6_type", "icmpv6_code", "ipv4_dst", "ipv4_src", "ipv6_dst", "ipv6_src"),
+)
+_PORTS = ("tcp_dst", "tcp_src", "udp_dst", "udp_src", "sctp_dst", "sctp_src")
+_ORDER: tuple[Field, ...] = tuple(
+    FIELDS[name] for name in (*_ORDER_FIRST, *(n for n in FIELDS if n not in _ORDER_FIRST and n not in _PORTS), *_PORTS)
+)
+
+# Bits by which a proof of absence grows within a field; other fields are taken whole. One bit would be the widest
+# cache entry, but then entries come in as many different masks as there are prefix lengths of two addresses, and
+# every mask costs a datapath one more lookup (an eBPF one has room for 32).
+_STEPS = {
+    **dict.fromkeys(("ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa"), 8),
+    **dict.fromkeys(("ipv6_src", "ipv6_dst", "ipv6_nd_target"), 16),
+    **dict.fromkeys(_PORTS, 4),
+}
+
+# Repairing the sorted list of a mask value by value moves half of it in memory each time; sorting it anew costs about
+# as much as this fraction of its length in single repairs.
+_REPAIRS_PER_SORT = 64
+
+_Entry = tuple[int, Flow]
+
+
+class _MaskTable:
+    """The flows of one mask. ``bound`` is above the rank of every flow in here and of no higher priority's.
+
+    ``buckets`` maps a packet's bits under the mask, put together in the order of ``_ORDER``, to the flows that match
+    them, best first. ``eth_types`` counts flows by ethertype when the mask has it: a packet of another ethertype, which
+    most masks of in-band control see most of the time, then costs one small dictionary access.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_fields",
+        "_highest",
+        "_priorities",
+        "_proofs",
+        "_sorted",
+        "bound",
+        "buckets",
+        "eth_types",
+        "mask",
+    )
+
+    def __init__(self, mask: int) -> None:
+        self.mask = mask
+        self.bound = 0
+        self.buckets: dict[int, list[_Entry]] = {}
+        self.eth_types: dict[int, int] | None = {} if _ETH_TYPE.get(mask) == _ETH_TYPE.all_ones else None
+        self._fields = [(f.shift, f.get(mask), f.bits) for f in _ORDER if f.get(mask)]
+        self._proofs = _proofs_of_absence(mask)
+        self._priorities: dict[int, int] = {}
+        self._highest: list[int] = []  # a heap of negated priorities, among them some that are gone
+        self._sorted: list[int] = []
+        self._changed: list[int] = []
+
+    def gather(self, key: int) -> int:
+        """The bits of ``key`` under this mask, in the order of ``_ORDER`` from the top."""
+        value = 0
+        for shift, bits, width in self._fields:
+            value = value << width | key >> shift & bits
+        return value
+
+    def insert(self, rank: int, flow: Flow) -> None:
+        value = self.gather(flow.match.value)
+        bucket = self.buckets.get(value)
+        if bucket is None:
+            self.buckets[value] = [(rank, flow)]
+            self._changed.append(value)
+        else:
+            index = 0
+            while index < len(bucket) and bucket[index][0] > rank:
+                index += 1
+            bucket.insert(index, (rank, flow))
+        if _count(self._priorities, flow.priority):
+            heappush(self._highest, -flow.priority)
+        if self.eth_types is not None:
+            _count(self.eth_types, _ETH_TYPE.get(flow.match.value))
+        self.bound = max(self.bound, flow.priority + 1 << _SEQUENCE_BITS)
+
+    def remove(self, flow: Flow) -> None:
+        value = self.gather(flow.match.value)
+        bucket = self.buckets[value]
+        kept = [entry for entry in bucket if entry[1] is not flow]
+        if len(kept) == len(bucket):
+            raise KeyError(flow)
+        if kept:
+            self.buckets[value] = kept
+        else:
+            del self.buckets[value]
+            self._changed.append(value)
+        if self.eth_types is not None:
+            _discount(self.eth_types, _ETH_TYPE.get(flow.match.value))
+        _discount(self._priorities, flow.priority)
+        while self._highest and -self._highest[0] not in self._priorities:
+            heappop(self._highest)
+            self.bound = 1 - self._highest[0] << _SEQUENCE_BITS if self._highest else 0
+
+    def prove_absent(self, value: int) -> int:
+        """The bits of a key that show that no flow in here has ``value``, which is not in ``buckets``."""
+        if self._changed:
+            self._settle()
+        values = self._sorted
+        index = bisect_left(values, value)
+        if index == len(values):
+            difference = value ^ values[-1]
+        elif index == 0:
+            difference = value ^ values[0]
+        else:
+            difference = min(value ^ values[index], value ^ values[index - 1])
+        return self._proofs[difference.bit_length()]
+
+    def _settle(self) -> None:
+        """Bring the sorted list up to date with the buckets; lazily, so that many changes in a row cost one sort."""
+        values, buckets = self._sorted, self.buckets
+        if len(self._changed) * _REPAIRS_PER_SORT > len(values):
+            self._sorted = sorted(buckets)
+        else:
+            for value in self._changed:
+                index = bisect_left(values, value)
+                is_listed = index < len(values) and values[index] == value
+                if value in buckets and not is_listed:
+                    values.insert(index, value)
+                elif value not in buckets and is_listed:
+                    del values[index]
+        self._changed.clear()
+
+
+class TupleSpaceClassifier:
+    """The fast twin. Insert and remove cost the fields of one mask; a lookup costs one access per mask at most."""
+
+    def __init__(self) -> None:
+        self._tables: dict[int, _MaskTable] = {}
+        self._best_first: list[_MaskTable] = []
+        self._inserted = 0
+
+    def insert(self, flow: Flow) -> None:
+        """Add a flow that is not in here yet."""
+        mask = flow.match.mask
+        table = self._tables.get(mask)
+        if table is None:
+            table = self._tables[mask] = _MaskTable(mask)
+        self._inserted += 1
+        bound = table.bound
+        table.insert(flow.priority << _SEQUENCE_BITS | _FIRST - self._inserted, flow)
+        if table.bound != bound:
+            self._best_first = []
+
+    def remove(self, flow: Flow) -> None:
+        """Take a flow out; KeyError when it is not in here."""
+        table = self._tables[flow.match.mask]
+        bound = table.bound
+        table.remove(flow)
+        if not table.buckets:
+            del self._tables[flow.match.mask]
+            self._best_first = []
+        elif table.bound != bound:
+            self._best_first = []
+
+    def lookup(self, key: int) -> tuple[Flow | None, int]:
+        """The deciding flow and the bits that mattered; see :class:`Classifier`."""
+        tables = self._best_first or self._sort()
+        eth_type = key >> _ETH_TYPE.shift & 0xFFFF
+        best: Flow | None = None
+        best_rank = mattered = 0
+        for table in tables:
+            if table.bound <= best_rank:
+                break
+            if table.eth_types is not None and eth_type not in table.eth_types:
+                mattered |= _ETH_TYPE.mask
+                continue
+            value = table.gather(key)
+            bucket = table.buckets.get(value)
+            if bucket is None:
+                mattered |= table.prove_absent(value)
+                continue
+            mattered |= table.mask
+            if bucket[0][0] > best_rank:
+                best_rank, best = bucket[0]
+        return best, mattered
+
+    def _sort(self) -> list[_MaskTable]:
+        self._best_first = sorted(self._tables.values(), key=lambda table: -table.bound)
+        return self._best_first
+
+
+def _proofs_of_absence(mask: int) -> list[int]:
+    """For a gathered value that differs from every stored one at bit n-1 at the latest: the key bits to look at.
+
+    Entry n holds the mask's bits from the first field of ``_ORDER`` down to that bit, rounded to the field's step.
+    """
+    fields = [f for f in _ORDER if f.get(mask)]
+    proofs = [0] * (sum(f.bits for f in fields) + 1)
+    position, above = len(proofs) - 1, 0
+    for field in fields:
+        step = _STEPS.get(field.name, field.bits)
+        for low in range(field.bits - step, -1, -step):
+            above |= mask & field.mask & ~0 << field.shift + low
+            for _ in range(step):
+                proofs[position] = above
+                position -= 1
+    return proofs
+
+
+def _count(counts: dict[int, int], what: int) -> bool:
+    """Count one more; whether it is the first."""
+    counts[what] = count = counts.get(what, 0) + 1
+    return count == 1
+
+
+def _discount(counts: dict[int, int], what: int) -> None:
+    """Count one less; what is left of 0 is forgotten."""
+    counts[what] -= 1
+    if not counts[what]:
+        del counts[what]

@@ -1,0 +1,269 @@
+"""All flow tables of a bridge and the commands on them, as OpenFlow 1.3.5, 6.4 defines flow table modification.
+
+Two doors lead in. Commands of controllers (``add``, ``modify``, ``delete``, ``select``) see visible flows only;
+in-band control uses ``install_hidden``, ``remove_hidden`` and ``replace_hidden``, for which no limit counts. Nothing a
+controller can say reaches a hidden flow: the iteration behind every command yields visible flows.
+
+Work: add and strict commands are independent of the number of flows (CHECK_OVERLAP is not: it asks each flow of the
+table); non-strict commands ask each flow of the tables they name; expiry asks only flows that are due.
+
+No clock: ``now`` is an argument. ``generation`` goes up with each change, so that whoever cached a decision can see
+that it may be stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from inband.flow.actions import Action, ApplyActions, Group, Instruction, Output, WriteActions
+from inband.flow.flow import Flow, FlowFlags, Instant
+from inband.flow.match import ANY, Match
+from inband.flow.ports import ANY as ANY_PORT
+from inband.flow.ports import PortNo
+from inband.flow.priority import OpenFlowPriority, Priority
+from inband.table.changes import BadTable, Changes, Overlap, RemovalReason, TableFull
+from inband.table.classifier import Classifier, TupleSpaceClassifier
+from inband.table.deadlines import Deadlines
+from inband.table.flow_table import FlowTable, TableMiss
+from inband.table.visibility import is_visible
+
+ALL_TABLES: Final = 0xFF
+"""OFPTT_ALL (OpenFlow 1.3.5, 7.3.4.1)."""
+
+ANY_GROUP: Final = 0xFFFFFFFF
+"""OFPG_ANY (OpenFlow 1.3.5, 7.3.4.2)."""
+
+MAX_TABLES: Final = 254
+"""OFPTT_MAX is 0xfe; 0xff names all tables. 254 is what Open vSwitch offers, and controllers expect no more."""
+
+Credit = tuple[int, Flow | None]
+"""One lookup that a packet went through: the table, and the flow that matched there (None: none did)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which flows a command means besides match and priority (OpenFlow 1.3.5, 6.4).
+
+    A flow passes when its cookie equals ``cookie`` under ``cookie_mask`` and when, unless ANY is given, it has an
+    output to ``out_port`` and a reference to ``out_group``.
+    """
+
+    cookie: int = 0
+    cookie_mask: int = 0
+    out_port: PortNo = ANY_PORT
+    out_group: int = ANY_GROUP
+
+    def passes(self, flow: Flow) -> bool:
+        """Whether the flow is meant."""
+        if (flow.cookie ^ self.cookie) & self.cookie_mask:
+            return False
+        if self.out_port != ANY_PORT and not _outputs_to(flow, self.out_port):
+            return False
+        return self.out_group == ANY_GROUP or Group(self.out_group) in _actions(flow)
+
+
+NO_FILTER = Filter()
+
+
+class TableSet:
+    """Tables 0 to n_tables-1. ``limit`` is how many visible flows one table may hold (None: no limit)."""
+
+    def __init__(
+        self,
+        n_tables: int = MAX_TABLES,
+        *,
+        limit: int | None = None,
+        miss: TableMiss = TableMiss.DROP,
+        make_classifier: Callable[[], Classifier] = TupleSpaceClassifier,
+    ) -> None:
+        self.limit = limit
+        self.generation = 0
+        self._tables = [FlowTable(table_id, miss, make_classifier) for table_id in range(n_tables)]
+        self._deadlines = Deadlines(lambda flow: flow in self._tables[flow.table_id])
+
+    def __len__(self) -> int:
+        """How many tables there are."""
+        return len(self._tables)
+
+    def __getitem__(self, table_id: int) -> FlowTable:
+        """One table; BadTable when there is none of this number."""
+        if not 0 <= table_id < len(self._tables):
+            raise BadTable(f"there is no table {table_id}: tables are 0 to {len(self._tables) - 1}")
+        return self._tables[table_id]
+
+    # --- commands of controllers -------------------------------------------------------------------------------
+
+    def add(self, flow: Flow, now: Instant) -> Changes:
+        """OFPFC_ADD: the flow takes the place of a visible one with the same match and priority.
+
+        Counters of a replaced flow carry over unless the new one says RESET_COUNTS; its duration does not. Raises
+        BadTable, Overlap (only with CHECK_OVERLAP) or TableFull, and then changed nothing. A hidden flow does not
+        belong here.
+        """
+        if not is_visible(flow):
+            raise TypeError("add() is for flows of controllers; in-band control uses install_hidden()")
+        table = self[flow.table_id]
+        if flow.flags & FlowFlags.CHECK_OVERLAP:
+            _refuse_overlap(table, flow)
+        replaced = table.find(flow.match, flow.priority)
+        if replaced is None and self.limit is not None and table.active >= self.limit:
+            raise TableFull(f"table {flow.table_id} is full: it holds {table.active} flows")
+        flow.created = flow.modified = flow.used = now
+        if replaced is not None:
+            if not flow.flags & FlowFlags.RESET_COUNTS:
+                flow.packets, flow.bytes = replaced.packets, replaced.bytes
+            table.remove(replaced)
+        self._insert(table, flow)
+        return Changes(added=(flow,), replaced=() if replaced is None else (replaced,))
+
+    def modify(
+        self,
+        table_id: int,
+        match: Match,
+        instructions: tuple[Instruction, ...],
+        now: Instant,
+        *,
+        priority: OpenFlowPriority | None = None,
+        cookie: int = 0,
+        cookie_mask: int = 0,
+        reset_counts: bool = False,
+    ) -> Changes:
+        """OFPFC_MODIFY, or with a priority OFPFC_MODIFY_STRICT: give the flows that are meant other instructions.
+
+        Cookie, timeouts, flags and, unless ``reset_counts``, counters stay. Nothing matching is no error; OpenFlow 1.0,
+        which adds a flow then, sees empty Changes. Raises BadTable.
+        """
+        flows = tuple(self._meant(table_id, match, priority, Filter(cookie, cookie_mask)))
+        for flow in flows:
+            flow.instructions = instructions
+            flow.modified = now
+            if reset_counts:
+                flow.packets = flow.bytes = 0
+        self.generation += bool(flows)
+        return Changes(modified=flows)
+
+    def delete(
+        self,
+        table_id: int,
+        match: Match = ANY,
+        *,
+        priority: OpenFlowPriority | None = None,
+        only: Filter = NO_FILTER,
+    ) -> Changes:
+        """OFPFC_DELETE, or with a priority OFPFC_DELETE_STRICT; ``table_id`` may be ALL_TABLES. Raises BadTable."""
+        flows = tuple(self._meant(table_id, match, priority, only))
+        for flow in flows:
+            self._remove(flow)
+        return Changes(removed=flows)
+
+    def select(self, table_id: int = ALL_TABLES, match: Match = ANY, only: Filter = NO_FILTER) -> list[Flow]:
+        """Visible flows that ``match`` covers, for flow and aggregate statistics. Raises BadTable."""
+        return list(self._meant(table_id, match, None, only))
+
+    # --- in-band control ---------------------------------------------------------------------------------------
+
+    def install_hidden(self, flow: Flow, now: Instant = 0.0) -> Changes:
+        """Add a hidden flow, outside every limit; one with the same match and priority is replaced by it."""
+        if is_visible(flow):
+            raise TypeError("install_hidden() is for hidden flows; controllers use add()")
+        table = self[flow.table_id]
+        replaced = table.find(flow.match, flow.priority)
+        if replaced is flow:
+            return Changes()
+        flow.created = flow.modified = flow.used = now
+        if replaced is not None:
+            table.remove(replaced)
+        self._insert(table, flow)
+        return Changes(added=(flow,), replaced=() if replaced is None else (replaced,))
+
+    def remove_hidden(self, flow: Flow) -> Changes:
+        """Take a hidden flow out; one that is not there is ignored."""
+        if is_visible(flow) or flow not in self[flow.table_id]:
+            return Changes()
+        self._remove(flow)
+        return Changes(removed=(flow,))
+
+    def replace_hidden(self, flow: Flow, instructions: tuple[Instruction, ...]) -> Changes:
+        """Give a hidden flow other instructions in place: there is no moment without it."""
+        if is_visible(flow) or flow not in self[flow.table_id] or flow.instructions == instructions:
+            return Changes()
+        flow.instructions = instructions
+        self.generation += 1
+        return Changes(modified=(flow,))
+
+    def hidden(self) -> list[Flow]:
+        """Every hidden flow, by table, oldest first."""
+        return [flow for table in self._tables for flow in table.hidden()]
+
+    # --- time and counters -------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> Instant | None:
+        """When ``expire`` can have something to do at the earliest."""
+        return self._deadlines.earliest()
+
+    def expire(self, now: Instant) -> list[tuple[Flow, RemovalReason]]:
+        """Remove flows whose time is up (their use must have been credited before), with the reason of each."""
+        due = self._deadlines.take_due(now)
+        for flow, _ in due:
+            self._remove(flow)
+        return due
+
+    def credit(self, credits_: Iterable[Credit], packets: int, bytes_: int, now: Instant) -> None:
+        """Count packets that a cached or fresh decision decided, to each table and flow it went through.
+
+        A lookup that a hidden flow answered counts to that flow only. Flows that are gone meanwhile still count:
+        their FLOW_REMOVED may be on its way.
+        """
+        for table_id, flow in credits_:
+            if flow is not None:
+                flow.credit(packets, bytes_, now)
+                if flow.is_hidden:
+                    continue
+                self._tables[table_id].matched += packets
+            self._tables[table_id].lookups += packets
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    def _insert(self, table: FlowTable, flow: Flow) -> None:
+        table.insert(flow)
+        if is_visible(flow):
+            self._deadlines.watch(flow)
+        self.generation += 1
+
+    def _remove(self, flow: Flow) -> None:
+        self._tables[flow.table_id].remove(flow)
+        self.generation += 1
+
+    def _meant(self, table_id: int, match: Match, priority: Priority | None, only: Filter) -> Iterator[Flow]:
+        """Visible flows that a command names: strict when it gives a priority."""
+        for table in self._tables if table_id == ALL_TABLES else (self[table_id],):
+            candidates: Iterable[Flow]
+            if priority is not None:
+                found = table.find(match, priority)
+                candidates = () if found is None or not is_visible(found) else (found,)
+            elif match == ANY:
+                candidates = table
+            else:
+                candidates = (flow for flow in table if match.covers(flow.match))
+            yield from candidates if only == NO_FILTER else filter(only.passes, candidates)
+
+
+def _refuse_overlap(table: FlowTable, flow: Flow) -> None:
+    for other in table:
+        if other.priority == flow.priority and other.match.overlaps(flow.match):
+            raise Overlap(
+                f"a flow of priority {flow.priority} in table {flow.table_id} matches some of the same packets"
+            )
+
+
+def _outputs_to(flow: Flow, port: PortNo) -> bool:
+    return any(isinstance(action, Output) and action.port == port for action in _actions(flow))
+
+
+def _actions(flow: Flow) -> Iterator[Action]:
+    """All actions of a flow, applied and written."""
+    for instruction in flow.instructions:
+        if isinstance(instruction, ApplyActions | WriteActions):
+            yield from instruction.actions
