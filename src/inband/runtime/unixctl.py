@@ -1,0 +1,260 @@
+"""The control socket: commands over Open vSwitch's unixctl protocol, so that ``ovs-appctl -t SOCKET`` works.
+
+JSON-RPC 1.0 on a unix stream: ``{"method": NAME, "params": [STRINGS], "id": ANY}`` is answered by
+``{"result": TEXT, "error": null, "id": SAME}``, or with the text in ``error`` (ovs-appctl(8); JSON-RPC 1.0, section 1).
+Objects follow each other without a separator, so the reader finds their ends itself (:class:`JsonStream`).
+
+What must stay true: a client can neither stop the switch nor make it hold more than a bounded number of bytes; one
+client's slowness is its own (a request at a time, and the answer is gone before the next is read); rubbish closes
+that client and is counted. Who may connect is decided by the run directory's mode, not here.
+
+Not here: what the commands do (the switch registers them), and the client (``unixctl_client``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inband.errors import HostError, InbandError, UsageError, WireError
+from inband.runtime.config_keys import suggestion
+
+log = logging.getLogger(__name__)
+
+# The largest request that makes sense is a trace of one 64 kB frame as hex.
+MAX_REQUEST_BYTES = 256 << 10
+# json's parser recurses per level; requests have two.
+MAX_DEPTH = 16
+MAX_CLIENTS = 64
+
+# struct sockaddr_un, unix(7): 108 bytes with the final NUL.
+MAX_PATH_BYTES = 107
+
+Handler = Callable[[Sequence[str]], str | Awaitable[str]]
+"""A command: takes its arguments, returns the text for the client, or raises InbandError to refuse."""
+
+
+_NOT_SPACE = re.compile(rb"[^ \t\r\n]")
+_OUTSIDE = re.compile(rb'["{}\[\]]')
+_IN_STRING = re.compile(rb'["\\]')
+
+
+class JsonStream:
+    """Cuts a stream of bytes into JSON objects. Work per call is proportional to the bytes given."""
+
+    def __init__(self, limit: int = MAX_REQUEST_BYTES) -> None:
+        """``limit`` is the most bytes one object may have."""
+        self._limit = limit
+        self._buffer = bytearray()
+        self._scanned = 0
+        self._depth = 0
+        self._in_string = False
+
+    def feed(self, data: bytes) -> list[dict[str, Any]]:
+        """Take bytes and return the objects that they complete; raises WireError for what is not JSON objects."""
+        self._buffer += data
+        found = []
+        while (end := self._find_end()) is not None:
+            found.append(_parse_object(bytes(self._buffer[:end])))
+            del self._buffer[:end]
+            self._scanned = 0
+        if len(self._buffer) > self._limit:
+            raise WireError(f"control socket: a request of more than {self._limit} bytes")
+        return found
+
+    def _find_end(self) -> int | None:
+        """The offset just behind the first whole object, or None while more bytes are needed.
+
+        Only the bytes that mean something to the structure are looked at one by one.
+        """
+        start = _NOT_SPACE.search(self._buffer, self._scanned) if self._depth == 0 else None
+        if start is not None and start.group() != b"{":
+            raise WireError(f"control socket: byte {start.group()[0]:#04x} where a JSON object should begin")
+        while mark := (_IN_STRING if self._in_string else _OUTSIDE).search(self._buffer, self._scanned):
+            if self._in_string and mark.group() == b"\\":
+                if mark.end() == len(self._buffer):  # what it escapes has not come yet
+                    self._scanned = mark.start()
+                    return None
+                self._scanned = mark.end() + 1
+                continue
+            self._scanned = mark.end()
+            if self._take(mark.group()):
+                return mark.end()
+        self._scanned = len(self._buffer)
+        return None
+
+    def _take(self, mark: bytes) -> bool:
+        """Follow quotation marks and brackets; True when the outermost bracket closes."""
+        if mark == b'"':
+            self._in_string = not self._in_string
+        elif mark in b"{[":
+            self._depth += 1
+            if self._depth > MAX_DEPTH:
+                raise WireError(f"control socket: a request nested deeper than {MAX_DEPTH} levels")
+        else:
+            self._depth -= 1
+            return self._depth == 0
+        return False
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether text can be written again: JSON's escapes can spell half a surrogate pair, which no encoding takes."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _parse_object(data: bytes) -> dict[str, Any]:
+    try:
+        parsed = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"control socket: not valid JSON: {error}") from None
+    if not isinstance(parsed, dict):  # brackets of different kinds can close each other in the scan above
+        raise WireError("control socket: a request is a JSON object")
+    return parsed
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: ``usage`` are its arguments for people; ``max_args`` None means any number."""
+
+    name: str
+    usage: str
+    min_args: int
+    max_args: int | None
+    handler: Handler
+
+
+@dataclass(slots=True)
+class Registry:
+    """The commands of one control socket. ``list-commands`` is there from the start, as in Open vSwitch."""
+
+    commands: dict[str, Command] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.add("list-commands", "", 0, 0, lambda _args: self.describe())
+
+    def add(self, name: str, usage: str, min_args: int, max_args: int | None, handler: Handler) -> None:
+        """Register a command; the name must be new (a defect of the caller otherwise)."""
+        if name in self.commands:
+            raise ValueError(f"command {name!r} is registered twice")
+        self.commands[name] = Command(name, usage, min_args, max_args, handler)
+
+    def describe(self) -> str:
+        """The list that ``list-commands`` prints: one command a line, sorted, arguments in a second column."""
+        lines = [f"  {command.name:<23} {command.usage}".rstrip() for _, command in sorted(self.commands.items())]
+        return "The available commands are:\n" + "".join(f"{line}\n" for line in lines)
+
+    async def call(self, name: str, arguments: Sequence[str]) -> str:
+        """Run one command; raises UsageError for a wrong name or count, and what the handler raises."""
+        command = self.commands.get(name)
+        if command is None:
+            raise UsageError(f'"{name}" is not a valid command: {suggestion(name, sorted(self.commands))}')
+        if len(arguments) < command.min_args:
+            raise UsageError(f'"{name}" command requires at least {command.min_args} arguments: {name} {command.usage}')
+        if command.max_args is not None and len(arguments) > command.max_args:
+            raise UsageError(f'"{name}" command takes at most {command.max_args} arguments: {name} {command.usage}')
+        answer = command.handler(arguments)
+        return await answer if inspect.isawaitable(answer) else answer
+
+
+@dataclass(slots=True)
+class UnixctlCounters:
+    """What happened on the socket: requests answered, refused; clients closed for rubbish, or for their number."""
+
+    requests: int = 0
+    refusals: int = 0
+    garbage: int = 0
+    turned_away: int = 0
+
+
+class UnixctlServer:
+    """Serves a registry at a path: ``await start()``, later ``await close()``."""
+
+    def __init__(self, path: Path, commands: Registry) -> None:
+        """``path`` must be free: the run directory removes what a killed switch left (``rundir``)."""
+        self.path = path
+        self.counters = UnixctlCounters()
+        self._commands = commands
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Listen; raises HostError when the kernel refuses, UsageError when the path is too long for it."""
+        check_socket_path(self.path)
+        try:
+            self._server = await asyncio.start_unix_server(self._serve, self.path)
+            self.path.chmod(0o600)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise HostError(f"listen at {self.path}", reason, errno=error.errno or 0) from None
+
+    async def close(self) -> None:
+        """Stop listening, end the clients and remove the socket."""
+        if self._server is not None:
+            self._server.close()
+        clients = [task for task in self._clients if task is not asyncio.current_task()]
+        for task in clients:
+            task.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+        self.path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        if len(self._clients) >= MAX_CLIENTS:
+            self.counters.turned_away += 1
+            writer.close()
+            return
+        self._clients.add(task)
+        try:
+            await self._converse(reader, writer)
+        except WireError as error:
+            self.counters.garbage += 1
+            log.warning("%s; closed that client: speak JSON-RPC, as ovs-appctl does", error)
+        except (OSError, asyncio.CancelledError):
+            pass  # the client went away, or the switch stops: either way there is nobody to tell
+        finally:
+            self._clients.discard(task)
+            writer.close()
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        stream = JsonStream()
+        while data := await reader.read(65536):
+            for request in stream.feed(data):
+                writer.write(json.dumps(await self._answer(request)).encode())
+                await writer.drain()
+
+    async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        method, params = request.get("method"), request.get("params")
+        if not isinstance(method, str) or not isinstance(params, list):
+            raise WireError("control socket: a request needs a method and a list of params")
+        if not all(isinstance(param, str) and _is_unicode(param) for param in params):
+            raise WireError("control socket: params are strings")
+        self.counters.requests += 1
+        try:
+            result = await self._commands.call(method, params)
+        except InbandError as error:
+            self.counters.refusals += 1
+            return {"id": request.get("id"), "result": None, "error": str(error)}
+        except Exception:
+            # Our bug. The switch goes on: goal 1 ranks above a tidy death, and the log has what is needed to mend it.
+            log.exception("command %s failed: a defect of inband, please report it", method)
+            return {"id": request.get("id"), "result": None, "error": f"{method}: internal error, see the switch's log"}
+        return {"id": request.get("id"), "result": result, "error": None}
+
+
+def check_socket_path(path: Path) -> None:
+    """Raise UsageError when the kernel cannot bind a socket at so long a path."""
+    if len(str(path).encode()) > MAX_PATH_BYTES:
+        raise UsageError(
+            f"{path} is too long for a socket (at most {MAX_PATH_BYTES} bytes): choose a shorter --run-dir"
+        )
