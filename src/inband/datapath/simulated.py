@@ -1,0 +1,160 @@
+"""A datapath without a kernel: ports are names, frames come by a call and leave by a call.
+
+It is the reference for the others: everything happens at once, in order and in plain sight, so that what the
+userspace and eBPF datapaths do can be compared with it packet by packet. Tests, the simulator and teaching use it.
+
+What must stay true: the same contract as in ``base``, with nothing skipped. Time comes from the clock that it is given.
+Not here: faults and captures (``wrappers``), and queues, which a transmit function gets to know of but which
+have no rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflow, PortCounters
+from inband.datapath.cache import MAX_MEGAFLOWS, MegaflowCache
+from inband.datapath.execute import execute
+from inband.flow.actions import DatapathAction, ToController
+from inband.flow.flow import Instant
+from inband.flow.ports import PortNo
+from inband.packet.frame import Frame
+from inband.packet.parse import parse
+
+Transmit = Callable[[PortNo, Frame, int | None], None]
+"""What carries a frame away: port, frame, queue (None: no particular one)."""
+
+
+class SimulatedDatapath:
+    """Ports in memory. Without a ``transmit`` function sent frames wait in ``take_sent``."""
+
+    kind = "simulated"
+
+    def __init__(
+        self,
+        client: DatapathClient | None = None,
+        *,
+        clock: Callable[[], Instant],
+        transmit: Transmit | None = None,
+        max_megaflows: int = MAX_MEGAFLOWS,
+    ) -> None:
+        """``client`` may be given later, by setting the attribute, but before the first frame is delivered."""
+        self.client = client
+        self.hints = ControlHints()
+        self._clock = clock
+        self._transmit = transmit or self._keep
+        self._cache = MegaflowCache(max_megaflows)
+        self._ports: dict[PortNo, str] = {}
+        self._port_counters: dict[PortNo, PortCounters] = {}
+        self._counters = Counters()
+        self._sent: list[tuple[PortNo, Frame, int | None]] = []
+
+    # Frames
+
+    def deliver(self, port: PortNo, frame: Frame) -> None:
+        """A frame arrives at a port: run its megaflow's actions, or send it up."""
+        counters = self._port_counters.get(port)
+        if counters is None or self.client is None:
+            self._counters.add("input_no_port" if counters is None else "upcall_no_client")
+            return
+        counters.rx_packets += frame.segments
+        counters.rx_bytes += len(frame.data)
+        key = parse(frame.data, port)
+        megaflow = self._cache.find(key)
+        if megaflow is None:
+            self._counters.add("miss")
+            self.client.upcall(port, frame, key)
+            return
+        self._counters.add("megaflow_hit")
+        megaflow.packets += frame.segments
+        megaflow.bytes += len(frame.data)
+        megaflow.used = self._clock()
+        if not megaflow.actions:
+            self._counters.add("dropped_by_flow")
+        self.execute(port, frame, megaflow.actions)
+
+    def execute(self, in_port: PortNo, frame: Frame, actions: Iterable[DatapathAction]) -> None:
+        """As ``Datapath.execute``."""
+        execute(in_port, frame, actions, self)
+
+    def output(self, port: PortNo, queue: int | None, frame: Frame) -> None:
+        """Send a frame (``execute.Outlet``)."""
+        counters = self._port_counters.get(port)
+        if counters is None:
+            self._counters.add("output_no_port")
+            return
+        counters.tx_packets += frame.segments
+        counters.tx_bytes += len(frame.data)
+        self._transmit(port, frame, queue)
+
+    def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:
+        """Hand a frame to the client for the controllers (``execute.Outlet``)."""
+        if self.client is None:
+            self._counters.add("upcall_no_client")
+            return
+        self._counters.add("to_controller")
+        self.client.packet_in(in_port, frame, action)
+
+    def take_sent(self) -> list[tuple[PortNo, Frame, int | None]]:
+        """(port, frame, queue) of every frame sent since the last call, in order."""
+        sent, self._sent = self._sent, []
+        return sent
+
+    def _keep(self, port: PortNo, frame: Frame, queue: int | None) -> None:
+        self._sent.append((port, frame, queue))
+
+    # Ports
+
+    def add_port(self, port: PortNo, interface: str) -> None:
+        """As ``Datapath.add_port``; any name is an interface here. A port that is there changes its interface."""
+        self._ports[port] = interface
+        self._port_counters.setdefault(port, PortCounters())
+
+    def remove_port(self, port: PortNo) -> None:
+        """As ``Datapath.remove_port``."""
+        self._ports.pop(port, None)
+        self._port_counters.pop(port, None)
+
+    def ports(self) -> Mapping[PortNo, str]:
+        """Interface names by port."""
+        return dict(self._ports)
+
+    def port_counters(self, port: PortNo) -> PortCounters:
+        """As ``Datapath.port_counters``."""
+        return self._port_counters.get(port) or PortCounters()
+
+    # Cache
+
+    def install(self, megaflow: Megaflow) -> None:
+        """As ``Datapath.install``."""
+        taken, _ = self._cache.install(megaflow)
+        if not taken:
+            self._counters.add("cache_full")
+
+    def remove(self, megaflows: Iterable[Megaflow]) -> None:
+        """As ``Datapath.remove``."""
+        self._cache.remove(megaflows)
+
+    def flush(self) -> None:
+        """As ``Datapath.flush``."""
+        self._cache.flush()
+
+    def megaflows(self) -> list[Megaflow]:
+        """As ``Datapath.megaflows``."""
+        return list(self._cache)
+
+    # The rest
+
+    def set_control_hints(self, hints: ControlHints) -> None:
+        """Kept in ``hints`` for whoever simulates queues: frames are handled as they are delivered."""
+        self.hints = hints
+
+    def counters(self) -> Mapping[str, int]:
+        """As ``Datapath.counters``."""
+        return dict(self._counters.values)
+
+    def close(self) -> None:
+        """As ``Datapath.close``."""
+        self._cache.flush()
+        self._ports.clear()
+        self._port_counters.clear()

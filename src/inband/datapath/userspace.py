@@ -1,0 +1,401 @@
+"""The userspace datapath: every frame passes through this process, by packet sockets.
+
+It needs no eBPF, only packet sockets, which a rootless user namespace has too. Frames cross Python, so the design is
+about doing little per frame: a frame of a known flow is received into one buffer, recognised by a few header bytes
+(``microflow``), and sent from that same buffer, kernel's offload header included, uncut and uncopied. The next slower
+way parses the flow key and looks into the megaflow cache; the slowest is an upcall to the client.
+
+What must stay true:
+- The microflow cache only ever repeats what the megaflow cache would say: an entry dies with its megaflow, and with
+  any change of ports.
+- Control sockets are emptied before data sockets, and again after each handful of upcalls, so that a flood of unknown
+  data delays control frames by a handful of upcalls, whatever its rate.
+- The work of one wake-up is bounded, so that the event loop's other work (the control channel itself) gets its turn.
+- Whatever the kernel answers about a socket becomes a counter; nothing of it reaches the event loop.
+
+Not here: sockets (``userspace_port``), who else may see the frames (``host.interfaces``), and what becomes of a frame
+(the client).
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic
+from typing import Protocol
+
+from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflow, PortCounters
+from inband.datapath.cache import MAX_MEGAFLOWS, MegaflowCache
+from inband.datapath.execute import execute, plain_outputs
+from inband.datapath.microflow import BLIND_BITS, MicroflowKey, microflow_key
+from inband.datapath.userspace_filter import Queue
+from inband.datapath.userspace_offload import VNET_SIZE, count_segments
+from inband.datapath.userspace_port import BUFFER_SIZE, MAX_FRAME, TX_FAULTS, Port, Tap, open_port
+from inband.errors import HostError
+from inband.flow.actions import DatapathAction, ToController
+from inband.flow.flow import Instant
+from inband.flow.ports import PortNo
+from inband.packet.frame import Frame
+from inband.packet.parse import parse
+from inband.packet.vnet import build_vnet, parse_vnet
+
+# The interface went down, or away: said once by each of its sockets.
+RX_DOWN = (errno.ENETDOWN, errno.ENODEV, errno.ENXIO)
+
+# Frames taken from one socket before the next one has its turn, and rounds over all sockets before the event loop has:
+# at 5 to 100 us a frame a round takes a few milliseconds at most.
+CONTROL_BUDGET = 64
+DATA_BUDGET = 32
+ROUNDS = 4
+# Upcalls for data (100 us each and more) between two looks at the control sockets.
+UPCALL_BUDGET = 8
+# Microflows remembered per port (about 400 bytes each); when there are more, all are forgotten and learned anew.
+MAX_MICROFLOWS = 8192
+
+
+class Ownership(Protocol):
+    """Keeps the host's own stack from seeing the frames of a port (``host.interfaces``)."""
+
+    def own(self, interface: str) -> None:
+        """From now on only packet sockets see what the interface receives. Raises HostError or UsageError."""
+
+    def release(self, interface: str) -> None:
+        """Give it back."""
+
+
+class _Path:
+    """What frames of one megaflow do. ``outputs`` is None when actions must look into the frame."""
+
+    __slots__ = ("live", "megaflow", "outputs")
+
+    def __init__(
+        self, megaflow: Megaflow, outputs: tuple[tuple[Port, Callable[[memoryview], int]], ...] | None
+    ) -> None:
+        self.live = True
+        self.megaflow = megaflow
+        self.outputs = outputs
+
+
+class UserspaceDatapath:
+    """Ports are interfaces of this network namespace. ``attach`` it to an event loop, or call ``poll``."""
+
+    kind = "userspace"
+
+    def __init__(
+        self,
+        client: DatapathClient | None = None,
+        *,
+        clock: Callable[[], Instant] = monotonic,
+        ownership: Ownership,
+        max_megaflows: int = MAX_MEGAFLOWS,
+    ) -> None:
+        """``client`` may be given later, by setting the attribute, but before the first ``poll``."""
+        self.client = client
+        self._clock = clock
+        self._now = clock()
+        self._ownership = ownership
+        self._cache = MegaflowCache(max_megaflows)
+        self._paths: dict[Megaflow, _Path] = {}
+        self._buffer = bytearray(BUFFER_SIZE)
+        self._view = memoryview(self._buffer)
+        self._ports: dict[PortNo, Port] = {}
+        self._known: dict[PortNo, dict[MicroflowKey, _Path]] = {}
+        self._taps: dict[int, Tap] = {}
+        self._control = select.epoll()
+        self._data = select.epoll()
+        self._counters = Counters()
+        self._tcp_ports: frozenset[int] = frozenset()
+        self._loop: AbstractEventLoop | None = None
+
+    # The loop
+
+    def attach(self, loop: AbstractEventLoop) -> None:
+        """Have the event loop call ``poll`` whenever frames wait."""
+        self._loop = loop
+        loop.add_reader(self._control.fileno(), self.poll)
+        loop.add_reader(self._data.fileno(), self.poll)
+
+    def detach(self) -> None:
+        """Leave the event loop."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._control.fileno())
+            self._loop.remove_reader(self._data.fileno())
+            self._loop = None
+
+    def poll(self) -> None:
+        """Handle frames that wait, a bounded number of them, control first. Does not block."""
+        self._now = self._clock()
+        for _ in range(ROUNDS):
+            self._poll_control()
+            full = False
+            for descriptor, _ in self._data.poll(0, max(1, len(self._taps))):
+                tap = self._taps.get(descriptor)
+                if tap is None:
+                    continue  # its port was removed by an upcall of this round
+                taken, upcalls = self._drain(tap, DATA_BUDGET, UPCALL_BUDGET)
+                full = full or taken == DATA_BUDGET
+                if upcalls:
+                    self._poll_control()
+            if not full:
+                return
+
+    def _poll_control(self) -> None:
+        for descriptor, _ in self._control.poll(0, max(1, len(self._taps))):
+            tap = self._taps.get(descriptor)
+            if tap is not None:
+                self._drain(tap, CONTROL_BUDGET, CONTROL_BUDGET)
+
+    def _drain(self, tap: Tap, budget: int, upcall_budget: int) -> tuple[int, int]:
+        """Switch up to ``budget`` frames of a socket, stop after so many upcalls; returns (frames, upcalls)."""
+        port, receive, buffer, view = tap.port, tap.receive, self._buffer, self._view
+        counters, known = port.counters, self._known[port.number]
+        taken = upcalls = 0
+        while taken < budget and upcalls < upcall_budget:
+            try:
+                end = receive()
+            except BlockingIOError:
+                break
+            except OSError as error:
+                self._receive_failed(port, error)
+                break
+            taken += 1
+            segments = count_segments(buffer, end) if buffer[1] else 1
+            size = end - VNET_SIZE
+            counters.rx_packets += segments
+            counters.rx_bytes += size
+            key = microflow_key(buffer, VNET_SIZE, end)
+            path = known.get(key) if key is not None else None
+            if path is None or not path.live:
+                upcalls += self._switch_unknown(port, key, end, segments)
+                if self._ports.get(port.number) is not port:
+                    break  # the client removed it or opened it again
+                continue
+            megaflow = path.megaflow
+            megaflow.packets += segments
+            megaflow.bytes += size
+            megaflow.used = self._now
+            if not path.outputs:
+                self._run(port, megaflow, self._frame(end))
+                continue
+            for out, send in path.outputs:
+                try:
+                    send(view[:end])
+                except OSError as error:
+                    self._send_failed(out, error)
+                else:
+                    out.counters.tx_packets += segments
+                    out.counters.tx_bytes += size
+        return taken, upcalls
+
+    def _switch_unknown(self, port: Port, key: MicroflowKey | None, end: int, segments: int) -> bool:
+        """Switch the frame in the buffer by the megaflow cache, or send it up; returns whether it went up."""
+        frame = self._frame(end)
+        if len(frame.data) > MAX_FRAME:
+            self._counters.add("rx_too_big")
+            port.counters.rx_errors += 1
+            return False
+        flow_key = parse(frame.data, port.number)
+        megaflow = self._cache.find(flow_key)
+        if megaflow is None:
+            self._counters.add("miss" if self.client else "upcall_no_client")
+            if self.client:
+                self.client.upcall(port.number, frame, flow_key)
+            return True
+        self._counters.add("megaflow_hit")
+        megaflow.packets += segments
+        megaflow.bytes += len(frame.data)
+        megaflow.used = self._now
+        if key is not None and not megaflow.match.mask & BLIND_BITS:
+            self._remember(port, key, megaflow)
+        self._run(port, megaflow, frame)
+        return False
+
+    def _run(self, port: Port, megaflow: Megaflow, frame: Frame) -> None:
+        if not megaflow.actions:
+            self._counters.add("dropped_by_flow")
+        execute(port.number, frame, megaflow.actions, self)
+
+    def _frame(self, end: int) -> Frame:
+        """The frame in the buffer as a value."""
+        return Frame(bytes(self._view[VNET_SIZE:end]), parse_vnet(bytes(self._view[:VNET_SIZE])))
+
+    def _remember(self, port: Port, key: MicroflowKey, megaflow: Megaflow) -> None:
+        known = self._known[port.number]
+        if len(known) >= MAX_MICROFLOWS:
+            self._counters.add("microflows_forgotten", len(known))
+            known.clear()
+        path = self._paths.get(megaflow)
+        if path is None:
+            path = self._paths[megaflow] = _Path(megaflow, self._bind(megaflow.actions))
+        known[key] = path
+
+    def _bind(self, actions: Iterable[DatapathAction]) -> tuple[tuple[Port, Callable[[memoryview], int]], ...] | None:
+        """The sockets of plain outputs, or None if there is more to do, or to count, than to send."""
+        outputs = plain_outputs(actions)
+        if outputs is None or not all(number in self._ports for number, _ in outputs):
+            return None
+        try:
+            return tuple((port := self._ports[number], port.sender(queue).send) for number, queue in outputs)
+        except OSError:
+            return None  # ``output`` meets the same error and counts it
+
+    # Where frames go (execute.Outlet)
+
+    def execute(self, in_port: PortNo, frame: Frame, actions: Iterable[DatapathAction]) -> None:
+        """As ``Datapath.execute``."""
+        execute(in_port, frame, actions, self)
+
+    def output(self, port: PortNo, queue: int | None, frame: Frame) -> None:
+        """Send a frame (``execute.Outlet``)."""
+        out = self._ports.get(port)
+        if out is None:
+            self._counters.add("output_no_port")
+            return
+        try:
+            out.sender(queue).sendmsg([build_vnet(frame.offload), frame.data])
+        except OSError as error:
+            self._send_failed(out, error)
+        else:
+            out.counters.tx_packets += frame.segments
+            out.counters.tx_bytes += len(frame.data)
+
+    def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:
+        """Hand a frame to the client for the controllers (``execute.Outlet``)."""
+        self._counters.add("to_controller" if self.client else "upcall_no_client")
+        if self.client:
+            self.client.packet_in(in_port, frame, action)
+
+    def _send_failed(self, port: Port, error: OSError) -> None:
+        self._counters.add(TX_FAULTS.get(error.errno or 0, "tx_refused"))
+        port.counters.tx_dropped += 1
+
+    def _receive_failed(self, port: Port, error: OSError) -> None:
+        """ENETDOWN: the interface went down or away; EINVAL: a frame whose offload no vnet header can tell."""
+        down = error.errno in RX_DOWN
+        self._counters.add("rx_link_down" if down else "rx_refused")
+        port.counters.rx_errors += not down
+
+    # Ports
+
+    def add_port(self, port: PortNo, interface: str) -> None:
+        """As ``Datapath.add_port``. A port that is there is opened again: its interface may have a new index."""
+        self._ownership.own(interface)
+        try:
+            opened = open_port(port, interface, self._buffer, self._tcp_ports)
+        except HostError:
+            self._ownership.release(interface)
+            raise
+        old = self._ports.get(port)
+        if old is not None:
+            opened.counters, opened.lost = old.counters, old.lost
+            self._close_port(old)
+        self._ports[port] = opened
+        self._known[port] = {}
+        for tap in opened.taps:
+            self._taps[tap.socket.fileno()] = tap
+            epoll = self._control if tap.queue is Queue.CONTROL else self._data
+            epoll.register(tap.socket.fileno(), select.EPOLLIN)
+        self._forget_paths()
+
+    def remove_port(self, port: PortNo) -> None:
+        """As ``Datapath.remove_port``."""
+        gone = self._ports.pop(port, None)
+        if gone is None:
+            return
+        self._close_port(gone)
+        del self._known[port]
+        self._forget_paths()
+        self._ownership.release(gone.interface)
+
+    def _close_port(self, port: Port) -> None:
+        port.collect_losses()
+        for tap in port.taps:
+            del self._taps[tap.socket.fileno()]
+        port.close()  # which takes the sockets out of the epolls
+
+    def port_counters(self, port: PortNo) -> PortCounters:
+        """As ``Datapath.port_counters``."""
+        found = self._ports.get(port)
+        if found is None:
+            return PortCounters()
+        found.collect_losses()
+        return found.counters
+
+    def set_control_hints(self, hints: ControlHints) -> None:
+        """As ``Datapath.set_control_hints``.
+
+        In three steps, so that at each moment a frame matches at least one filter; for a few microseconds it may match
+        two and be switched twice, which TCP expects of a network anyway.
+        """
+        before, after = self._tcp_ports, hints.tcp_ports
+        if before == after:
+            return
+        self._tcp_ports = after
+        for queue, tcp_ports in (
+            (Queue.CONTROL, before | after),
+            (Queue.DATA, after),
+            (Queue.TAGGED_DATA, after),
+            (Queue.CONTROL, after),
+        ):
+            for port in self._ports.values():
+                try:
+                    port.sort(queue, tcp_ports)
+                except OSError:
+                    self._counters.add("filter_refused")
+
+    # Cache
+
+    def install(self, megaflow: Megaflow) -> None:
+        """As ``Datapath.install``."""
+        taken, replaced = self._cache.install(megaflow)
+        if not taken:
+            self._counters.add("cache_full")
+        if replaced is not None:
+            self._forget_path(replaced)
+
+    def remove(self, megaflows: Iterable[Megaflow]) -> None:
+        """As ``Datapath.remove``."""
+        for megaflow in self._cache.remove(megaflows):
+            self._forget_path(megaflow)
+
+    def flush(self) -> None:
+        """As ``Datapath.flush``."""
+        self._cache.flush()
+        self._forget_paths()
+
+    def megaflows(self) -> list[Megaflow]:
+        """As ``Datapath.megaflows``."""
+        return list(self._cache)
+
+    def _forget_path(self, megaflow: Megaflow) -> None:
+        path = self._paths.pop(megaflow, None)
+        if path is not None:
+            path.live = False
+
+    def _forget_paths(self) -> None:
+        for known in self._known.values():
+            known.clear()
+        self._paths.clear()
+
+    # The rest
+
+    def counters(self) -> Mapping[str, int]:
+        """As ``Datapath.counters``; "rx_queue_full_..." are frames that the kernel could not queue for us."""
+        values = dict(self._counters.values)
+        for port in self._ports.values():
+            port.collect_losses()
+            for queue, lost in port.lost.items():
+                name = f"rx_queue_full_{queue.value.replace(' ', '_')}"
+                values[name] = values.get(name, 0) + lost
+        return values
+
+    def close(self) -> None:
+        """As ``Datapath.close``."""
+        self.detach()
+        for port in list(self._ports):
+            self.remove_port(port)
+        self._cache.flush()
+        self._control.close()
+        self._data.close()

@@ -1,0 +1,190 @@
+"""Classic BPF programs that sort a port's frames into sockets: control, data, and data with a VLAN tag.
+
+A flood of data must not push control frames out of a queue, so each port has sockets of its own for both, and the
+kernel sorts before it queues. Control is what ``ControlHints`` says: ARP, router and neighbour discovery, DHCP and DNS
+over UDP, and TCP from or to the hinted ports. Data frames with a tag have a socket of their own because only a slower
+system call tells the tag, which the kernel keeps beside the frame.
+
+What must stay true: exactly one of the three programs of the same hints accepts a frame, whatever it holds. The
+kernel rejects a frame when a program reads behind its end, so each read is preceded by a check of the length. Where a
+frame goes is decided elsewhere; sorted wrongly it is only queued wrongly. So when there are too many ports to
+name, the programs take a range that covers them.
+
+Sources: linux/filter.h; the kernel's Documentation/networking/filter.rst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from struct import Struct
+
+from inband.flow.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, IP_ICMPV6, IP_TCP, IP_UDP
+
+DNS = 53
+UDP_CONTROL_PORTS = (DNS, 67, 68, 546, 547)
+# Router solicitation and advertisement, neighbour solicitation and advertisement, redirect (RFC 4861, 4).
+ND_TYPES = (133, 137)
+
+# BPF_MAXINSNS is 4096, and a range takes eight instructions.
+MAX_RANGES = 480
+
+_INSTRUCTION = Struct("=HBBI")
+_LDH_ABS, _LDB_ABS, _LDW_ABS, _LDH_IND = 0x28, 0x30, 0x20, 0x48
+_LDW_LEN, _LD_MEM, _ST, _LDX_IHL = 0x80, 0x60, 0x02, 0xB1
+_JA, _JEQ, _JGT, _JGE, _JSET = 0x05, 0x15, 0x25, 0x35, 0x45
+_SUB_X, _RET = 0x1C, 0x06
+# SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT
+_TAG_PRESENT = 0xFFFFF000 + 48
+_WHOLE_FRAME = 0xFFFFFFFF
+
+
+class Queue(Enum):
+    """Which frames a socket gets."""
+
+    CONTROL = "control"
+    DATA = "data"
+    TAGGED_DATA = "tagged data"
+
+
+def build_filter(queue: Queue, tcp_ports: frozenset[int]) -> list[bytes]:
+    """The program for a queue, as packed ``struct sock_filter``."""
+    program = _Program()
+    if queue is not Queue.CONTROL:
+        unwanted = 0 if queue is Queue.TAGGED_DATA else 1
+        program.emit(_LDW_ABS, _TAG_PRESENT)
+        program.jump(_JEQ, unwanted, yes="reject")
+    control, data = ("accept", "reject") if queue is Queue.CONTROL else ("reject", "accept")
+    _sort(program, control, data, _ranges(tcp_ports))
+    program.label("reject").emit(_RET, 0)
+    program.label("accept").emit(_RET, _WHOLE_FRAME)
+    return program.assemble()
+
+
+def _sort(program: _Program, control: str, data: str, tcp_ranges: list[tuple[int, int]]) -> None:
+    """Jump to ``control`` or ``data``."""
+    program.need(14, otherwise=data).emit(_LDH_ABS, 12)
+    program.jump(_JEQ, ETH_ARP, yes=control)
+    program.jump(_JEQ, ETH_IPV4, yes="ipv4")
+    program.jump(_JEQ, ETH_IPV6, yes="ipv6", no=data)
+    _ipv4(program, data)
+    _ipv6(program, control, data)
+    program.label("udp")
+    for port in UDP_CONTROL_PORTS:
+        _either_port(program, port, port, control)
+    program.goto(data)
+    program.label("tcp")
+    for low, high in tcp_ranges:
+        _either_port(program, low, high, control)
+    program.goto(data)
+
+
+def _ipv4(program: _Program, data: str) -> None:
+    """Leave the ports in memory words 0 and 1 and go on to "udp" or "tcp"."""
+    program.label("ipv4").need(14 + 20, otherwise=data).emit(_LDH_ABS, 20)
+    program.jump(_JSET, 0x1FFF, yes=data)
+    program.emit(_LDX_IHL, 14)
+    program.emit(_LDW_LEN).emit(_SUB_X)
+    program.jump(_JGE, 14 + 4, no=data)
+    program.emit(_LDH_IND, 14).emit(_ST, 0)
+    program.emit(_LDH_IND, 16).emit(_ST, 1)
+    program.emit(_LDB_ABS, 23)
+    program.jump(_JEQ, IP_UDP, yes="udp")
+    program.jump(_JEQ, IP_TCP, yes="tcp", no=data)
+
+
+def _ipv6(program: _Program, control: str, data: str) -> None:
+    program.label("ipv6").need(54 + 4, otherwise=data)
+    program.emit(_LDH_ABS, 54).emit(_ST, 0)
+    program.emit(_LDH_ABS, 56).emit(_ST, 1)
+    program.emit(_LDB_ABS, 20)
+    program.jump(_JEQ, IP_UDP, yes="udp")
+    program.jump(_JEQ, IP_TCP, yes="tcp")
+    program.jump(_JEQ, IP_ICMPV6, no=data)
+    program.emit(_LDB_ABS, 54)
+    program.jump(_JGE, ND_TYPES[0], no=data)
+    program.jump(_JGT, ND_TYPES[1], yes=data, no=control)
+
+
+def _either_port(program: _Program, low: int, high: int, control: str) -> None:
+    """Go to ``control`` if one of the two ports in memory is in the range."""
+    for word in (0, 1):
+        program.emit(_LD_MEM, word)
+        if low == high:
+            program.jump(_JEQ, low, yes=control)
+        else:
+            program.skip_unless_in(low, high, control)
+
+
+def _ranges(ports: Iterable[int]) -> list[tuple[int, int]]:
+    """The ports as few ranges: exact ones where that is possible, else one that covers all."""
+    ranges: list[tuple[int, int]] = []
+    for port in sorted(ports):
+        if ranges and ranges[-1][1] == port - 1:
+            ranges[-1] = (ranges[-1][0], port)
+        else:
+            ranges.append((port, port))
+    return ranges if len(ranges) <= MAX_RANGES else [(ranges[0][0], ranges[-1][1])]
+
+
+@dataclass(slots=True)
+class _Instruction:
+    code: int
+    value: int = 0
+    yes: str | int = 0
+    no: str | int = 0
+
+
+class _Program:
+    """An assembler with labels. Conditional jumps reach only 255 instructions, so each far one goes by a ``ja``."""
+
+    def __init__(self) -> None:
+        self._instructions: list[_Instruction] = []
+        self._labels: dict[str, int] = {}
+
+    def emit(self, code: int, value: int = 0) -> _Program:
+        self._instructions.append(_Instruction(code, value))
+        return self
+
+    def label(self, name: str) -> _Program:
+        self._labels[name] = len(self._instructions)
+        return self
+
+    def goto(self, label: str) -> None:
+        self._instructions.append(_Instruction(_JA, 0, label))
+
+    def jump(self, code: int, value: int, *, yes: str = "", no: str = "") -> None:
+        """A condition; "" means the next instruction. The jumps behind it are unconditional, which reach anywhere."""
+        if yes and no:
+            self._instructions.append(_Instruction(code, value, 0, 1))
+            self.goto(yes)
+            self.goto(no)
+        elif yes:
+            self._instructions.append(_Instruction(code, value, 0, 1))
+            self.goto(yes)
+        else:
+            self._instructions.append(_Instruction(code, value, 1, 0))
+            self.goto(no)
+
+    def need(self, length: int, *, otherwise: str) -> _Program:
+        """Go elsewhere if the frame is shorter."""
+        self.emit(_LDW_LEN)
+        self.jump(_JGE, length, no=otherwise)
+        return self
+
+    def skip_unless_in(self, low: int, high: int, label: str) -> None:
+        """Go to the label if low <= A <= high."""
+        self._instructions.append(_Instruction(_JGE, low, 0, 2))
+        self._instructions.append(_Instruction(_JGT, high, 1, 0))
+        self.goto(label)
+
+    def assemble(self) -> list[bytes]:
+        packed = []
+        for index, instruction in enumerate(self._instructions):
+            yes, no, value = instruction.yes, instruction.no, instruction.value
+            if isinstance(yes, str):
+                value, yes = self._labels[yes] - index - 1, 0
+            assert isinstance(no, int)
+            packed.append(_INSTRUCTION.pack(instruction.code, yes, no, value))
+        return packed
