@@ -1,0 +1,59 @@
+"""Frames for :mod:`tests.system.lab.probe`, as bytes, built by hand and not by the switch's own code."""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+
+BROADCAST = "ff:ff:ff:ff:ff:ff"
+_TCP_RST = 0x04
+
+
+def tcp_reset(eth_src: str, eth_dst: str, ip_src: str, ip_dst: str, port: int) -> bytes:
+    """Return a TCP segment to a port: RST, because no kernel answers it."""
+    tcp = struct.pack("!HHIIBBHHH", 40000, port, 1, 0, 5 << 4, _TCP_RST, 0, 0, 0)
+    return _ethernet(eth_src, eth_dst, 0x0800) + _ipv4(ip_src, ip_dst, 6, _with_sum(ip_src, ip_dst, 6, tcp, 16))
+
+
+def dhcp_reply(eth_src: str, eth_dst: str, ip_src: str, ip_dst: str, chaddr: str) -> bytes:
+    """Return a DHCP OFFER (UDP 67 to 68) for the host with this hardware address."""
+    bootp = struct.pack("!BBBBIHHIIII", 2, 1, 6, 0, 7, 0, 0x8000, 0, 0, 0, 0) + _mac(chaddr) + bytes(10 + 64 + 128)
+    options = bytes.fromhex("63825363 350102 ff")
+    udp = struct.pack("!HHHH", 67, 68, 8 + len(bootp) + len(options), 0) + bootp + options
+    return _ethernet(eth_src, eth_dst, 0x0800) + _ipv4(ip_src, ip_dst, 17, udp)
+
+
+def arp_request(eth_src: str, ip_src: str, ip_dst: str) -> bytes:
+    """Return a broadcast ARP request."""
+    fixed = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1)
+    body = fixed + _mac(eth_src) + _ip(ip_src) + bytes(6) + _ip(ip_dst)
+    return _ethernet(eth_src, BROADCAST, 0x0806) + body + bytes(18)  # padded as a wire pads it
+
+
+def _ethernet(src: str, dst: str, eth_type: int) -> bytes:
+    return _mac(dst) + _mac(src) + struct.pack("!H", eth_type)
+
+
+def _ipv4(src: str, dst: str, protocol: int, payload: bytes) -> bytes:
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 1, 0, 64, protocol, 0) + _ip(src) + _ip(dst)
+    return head[:10] + struct.pack("!H", _sum(head)) + head[12:] + payload
+
+
+def _with_sum(src: str, dst: str, protocol: int, segment: bytes, at: int) -> bytes:
+    pseudo = _ip(src) + _ip(dst) + struct.pack("!HH", protocol, len(segment))
+    return segment[:at] + struct.pack("!H", _sum(pseudo + segment)) + segment[at + 2 :]
+
+
+def _sum(data: bytes) -> int:
+    total = sum(int.from_bytes(data[at : at + 2]) for at in range(0, len(data), 2))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def _mac(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def _ip(text: str) -> bytes:
+    return ipaddress.ip_address(text).packed

@@ -1,0 +1,142 @@
+"""Our switch, as a user runs it: `inband run` with a configuration file, in the site's namespace.
+
+Nothing of it is imported here. What the user may rely on (interface.md) is all that is used: the command, its
+configuration file, the control socket and the management sockets.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.system.lab.journal import until
+from tests.system.lab.net import Lab, run
+from tests.system.lab.process import Process
+from tests.system.lab.switch import Hidden, hidden_in
+from tests.system.lab.topology import PORT, BridgePlan, Site
+from tests.system.lab.unixctl import Control, ControlError
+
+COMMAND = str(Path(sys.executable).with_name("inband"))
+START_S = 30.0
+"""Until the control socket answers; ten interpreters starting on two busy cores take a while."""
+
+
+class InbandSwitch:
+    """One `inband run`; see :class:`tests.system.lab.switch.Switch` for what the methods promise."""
+
+    name = "inband"
+    offloads = True
+    datapath = "userspace"
+
+    def __init__(self, lab: Lab, site: Site) -> None:
+        self.site = site
+        self.run_dir = lab.folder / f"inband-{site.namespace.short}"
+        self.run_dir.mkdir(mode=0o700)
+        self._config = lab.folder / f"inband-{site.namespace.short}.toml"
+        self._process: Process | None = None
+        self._asking: Control | None = None
+
+    def start(self, *, connect: bool = True) -> None:
+        """Write the configuration, start, and wait until the control socket answers."""
+        self._config.write_text("\n".join(self._toml(plan, connect=connect) for plan in self.site.bridges))
+        self._process = self.site.namespace.start(
+            COMMAND, "run", "--config", str(self._config), "--run-dir", str(self.run_dir), label="inband"
+        )
+        self._asking = None
+        if not until(self._answers, START_S):
+            raise AssertionError(f"inband did not start:\n{self._process.tail()}")
+
+    def restart(self) -> None:
+        """Start again what was killed, with its controllers, and return before it is ready."""
+        self._config.write_text("\n".join(self._toml(plan, connect=True) for plan in self.site.bridges))
+        self._process = self.site.namespace.start(
+            COMMAND, "run", "--config", str(self._config), "--run-dir", str(self.run_dir), label="inband"
+        )
+        self._asking = None
+
+    def stop(self) -> None:
+        """End it in an orderly way."""
+        assert self._process is not None
+        self._process.stop()
+
+    def kill9(self) -> None:
+        """Crash it."""
+        assert self._process is not None
+        self._process.kill9()
+
+    def dpid(self, bridge: str = "br0") -> str:
+        """Return the datapath ID that `show` gives."""
+        return str(self.status(bridge)["datapath_id"]).removeprefix("0x").rjust(16, "0")
+
+    def status(self, bridge: str = "br0") -> Mapping[str, Any]:
+        """Return what `show --json` says about a bridge."""
+        everything = json.loads(self._call("show", "--json"))
+        found = [each for each in everything["bridges"] if each["name"] == bridge]
+        assert len(found) == 1
+        return dict(found[0])
+
+    def set_controllers(self, *targets: str, bridge: str = "br0") -> None:
+        """Replace the controllers."""
+        self._call("set-controller", bridge, *targets) if targets else self._call("del-controller", bridge)
+
+    def set_managers(self, *targets: str) -> None:
+        """Replace the managers."""
+        self._call("set-manager", *targets) if targets else self._call("del-manager")
+
+    def set_queue(self, queue: int | None, bridge: str = "br0") -> None:
+        """Set or take away the control queue."""
+        self._call("set", bridge, f"queue={'none' if queue is None else queue}")
+
+    def set_flow_limit(self, limit: int, bridge: str = "br0") -> None:
+        """Let each table hold at most this many flows."""
+        self._call("set", bridge, f"flow-limit={limit}")
+
+    def set_mac(self, mac: str, bridge: str = "br0") -> None:
+        """Give the local port another MAC address."""
+        self._call("set", bridge, f"mac={mac}")
+
+    def hidden(self, bridge: str = "br0") -> frozenset[Hidden]:
+        """Return the hidden flows."""
+        return hidden_in(self._call("bridge/dump-flows", bridge))
+
+    def control(self) -> Control:
+        """Return a connection of its own to the control socket."""
+        return Control(self.run_dir / "inband.ctl")
+
+    def ofctl(self, command: str, *arguments: str, bridge: str = "br0") -> str:
+        """Run ovs-ofctl on the management socket."""
+        return run("ovs-ofctl", "-O", "OpenFlow13", command, f"unix:{self.run_dir}/{bridge}.mgmt", *arguments)
+
+    def pids(self) -> tuple[int, ...]:
+        """Return the one process."""
+        assert self._process is not None
+        return (self._process.pid,)
+
+    def _call(self, method: str, *params: str) -> str:
+        if self._asking is None:
+            self._asking = self.control()
+        return self._asking.call(method, *params)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        if not self._process.is_running:
+            raise AssertionError(f"inband ended ({self._process.exit_code}):\n{self._process.tail()}")
+        try:
+            return all(self.status(plan.name) for plan in self.site.bridges)
+        except (OSError, ControlError):
+            self._asking = None
+            return False
+
+    def _toml(self, plan: BridgePlan, *, connect: bool) -> str:
+        lines = ["[[bridge]]", f'name = "{plan.name}"', f"port = {list(plan.ports)}", 'fail-mode = "secure"']
+        lines.append(f'datapath = "{self.datapath}"')
+        if plan.address:
+            lines.append(f'address = "{plan.address}"')
+        if plan.gateway:
+            lines.append(f'gateway = "{plan.gateway}"')
+        if connect and plan.controller:
+            lines.append(f'controller = ["tcp:{plan.controller}:{PORT}"]')
+        return "\n".join([*lines, ""])

@@ -1,0 +1,320 @@
+"""What happens to the control channel, as figures: one function per situation, the same for every switch.
+
+Seconds; None stands for "never, within the time allowed". The benchmark prints the figures; the system tests hold them
+against bounds wide enough for a busy machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.system.lab import frames, special, topology
+from tests.system.lab.controllers import LabController
+from tests.system.lab.journal import until
+from tests.system.lab.messages import NO_FWD, NO_RECV, PORT_DOWN
+from tests.system.lab.net import Lab, Namespace
+from tests.system.lab.sampler import Flows, Sampler
+from tests.system.lab.scene import Layer, Scene, scene
+from tests.system.lab.switch import Hidden, SwitchMaker, cpu_s
+
+SETTLE_S = 0.3
+"""Between "it is up" and the next act: what came up with it (second SYNs, gratuitous ARP) is over by then."""
+PYTHON = sys.executable
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How a switch took a change: ``rules_s`` until its hidden flows followed, ``silence_s`` of its session."""
+
+    rules_s: float | None
+    silence_s: float
+    absent_s: float = 0.0
+
+
+def first_connection(make: SwitchMaker, lay: Layer, wait_s: float = 6.0, *orders: str) -> float | None:
+    """Return the seconds from telling the last switch its controller to the last FEATURES_REPLY, cold caches."""
+    with scene(make, lay, *orders) as stage:
+        stage.connect()
+        return stage.up_after(wait_s)
+
+
+def lease_and_connection(make: SwitchMaker, wait_s: float = 10.0) -> float | None:
+    """Return the seconds from the switch being ready (its DHCP client starting) to FEATURES_REPLY: T7."""
+    with scene(make, topology.address_by_dhcp) as stage:
+        return stage.up_after(wait_s)
+
+
+def hostile_silence(make: SwitchMaker, lay: Layer, seconds: float, *orders: str) -> float | None:
+    """Return the longest silence of any switch while the controller does harm for so long; None: not all were up."""
+    with up(make, lay) as stage:
+        if stage is None:
+            return None
+        for order in orders:
+            stage.controller.order(order)
+        return stage.watch(seconds)
+
+
+@contextlib.contextmanager
+def up(make: SwitchMaker, lay: Layer, wait_s: float = 10.0) -> Iterator[Scene | None]:
+    """Build a scene whose switches are all up, or None when they do not come up."""
+    with scene(make, lay) as stage:
+        stage.connect()
+        if stage.all_up(wait_s):
+            time.sleep(SETTLE_S)
+            yield stage
+        else:
+            yield None
+
+
+def port_modification(make: SwitchMaker, seconds: float) -> tuple[float, int, int] | None:
+    """Return the silence with every port and LOCAL no-receive, no-forward and down, and the pings before and then."""
+
+    def lay(lab: Lab) -> topology.Topology:
+        return topology.with_hosts(topology.same_subnet(lab), 2)
+
+    with up(make, lay) as stage:
+        if stage is None:
+            return None
+        host, target = stage.topology.hosts["h1"][0], stage.topology.hosts["h2"][1]
+        stage.switch.ofctl("add-flow", "priority=1,actions=NORMAL")
+        before = host.pings(target)
+        start = time.monotonic()
+        stage.controller.order(f"port-mod {PORT_DOWN | NO_RECV | NO_FWD}")
+        time.sleep(0.5)
+        during = host.pings(target, wait_s=0.5)
+        time.sleep(max(0.0, start + seconds - time.monotonic()))
+        return stage.silence(start, time.monotonic()), before, during
+
+
+def full_table(make: SwitchMaker, limit: int = 100) -> tuple[str, float | None] | None:
+    """Fill the table to its limit, then add a controller: return the letters of its hidden flows and when it was up."""
+    second = "10.0.0.101"
+    with up(make, topology.same_subnet) as stage:
+        if stage is None:
+            return None
+        namespace = stage.topology.controller
+        namespace.address("eth0", f"{second}/24")
+        other = LabController(namespace, port=6654)
+        stage.switch.set_flow_limit(limit)
+        stage.controller.order(f"fill {limit + 20}")
+        until(lambda: bool(stage.controller.journal.entries("error")), 5.0)
+        stage.controller.order("calm")
+        start = time.monotonic()
+        stage.switch.set_controllers(stage.topology.target, f"tcp:{second}:6654")
+        found = other.journal.wait_up(stage.dpids, 6.0)
+        rules = {each.letter for each in stage.switch.hidden() if second in each.match}
+        return "".join(sorted(rules)), max(found.values()) - start if found else None
+
+
+def gateway_mac(make: SwitchMaker, *, gratuitous: bool, wait_s: float) -> Change | None:
+    """Change the gateway's MAC address under a session; with or without it telling everybody."""
+    with up(make, topology.behind_gateway) as stage, contextlib.ExitStack() as stack:
+        if stage is None:
+            return None
+        gateway, mac = stage.topology.gateways[0], new_mac()
+        gateway.sysctl(net__ipv4__conf__eth1__arp_notify=int(gratuitous))
+        sampler = stack.enter_context(Sampler(stage.switch))
+        start = time.monotonic()
+        gateway.ip(f"link set dev eth1 address {mac}")
+        rules = sampler.wait(lambda flows: has_mac(flows, "de", mac), start, wait_s)
+        _wait_echo(stage, start, wait_s)
+        return Change(rules, stage.silence(start, time.monotonic()))
+
+
+def route_moves(make: SwitchMaker, wait_s: float) -> Change | None:
+    """Let the route to the controller go over the other gateway."""
+    with up(make, special.two_gateways) as stage, contextlib.ExitStack() as stack:
+        if stage is None:
+            return None
+        mac = stage.topology.gateways[1].mac("eth1")
+        sampler = stack.enter_context(Sampler(stage.switch))
+        start = time.monotonic()
+        stage.topology.sites[0].namespace.route("default", special.GATEWAYS[1])
+        rules = sampler.wait(lambda flows: has_mac(flows, "de", mac), start, wait_s)
+        time.sleep(1.0)
+        return Change(rules, stage.silence(start, time.monotonic()))
+
+
+def default_route_elsewhere(make: SwitchMaker, wait_s: float = 6.0) -> bool | None:
+    """Tell whether (d) and (e) name the right gateway's MAC when the default route leaves by another interface."""
+    with scene(make, special.other_default_route) as stage:
+        special.narrow_route(stage.topology)
+        stage.connect()
+        if not stage.all_up(wait_s):
+            return None
+        right = stage.topology.gateways[0].mac("eth1")
+        found = until(lambda: has_mac(stage.switch.hidden(), "de", right), 2.0)
+        return found and all(right in each.match for each in stage.switch.hidden() if each.letter in "de")
+
+
+def local_mac(make: SwitchMaker, wait_s: float = 5.0) -> Change | None:
+    """Change the local port's MAC address: when (a) to (c) follow, and how long (d) or (e) were absent."""
+    with up(make, topology.behind_gateway) as stage, contextlib.ExitStack() as stack:
+        if stage is None:
+            return None
+        mac = new_mac()
+        sampler = stack.enter_context(Sampler(stage.switch))
+        start = time.monotonic()
+        stage.switch.set_mac(mac)
+        rules = sampler.wait(lambda flows: has_mac(flows, "abc", mac), start, wait_s)
+        time.sleep(2.0)
+        absent = sampler.absence(lambda flows: has_letters(flows, "de"), start)
+        return Change(rules, stage.silence(start, time.monotonic()), absent)
+
+
+def crash(make: SwitchMaker, wait_s: float = 10.0) -> float | None:
+    """Kill the switch and start it again at once: return the seconds from the start to the first echo reply."""
+    with up(make, topology.same_subnet) as stage:
+        if stage is None:
+            return None
+        stage.switch.kill9()
+        start = time.monotonic()
+        stage.switch.restart()
+        found = stage.controller.journal.wait_up(stage.dpids, wait_s, since=start)
+        return max(found.values()) - start if found else None
+
+
+def managers(make: SwitchMaker, count: int, idle_s: float) -> tuple[float | None, float, float] | None:
+    """Protect many managers: return seconds until installed, idle CPU share, and the controller session's silence."""
+    with up(make, topology.behind_gateway) as stage, contextlib.ExitStack() as stack:
+        if stage is None:
+            return None
+        targets = [f"tcp:10.1.{number // 250}.{number % 250 + 1}:6640" for number in range(count)]
+        control = stack.enter_context(stage.switch.control())
+        start = time.monotonic()
+        stage.switch.set_managers(*targets)
+        installed = until(lambda: control.call("bridge/dump-flows", "br0").count("tp_dst=6640") >= count, 10.0)
+        took = time.monotonic() - start
+        time.sleep(2.0)
+        before, since = cpu_s(stage.switch.pids()), time.monotonic()
+        time.sleep(idle_s)
+        share = (cpu_s(stage.switch.pids()) - before) / (time.monotonic() - since)
+        return took if installed else None, share, stage.silence(start, time.monotonic())
+
+
+def other_chaddr(make: SwitchMaker) -> int | None:
+    """Return how many of five DHCP replies for another host's hardware address reached LOCAL under drop-all."""
+    with up(make, topology.same_subnet) as stage:
+        if stage is None:
+            return None
+        stage.controller.order("drop")
+        time.sleep(SETTLE_S)
+        sender = stage.topology.controller
+        source = sender.mac("eth0")
+        frame = frames.dhcp_reply(source, frames.BROADCAST, stage.topology.remote, "255.255.255.255", new_mac())
+        return len(_through(sender, "eth0", stage.topology.sites[0].namespace, "br0", frame, 10.0, 0.5))
+
+
+def lease(make: SwitchMaker, policy: str, wait_s: float = 10.0) -> float | None:
+    """Return the seconds from the start of a DHCP client on LOCAL to its address, under this flow for everything."""
+    with up(make, topology.same_subnet) as stage:
+        if stage is None:
+            return None
+        topology.dhcp_server(stage.topology.controller, "eth0", "10.0.0.10,10.0.0.90")
+        stage.switch.ofctl("add-flow", f"priority=65535,actions={policy}")
+        time.sleep(1.0)  # the server opens its sockets
+        namespace = stage.topology.sites[0].namespace
+        script = stage.lab.folder / "udhcpc.sh"
+        script.write_text('#!/bin/sh\n[ "$1" = bound ] && ip addr add "$ip/24" dev "$interface"\nexit 0\n')
+        script.chmod(0o755)
+        start = time.monotonic()
+        namespace.start(
+            "udhcpc", "-f", "-n", "-q", "-t", "5", "-T", "1", "-i", "br0", "-s", str(script), label="udhcpc"
+        )
+        got = until(lambda: namespace.run("ip", "-o", "-4", "addr", "show", "dev", "br0").count("inet") > 1, wait_s)
+        return time.monotonic() - start if got else None
+
+
+def comings_and_goings(make: SwitchMaker, seconds: float) -> tuple[int, int, frozenset[Hidden]] | None:
+    """Add and remove a second controller and managers and change the queue, over and over, under drop-all.
+
+    Return the probes lost of those sent (1,000 a second, TCP to the controller from a host), the samples taken, and the
+    flows that should stay and were missing in a sample. Actions are left out: the queue changes them.
+    """
+
+    def lay(lab: Lab) -> topology.Topology:
+        return topology.with_hosts(topology.same_subnet(lab), 1)
+
+    with up(make, lay) as stage, contextlib.ExitStack() as stack:
+        if stage is None:
+            return None
+        stage.controller.order("drop")
+        host, address = stage.topology.hosts["h1"]
+        remote = stage.topology.controller
+        frame = frames.tcp_reset(host.mac("eth0"), remote.mac("eth0"), address, stage.topology.remote, topology.PORT)
+        stay = {(each.letter, each.match) for each in stage.switch.hidden()}
+        sampler = stack.enter_context(Sampler(stage.switch))
+        start = time.monotonic()
+        with through(host, "eth0", remote, "eth0", frame, 1000.0, seconds) as arrived:
+            while time.monotonic() < start + seconds + 1.0:
+                _come_and_go(stage)
+        lost = int(seconds * 1000) - len(set(arrived))
+        seen = [{(each.letter, each.match) for each in flows} for _, flows in sampler.since(start)]
+        gone = {each for flows in seen for each in stay - flows}
+        return lost, sampler.count, frozenset(Hidden(letter, match, "") for letter, match in gone)
+
+
+def _come_and_go(stage: Scene) -> None:
+    target = stage.topology.target
+    stage.switch.set_controllers(target, "tcp:10.0.0.150:6653")
+    stage.switch.set_queue(1)
+    stage.switch.set_managers("tcp:10.0.0.151:6640", "tcp:10.0.0.100:6640")
+    stage.switch.set_queue(2)
+    stage.switch.set_controllers(target)
+    stage.switch.set_queue(None)
+    stage.switch.set_managers()
+
+
+@contextlib.contextmanager
+def through(
+    source: Namespace, out: str, sink: Namespace, into: str, frame: bytes, rate: float, seconds: float
+) -> Iterator[list[int]]:
+    """Send numbered frames from one interface and catch them at another meanwhile; the list is full on exit."""
+    probe = ("-m", "tests.system.lab.probe")
+    arrived: list[int] = []
+    catcher = sink.start(PYTHON, *probe, "catch", into, frame.hex(), str(seconds + 2.0), label="catch")
+    assert until(lambda: "ready" in catcher.tail(), 10.0)
+    sender = source.start(PYTHON, *probe, "send", out, frame.hex(), str(rate), str(seconds), label="send")
+    yield arrived
+    sender.wait(seconds + 10.0)
+    catcher.wait(seconds + 10.0)
+    arrived += map(int, catcher.tail().split()[1:])
+
+
+def _through(
+    source: Namespace, out: str, sink: Namespace, into: str, frame: bytes, rate: float, seconds: float
+) -> list[int]:
+    with through(source, out, sink, into, frame, rate, seconds) as arrived:
+        pass
+    return arrived
+
+
+def _wait_echo(stage: Scene, since: float, wait_s: float) -> None:
+    """Wait until the session lives again: three echo replies within half a second, after ``since``."""
+    journal = stage.controller.journal
+
+    def alive() -> bool:
+        recent = [each.t for each in journal.entries("echo", since=since + 0.3)]
+        return len(recent) > 3 and recent[-1] - recent[-4] < 0.5
+
+    until(alive, wait_s)
+
+
+def has_mac(flows: Flows, letters: str, mac: str) -> bool:
+    """Tell whether each of these letters has a flow that names this MAC address."""
+    return all(any(each.letter == letter and mac in each.match for each in flows) for letter in letters)
+
+
+def has_letters(flows: Flows, letters: str) -> bool:
+    """Tell whether each of these letters has a flow."""
+    return set(letters) <= {each.letter for each in flows}
+
+
+def new_mac() -> str:
+    """Return a locally administered address that nobody has yet."""
+    return "02:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(5))

@@ -1,0 +1,104 @@
+"""The few OpenFlow messages that a laboratory controller needs, packed by hand.
+
+On purpose not the switch's own codec: a misunderstanding of the specification must not cancel out between the two ends.
+OpenFlow 1.0.0 and 1.3.5; names and numbers are those of the specifications' openflow.h. What is not here (matches
+other than "everything", statistics) is sent with ovs-ofctl or os-ken in the tests that need it.
+"""
+
+from __future__ import annotations
+
+import struct
+
+V10, V13 = 1, 4
+HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY = 0, 1, 2, 3
+FEATURES_REQUEST, FEATURES_REPLY = 5, 6
+FLOW_MOD, PACKET_IN = 14, 10
+_PORT_MOD = {V10: 15, V13: 16}
+_MULTIPART_REQUEST = {V10: 16, V13: 18}
+MULTIPART_REPLY = 19  # OFPT_MULTIPART_REPLY of 1.3
+PORT_DESC = 13  # OFPMP_PORT_DESC
+
+PORT_DOWN, NO_RECV, NO_FWD = 1 << 0, 1 << 2, 1 << 5
+"""Bits of ofp_port_config, the same in 1.0 and 1.3 (7.2.1 of 1.3.5; 5.2.1 of 1.0.0)."""
+ALL_TABLES = 0xFF
+HIGHEST_PRIORITY = 0xFFFF
+_ANY = 0xFFFFFFFF  # OFPP_ANY, OFPG_ANY, OFP_NO_BUFFER
+_CONTROLLER = {V10: 0xFFFD, V13: 0xFFFFFFFD}
+_MATCH_ALL = {
+    V10: struct.pack("!I36x", 0x3FFFFF),  # OFPFW_ALL
+    V13: struct.pack("!HH4x", 1, 4),  # OFPMT_OXM without fields, padded to 8
+}
+
+
+def message(version: int, kind: int, xid: int, body: bytes = b"") -> bytes:
+    """Put the 8-byte header in front of a body."""
+    return struct.pack("!BBHI", version, kind, 8 + len(body), xid) + body
+
+
+def hello(version: int) -> bytes:
+    """Return a HELLO that offers exactly one version: with a bitmap from 1.3 on."""
+    bitmap = struct.pack("!HHI", 1, 8, 1 << version) if version >= V13 else b""
+    return message(version, HELLO, 1, bitmap)
+
+
+def delete_all(version: int, xid: int) -> bytes:
+    """Return the FLOW_MOD that deletes every flow of every table."""
+    if version == V10:
+        # match; cookie; OFPFC_DELETE, timeouts, priority; no buffer; out_port OFPP_NONE; flags
+        return message(V10, FLOW_MOD, xid, _MATCH_ALL[V10] + struct.pack("!QHHHHIHH", 0, 3, 0, 0, 0, _ANY, 0xFFFF, 0))
+    return message(V13, FLOW_MOD, xid, _flow_mod_13(ALL_TABLES, 3, 0) + _MATCH_ALL[V13])
+
+
+def drop_all(version: int, xid: int, table: int = 0) -> bytes:
+    """Return the FLOW_MOD that drops everything at the highest priority a controller can name."""
+    return _everything(version, xid, table, b"")
+
+
+def to_controller(version: int, xid: int, table: int = 0) -> bytes:
+    """Return the FLOW_MOD that sends every packet, whole, to the controller and nowhere else."""
+    if version == V10:
+        return _everything(version, xid, table, struct.pack("!HHHH", 0, 8, _CONTROLLER[V10], 0xFFFF))
+    output = struct.pack("!HHIH6x", 0, 16, _CONTROLLER[V13], 0xFFFF)
+    return _everything(version, xid, table, struct.pack("!HH4x", 4, 8 + len(output)) + output)  # APPLY_ACTIONS
+
+
+def filler(version: int, xid: int, number: int) -> bytes:
+    """Return a FLOW_MOD that adds the flow with this number (dl_dst 02:00 and the number), one row of a full table."""
+    mac = struct.pack("!HI", 0x0200, number)
+    if version == V10:
+        match = struct.pack("!I8s6s22x", 0x3FFFFF & ~(1 << 3), b"", mac)
+        return message(V10, FLOW_MOD, xid, match + struct.pack("!QHHHHIHH", 0, 0, 0, 0, 1, _ANY, 0xFFFF, 0))
+    match = struct.pack("!HHI6s2x", 1, 14, 0x80000606, mac)  # OXM_OF_ETH_DST
+    return message(V13, FLOW_MOD, xid, _flow_mod_13(0, 0, 1) + match)
+
+
+def port_mod(version: int, xid: int, port: int, mac: bytes, config: int) -> bytes:
+    """Return the PORT_MOD that sets no-receive, no-forward and down as in ``config`` and clears the rest."""
+    mask = PORT_DOWN | NO_RECV | NO_FWD
+    if version == V10:
+        return message(V10, _PORT_MOD[V10], xid, struct.pack("!H6sIII4x", port, mac, config, mask, 0))
+    return message(V13, _PORT_MOD[V13], xid, struct.pack("!I4x6s2xIII4x", port, mac, config, mask, 0))
+
+
+def port_desc_request(xid: int) -> bytes:
+    """Return the 1.3 request for the descriptions of all ports (1.0 has them in FEATURES_REPLY)."""
+    return message(V13, _MULTIPART_REQUEST[V13], xid, struct.pack("!HH4x", PORT_DESC, 0))
+
+
+def ports_of(version: int, body: bytes) -> list[tuple[int, bytes]]:
+    """Return (number, MAC) of each ofp_port in a PORT_DESC reply's (1.3) or FEATURES_REPLY's (1.0) list."""
+    if version == V10:
+        return [struct.unpack_from("!H6s", body, at) for at in range(0, len(body) - 47, 48)]
+    return [struct.unpack_from("!I4x6s", body, at) for at in range(0, len(body) - 63, 64)]
+
+
+def _everything(version: int, xid: int, table: int, actions: bytes) -> bytes:
+    if version == V10:
+        fixed = struct.pack("!QHHHHIHH", 0, 0, 0, 0, HIGHEST_PRIORITY, _ANY, 0xFFFF, 0)
+        return message(V10, FLOW_MOD, xid, _MATCH_ALL[V10] + fixed + actions)
+    return message(V13, FLOW_MOD, xid, _flow_mod_13(table, 0, HIGHEST_PRIORITY) + _MATCH_ALL[V13] + actions)
+
+
+def _flow_mod_13(table: int, command: int, priority: int) -> bytes:
+    # cookie, mask; table, command; timeouts; priority; buffer, out_port, out_group; flags
+    return struct.pack("!QQBBHHHIIIH2x", 0, 0, table, command, 0, 0, priority, _ANY, _ANY, _ANY, 0)

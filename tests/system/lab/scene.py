@@ -1,0 +1,95 @@
+"""A scene: a laboratory with a topology, its switches started, a mute controller listening, nothing connected yet.
+
+    with scene(InbandSwitch, topology.same_subnet) as stage:
+        stage.connect()
+        assert stage.all_up(5.0)
+        stage.controller.order("drop")
+
+Tests assert on scenes, the benchmark takes figures from them; neither knows which switch it has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tests.system.lab.controllers import LabController
+from tests.system.lab.net import Lab
+from tests.system.lab.switch import Switch, SwitchMaker, at_all_sites
+from tests.system.lab.topology import DHCP, PORT, Topology
+
+Layer = Callable[[Lab], Topology]
+
+
+@dataclass(slots=True)
+class Scene:
+    """What stands on the stage. ``since`` is when the last switch was told its controller."""
+
+    lab: Lab
+    topology: Topology
+    controller: LabController
+    switches: list[Switch]
+    since: float = 0.0
+    _dpids: list[str] = field(default_factory=list)
+
+    @property
+    def switch(self) -> Switch:
+        """The first switch, nearest to the controller: the only one in most scenes."""
+        return self.switches[0]
+
+    @property
+    def dpids(self) -> list[str]:
+        """The datapath IDs of all bridges of all switches."""
+        if not self._dpids:
+            self._dpids = [each.dpid(plan.name) for each in self.switches for plan in each.site.bridges]
+        return self._dpids
+
+    def connect(self) -> float:
+        """Tell every switch its controller, nearest first; return when the last was about to be told."""
+        assert self.dpids
+        for each in self.switches:
+            for plan in each.site.bridges:
+                self.since = time.monotonic()
+                each.set_controllers(f"tcp:{plan.controller}:{PORT}", bridge=plan.name)
+        return self.since
+
+    def all_up(self, timeout_s: float) -> bool:
+        """Wait until every bridge has said FEATURES_REPLY; tell whether all did."""
+        return len(self.controller.journal.wait_up(self.dpids, timeout_s)) == len(self.dpids)
+
+    def up_after(self, timeout_s: float) -> float | None:
+        """Wait for all; return the seconds from telling the last switch to the last FEATURES_REPLY, None for never."""
+        up = self.controller.journal.wait_up(self.dpids, timeout_s)
+        return max(0.0, max(up.values()) - self.since) if len(up) == len(self.dpids) else None
+
+    def silence(self, start: float, end: float) -> float:
+        """Return the longest time between two instants in which some bridge's echo replies stayed away."""
+        return max(self.controller.journal.silence(dpid, start, end) for dpid in self.dpids)
+
+    def watch(self, seconds: float) -> float:
+        """Let this time pass and return the longest silence in it."""
+        start = time.monotonic()
+        time.sleep(seconds)
+        return self.silence(start, time.monotonic())
+
+    def lost(self) -> int:
+        """Return how many sessions that had come up ended."""
+        return sum(1 for each in self.controller.journal.entries("disconnect") if each.dpid)
+
+    def story(self) -> str:
+        """Return what the processes said, for a failing assertion."""
+        return self.lab.story()
+
+
+@contextlib.contextmanager
+def scene(make: SwitchMaker, lay: Layer, *orders: str) -> Iterator[Scene]:
+    """Build a scene; all that it made is gone afterwards."""
+    with Lab(offloads=make.offloads) as lab:
+        topology = lay(lab)
+        controller = LabController(topology.controller, *orders)
+        switches = at_all_sites(make, topology)
+        for each in switches:
+            each.start(connect=any(plan.address == DHCP for plan in each.site.bridges))
+        yield Scene(lab, topology, controller, switches, since=time.monotonic())

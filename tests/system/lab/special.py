@@ -1,0 +1,86 @@
+"""Topologies beyond T1 to T7: those whose routes change, and those that must not be wired like that."""
+
+from __future__ import annotations
+
+from tests.system.lab.net import Lab, Namespace
+from tests.system.lab.topology import BridgePlan, Site, Topology
+
+REMOTE = "10.9.0.100"
+GATEWAYS = ("10.0.0.254", "10.0.0.253")
+
+
+def two_gateways(lab: Lab) -> Topology:
+    """Lay one switch on a segment with two gateways, both leading to the controller; the first is the default route."""
+    controller, site = lab.namespace("c"), lab.namespace("s1")
+    near, far = segment(lab, "near"), segment(lab, "far")
+    lab.link(site, "north", near, "s1")
+    lab.link(controller, "eth0", far, "c")
+    routers = tuple(_router(lab, near, far, number) for number in (0, 1))
+    for each in (near, far):
+        plug_all(each)
+    controller.address("eth0", f"{REMOTE}/24")
+    controller.route("default", "10.9.0.254")
+    plan = BridgePlan("br0", ("north",), "10.0.0.1/24", GATEWAYS[0], REMOTE)
+    return Topology("two gateways", lab, controller, REMOTE, (Site(site, (plan,)),), gateways=routers)
+
+
+def other_default_route(lab: Lab) -> Topology:
+    """Lay T2 where the host's default route leaves by another interface: only a narrower route leads to the controller.
+
+    The switch must be given the narrower route with :func:`narrow_route` once its bridge exists.
+    """
+    controller, gateway, site = lab.namespace("c"), lab.namespace("gw"), lab.namespace("s1")
+    lab.link(controller, "eth0", gateway, "eth0")
+    lab.link(gateway, "eth1", site, "north")
+    lab.link(gateway, "eth2", site, "other")
+    controller.address("eth0", f"{REMOTE}/24")
+    controller.route("default", "10.9.0.254")
+    for interface, address in (("eth0", "10.9.0.254/24"), ("eth1", "10.0.0.254/24"), ("eth2", "10.77.0.254/24")):
+        gateway.address(interface, address)
+    gateway.sysctl(net__ipv4__ip_forward=1)
+    site.address("other", "10.77.0.1/24")
+    site.route("default", "10.77.0.254")
+    plan = BridgePlan("br0", ("north",), "10.0.0.1/24", controller=REMOTE)
+    return Topology("other default route", lab, controller, REMOTE, (Site(site, (plan,)),), gateways=(gateway,))
+
+
+def narrow_route(topology: Topology) -> None:
+    """Give the switch of :func:`other_default_route` its way to the controller."""
+    topology.sites[0].namespace.route("10.9.0.0/24", "10.0.0.254")
+
+
+def ring(lab: Lab) -> Topology:
+    """Lay two switches joined by two links, without any protocol that would break the ring."""
+    controller, first, second = lab.namespace("c"), lab.namespace("s1"), lab.namespace("s2")
+    lab.link(controller, "eth0", first, "north")
+    lab.link(first, "left", second, "left")
+    lab.link(first, "right", second, "right")
+    controller.address("eth0", "10.0.0.100/24")
+    plans = (
+        Site(first, (BridgePlan("br0", ("north", "left", "right"), "10.0.0.1/24", controller="10.0.0.100"),)),
+        Site(second, (BridgePlan("br0", ("left", "right"), "10.0.0.2/24", controller="10.0.0.100"),)),
+    )
+    return Topology("ring of two links", lab, controller, "10.0.0.100", plans)
+
+
+def segment(lab: Lab, name: str) -> Namespace:
+    """Make a namespace that is one layer 2 segment once its interfaces are plugged."""
+    made = lab.namespace(name)
+    made.ip("link add lan type bridge", "link set dev lan up")
+    return made
+
+
+def plug_all(made: Namespace) -> None:
+    """Plug every interface of a segment's namespace into its bridge."""
+    names = [line.split(":")[1].split("@")[0].strip() for line in made.run("ip", "-o", "link").splitlines()]
+    made.ip(*(f"link set dev {name} master lan" for name in names if name not in ("lo", "lan")))
+
+
+def _router(lab: Lab, near: Namespace, far: Namespace, number: int) -> Namespace:
+    made = lab.namespace(f"gw{number}")
+    lab.link(made, "eth0", far, f"gw{number}")
+    lab.link(made, "eth1", near, f"gw{number}")
+    made.address("eth0", f"10.9.0.{254 - number}/24")
+    made.address("eth1", f"{GATEWAYS[number]}/24")
+    made.sysctl(net__ipv4__ip_forward=1)
+    return made
