@@ -12,13 +12,14 @@ from enum import IntEnum
 
 
 class GsoType(IntEnum):
-    """VIRTIO_NET_HDR_GSO_* (virtio 1.2, 5.1.6)."""
+    """VIRTIO_NET_HDR_GSO_* (virtio 1.2, 5.1.6). ECN is a bit beside the type: the first segment has TCP's CWR flag."""
 
     NONE = 0
     TCPV4 = 1
     UDP = 3
     TCPV6 = 4
     UDP_L4 = 5
+    ECN = 0x80
 
 
 @dataclass(frozen=True, slots=True)

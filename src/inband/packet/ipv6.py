@@ -30,20 +30,24 @@ _FIRST_DESTINATION, _LAST_DESTINATION = 1, 6
 class Chain(NamedTuple):
     """The end of a chain. ``proto`` stands at byte ``at``; for a cut chain it is the header that is cut.
 
+    ``named_at`` is the byte that holds ``proto``: the next-header field of the header before it.
     ``exthdr`` is OpenFlow's ipv6_exthdr, ``frag`` our ip_frag. ``routed``: a routing header has segments left, so
     the destination address is not the one that transport checksums cover (RFC 8200, 8.1).
     """
 
     proto: int
     at: int
+    named_at: int
     exthdr: int = 0
     frag: int = 0
     routed: bool = False
     fault: str | None = None
 
 
-def walk(data: bytes, at: int, end: int, proto: int) -> Chain:
-    """Follow the chain that starts with header ``proto`` at byte ``at``; nothing at or after ``end`` is read."""
+def walk(data: bytes | bytearray, start: int, end: int) -> Chain:
+    """Follow the chain of the IPv6 header at byte ``start``; nothing at or after ``end`` is read."""
+    named_at, at = start + 6, start + 40
+    proto = data[named_at]
     frag = 0
     routed = False
     seen: list[int] = []
@@ -52,20 +56,20 @@ def walk(data: bytes, at: int, end: int, proto: int) -> Chain:
         if proto in (ESP, NO_NEXT):
             break
         if at + 8 > end:
-            return Chain(proto, at, _exthdr(seen), frag, routed, "short ipv6 extension header")
+            return Chain(proto, at, named_at, _exthdr(seen), frag, routed, "short ipv6 extension header")
         if proto == FRAGMENT:
             offset_and_more = data[at + 2] << 8 | data[at + 3]
             if offset_and_more & 0xFFF9:  # the two bits between are reserved
                 frag = FRAG_ANY
             if offset_and_more & 0xFFF8:
-                return Chain(FRAGMENT, at + 8, _exthdr(seen), FRAG_ANY | FRAG_LATER, routed)
+                return Chain(FRAGMENT, at + 8, named_at, _exthdr(seen), FRAG_ANY | FRAG_LATER, routed)
         elif proto == ROUTING and data[at + 3]:
             routed = True
         size = _size(proto, data[at + 1])
         if at + size > end:
-            return Chain(proto, at, _exthdr(seen), frag, routed, "short ipv6 extension header")
-        proto, at = data[at], at + size
-    return Chain(proto, at, _exthdr(seen), frag, routed)
+            return Chain(proto, at, named_at, _exthdr(seen), frag, routed, "short ipv6 extension header")
+        proto, named_at, at = data[at], at, at + size
+    return Chain(proto, at, named_at, _exthdr(seen), frag, routed)
 
 
 def _size(proto: int, length: int) -> int:

@@ -52,19 +52,24 @@ MAX_VLAN_TAGS = 16
 # LLC and SNAP header announcing an Ethernet type (IEEE 802-2014, 9.2).
 SNAP = b"\xaa\xaa\x03\x00\x00\x00"
 
+# Hardware type Ethernet, protocol IPv4, and their address lengths: the start of every ARP message we read (RFC 826).
+ARP_ETHERNET_IPV4 = b"\x00\x01\x08\x00\x06\x04"
+
 _ETHERNET = Struct(">HIHIH")
 _TAG = Struct(">HH")
 _IPV4 = Struct(">BBH2xHBB2xII")
 _IPV6 = Struct(">IHBBQQQQ")
 _PORTS = Struct(">HH")
 _TCP = Struct(">HH8xH")
-_ARP = Struct(">HHBBHHIIHII")
+_ARP = Struct(">HHIIHII")
 _WORD = Struct(">I")
 _ADDRESS = Struct(">QQ")
 _LINK_ADDRESS = Struct(">HI")
 
-_NEIGHBOUR_SOLICITATION, _NEIGHBOUR_ADVERTISEMENT = 135, 136
-_SOURCE_LINK_ADDRESS, _TARGET_LINK_ADDRESS = 1, 2
+NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 135, 136
+SOURCE_LINK_ADDRESS, TARGET_LINK_ADDRESS = 1, 2
+# The option of each neighbour discovery message that OpenFlow has a field for (RFC 4861, 4.3 and 4.4).
+ND_LINK_ADDRESS = {NEIGHBOUR_SOLICITATION: SOURCE_LINK_ADDRESS, NEIGHBOUR_ADVERTISEMENT: TARGET_LINK_ADDRESS}
 
 _ETH_DST = FIELDS["eth_dst"].shift
 _ETH_SRC = FIELDS["eth_src"].shift
@@ -187,15 +192,17 @@ def _ipv6(frame: bytes, at: int) -> _Parsed:
     if payload > size - 40:
         return 0, "bad ipv6 payload length"
     end = at + 40 + payload
-    at += 40
     bits = (first >> 22 & 63) << _IP_DSCP | (first >> 20 & 3) << _IP_ECN
     high = (src_high << 64 | src_low) << _IPV6_SRC | (dst_high << 64 | dst_low) << _IPV6_DST
     high |= (first & 0xFFFFF) << _IPV6_FLABEL | ttl << _IP_TTL
     if proto in ipv6.EXTENSIONS:
-        proto, at, exthdr, frag, _, fault = ipv6.walk(frame, at, end, proto)
-        high |= exthdr << _IPV6_EXTHDR | frag << _IP_FRAG
-        if fault or frag & FRAG_LATER:
-            return bits | proto << _IP_PROTO | high, fault
+        chain = ipv6.walk(frame, at, end)
+        proto, at = chain.proto, chain.at
+        high |= chain.exthdr << _IPV6_EXTHDR | chain.frag << _IP_FRAG
+        if chain.fault or chain.frag & FRAG_LATER:
+            return bits | proto << _IP_PROTO | high, chain.fault
+    else:
+        at += 40
     bits |= proto << _IP_PROTO
     fault = None
     reader = _V6_READERS.get(proto)
@@ -237,41 +244,41 @@ def _icmpv6(frame: bytes, at: int, end: int) -> _Parsed:
         return 0, "short icmpv6"
     kind, code = frame[at], frame[at + 1]
     bits = kind << _ICMPV6_TYPE | code << _ICMPV6_CODE
-    if kind not in (_NEIGHBOUR_SOLICITATION, _NEIGHBOUR_ADVERTISEMENT) or code:
+    if kind not in ND_LINK_ADDRESS or code:
         return bits, None
     if end - at < 24:
         return bits, "short neighbour discovery"
     high, low = _ADDRESS.unpack_from(frame, at + 8)
     bits |= (high << 64 | low) << _ND_TARGET
-    if kind == _NEIGHBOUR_SOLICITATION:
-        address, fault = _link_address(frame, at + 24, end, _SOURCE_LINK_ADDRESS)
-        return bits | address << _ND_SLL, fault
-    address, fault = _link_address(frame, at + 24, end, _TARGET_LINK_ADDRESS)
-    return bits | address << _ND_TLL, fault
+    address_at, fault = find_link_address(frame, at + 24, end, ND_LINK_ADDRESS[kind])
+    if address_at:
+        high, low = _LINK_ADDRESS.unpack_from(frame, address_at)
+        bits |= (high << 32 | low) << (_ND_SLL if kind == NEIGHBOUR_SOLICITATION else _ND_TLL)
+    return bits, fault
 
 
-def _link_address(frame: bytes, at: int, end: int, wanted: int) -> _Parsed:
-    """The Ethernet address in the first option of the wanted kind (RFC 4861, 4.6.1), 0 if any option is broken."""
-    address = 0
+def find_link_address(frame: bytes | bytearray, at: int, end: int, wanted: int) -> tuple[int, str | None]:
+    """Where the Ethernet address in the first option of the wanted kind stands (RFC 4861, 4.6.1), or 0.
+
+    Options stand from ``at`` to ``end``. When one is broken none is believed, as hosts do.
+    """
+    address_at = 0
     while at < end:
         size = frame[at + 1] * 8 if at + 2 <= end else 0
         if not size or at + size > end:
             return 0, "bad neighbour discovery option"
-        if frame[at] == wanted and size == 8 and not address:
-            high, low = _LINK_ADDRESS.unpack_from(frame, at + 2)
-            address = high << 32 | low
+        if frame[at] == wanted and size == 8 and not address_at:
+            address_at = at + 2
         at += size
-    return address, None
+    return address_at, None
 
 
 def _arp(frame: bytes, at: int) -> _Parsed:
     if len(frame) < at + 28:
         return 0, "short arp"
-    hardware, protocol, hardware_size, protocol_size, op, sha_high, sha_low, spa, tha_high, tha_low, tpa = (
-        _ARP.unpack_from(frame, at)
-    )
-    if (hardware, protocol, hardware_size, protocol_size) != (1, ETH_IPV4, 6, 4):
+    if frame[at : at + 6] != ARP_ETHERNET_IPV4:
         return 0, "arp not for ipv4 over ethernet"
+    op, sha_high, sha_low, spa, tha_high, tha_low, tpa = _ARP.unpack_from(frame, at + 6)
     addresses = spa << _ARP_SPA | tpa << _ARP_TPA
     hosts = (sha_high << 32 | sha_low) << _ARP_SHA | (tha_high << 32 | tha_low) << _ARP_THA
     return op << _ARP_OP | addresses | hosts, None
