@@ -107,7 +107,11 @@ class JsonStream:
 
 def _is_unicode(text: str) -> bool:
     """Whether text can be written again: JSON's escapes can spell half a surrogate pair, which no encoding takes."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _parse_object(data: bytes) -> dict[str, Any]:

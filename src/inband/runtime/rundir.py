@@ -1,0 +1,153 @@
+"""The run directory: where a switch process puts its sockets, and how it makes sure it is the only one there.
+
+``inband.pid`` in it is both the pid file and the lock: whoever holds its flock is the switch. The kernel lets go of a
+flock when its process dies, however it dies; so after kill -9 the next start takes over at once, and never has to
+guess from a pid whether its process is still the same program.
+
+What must stay true: left-over sockets are removed only while the lock is held, and only sockets; the directory is open
+to its owner alone (mode 0700), because that is all that guards the sockets in it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from inband.errors import HostError, UsageError
+from inband.runtime.unixctl_client import CONTROL_SOCKET
+
+LOCK_FILE = "inband.pid"
+MANAGEMENT_SUFFIX = ".mgmt"
+
+
+class RunDir:
+    """A run directory that this process holds. Make one with :meth:`take`, give it back with :meth:`release`."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        """Use :meth:`take`. ``lock`` is the descriptor that holds the flock."""
+        self.path = path
+        self._lock = lock
+
+    @classmethod
+    def take(cls, path: Path) -> RunDir:
+        """Make the directory if need be, lock it, and clear what a killed switch left in it.
+
+        Raises UsageError when a live switch has it (naming its pid) or it is not ours, HostError when the kernel
+        refuses.
+        """
+        try:
+            _make_private(path)
+            taken = cls(path, _lock(path / LOCK_FILE))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise HostError(f"use {path} as run directory", reason, errno=error.errno or 0) from None
+        taken.remove_sockets()
+        return taken
+
+    @property
+    def control_socket(self) -> Path:
+        """Where commands are taken."""
+        return self.path / CONTROL_SOCKET
+
+    def management_socket(self, bridge: str) -> Path:
+        """Where ovs-ofctl speaks OpenFlow with a bridge."""
+        return self.path / f"{bridge}{MANAGEMENT_SUFFIX}"
+
+    def remove_sockets(self) -> None:
+        """Remove every socket that a switch makes here; other files stay, whatever they are called."""
+        for path in [self.control_socket, *self.path.glob(f"*{MANAGEMENT_SUFFIX}")]:
+            try:
+                if stat.S_ISSOCK(path.lstat().st_mode):
+                    path.unlink()
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise HostError(f"remove {path}", error.strerror or str(error), errno=error.errno or 0) from None
+
+    def release(self) -> None:
+        """Remove sockets and pid file, then let others have the directory. Calling again does nothing."""
+        if self._lock < 0:
+            return
+        self.remove_sockets()
+        (self.path / LOCK_FILE).unlink(missing_ok=True)
+        os.close(self._lock)
+        self._lock = -1
+
+
+def _make_private(path: Path) -> None:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.stat()
+    if found.st_uid != os.geteuid():
+        raise UsageError(
+            f"run directory {path} belongs to another user (uid {found.st_uid}): choose one with --run-dir"
+        )
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        if any(entry.name not in (LOCK_FILE, CONTROL_SOCKET) for entry in path.iterdir()):
+            # Somebody's home or /tmp: closing it to others would break what they do there.
+            raise UsageError(f"run directory {path} is open to others and not empty: chmod 0700 it, or choose another")
+        path.chmod(0o700)
+
+
+def _lock(path: Path) -> int:
+    """Open, lock and fill the pid file; raises UsageError when a live process holds it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            raise UsageError(
+                f"run directory {path.parent} is in use by a live switch (pid {holder}): "
+                "stop that one, or choose another with --run-dir"
+            ) from None
+        if _is_same_file(descriptor, path):
+            break
+        os.close(descriptor)  # its last holder removed it between our open and our lock
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, b"%d\n" % os.getpid())
+    return descriptor
+
+
+def _is_same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+class PidFile:
+    """The file of ``--pidfile``, for service managers that know no other way. It is no lock; the run directory is."""
+
+    def __init__(self, path: Path) -> None:
+        """Write this process's pid to ``path``; raises HostError when that cannot be done."""
+        self._path = path
+        try:
+            path.write_text(f"{os.getpid()}\n")
+        except OSError as error:
+            raise HostError(f"write pid file {path}", error.strerror or str(error), errno=error.errno or 0) from None
+
+    def remove(self) -> None:
+        """Remove it, if it is there."""
+        self._path.unlink(missing_ok=True)
+
+
+def notify_service_manager(state: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell systemd a state such as ``READY=1`` (sd_notify(3)); False when nobody wants to know.
+
+    A plain datagram to $NOTIFY_SOCKET. A service manager that does not listen is no reason to stop: errors are False.
+    """
+    address = environment.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        sender.setblocking(False)
+        try:
+            sender.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,163 @@
+"""Logs: every cause is heard, none can flood, and nothing is left out without a count."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inband.errors import UsageError
+from inband.runtime.logs import (
+    MAX_CAUSES,
+    WINDOW_S,
+    RateLimitedHandler,
+    RateLimiter,
+    set_level,
+    set_up_logging,
+)
+
+
+@dataclass
+class ManualClock:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def untouched_logging() -> Iterator[None]:
+    """The root logger as it was."""
+    root, ours = logging.getLogger(), logging.getLogger("inband")
+    before = (root.handlers[:], root.level, ours.level)
+    yield
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+    ours.setLevel(before[2])
+
+
+def logger_to(handler: logging.Handler) -> logging.Logger:
+    logger = logging.Logger("test")
+    logger.addHandler(handler)
+    return logger
+
+
+def test_a_repeated_cause_is_written_a_few_times_and_then_counted() -> None:
+    stream, clock = io.StringIO(), ManualClock()
+    logger = logger_to(RateLimitedHandler(stream, clock))
+
+    for _ in range(50):
+        logger.warning("br0: tcp:192.0.2.1: connection refused: is the controller running?")
+    clock.now += WINDOW_S
+    logger.warning("another cause")
+
+    line = "br0: tcp:192.0.2.1: connection refused: is the controller running?"
+    assert stream.getvalue().splitlines() == [line] * 3 + [f"{line} (suppressed 47 times)", "another cause"]
+
+
+def test_the_counts_of_very_many_causes_are_a_few_lines() -> None:
+    stream, clock = io.StringIO(), ManualClock()
+    logger = logger_to(RateLimitedHandler(stream, clock, RateLimiter(per_cause=0)))
+    for number in range(100):
+        logger.warning("cause %d", number)
+
+    clock.now += WINDOW_S
+    logger.warning("one more")
+
+    assert len(stream.getvalue().splitlines()) == 21
+    assert stream.getvalue().splitlines()[-1] == "80 other causes (suppressed 80 times)"
+
+
+def test_a_named_cause_counts_messages_with_changing_figures_together() -> None:
+    stream = io.StringIO()
+    logger = logger_to(RateLimitedHandler(stream, ManualClock()))
+
+    for number in range(50):
+        logger.warning("br0: %d frames lost", number, extra={"cause": "br0: frames lost"})
+
+    assert stream.getvalue().splitlines() == [f"br0: {number} frames lost" for number in range(3)]
+
+
+def test_different_causes_do_not_silence_each_other() -> None:
+    limiter = RateLimiter(per_cause=1)
+
+    assert [limiter.allow(cause, 0.0) for cause in ["a", "b", "a", "c"]] == [True, True, False, True]
+
+
+def test_all_causes_together_are_bounded() -> None:
+    limiter = RateLimiter(per_cause=3, total=300)
+
+    written = sum(limiter.allow(f"cause {number}", 0.0) for number in range(3 * MAX_CAUSES))
+    suppressed = sum(count for _, count in limiter.summaries(WINDOW_S))
+
+    assert written == 300
+    assert written + suppressed == 3 * MAX_CAUSES
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 30)), max_size=60))
+def test_no_message_is_lost_without_being_counted(steps: list[tuple[str, float]]) -> None:
+    limiter = RateLimiter(per_cause=2, total=4)
+    now = 0.0
+    written = counted = 0
+
+    for cause, delay in steps:
+        now += delay
+        counted += sum(count for _, count in limiter.summaries(now))
+        written += limiter.allow(cause, now)
+    counted += sum(count for _, count in limiter.summaries(now + WINDOW_S))
+
+    assert written + counted == len(steps)
+
+
+def test_a_log_that_cannot_be_written_raises_nothing() -> None:
+    stream = io.StringIO()
+    logger = logger_to(RateLimitedHandler(stream, ManualClock()))
+    stream.close()
+
+    logger.warning("nobody hears this")
+    logger.warning("%d arguments", "wrong")
+
+
+@pytest.mark.usefixtures("untouched_logging")
+def test_a_line_has_time_level_and_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    stream = io.StringIO()
+    set_up_logging(stream)
+
+    logging.getLogger("inband.control").info("br0: connected")
+    logging.getLogger("inband.control").debug("not shown")
+    logging.getLogger("library").info("not shown")
+
+    assert stream.getvalue().splitlines()[0].split("Z ")[1] == "INFO br0: connected"
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+@pytest.mark.usefixtures("untouched_logging")
+def test_the_journal_gets_levels_and_no_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    stream = io.StringIO()
+    set_up_logging(stream)
+
+    logging.getLogger("inband").warning("br0: gone")
+
+    assert stream.getvalue() == "<4>br0: gone\n"
+
+
+@pytest.mark.usefixtures("untouched_logging")
+def test_levels_are_set_with_open_vswitchs_words() -> None:
+    set_level("dbg")
+    set_level("ihh.engine:err")
+
+    assert logging.getLogger("inband").level == logging.DEBUG
+    assert logging.getLogger("inband.ihh.engine").level == logging.ERROR
+
+
+@pytest.mark.parametrize("spec", ["", "loud", ":dbg", "a:b"])
+def test_a_wrong_level_is_refused(spec: str) -> None:
+    with pytest.raises(UsageError, match="levels are off, emer"):
+        set_level(spec)
