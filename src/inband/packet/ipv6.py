@@ -18,7 +18,7 @@ HOP_BY_HOP, ROUTING, FRAGMENT, ESP, AUTH, NO_NEXT, DESTINATION = 0, 43, 44, 50, 
 EXTENSIONS = frozenset((HOP_BY_HOP, ROUTING, FRAGMENT, ESP, AUTH, NO_NEXT, DESTINATION))
 
 # OFPIEH_* (OpenFlow 1.3.5, 7.2.3.8).
-_BITS = {NO_NEXT: 1, ESP: 2, AUTH: 4, DESTINATION: 8, FRAGMENT: 16, ROUTING: 32, HOP_BY_HOP: 64}
+BITS = {NO_NEXT: 1, ESP: 2, AUTH: 4, DESTINATION: 8, FRAGMENT: 16, ROUTING: 32, HOP_BY_HOP: 64}
 REPEATED = 128
 OUT_OF_ORDER = 256
 
@@ -84,7 +84,7 @@ def _exthdr(seen: list[int]) -> int:
     bits = 0
     highest = 0
     for proto in seen:
-        bit = _BITS[proto]
+        bit = BITS[proto]
         rank = _RANKS.get(proto, _FIRST_DESTINATION if highest <= _FIRST_DESTINATION else _LAST_DESTINATION)
         if bits & bit and not _may_repeat(proto, highest, bits):
             bits |= REPEATED
@@ -97,4 +97,4 @@ def _exthdr(seen: list[int]) -> int:
 
 def _may_repeat(proto: int, highest: int, bits: int) -> bool:
     """Destination options alone may come twice: before a routing header and at the end (RFC 8200, 4.1)."""
-    return proto == DESTINATION and bool(bits & _BITS[ROUTING]) and highest < _LAST_DESTINATION
+    return proto == DESTINATION and bool(bits & BITS[ROUTING]) and highest < _LAST_DESTINATION

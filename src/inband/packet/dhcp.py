@@ -1,0 +1,47 @@
+"""DHCP as far as a switch must look: is this a reply, and for whom (RFC 951, RFC 2131, RFC 8415).
+
+In-band control delivers DHCP replies for the local port whatever the flow table says. For whom a reply is stands in
+its payload (chaddr), so flow keys can only say that a packet may be one; ``reply_chaddr`` says the rest.
+"""
+
+from __future__ import annotations
+
+from inband.flow.fields import ETH_IPV4, ETH_IPV6, IP_UDP
+from inband.flow.match import Match
+from inband.packet.addresses import Mac
+from inband.packet.headers import locate
+
+SERVER_PORT, CLIENT_PORT = 67, 68
+V6_SERVER_PORT, V6_CLIENT_PORT = 547, 546
+
+REPLY_MATCH = Match.of(eth_type=ETH_IPV4, ip_proto=IP_UDP, udp_src=SERVER_PORT, udp_dst=CLIENT_PORT)
+V6_REPLY_MATCH = Match.of(eth_type=ETH_IPV6, ip_proto=IP_UDP, udp_src=V6_SERVER_PORT, udp_dst=V6_CLIENT_PORT)
+
+# The fixed part of a message (RFC 951, 3) and what stands where in it.
+_FIXED_SIZE = 236
+_OP, _HTYPE, _HLEN, _CHADDR = 0, 1, 2, 28
+_BOOTREPLY, _ETHERNET = 2, 1
+
+
+def is_reply_key(key: int) -> bool:
+    """Whether the packet goes from a DHCP server's port to a client's (UDP 67 to 68 over IPv4)."""
+    return REPLY_MATCH.matches(key)
+
+
+def is_dhcpv6_reply_key(key: int) -> bool:
+    """Whether the packet goes from a DHCPv6 server's port to a client's (UDP 547 to 546)."""
+    return V6_REPLY_MATCH.matches(key)
+
+
+def reply_chaddr(data: bytes) -> Mac | None:
+    """For which client a frame is a DHCP reply: None if it is none, is cut, or is not for an Ethernet client."""
+    layout = locate(data)
+    udp_at = layout.places.get("udp")
+    if udp_at is None:
+        return None
+    message = data[udp_at + 8 : layout.end]
+    if len(message) < _FIXED_SIZE or message[_OP] != _BOOTREPLY:
+        return None
+    if message[_HTYPE] != _ETHERNET or message[_HLEN] != 6:
+        return None
+    return Mac.from_bytes6(message[_CHADDR : _CHADDR + 6])
