@@ -14,7 +14,7 @@ Not here: what a message does (``inband.agent``), and multipart bodies (``inband
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from inband.flow.actions import Action, Instruction, PacketInReason
 from inband.flow.flow import FlowFlags
@@ -368,8 +368,13 @@ Message = (
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A message with what its header says: ``version`` (1 or 4; a HELLO may say another) and transaction id."""
+    """A message with what its header says: ``version`` (1 or 4; a HELLO may say another) and transaction id.
+
+    ``head`` is how the message began on the wire when it came from a peer (the session sets it): an ERROR that refuses
+    the message shows it (7.4.4). It is not part of what the message says.
+    """
 
     version: int
     xid: int
     message: Message
+    head: bytes = field(default=b"", compare=False, repr=False)

@@ -1,0 +1,178 @@
+"""What OpenFlow messages do to the switch: the agent that all connections of one bridge share, sans-IO.
+
+A message goes in by ``handle``; replies and asynchronous messages wait in ``take`` for each connection; what the
+datapath has to do waits in ``take_effects``. The caller carries out the effects first and sends the messages then. With
+that order, and because each request is carried out completely before the next, a BARRIER_REPLY says the truth.
+
+What must stay true:
+
+- Every request gets its reply or the ERROR that the specification gives; nothing that a peer sends raises.
+- Nothing here reaches a hidden flow, and no answer mentions one.
+- A slave changes nothing; a management connection is never counted as a controller.
+
+The table HANDLERS says what each message does; this file only finds the handler. What it is not: framing, HELLO, ECHO
+and malformed messages are the session's; making a packet's way through the tables is the pipeline's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from inband.agent import configuration, flow_mods, packets, port_messages, roles, statistics, table_features
+from inband.agent.connection import Connection, Kind, default_miss_send_len
+from inband.agent.effects import Effect
+from inband.agent.rate import RateLimit
+from inband.agent.refusal import RefusalError
+from inband.agent.switch import Switch
+from inband.flow.actions import ToController
+from inband.flow.flow import Flow, Instant
+from inband.flow.ports import PortNo
+from inband.openflow import messages as m
+from inband.openflow import multipart as mp
+from inband.openflow.constants import BadRequest, PortReason
+from inband.openflow.messages import Envelope, Message
+from inband.packet.frame import Frame
+from inband.pipeline.ports import SwitchPort
+
+# Each handler's request type is the key it stands under in HANDLERS; the type system cannot say that.
+_Handler = Callable[[Switch, Connection, Any, Instant], Message | None]
+
+HANDLERS: dict[type[Message], _Handler] = {
+    m.FeaturesRequest: configuration.features,
+    m.GetConfigRequest: configuration.get_config,
+    m.SetConfig: configuration.set_config,
+    m.BarrierRequest: configuration.barrier,
+    m.TableMod: configuration.modify_table,
+    m.GroupMod: configuration.modify_group,
+    m.MeterMod: configuration.modify_meter,
+    m.NxFlowModTableId: configuration.set_flow_mod_table_id,
+    m.NxSetFlowFormat: configuration.set_flow_format,
+    m.NxSetPacketInFormat: configuration.set_packet_in_format,
+    m.NxSetControllerId: configuration.set_controller_id,
+    m.FlowMod: flow_mods.change_flows,
+    m.PacketOut: packets.send_packet_out,
+    m.PortMod: port_messages.modify_port,
+    m.RoleRequest: roles.change_role,
+    m.GetAsyncRequest: roles.get_async,
+    m.SetAsync: roles.set_async,
+    m.QueueGetConfigRequest: statistics.queue_config,
+    mp.DescRequest: statistics.describe,
+    mp.FlowStatsRequest: statistics.flow_stats,
+    mp.AggregateRequest: statistics.aggregate,
+    mp.TableStatsRequest: statistics.table_stats,
+    mp.PortStatsRequest: statistics.port_stats,
+    mp.QueueStatsRequest: statistics.queue_stats,
+    mp.GroupStatsRequest: statistics.group_stats,
+    mp.GroupDescRequest: statistics.group_descriptions,
+    mp.GroupFeaturesRequest: statistics.group_features,
+    mp.MeterStatsRequest: statistics.meter_stats,
+    mp.MeterConfigRequest: statistics.meter_configs,
+    mp.MeterFeaturesRequest: statistics.meter_features,
+    mp.TableFeaturesRequest: table_features.table_features,
+    mp.PortDescRequest: port_messages.port_descriptions,
+}
+"""What each request does. Messages that only a switch sends, and vendors' unknown ones, are not here."""
+
+_CHANGES = (m.FlowMod, m.PacketOut, m.GroupMod, m.PortMod, m.TableMod, m.MeterMod)
+
+
+class Agent:
+    """The OpenFlow side of one bridge."""
+
+    def __init__(self, switch: Switch) -> None:
+        self.switch = switch
+
+    # Connections
+
+    def connect(self, connection_id: int, kind: Kind, version: int, now: Instant) -> None:
+        """A session agreed on a version (1 or 4). Ids are the caller's and must differ."""
+        limits = self.switch.limits
+        self.switch.connections[connection_id] = Connection(
+            id=connection_id,
+            kind=kind,
+            version=version,
+            packet_in_limit=RateLimit(limits.packet_in_rate, limits.packet_in_burst, now),
+            miss_send_len=default_miss_send_len(kind),
+            connected_at=now,
+        )
+
+    def disconnect(self, connection_id: int) -> None:
+        """A connection ended; what waited for it is forgotten. Unknown ids are ignored."""
+        self.switch.connections.pop(connection_id, None)
+
+    @property
+    def has_controller(self) -> bool:
+        """Whether a controller is connected, silent or not; management connections do not count."""
+        return any(connection.kind is Kind.CONTROLLER for connection in self.switch.connections.values())
+
+    # Messages in
+
+    def handle(self, connection_id: int, envelope: Envelope, now: Instant) -> None:
+        """Carry out one message; its reply or ERROR waits in ``take`` afterwards."""
+        connection = self.switch.connections.get(connection_id)
+        if connection is None or isinstance(envelope.message, m.Error):
+            return
+        try:
+            reply = self._carry_out(connection, envelope.message, now)
+        except RefusalError as refusal:
+            connection.errors_sent += 1
+            reply = m.Error(refusal.type, refusal.code, envelope.head)
+        if reply is not None:
+            connection.push(reply, envelope.xid)
+
+    def _carry_out(self, connection: Connection, message: Message, now: Instant) -> Message | None:
+        handler = HANDLERS.get(type(message))
+        if handler is None:
+            raise _unknown(message)
+        if connection.is_slave and _changes_the_switch(message):
+            raise RefusalError(BadRequest.IS_SLAVE, "a slave may only look")
+        return handler(self.switch, connection, message, now)
+
+    # What comes from the rest of the switch
+
+    def packet_in(self, in_port: PortNo, frame: Frame, action: ToController, now: Instant) -> None:
+        """A packet is for the controllers, as it was at that point of its actions."""
+        packets.send_packet_in(self.switch, in_port, frame, action, now)
+
+    def port_changed(self, reason: PortReason, port: SwitchPort, now: Instant) -> None:
+        """A port came, went or changed by itself; the port table is changed already."""
+        if reason is PortReason.DELETE:
+            self.switch.port_since.pop(port.number, None)
+        else:
+            self.switch.port_since.setdefault(port.number, now)
+        port_messages.announce_port(self.switch, reason, port)
+
+    def flows_removed(self, removed: Iterable[tuple[Flow, int]], now: Instant) -> None:
+        """Flows went by themselves: (flow, OFPRR_* reason) each, as ``TableSet.expire`` returns them."""
+        flow_mods.announce_removed(self.switch, removed, now)
+
+    # What goes out
+
+    def take_effects(self) -> list[Effect]:
+        """What the datapath has to do, in order, before any message of ``take`` is sent."""
+        effects, self.switch.effects = self.switch.effects, []
+        return effects
+
+    def take(self, connection_id: int) -> list[Envelope]:
+        """Messages for a connection, in order."""
+        connection = self.switch.connections.get(connection_id)
+        if connection is None:
+            return []
+        envelopes, connection.outgoing = connection.outgoing, []
+        return envelopes
+
+    def waiting(self) -> Sequence[int]:
+        """Connections that have messages in ``take``."""
+        return [number for number, connection in self.switch.connections.items() if connection.outgoing]
+
+
+def _changes_the_switch(message: Message) -> bool:
+    """Whether a slave may not send this (OpenFlow 1.3.5, 6.3.4)."""
+    return isinstance(message, _CHANGES) or (isinstance(message, mp.TableFeaturesRequest) and bool(message.entries))
+
+
+def _unknown(message: Message) -> RefusalError:
+    if isinstance(message, m.Experimenter | mp.ExperimenterMultipartRequest):
+        return RefusalError(BadRequest.BAD_EXPERIMENTER, f"nothing of experimenter {message.experimenter:#x} is known")
+    return RefusalError(BadRequest.BAD_TYPE, f"a controller does not send {type(message).__name__}")

@@ -1,0 +1,89 @@
+"""PACKET_IN and PACKET_OUT.
+
+The switch keeps no packets (n_buffers 0), so every PACKET_IN has the whole packet, whatever max_len and miss_send_len
+say (OpenFlow 1.3.5, 6.1.2: a packet that is not buffered is sent in full); a controller can always send it back. What
+does not fit into one message (a reassembled frame near 64 kB) is cut into the frames that a card would have sent.
+
+Each connection has a rate limit of its own. What is above it is counted, not queued: packet-ins are the only messages
+that hosts can cause at will.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from inband.agent.connection import Connection
+from inband.agent.effects import Execute
+from inband.agent.refusal import RefusalError
+from inband.agent.switch import Switch
+from inband.agent.validate import check_actions
+from inband.flow import ports
+from inband.flow.actions import ToController
+from inband.flow.flow import Instant
+from inband.flow.match import Match
+from inband.flow.ports import PortNo
+from inband.openflow.constants import NO_BUFFER, BadRequest
+from inband.openflow.messages import PacketIn, PacketOut
+from inband.packet.checksum import segment
+from inband.packet.frame import Frame
+
+ETHERNET_HEADER = 14
+MAX_DATA = 65000
+"""Bytes of a packet in one PACKET_IN: a message has 16 bits of length, and up to some 150 bytes before the data."""
+
+
+def send_packet_in(switch: Switch, in_port: PortNo, frame: Frame, action: ToController, now: Instant) -> None:
+    """Send a frame to every connection that wants it; ``in_port`` is where it came in."""
+    wanting = [connection for connection in switch.connections.values() if _wants(connection, action)]
+    if not wanting:
+        return
+    match = _pipeline_match(in_port, action)
+    for piece in segment(frame):
+        message = PacketIn(
+            reason=action.reason,
+            match=match,
+            data=piece.data[:MAX_DATA],
+            total_len=min(len(piece.data), 0xFFFF),
+            table_id=action.table_id,
+            cookie=action.cookie,
+        )
+        for connection in wanting:
+            _send(connection, message, now)
+
+
+def _wants(connection: Connection, action: ToController) -> bool:
+    return connection.controller_id == action.controller_id and connection.wants_packet_in(action.reason)
+
+
+def _send(connection: Connection, message: PacketIn, now: Instant) -> None:
+    if not connection.packet_in_limit.take(now):
+        connection.packet_ins_limited += 1
+        return
+    connection.push(replace(message, nicira=True) if connection.is_nicira_packet_in else message)
+
+
+def _pipeline_match(in_port: PortNo, action: ToController) -> Match:
+    """in_port, and what tables set: what a parser of the data could not find out (7.4.1)."""
+    match = Match.of(in_port=in_port)
+    if action.metadata:
+        match = match.with_field("metadata", action.metadata)
+    if action.tunnel_id:
+        match = match.with_field("tunnel_id", action.tunnel_id)
+    return match
+
+
+def send_packet_out(switch: Switch, _: Connection, request: PacketOut, __: Instant) -> None:
+    """Have a PACKET_OUT executed (7.3.7)."""
+    if request.buffer_id != NO_BUFFER:
+        raise RefusalError(BadRequest.BUFFER_UNKNOWN, "this switch keeps no packets")
+    if not _can_come_from(request.in_port):
+        raise RefusalError(BadRequest.BAD_PORT, f"a packet cannot come in on port {int(request.in_port)}")
+    if len(request.data) < ETHERNET_HEADER:
+        raise RefusalError(BadRequest.BAD_PACKET, f"{len(request.data)} bytes are not an Ethernet frame")
+    check_actions(request.actions, None, is_packet_out=True)
+    switch.effects.append(Execute(request.in_port, Frame(request.data), request.actions))
+
+
+def _can_come_from(port: PortNo) -> bool:
+    """Ports that exist or may have existed a moment ago, LOCAL, and "none" (CONTROLLER, in 1.0 also NONE)."""
+    return 0 < port <= ports.MAX or port in (ports.LOCAL, ports.CONTROLLER, ports.ANY)

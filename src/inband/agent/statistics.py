@@ -1,0 +1,219 @@
+"""Multipart requests about what the switch has counted and who it is (OpenFlow 1.3.5, 7.3.5).
+
+Numbers are current: the datapath's counts are credited to flows and tables before an answer is made. Hidden flows are
+in no answer, for the tables do not count or select them. A reply holds all entries; the codec cuts it into messages.
+
+Groups and meters do not exist in this switch yet: lists of them are empty, and naming one is an error.
+"""
+
+from __future__ import annotations
+
+from inband.agent.connection import Connection
+from inband.agent.flow_mods import duration
+from inband.agent.refusal import RefusalError
+from inband.agent.switch import Switch
+from inband.flow import ports
+from inband.flow.flow import Flow, Instant
+from inband.flow.ports import PortNo
+from inband.flow.priority import OpenFlowPriority
+from inband.openflow.constants import (
+    ALL_METERS,
+    ALL_QUEUES,
+    BadRequest,
+    GroupCapabilities,
+    MeterFlags,
+    MeterModFailed,
+    QueueOpFailed,
+)
+from inband.openflow.messages import QueueGetConfigReply, QueueGetConfigRequest
+from inband.openflow.multipart import (
+    AggregateReply,
+    AggregateRequest,
+    DescReply,
+    DescRequest,
+    FlowStats,
+    FlowStatsReply,
+    FlowStatsRequest,
+    GroupDescReply,
+    GroupDescRequest,
+    GroupFeaturesReply,
+    GroupFeaturesRequest,
+    GroupStatsReply,
+    GroupStatsRequest,
+    MeterConfigReply,
+    MeterConfigRequest,
+    MeterFeaturesReply,
+    MeterFeaturesRequest,
+    MeterStatsReply,
+    MeterStatsRequest,
+    PortStats,
+    PortStatsReply,
+    PortStatsRequest,
+    QueueStatsReply,
+    QueueStatsRequest,
+    TableStats,
+    TableStatsReply,
+    TableStatsRequest,
+)
+from inband.table.changes import BadTable
+from inband.table.table_set import Filter
+
+UNLIMITED_ENTRIES = 1_000_000
+"""max_entries of a table without a limit: the number that Open vSwitch gives, which controllers take for "many"."""
+
+
+def describe(switch: Switch, _: Connection, __: DescRequest, ___: Instant) -> DescReply:
+    """DESC: who made the switch."""
+    who = switch.identity
+    return DescReply(who.manufacturer, who.hardware, who.software, who.serial_number, who.datapath)
+
+
+def flow_stats(switch: Switch, _: Connection, request: FlowStatsRequest, now: Instant) -> FlowStatsReply:
+    """FLOW: visible flows that the request's match covers."""
+    flows = _select(switch, request, now)
+    entries = tuple(entry for flow in flows if (entry := _flow_entry(flow, now)) is not None)
+    return FlowStatsReply(entries, nicira=request.nicira)
+
+
+def aggregate(switch: Switch, _: Connection, request: AggregateRequest, now: Instant) -> AggregateReply:
+    """AGGREGATE: sums over the same flows."""
+    flows = _select(switch, request, now)
+    packets, bytes_ = sum(flow.packets for flow in flows), sum(flow.bytes for flow in flows)
+    return AggregateReply(packets, bytes_, len(flows), nicira=request.nicira)
+
+
+def table_stats(switch: Switch, _: Connection, __: TableStatsRequest, now: Instant) -> TableStatsReply:
+    """TABLE: every table."""
+    switch.statistics.refresh(now)
+    return TableStatsReply(tuple(_table_entry(switch, table_id) for table_id in range(len(switch.tables))))
+
+
+def port_stats(switch: Switch, _: Connection, request: PortStatsRequest, now: Instant) -> PortStatsReply:
+    """PORT: one port or all; an unknown one is BAD_PORT."""
+    if request.port == ports.ANY:
+        wanted = [port.number for port in switch.ports]
+    elif switch.ports.get(request.port) is None:
+        raise RefusalError(BadRequest.BAD_PORT, f"there is no port {request.port}")
+    else:
+        wanted = [request.port]
+    return PortStatsReply(tuple(_port_entry(switch, port, now) for port in wanted))
+
+
+def queue_stats(switch: Switch, _: Connection, request: QueueStatsRequest, __: Instant) -> QueueStatsReply:
+    """QUEUE: this switch keeps no counters of queues."""
+    if request.port not in (ports.ANY, ports.ALL) and switch.ports.get(request.port) is None:
+        raise RefusalError(QueueOpFailed.BAD_PORT, f"there is no port {request.port}")
+    if request.queue_id != ALL_QUEUES:
+        raise RefusalError(QueueOpFailed.BAD_QUEUE, f"no queue {request.queue_id} is known")
+    return QueueStatsReply(())
+
+
+def queue_config(switch: Switch, _: Connection, request: QueueGetConfigRequest, __: Instant) -> QueueGetConfigReply:
+    """QUEUE_GET_CONFIG: queues belong to the system (tc); the switch knows none of its own."""
+    if request.port != ports.ANY and switch.ports.get(request.port) is None:
+        raise RefusalError(QueueOpFailed.BAD_PORT, f"there is no port {request.port}")
+    return QueueGetConfigReply(request.port)
+
+
+def group_stats(_: Switch, __: Connection, request: GroupStatsRequest, ___: Instant) -> GroupStatsReply:
+    """GROUP: a group that is not there has no entry (as Open vSwitch answers), so here: none."""
+    del request
+    return GroupStatsReply(())
+
+
+def group_descriptions(_: Switch, __: Connection, ___: GroupDescRequest, ____: Instant) -> GroupDescReply:
+    """GROUP_DESC: none."""
+    return GroupDescReply(())
+
+
+def group_features(_: Switch, __: Connection, ___: GroupFeaturesRequest, ____: Instant) -> GroupFeaturesReply:
+    """GROUP_FEATURES: no type of group is supported."""
+    return GroupFeaturesReply(0, GroupCapabilities(0), (0, 0, 0, 0), (0, 0, 0, 0))
+
+
+def meter_stats(_: Switch, __: Connection, request: MeterStatsRequest, ___: Instant) -> MeterStatsReply:
+    """METER: none."""
+    _refuse_meter(request.meter_id)
+    return MeterStatsReply(())
+
+
+def meter_configs(_: Switch, __: Connection, request: MeterConfigRequest, ___: Instant) -> MeterConfigReply:
+    """METER_CONFIG: none."""
+    _refuse_meter(request.meter_id)
+    return MeterConfigReply(())
+
+
+def meter_features(_: Switch, __: Connection, ___: MeterFeaturesRequest, ____: Instant) -> MeterFeaturesReply:
+    """METER_FEATURES: no meters are supported."""
+    return MeterFeaturesReply(max_meter=0, band_types=0, capabilities=MeterFlags(0), max_bands=0, max_color=0)
+
+
+def _refuse_meter(meter_id: int) -> None:
+    if meter_id != ALL_METERS:
+        raise RefusalError(MeterModFailed.UNKNOWN_METER, f"there is no meter {meter_id}")
+
+
+def _select(switch: Switch, request: FlowStatsRequest | AggregateRequest, now: Instant) -> list[Flow]:
+    switch.statistics.refresh(now)
+    only = Filter(request.cookie, request.cookie_mask, request.out_port, request.out_group)
+    try:
+        return switch.tables.select(request.table_id, request.match, only)
+    except BadTable as error:
+        raise RefusalError(BadRequest.BAD_TABLE_ID, str(error)) from None
+
+
+def _flow_entry(flow: Flow, now: Instant) -> FlowStats | None:
+    if not isinstance(flow.priority, OpenFlowPriority):
+        return None
+    seconds, nanoseconds = duration(flow.created, now)
+    return FlowStats(
+        table_id=flow.table_id,
+        match=flow.match,
+        priority=flow.priority,
+        instructions=flow.instructions,
+        cookie=flow.cookie,
+        duration_sec=seconds,
+        duration_nsec=nanoseconds,
+        idle_timeout_s=flow.idle_timeout_s,
+        hard_timeout_s=flow.hard_timeout_s,
+        flags=flow.flags,
+        packets=flow.packets,
+        bytes=flow.bytes,
+        importance=flow.importance,
+    )
+
+
+def _table_entry(switch: Switch, table_id: int) -> TableStats:
+    table = switch.tables[table_id]
+    limit = switch.tables.limit
+    return TableStats(
+        table_id=table_id,
+        active_count=table.active,
+        lookup_count=table.lookups,
+        matched_count=table.matched,
+        name=table_name(table_id),
+        max_entries=UNLIMITED_ENTRIES if limit is None else limit,
+    )
+
+
+def table_name(table_id: int) -> str:
+    """A table's name for people; 0 has the name that OpenFlow 1.0 peers know from elsewhere."""
+    return "classifier" if table_id == 0 else f"table{table_id}"
+
+
+def _port_entry(switch: Switch, port: PortNo, now: Instant) -> PortStats:
+    seconds, nanoseconds = duration(switch.port_since.get(port, now), now)
+    counters = switch.statistics.port_counters(port)
+    return PortStats(
+        port=port,
+        rx_packets=counters.rx_packets,
+        tx_packets=counters.tx_packets,
+        rx_bytes=counters.rx_bytes,
+        tx_bytes=counters.tx_bytes,
+        rx_dropped=counters.rx_dropped,
+        tx_dropped=counters.tx_dropped,
+        rx_errors=counters.rx_errors,
+        tx_errors=counters.tx_errors,
+        duration_sec=seconds,
+        duration_nsec=nanoseconds,
+    )
