@@ -90,6 +90,28 @@ def split(datagram: bytes) -> Iterator[Message]:
         raise WireError(f"netlink datagram has {len(datagram) - offset} bytes after its last message")
 
 
+def message_bytes(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
+    """Put nlmsghdr in front of a body."""
+    return _HEADER.pack(_HEADER.size + len(body), kind, flags, sequence, 0) + body
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """One rtattr, padded to four bytes."""
+    return _ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def attributes(body: bytes, offset: int) -> dict[int, bytes]:
+    """Type -> value of the attributes from ``offset`` on (the last of a type counts); raises ValueError when cut."""
+    found: dict[int, bytes] = {}
+    while offset + _ATTRIBUTE.size <= len(body):
+        length, kind = _ATTRIBUTE.unpack_from(body, offset)
+        if length < _ATTRIBUTE.size or offset + length > len(body):
+            raise ValueError(f"attribute at byte {offset} says it has {length} bytes")
+        found[kind & _NLA_TYPE_MASK] = body[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+    return found
+
+
 def error_number(body: bytes) -> int:
     """The errno (0: acknowledged) in the body of an NLMSG_ERROR; raises WireError when it is cut."""
     if len(body) < _I32.size:
@@ -123,7 +145,7 @@ def decode_route_answer(body: bytes) -> RouteAnswer | None:
     """
     try:
         family, *_, kind, _flags = _ROUTE.unpack_from(body)
-        found = _attributes(body, _ROUTE.size)
+        found = attributes(body, _ROUTE.size)
         if kind != _RTN_UNICAST or RTA_OIF not in found:
             return None
         return RouteAnswer(_U32.unpack(found[RTA_OIF])[0], _gateway(family, found), _ip(family, found.get(RTA_PREFSRC)))
@@ -134,49 +156,30 @@ def decode_route_answer(body: bytes) -> RouteAnswer | None:
 def dump_request(kind: int, sequence: int) -> bytes:
     """Ask for everything of one kind (RTM_GETLINK, RTM_GETADDR or RTM_GETNEIGH)."""
     if kind == RTM_GETLINK:
-        body = _LINK.pack(0, 0, 0, 0, 0) + _attribute(IFLA_EXT_MASK, _U32.pack(_RTEXT_FILTER_SKIP_STATS))
+        body = _LINK.pack(0, 0, 0, 0, 0) + attribute(IFLA_EXT_MASK, _U32.pack(_RTEXT_FILTER_SKIP_STATS))
     elif kind == RTM_GETADDR:
         body = _ADDRESS.pack(0, 0, 0, 0, 0)
     else:
         body = _NEIGHBOUR.pack(0, 0, 0, 0, 0)
-    return _message(kind, NLM_F_REQUEST | NLM_F_DUMP, sequence, body)
+    return message_bytes(kind, NLM_F_REQUEST | NLM_F_DUMP, sequence, body)
 
 
 def route_request(destination: IpAddress, index: int, sequence: int) -> bytes:
     """Ask where TCP to ``destination`` would go (policy rules may tell protocols apart); ``index`` 0: any interface."""
     packed = destination.packed
     family = AF_INET if destination.version == 4 else AF_INET6
-    body = _ROUTE.pack(family, len(packed) * 8, 0, 0, 0, 0, 0, 0, 0) + _attribute(RTA_DST, packed)
-    body += _attribute(RTA_IP_PROTO, bytes([IPPROTO_TCP]))
+    body = _ROUTE.pack(family, len(packed) * 8, 0, 0, 0, 0, 0, 0, 0) + attribute(RTA_DST, packed)
+    body += attribute(RTA_IP_PROTO, bytes([IPPROTO_TCP]))
     if index:
-        body += _attribute(RTA_OIF, _U32.pack(index))
-    return _message(RTM_GETROUTE, NLM_F_REQUEST, sequence, body)
+        body += attribute(RTA_OIF, _U32.pack(index))
+    return message_bytes(RTM_GETROUTE, NLM_F_REQUEST, sequence, body)
 
 
 def neighbour_request(index: int, address: IpAddress, sequence: int, *, state: int, use: bool) -> bytes:
     """Set the state of a neighbour entry; with ``use``: make it if need be and resolve it as if a packet waited."""
     family = AF_INET if address.version == 4 else AF_INET6
-    body = _NEIGHBOUR.pack(family, index, state, NTF_USE if use else 0, 0) + _attribute(NDA_DST, address.packed)
-    return _message(RTM_NEWNEIGH, NLM_F_REQUEST | (NLM_F_CREATE if use else NLM_F_REPLACE), sequence, body)
-
-
-def _message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
-    return _HEADER.pack(_HEADER.size + len(body), kind, flags, sequence, 0) + body
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    return _ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
-
-
-def _attributes(body: bytes, offset: int) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
-    while offset + _ATTRIBUTE.size <= len(body):
-        length, kind = _ATTRIBUTE.unpack_from(body, offset)
-        if length < _ATTRIBUTE.size or offset + length > len(body):
-            raise ValueError(f"attribute at byte {offset} says it has {length} bytes")
-        found[kind & _NLA_TYPE_MASK] = body[offset + 4 : offset + length]
-        offset += (length + 3) & ~3
-    return found
+    body = _NEIGHBOUR.pack(family, index, state, NTF_USE if use else 0, 0) + attribute(NDA_DST, address.packed)
+    return message_bytes(RTM_NEWNEIGH, NLM_F_REQUEST | (NLM_F_CREATE if use else NLM_F_REPLACE), sequence, body)
 
 
 def _ip(family: int, packed: bytes | None) -> IpAddress | None:
@@ -200,7 +203,7 @@ def _decode_link(message: Message) -> LinkChanged | LinkRemoved | None:
     family, _type, index, flags, _change = _LINK.unpack_from(message.body)
     if family:  # AF_BRIDGE: something about the interface as a bridge port, the link itself stays
         return None
-    found = _attributes(message.body, _LINK.size)
+    found = attributes(message.body, _LINK.size)
     name = found.get(IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
     if message.kind == RTM_DELLINK:
         return LinkRemoved(index, name)
@@ -214,7 +217,7 @@ def _decode_address(message: Message) -> AddressChanged | None:
     family, prefix_length, flags, _scope, index = _ADDRESS.unpack_from(message.body)
     if family not in (AF_INET, AF_INET6):
         return None
-    found = _attributes(message.body, _ADDRESS.size)
+    found = attributes(message.body, _ADDRESS.size)
     address = _ip(family, found.get(IFA_LOCAL, found.get(IFA_ADDRESS)))
     if address is None:
         return None
@@ -228,7 +231,7 @@ def _decode_route(message: Message) -> RoutesChanged | None:
     family, dst_len, _src, _tos, _table, _protocol, _scope, kind, flags = _ROUTE.unpack_from(message.body)
     if family not in (AF_INET, AF_INET6) or flags & _RTM_F_CLONED or kind in (_RTN_BROADCAST, _RTN_MULTICAST):
         return None
-    packed = _attributes(message.body, _ROUTE.size).get(RTA_DST, bytes(4 if family == AF_INET else 16))
+    packed = attributes(message.body, _ROUTE.size).get(RTA_DST, bytes(4 if family == AF_INET else 16))
     network: IpNetwork
     if family == AF_INET:
         network = IPv4Network((packed, dst_len), strict=False)
@@ -241,7 +244,7 @@ def _decode_neighbour(message: Message) -> Neighbour | None:
     family, index, state, flags, _type = _NEIGHBOUR.unpack_from(message.body)
     if family not in (AF_INET, AF_INET6) or flags & NTF_PROXY:
         return None
-    found = _attributes(message.body, _NEIGHBOUR.size)
+    found = attributes(message.body, _NEIGHBOUR.size)
     address = _ip(family, found.get(NDA_DST))
     if address is None:
         return None

@@ -1,0 +1,344 @@
+"""The bridge's own interface and the checks on its ports: what a switch changes in the host.
+
+What: the local pair (a veth pair: the outer end is named like the bridge and carries its address, the inner end is
+the switch's port LOCAL), its MAC and addresses, and whether an interface can be a port.
+
+Why a veth pair: it outlives the process, so the kernel's TCP sessions, addresses and routes survive a restart. After
+kill -9 the pair is found by its alias (``inband:BRIDGE:outer``, ``inband:BRIDGE:inner``) and adopted as it is.
+
+What must stay true: an interface that is not ours is never changed, except that a port is guarded
+(``inband.host.ports``). Every function may be called again with the same arguments and then changes nothing.
+All work in the calling thread's network namespace and block for less than a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import socket
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import Any
+
+from inband.errors import HostError, UsageError
+from inband.host import rtnetlink
+from inband.host.ports import Guard, PortOwnership, add_address, guard_inner, set_up
+from inband.host.requests import (
+    NLM_F_EXCL,
+    RTM_SETLINK,
+    RTM_SETNEIGHTBL,
+    Link,
+    Requests,
+    check_interface_name,
+    family_of,
+    ifaddrmsg,
+    ifinfmsg,
+    rtmsg,
+)
+from inband.packet.addresses import IpAddress, Mac
+
+__all__ = [
+    "Guard",
+    "LocalPair",
+    "PortOwnership",
+    "check_port",
+    "ensure_local",
+    "inner_name",
+    "remove_local",
+    "set_addresses",
+    "set_mac",
+]
+
+_LOG = logging.getLogger(__name__)
+
+IpInterface = IPv4Interface | IPv6Interface
+
+_ALIAS_PREFIX = "inband:"
+_ADDR_GEN_MODE_NONE = 1
+_RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST = 254, 4, 0, 1
+
+# How the kernel looks for neighbours on the bridge's own interface. Unresolved: a request each 250 ms instead of each
+# second (the switches between may only just be starting), for the same 3 s. Resolved but silent: two by unicast, then
+# by broadcast, which finds a gateway whose MAC changed within a second instead of never asking anybody else.
+_NDTA_NAME, _NDTA_PARMS, _NDTPA_IFINDEX = 1, 6, 1
+_NEIGHBOUR_PARAMETERS = (  # NDTPA_*, format (times are 64-bit milliseconds), value
+    (5, "=Q", 250),  # RETRANS_TIME
+    (11, "=I", 12),  # MCAST_PROBES
+    (10, "=I", 2),  # UCAST_PROBES
+    (17, "=I", 8),  # MCAST_REPROBES
+    (7, "=Q", 1000),  # DELAY_PROBE_TIME
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPair:
+    """The bridge's own interface: ``index`` and ``mac`` are the outer end's, ``inner`` is the switch's port LOCAL."""
+
+    outer: str
+    inner: str
+    index: int
+    mac: Mac
+
+
+def inner_name(bridge: str) -> str:
+    """The name of the switch's end of a bridge's local pair, at most 15 characters."""
+    name = f"{bridge}-in"
+    return name if len(name.encode()) < 16 else f"ib{hashlib.sha256(bridge.encode()).hexdigest()[:10]}-in"
+
+
+def ensure_local(bridge: str, mac: Mac | None = None) -> LocalPair:
+    """Make the bridge's local pair, or adopt or replace what a process that died has left; both ends are up.
+
+    An adopted pair keeps its addresses, its routes and, unless ``mac`` says otherwise, its MAC. Raises UsageError
+    when an interface of that name is somebody else's, HostError when the kernel refuses.
+    """
+    check_interface_name(bridge)
+    if mac is not None:
+        _check_mac(bridge, mac)
+    with Requests() as requests:
+        pair = _left_over(requests, bridge)
+        outer, inner = pair if pair is not None else _create(requests, bridge)
+        if mac is not None and outer.mac != mac:
+            _set_mac(requests, outer, mac)
+        guard_inner(requests, inner)
+        set_up(requests, inner, up=True)
+        set_up(requests, outer, up=True)
+        _tune_neighbours(requests, outer)
+        return LocalPair(outer.name, inner.name, outer.index, mac if mac is not None else outer.mac)
+
+
+def remove_local(bridge: str) -> None:
+    """Remove the bridge's local pair with its addresses; an interface that is not ours stays. Raises HostError."""
+    with Requests() as requests:
+        for name, end in ((inner_name(bridge), "inner"), (bridge, "outer")):
+            link = requests.link(name)
+            if link is not None and link.alias == _alias(bridge, end):
+                _delete(requests, link)
+
+
+def set_mac(interface: str, mac: Mac) -> None:
+    """Change an interface's MAC address; raises UsageError for one that cannot be, HostError when refused."""
+    _check_mac(interface, mac)
+    with Requests() as requests:
+        _set_mac(requests, _existing(requests, interface), mac)
+
+
+def check_port(interface: str) -> None:
+    """Raise UsageError unless the interface can be a port: there, Ethernet, free, and not a bridge's own."""
+    check_interface_name(interface)
+    with Requests() as requests:
+        link = _existing(requests, interface)
+        if link.loopback:
+            raise UsageError(f"{interface} is a loopback interface: it leads nowhere, so it cannot be a port")
+        if link.alias.startswith(_ALIAS_PREFIX):
+            raise UsageError(f"{interface} is a bridge's own interface: it is a member of its bridge already, as LOCAL")
+        if not link.ethernet:
+            raise UsageError(f"{interface} is not an Ethernet interface: a switch cannot forward its frames")
+        if link.master:
+            master = requests.link_at(link.master)
+            name = master.name if master is not None else f"interface {link.master}"
+            raise UsageError(f"{interface} belongs to {name} already: free it with `ip link set {interface} nomaster`")
+
+
+def set_addresses(
+    interface: str,
+    addresses: Iterable[IpInterface],
+    gateway: IpAddress | None = None,
+    *,
+    previous: Iterable[IpInterface] = (),
+    previous_gateway: IpAddress | None = None,
+) -> None:
+    """Give an interface these addresses and a default route through ``gateway``.
+
+    What is there stays untouched. Of what is not wanted only ``previous`` and ``previous_gateway``, set by an earlier
+    call, go away. IPv6 addresses get the usual duplicate address detection. Raises UsageError when another default
+    route stands in the way or the gateway is not on the interface's link, HostError when the kernel refuses.
+    """
+    wanted = list(addresses)
+    with Requests() as requests:
+        link = _existing(requests, interface)
+        for address in wanted:
+            add_address(requests, link, address)
+        if gateway is not None:
+            _set_gateway(requests, link, gateway, previous_gateway)
+        if previous_gateway is not None and previous_gateway != gateway:
+            _remove_route(requests, link, previous_gateway)
+        for address in previous:
+            if address not in wanted:
+                _remove_address(requests, link, address)
+
+
+# The local pair
+
+
+def _alias(bridge: str, end: str) -> str:
+    return f"{_ALIAS_PREFIX}{bridge}:{end}"
+
+
+def _left_over(requests: Requests, bridge: str) -> tuple[Link, Link] | None:
+    """The pair of an earlier process if it is whole; what is broken and ours is removed. Raises UsageError."""
+    outer, inner = requests.link(bridge), requests.link(inner_name(bridge))
+    outer_is_ours = outer is None or outer.alias == _alias(bridge, "outer")
+    inner_is_ours = inner is None or inner.alias == _alias(bridge, "inner")
+    if outer is not None and inner is not None and inner_is_ours and _are_a_pair(outer, inner):
+        _name_end(requests, outer, _alias(bridge, "outer"))  # missing when the process died between the two
+        return outer, inner
+    for link, is_ours in ((outer, outer_is_ours), (inner, inner_is_ours)):
+        if link is not None and not is_ours:
+            raise UsageError(
+                f"interface {link.name} exists and is not the switch's: choose another bridge name, "
+                f"or remove it with `ip link del {link.name}`"
+            )
+    for link in (inner, outer):
+        if link is not None:
+            _LOG.warning("interface %s is a broken left-over of bridge %s: it is made anew", link.name, bridge)
+            _delete(requests, link)
+    return None
+
+
+def _are_a_pair(outer: Link, inner: Link) -> bool:
+    elsewhere = outer.peer_elsewhere or inner.peer_elsewhere
+    return outer.kind == "veth" and outer.peer == inner.index and inner.peer == outer.index and not elsewhere
+
+
+def _create(requests: Requests, bridge: str) -> tuple[Link, Link]:
+    peer = {"attrs": [("IFLA_IFNAME", inner_name(bridge))]}
+    info = [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", peer)]})]
+    attributes = [("IFLA_IFNAME", bridge), ("IFLA_LINKINFO", {"attrs": info})]
+    flags = rtnetlink.NLM_F_CREATE | NLM_F_EXCL
+    requests.send(f"make interface {bridge}", ifinfmsg, rtnetlink.RTM_NEWLINK, flags, {}, attributes)
+    outer, inner = _existing(requests, bridge), _existing(requests, inner_name(bridge))
+    _name_end(requests, inner, _alias(bridge, "inner"))
+    _name_end(requests, outer, _alias(bridge, "outer"))
+    _leave_without_link_local(requests, inner)
+    return outer, inner
+
+
+def _name_end(requests: Requests, link: Link, alias: str) -> None:
+    if link.alias != alias:
+        _change(requests, link, f"name interface {link.name}", [("IFLA_IFALIAS", alias)])
+
+
+def _leave_without_link_local(requests: Requests, link: Link) -> None:
+    """No IPv6 address of its own on an interface, also where its sysctls cannot be written."""
+    inet6 = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE)]}
+    try:
+        _change(requests, link, f"quieten {link.name}", [("IFLA_AF_SPEC", {"attrs": [("AF_INET6", inet6)]})])
+    except HostError as error:
+        if error.errno not in (errno.EAFNOSUPPORT, errno.EOPNOTSUPP):  # a kernel without IPv6 has nothing to quieten
+            raise
+
+
+def _delete(requests: Requests, link: Link) -> None:
+    try:
+        requests.send(f"remove {link.name}", ifinfmsg, rtnetlink.RTM_DELLINK, 0, {"index": link.index}, [])
+    except HostError as error:
+        if error.errno != errno.ENODEV:  # it went together with its other end
+            raise
+
+
+def _tune_neighbours(requests: Requests, link: Link) -> None:
+    """Set ``_NEIGHBOUR_PARAMETERS``: it works without them, only slower, so a refusal is no failure."""
+    parameters = rtnetlink.attribute(_NDTPA_IFINDEX, struct.pack("=I", link.index))
+    for kind, form, value in _NEIGHBOUR_PARAMETERS:
+        parameters += rtnetlink.attribute(kind, struct.pack(form, value))
+    for table, family in ((b"arp_cache\0", socket.AF_INET), (b"ndisc_cache\0", socket.AF_INET6)):
+        body = struct.pack("=Bxxx", family) + rtnetlink.attribute(_NDTA_NAME, table)
+        body += rtnetlink.attribute(_NDTA_PARMS, parameters)
+        try:
+            requests.send_raw(f"tune the neighbours of {link.name}", RTM_SETNEIGHTBL, 0, body)
+        except HostError as error:
+            _LOG.debug("%s keeps the system's neighbour timers: %s", link.name, error)
+
+
+# One interface
+
+
+def _existing(requests: Requests, interface: str) -> Link:
+    link = requests.link(interface)
+    if link is None:
+        raise UsageError(f"there is no interface {interface}: `ip link` shows those there are")
+    return link
+
+
+def _change(requests: Requests, link: Link, operation: str, attributes: list[tuple[str, Any]]) -> None:
+    requests.send(operation, ifinfmsg, RTM_SETLINK, 0, {"index": link.index}, attributes)
+
+
+def _check_mac(interface: str, mac: Mac) -> None:
+    if not mac or mac.is_multicast:
+        raise UsageError(f"{mac} cannot be the address of {interface}: it is zero or a group address")
+
+
+def _set_mac(requests: Requests, link: Link, mac: Mac) -> None:
+    _change(requests, link, f"set the MAC address of {link.name} to {mac}", [("IFLA_ADDRESS", str(mac))])
+
+
+def _remove_address(requests: Requests, link: Link, address: IpInterface) -> None:
+    fields = {"family": family_of(address), "prefixlen": address.network.prefixlen, "index": link.index}
+    kind = "IFA_LOCAL" if address.version == 4 else "IFA_ADDRESS"
+    operation = f"remove {address} from {link.name}"
+    try:
+        requests.send(operation, ifaddrmsg, rtnetlink.RTM_DELADDR, 0, fields, [(kind, str(address.ip))])
+    except HostError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise
+
+
+# The default route
+
+
+def _set_gateway(requests: Requests, link: Link, gateway: IpAddress, previous: IpAddress | None) -> None:
+    try:
+        _route(requests, link, gateway, rtnetlink.RTM_NEWROUTE, rtnetlink.NLM_F_CREATE | NLM_F_EXCL)
+        return
+    except HostError as error:
+        if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL):
+            raise UsageError(f"gateway {gateway} is on no network of {link.name}: give it an address there") from error
+        if error.errno != errno.EEXIST:
+            raise
+    standing = _default_routes(requests, family_of(gateway))
+    if (str(gateway), link.index) in standing:
+        return
+    if previous is not None and (str(previous), link.index) in standing:
+        _route(requests, link, gateway, rtnetlink.RTM_NEWROUTE, rtnetlink.NLM_F_CREATE | rtnetlink.NLM_F_REPLACE)
+        return
+    others = ", ".join(f"via {via or 'nothing'}" for via, _ in standing)
+    raise UsageError(
+        f"cannot set {gateway} as gateway: there is another default route ({others}); "
+        "remove it with `ip route del default`, or leave the gateway to the system"
+    )
+
+
+def _route(requests: Requests, link: Link, gateway: IpAddress, kind: int, flags: int) -> None:
+    fields = {
+        "family": family_of(gateway),
+        "table": _RT_TABLE_MAIN,
+        "proto": _RTPROT_STATIC,
+        "scope": _RT_SCOPE_UNIVERSE,
+        "type": _RTN_UNICAST,
+    }
+    attributes = [("RTA_GATEWAY", str(gateway).partition("%")[0]), ("RTA_OIF", link.index)]
+    requests.send(f"route through {gateway} on {link.name}", rtmsg, kind, flags, fields, attributes)
+
+
+def _remove_route(requests: Requests, link: Link, gateway: IpAddress) -> None:
+    try:
+        _route(requests, link, gateway, rtnetlink.RTM_DELROUTE, 0)
+    except HostError as error:
+        if error.errno != errno.ESRCH:
+            raise
+
+
+def _default_routes(requests: Requests, family: int) -> set[tuple[str, int]]:
+    """(gateway or "", interface's index) of the main table's default routes with the kernel's usual metric."""
+    fields = {"family": family}
+    dump = requests.send("list routes", rtmsg, rtnetlink.RTM_GETROUTE, rtnetlink.NLM_F_DUMP, fields, [])
+    return {
+        (route.get_attr("RTA_GATEWAY") or "", route.get_attr("RTA_OIF") or 0)
+        for route in dump
+        if route["dst_len"] == 0 and route["table"] == _RT_TABLE_MAIN and route["type"] == _RTN_UNICAST
+    }

@@ -1,0 +1,296 @@
+"""Ports belong to the switch: the host's own IP stack neither sees nor answers what arrives on them.
+
+What: a filter at tc ingress that takes every frame, behind the taps of AF_PACKET (a tap sees a frame before tc does)
+and before IP. Else the host answers ARP for the bridge's address out of the wrong port, and IPv6 announces itself.
+
+Why a classic BPF program in direct-action mode: it needs no bpf(2), so it works in an unprivileged user namespace and
+where eBPF is forbidden, and it needs no action module (act_gact is missing in some kernels). Where even cls_bpf is
+missing, three sysctls come close; ``Guard.method`` says which it is.
+
+What must stay true: the filter is there before the interface comes up. ``release_port`` gives back exactly what was,
+also after a kill -9: the filter itself remembers it, in an instruction that does nothing else.
+
+Not here: reading and writing frames (``inband.datapath``). tc priority 1 is left to a datapath's own program.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import struct
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
+from typing import Literal
+
+from inband.errors import HostError, UsageError
+from inband.host import rtnetlink
+from inband.host.requests import NLM_F_EXCL, RTM_SETLINK, Link, Requests, family_of, ifaddrmsg, ifinfmsg
+
+_LOG = logging.getLogger(__name__)
+
+_RTM_NEWQDISC, _RTM_DELQDISC = 36, 37
+_RTM_NEWTFILTER, _RTM_DELTFILTER, _RTM_GETTFILTER = 44, 45, 46
+_TC = struct.Struct("=BxxxiIII")  # tcmsg: family, index, handle, parent, info
+_TCA_KIND, _TCA_OPTIONS = 1, 2
+_TCA_BPF_OPS_LEN, _TCA_BPF_OPS, _TCA_BPF_FLAGS = 4, 5, 8
+_BPF_FLAG_ACT_DIRECT = 1
+_CLSACT_HANDLE, _CLSACT_PARENT, _INGRESS, _EGRESS = 0xFFFF0000, 0xFFFFFFF1, 0xFFFFFFF2, 0xFFFFFFF3
+_PRIORITY, _HANDLE = 2, 1
+_ETH_P_ALL_BE = 0x0300
+
+_INSTRUCTION = struct.Struct("=HBBI")  # sock_filter: code, jt, jf, k
+_LD_IMM, _RET_K = 0x00, 0x06
+_TC_ACT_STOLEN = 4  # taken, not dropped: no drop counter and no drop monitor speaks of it
+_OURS = 0x1B0D0000  # marks the filter as ours; the bits below remember
+_WAS_UP, _HAD_IPV6_DISABLED, _MADE_CLSACT = 1, 2, 4
+
+_IFA_F_PERMANENT = 0x80
+_SYSCTLS = {"ipv4/conf/{}/arp_ignore": "8", "ipv4/conf/{}/rp_filter": "1"}
+_DISABLE_IPV6 = "ipv6/conf/{}/disable_ipv6"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """How a port is kept from the host's IP stack; ``changes`` tells people what was done."""
+
+    interface: str
+    index: int
+    method: Literal["tc", "sysctl"]
+    changes: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Before:
+    """What an interface was like: memory of the filter (_WAS_UP ...), sysctls that changed, IPv6 addresses."""
+
+    guard: Guard
+    memory: int
+    sysctls: dict[str, str]
+    addresses: list[IPv6Interface]
+
+
+@dataclass(slots=True)
+class PortOwnership:
+    """The ports that are ours now, and how to give each back."""
+
+    _owned: dict[str, _Before] = field(default_factory=dict)
+
+    def own_port(self, interface: str) -> Guard:
+        """Take an interface from the host's IP stack and bring it up; what we took already is checked again.
+
+        A filter left over by a process that died is adopted. Raises UsageError when there is no such interface,
+        HostError when the kernel refuses.
+        """
+        with Requests() as requests:
+            link = requests.link(interface)
+            if link is None:
+                raise UsageError(f"there is no interface {interface}: make it first, `ip link` shows those there are")
+            known = self._owned.get(interface)
+            before = _guard(requests, link)
+            if known is not None and known.guard.index == link.index:
+                before.sysctls = known.sysctls | before.sysctls  # what was at first is what counts
+                before.addresses = known.addresses
+                before.memory = known.memory
+            self._owned[interface] = before
+            set_up(requests, link, up=True)
+        return before.guard
+
+    def release_port(self, interface: str) -> None:
+        """Give an interface back as it was. One that is gone, or was never ours, is no error; nothing is raised."""
+        before = self._owned.pop(interface, None)
+        if before is None:
+            return
+        try:
+            with Requests() as requests:
+                link = requests.link_at(before.guard.index)
+                if link is not None:
+                    _restore(requests, link, before)
+        except HostError as error:
+            _LOG.warning("port %s was not given back completely: %s", interface, error)
+
+    def close(self) -> None:
+        """Give every port back."""
+        for interface in list(self._owned):
+            self.release_port(interface)
+
+
+def guard_inner(requests: Requests, link: Link) -> None:
+    """Guard an interface that is never given back: the switch's end of a pair it made itself."""
+    _guard(requests, link)
+
+
+def set_up(requests: Requests, link: Link, *, up: bool) -> None:
+    """Bring an interface up or down."""
+    fields = {"index": link.index, "flags": int(up), "change": 1}
+    requests.send(f"bring {link.name} {'up' if up else 'down'}", ifinfmsg, RTM_SETLINK, 0, fields, [])
+
+
+def _guard(requests: Requests, link: Link) -> _Before:
+    """Keep the host's IP stack away from an interface that may still be down."""
+    addresses = _ipv6_addresses(requests, link)
+    memory = _own_filter(requests, link)
+    changes = ["tc ingress takes every frame behind the taps"]
+    sysctls: dict[str, str] = {}
+    method: Literal["tc", "sysctl"] = "tc"
+    if memory is None:
+        memory = _memory_of(link)
+        try:
+            memory = _add_filter(requests, link, memory)
+        except HostError as error:
+            if error.errno == errno.EPERM:
+                raise
+            method = "sysctl"
+            changes = [f"no tc filter ({error})"]
+            sysctls = _write_sysctls(link, _SYSCTLS, changes)
+    sysctls |= _write_sysctls(link, {_DISABLE_IPV6: "1"}, changes)
+    if method == "tc" and not memory & _HAD_IPV6_DISABLED and _sysctl(link, _DISABLE_IPV6).exists():
+        sysctls[_DISABLE_IPV6] = "0"
+    return _Before(Guard(link.name, link.index, method, tuple(changes)), memory, sysctls, addresses)
+
+
+def _restore(requests: Requests, link: Link, before: _Before) -> None:
+    if not before.memory & _WAS_UP:
+        set_up(requests, link, up=False)
+    if before.guard.method == "tc":
+        _delete_filter(requests, link)
+        if before.memory & _MADE_CLSACT and not _filters(requests, link, _INGRESS) | _filters(requests, link, _EGRESS):
+            body = _tc_body(link, _CLSACT_HANDLE, _CLSACT_PARENT, 0, "clsact")
+            requests.send_raw(f"remove clsact from {link.name}", _RTM_DELQDISC, 0, body)
+    _write_sysctls(link, before.sysctls, [])
+    for address in before.addresses:
+        add_address(requests, link, address)
+
+
+def add_address(requests: Requests, link: Link, address: IPv4Interface | IPv6Interface) -> None:
+    """Give an interface an address (an ip_interface); one that is there already is no error."""
+    fields = {"family": family_of(address), "prefixlen": address.network.prefixlen, "index": link.index}
+    attributes = [("IFA_ADDRESS", str(address.ip))]
+    if address.version == 4:
+        attributes.append(("IFA_LOCAL", str(address.ip)))
+    flags = rtnetlink.NLM_F_CREATE | NLM_F_EXCL
+    try:
+        requests.send(f"add {address} to {link.name}", ifaddrmsg, rtnetlink.RTM_NEWADDR, flags, fields, attributes)
+    except HostError as error:
+        if error.errno != errno.EEXIST:
+            raise
+
+
+# The filter
+
+
+def _program(memory: int) -> bytes:
+    return _INSTRUCTION.pack(_LD_IMM, 0, 0, _OURS | memory) + _INSTRUCTION.pack(_RET_K, 0, 0, _TC_ACT_STOLEN)
+
+
+def _tc_body(link: Link, handle: int, parent: int, info: int, kind: str, options: bytes = b"") -> bytes:
+    body = _TC.pack(0, link.index, handle, parent, info) + rtnetlink.attribute(_TCA_KIND, kind.encode() + b"\0")
+    return body + (rtnetlink.attribute(_TCA_OPTIONS, options) if options else b"")
+
+
+def _add_filter(requests: Requests, link: Link, memory: int) -> int:
+    """Add the filter, and clsact if need be; gives what it remembers."""
+    flags = rtnetlink.NLM_F_CREATE | NLM_F_EXCL
+    clsact = _tc_body(link, _CLSACT_HANDLE, _CLSACT_PARENT, 0, "clsact")
+    try:
+        requests.send_raw(f"add clsact to {link.name}", _RTM_NEWQDISC, flags, clsact)
+        memory |= _MADE_CLSACT
+    except HostError as error:
+        if error.errno != errno.EEXIST:
+            raise
+    program = _program(memory)
+    options = rtnetlink.attribute(_TCA_BPF_OPS_LEN, struct.pack("=H", len(program) // _INSTRUCTION.size))
+    options += rtnetlink.attribute(_TCA_BPF_OPS, program)
+    options += rtnetlink.attribute(_TCA_BPF_FLAGS, struct.pack("=I", _BPF_FLAG_ACT_DIRECT))
+    body = _tc_body(link, _HANDLE, _INGRESS, _PRIORITY << 16 | _ETH_P_ALL_BE, "bpf", options)
+    requests.send_raw(f"add the ingress filter to {link.name}", _RTM_NEWTFILTER, flags, body)
+    return memory
+
+
+def _delete_filter(requests: Requests, link: Link) -> None:
+    body = _tc_body(link, _HANDLE, _INGRESS, _PRIORITY << 16 | _ETH_P_ALL_BE, "bpf")
+    try:
+        requests.send_raw(f"remove the ingress filter of {link.name}", _RTM_DELTFILTER, 0, body)
+    except HostError as error:
+        if error.errno not in (errno.ENOENT, errno.EINVAL):  # somebody else removed it, or clsact with it
+            raise
+
+
+def _own_filter(requests: Requests, link: Link) -> int | None:
+    """What the filter that is there already remembers, None when there is none of ours."""
+    for program in _filters(requests, link, _INGRESS):
+        if len(program) >= _INSTRUCTION.size:
+            remembered = int(_INSTRUCTION.unpack_from(program)[3])
+            if program == _program(remembered & 0xFFFF):
+                return remembered & 0xFFFF
+    return None
+
+
+def _filters(requests: Requests, link: Link, parent: int) -> set[bytes]:
+    """The classic BPF programs of the filters there (b"" for any other filter)."""
+    operation = f"look at the tc filters of {link.name}"
+    body = _TC.pack(0, link.index, 0, parent, 0)
+    try:
+        answers = requests.send_raw(operation, _RTM_GETTFILTER, rtnetlink.NLM_F_DUMP, body)
+    except HostError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT, errno.EOPNOTSUPP):  # no such qdisc, or a kernel without tc
+            return set()
+        raise
+    programs = set()
+    for answer in answers:
+        handle = _TC.unpack_from(answer.body)[2]
+        if handle:  # each priority is listed once as itself, without a handle
+            options = rtnetlink.attributes(answer.body, _TC.size).get(_TCA_OPTIONS, b"")
+            programs.add(rtnetlink.attributes(options, 0).get(_TCA_BPF_OPS, b""))
+    return programs
+
+
+# Sysctls and IPv6 addresses
+
+
+def _memory_of(link: Link) -> int:
+    disabled = _read(_sysctl(link, _DISABLE_IPV6)) == "1"
+    return (_WAS_UP if link.up else 0) | (_HAD_IPV6_DISABLED if disabled else 0)
+
+
+def _sysctl(link: Link, name: str) -> Path:
+    return Path("/proc/sys/net", name.format(link.name))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _write_sysctls(link: Link, wanted: dict[str, str], changes: list[str]) -> dict[str, str]:
+    """Write what differs; gives the old values of what was written. What cannot be written is said in ``changes``."""
+    old = {}
+    for name, value in wanted.items():
+        path = _sysctl(link, name)
+        current = _read(path)
+        if current in (value, ""):
+            continue
+        try:
+            path.write_text(value)
+        except OSError as error:
+            changes.append(f"{path.name} stays {current} ({error.strerror})")
+            continue
+        old[name] = current
+        changes.append(f"{path.name}={value}")
+    return old
+
+
+def _ipv6_addresses(requests: Requests, link: Link) -> list[IPv6Interface]:
+    """The IPv6 addresses somebody gave an interface: disabling IPv6 takes them away."""
+    operation = f"look at the addresses of {link.name}"
+    answers = requests.send(
+        operation, ifaddrmsg, rtnetlink.RTM_GETADDR, rtnetlink.NLM_F_DUMP, {"family": socket.AF_INET6}, []
+    )
+    return [
+        IPv6Interface(f"{answer.get_attr('IFA_ADDRESS')}/{answer['prefixlen']}")
+        for answer in answers
+        if answer["index"] == link.index and answer["flags"] & _IFA_F_PERMANENT and answer["scope"] == 0
+    ]
