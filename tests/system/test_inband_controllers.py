@@ -1,0 +1,44 @@
+"""Controllers of other makers run the data traffic while their own channel crosses it; and no storm comes of it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from tests.system.lab import special, topology
+from tests.system.lab.controllers import start_osken, start_testcontroller
+from tests.system.lab.journal import until
+from tests.system.lab.net import Lab
+from tests.system.lab.scene import scene
+from tests.system.lab.switch import SwitchMaker, at_all_sites
+
+pytestmark = pytest.mark.root
+
+STARTERS = {"os-ken": start_osken, "ovs-testcontroller": start_testcontroller}
+
+
+@pytest.mark.parametrize("name", STARTERS)
+def test_a_learning_controller_reached_in_band_carries_pings_between_hosts(make: SwitchMaker, name: str) -> None:
+    with Lab(offloads=make.offloads) as lab:
+        laid = topology.with_hosts(topology.row(lab, 2), 2)
+        STARTERS[name](laid.controller, topology.PORT)
+        for switch in at_all_sites(make, laid):
+            switch.start()
+        host, target = laid.hosts["h1"][0], laid.hosts["h2"][1]
+
+        assert until(lambda: host.pings(target, count=1) == 1, 15.0)
+        assert host.pings(target, count=20) == 20
+
+
+def test_a_ring_without_a_spanning_tree_does_not_turn_control_traffic_into_a_storm(make: SwitchMaker) -> None:
+    with scene(make, special.ring) as stage:
+        stage.connect()
+        site = stage.topology.sites[0].namespace
+        time.sleep(1.0)  # the first requests of all three machines are over
+
+        before = site.counter("left", "rx_packets")
+        stage.topology.controller.run("ip", "neigh", "flush", "dev", "eth0")
+        time.sleep(1.0)
+        crossed = site.counter("left", "rx_packets") - before
+
+        assert crossed < 500

@@ -1,0 +1,65 @@
+"""What a controller may do to its switch without cutting itself off: everything OpenFlow has."""
+
+from __future__ import annotations
+
+import pytest
+from tests.system.lab import measure, topology
+from tests.system.lab.switch import SwitchMaker, letters
+
+pytestmark = pytest.mark.root
+
+
+def test_port_modification_stops_data_traffic_but_not_the_channel(make: SwitchMaker) -> None:
+    found = measure.port_modification(make, 3.0)
+
+    assert found is not None
+    silence, before, during = found
+    assert before == 3
+    assert during == 0
+    assert silence < 1.5
+
+
+def test_everything_to_the_controller_does_not_cut_the_channel_nor_feed_it_to_itself(make: SwitchMaker) -> None:
+    with measure.up(make, topology.behind_gateway) as stage:
+        assert stage is not None
+        stage.controller.order("to-controller")
+
+        silence = stage.watch(2.0)
+
+        assert stage.lost() == 0
+        assert silence < 1.5
+        assert stage.controller.journal.count("packet_in") < 50
+
+
+def test_a_full_table_still_takes_the_hidden_flows_of_a_new_controller(make: SwitchMaker) -> None:
+    found = measure.full_table(make)
+
+    assert found is not None
+    rules, up = found
+    assert set("fghijk") <= set(rules)
+    assert up is not None
+
+
+def test_hidden_flows_are_in_no_statistics(make: SwitchMaker) -> None:
+    with measure.up(make, topology.same_subnet) as stage:
+        assert stage is not None
+
+        flows = stage.switch.ofctl("dump-flows")
+        total = stage.switch.ofctl("dump-aggregate")
+
+        assert "priority" not in flows
+        assert "flow_count=0" in total
+        assert letters(stage.switch.hidden()).startswith("abcdefghi")
+
+
+def test_a_flush_by_hand_leaves_the_hidden_flows_alone(make: SwitchMaker) -> None:
+    with measure.up(make, topology.same_subnet) as stage:
+        assert stage is not None
+        before = stage.switch.hidden()
+
+        for _ in range(5):
+            stage.switch.ofctl("del-flows")
+            stage.switch.ofctl("add-flow", "priority=65535,actions=drop")
+
+        assert stage.switch.hidden() == before
+        assert stage.watch(0.5) < 0.5
