@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 from inband.errors import UsageError
 from inband.flow.flow import Flow
-
-
-class RemovalReason(IntEnum):
-    """OFPRR_* (OpenFlow 1.3.5, 7.4.2)."""
-
-    IDLE_TIMEOUT = 0
-    HARD_TIMEOUT = 1
-    DELETE = 2
-    GROUP_DELETE = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
 from inband.flow.flow import Flow, Instant
-from inband.table.changes import RemovalReason
+from inband.openflow.constants import FlowRemovedReason
 
 # Sweeping a heap smaller than this is not worth the code path.
 _SWEEP_FROM = 64
@@ -43,7 +43,7 @@ class Deadlines:
             heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
-    def take_due(self, now: Instant) -> list[tuple[Flow, RemovalReason]]:
+    def take_due(self, now: Instant) -> list[tuple[Flow, FlowRemovedReason]]:
         """Flows whose time is up at ``now``; they are not watched any more."""
         taken = []
         while self._heap and self._heap[0][0] <= now:
@@ -62,12 +62,12 @@ class Deadlines:
         heappush(self._heap, (at, self._pushed, flow))
 
 
-def _due(flow: Flow) -> tuple[Instant, RemovalReason] | None:
+def _due(flow: Flow) -> tuple[Instant, FlowRemovedReason] | None:
     """When a flow is due and why, as far as is known now (OpenFlow 1.3.5, 6.5)."""
     due = None
     if flow.hard_timeout_s:
-        due = flow.created + flow.hard_timeout_s, RemovalReason.HARD_TIMEOUT
+        due = flow.created + flow.hard_timeout_s, FlowRemovedReason.HARD_TIMEOUT
     if flow.idle_timeout_s:
-        idle = flow.used + flow.idle_timeout_s, RemovalReason.IDLE_TIMEOUT
+        idle = flow.used + flow.idle_timeout_s, FlowRemovedReason.IDLE_TIMEOUT
         due = idle if due is None or idle[0] < due[0] else due
     return due

@@ -72,6 +72,10 @@ class FlowTable:
     def __contains__(self, flow: Flow) -> bool:
         return self._entries(flow).get(_entry_key(flow)) is flow
 
+    def lookup_in_band(self, key: int) -> tuple[Flow | None, int]:
+        """The flow of in-band control that decides, if one does, and the key bits that this depends on."""
+        return self._in_band.lookup(key)
+
     def lookup(self, key: int, *, in_band: bool = True) -> tuple[Flow | None, int]:
         """The deciding flow and the key bits that the decision depends on; without in-band's flows on demand."""
         asked = 0

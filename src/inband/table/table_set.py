@@ -23,17 +23,12 @@ from inband.flow.match import ANY, Match
 from inband.flow.ports import ANY as ANY_PORT
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority, Priority
-from inband.table.changes import BadTable, Changes, Overlap, RemovalReason, TableFull
+from inband.openflow.constants import ALL_TABLES, ANY_GROUP, FlowRemovedReason
+from inband.table.changes import BadTable, Changes, Overlap, TableFull
 from inband.table.classifier import Classifier, TupleSpaceClassifier
 from inband.table.deadlines import Deadlines
 from inband.table.flow_table import FlowTable, TableMiss
 from inband.table.visibility import is_visible
-
-ALL_TABLES: Final = 0xFF
-"""OFPTT_ALL (OpenFlow 1.3.5, 7.3.4.1)."""
-
-ANY_GROUP: Final = 0xFFFFFFFF
-"""OFPG_ANY (OpenFlow 1.3.5, 7.3.4.2)."""
 
 MAX_TABLES: Final = 254
 """OFPTT_MAX is 0xfe; 0xff names all tables. 254 is what Open vSwitch offers, and controllers expect no more."""
@@ -203,7 +198,7 @@ class TableSet:
         """When ``expire`` can have something to do at the earliest."""
         return self._deadlines.earliest()
 
-    def expire(self, now: Instant) -> list[tuple[Flow, RemovalReason]]:
+    def expire(self, now: Instant) -> list[tuple[Flow, FlowRemovedReason]]:
         """Remove flows whose time is up (their use must have been credited before), with the reason of each."""
         due = self._deadlines.take_due(now)
         for flow, _ in due:

@@ -1,0 +1,116 @@
+"""Which port a station was last heard on: the memory of a learning switch, per VLAN (IEEE 802.1Q, 8.8).
+
+Entries stand in the order in which they were last confirmed, so the one to age out or to evict is always the first.
+Work per call is constant, but for flushing a port and for ageing, which touch what they remove.
+
+What must stay true: packets of a station that a datapath cache forwards confirm the entry too (``confirm``), or an
+entry in use would age out.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import NamedTuple
+
+from inband.flow.flow import Instant
+from inband.flow.ports import PortNo
+from inband.packet.addresses import Mac
+
+MAX_AGE_S = 300.0  # IEEE 802.1Q, table 8-6
+MAX_ENTRIES = 8192  # what Open vSwitch allows; a host that invents addresses must not eat the memory
+
+
+class MacKey(NamedTuple):
+    """A station in a VLAN; vlan 0 is untagged."""
+
+    vlan: int
+    mac: Mac
+
+
+class Learned(Enum):
+    """What a packet taught."""
+
+    NOTHING = auto()  # known already, on this port
+    STATION = auto()  # a new station
+    MOVE = auto()  # a known station on another port
+    HELD = auto()  # on another port, but confirmed on its own too recently: not believed
+
+
+class MacTable:
+    """(VLAN, MAC) to port, bounded in age and number."""
+
+    def __init__(self, *, max_age_s: float = MAX_AGE_S, max_entries: int = MAX_ENTRIES) -> None:
+        self._max_age_s = max_age_s
+        self._max_entries = max_entries
+        self._entries: dict[MacKey, tuple[PortNo, Instant]] = {}
+
+    def learn(self, key: MacKey, port: PortNo, now: Instant, *, hold_s: float = 0.0) -> Learned:
+        """Note that a station sent a packet that came in on ``port``.
+
+        Within ``hold_s`` of having been confirmed on another port the station stays there. When the table is full the
+        entry that was confirmed longest ago makes room; cached decisions by it are still right until its station sends.
+        """
+        outcome = self.would_learn(key, port, now, hold_s=hold_s)
+        if outcome is Learned.HELD:
+            return outcome
+        if self._entries.pop(key, None) is None and len(self._entries) >= self._max_entries:
+            del self._entries[next(iter(self._entries))]
+        self._entries[key] = (port, now)
+        return outcome
+
+    def would_learn(self, key: MacKey, port: PortNo, now: Instant, *, hold_s: float = 0.0) -> Learned:
+        """What ``learn`` would answer, without changing anything."""
+        entry = self._entries.get(key)
+        if entry is None or now - entry[1] > self._max_age_s:
+            return Learned.STATION
+        if entry[0] == port:
+            return Learned.NOTHING
+        return Learned.HELD if now - entry[1] < hold_s else Learned.MOVE
+
+    def confirm(self, key: MacKey, port: PortNo, now: Instant) -> None:
+        """Note that cached decisions forwarded packets of a station, the last at ``now``; teaches nothing new."""
+        entry = self._entries.get(key)
+        if entry is not None and entry[0] == port and entry[1] < now:
+            del self._entries[key]
+            self._entries[key] = (port, now)
+
+    def lookup(self, key: MacKey, now: Instant) -> PortNo | None:
+        """The port of a station, or None if it is not known (any more)."""
+        entry = self._entries.get(key)
+        return entry[0] if entry is not None and now - entry[1] <= self._max_age_s else None
+
+    def flush_port(self, port: PortNo) -> list[MacKey]:
+        """Forget the stations of a port (it went away or down); returns them."""
+        gone = [key for key, (at, _) in self._entries.items() if at == port]
+        for key in gone:
+            del self._entries[key]
+        return gone
+
+    def flush(self) -> list[MacKey]:
+        """Forget every station; returns them."""
+        gone = list(self._entries)
+        self._entries.clear()
+        return gone
+
+    def expire(self, now: Instant) -> list[MacKey]:
+        """Forget the stations that were not heard for too long; returns them."""
+        gone = []
+        for key, (_, confirmed) in self._entries.items():
+            if now - confirmed <= self._max_age_s:
+                break
+            gone.append(key)
+        for key in gone:
+            del self._entries[key]
+        return gone
+
+    def next_deadline(self) -> Instant | None:
+        """When the next station can be too old at the earliest."""
+        return next((confirmed + self._max_age_s for _, confirmed in self._entries.values()), None)
+
+    def entries(self) -> list[tuple[MacKey, PortNo, Instant]]:
+        """(station, port, last confirmed) of every entry, oldest first."""
+        return [(key, port, confirmed) for key, (port, confirmed) in self._entries.items()]
+
+    def __len__(self) -> int:
+        """How many entries there are."""
+        return len(self._entries)

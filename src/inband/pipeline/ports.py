@@ -1,0 +1,91 @@
+"""The switch's ports as the pipeline sees them, LOCAL among them: numbers, names and what a controller configured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from inband.flow.ports import PortNo
+from inband.openflow.constants import PortConfig, PortFeatures, PortState
+from inband.packet.addresses import Mac
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchPort:
+    """One port (OpenFlow 1.3.5, 7.2.1). Speeds are in kbit/s, 0 where unknown."""
+
+    number: PortNo
+    name: str
+    mac: Mac
+    config: PortConfig = PortConfig.NONE
+    state: PortState = PortState.LIVE
+    current: PortFeatures = PortFeatures.NONE
+    advertised: PortFeatures = PortFeatures.NONE
+    supported: PortFeatures = PortFeatures.NONE
+    peer: PortFeatures = PortFeatures.NONE
+    current_speed_kbps: int = 0
+    max_speed_kbps: int = 0
+
+    @property
+    def takes_data(self) -> bool:
+        """Whether data traffic that arrives here is processed."""
+        return not self.config & (PortConfig.PORT_DOWN | PortConfig.NO_RECV)
+
+    @property
+    def sends_data(self) -> bool:
+        """Whether data traffic may leave here."""
+        return not self.config & (PortConfig.PORT_DOWN | PortConfig.NO_FWD)
+
+    @property
+    def floods_data(self) -> bool:
+        """Whether flooded data traffic may leave here."""
+        return self.sends_data and not self.config & PortConfig.NO_FLOOD
+
+
+class PortTable:
+    """Ports by number. ``generation`` goes up with each change: flooding and port configuration depend on it."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self._ports: dict[PortNo, SwitchPort] = {}
+
+    def put(self, port: SwitchPort) -> bool:
+        """Add a port, or replace the one of this number; whether that changed anything."""
+        if self._ports.get(port.number) == port:
+            return False
+        self._ports[port.number] = port
+        self._ports = dict(sorted(self._ports.items()))
+        self.generation += 1
+        return True
+
+    def remove(self, number: PortNo) -> SwitchPort | None:
+        """Forget a port; returns it if it was there."""
+        port = self._ports.pop(number, None)
+        self.generation += port is not None
+        return port
+
+    def configure(self, number: PortNo, config: PortConfig, mask: PortConfig) -> bool:
+        """Set the bits of ``mask`` in a port's configuration (PORT_MOD); whether that changed anything."""
+        port = self._ports.get(number)
+        return port is not None and self.put(replace(port, config=port.config & ~mask | config & mask))
+
+    def set_state(self, number: PortNo, state: PortState) -> bool:
+        """Set a port's state; whether that changed anything."""
+        port = self._ports.get(number)
+        return port is not None and self.put(replace(port, state=state))
+
+    def get(self, number: PortNo) -> SwitchPort | None:
+        """A port by number."""
+        return self._ports.get(number)
+
+    def by_name(self, name: str) -> SwitchPort | None:
+        """A port by the name of its interface."""
+        return next((port for port in self._ports.values() if port.name == name), None)
+
+    def __iter__(self) -> Iterator[SwitchPort]:
+        """Ports in the order of their numbers (LOCAL last)."""
+        return iter(self._ports.values())
+
+    def __len__(self) -> int:
+        """How many ports there are."""
+        return len(self._ports)

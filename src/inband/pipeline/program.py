@@ -1,0 +1,50 @@
+"""The list of datapath actions as it grows, and never longer than it must be.
+
+Header edits and queue changes are held back until an output needs them, so that edits which nothing leaves with are not
+in the list, and a packet that goes nowhere has an empty one.
+"""
+
+from __future__ import annotations
+
+from inband.flow.actions import Clone, DatapathAction, HeaderAction, Output, PopQueue, SetQueue, ToController
+
+
+class Program:
+    """Actions for a datapath, in order."""
+
+    def __init__(self) -> None:
+        self.actions: list[DatapathAction] = []
+        self._held: list[HeaderAction] = []
+        self._queue: int | None = None
+        self._queue_in_effect: int | None = None
+
+    def edit(self, action: HeaderAction) -> None:
+        """Change the packet for all outputs that follow."""
+        self._held.append(action)
+
+    def set_queue(self, queue: int | None) -> None:
+        """Use a queue (None: no particular one) for all outputs that follow."""
+        self._queue = queue
+
+    def output(self, action: Output | ToController) -> None:
+        """Send a copy of the packet as it is now."""
+        self.actions.extend(self._held)
+        self._held.clear()
+        if self._queue != self._queue_in_effect and isinstance(action, Output):
+            self.actions.append(PopQueue() if self._queue is None else SetQueue(self._queue))
+            self._queue_in_effect = self._queue
+        self.actions.append(action)
+
+    def branch(self) -> Program:
+        """A program for a copy of the packet, starting as this one stands."""
+        copy = Program()
+        copy._held = list(self._held)
+        copy._queue, copy._queue_in_effect = self._queue, self._queue_in_effect
+        return copy
+
+    def join(self, branch: Program) -> None:
+        """Run a branch here, on a copy of the packet if it does more than outputs."""
+        if all(isinstance(action, Output | ToController) for action in branch.actions):
+            self.actions.extend(branch.actions)
+        else:
+            self.actions.append(Clone(tuple(branch.actions)))

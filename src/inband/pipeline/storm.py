@@ -1,0 +1,49 @@
+"""The storm guard: what in-band control floods may not go round in circles.
+
+In-band control floods ARP and packets to unknown stations over ports that no spanning tree has blocked: a row of
+switches could not start otherwise. In a ring every switch would send every copy on for ever (measured on Open vSwitch:
+one ARP request became 7,700 packets per port in a second). So a switch remembers for a moment what it has flooded;
+the same frame again, on whatever port, is neither flooded nor learned from. The first copy wins, which is also the one
+that came the shortest way.
+
+A retransmission that is the same to the bit within the moment is lost with it; senders of ARP wait a second (RFC 1122,
+2.3.2.1), TCP's retransmissions differ in the IP identification, DHCP's in their seconds. What this is not: a protection
+for data traffic, whose loops are the controller's matter.
+"""
+
+from __future__ import annotations
+
+from inband.flow.flow import Instant
+
+# Longer than a frame takes around any ring of switches (ten hops of slow path: 10 ms), shorter than any retry.
+WINDOW_S = 0.25
+
+# 4,096 floods in a quarter second are a storm by themselves; more memory would not help.
+MAX_FRAMES = 4096
+
+
+class StormGuard:
+    """Digests of the frames flooded of late, oldest first.
+
+    ``hash`` of bytes is keyed anew in each process, so nobody outside can make two frames collide on purpose.
+    """
+
+    def __init__(self) -> None:
+        self._flooded: dict[int, Instant] = {}
+
+    def has_flooded(self, frame: bytes, now: Instant) -> bool:
+        """Whether this frame was flooded within the window."""
+        at = self._flooded.get(hash(frame))
+        return at is not None and now - at < WINDOW_S
+
+    def remember(self, frame: bytes, now: Instant) -> None:
+        """Note that a frame is flooded at ``now``."""
+        flooded = self._flooded
+        while flooded:
+            oldest = next(iter(flooded))
+            if len(flooded) < MAX_FRAMES and now - flooded[oldest] < WINDOW_S:
+                break
+            del flooded[oldest]
+        digest = hash(frame)
+        flooded.pop(digest, None)
+        flooded[digest] = now

@@ -1,0 +1,166 @@
+"""The pipeline: what becomes of a packet, and on which of its bits that depends.
+
+What must stay true: every packet that agrees with the translated one on ``mask`` would get the same actions (a property
+test runs random tables and packets), and no cached decision can hide a DHCP reply from ``dhcp_hook``. Whoever caches
+decisions must forget those that a change made stale: of flows, ports, stations, ``local_mac`` and ``in_band``.
+
+No clock, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from inband.flow.actions import Action, DatapathAction, Output
+from inband.flow.fields import FlowKey
+from inband.flow.flow import Flow, Instant
+from inband.flow.ports import LOCAL, PortNo
+from inband.packet.addresses import Mac
+from inband.packet.dhcp import reply_chaddr
+from inband.packet.frame import Frame
+from inband.pipeline.dhcp_hook import classify_reply, reaches_local_unchanged
+from inband.pipeline.in_flight import PIPELINE_BITS, InFlight
+from inband.pipeline.learning import MacTable
+from inband.pipeline.ports import PortTable
+from inband.pipeline.trace import Note, Trace
+from inband.pipeline.translation import Translation
+from inband.pipeline.walk import Surroundings, Walk
+from inband.table.table_set import TableSet
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What happens to a packet, why, and what would happen without in-band control's flows.
+
+    ``decider`` is the hidden flow that decided, if one did: its origin names letter and remote.
+    """
+
+    verdict: Translation
+    trace: Trace
+    verdict_without: Translation
+    trace_without: Trace
+
+    @property
+    def decider(self) -> Flow | None:
+        """The hidden flow that decided, if one did."""
+        return self.verdict.hidden
+
+
+class Pipeline:
+    """One bridge's forwarding decisions.
+
+    ``local_mac`` is the MAC address of LOCAL (None: not known yet). ``in_band`` says whether in-band control is on, and
+    with it the care for DHCP replies; its flows are in ``tables``.
+    """
+
+    def __init__(self, tables: TableSet, ports: PortTable, macs: MacTable) -> None:
+        self.in_band = False
+        self._around = Surroundings(tables, ports, macs)
+
+    @property
+    def tables(self) -> TableSet:
+        """The flow tables."""
+        return self._around.tables
+
+    @property
+    def ports(self) -> PortTable:
+        """The ports."""
+        return self._around.ports
+
+    @property
+    def macs(self) -> MacTable:
+        """The stations that NORMAL has learned."""
+        return self._around.macs
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Named events: what the slow path dropped for reasons of its own."""
+        return self._around.counters
+
+    @property
+    def local_mac(self) -> Mac | None:
+        """The MAC address of LOCAL."""
+        return self._around.local_mac
+
+    @local_mac.setter
+    def local_mac(self, mac: Mac | None) -> None:
+        self._around.local_mac = mac
+
+    def translate(
+        self, key: FlowKey, frame: Frame, now: Instant, *, hidden: bool = True, trace: Trace | None = None
+    ) -> Translation:
+        """Decide about a received frame. ``key`` is the frame parsed, with in_port set.
+
+        With ``hidden`` False in-band control's flows and its care for DHCP are left out. With a ``trace`` nothing is
+        changed: no station learned, no flood remembered, nothing counted.
+        """
+        walk = Walk(self._around, InFlight(key, frame), _in_port(key), frame, now, in_band=hidden, trace=trace)
+        walk.enter()
+        if not (self.in_band and hidden):
+            return _answer(walk, tuple(walk.program.actions))
+        return self._with_dhcp(walk, key, frame, trace)
+
+    def translate_actions(
+        self,
+        actions: Iterable[Action],
+        in_port: PortNo,
+        key: FlowKey,
+        frame: Frame,
+        now: Instant,
+        *,
+        trace: Trace | None = None,
+    ) -> Translation:
+        """Work out a PACKET_OUT's actions (OpenFlow 1.3.5, 7.3.7); ``in_port`` may be CONTROLLER. Never cacheable."""
+        walk = Walk(self._around, InFlight(key, frame), in_port, frame, now, trace=trace)
+        walk.packet.cacheable = False
+        walk.run_packet_out(actions)
+        return _answer(walk, tuple(walk.program.actions))
+
+    def credit(self, translation: Translation, packets: int, bytes_: int, now: Instant) -> None:
+        """Count packets that this decision moved, the last of them at ``now``, to all it went through.
+
+        Whoever translates counts the translated packet too: ``translate`` itself counts nothing.
+        """
+        self.tables.credit(translation.credits, packets, bytes_, now)
+        if translation.station is not None:
+            station, port = translation.station
+            self.macs.confirm(station, port, now)
+
+    def explain(self, key: FlowKey, frame: Frame, now: Instant) -> Explanation:
+        """Why a frame goes where it goes, and where it would go without in-band control. Changes nothing."""
+        trace, trace_without = Trace(), Trace()
+        verdict = self.translate(key, frame, now, trace=trace)
+        verdict_without = self.translate(key, frame, now, hidden=False, trace=trace_without)
+        return Explanation(verdict, trace, verdict_without, trace_without)
+
+    def _with_dhcp(self, walk: Walk, key: FlowKey, frame: Frame, trace: Trace | None) -> Translation:
+        """The decision, cared for DHCP: see ``dhcp_hook``."""
+        actions = tuple(walk.program.actions)
+        is_reply, mattered = classify_reply(key)
+        walk.packet.mask |= mattered & ~PIPELINE_BITS
+        if is_reply and not reaches_local_unchanged(actions):
+            walk.packet.cacheable = False
+            if _in_port(key) != LOCAL and self.local_mac is not None and reply_chaddr(frame.data) == self.local_mac:
+                actions = (Output(LOCAL), *actions)
+                if trace is not None:
+                    trace.steps.append(Note(0, "a DHCP reply to the local MAC address: LOCAL gets it in any case"))
+        return _answer(walk, actions)
+
+
+def _in_port(key: FlowKey) -> PortNo:
+    return PortNo(key & 0xFFFFFFFF)  # in_port stands rightmost in a key
+
+
+def _answer(walk: Walk, actions: tuple[DatapathAction, ...]) -> Translation:
+    return Translation(
+        actions=actions,
+        mask=walk.packet.mask,
+        cacheable=walk.packet.cacheable,
+        credits=tuple(walk.credits),
+        hidden=walk.hidden,
+        learned=walk.learned,
+        mac_keys=tuple(walk.mac_keys),
+        station=walk.station,
+        drop_reason=None if actions else walk.drop_reason or "the flow outputs to nowhere",
+    )

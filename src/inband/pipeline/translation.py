@@ -1,0 +1,34 @@
+"""What the pipeline answers: actions, the bits that mattered, and all that keeping the answer takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inband.flow.actions import DatapathAction
+from inband.flow.flow import Flow
+from inband.flow.ports import PortNo
+from inband.pipeline.learning import MacKey
+from inband.table.table_set import Credit
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """The decision for one packet.
+
+    Every packet that agrees with it on ``mask`` gets ``actions`` too, for as long as tables, ports, groups, the
+    stations of ``mac_keys`` and the pipeline's settings stay as they are; if ``cacheable`` is False, only this one
+    packet does. ``credits`` are the lookups that each packet so decided counts to, ``station`` is the (MAC table
+    entry, port) that each confirms. ``learned``: the MAC table has changed, in the entry of ``station``; cached
+    decisions that have it among their ``mac_keys`` are stale. ``hidden`` is the hidden flow that decided, if one did.
+    ``drop_reason`` says why there are no actions, where there are none.
+    """
+
+    actions: tuple[DatapathAction, ...]
+    mask: int
+    cacheable: bool = True
+    credits: tuple[Credit, ...] = ()
+    hidden: Flow | None = None
+    learned: bool = False
+    mac_keys: tuple[MacKey, ...] = ()
+    station: tuple[MacKey, PortNo] | None = None
+    drop_reason: str | None = None

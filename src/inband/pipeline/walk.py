@@ -1,0 +1,428 @@
+"""One packet's way through the tables (OpenFlow 1.3.5, 5.1 to 5.12): which flows, which actions, which outputs.
+
+A Walk lives for one packet. It reads its Surroundings and collects what the answer is made of: the datapath's program,
+the bits that mattered, the lookups to count. Two things it may change, and does not when it is traced: the MAC table
+and the storm guard.
+
+Control before data: while the actions of a flow of in-band control run, port configuration does not count.
+
+The work is bounded by MAX_LOOKUPS lookups and MAX_DEPTH resubmits within one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from inband.flow.actions import (
+    WHOLE_PACKET,
+    Action,
+    ApplyActions,
+    ClearActions,
+    DecMplsTtl,
+    DecNwTtl,
+    GotoTable,
+    Group,
+    HeaderAction,
+    Instruction,
+    Meter,
+    MoveField,
+    Output,
+    PacketInReason,
+    PopQueue,
+    Resubmit,
+    SendToController,
+    SetField,
+    SetQueue,
+    ToController,
+    WriteActions,
+    WriteMetadata,
+)
+from inband.flow.fields import FIELDS
+from inband.flow.flow import Flow, Instant
+from inband.flow.match import ANY
+from inband.flow.ports import ALL, CONTROLLER, FLOOD, IN_PORT, NORMAL, TABLE, PortNo
+from inband.openflow.constants import NO_COOKIE, PortConfig
+from inband.packet.addresses import Mac
+from inband.packet.frame import Frame
+from inband.pipeline import normal
+from inband.pipeline.action_set import ActionSet
+from inband.pipeline.in_flight import InFlight
+from inband.pipeline.learning import Learned, MacKey, MacTable
+from inband.pipeline.ports import PortTable
+from inband.pipeline.program import Program
+from inband.pipeline.storm import StormGuard
+from inband.pipeline.trace import ActionStep, Note, TableStep, Trace
+from inband.table.flow_table import TableMiss
+from inband.table.table_set import Credit, TableSet
+from inband.table.visibility import overrides_port_config
+
+# Resubmits within one another, and lookups for one packet; more is a loop. Open vSwitch has the same bounds.
+MAX_DEPTH = 64
+MAX_LOOKUPS = 4096
+
+# By a packet of in-band control no station moves to another port that was confirmed on its own this shortly before: in
+# a ring that is a copy that came round, not a station that moved. Real moves are believed half a second later.
+MOVE_HOLD_S = 0.5
+
+# Instructions run in this order, however a flow lists them (OpenFlow 1.3.5, 5.9).
+_INSTRUCTION_ORDER = (Meter, ApplyActions, ClearActions, WriteActions, WriteMetadata, GotoTable)
+_INSTRUCTION_RANK = {kind: rank for rank, kind in enumerate(_INSTRUCTION_ORDER)}
+
+_METADATA = FIELDS["metadata"]
+_TUNNEL_ID = FIELDS["tunnel_id"]
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What decisions are made from, besides the packet. ``counters`` are named events of the slow path."""
+
+    tables: TableSet
+    ports: PortTable
+    macs: MacTable
+    storm_guard: StormGuard = field(default_factory=StormGuard)
+    local_mac: Mac | None = None
+    counters: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in the tables actions run: what a PACKET_IN says of itself."""
+
+    table_id: int = 0
+    cookie: int = NO_COOKIE
+    reason: PacketInReason = PacketInReason.ACTION
+
+
+class Walk:
+    """The way of one packet that came in on ``in_port``. ``in_band`` False leaves out in-band control's flows."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        packet: InFlight,
+        in_port: PortNo,
+        frame: Frame,
+        now: Instant,
+        *,
+        in_band: bool = True,
+        trace: Trace | None = None,
+    ) -> None:
+        self.packet = packet
+        self.program = Program()
+        self.credits: list[Credit] = []
+        self.mac_keys: dict[MacKey, None] = {}
+        self.station: tuple[MacKey, PortNo] | None = None
+        self.learned = False
+        self.hidden: Flow | None = None
+        self.drop_reason: str | None = None
+        self._around = around
+        self._in_port = in_port
+        self._frame = frame
+        self._now = now
+        self._in_band = in_band
+        self._trace = trace
+        self._action_set = ActionSet()
+        self._place = _Place()
+        self._overrides_ports = False
+        self._stopped = False
+        self._depth = 0
+        self._from_controller = False
+
+    # --- ways in -----------------------------------------------------------------------------------------------
+
+    def enter(self) -> None:
+        """A packet received on a port: through the tables, if the port takes it or in-band control wants it."""
+        port = self._around.ports.get(self._in_port)
+        if port is not None and not port.takes_data and not self._is_in_band():
+            self._drop(f"port {port.name} is configured not to receive")
+            return
+        self._go_through_tables()
+
+    def run_packet_out(self, actions: Iterable[Action]) -> None:
+        """A controller's PACKET_OUT: only here may an action send the packet through the tables (output to TABLE)."""
+        self._from_controller = True
+        self._run(actions)
+
+    def _is_in_band(self) -> bool:
+        if not self._in_band:
+            return False
+        flow, mattered = self._around.tables[0].lookup_in_band(self.packet.key)
+        self.packet.depend_on(mattered)
+        return flow is not None
+
+    def _go_through_tables(self) -> None:
+        self._visit(0)
+        if not self._stopped:
+            self._run(self._action_set.in_order())
+
+    # --- tables ------------------------------------------------------------------------------------------------
+
+    def _visit(self, first_table: int, *, reports_miss: bool = True) -> None:
+        """Look the packet up in a table and in those that its flows name in turn."""
+        table_id: int | None = first_table
+        while table_id is not None and not self._stopped:
+            flow = self._look_up(table_id)
+            if flow is not None:
+                table_id = self._follow(flow)
+                continue
+            if reports_miss:
+                self._miss(table_id)
+            return
+
+    def _look_up(self, table_id: int) -> Flow | None:
+        if len(self.credits) >= MAX_LOOKUPS:
+            self._stop("over 4,096 lookups for one packet: a loop")
+            return None
+        if table_id >= len(self._around.tables):
+            self._note(f"there is no table {table_id}")
+            return None
+        flow, mattered = self._around.tables[table_id].lookup(self.packet.key, in_band=self._in_band)
+        self.packet.depend_on(mattered)
+        self.credits.append((table_id, flow))
+        if self._trace is not None:
+            self._trace.steps.append(TableStep(self._depth, table_id, flow))
+        return flow
+
+    def _miss(self, table_id: int) -> None:
+        self._place = _Place(table_id, NO_COOKIE, PacketInReason.NO_MATCH)
+        if table_id < len(self._around.tables) and self._around.tables[table_id].miss is TableMiss.CONTROLLER:
+            self._send_to_controller(WHOLE_PACKET)
+        else:
+            self._drop(f"no flow in table {table_id} matches")
+
+    def _follow(self, flow: Flow) -> int | None:
+        """Run a flow's instructions; the table to go on in, or None."""
+        if flow.is_hidden and self.hidden is None:
+            self.hidden = flow
+        outer = self._overrides_ports
+        self._overrides_ports = overrides_port_config(flow)
+        is_miss_flow = flow.priority == 0 and flow.match == ANY  # the table-miss flow entry (OpenFlow 1.3.5, 5.4)
+        reason = PacketInReason.NO_MATCH if is_miss_flow else PacketInReason.ACTION
+        self._place = _Place(flow.table_id, flow.cookie, reason)
+        next_table = None
+        for instruction in sorted(flow.instructions, key=_instruction_rank):
+            next_table = self._instruct(instruction)
+        self._overrides_ports = outer
+        return next_table if next_table is not None and next_table > flow.table_id else None
+
+    def _instruct(self, instruction: Instruction) -> int | None:
+        match instruction:
+            case ApplyActions(actions):
+                self._run(actions)
+            case ClearActions():
+                self._action_set.clear()
+            case WriteActions(actions):
+                self._action_set.write(actions)
+            case WriteMetadata(value, mask):
+                self.packet.set_pipeline_bits(_METADATA, value, mask)
+            case GotoTable(table_id):
+                return table_id
+            case Meter():
+                pass  # refused by the agent as long as there are no meters
+            case _:
+                assert_never(instruction)
+        return None
+
+    # --- actions -----------------------------------------------------------------------------------------------
+
+    def _run(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            if self._stopped:
+                return
+            if self._trace is not None:
+                self._trace.steps.append(ActionStep(self._depth, action))
+            self._do(action)
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Output(port, max_len):
+                self._output(port, max_len)
+            case SetQueue(queue_id):
+                self.program.set_queue(queue_id)
+            case PopQueue():
+                self.program.set_queue(None)
+            case Resubmit(in_port, table_id):
+                self._resubmit(in_port, table_id)
+            case MoveField():
+                self._move(action)
+            case SendToController(max_len, controller_id, reason):
+                self._send_to_controller(max_len, reason, controller_id)
+            case Group():
+                self._note("there are no groups")
+            case DecNwTtl() | DecMplsTtl():
+                self._decrement_ttl(action)
+            case _:
+                self._edit(action)
+
+    def _edit(self, action: HeaderAction) -> None:
+        if self.packet.edit(action):
+            self.program.edit(action)
+
+    def _decrement_ttl(self, action: DecNwTtl | DecMplsTtl) -> None:
+        before = self.packet.save()
+        if not self.packet.spend_ttl(action):
+            self._send_to_controller(WHOLE_PACKET, PacketInReason.INVALID_TTL)
+            self._stop("the TTL is spent")
+        elif self.packet.key != before.key:
+            self.program.edit(action)
+
+    def _move(self, action: MoveField) -> None:
+        """Copy bits between fields: for this packet's value of the source it is setting the destination."""
+        source, destination = FIELDS[action.source], FIELDS[action.destination]
+        ones = (1 << action.bits) - 1
+        self.packet.depend_on(ones << source.shift + action.source_offset & source.mask)
+        value = source.get(self.packet.key) >> action.source_offset & ones
+        offset = action.destination_offset
+        self._edit(SetField(destination.name, value << offset, ones << offset & destination.all_ones))
+
+    def _resubmit(self, in_port: PortNo | None, table_id: int | None) -> None:
+        if self._depth >= MAX_DEPTH:
+            self._stop("over 64 resubmits within one another: a loop")
+            return
+        place = self._place
+        self._depth += 1
+        self._visit_as(self._in_port if in_port is None else in_port, place.table_id if table_id is None else table_id)
+        self._depth -= 1
+        self._place = place
+
+    def _visit_as(self, in_port: PortNo, table_id: int) -> None:
+        """Visit a table as if from another port: the lookup sees that port, the actions see the real one."""
+        if in_port == self._in_port or in_port == IN_PORT:
+            self._visit(table_id, reports_miss=False)
+            return
+        before = self.packet.save()
+        self.packet.set_in_port(in_port)
+        flow = self._look_up(table_id)
+        self.packet.restore(before)
+        if flow is None:
+            return
+        next_table = self._follow(flow)
+        if next_table is not None:
+            self._visit(next_table, reports_miss=False)
+
+    # --- outputs -----------------------------------------------------------------------------------------------
+
+    def _output(self, port: PortNo, max_len: int) -> None:
+        if port == CONTROLLER:
+            self._send_to_controller(max_len)
+        elif port == NORMAL:
+            self._forward_normally()
+        elif port in (FLOOD, ALL):
+            self._flood(everywhere=port == ALL)
+        elif port == IN_PORT:
+            self._send(self._in_port)
+        elif port == TABLE:
+            self._submit()
+        elif port == self._in_port:
+            self._drop("an output to the port it came from needs IN_PORT")
+        else:
+            self._send(port)
+
+    def _send(self, number: PortNo) -> None:
+        port = self._around.ports.get(number)
+        if port is None:
+            self._drop(f"there is no port {number}")
+        elif not (port.sends_data or self._overrides_ports):
+            self._drop(f"port {port.name} is configured not to forward")
+        else:
+            self.program.output(Output(number))
+
+    def _flood(self, *, everywhere: bool = False) -> None:
+        """To every port but the one it came from; data not to ports closed to it (``everywhere``: OFPP_ALL)."""
+        sent = False
+        for port in self._around.ports:
+            may_send = port.sends_data if everywhere else port.floods_data
+            if port.number != self._in_port and (may_send or self._overrides_ports):
+                self.program.output(Output(port.number))
+                sent = True
+        if not sent:
+            self._drop("no other port takes it")
+
+    def _submit(self) -> None:
+        if not self._from_controller:
+            self._drop("only a PACKET_OUT may output to TABLE")
+            return
+        self._from_controller = False
+        self._go_through_tables()
+        self._from_controller = True
+
+    def _send_to_controller(self, max_len: int, reason: PacketInReason | None = None, controller_id: int = 0) -> None:
+        reason = self._place.reason if reason is None else reason
+        port = self._around.ports.get(self._in_port)
+        if reason is PacketInReason.NO_MATCH and port is not None and port.config & PortConfig.NO_PACKET_IN:
+            self._drop(f"port {port.name} is configured to cause no packet-in by a table miss")
+            return
+        metadata, tunnel_id = _METADATA.get(self.packet.key), _TUNNEL_ID.get(self.packet.key)
+        place = self._place
+        self.program.output(
+            ToController(reason, max_len, place.table_id, place.cookie, controller_id, metadata, tunnel_id)
+        )
+
+    # --- NORMAL ------------------------------------------------------------------------------------------------
+
+    def _forward_normally(self) -> None:
+        around = self._around
+        decision = normal.decide(self.packet, self._in_port, around.macs, around.local_mac, self._now)
+        for key in (decision.source, decision.destination):
+            if key is not None:
+                self.mac_keys[key] = None
+        if decision.floods and self._overrides_ports and self._is_copy():
+            return
+        if decision.source is not None:
+            self._learn(decision.source)
+        if decision.drop_reason is not None:
+            self._drop(decision.drop_reason)
+        elif decision.port is not None:
+            self._note(f"{decision.destination.mac if decision.destination else ''} is on port {decision.port}")
+            self._send(decision.port)
+        else:
+            self._note("the destination is unknown or a group: flooded")
+            self._flood()
+
+    def _is_copy(self) -> bool:
+        """Whether in-band control flooded this frame a moment ago; if not, it is about to, which is remembered."""
+        self.packet.cacheable = False
+        if self._around.storm_guard.has_flooded(self._frame.data, self._now):
+            self._drop("the same frame was flooded a moment ago")
+            self._count("storm_guard_dropped")
+            return True
+        if self._trace is None:
+            self._around.storm_guard.remember(self._frame.data, self._now)
+        return False
+
+    def _learn(self, source: MacKey) -> None:
+        if self._around.ports.get(self._in_port) is None:
+            return  # a PACKET_OUT from no port teaches nothing
+        learn = self._around.macs.learn if self._trace is None else self._around.macs.would_learn
+        hold_s = MOVE_HOLD_S if self._overrides_ports else 0.0
+        outcome = learn(source, self._in_port, self._now, hold_s=hold_s)
+        if outcome is Learned.HELD:
+            self.packet.cacheable = False
+            self._note(f"{source.mac} was confirmed on another port a moment ago: not learned")
+            return
+        self.station = (source, self._in_port)
+        self.learned |= outcome is not Learned.NOTHING and self._trace is None
+
+    # --- what people see ---------------------------------------------------------------------------------------
+
+    def _stop(self, why: str) -> None:
+        self._stopped = True
+        self._drop(why)
+
+    def _drop(self, why: str) -> None:
+        self.drop_reason = why
+        self._note(why)
+
+    def _note(self, text: str) -> None:
+        if self._trace is not None:
+            self._trace.steps.append(Note(self._depth, text))
+
+    def _count(self, name: str) -> None:
+        if self._trace is None:
+            self._around.counters[name] = self._around.counters.get(name, 0) + 1
+
+
+def _instruction_rank(instruction: Instruction) -> int:
+    return _INSTRUCTION_RANK[type(instruction)]
