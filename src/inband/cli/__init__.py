@@ -1,0 +1,1 @@
+"""The ``inband`` command: thin verbs over the control socket, and ``inband run``."""

@@ -21,13 +21,12 @@ from pathlib import Path
 from inband.errors import UsageError
 from inband.packet.addresses import IpAddress, Mac
 from inband.runtime.targets import Target
+from inband.runtime.unixctl_client import DEFAULT_RUN_DIR
 
 IpInterface = IPv4Interface | IPv6Interface
 """An address with the length of its network's prefix, as an interface has it."""
 
 DEFAULT_BRIDGE = "br0"
-DEFAULT_RUN_DIR = Path("/run/inband")
-RUN_DIR_VARIABLE = "INBAND_RUNDIR"
 
 # OFP_VERSION bytes of the versions that can be spoken (OpenFlow 1.0, 5.1; 1.3.5, 7.1).
 OPENFLOW_10, OPENFLOW_13 = 0x01, 0x04

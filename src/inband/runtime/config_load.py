@@ -28,8 +28,6 @@ from pathlib import Path
 from inband.errors import UsageError
 from inband.runtime.config import (
     DEFAULT_BRIDGE,
-    DEFAULT_RUN_DIR,
-    RUN_DIR_VARIABLE,
     BridgeConfig,
     RunOptions,
     SwitchConfig,
@@ -38,6 +36,7 @@ from inband.runtime.config import (
 )
 from inband.runtime.config_keys import KEYS, find_key, suggestion, with_values
 from inband.runtime.targets import Target, parse_target
+from inband.runtime.unixctl_client import find_run_dir
 
 # A thousand bridges with fifty lines each; a larger "file" is a mistake such as /dev/zero.
 MAX_FILE_BYTES = 4 << 20
@@ -54,11 +53,6 @@ def load(options: RunOptions, environment: Mapping[str, str] = os.environ) -> Sw
     if options.managers:
         config = replace(config, managers=tuple(dict.fromkeys(map(parse_target, options.managers))))
     return checked(_with_options(config, options))
-
-
-def find_run_dir(given: str | None, environment: Mapping[str, str] = os.environ) -> Path:
-    """The run directory: what was given, else $INBAND_RUNDIR, else /run/inband."""
-    return Path(given or environment.get(RUN_DIR_VARIABLE) or DEFAULT_RUN_DIR)
 
 
 def _with_options(config: SwitchConfig, options: RunOptions) -> SwitchConfig:

@@ -6,17 +6,25 @@ Deliberately without asyncio and without the rest of the switch: a command's sta
 from __future__ import annotations
 
 import json
+import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from inband.errors import UsageError, WireError
 
+DEFAULT_RUN_DIR = Path("/run/inband")
+RUN_DIR_VARIABLE = "INBAND_RUNDIR"
 CONTROL_SOCKET = "inband.ctl"
 
 # A dump of a million flows takes a while to write; a switch that says nothing for so long is stuck.
 DEFAULT_TIMEOUT_S = 30.0
+
+
+def find_run_dir(given: str | Path | None, environment: Mapping[str, str] = os.environ) -> Path:
+    """The run directory: what was given, else $INBAND_RUNDIR, else /run/inband."""
+    return Path(given or environment.get(RUN_DIR_VARIABLE) or DEFAULT_RUN_DIR)
 
 
 class UnixctlClient:

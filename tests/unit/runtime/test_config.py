@@ -14,8 +14,9 @@ from inband.errors import UsageError
 from inband.packet.addresses import Mac
 from inband.runtime.config import BridgeConfig, DatapathKind, FailMode, RunOptions, SwitchConfig
 from inband.runtime.config_keys import KEYS, parse_setting
-from inband.runtime.config_load import find_run_dir, load, read_file
+from inband.runtime.config_load import load, read_file
 from inband.runtime.targets import parse_target
+from inband.runtime.unixctl_client import find_run_dir
 
 FULL = """
 manager = "tcp:192.0.2.9:6640"

@@ -1,0 +1,58 @@
+"""The command's entry: verbs, exit codes, and one line for a refusal.
+
+Exit codes: 0 done; 1 refused or failed, with one line on standard error saying what, why and what to do; 2 wrong usage.
+Modules that cost start-up time (rich, the configuration, the switch itself) are imported by the verb that needs them:
+`inband show` in a loop is how people watch a switch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from inband.cli.run import run
+from inband.cli.verbs import VERBS, run_dir_option
+from inband.errors import InbandError
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="TARGET is tcp:HOST[:PORT] or tls:HOST[:PORT], IPv6 in brackets, port 6653 unless given; ',out-of-band' "
+    "behind it exempts it from in-band control. The run directory is --run-dir, else $INBAND_RUNDIR, else /run/inband.",
+)
+@run_dir_option
+@click.pass_context
+def cli(context: click.Context, run_dir: str | None) -> None:
+    """An OpenFlow switch for Linux whose controller connection runs over the network it switches."""
+    context.obj = run_dir
+
+
+cli.add_command(run)
+for _verb in VERBS:
+    cli.add_command(_verb)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (the process's unless given) and return its exit code."""
+    try:
+        code = cli.main(arguments and list(arguments), prog_name="inband", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except InbandError as error:
+        click.echo(f"inband: {error}", err=True)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("inband: interrupted", err=True)
+    except BrokenPipeError:
+        # `inband dump-flows br0 | head`: the reader has had enough; keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""`inband show` for people: the JSON document as aligned text, coloured on a terminal and plain in a pipe.
+
+One layout for both, so that what people see is what their scripts grep. Text from peers (last errors) is made
+printable first: a controller must not be able to write to an operator's terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from inband.runtime.show import BridgeDocument, ControllerDocument, RemoteDocument, ShowDocument
+
+# Wide enough for any line: in a pipe nothing is folded.
+_PIPE_WIDTH = 10_000
+
+_INDENT = (0, 0, 0, 4)
+
+Cell = str | Text
+
+
+def print_show(document: ShowDocument, file: TextIO | None = None, now: float | None = None) -> None:
+    """Print the document to ``file`` (standard output). ``now`` is seconds since 1970."""
+    target = sys.stdout if file is None else file
+    console = Console(file=target, width=None if target.isatty() else _PIPE_WIDTH, highlight=False, emoji=False)
+    clock = time.time() if now is None else now
+    if not document["bridges"]:
+        console.print("no bridges: add one with `inband add-bridge`")
+    for bridge in document["bridges"]:
+        _print_bridge(console, bridge, clock)
+
+
+def _print_bridge(console: Console, bridge: BridgeDocument, now: float) -> None:
+    in_band = bridge["in_band"]
+    console.print(Text.assemble("bridge ", (_printable(bridge["name"]), "bold")))
+    state = [
+        ("datapath", f"{bridge['datapath']}, id {bridge['datapath_id']}"),
+        ("fail mode", bridge["fail_mode"]),
+        ("forwarding", bridge["forwarding"]),
+        ("in-band", _in_band_line(bridge)),
+        *(("note", note) for note in bridge.get("notes", [])),
+    ]
+    _print_rows(console, None, ((f"{name}:", value) for name, value in state))
+    ports = [
+        (
+            str(port["number"]) if port["number"] < 0xFFFFFF00 else "LOCAL",
+            port["name"],
+            port["mac"] or "-",
+            Text("up", "green") if port["link_up"] else Text("down", "red"),
+            " ".join(port["config"]),
+        )
+        for port in bridge["ports"]
+    ]
+    _print_rows(console, ("port", "interface", "MAC", "link", "set by controller"), ports)
+    controllers = [_controller_row(controller, now) for controller in bridge["controllers"]]
+    _print_rows(console, ("controller", "state", "role", "OpenFlow", "in-band", "last error"), controllers)
+    remotes = [_remote_row(remote, now) for remote in in_band["remotes"]]
+    _print_rows(console, ("protected remote", "for", "next hop", "MAC", "interface", "resolved"), remotes)
+
+
+def _in_band_line(bridge: BridgeDocument) -> str:
+    state = bridge["in_band"]
+    if not state["enabled"]:
+        return "off"
+    queue = "no queue" if state["queue"] is None else f"queue {state['queue']}"
+    return f"on, local MAC {state['local_mac'] or 'unknown'}, {queue}, {state['hidden_flows']} hidden flows"
+
+
+def _controller_row(controller: ControllerDocument, now: float) -> Sequence[Cell]:
+    since = "" if controller["since"] is None else f" for {_duration(now - controller['since'])}"
+    next_try = controller.get("next_try")
+    again = "" if next_try is None else f", next try in {_duration(max(0.0, next_try - now))}"
+    state = (
+        Text(f"connected{since}", "green") if controller["connected"] else Text(f"not connected{since}{again}", "red")
+    )
+    return (
+        controller["target"],
+        state,
+        controller["role"] or "-",
+        controller["version"] or "-",
+        "yes" if controller["in_band"] else "no",
+        controller["last_error"] or "",
+    )
+
+
+def _remote_row(remote: RemoteDocument, now: float) -> Sequence[Cell]:
+    host = f"[{remote['address']}]" if ":" in remote["address"] else remote["address"]
+    resolved = remote["resolved_at"]
+    return (
+        f"{host}:{remote['port']}/{remote['protocol']}",
+        ", ".join(remote["kinds"]),
+        remote["next_hop"] or Text("no route", "red"),
+        remote["next_hop_mac"] or Text("unknown", "red"),
+        remote["interface"] or "-",
+        "-" if resolved is None else f"{_duration(now - resolved)} ago",
+    )
+
+
+def _print_rows(console: Console, header: Sequence[str] | None, rows: Iterable[Sequence[Cell]]) -> None:
+    """An indented table without lines; nothing at all when it has no rows."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=header is not None, header_style="dim")
+    for title in header or ("", ""):
+        table.add_column(title, no_wrap=not console.is_terminal, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_printable(cell)) if isinstance(cell, str) else cell for cell in row))
+    if table.row_count:
+        console.print(Padding(table, _INDENT, expand=False))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _duration(seconds: float) -> str:
+    """A length of time in one unit: 0.4 s, 12 s, 5 min, 3 h, 9 d."""
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f} s"
+    for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{int(seconds / divisor)} {unit}"
+    return f"{int(seconds / 86400)} d"

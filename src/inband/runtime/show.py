@@ -1,0 +1,78 @@
+"""The document that ``inband show --json`` prints, as types: one stable shape, to which keys only get added.
+
+The switch builds it, the commands and everybody's scripts read it. Times are seconds since 1970 (UTC), MAC addresses,
+IP addresses and targets are text, a datapath id is 16 hexadecimal digits; what is not known is null.
+"""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypedDict
+
+
+class PortDocument(TypedDict):
+    """A port. ``config`` holds the words that the controller set, as ``no-flood``."""
+
+    name: str
+    number: int
+    mac: str | None
+    link_up: bool
+    config: list[str]
+
+
+class ControllerDocument(TypedDict):
+    """A controller. ``since``: connected or lost then; ``version`` as "1.3"; ``next_try``: when it is dialled."""
+
+    target: str
+    connected: bool
+    role: str | None
+    version: str | None
+    since: float | None
+    last_error: str | None
+    in_band: bool
+    next_try: NotRequired[float | None]
+
+
+class RemoteDocument(TypedDict):
+    """A remote that in-band control protects. ``kinds``: "controller", "manager" or both."""
+
+    address: str
+    port: int
+    protocol: str
+    kinds: list[str]
+    next_hop: str | None
+    next_hop_mac: str | None
+    interface: str | None
+    resolved_at: float | None
+
+
+class InBandDocument(TypedDict):
+    """The state of in-band control."""
+
+    enabled: bool
+    local_mac: str | None
+    queue: int | None
+    hidden_flows: int
+    remotes: list[RemoteDocument]
+
+
+class BridgeDocument(TypedDict):
+    """A bridge. ``notes`` are remarks for people, such as why another datapath was not taken."""
+
+    name: str
+    datapath: str
+    datapath_id: str
+    fail_mode: str
+    forwarding: str
+    ports: list[PortDocument]
+    controllers: list[ControllerDocument]
+    in_band: InBandDocument
+    notes: NotRequired[list[str]]
+
+
+class ShowDocument(TypedDict):
+    """The whole."""
+
+    version: NotRequired[str]
+    pid: NotRequired[int]
+    bridges: list[BridgeDocument]
+    managers: NotRequired[list[str]]

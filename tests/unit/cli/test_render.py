@@ -1,0 +1,118 @@
+"""`inband show` for people: all of the document, aligned, and nothing of it raw on the terminal."""
+
+from __future__ import annotations
+
+import io
+
+from inband.cli.render import print_show
+from inband.runtime.show import BridgeDocument, ShowDocument
+
+NOW = 1_700_000_000.0
+
+
+def bridge() -> BridgeDocument:
+    return {
+        "name": "br0",
+        "datapath": "userspace",
+        "datapath_id": "00000000000000ff",
+        "fail_mode": "secure",
+        "forwarding": "controller",
+        "notes": ["ebpf not taken: no permission"],
+        "ports": [
+            {"name": "br0", "number": 0xFFFFFFFE, "mac": "02:00:00:00:00:01", "link_up": True, "config": []},
+            {"name": "eth1", "number": 1, "mac": None, "link_up": False, "config": ["no-recv", "no-fwd"]},
+        ],
+        "controllers": [
+            {
+                "target": "tcp:192.0.2.1:6653",
+                "connected": True,
+                "role": "master",
+                "version": "1.3",
+                "since": NOW - 5,
+                "last_error": None,
+                "in_band": True,
+            },
+            {
+                "target": "tcp:[2001:db8::1]:1",
+                "connected": False,
+                "role": None,
+                "version": None,
+                "since": NOW - 600,
+                "last_error": "no\x1b[2J",
+                "in_band": False,
+                "next_try": NOW + 2,
+            },
+        ],
+        "in_band": {
+            "enabled": True,
+            "local_mac": "02:00:00:00:00:01",
+            "queue": 1,
+            "hidden_flows": 12,
+            "remotes": [
+                {
+                    "address": "192.0.2.1",
+                    "port": 6653,
+                    "protocol": "tcp",
+                    "kinds": ["controller"],
+                    "next_hop": "192.0.2.254",
+                    "next_hop_mac": "02:00:00:00:00:09",
+                    "interface": "br0",
+                    "resolved_at": NOW - 7300,
+                },
+                {
+                    "address": "192.0.2.9",
+                    "port": 22,
+                    "protocol": "tcp",
+                    "kinds": ["manager"],
+                    "next_hop": None,
+                    "next_hop_mac": None,
+                    "interface": None,
+                    "resolved_at": None,
+                },
+            ],
+        },
+    }
+
+
+def shown(document: ShowDocument) -> list[str]:
+    file = io.StringIO()
+    print_show(document, file, NOW)
+    return [line.rstrip() for line in file.getvalue().splitlines()]
+
+
+def test_a_bridge_is_shown_whole_and_plain_in_a_pipe() -> None:
+    assert shown({"bridges": [bridge()]}) == [
+        "bridge br0",
+        "    datapath:    userspace, id 00000000000000ff",
+        "    fail mode:   secure",
+        "    forwarding:  controller",
+        "    in-band:     on, local MAC 02:00:00:00:00:01, queue 1, 12 hidden flows",
+        "    note:        ebpf not taken: no permission",
+        "    port   interface  MAC                link  set by controller",
+        "    LOCAL  br0        02:00:00:00:00:01  up",
+        "    1      eth1       -                  down  no-recv no-fwd",
+        "    controller           state                                        role    OpenFlow  in-band  last error",
+        "    tcp:192.0.2.1:6653   connected for 5.0 s                          master  1.3       yes",
+        "    tcp:[2001:db8::1]:1  not connected for 10 min, next try in 2.0 s  -       -         no       no\\x1b[2J",
+        "    protected remote    for         next hop     MAC                interface  resolved",
+        "    192.0.2.1:6653/tcp  controller  192.0.2.254  02:00:00:00:00:09  br0        2 h ago",
+        "    192.0.2.9:22/tcp    manager     no route     unknown            -          -",
+    ]
+
+
+def test_a_bridge_with_nothing_is_short() -> None:
+    small = bridge()
+    small["ports"], small["controllers"] = [], []
+    small["in_band"] = {"enabled": False, "local_mac": None, "queue": None, "hidden_flows": 0, "remotes": []}
+    del small["notes"]
+
+    assert shown({"bridges": [small]})[1:] == [
+        "    datapath:    userspace, id 00000000000000ff",
+        "    fail mode:   secure",
+        "    forwarding:  controller",
+        "    in-band:     off",
+    ]
+
+
+def test_no_bridges_say_what_to_do() -> None:
+    assert shown({"bridges": []}) == ["no bridges: add one with `inband add-bridge`"]
