@@ -6,7 +6,7 @@ bridge without any controller configured is a learning switch at once, by an ord
 people see and may delete, as with Open vSwitch, unless its fail mode is secure.
 
 This machine knows which of three policies is wanted; the commands are the difference to the one in force, the new one
-first, so that there is no moment without either. It touches no hidden flow of in-band control, and no controller's flow.
+first, so that there is no moment without either. It touches no flow of in-band control or of a controller.
 """
 
 from __future__ import annotations
