@@ -1,0 +1,144 @@
+"""The local port's address by DHCP: the system's own client, kept running.
+
+What: starts udhcpc, dhclient or dhcpcd in the foreground as a child, restarts it when it ends, stops it by its pid.
+The address arrives in the kernel and is seen there like any other (``inband.host.netlink``).
+
+Why not a client of our own: leases, renewals and their corner cases are solved. Why a script of our own: see
+``dhcp_script.sh``.
+
+What must stay true: one client per interface also after our kill -9, so the kernel kills the child with us. The lease
+stays in place when the client stops: whoever removes the interface removes the address.
+
+Not here: letting DHCP through the flow table (``inband.control``). DHCPv6.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from inband.errors import HostError
+
+_LOG = logging.getLogger(__name__)
+
+_SCRIPT = Path(__file__).with_name("dhcp_script.sh")
+_SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+_BACK_OFF_S = (0.2, 1.0, 2.0, 5.0, 15.0, 60.0)
+_STEADY_S = 60.0  # a client that lived this long is started again at once
+_STOP_TIMEOUT_S = 2.0
+
+
+class DhcpClient:
+    """Keeps a DHCP client running on one interface, in the network namespace of the calling thread.
+
+    ``restarts`` counts how often the client ended by itself; ``last_error`` is the last thing it said.
+    """
+
+    def __init__(self, interface: str) -> None:
+        self.interface = interface
+        self.restarts = 0
+        self.last_error = ""
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the client; needs a running event loop. Raises HostError when the system has none."""
+        if self._task is not None:
+            return
+        client = find_client()
+        self._task = asyncio.get_running_loop().create_task(self._keep_running(client), name=f"dhcp {self.interface}")
+
+    async def stop(self) -> None:
+        """Stop the client, and return when it has ended. The address stays."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _keep_running(self, client: str) -> None:
+        loop = asyncio.get_running_loop()
+        failures = 0
+        with tempfile.TemporaryDirectory(prefix="inband-dhcp-") as directory:
+            command = command_line(client, self.interface, Path(directory))
+            while True:
+                started = loop.time()
+                await self._run_once(command)
+                self.restarts += 1
+                failures = 0 if loop.time() - started >= _STEADY_S else failures + 1
+                delay = _BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)]
+                level = logging.WARNING if failures == 1 else logging.DEBUG
+                text = "the DHCP client on %s ended (%s); it is started again in %g s"
+                _LOG.log(level, text, self.interface, self.last_error or "without a word", delay)
+                await asyncio.sleep(delay)
+
+    async def _run_once(self, command: list[str]) -> None:
+        """Run the client until it ends, or end it when we are cancelled."""
+        pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+        try:
+            # A session of its own: a Ctrl-C in our terminal is for us.
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=null, stdout=null, stderr=pipe, start_new_session=True
+            )
+        except OSError as error:
+            self.last_error = f"{command[0]}: {error.strerror}"
+            return
+        try:
+            await self._listen(process)
+            await process.wait()
+        finally:
+            await _end(process)
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr is not None
+        while chunk := await process.stderr.read(4096):
+            lines = chunk.decode(errors="replace").split("\n")
+            self.last_error = next((line.strip()[:200] for line in reversed(lines) if line.strip()), self.last_error)
+
+
+def find_client() -> str:
+    """The path of the system's DHCP client; raises HostError that names packages when there is none."""
+    for name in ("udhcpc", "dhclient", "dhcpcd"):
+        path = shutil.which(name, path=_SEARCH_PATH)
+        if path is not None:
+            return path
+    raise HostError(
+        "start DHCP", "this system has no DHCP client: install one of the packages udhcpc, isc-dhcp-client or dhcpcd"
+    )
+
+
+def command_line(client: str, interface: str, directory: Path) -> list[str]:
+    """The client in the foreground, with our script where it takes one; ``directory`` is for its files."""
+    match Path(client).name:
+        case "udhcpc":
+            # Ask each second, and after 3 times without an answer wait 1 s: the way to the server may only just be
+            # coming up. 121: classless routes, which udhcpc does not ask for by itself.
+            options = ["-f", "-i", interface, "-s", str(_SCRIPT), "-t", "3", "-T", "1", "-A", "1", "-O", "121"]
+        case "dhclient":
+            files = ["-pf", str(directory / "pid"), "-lf", str(directory / "leases")]
+            options = ["-4", "-d", "-sf", str(_SCRIPT), *files, interface]
+        case _:
+            options = ["--nobackground", "--ipv4only", "--nohook", "resolv.conf", interface]
+    return [*_die_with_us(), client, *options]
+
+
+def _die_with_us() -> list[str]:
+    """A prefix that has the kernel end the child when we die without a chance to do so."""
+    setpriv = shutil.which("setpriv", path=_SEARCH_PATH)
+    if setpriv is None or Path(setpriv).resolve().name == "busybox":  # busybox's does not know the option
+        return []
+    return [setpriv, "--pdeathsig", "KILL", "--"]
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    for signal in (process.terminate, process.kill):
+        if process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _STOP_TIMEOUT_S)
