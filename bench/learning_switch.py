@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import cProfile
 import signal
-import sys
 import time
 
 from inband.datapath.base import Megaflow
@@ -53,10 +52,10 @@ class LearningSwitch:
 class Unowned:
     """Leaves the interfaces as they are: the measurement has seen to them."""
 
-    def own(self, interface: str) -> None:
+    def own_port(self, interface: str) -> None:
         """Do nothing."""
 
-    def release(self, interface: str) -> None:
+    def release_port(self, interface: str) -> None:
         """Do nothing."""
 
 
@@ -96,4 +95,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 
 from inband.datapath.base import Megaflow
 
-# About 200 MB of Python objects at the very worst; Open vSwitch's userspace cache stops at 200,000 too by default.
-MAX_MEGAFLOWS = 65_536
+# About 1 kB each. Who installs them has a bound of its own, this one only keeps a defect there from eating the memory.
+MAX_MEGAFLOWS = 131_072
 
 # The order of masks is looked at once in so many hits found behind the first mask: often enough to follow traffic,
 # seldom enough to cost nothing.

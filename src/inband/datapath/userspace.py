@@ -33,7 +33,7 @@ from inband.datapath.microflow import BLIND_BITS, MicroflowKey, microflow_key
 from inband.datapath.userspace_filter import Queue
 from inband.datapath.userspace_offload import VNET_SIZE, count_segments
 from inband.datapath.userspace_port import BUFFER_SIZE, MAX_FRAME, TX_FAULTS, Port, Tap, open_port
-from inband.errors import HostError
+from inband.errors import HostError, UsageError
 from inband.flow.actions import DatapathAction, ToController
 from inband.flow.flow import Instant
 from inband.flow.ports import PortNo
@@ -58,11 +58,11 @@ MAX_MICROFLOWS = 8192
 class Ownership(Protocol):
     """Keeps the host's own stack from seeing the frames of a port (``host.interfaces``)."""
 
-    def own(self, interface: str) -> None:
+    def own_port(self, interface: str) -> object:
         """From now on only packet sockets see what the interface receives. Raises HostError or UsageError."""
 
-    def release(self, interface: str) -> None:
-        """Give it back."""
+    def release_port(self, interface: str) -> None:
+        """Give it back. Raises nothing."""
 
 
 class _Path:
@@ -281,16 +281,13 @@ class UserspaceDatapath:
 
     def add_port(self, port: PortNo, interface: str) -> None:
         """As ``Datapath.add_port``. A port that is there is opened again: its interface may have a new index."""
-        self._ownership.own(interface)
-        try:
-            opened = open_port(port, interface, self._buffer, self._tcp_ports)
-        except HostError:
-            self._ownership.release(interface)
-            raise
         old = self._ports.get(port)
+        opened = self._open(port, interface)
         if old is not None:
-            opened.counters, opened.lost = old.counters, old.lost
             self._close_port(old)
+            opened.counters, opened.lost = old.counters, old.lost
+            if old.interface != interface:
+                self._ownership.release_port(old.interface)
         self._ports[port] = opened
         self._known[port] = {}
         for tap in opened.taps:
@@ -298,6 +295,18 @@ class UserspaceDatapath:
             epoll = self._control if tap.queue is Queue.CONTROL else self._data
             epoll.register(tap.socket.fileno(), select.EPOLLIN)
         self._forget_paths()
+
+    def _open(self, port: PortNo, interface: str) -> Port:
+        """Take the interface from the host's stack, then open its sockets."""
+        try:
+            self._ownership.own_port(interface)
+        except UsageError as error:
+            raise HostError(f"add port {port}", str(error), errno=errno.ENODEV) from error
+        try:
+            return open_port(port, interface, self._buffer, self._tcp_ports)
+        except HostError:
+            self._ownership.release_port(interface)
+            raise
 
     def remove_port(self, port: PortNo) -> None:
         """As ``Datapath.remove_port``."""
@@ -307,7 +316,7 @@ class UserspaceDatapath:
         self._close_port(gone)
         del self._known[port]
         self._forget_paths()
-        self._ownership.release(gone.interface)
+        self._ownership.release_port(gone.interface)
 
     def _close_port(self, port: Port) -> None:
         port.collect_losses()

@@ -34,7 +34,8 @@ _INSTRUCTION = Struct("=HBBI")
 _LDH_ABS, _LDB_ABS, _LDW_ABS, _LDH_IND = 0x28, 0x30, 0x20, 0x48
 _LDW_LEN, _LD_MEM, _ST, _LDX_IHL = 0x80, 0x60, 0x02, 0xB1
 _JA, _JEQ, _JGT, _JGE, _JSET = 0x05, 0x15, 0x25, 0x35, 0x45
-_SUB_X, _RET = 0x1C, 0x06
+_JGE_X = 0x3D
+_ADD, _TXA, _TAX, _RET = 0x04, 0x87, 0x07, 0x06
 # SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT
 _TAG_PRESENT = 0xFFFFF000 + 48
 _WHOLE_FRAME = 0xFFFFFFFF
@@ -84,9 +85,11 @@ def _ipv4(program: _Program, data: str) -> None:
     """Leave the ports in memory words 0 and 1 and go on to "udp" or "tcp"."""
     program.label("ipv4").need(14 + 20, otherwise=data).emit(_LDH_ABS, 20)
     program.jump(_JSET, 0x1FFF, yes=data)
+    # The header may claim to be longer than the frame: ports end 18 bytes behind the length it claims.
+    program.emit(_LDX_IHL, 14).emit(_TXA).emit(_ADD, 14 + 4).emit(_TAX)
+    program.emit(_LDW_LEN)
+    program.jump(_JGE_X, 0, no=data)
     program.emit(_LDX_IHL, 14)
-    program.emit(_LDW_LEN).emit(_SUB_X)
-    program.jump(_JGE, 14 + 4, no=data)
     program.emit(_LDH_IND, 14).emit(_ST, 0)
     program.emit(_LDH_IND, 16).emit(_ST, 1)
     program.emit(_LDB_ABS, 23)

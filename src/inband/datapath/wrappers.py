@@ -88,15 +88,15 @@ class FaultyLink:
 
 
 class FrameWriter(Protocol):
-    """Keeps frames with their times: ``packet.pcap.PcapWriter``."""
+    """Keeps frames with their times, in nanoseconds: ``packet.pcap.PcapWriter``."""
 
-    def write(self, data: bytes, now: Instant) -> None:
+    def write(self, data: bytes, time_ns: int) -> None:
         """Write one frame."""
 
 
 @dataclass(slots=True)
 class Capture:
-    """Writes every frame to a capture, then passes it on as it is."""
+    """Writes every frame to a capture, then passes it on as it is. ``clock`` is in seconds, as everywhere."""
 
     carry: Carry
     writer: FrameWriter
@@ -104,5 +104,5 @@ class Capture:
 
     def __call__(self, frame: Frame) -> None:
         """Take a frame."""
-        self.writer.write(frame.data, self.clock())
+        self.writer.write(frame.data, round(self.clock() * 1e9))
         self.carry(frame)

@@ -1,0 +1,147 @@
+"""The programs that sort frames into sockets, run by the kernel: a unix socket filters as packet sockets do."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from inband.datapath.userspace_filter import MAX_RANGES, Queue, build_filter
+from inband.datapath.userspace_port import attach_filter
+from inband.testing import packets
+
+CONTROLLER = frozenset({6653})
+IP6_A, IP6_B = packets.IP6_A, packets.IP6_B
+
+CONTROL_FRAMES = {
+    "arp request": packets.arp_request(),
+    "arp reply": packets.arp_reply(),
+    "neighbour solicitation": packets.neighbour_solicitation(),
+    "neighbour advertisement": packets.neighbour_advertisement(),
+    "router solicitation": packets.router_solicitation(),
+    "dhcp request": packets.dhcp_request(),
+    "dhcp reply": packets.dhcp_reply(),
+    "dns question": packets.udp(dst_port=53),
+    "dns answer": packets.udp(src_port=53, dst_port=4000),
+    "dhcpv6": packets.udp(IP6_A, IP6_B, 546, 547),
+    "to the controller": packets.tcp(dst_port=6653),
+    "from the controller": packets.tcp(src_port=6653, dst_port=40000),
+    "to the controller over IPv6": packets.tcp(IP6_A, IP6_B, dst_port=6653),
+    "from the controller over IPv6": packets.tcp(IP6_A, IP6_B, src_port=6653, dst_port=40000),
+}
+
+DATA_FRAMES = {
+    "tcp": packets.tcp(),
+    "tcp over IPv6": packets.tcp(IP6_A, IP6_B),
+    "udp to the controller's port": packets.udp(dst_port=6653),
+    "udp": packets.udp(dst_port=5000),
+    "udp over IPv6": packets.udp(IP6_A, IP6_B, dst_port=5000),
+    "tcp to port 53": packets.tcp(dst_port=53),
+    "ping": packets.icmp_echo(),
+    "ping over IPv6": packets.icmp_echo(IP6_A, IP6_B),
+    "sctp": packets.sctp(dst_port=6653),
+    "unknown type": packets.ethernet(0x88B5, bytes(46)),
+    "a later fragment that looks like dns": bytes(
+        byte if at != 21 else 1 for at, byte in enumerate(packets.udp(dst_port=53))
+    ),
+    "nothing but addresses": bytes(14),
+    "half a header": packets.tcp(dst_port=6653)[:20],
+    "half an IPv6 header": packets.tcp(IP6_A, IP6_B, dst_port=6653)[:50],
+    "cut before the ports": packets.tcp(dst_port=6653)[:37],
+    "an IPv4 header that claims to be longer than the frame": b"".join(
+        (packets.udp(dst_port=53)[:14], b"\x4d", packets.udp(dst_port=53)[15:])
+    ),
+    "a runt": bytes(5),
+}
+
+
+@contextlib.contextmanager
+def filtered(queue: Queue, tcp_ports: frozenset[int]) -> Iterator[tuple[socket.socket, socket.socket]]:
+    sender, receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with sender, receiver:
+        receiver.setblocking(False)
+        attach_filter(receiver, build_filter(queue, tcp_ports))
+        yield sender, receiver
+
+
+def accepts(queue: Queue, frame: bytes, tcp_ports: frozenset[int] = CONTROLLER) -> bool:
+    with filtered(queue, tcp_ports) as (sender, receiver):
+        sender.send(frame)
+        try:
+            return receiver.recv(1 << 16) == frame
+        except BlockingIOError:
+            return False
+
+
+@pytest.mark.parametrize("name", CONTROL_FRAMES)
+def test_control_frames_go_to_the_control_socket_only(name: str) -> None:
+    frame = CONTROL_FRAMES[name]
+
+    assert accepts(Queue.CONTROL, frame)
+    assert not accepts(Queue.DATA, frame)
+
+
+@pytest.mark.parametrize("name", DATA_FRAMES)
+def test_other_frames_go_to_the_data_socket_only(name: str) -> None:
+    frame = DATA_FRAMES[name]
+
+    assert not accepts(Queue.CONTROL, frame)
+    assert accepts(Queue.DATA, frame)
+
+
+@pytest.mark.parametrize("name", [*CONTROL_FRAMES, *DATA_FRAMES])
+def test_a_frame_without_a_tag_beside_it_does_not_go_to_the_tagged_socket(name: str) -> None:
+    assert not accepts(Queue.TAGGED_DATA, (CONTROL_FRAMES | DATA_FRAMES)[name])
+
+
+@pytest.mark.parametrize("name", CONTROL_FRAMES)
+def test_a_control_frame_cut_anywhere_goes_to_exactly_one_socket(name: str) -> None:
+    for length in range(1, len(CONTROL_FRAMES[name])):
+        frame = CONTROL_FRAMES[name][:length]
+
+        assert accepts(Queue.CONTROL, frame) != accepts(Queue.DATA, frame), f"cut after {length} bytes"
+
+
+def test_garbage_goes_to_exactly_one_socket() -> None:
+    random = Random(1)
+    frames = list((CONTROL_FRAMES | DATA_FRAMES).values())
+
+    for _ in range(300):
+        frame = bytearray(random.choice(frames))
+        for _ in range(random.randrange(1, 6)):
+            frame[random.randrange(len(frame))] = random.randrange(256)
+
+        assert accepts(Queue.CONTROL, bytes(frame)) != accepts(Queue.DATA, bytes(frame)), frame.hex()
+
+
+def test_without_hints_no_tcp_is_control() -> None:
+    assert accepts(Queue.DATA, packets.tcp(dst_port=6653), frozenset())
+
+
+def test_neighbouring_ports_are_one_range() -> None:
+    ports = frozenset(range(6600, 6700))
+
+    assert len(build_filter(Queue.CONTROL, ports)) < 100
+    assert [accepts(Queue.CONTROL, packets.tcp(dst_port=port), ports) for port in (6599, 6600, 6699, 6700)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_as_many_ports_as_can_be_named_are_told_apart() -> None:
+    ports = frozenset(range(1000, 1000 + 2 * MAX_RANGES, 2))
+
+    assert accepts(Queue.CONTROL, packets.tcp(dst_port=max(ports)), ports)
+    assert accepts(Queue.DATA, packets.tcp(dst_port=min(ports) + 1), ports)
+
+
+def test_more_ports_than_can_be_named_become_a_range_that_covers_them() -> None:
+    ports = frozenset(range(1000, 60000, 2))
+
+    assert accepts(Queue.CONTROL, packets.tcp(dst_port=30000), ports)
+    assert accepts(Queue.DATA, packets.tcp(src_port=500, dst_port=80), ports)
