@@ -1,0 +1,155 @@
+"""Action lists on the wire: the frame they share, and OpenFlow 1.3's own actions (1.3.5, 7.2.5).
+
+Every action in every version starts with a type and its length. What 1.0 and Nicira add is in ``actions10`` and
+``nicira``; this module puts the three together: ``decode_actions`` and ``encode_actions`` for a version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inband.errors import UsageError
+from inband.flow import actions as a
+from inband.flow import ports
+from inband.flow.fields import ETH_MPLS, ETH_MPLS_MC, ETH_PBB, ETH_QINQ, ETH_VLAN, FIELDS
+from inband.openflow import actions10, nicira_actions
+from inband.openflow.constants import NICIRA, OFP10, OFP13, ActionType, BadAction
+from inband.openflow.errors import MalformedError
+from inband.openflow.layout import Layout
+from inband.openflow.oxm import HEADERS, NOT_SETTABLE, field_row
+
+_EXPERIMENTER = 0xFFFF
+_MAX_GROUP = 0xFFFFFF00  # OFPG_MAX
+
+# What follows type and length, for every action of fixed size.
+_LAYOUTS: dict[int, Layout[a.Action]] = {
+    ActionType.OUTPUT: Layout(a.Output, "port:port max_len:H 6x"),
+    ActionType.COPY_TTL_OUT: Layout(a.CopyTtlOut, "4x"),
+    ActionType.COPY_TTL_IN: Layout(a.CopyTtlIn, "4x"),
+    ActionType.SET_MPLS_TTL: Layout(a.SetMplsTtl, "ttl:B 3x"),
+    ActionType.DEC_MPLS_TTL: Layout(a.DecMplsTtl, "4x"),
+    ActionType.PUSH_VLAN: Layout(a.PushVlan, "eth_type:H 2x"),
+    ActionType.POP_VLAN: Layout(a.PopVlan, "4x"),
+    ActionType.PUSH_MPLS: Layout(a.PushMpls, "eth_type:H 2x"),
+    ActionType.POP_MPLS: Layout(a.PopMpls, "eth_type:H 2x"),
+    ActionType.SET_QUEUE: Layout(a.SetQueue, "queue_id:I"),
+    ActionType.GROUP: Layout(a.Group, "group_id:I"),
+    ActionType.SET_NW_TTL: Layout(a.SetNwTtl, "ttl:B 3x"),
+    ActionType.DEC_NW_TTL: Layout(a.DecNwTtl, "4x"),
+    ActionType.PUSH_PBB: Layout(a.PushPbb, "eth_type:H 2x"),
+    ActionType.POP_PBB: Layout(a.PopPbb, "4x"),
+}
+_TYPES: dict[type, int] = {layout.cls: number for number, layout in _LAYOUTS.items()}
+
+_TAGS: dict[type, tuple[int, ...]] = {
+    a.PushVlan: (ETH_VLAN, ETH_QINQ),
+    a.PushMpls: (ETH_MPLS, ETH_MPLS_MC),
+    a.PushPbb: (ETH_PBB,),
+}
+
+
+def decode_actions(data: bytes, pos: int, end: int, version: int) -> tuple[a.Action, ...]:
+    """Read the actions that fill ``data`` from ``pos`` to ``end``.
+
+    Raises MalformedError with OFPBAC_*: BAD_TYPE, BAD_LEN, BAD_EXPERIMENTER, BAD_EXP_TYPE, BAD_OUT_PORT,
+    BAD_OUT_GROUP, BAD_ARGUMENT, BAD_SET_TYPE, BAD_SET_LEN, BAD_SET_ARGUMENT.
+    """
+    decode = _decode_13 if version == OFP13 else actions10.decode_action
+    out: list[a.Action] = []
+    while pos < end:
+        kind, length = int.from_bytes(data[pos : pos + 2], "big"), int.from_bytes(data[pos + 2 : pos + 4], "big")
+        stop = pos + length
+        if length < 8 or length % 8 or stop > end:
+            raise MalformedError(BadAction.BAD_LEN, f"an action of {length} bytes where {end - pos} are left")
+        if kind == _EXPERIMENTER:
+            vendor = int.from_bytes(data[pos + 4 : pos + 8], "big")
+            if vendor != NICIRA:
+                raise MalformedError(BadAction.BAD_EXPERIMENTER, f"no action of experimenter {vendor:#x} is known")
+            out.extend(nicira_actions.decode_action(data[pos + 8 : stop]))
+        else:
+            out.extend(decode(kind, data[pos + 4 : stop]))
+        pos = stop
+    return tuple(out)
+
+
+def _decode_13(kind: int, body: bytes) -> tuple[a.Action, ...]:
+    if kind == ActionType.SET_FIELD:
+        return (_decode_set_field(body),)
+    layout = _LAYOUTS.get(kind)
+    if layout is None:
+        raise MalformedError(BadAction.BAD_TYPE, f"action type {kind} is not known")
+    if len(body) != layout.size:
+        raise MalformedError(BadAction.BAD_LEN, f"{layout.cls.__name__} has length {len(body) + 4}")
+    action = layout.read(body)
+    check_action(action)
+    return (action,)
+
+
+def check_action(action: a.Action) -> None:
+    """Refuse arguments that no switch can carry out (1.3.5, 7.2.5 and 7.4.4). Raises MalformedError."""
+    if isinstance(action, a.Output):
+        check_output(action.port)
+    elif isinstance(action, a.Group):
+        if action.group_id > _MAX_GROUP:
+            raise MalformedError(BadAction.BAD_OUT_GROUP, f"{action.group_id:#x} is no group")
+    elif type(action) in _TAGS:
+        _check_tag(action)
+
+
+def check_output(port: ports.PortNo) -> None:
+    """Refuse ports that nothing can be sent to. Raises MalformedError: BAD_OUT_PORT."""
+    if port == 0 or port == ports.ANY or ports.MAX <= port < ports.IN_PORT:
+        raise MalformedError(BadAction.BAD_OUT_PORT, f"port {port} cannot be output to")
+
+
+def _check_tag(action: Any) -> None:
+    if action.eth_type not in _TAGS[type(action)]:
+        name = type(action).__name__
+        raise MalformedError(BadAction.BAD_ARGUMENT, f"{name} cannot push ethertype {action.eth_type:#06x}")
+
+
+def _decode_set_field(body: bytes) -> a.SetField:
+    header = int.from_bytes(body[:4], "big")
+    row = HEADERS.get(header)
+    if row is None:
+        if any((known ^ header) >> 8 == 0 for known in HEADERS):
+            raise MalformedError(BadAction.BAD_SET_LEN, f"set_field with header {header:#010x} has a wrong length")
+        raise MalformedError(BadAction.BAD_SET_TYPE, f"set_field with header {header:#010x} is not known")
+    if row.name in NOT_SETTABLE or row.name not in FIELDS:
+        raise MalformedError(BadAction.BAD_SET_TYPE, f"{row.name} cannot be set")
+    if len(body) != (4 + row.size + 4 + 7) // 8 * 8 - 4:
+        raise MalformedError(BadAction.BAD_SET_LEN, f"set_field {row.name} in an action of {len(body) + 4} bytes")
+    value = int.from_bytes(body[4 : 4 + row.size], "big")
+    if value & ~row.allowed:
+        raise MalformedError(BadAction.BAD_SET_ARGUMENT, f"{value:#x} is no value of {row.name}")
+    return a.SetField(row.name, value)
+
+
+def encode_actions(actions: tuple[a.Action, ...], version: int, *, lenient: bool = False) -> bytes:
+    """Write actions. ``lenient`` leaves out what the version cannot say (as a dump for a 1.0 controller must).
+
+    Raises UsageError for such an action otherwise.
+    """
+    if version == OFP10:
+        return actions10.encode_actions(actions, lenient=lenient)
+    return b"".join([_encode_13(action) for action in actions])
+
+
+def _encode_13(action: a.Action) -> bytes:
+    kind = _TYPES.get(type(action))
+    if kind is not None:
+        body = _LAYOUTS[kind].write(action)
+        return (kind << 16 | len(body) + 4).to_bytes(4, "big") + body
+    if isinstance(action, a.SetField) and action.mask is None and FIELDS[action.field].oxm is not None:
+        return _encode_set_field(action)
+    data = nicira_actions.encode_action(action)
+    if data is None:
+        raise UsageError(f"{type(action).__name__} has no form in OpenFlow 1.3")
+    return data
+
+
+def _encode_set_field(action: a.SetField) -> bytes:
+    row = field_row(action.field)
+    body = row.header.to_bytes(4, "big") + action.value.to_bytes(row.size, "big")
+    body += bytes(-(len(body) + 4) % 8)
+    return (ActionType.SET_FIELD << 16 | len(body) + 4).to_bytes(4, "big") + body

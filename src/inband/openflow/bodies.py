@@ -1,0 +1,457 @@
+"""Message bodies that both versions have in the same or nearly the same form, and 1.3's; one table per version.
+
+A table row says a message's number, its class, and the two functions between its body (what follows the header) and
+the value. FLOW_MOD, PACKET_IN and PACKET_OUT, which come per flow and per packet, are written out by hand with
+precompiled structs; the rest are Layouts. Sections are OpenFlow 1.3.5's.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from inband.flow.actions import GotoTable, PacketInReason
+from inband.flow.flow import FlowFlags
+from inband.flow.ports import PortNo
+from inband.flow.priority import OpenFlowPriority
+from inband.openflow import constants as c
+from inband.openflow import messages as m
+from inband.openflow.actions import decode_actions, encode_actions
+from inband.openflow.errors import MalformedError
+from inband.openflow.instructions import decode_instructions, encode_instructions
+from inband.openflow.layout import Layout
+from inband.openflow.oxm import decode_match, encode_match
+from inband.openflow.parts import AsyncMasks, Bucket, MeterBand, PortDescription, QueueDescription, QueueProperty
+
+Decode = Callable[[bytes], m.Message]
+Encode = Callable[[Any], bytes]
+
+
+class Row(NamedTuple):
+    """One message of one version."""
+
+    number: int
+    cls: type
+    decode: Decode
+    encode: Encode
+
+
+def fixed(number: int, cls: type, spec: str = "") -> Row:
+    """A message that is one Layout, of exactly its size."""
+    layout: Layout[Any] = Layout(cls, spec)
+    return Row(number, cls, layout.read_whole, layout.write)
+
+
+def need(data: bytes, size: int, what: str) -> None:
+    """Refuse a body that ends before its fixed part does. Raises MalformedError: OFPBRC_BAD_LEN."""
+    if len(data) < size:
+        raise MalformedError(c.BadRequest.BAD_LEN, f"{what} has {len(data)} bytes, at least {size} are needed")
+
+
+def _echo(number: int, cls: type[m.EchoRequest] | type[m.EchoReply]) -> Row:
+    return Row(number, cls, cls, lambda message: message.data)
+
+
+# HELLO (7.5.1) ------------------------------------------------------------------------------------------------------
+
+_VERSION_BITMAP = 1
+
+
+def decode_hello(body: bytes) -> m.Hello:
+    """Read a HELLO's elements; what is not understood is ignored, as the specification demands."""
+    versions: frozenset[int] | None = None
+    pos = 0
+    while len(body) - pos >= 4:
+        kind, length = struct.unpack_from("!HH", body, pos)
+        if length < 4 or pos + length > len(body):
+            break
+        if kind == _VERSION_BITMAP and versions is None:
+            words = body[pos + 4 : pos + length - length % 4]
+            bits = int.from_bytes(b"".join(words[i : i + 4] for i in reversed(range(0, len(words), 4))), "big")
+            versions = frozenset(version for version in range(bits.bit_length()) if bits >> version & 1)
+        pos += (length + 7) // 8 * 8
+    return m.Hello(versions)
+
+
+def encode_hello(message: m.Hello) -> bytes:
+    """Write a HELLO, with a bitmap if versions are given."""
+    if message.versions is None:
+        return b""
+    bits = sum(1 << version for version in message.versions)
+    words = [bits >> shift & 0xFFFFFFFF for shift in range(0, max(1, bits.bit_length()), 32)]
+    body = struct.pack(f"!HH{len(words)}I", _VERSION_BITMAP, 4 + 4 * len(words), *words)
+    return body + bytes(-len(body) % 8)
+
+
+# ERROR (7.4.4) and experimenters (7.5.4) ----------------------------------------------------------------------------
+
+
+def _decode_error(body: bytes) -> m.Error:
+    need(body, 4, "ERROR")
+    kind, code = struct.unpack_from("!HH", body)
+    return m.Error(kind, code, body[4:])
+
+
+def _encode_error(message: m.Error) -> bytes:
+    return struct.pack("!HH", message.type, message.code) + message.data
+
+
+# FLOW_MOD (7.3.4.1) -------------------------------------------------------------------------------------------------
+
+_FLOW_MOD = struct.Struct("!QQBBHHHIIIHH")
+_ALL_FLAGS = 0x1F
+COMMANDS = {int(command): command for command in c.FlowModCommand}
+
+
+def flow_mod_command(number: int) -> c.FlowModCommand:
+    """The command of this number. Raises MalformedError: OFPFMFC_BAD_COMMAND."""
+    command = COMMANDS.get(number)
+    if command is None:
+        raise MalformedError(c.FlowModFailed.BAD_COMMAND, f"{number} is no flow mod command")
+    return command
+
+
+def _decode_flow_mod(body: bytes) -> m.FlowMod:
+    need(body, _FLOW_MOD.size, "FLOW_MOD")
+    (cookie, cookie_mask, table, command, idle, hard, priority, buffer_id, out_port, out_group, flags, importance) = (
+        _FLOW_MOD.unpack_from(body)
+    )
+    if flags & ~_ALL_FLAGS:
+        raise MalformedError(c.FlowModFailed.BAD_FLAGS, f"{flags:#x} has flags that are not known")
+    match, pos = decode_match(body, _FLOW_MOD.size)
+    instructions = decode_instructions(body, pos, len(body))
+    verb = flow_mod_command(command)
+    if instructions and verb < c.FlowModCommand.DELETE:
+        check_goto(table, instructions[-1])
+    return m.FlowMod(
+        verb,
+        match,
+        OpenFlowPriority(priority),
+        instructions,
+        table,
+        cookie,
+        cookie_mask,
+        idle,
+        hard,
+        FlowFlags(flags),
+        buffer_id,
+        PortNo(out_port),
+        out_group,
+        importance,
+    )
+
+
+def check_goto(table_id: int, last: object) -> None:
+    """Refuse a goto that does not go forward. Raises MalformedError: OFPBIC_BAD_TABLE_ID."""
+    if isinstance(last, GotoTable) and not table_id < last.table_id < c.ALL_TABLES:
+        raise MalformedError(c.BadInstruction.BAD_TABLE_ID, f"goto from table {table_id} to {last.table_id}")
+
+
+def _encode_flow_mod(message: m.FlowMod) -> bytes:
+    head = _FLOW_MOD.pack(
+        message.cookie,
+        message.cookie_mask,
+        message.table_id,
+        message.command,
+        message.idle_timeout_s,
+        message.hard_timeout_s,
+        message.priority,
+        message.buffer_id,
+        message.out_port,
+        message.out_group,
+        message.flags,
+        message.importance,
+    )
+    return head + encode_match(message.match) + encode_instructions(message.instructions)
+
+
+# PACKET_IN (7.4.1), PACKET_OUT (7.3.7), FLOW_REMOVED (7.4.2) --------------------------------------------------------
+
+_PACKET_IN = struct.Struct("!IHBBQ")
+_PACKET_OUT = struct.Struct("!IIH6x")
+
+
+def packet_in_reason(number: int) -> PacketInReason:
+    """The reason of this number. Raises MalformedError: there is no error for a reply, so OFPBRC_BAD_TYPE."""
+    try:
+        return PacketInReason(number)
+    except ValueError:
+        raise MalformedError(c.BadRequest.BAD_TYPE, f"{number} is no reason for a PACKET_IN") from None
+
+
+def _decode_packet_in(body: bytes) -> m.PacketIn:
+    need(body, _PACKET_IN.size, "PACKET_IN")
+    buffer_id, total_len, reason, table_id, cookie = _PACKET_IN.unpack_from(body)
+    match, pos = decode_match(body, _PACKET_IN.size)
+    need(body, pos + 2, "PACKET_IN")
+    return m.PacketIn(packet_in_reason(reason), match, body[pos + 2 :], total_len, table_id, cookie, buffer_id)
+
+
+def _encode_packet_in(message: m.PacketIn) -> bytes:
+    head = _PACKET_IN.pack(message.buffer_id, message.total_len, message.reason, message.table_id, message.cookie)
+    return head + encode_match(message.match) + b"\0\0" + message.data
+
+
+def _decode_packet_out(body: bytes) -> m.PacketOut:
+    need(body, _PACKET_OUT.size, "PACKET_OUT")
+    buffer_id, in_port, length = _PACKET_OUT.unpack_from(body)
+    end = _PACKET_OUT.size + length
+    need(body, end, "PACKET_OUT")
+    return m.PacketOut(PortNo(in_port), decode_actions(body, _PACKET_OUT.size, end, c.OFP13), body[end:], buffer_id)
+
+
+def _encode_packet_out(message: m.PacketOut) -> bytes:
+    actions = encode_actions(message.actions, c.OFP13)
+    return _PACKET_OUT.pack(message.buffer_id, message.in_port, len(actions)) + actions + message.data
+
+
+_FLOW_REMOVED: Layout[m.FlowRemoved] = Layout(
+    m.FlowRemoved,
+    "cookie:Q priority:priority reason:removed_reason table_id:B duration_sec:I duration_nsec:I "
+    "idle_timeout_s:H hard_timeout_s:H packets:Q bytes:Q",
+)
+
+
+def _decode_flow_removed(body: bytes) -> m.FlowRemoved:
+    fields = _FLOW_REMOVED.fields(body)
+    match, pos = decode_match(body, _FLOW_REMOVED.size)
+    refuse_rest(body, pos, "FLOW_REMOVED")
+    return m.FlowRemoved(match=match, **fields)
+
+
+def refuse_rest(body: bytes, pos: int, what: str) -> None:
+    """Refuse bytes after the end. Raises MalformedError: OFPBRC_BAD_LEN."""
+    if pos != len(body):
+        raise MalformedError(c.BadRequest.BAD_LEN, f"{what} has {len(body) - pos} bytes too many")
+
+
+def _encode_flow_removed(message: m.FlowRemoved) -> bytes:
+    return _FLOW_REMOVED.write(message) + encode_match(message.match)
+
+
+# Ports (7.2.1), groups (7.3.4.2), meters (7.3.4.4), queues (7.2.2) --------------------------------------------------
+
+PORT: Layout[PortDescription] = Layout(
+    PortDescription,
+    "port:port 4x mac:mac 2x name:s16 config:port_config state:port_state current:features advertised:features "
+    "supported:features peer:features current_speed_kbps:I max_speed_kbps:I",
+)
+PORT_REASON = Layout(m.PortStatus, "reason:port_reason 7x")
+
+
+def port_status(number: int, port: Layout[PortDescription]) -> Row:
+    """PORT_STATUS with this version's port."""
+
+    def decode(body: bytes) -> m.PortStatus:
+        fields = PORT_REASON.fields(body)
+        return m.PortStatus(port=port.read_whole(body[PORT_REASON.size :]), **fields)
+
+    def encode(message: m.PortStatus) -> bytes:
+        return PORT_REASON.write(message) + port.write(message.port)
+
+    return Row(number, m.PortStatus, decode, encode)
+
+
+_BUCKET = Layout(Bucket, "weight:H watch_port:port watch_group:I 4x")
+
+
+def decode_buckets(data: bytes, pos: int, end: int) -> tuple[Bucket, ...]:
+    """Read the buckets that fill ``data`` from ``pos`` to ``end``.
+
+    Raises MalformedError: OFPGMFC_BAD_BUCKET or OFPBAC_*.
+    """
+    out = []
+    while pos < end:
+        length = int.from_bytes(data[pos : pos + 2], "big")
+        stop = pos + length
+        if length < 16 or length % 8 or stop > end:
+            raise MalformedError(c.GroupModFailed.BAD_BUCKET, f"a bucket of {length} bytes, {end - pos} are left")
+        actions = decode_actions(data, pos + 16, stop, c.OFP13)
+        out.append(_BUCKET.read(data, pos + 2, actions=actions))
+        pos = stop
+    return tuple(out)
+
+
+def encode_buckets(buckets: tuple[Bucket, ...]) -> bytes:
+    """Write buckets."""
+    out = []
+    for bucket in buckets:
+        actions = encode_actions(bucket.actions, c.OFP13)
+        out.append(struct.pack("!H", 16 + len(actions)) + _BUCKET.write(bucket) + actions)
+    return b"".join(out)
+
+
+_GROUP_MOD = Layout(m.GroupMod, "command:group_command type:group_type x group_id:I")
+
+
+def _decode_group_mod(body: bytes) -> m.GroupMod:
+    return m.GroupMod(**_GROUP_MOD.fields(body), buckets=decode_buckets(body, _GROUP_MOD.size, len(body)))
+
+
+def _encode_group_mod(message: m.GroupMod) -> bytes:
+    return _GROUP_MOD.write(message) + encode_buckets(message.buckets)
+
+
+_BANDS: dict[int, Layout[MeterBand]] = {
+    c.MeterBandType.DROP: Layout(MeterBand, "type:band_type 2x rate:I burst_size:I 4x"),
+    c.MeterBandType.DSCP_REMARK: Layout(MeterBand, "type:band_type 2x rate:I burst_size:I prec_level:B 3x"),
+    c.MeterBandType.EXPERIMENTER: Layout(MeterBand, "type:band_type 2x rate:I burst_size:I experimenter:I"),
+}
+_BAND_SIZE = 16
+
+
+def decode_bands(data: bytes, pos: int, end: int) -> tuple[MeterBand, ...]:
+    """Read the bands that fill ``data`` from ``pos`` to ``end``.
+
+    Raises MalformedError: OFPBRC_BAD_LEN, OFPMMFC_BAD_BAND.
+    """
+    out = []
+    while pos < end:
+        kind, length = int.from_bytes(data[pos : pos + 2], "big"), int.from_bytes(data[pos + 2 : pos + 4], "big")
+        if length < _BAND_SIZE or length % 8 or pos + length > end:
+            raise MalformedError(c.BadRequest.BAD_LEN, f"a meter band of {length} bytes where {end - pos} are left")
+        if kind not in _BANDS:
+            raise MalformedError(c.MeterModFailed.BAD_BAND, f"meter band type {kind} is not known")
+        out.append(_BANDS[kind].read(data, pos))
+        pos += length
+    return tuple(out)
+
+
+def encode_bands(bands: tuple[MeterBand, ...]) -> bytes:
+    """Write bands."""
+    out = []
+    for band in bands:
+        data = _BANDS[band.type].write(band)
+        out.append(data[:2] + _BAND_SIZE.to_bytes(2, "big") + data[4:])
+    return b"".join(out)
+
+
+_METER_MOD = Layout(m.MeterMod, "command:meter_command flags:meter_flags meter_id:I")
+
+
+def _decode_meter_mod(body: bytes) -> m.MeterMod:
+    return m.MeterMod(**_METER_MOD.fields(body), bands=decode_bands(body, _METER_MOD.size, len(body)))
+
+
+def _encode_meter_mod(message: m.MeterMod) -> bytes:
+    return _METER_MOD.write(message) + encode_bands(message.bands)
+
+
+class QueueForm(NamedTuple):
+    """How a version writes queues: the message's head and a queue's head (1.0's has no port)."""
+
+    reply: Layout[m.QueueGetConfigReply]
+    queue: Layout[QueueDescription]
+
+
+def queue_config(number: int, form: QueueForm) -> Row:
+    """QUEUE_GET_CONFIG_REPLY in a version's form."""
+
+    def decode(body: bytes) -> m.QueueGetConfigReply:
+        head = form.reply.fields(body)
+        queues, pos = [], form.reply.size
+        while pos < len(body):
+            fields = form.queue.fields(body, pos)
+            length = fields.pop("length")
+            if length < form.queue.size or pos + length > len(body):
+                raise MalformedError(c.BadRequest.BAD_LEN, f"a queue of {length} bytes")
+            properties = _decode_properties(body[pos + form.queue.size : pos + length])
+            fields.setdefault("port", head["port"])
+            queues.append(QueueDescription(properties=properties, **fields))
+            pos += length
+        return m.QueueGetConfigReply(queues=tuple(queues), **head)
+
+    def encode(message: m.QueueGetConfigReply) -> bytes:
+        out = [form.reply.write(message)]
+        for queue in message.queues:
+            properties = b"".join(map(_encode_property, queue.properties))
+            out.append(form.queue.write(_QueueHead(queue.queue_id, queue.port, form.queue.size + len(properties))))
+            out.append(properties)
+        return b"".join(out)
+
+    return Row(number, m.QueueGetConfigReply, decode, encode)
+
+
+class _QueueHead(NamedTuple):
+    queue_id: int
+    port: PortNo
+    length: int
+
+
+_PROPERTY_NONE = struct.Struct("!HH4x")
+_PROPERTY_RATE = struct.Struct("!HH4xH6x")
+
+
+def _decode_properties(data: bytes) -> tuple[QueueProperty, ...]:
+    out, pos = [], 0
+    while pos < len(data):
+        kind, length = int.from_bytes(data[pos : pos + 2], "big"), int.from_bytes(data[pos + 2 : pos + 4], "big")
+        if length < 8 or pos + length > len(data):
+            raise MalformedError(c.BadRequest.BAD_LEN, f"a queue property of {length} bytes")
+        rate = int.from_bytes(data[pos + 8 : pos + 10], "big") if length >= _PROPERTY_RATE.size else 0
+        if kind in set(c.QueuePropertyType):
+            out.append(QueueProperty(c.QueuePropertyType(kind), rate))
+        pos += length
+    return tuple(out)
+
+
+def _encode_property(value: QueueProperty) -> bytes:
+    if value.type == c.QueuePropertyType.NONE:
+        return _PROPERTY_NONE.pack(value.type, _PROPERTY_NONE.size)
+    return _PROPERTY_RATE.pack(value.type, _PROPERTY_RATE.size, value.rate)
+
+
+_ASYNC: Layout[AsyncMasks] = Layout(
+    AsyncMasks,
+    "packet_in:I packet_in_slave:I port_status:I port_status_slave:I flow_removed:I flow_removed_slave:I",
+)
+
+
+def asynchronous(number: int, cls: type[m.GetAsyncReply] | type[m.SetAsync]) -> Row:
+    """A message that is the six masks of 7.3.10."""
+    return Row(number, cls, lambda body: cls(_ASYNC.read_whole(body)), lambda message: _ASYNC.write(message.masks))
+
+
+def shared_rows(barrier: int) -> tuple[Row, ...]:
+    """What 1.0 and 1.3 have in the same form; ``barrier`` is the number of BARRIER_REQUEST."""
+    return (
+        Row(0, m.Hello, decode_hello, encode_hello),
+        _echo(2, m.EchoRequest),
+        _echo(3, m.EchoReply),
+        fixed(5, m.FeaturesRequest),
+        fixed(7, m.GetConfigRequest),
+        fixed(8, m.GetConfigReply, "flags:config_flags miss_send_len:H"),
+        fixed(9, m.SetConfig, "flags:config_flags miss_send_len:H"),
+        fixed(barrier, m.BarrierRequest),
+        fixed(barrier + 1, m.BarrierReply),
+    )
+
+
+BODIES_13: tuple[Row, ...] = (
+    *shared_rows(20),
+    Row(1, m.Error, _decode_error, _encode_error),
+    fixed(6, m.FeaturesReply, "datapath_id:Q n_buffers:I n_tables:B auxiliary_id:B 2x capabilities:capabilities 4x"),
+    Row(10, m.PacketIn, _decode_packet_in, _encode_packet_in),
+    Row(11, m.FlowRemoved, _decode_flow_removed, _encode_flow_removed),
+    port_status(12, PORT),
+    Row(13, m.PacketOut, _decode_packet_out, _encode_packet_out),
+    Row(14, m.FlowMod, _decode_flow_mod, _encode_flow_mod),
+    Row(15, m.GroupMod, _decode_group_mod, _encode_group_mod),
+    fixed(16, m.PortMod, "port:port 4x mac:mac 2x config:port_config mask:port_config advertise:features 4x"),
+    fixed(17, m.TableMod, "table_id:B 3x config:I"),
+    fixed(22, m.QueueGetConfigRequest, "port:port 4x"),
+    queue_config(
+        23,
+        QueueForm(
+            Layout(m.QueueGetConfigReply, "port:port 4x"),
+            Layout(QueueDescription, "queue_id:I port:port length:H 6x"),
+        ),
+    ),
+    fixed(24, m.RoleRequest, "role:role 4x generation_id:Q"),
+    fixed(25, m.RoleReply, "role:role 4x generation_id:Q"),
+    fixed(26, m.GetAsyncRequest),
+    asynchronous(27, m.GetAsyncReply),
+    asynchronous(28, m.SetAsync),
+    Row(29, m.MeterMod, _decode_meter_mod, _encode_meter_mod),
+)

@@ -1,0 +1,125 @@
+"""Instructions on the wire (OpenFlow 1.3.5, 7.2.4), in 1.3's form and as 1.0's plain action list.
+
+Whatever order they come in, instructions stand in the order in which they are carried out (5.9): meter, apply,
+clear, write, metadata, goto. Two of a kind are refused; 1.3 has no code for that, so it is OFPBIC_UNSUP_INST.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from inband.flow import actions as a
+from inband.openflow.actions import decode_actions, encode_actions
+from inband.openflow.constants import OFP10, OFP13, BadInstruction, InstructionType
+from inband.openflow.errors import MalformedError
+
+_GOTO = struct.Struct("!HHB3x")
+_METADATA = struct.Struct("!HH4xQQ")
+_METER = struct.Struct("!HHI")
+_ACTIONS = struct.Struct("!HH4x")
+_SIZES = {
+    InstructionType.GOTO_TABLE: 8,
+    InstructionType.WRITE_METADATA: 24,
+    InstructionType.CLEAR_ACTIONS: 8,
+    InstructionType.METER: 8,
+}
+_ORDER: dict[type, int] = {
+    a.Meter: 0,
+    a.ApplyActions: 1,
+    a.ClearActions: 2,
+    a.WriteActions: 3,
+    a.WriteMetadata: 4,
+    a.GotoTable: 5,
+}
+
+
+def _order(instruction: a.Instruction) -> int:
+    return _ORDER[type(instruction)]
+
+
+def decode_instructions(data: bytes, pos: int, end: int) -> tuple[a.Instruction, ...]:
+    """Read the instructions that fill ``data`` from ``pos`` to ``end``.
+
+    Raises MalformedError with OFPBIC_* (BAD_LEN, UNKNOWN_INST, UNSUP_INST, BAD_EXPERIMENTER) or OFPBAC_*.
+    """
+    out: list[a.Instruction] = []
+    while pos < end:
+        kind, length = int.from_bytes(data[pos : pos + 2], "big"), int.from_bytes(data[pos + 2 : pos + 4], "big")
+        stop = pos + length
+        if length < 8 or length % 8 or stop > end or length != _SIZES.get(kind, length):  # type: ignore[call-overload]
+            raise MalformedError(
+                BadInstruction.BAD_LEN, f"an instruction {kind} of {length} bytes where {end - pos} are left"
+            )
+        out.append(_decode(kind, data, pos, stop))
+        pos = stop
+    if len(out) > 1:
+        out.sort(key=_order)
+        if len({type(instruction) for instruction in out}) != len(out):
+            raise MalformedError(BadInstruction.UNSUP_INST, "two instructions of one kind")
+    return tuple(out)
+
+
+def _decode(kind: int, data: bytes, pos: int, stop: int) -> a.Instruction:
+    match kind:
+        case InstructionType.APPLY_ACTIONS:
+            return a.ApplyActions(decode_actions(data, pos + 8, stop, OFP13))
+        case InstructionType.GOTO_TABLE:
+            return a.GotoTable(data[pos + 4])
+        case InstructionType.WRITE_ACTIONS:
+            return a.WriteActions(decode_actions(data, pos + 8, stop, OFP13))
+        case InstructionType.WRITE_METADATA:
+            _, _, value, mask = _METADATA.unpack_from(data, pos)
+            return a.WriteMetadata(value, mask)
+        case InstructionType.CLEAR_ACTIONS:
+            return a.ClearActions()
+        case InstructionType.METER:
+            return a.Meter(int.from_bytes(data[pos + 4 : pos + 8], "big"))
+        case InstructionType.EXPERIMENTER:
+            raise MalformedError(BadInstruction.BAD_EXPERIMENTER, "no experimenter's instruction is known")
+    raise MalformedError(BadInstruction.UNKNOWN_INST, f"instruction type {kind} is not known")
+
+
+def encode_instructions(instructions: tuple[a.Instruction, ...]) -> bytes:
+    """Write instructions in 1.3's form, in the order in which they stand."""
+    return b"".join([_encode(instruction) for instruction in instructions])
+
+
+def _encode(instruction: a.Instruction) -> bytes:
+    match instruction:
+        case a.ApplyActions(actions):
+            return _with_actions(InstructionType.APPLY_ACTIONS, actions)
+        case a.WriteActions(actions):
+            return _with_actions(InstructionType.WRITE_ACTIONS, actions)
+        case a.GotoTable(table_id):
+            return _GOTO.pack(InstructionType.GOTO_TABLE, 8, table_id)
+        case a.WriteMetadata(value, mask):
+            return _METADATA.pack(InstructionType.WRITE_METADATA, 24, value, mask)
+        case a.ClearActions():
+            return _ACTIONS.pack(InstructionType.CLEAR_ACTIONS, 8)
+        case a.Meter(meter_id):
+            return _METER.pack(InstructionType.METER, 8, meter_id)
+
+
+def _with_actions(kind: int, actions: tuple[a.Action, ...]) -> bytes:
+    body = encode_actions(actions, OFP13)
+    return _ACTIONS.pack(kind, len(body) + 8) + body
+
+
+def decode_action_list(data: bytes, pos: int, end: int) -> tuple[a.Instruction, ...]:
+    """Read 1.0's action list as instructions: none, or one ApplyActions."""
+    actions = decode_actions(data, pos, end, OFP10)
+    return (a.ApplyActions(actions),) if actions else ()
+
+
+def encode_action_list(instructions: tuple[a.Instruction, ...], *, lenient: bool = False) -> bytes:
+    """Write instructions as 1.0's action list: what is applied, and a goto as Nicira's resubmit.
+
+    ``lenient`` leaves out actions that 1.0 cannot say; write, clear, metadata and meter have no form there at all.
+    """
+    actions: list[a.Action] = []
+    for instruction in instructions:
+        if isinstance(instruction, a.ApplyActions):
+            actions.extend(instruction.actions)
+        elif isinstance(instruction, a.GotoTable):
+            actions.append(a.Resubmit(None, instruction.table_id))
+    return encode_actions(tuple(actions), OFP10, lenient=lenient)

@@ -1,0 +1,173 @@
+"""OpenFlow 1.0's fixed match of 40 bytes (1.0, 5.2.3) as a Match, and back.
+
+A field counts only where its wildcard bit is clear AND the packets it could belong to are asked for: nw_src without
+dl_type 0x0800 or 0x0806 says nothing, tp_dst without nw_proto 1, 6 or 17 neither. What says nothing is dropped on
+the way in, so such a match comes out again with the wildcard bits set. A Match that says more than 1.0 can (IPv6,
+masks on MAC addresses) loses that on the way out, as a 1.0 controller would see from any switch.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from inband.flow.fields import (
+    ETH_ARP,
+    ETH_IPV4,
+    FIELDS,
+    IP_ICMP,
+    IP_TCP,
+    IP_UDP,
+    VLAN_PRESENT,
+)
+from inband.flow.match import Match
+from inband.openflow.constants import BadMatch
+from inband.openflow.errors import MalformedError
+from inband.openflow.layout import narrow_port, widen_port
+
+_STRUCT = struct.Struct("!IH6s6sHBxHBB2xIIHH")
+SIZE = _STRUCT.size
+ALL_WILDCARDS = 0x3FFFFF  # OFPFW_ALL
+NO_VLAN = 0xFFFF  # OFP_VLAN_NONE
+_IN_PORT, _VLAN, _SRC, _DST, _TYPE, _PROTO, _TP_SRC, _TP_DST = (1 << bit for bit in range(8))
+_NW_SRC_SHIFT, _NW_DST_SHIFT = 8, 14
+_PCP, _TOS = 1 << 20, 1 << 21
+# Wildcard bits after everything was said: 32 is how "no bit of the address" is written (any value from 32 is).
+_NOTHING = ALL_WILDCARDS & ~(0x1F << _NW_SRC_SHIFT | 0x1F << _NW_DST_SHIFT)
+
+_Fields = dict[str, int | tuple[int, int]]
+_TRANSPORT = {
+    IP_ICMP: ("icmpv4_type", "icmpv4_code"),
+    IP_TCP: ("tcp_src", "tcp_dst"),
+    IP_UDP: ("udp_src", "udp_dst"),
+}
+_NETWORK = {ETH_IPV4: ("ip_proto", "ipv4_src", "ipv4_dst"), ETH_ARP: ("arp_op", "arp_spa", "arp_tpa")}
+
+
+def decode_match10(data: bytes, pos: int) -> Match:
+    """Read the 40 bytes at ``pos``. Raises MalformedError: OFPBMC_BAD_LEN, BAD_VALUE."""
+    if len(data) - pos < SIZE:
+        raise MalformedError(BadMatch.BAD_LEN, f"a match of {SIZE} bytes where {len(data) - pos} are left")
+    wild, in_port, src, dst, vlan, pcp, kind, tos, proto, nw_src, nw_dst, tp_src, tp_dst = _STRUCT.unpack_from(
+        data, pos
+    )
+    fields: _Fields = {}
+    if not wild & _IN_PORT:
+        fields["in_port"] = widen_port(in_port)
+    if not wild & _SRC:
+        fields["eth_src"] = int.from_bytes(src, "big")
+    if not wild & _DST:
+        fields["eth_dst"] = int.from_bytes(dst, "big")
+    _read_vlan(fields, None if wild & _VLAN else vlan, None if wild & _PCP else pcp)
+    if not wild & _TYPE:
+        fields["eth_type"] = kind
+        if kind in _NETWORK:
+            addresses = (nw_src, _prefix(wild, _NW_SRC_SHIFT)), (nw_dst, _prefix(wild, _NW_DST_SHIFT))
+            _read_network(fields, kind, None if wild & _PROTO else proto, addresses)
+        if kind == ETH_IPV4:
+            if not wild & _TOS:
+                fields["ip_dscp"] = tos >> 2
+            if not wild & _PROTO and proto in _TRANSPORT:
+                ports = None if wild & _TP_SRC else tp_src, None if wild & _TP_DST else tp_dst
+                _read_transport(fields, proto, ports)
+    return Match.of(**fields)
+
+
+def _prefix(wild: int, shift: int) -> int:
+    """The address mask for a count of wildcarded low bits."""
+    return 0xFFFFFFFF << min(32, wild >> shift & 0x3F) & 0xFFFFFFFF
+
+
+def _read_vlan(fields: _Fields, vlan: int | None, pcp: int | None) -> None:
+    if vlan == NO_VLAN:
+        fields["vlan_vid"] = 0
+        return  # a priority of no tag says nothing
+    if vlan is not None:
+        if vlan > 0xFFF:
+            raise MalformedError(BadMatch.BAD_VALUE, f"{vlan:#x} is no VLAN")
+        fields["vlan_vid"] = VLAN_PRESENT | vlan
+    if pcp is not None:
+        if pcp > 7:
+            raise MalformedError(BadMatch.BAD_VALUE, f"{pcp} is no VLAN priority")
+        fields.setdefault("vlan_vid", (VLAN_PRESENT, VLAN_PRESENT))
+        fields["vlan_pcp"] = pcp
+
+
+def _read_network(fields: _Fields, kind: int, proto: int | None, addresses: tuple[tuple[int, int], ...]) -> None:
+    proto_name, *names = _NETWORK[kind]
+    if proto is not None:
+        fields[proto_name] = proto
+    for name, (address, mask) in zip(names, addresses, strict=True):
+        if mask:
+            fields[name] = address, mask
+
+
+def _read_transport(fields: _Fields, proto: int, ports: tuple[int | None, int | None]) -> None:
+    for name, number in zip(_TRANSPORT[proto], ports, strict=True):
+        if number is not None:
+            if number > FIELDS[name].all_ones:
+                raise MalformedError(BadMatch.BAD_VALUE, f"{number} is no value of {name}")
+            fields[name] = number
+
+
+def encode_match10(match: Match) -> bytes:
+    """Write a match as 40 bytes, without what OpenFlow 1.0 cannot say."""
+    wild = _NOTHING
+    get = match.get
+    in_port, src, dst, kind = get("in_port"), get("eth_src"), get("eth_dst"), get("eth_type")
+    for bit, number in ((_IN_PORT, in_port), (_SRC, src), (_DST, dst), (_TYPE, kind)):
+        wild &= ~bit if number is not None else -1
+    proto = nw_src = nw_dst = tos = tp_src = tp_dst = 0
+    if kind in _NETWORK:
+        proto_name, src_name, dst_name = _NETWORK[kind]
+        wild, proto = _clear(wild, _PROTO, get(proto_name))
+        wild, nw_src = _put_prefix(wild, _NW_SRC_SHIFT, match, src_name)
+        wild, nw_dst = _put_prefix(wild, _NW_DST_SHIFT, match, dst_name)
+    if kind == ETH_IPV4:
+        wild, tos = _clear(wild, _TOS, get("ip_dscp"))
+        if not wild & _PROTO and proto in _TRANSPORT:
+            src_name, dst_name = _TRANSPORT[proto]
+            wild, tp_src = _clear(wild, _TP_SRC, get(src_name))
+            wild, tp_dst = _clear(wild, _TP_DST, get(dst_name))
+    wild, vlan, pcp = _put_vlan(wild, match)
+    return _STRUCT.pack(
+        wild,
+        narrow_port(in_port or 0),
+        (src or 0).to_bytes(6, "big"),
+        (dst or 0).to_bytes(6, "big"),
+        vlan,
+        pcp,
+        kind or 0,
+        tos << 2,
+        proto & 0xFF,
+        nw_src,
+        nw_dst,
+        tp_src,
+        tp_dst,
+    )
+
+
+def _clear(wild: int, bit: int, number: int | None) -> tuple[int, int]:
+    """Wildcards and value with one more field, if it is given."""
+    return (wild, 0) if number is None else (wild & ~bit, number)
+
+
+def _put_prefix(wild: int, shift: int, match: Match, name: str) -> tuple[int, int]:
+    mask = FIELDS[name].get(match.mask)
+    wildcarded = 32 - mask.bit_count()
+    if wildcarded == 32 or mask != 0xFFFFFFFF << wildcarded & 0xFFFFFFFF:
+        return wild, 0  # nothing said, or a mask that is no prefix
+    return wild & ~(0x3F << shift) | wildcarded << shift, FIELDS[name].get(match.value)
+
+
+def _put_vlan(wild: int, match: Match) -> tuple[int, int, int]:
+    vid, pcp = match.get("vlan_vid"), match.get("vlan_pcp")
+    if vid == 0:
+        return wild & ~_VLAN, NO_VLAN, 0
+    vlan = 0
+    if vid is not None:
+        wild, vlan = wild & ~_VLAN, vid & 0xFFF
+    if pcp is not None and FIELDS["vlan_vid"].get(match.value) & VLAN_PRESENT:
+        wild &= ~_PCP
+    else:
+        pcp = 0
+    return wild, vlan, pcp

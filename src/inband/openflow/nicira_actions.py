@@ -1,0 +1,169 @@
+"""Nicira's actions (vendor 0x2320), the ones that ovs-ofctl writes for what OpenFlow has no action for.
+
+Learning, connection tracking, bundles, stacks and the like are refused with OFPBAC_BAD_EXP_TYPE: a switch that
+took them and did something else would be worse than one that says no.
+
+Setting a field's bits (reg_load) is SetField with a mask; NXM's TCI and TOS are taken apart into vlan_vid, vlan_pcp
+and ip_dscp, which is why one action on the wire may be two.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from inband.errors import UsageError
+from inband.flow import actions as a
+from inband.flow import ports
+from inband.flow.fields import FIELDS, key_fields
+from inband.openflow.constants import NICIRA, BadAction
+from inband.openflow.errors import MalformedError
+from inband.openflow.layout import KINDS, Layout, enumeration, narrow_port, widen_port
+from inband.openflow.oxm import HEADERS, WireField, field_row, locate
+
+KINDS["nx_reason"] = enumeration("B", a.PacketInReason, BadAction.BAD_ARGUMENT)
+
+_RESUBMIT, _SET_TUNNEL, _REG_MOVE, _REG_LOAD, _SET_TUNNEL64, _RESUBMIT_TABLE = 1, 2, 6, 7, 9, 14
+_SET_MPLS_LABEL, _SET_MPLS_TC = 30, 31
+_SAME_TABLE = 255
+
+# What follows vendor and subtype, for the actions whose form says all.
+_LAYOUTS: dict[int, Layout[a.Action]] = {
+    4: Layout(a.SetQueue, "2x queue_id:I"),
+    5: Layout(a.PopQueue, "6x"),
+    18: Layout(a.DecNwTtl, "6x"),
+    20: Layout(a.SendToController, "max_len:H controller_id:H reason:nx_reason x"),
+    23: Layout(a.PushMpls, "eth_type:H 4x"),
+    24: Layout(a.PopMpls, "eth_type:H 4x"),
+    25: Layout(a.SetMplsTtl, "ttl:B 5x"),
+    26: Layout(a.DecMplsTtl, "6x"),
+}
+_SUBTYPES: dict[type, int] = {layout.cls: number for number, layout in _LAYOUTS.items()}
+
+# The others: subtype -> struct of what follows.
+_STRUCTS = {
+    _RESUBMIT: struct.Struct("!HB3x"),
+    _RESUBMIT_TABLE: struct.Struct("!HB3x"),
+    _SET_TUNNEL: struct.Struct("!2xI"),
+    _SET_TUNNEL64: struct.Struct("!6xQ"),
+    _REG_MOVE: struct.Struct("!HHHII"),
+    _REG_LOAD: struct.Struct("!HIQ"),
+    _SET_MPLS_LABEL: struct.Struct("!2xI"),
+    _SET_MPLS_TC: struct.Struct("!B5x"),
+}
+_SIMPLE_SETS = {
+    _SET_TUNNEL: "tunnel_id",
+    _SET_TUNNEL64: "tunnel_id",
+    _SET_MPLS_LABEL: "mpls_label",
+    _SET_MPLS_TC: "mpls_tc",
+}
+
+
+def decode_action(data: bytes) -> tuple[a.Action, ...]:
+    """Read one action from what follows its vendor number. Raises MalformedError with OFPBAC_*."""
+    subtype, body = int.from_bytes(data[:2], "big"), data[2:]
+    layout = _LAYOUTS.get(subtype)
+    form = layout or _STRUCTS.get(subtype)
+    if form is None:
+        raise MalformedError(BadAction.BAD_EXP_TYPE, f"Nicira's action {subtype} is not supported")
+    if len(body) != form.size:
+        raise MalformedError(BadAction.BAD_LEN, f"Nicira's action {subtype} has length {len(data) + 8}")
+    if layout:
+        return (layout.read(body),)
+    values = _STRUCTS[subtype].unpack(body)
+    if subtype in _SIMPLE_SETS:
+        return (_decode_simple(_SIMPLE_SETS[subtype], values[0]),)
+    if subtype == _REG_LOAD:
+        return _decode_load(*values)
+    if subtype == _REG_MOVE:
+        return (_decode_move(*values),)
+    return (_decode_resubmit(subtype, *values),)
+
+
+def _decode_simple(field: str, value: int) -> a.SetField:
+    if value > FIELDS[field].all_ones:
+        raise MalformedError(BadAction.BAD_ARGUMENT, f"{value:#x} is no {field}")
+    return a.SetField(field, value)
+
+
+def _decode_resubmit(subtype: int, in_port: int, table: int) -> a.Resubmit:
+    port = widen_port(in_port)
+    current = subtype == _RESUBMIT or table == _SAME_TABLE
+    return a.Resubmit(None if port == ports.IN_PORT else port, None if current else table)
+
+
+def _writable(header: int) -> WireField:
+    row = HEADERS.get(header)
+    if row is None:
+        raise MalformedError(BadAction.BAD_ARGUMENT, f"field header {header:#010x} is not known")
+    return row
+
+
+def _decode_load(offset_bits: int, header: int, value: int) -> tuple[a.Action, ...]:
+    row, offset, bits = _writable(header), offset_bits >> 6, (offset_bits & 0x3F) + 1
+    span = (1 << bits) - 1 << offset
+    if row.name in _UNWRITABLE or span & ~row.allowed or value >> bits:
+        raise MalformedError(BadAction.BAD_ARGUMENT, f"cannot load {value:#x} into {bits} bits of {row.name}")
+    key, mask = value << row.shift + offset, span << row.shift
+    parts = []
+    for name in key_fields(mask, mask):
+        field = FIELDS[name]
+        part = field.get(mask)
+        parts.append(a.SetField(name, field.get(key), None if part == field.all_ones else part))
+    return tuple(parts)
+
+
+# A packet's port of arrival and its fragment bits are facts; the cookie is no field of the packet.
+_UNWRITABLE = frozenset({"in_port", "in_phy_port", "ip_frag", "tcp_flags", "ipv6_exthdr", "cookie"})
+
+
+def _decode_move(bits: int, source_offset: int, offset: int, source_header: int, header: int) -> a.MoveField:
+    source, destination = _writable(source_header), _writable(header)
+    if destination.name in _UNWRITABLE or source.name == "cookie":
+        raise MalformedError(BadAction.BAD_ARGUMENT, f"cannot move {source.name} to {destination.name}")
+    try:
+        source_name, source_bit = locate(source, source_offset, bits)
+        name, bit = locate(destination, offset, bits)
+    except UsageError as error:
+        raise MalformedError(BadAction.BAD_ARGUMENT, str(error)) from None
+    return a.MoveField(source_name, name, bits, source_bit, bit)
+
+
+def _frame(subtype: int, body: bytes) -> bytes:
+    return struct.pack("!HHIH", 0xFFFF, len(body) + 10, NICIRA, subtype) + body
+
+
+def encode_action(action: a.Action, *, nxm: bool = False) -> bytes | None:
+    """Write an action in Nicira's form; None where it has none. ``nxm`` prefers NXM's field headers."""
+    subtype = _SUBTYPES.get(type(action))
+    if subtype is not None:
+        return _frame(subtype, _LAYOUTS[subtype].write(action))
+    match action:
+        case a.Resubmit(in_port, table_id):
+            port = narrow_port(ports.IN_PORT if in_port is None else in_port)
+            subtype = _RESUBMIT if table_id is None else _RESUBMIT_TABLE
+            return _frame(subtype, _STRUCTS[subtype].pack(port, table_id or 0))
+        case a.MoveField(source, destination, bits, source_offset, offset):
+            heads = (field_row(source).header, field_row(destination).header)
+            return _frame(_REG_MOVE, _STRUCTS[_REG_MOVE].pack(bits, source_offset, offset, *heads))
+        case a.SetNwTtl(ttl):
+            return _encode_loads(a.SetField("ip_ttl", ttl), nxm=nxm)
+        case a.SetField("tunnel_id", value, None):
+            subtype = _SET_TUNNEL if value < 1 << 32 else _SET_TUNNEL64
+            return _frame(subtype, _STRUCTS[subtype].pack(value))
+        case a.SetField():
+            return _encode_loads(action, nxm=nxm)
+    return None
+
+
+def _encode_loads(action: a.SetField, *, nxm: bool) -> bytes:
+    """One reg_load per run of mask bits, of at most 64 bits each."""
+    row = field_row(action.field, nxm=nxm)
+    mask = FIELDS[action.field].all_ones if action.mask is None else action.mask
+    out = []
+    while mask:
+        offset = (mask & -mask).bit_length() - 1
+        bits = min(64, (~(mask >> offset) & (mask >> offset) + 1).bit_length() - 1)
+        value = action.value >> offset & (1 << bits) - 1
+        out.append(_frame(_REG_LOAD, _STRUCTS[_REG_LOAD].pack(offset << 6 | bits - 1, row.header, value)))
+        mask &= ~((1 << bits) - 1 << offset)
+    return b"".join(out)
