@@ -88,6 +88,9 @@ class Datapath(Protocol):
     kind: str
     """ "simulated", "userspace" or "ebpf"."""
 
+    client: DatapathClient | None
+    """Who is told; set once, before the first frame."""
+
     def add_port(self, port: PortNo, interface: str) -> None:
         """Own an interface: from now on its frames come here and nowhere else."""
 

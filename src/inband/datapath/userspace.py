@@ -13,7 +13,7 @@ What must stay true:
 - The work of one wake-up is bounded, so that the event loop's other work (the control channel itself) gets its turn.
 - Whatever the kernel answers about a socket becomes a counter; nothing of it reaches the event loop.
 
-Not here: sockets (``userspace_port``), who else may see the frames (``host.interfaces``), and what becomes of a frame
+Not here: sockets (``userspace_port``), who else may see the frames (``host.ports``), and what becomes of a frame
 (the client).
 """
 
@@ -37,6 +37,7 @@ from inband.errors import HostError, UsageError
 from inband.flow.actions import DatapathAction, ToController
 from inband.flow.flow import Instant
 from inband.flow.ports import PortNo
+from inband.host.ports import PortOwnership
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.packet.vnet import build_vnet, parse_vnet
@@ -56,7 +57,7 @@ MAX_MICROFLOWS = 8192
 
 
 class Ownership(Protocol):
-    """Keeps the host's own stack from seeing the frames of a port (``host.interfaces``)."""
+    """Keeps the host's own stack from seeing the frames of a port (``host.ports``)."""
 
     def own_port(self, interface: str) -> object:
         """From now on only packet sockets see what the interface receives. Raises HostError or UsageError."""
@@ -88,14 +89,17 @@ class UserspaceDatapath:
         client: DatapathClient | None = None,
         *,
         clock: Callable[[], Instant] = monotonic,
-        ownership: Ownership,
+        ownership: Ownership | None = None,
         max_megaflows: int = MAX_MEGAFLOWS,
     ) -> None:
-        """``client`` may be given later, by setting the attribute, but before the first ``poll``."""
+        """``client`` may be given later, by setting the attribute, but before the first ``poll``.
+
+        ``ownership`` is the kernel's (``host.ports``) unless somebody else sees to it.
+        """
         self.client = client
         self._clock = clock
         self._now = clock()
-        self._ownership = ownership
+        self._ownership = ownership or PortOwnership()
         self._cache = MegaflowCache(max_megaflows)
         self._paths: dict[Megaflow, _Path] = {}
         self._buffer = bytearray(BUFFER_SIZE)

@@ -1,0 +1,191 @@
+"""The datapaths that the table runs on, each with three ports and something at the other end of them.
+
+A column is a datapath with the means to put frames on its ports' wires and to see what comes out of them. One for
+eBPF fits here: like the userspace one it has veth pairs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pytest
+
+from inband.datapath.base import Datapath
+from inband.datapath.simulated import SimulatedDatapath
+from inband.datapath.userspace import UserspaceDatapath
+from inband.flow.actions import Output
+from inband.flow.ports import PortNo
+from inband.packet.checksum import segment
+from inband.packet.frame import Frame
+from inband.packet.vnet import build_vnet, parse_vnet, restore_vlan, restore_vlan_offload
+from inband.testing import packets
+
+PORTS = (PortNo(1), PortNo(2), PortNo(3))
+# A veth answers within microseconds; this is for a machine that does something else meanwhile.
+PATIENCE_S = 5.0
+SENTINEL = packets.ethernet(0x88B6, b"sentinel")
+
+_CLONE_NEWNET = 0x40000000
+_SOL_PACKET, _PACKET_AUXDATA, _PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING = 263, 8, 15, 23
+_AUXDATA = struct.Struct("=IIIHHHH")
+
+
+class Column(Protocol):
+    """A datapath under test."""
+
+    @property
+    def datapath(self) -> Datapath:
+        """The datapath, with PORTS."""
+
+    def arrive(self, port: PortNo, frame: Frame) -> None:
+        """A frame arrives at a port and is dealt with before this returns."""
+
+    def left(self) -> dict[PortNo, list[bytes]]:
+        """What left each port since the last call, as on a wire."""
+
+
+@dataclass
+class Simulated:
+    """Frames by function calls."""
+
+    datapath: SimulatedDatapath
+
+    def arrive(self, port: PortNo, frame: Frame) -> None:
+        self.datapath.deliver(port, frame)
+
+    def left(self) -> dict[PortNo, list[bytes]]:
+        out: dict[PortNo, list[bytes]] = {port: [] for port in PORTS}
+        for port, frame, _ in self.datapath.take_sent():
+            out[port] += [each.data for each in segment(frame)]
+        return out
+
+
+@dataclass
+class Userspace:
+    """Frames by veth pairs: ports p1 to p3, their other ends h1 to h3."""
+
+    datapath: UserspaceDatapath
+    hosts: dict[PortNo, socket.socket]
+    arrived: dict[PortNo, int] = field(default_factory=dict)
+
+    def arrive(self, port: PortNo, frame: Frame) -> None:
+        self.arrived[port] = self.datapath.port_counters(port).rx_packets + frame.segments
+        self.hosts[port].sendmsg([build_vnet(frame.offload), frame.data])
+        self.wait()
+
+    def wait(self) -> None:
+        """Until the datapath has dealt with what arrived."""
+        end = time.monotonic() + PATIENCE_S
+        while any(self.datapath.port_counters(port).rx_packets < count for port, count in self.arrived.items()):
+            self.datapath.poll()
+            assert time.monotonic() < end, "the datapath did not take a frame"
+
+    def left(self) -> dict[PortNo, list[bytes]]:
+        for port in PORTS:
+            self.datapath.execute(port, Frame(SENTINEL), [Output(port)])
+        return {port: list(_until_sentinel(host)) for port, host in self.hosts.items()}
+
+
+def _until_sentinel(host: socket.socket) -> Iterator[bytes]:
+    while True:
+        header, data = bytearray(10), bytearray(1 << 17)
+        size, ancillary, _, _ = host.recvmsg_into([header, data], socket.CMSG_SPACE(_AUXDATA.size))
+        frame = Frame(bytes(data[: size - 10]), parse_vnet(bytes(header)))
+        if frame.data == SENTINEL:
+            return
+        status, *_, tci, tpid = _AUXDATA.unpack(ancillary[0][2])
+        if status & 0x10:
+            frame = Frame(restore_vlan(frame.data, tci, tpid), restore_vlan_offload(frame.offload))
+        yield from (each.data for each in segment(frame))
+
+
+@contextmanager
+def simulated() -> Iterator[Simulated]:
+    """The simulated datapath with its ports."""
+    datapath = SimulatedDatapath(clock=lambda: 1.0)
+    for port in PORTS:
+        datapath.add_port(port, f"p{port}")
+    yield Simulated(datapath)
+    datapath.close()
+
+
+@contextmanager
+def userspace() -> Iterator[Userspace]:
+    """The userspace datapath in a namespace of its own, gone with the last socket in it."""
+    with own_namespace():
+        for number in PORTS:
+            add_veth(int(number))
+        datapath = UserspaceDatapath(clock=lambda: 1.0)
+        hosts = {port: open_host(f"h{port}") for port in PORTS}
+        try:
+            for port in PORTS:
+                datapath.add_port(port, f"p{port}")
+            yield Userspace(datapath, hosts)
+        finally:
+            datapath.close()
+            for host in hosts.values():
+                host.close()
+
+
+@contextmanager
+def own_namespace() -> Iterator[None]:
+    """Be in a new network namespace without a name: nothing can be left over."""
+    require_root()
+    libc = ctypes.CDLL(None, use_errno=True)
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    try:
+        if libc.unshare(_CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "unshare")
+        try:
+            yield
+        finally:
+            if libc.setns(home, _CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+    finally:
+        os.close(home)
+
+
+def require_root() -> None:
+    """Skip without root, but not in CI."""
+    if os.geteuid() != 0:
+        if os.environ.get("CI"):
+            pytest.fail("this test needs root (network namespaces)")
+        pytest.skip("needs root (network namespaces)")
+
+
+def add_veth(number: int) -> None:
+    """A pair hN and pN, silent but for what is sent by us; only the host's end is up."""
+    ip(
+        f"link add h{number} type veth peer name p{number}",
+        f"link set dev h{number} addrgenmode none",
+        f"link set dev p{number} addrgenmode none",
+        f"link set dev h{number} up",
+    )
+
+
+def ip(*commands: str) -> None:
+    """Run ip(8) commands in the current namespace."""
+    subprocess.run(["ip", "-batch", "-"], input="\n".join(commands), text=True, check=True, capture_output=True)
+
+
+def open_host(interface: str) -> socket.socket:
+    """A packet socket at the other end of a port."""
+    host = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    host.settimeout(PATIENCE_S)
+    for option in (_PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING, _PACKET_AUXDATA):
+        host.setsockopt(_SOL_PACKET, option, 1)
+    host.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
+    host.bind((interface, 3))  # ETH_P_ALL
+    return host
+
+
+COLUMNS: dict[str, Callable[[], AbstractContextManager[Column]]] = {"simulated": simulated, "userspace": userspace}
