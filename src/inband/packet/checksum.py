@@ -12,9 +12,12 @@ from __future__ import annotations
 
 from inband.packet import sums
 from inband.packet.frame import Frame, GsoType, Offload
-from inband.packet.headers import Data, Layout, innermost_ip, locate, u16
+from inband.packet.headers import Data, Layout, innermost_ip, ipv4_header_size, locate, u16
 
 _TCP_SUM, _UDP_SUM, _ICMPV6_SUM, _SCTP_SUM = 16, 6, 2, 8
+
+# What the length fields of IPv4 and UDP can say.
+_MAX_PACKET = 0xFFFF
 
 _FIN, _PSH, _CWR = 0x01, 0x08, 0x80
 
@@ -62,17 +65,25 @@ def segment(frame: Frame) -> list[Frame]:
     offload = frame.offload
     if offload is None:
         return [frame]
-    kind = offload.gso_type & ~GsoType.ECN
-    ip_at = innermost_ip(frame.data) if offload.gso_size > 0 and offload.csum_start > 0 else 0
-    start = offload.csum_start
-    header = _header_size(frame.data, start, kind, offload.csum_offset)
-    if not header or not ip_at + 20 <= start or not ip_at:
-        return [complete(frame)]
-    payload_at = start + header
-    count = -(-(len(frame.data) - payload_at) // offload.gso_size)
+    ip_at, payload_at = _headers(frame.data, offload)
+    count = -(-(len(frame.data) - payload_at) // offload.gso_size) if payload_at else 1
     if count <= 1:
         return [complete(frame)]
     return [_segment(frame.data, offload, ip_at, payload_at, index, count) for index in range(count)]
+
+
+def _headers(data: bytes, offload: Offload) -> tuple[int, int]:
+    """Where the IP header and the payload of a frame to be cut start; zeros if it cannot be cut as its offload says."""
+    start, size = offload.csum_start, offload.gso_size
+    header = _header_size(data, start, offload.gso_type & ~GsoType.ECN, offload.csum_offset) if start > 0 else 0
+    ip_at = innermost_ip(data) if header and size > 0 else 0
+    if not ip_at:
+        return 0, 0
+    ip_header = ipv4_header_size(data, ip_at) if data[ip_at] >> 4 == 4 else 40
+    payload_at = start + header
+    if start < ip_at + ip_header or payload_at - ip_at + size > _MAX_PACKET:
+        return 0, 0
+    return ip_at, payload_at
 
 
 def _header_size(data: bytes, at: int, kind: int, csum_offset: int) -> int:
@@ -121,7 +132,7 @@ def _write_ip(packet: bytearray, at: int, index: int) -> None:
     _put16(packet, at + 2, len(packet) - at)
     _put16(packet, at + 4, u16(packet, at + 4) + index & 0xFFFF)
     _put16(packet, at + 10, 0)
-    header_end = at + (packet[at] & 15) * 4
+    header_end = at + ipv4_header_size(packet, at)
     _put16(packet, at + 10, sums.checksum(memoryview(packet)[at:header_end]))
 
 

@@ -163,6 +163,18 @@ def test_a_udp_packet_without_checksum_needs_none() -> None:
     assert detect_offload(data[:40] + b"\0\0" + data[42:]) is None
 
 
+def test_a_checksum_that_starts_inside_the_ip_header_cuts_nothing() -> None:
+    data = packets.udp(*V6, payload=bytes(40))
+
+    assert len(segment(Frame(data, Offload(38, 6, GsoType.UDP_L4, 8, 62)))) == 1
+
+
+def test_segments_longer_than_a_packet_can_be_are_not_cut() -> None:
+    data = packets.tcp(payload=bytes(65000)) + bytes(2000)
+
+    assert len(segment(Frame(data, Offload(34, 16, GsoType.TCPV4, 65500, 54)))) == 1
+
+
 def test_frames_cut_anywhere_can_be_finished_and_cut() -> None:
     frame = packets.offloaded(packets.tcp(*V6, payload=bytes(100)), gso_size=30)
 
