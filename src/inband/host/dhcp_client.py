@@ -100,10 +100,10 @@ class DhcpClient:
             self.last_error = next((line.strip()[:200] for line in reversed(lines) if line.strip()), self.last_error)
 
 
-def find_client() -> str:
+def find_client(search_path: str = _SEARCH_PATH) -> str:
     """The path of the system's DHCP client; raises HostError that names packages when there is none."""
     for name in ("udhcpc", "dhclient", "dhcpcd"):
-        path = shutil.which(name, path=_SEARCH_PATH)
+        path = shutil.which(name, path=search_path)
         if path is not None:
             return path
     raise HostError(

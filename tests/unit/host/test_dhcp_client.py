@@ -1,0 +1,47 @@
+"""Which DHCP client is started, and how. That it gets a lease is a system test."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from inband.errors import HostError
+from inband.host.dhcp_client import command_line, find_client
+
+
+def executable(path: Path) -> str:
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_without_a_client_the_error_names_packages(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="udhcpc, isc-dhcp-client or dhcpcd"):
+        find_client(str(tmp_path))
+
+
+def test_udhcpc_is_preferred(tmp_path: Path) -> None:
+    executable(tmp_path / "dhcpcd")
+    executable(tmp_path / "dhclient")
+    udhcpc = executable(tmp_path / "udhcpc")
+
+    assert find_client(str(tmp_path)) == udhcpc
+
+
+@pytest.mark.parametrize("client", ["udhcpc", "dhclient", "dhcpcd"])
+def test_every_client_stays_in_the_foreground_on_its_interface(client: str, tmp_path: Path) -> None:
+    command = command_line(f"/sbin/{client}", "br0", tmp_path)
+
+    assert f"/sbin/{client}" in command
+    assert "br0" in command
+    assert {"-f", "-d", "--nobackground"} & set(command)
+
+
+@pytest.mark.parametrize("client", ["udhcpc", "dhclient"])
+def test_the_script_is_ours_and_can_be_run(client: str, tmp_path: Path) -> None:
+    command = command_line(f"/sbin/{client}", "br0", tmp_path)
+
+    (script,) = [word for word in command if word.endswith(".sh")]
+    assert os.access(script, os.X_OK)
