@@ -1,0 +1,217 @@
+"""What a translation promises a cache: every packet that agrees on the mask would get the same actions.
+
+Random tables of up to three levels, and a fixed pool of frames close to each other; each decision about one frame
+is held against the fresh decision about every other that it would serve.
+"""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inband.flow.actions import (
+    Action,
+    ApplyActions,
+    ClearActions,
+    DecNwTtl,
+    GotoTable,
+    Instruction,
+    MoveField,
+    Output,
+    PopMpls,
+    PopVlan,
+    PushMpls,
+    PushVlan,
+    Resubmit,
+    SetField,
+    SetNwTtl,
+    SetQueue,
+    WriteActions,
+    WriteMetadata,
+)
+from inband.flow.fields import ETH_IPV4, FIELDS, FlowKey
+from inband.flow.flow import Flow, Origin
+from inband.flow.match import Match
+from inband.flow.ports import ALL, CONTROLLER, FLOOD, IN_PORT, LOCAL, NORMAL, PortNo
+from inband.flow.priority import HiddenPriority, OpenFlowPriority
+from inband.openflow.constants import PortConfig
+from inband.packet.addresses import Mac
+from inband.packet.frame import Frame
+from inband.packet.parse import parse
+from inband.pipeline.learning import MacKey, MacTable
+from inband.pipeline.ports import PortTable, SwitchPort
+from inband.pipeline.trace import Trace
+from inband.pipeline.translate import Pipeline
+from inband.table.classifier import LinearClassifier, TupleSpaceClassifier
+from inband.table.table_set import Credit, TableSet
+from inband.testing import packets
+
+MAC_LOCAL = "02:00:00:00:00:01"
+REMOTE = "192.0.2.1"
+_MACS = (packets.MAC_A, packets.MAC_B, MAC_LOCAL)
+
+
+def _frames() -> list[bytes]:
+    frames = []
+    for source, destination in ((0, 1), (1, 0), (1, 2)):
+        src, dst = _MACS[source], _MACS[destination]
+        for ip, port in ((packets.IP_B, 80), ("10.0.1.2", 6653), (REMOTE, 6653), (REMOTE, 6640)):
+            frames.append(packets.tcp(packets.IP_A, ip, 40000, port, src=src, dst=dst))
+            frames.append(packets.udp(packets.IP_A, ip, 67, 68 if port == 80 else 5353, src=src, dst=dst))
+        frames.extend(packets.tcp(ttl=ttl, src=src, dst=dst) for ttl in (1, 2, 33))
+        frames.append(packets.arp_request(packets.IP_A, REMOTE, src=src))
+        frames.append(packets.arp_reply(REMOTE, packets.IP_A, src=src, dst=dst))
+        frames.append(packets.icmp_echo(src=src, dst=dst))
+        frames.append(packets.icmp_echo(packets.IP6_A, packets.IP6_B, src=src, dst=dst))
+    tagged = [packets.vlan(frame, vid) for frame in frames[:6] for vid in (1, 2)]
+    stacked = [packets.vlan(frame, 1, eth_type=0x88A8) for frame in tagged]
+    replies = [packets.dhcp_reply(chaddr=mac) for mac in _MACS]
+    return [*frames, *tagged, *stacked, *replies]
+
+
+POOL: list[tuple[FlowKey, Frame]] = [(parse(frame, port), Frame(frame)) for frame in _frames() for port in (1, 2)]
+
+_FIELDS: dict[str, tuple[int | tuple[int, int], ...]] = {
+    "in_port": (1, 2),
+    "eth_type": (0x0800, 0x0806, 0x86DD),
+    "eth_dst": tuple(int(Mac.parse(mac)) for mac in _MACS),
+    "vlan_vid": (0, 0x1001, (0x1000, 0x1000)),
+    "ip_proto": (6, 17),
+    "ip_ttl": (1, 32, 63, 64),
+    "ipv4_dst": (0x0A000002, (0x0A000000, 0xFF000000), (0xC0000200, 0xFFFFFF00)),
+    "tcp_dst": (80, 6653),
+    "udp_dst": (68,),
+    "metadata": (0, 5, (1, 1)),
+    "reg0": (0, 80),
+}
+matches = st.dictionaries(st.sampled_from(list(_FIELDS)), st.integers(0, 3), max_size=3).map(
+    lambda chosen: Match.of(**{name: _FIELDS[name][at % len(_FIELDS[name])] for name, at in chosen.items()})
+)
+_PORTS = (PortNo(1), PortNo(2), PortNo(3), PortNo(9), LOCAL, NORMAL, FLOOD, ALL, IN_PORT, CONTROLLER)
+edits: st.SearchStrategy[Action] = st.sampled_from(
+    (
+        SetField("eth_dst", int(Mac.parse(packets.MAC_A))),
+        SetField("eth_src", 5, 0xFF),
+        SetField("ipv4_dst", 0x0A000002),
+        SetField("ip_dscp", 10),
+        SetField("tcp_dst", 6653),
+        SetField("vlan_vid", 0x1001),
+        SetField("vlan_pcp", 3),
+        SetField("metadata", 5),
+        SetField("reg0", 80),
+        SetNwTtl(32),
+        DecNwTtl(),
+        PushVlan(),
+        PopVlan(),
+        PushMpls(),
+        PopMpls(ETH_IPV4),
+        SetQueue(1),
+        MoveField("tcp_dst", "reg0", 16),
+        MoveField("ipv4_src", "ipv4_dst", 8),
+        MoveField("ip_ttl", "metadata", 8),
+    )
+)
+outputs: st.SearchStrategy[Action] = st.sampled_from(_PORTS).map(Output)
+resubmits: st.SearchStrategy[Action] = st.builds(
+    Resubmit, st.sampled_from((None, PortNo(2))), st.sampled_from((0, 1, 2))
+)
+actions = st.lists(st.one_of(edits, outputs, resubmits), max_size=4).map(tuple)
+written = st.lists(st.one_of(edits, outputs), max_size=3).map(tuple)
+
+
+@st.composite
+def instructions(draw: st.DrawFn, table_id: int) -> tuple[Instruction, ...]:
+    """Instructions of one flow, each kind at most once."""
+    chosen: list[Instruction] = [ApplyActions(draw(actions))]
+    if draw(st.booleans()):
+        chosen.append(WriteActions(draw(written)))
+    if draw(st.booleans()):
+        chosen.append(WriteMetadata(draw(st.integers(0, 7)), 7))
+    if draw(st.integers(0, 9)) == 0:
+        chosen.append(ClearActions())
+    if table_id < 2 and draw(st.booleans()):
+        chosen.append(GotoTable(table_id + 1))
+    return tuple(chosen)
+
+
+@st.composite
+def flows(draw: st.DrawFn) -> Flow:
+    """A flow of a controller."""
+    table_id = draw(st.sampled_from((0, 0, 1, 2)))
+    priority = OpenFlowPriority(draw(st.integers(0, 3)))
+    return Flow(draw(matches), priority, draw(instructions(table_id)), table_id)
+
+
+def _hidden_flows() -> list[Flow]:
+    remote = 0xC0000201
+    rows = (
+        ("a", Match.of(in_port=LOCAL, eth_type=0x0800, ip_proto=17, udp_src=68, udp_dst=67)),
+        ("f", Match.of(eth_type=0x0806, arp_op=2, arp_tpa=remote)),
+        ("h", Match.of(eth_type=0x0800, ip_proto=6, ipv4_dst=remote, tcp_dst=6653)),
+        ("j", Match.of(eth_type=0x0806, arp_op=1, arp_tpa=remote)),
+    )
+    steps = (ApplyActions((SetQueue(7), Output(NORMAL))),)
+    return [
+        Flow(match, HiddenPriority(180000 + ord(letter)), steps, origin=Origin(letter, REMOTE))
+        for letter, match in rows
+    ]
+
+
+def _pipeline(make_classifier: type[LinearClassifier | TupleSpaceClassifier], visible: list[Flow]) -> Pipeline:
+    tables, ports, macs = TableSet(4, make_classifier=make_classifier), PortTable(), MacTable()
+    for flow in _hidden_flows():
+        tables.install_hidden(flow)
+    for flow in visible:
+        tables.add(flow, 0.0)
+    configs = {1: PortConfig.NONE, 2: PortConfig.NO_RECV, 3: PortConfig.NO_FLOOD, LOCAL: PortConfig.NO_FWD}
+    for number, config in configs.items():
+        ports.put(SwitchPort(PortNo(number), f"p{number}", Mac(number & 0xFFFF), config))
+    macs.learn(MacKey(0, Mac.parse(packets.MAC_A)), PortNo(1), 0.0)
+    macs.learn(MacKey(1, Mac.parse(packets.MAC_B)), PortNo(3), 0.0)
+    pipeline = Pipeline(tables, ports, macs)
+    pipeline.in_band = True
+    pipeline.local_mac = Mac.parse(MAC_LOCAL)
+    return pipeline
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(flows(), max_size=8), st.integers(0, len(POOL) - 1))
+def test_packets_that_agree_on_the_mask_get_the_same_actions(visible: list[Flow], chosen: int) -> None:
+    pipeline = _pipeline(TupleSpaceClassifier, visible)
+    key, frame = POOL[chosen]
+
+    decision = pipeline.translate(key, frame, 1.0, trace=Trace())
+
+    for other_key, other_frame in POOL if decision.cacheable else ():
+        if (key ^ other_key) & decision.mask == 0:
+            assert pipeline.translate(other_key, other_frame, 1.0, trace=Trace()).actions == decision.actions
+
+
+def _entries(credits_: tuple[Credit, ...]) -> list[object]:
+    return [(table_id, flow and (flow.match, flow.priority)) for table_id, flow in credits_]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(flows(), max_size=8), st.lists(st.integers(0, len(POOL) - 1), min_size=1, max_size=6))
+def test_both_classifiers_lead_to_the_same_actions(visible: list[Flow], chosen: list[int]) -> None:
+    fast, linear = _pipeline(TupleSpaceClassifier, visible), _pipeline(LinearClassifier, visible)
+
+    for index in chosen:
+        key, frame = POOL[index]
+        ours, twin = fast.translate(key, frame, 1.0), linear.translate(key, frame, 1.0)
+
+        assert ours.actions == twin.actions
+        assert _entries(ours.credits) == _entries(twin.credits)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(flows(), max_size=8), st.integers(0, len(POOL) - 1))
+def test_no_cached_decision_takes_a_dhcp_reply_from_the_local_port(visible: list[Flow], chosen: int) -> None:
+    pipeline = _pipeline(TupleSpaceClassifier, visible)
+    key, frame = POOL[chosen]
+    reply = packets.dhcp_reply(chaddr=MAC_LOCAL)
+
+    decision = pipeline.translate(key, frame, 1.0, trace=Trace())
+
+    if decision.cacheable and (parse(reply, FIELDS["in_port"].get(key)) ^ key) & decision.mask == 0:
+        assert Output(LOCAL) in decision.actions
