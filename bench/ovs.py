@@ -40,6 +40,7 @@ class OvsSwitch:
 
     def __init__(self, lab: Lab, site: Site) -> None:
         self.site = site
+        self._lab = lab
         self._folder = lab.folder / f"ovs-{site.namespace.short}"
         self._folder.mkdir()
         self._database: Process | None = None
@@ -121,7 +122,7 @@ class OvsSwitch:
     def hidden(self, bridge: str = "br0") -> frozenset[Hidden]:
         """Return the hidden flows."""
         if self._control is None:
-            self._control = self.control()
+            self._control = self._lab.hold(self.control())
         return hidden_in(self._control.call("bridge/dump-flows", bridge))
 
     def control(self) -> Control:

@@ -33,6 +33,7 @@ class InbandSwitch:
 
     def __init__(self, lab: Lab, site: Site) -> None:
         self.site = site
+        self._lab = lab
         self.run_dir = lab.folder / f"inband-{site.namespace.short}"
         self.run_dir.mkdir(mode=0o700)
         self._config = lab.folder / f"inband-{site.namespace.short}.toml"
@@ -117,7 +118,7 @@ class InbandSwitch:
 
     def _call(self, method: str, *params: str) -> str:
         if self._asking is None:
-            self._asking = self.control()
+            self._asking = self._lab.hold(self.control())
         return self._asking.call(method, *params)
 
     def _answers(self) -> bool:

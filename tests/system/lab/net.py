@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol, TypeVar
 
 from tests.system.lab.process import Process
 
@@ -29,6 +30,16 @@ ROOT = Path(__file__).resolve().parents[3]
 
 class CommandError(Exception):
     """A command of the laboratory (not of the switch) failed: what, where, and what it said."""
+
+
+class Closable(Protocol):
+    """What a laboratory can close at its end."""
+
+    def close(self) -> None:
+        """Give back what it holds; harmless the second time."""
+
+
+Held = TypeVar("Held", bound=Closable)
 
 
 class Namespace:
@@ -94,6 +105,7 @@ class Lab:
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self.tag}-"))
         self._namespaces: list[Namespace] = []
         self._processes: list[Process] = []
+        self._held = contextlib.ExitStack()
 
     def __enter__(self) -> Lab:
         return self
@@ -142,6 +154,11 @@ class Lab:
         self._processes.append(process)
         return process
 
+    def hold(self, thing: Held) -> Held:
+        """Close this with the laboratory; return it."""
+        self._held.callback(thing.close)
+        return thing
+
     def story(self) -> str:
         """Return the last lines of every process's output, for a failure's report."""
         parts = [f"--- {' '.join(each.argv[:8])} (exit {each.exit_code})\n{each.tail(12)}" for each in self._processes]
@@ -149,6 +166,7 @@ class Lab:
 
     def close(self) -> None:
         """Stop the processes, youngest first, then remove the namespaces and the files."""
+        self._held.close()
         for process in reversed(self._processes):
             process.kill9()
         for namespace in self._namespaces:

@@ -72,9 +72,13 @@ class Sampler:
             try:
                 control = control or self._switch.control()
                 flows = hidden_in(control.call("bridge/dump-flows", self._bridge))
-            except (OSError, ControlError):
-                control = None  # the switch restarts: no sample
+            except (OSError, ControlError):  # the switch restarts: no sample
+                if control is not None:
+                    control.close()
+                control = None
                 continue
             if not self._changes or self._changes[-1][1] != flows:
                 self._changes.append((time.monotonic(), flows))
             self.count += 1
+        if control is not None:
+            control.close()
