@@ -1,0 +1,341 @@
+"""One bridge: tables, pipeline, in-band control and OpenFlow agent joined around a datapath.
+
+No socket and no timer here; the clock is a function given by whoever runs the bridge (asyncio's in the switch, a
+virtual one in the simulator). Frames come in through ``upcall``, messages through ``receive``, the kernel's events
+through ``host_event``, time through ``run``; messages to send wait in ``take``. ``wake`` is called whenever something
+new waits or ``next_deadline`` may have become earlier.
+
+The order that everything relies on: a change is written to the tables, then cached decisions that it makes wrong are
+removed (``book.settle``), and only then another frame is looked at or a reply sent. That is what makes a barrier honest
+and why no control packet can be decided by a stale decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, ip_network
+
+from inband.agent.agent import Agent
+from inband.agent.connection import Kind
+from inband.agent.effects import Effect, Execute, FlowsChanged, PortConfigured
+from inband.agent.switch import Identity, Switch
+from inband.bridge.in_band import InBand
+from inband.bridge.megaflows import Decision, MegaflowBook
+from inband.control import events as ev
+from inband.control.rules import ARP_REQUEST
+from inband.datapath.base import ControlHints, Datapath, Megaflow, PortCounters
+from inband.flow.actions import ApplyActions, Output, ToController
+from inband.flow.fields import FlowKey
+from inband.flow.flow import Flow, Instant, Origin
+from inband.flow.match import ANY, Match
+from inband.flow.ports import LOCAL, NORMAL, PortNo
+from inband.flow.priority import HiddenPriority, OpenFlowPriority
+from inband.host.events import (
+    AddressChanged,
+    Host,
+    HostEvent,
+    LinkChanged,
+    NeighbourChanged,
+    NextHopFound,
+    Resynchronised,
+    RoutesChanged,
+)
+from inband.openflow.constants import PortReason, PortState
+from inband.openflow.messages import Envelope
+from inband.packet.addresses import BROADCAST, IpAddress, Mac
+from inband.packet.arp import build_arp
+from inband.packet.frame import Frame
+from inband.packet.parse import parse
+from inband.pipeline.learning import MacTable
+from inband.pipeline.ports import PortTable, SwitchPort
+from inband.pipeline.translate import Pipeline
+from inband.pipeline.translation import Translation
+from inband.table.table_set import TableSet
+
+# Below every in-band rule, above everything a controller can say: "in standalone mode the switch decides".
+STANDALONE_PRIORITY = HiddenPriority(100_000)
+_NORMALLY = (ApplyActions((Output(NORMAL),)),)
+# How often counters are passed on and idle decisions forgotten while there are cached decisions.
+HOUSEKEEPING_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeSettings:
+    """What does not change while a bridge lives. ``flow_limit`` is per table."""
+
+    name: str
+    identity: Identity
+    flow_limit: int | None = None
+
+
+class Bridge:
+    """A switch in the sense of OpenFlow: one datapath id, one set of ports and tables. Implements DatapathClient."""
+
+    def __init__(
+        self,
+        settings: BridgeSettings,
+        datapath: Datapath,
+        host: Host,
+        clock: Callable[[], Instant],
+        wake: Callable[[], None],
+    ) -> None:
+        self.name = settings.name
+        self.datapath = datapath
+        self.tables = TableSet(limit=settings.flow_limit)
+        self.ports = PortTable()
+        self.macs = MacTable()
+        self.pipeline = Pipeline(self.tables, self.ports, self.macs)
+        self.book = MegaflowBook(datapath, self.tables, self.macs)
+        self.in_band = InBand(self.tables, self.book, host, self._probe)
+        self.agent = Agent(Switch(settings.identity, self.tables, self.ports, self))
+        self._clock = clock
+        self._wake = wake
+        self._standalone = Flow(ANY, STANDALONE_PRIORITY, _NORMALLY, origin=Origin("standalone", "fail mode"))
+        self._local_index: int | None = None
+        self._local_addresses: dict[IpAddress, int] = {}
+        self._housekeeping_at: Instant | None = None
+
+    @property
+    def now(self) -> Instant:
+        """The clock by which everything here is timed."""
+        return self._clock()
+
+    # --- frames (DatapathClient) --------------------------------------------------------------------------------
+
+    def upcall(self, in_port: PortNo, frame: Frame, key: FlowKey) -> None:
+        """Decide about a frame, cache the decision if it holds for more than this frame, and carry it out."""
+        now = self._clock()
+        translation = self.pipeline.translate(key, frame, now)
+        self._learned(translation)
+        self.tables.credit(translation.credits, frame.segments, len(frame.data), now)
+        if translation.cacheable:
+            decision = Decision(translation.credits, translation.mac_keys, translation.station)
+            match = Match(key & translation.mask, translation.mask)
+            self.book.install(Megaflow(match, translation.actions, decision, used=now))
+            if self._housekeeping_at is None:
+                self._housekeeping_at = now + HOUSEKEEPING_S
+                self._wake()
+        if translation.actions:
+            self.datapath.execute(in_port, frame, translation.actions)
+
+    def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:
+        """A frame is for the controllers."""
+        self.agent.packet_in(in_port, frame, action, self._clock())
+        self._wake()
+
+    def _learned(self, translation: Translation) -> None:
+        if translation.learned and translation.station is not None:
+            self.book.stations_changed((translation.station[0],))
+            self.book.settle()
+
+    # --- OpenFlow -----------------------------------------------------------------------------------------------
+
+    def connect(self, connection: int, kind: Kind, version: int) -> None:
+        """A session agreed on a version."""
+        self.agent.connect(connection, kind, version, self._clock())
+
+    def disconnect(self, connection: int) -> None:
+        """A session ended."""
+        self.agent.disconnect(connection)
+
+    def receive(self, connection: int, envelopes: Iterable[Envelope]) -> None:
+        """Carry out messages; when this returns the datapath does what they say, and replies wait in ``take``."""
+        now = self._clock()
+        for envelope in envelopes:
+            self.agent.handle(connection, envelope, now)
+            for effect in self.agent.take_effects():
+                self._carry_out(effect, now)
+        self.book.settle()
+        self._wake()
+
+    def take(self) -> list[tuple[int, list[Envelope]]]:
+        """Messages to send, by connection."""
+        return [(number, self.agent.take(number)) for number in self.agent.waiting()]
+
+    def _carry_out(self, effect: Effect, now: Instant) -> None:
+        match effect:
+            case FlowsChanged(changes):
+                self.book.flows_changed((*changes.added, *changes.modified, *changes.removed))
+            case PortConfigured():
+                self.book.everything_changed()
+            case Execute(in_port, frame, actions):
+                self.book.settle()
+                key = parse(frame.data, in_port)
+                translation = self.pipeline.translate_actions(actions, in_port, key, frame, now)
+                self._learned(translation)
+                self.tables.credit(translation.credits, frame.segments, len(frame.data), now)
+                self.datapath.execute(in_port, frame, translation.actions)
+
+    # --- statistics (agent.switch.Statistics) -------------------------------------------------------------------
+
+    def refresh(self, now: Instant) -> None:
+        """Pass on what the datapath has counted."""
+        self.book.credit()
+
+    def port_counters(self, port: PortNo) -> PortCounters:
+        """A port's counters."""
+        return self.datapath.port_counters(port)
+
+    # --- ports --------------------------------------------------------------------------------------------------
+
+    def add_port(self, number: PortNo, name: str, mac: Mac, *, link_up: bool = True) -> None:
+        """A port that the datapath has already; it replaces one of the same number."""
+        old = self.ports.get(number)
+        port = SwitchPort(number, name, mac, state=_state(link_up))
+        if old is not None:
+            port = replace(port, config=old.config)
+        if self.ports.put(port):
+            self._port_changed(PortReason.ADD if old is None else PortReason.MODIFY, port)
+
+    def remove_port(self, number: PortNo) -> None:
+        """A port that the datapath does not have any more."""
+        port = self.ports.remove(number)
+        if port is not None:
+            self.macs.flush_port(number)
+            self._port_changed(PortReason.DELETE, port)
+
+    def link_changed(self, number: PortNo, *, link_up: bool, mac: Mac) -> None:
+        """A port's link came up or went down, or it has another MAC address."""
+        port = self.ports.get(number)
+        if port is None:
+            return
+        changed = replace(port, state=_state(link_up), mac=mac)
+        if not self.ports.put(changed):
+            return
+        if not link_up:
+            # Stations behind a dead link may come back behind another one.
+            self.macs.flush_port(number)
+        self._port_changed(PortReason.MODIFY, changed)
+
+    def _port_changed(self, reason: PortReason, port: SwitchPort) -> None:
+        self.agent.port_changed(reason, port, self._clock())
+        self.book.everything_changed()
+        self.book.settle()
+        self._wake()
+
+    # --- in-band control ----------------------------------------------------------------------------------------
+
+    def control(self, event: ev.Event) -> None:
+        """Tell the in-band engine something."""
+        self.in_band.handle(event, self._clock())
+        self._follow_engine()
+
+    def host_event(self, event: HostEvent | NextHopFound) -> None:
+        """The kernel said something; events about ports are the caller's to turn into ``link_changed``."""
+        match event:
+            case LinkChanged(index=index, mac=mac) if index == self._local_index:
+                self.set_local(index, mac)
+            case AddressChanged(index=index) if index == self._local_index:
+                if event.present:
+                    self._local_addresses[event.address] = event.prefix_length
+                else:
+                    self._local_addresses.pop(event.address, None)
+            case NeighbourChanged() | RoutesChanged() | NextHopFound():
+                self.control(event)
+            case Resynchronised():
+                self.control(RoutesChanged(None))
+            case _:
+                pass
+
+    def set_local(self, index: int, mac: Mac | None) -> None:
+        """The local port's interface and MAC address."""
+        self._local_index = index
+        if mac != self.in_band.engine.local_mac or mac != self.pipeline.local_mac:
+            self.pipeline.local_mac = mac or None
+            self.book.everything_changed()
+            self.control(ev.LocalMacChanged(mac))
+
+    def _follow_engine(self) -> None:
+        engine = self.in_band.engine
+        if self.pipeline.in_band != engine.is_enabled:
+            self.pipeline.in_band = engine.is_enabled
+            self.book.everything_changed()
+        self.book.settle()
+        self.datapath.set_control_hints(ControlHints(engine.tcp_ports))
+        self._wake()
+
+    def _probe(self, index: int, address: IpAddress) -> None:
+        """Ask for a neighbour from the local port, with a question of our own."""
+        mac = self.in_band.engine.local_mac
+        if index != self._local_index or mac is None or not isinstance(address, IPv4Address):
+            return
+        sender = self._address_towards(address)
+        if sender is None:
+            return
+        self.inject(build_arp(ARP_REQUEST, mac, sender, Mac(0), address, BROADCAST, mac))
+
+    def _address_towards(self, target: IPv4Address) -> IPv4Address | None:
+        """Our address in the target's network, else any of ours: a host answers only who it could reach."""
+        ours = [a for a in self._local_addresses if isinstance(a, IPv4Address)]
+        near = (a for a in ours if target in ip_network((a, self._local_addresses[a]), strict=False))
+        return next(near, ours[0] if ours else None)
+
+    def inject(self, data: bytes) -> None:
+        """Process a frame as if the local port had sent it."""
+        self.upcall(LOCAL, Frame(data), parse(data, LOCAL))
+
+    # --- fail mode ----------------------------------------------------------------------------------------------
+
+    def set_standalone(self, *, active: bool) -> None:
+        """Forward by learning, whatever the flows say, or by the flows."""
+        now = self._clock()
+        changes = (
+            self.tables.install_hidden(self._standalone, now) if active else self.tables.remove_hidden(self._standalone)
+        )
+        if changes.added or changes.removed:
+            self.book.everything_changed()
+            self.book.settle()
+
+    def set_default_flow(self, *, active: bool) -> None:
+        """Have or not have the flow of a bridge without controllers: priority 0, NORMAL, for everybody to see."""
+        now = self._clock()
+        if active:
+            changes = self.tables.add(Flow(ANY, OpenFlowPriority(0), _NORMALLY), now)
+        else:
+            changes = self.tables.delete(0, ANY, priority=OpenFlowPriority(0))
+        self.book.flows_changed((*changes.added, *changes.removed))
+        self.book.settle()
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> Instant | None:
+        """When ``run`` is due."""
+        deadlines = (
+            self.in_band.engine.next_deadline(),
+            self.tables.next_deadline(),
+            self.macs.next_deadline(),
+            self._housekeeping_at,
+        )
+        return min((due for due in deadlines if due is not None), default=None)
+
+    def run(self) -> None:
+        """Do what is due."""
+        now = self._clock()
+        if _is_due(self.in_band.engine.next_deadline(), now):
+            self.control(ev.TimePassed())
+        if _is_due(self._housekeeping_at, now):
+            self.book.credit()
+            self.book.forget_idle(now)
+            self._housekeeping_at = now + HOUSEKEEPING_S if len(self.book) else None
+        if _is_due(self.tables.next_deadline(), now):
+            self._expire_flows(now)
+        if _is_due(self.macs.next_deadline(), now):
+            self.book.credit()  # stations that cached decisions forward for are in use
+            self.book.stations_changed(self.macs.expire(now))
+        self.book.settle()
+        self._wake()
+
+    def _expire_flows(self, now: Instant) -> None:
+        self.book.credit()
+        removed = self.tables.expire(now)
+        self.book.flows_changed(flow for flow, _ in removed)
+        self.agent.flows_removed(removed, now)
+
+
+def _is_due(deadline: Instant | None, now: Instant) -> bool:
+    return deadline is not None and deadline <= now
+
+
+def _state(link_up: bool) -> PortState:
+    return PortState.LIVE if link_up else PortState.LINK_DOWN

@@ -1,0 +1,180 @@
+"""The book of cached decisions: which there are, what they count for, and which of them a change makes wrong.
+
+A change says what it touched; ``settle`` then removes the decisions that could differ now, before anything else is
+processed (the caller settles before it lets the next frame or a BARRIER_REPLY through). Small changes are looked up
+one by one; many of them flush the cache, because one flush is cheaper than a thousand searches.
+
+What must stay true: after ``settle`` no cached decision differs from what the pipeline would decide now. When in doubt
+a decision is removed: an empty cache is correct.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from inband.datapath.base import Datapath, Megaflow
+from inband.flow.flow import Flow, Instant
+from inband.flow.match import Match
+from inband.flow.ports import PortNo
+from inband.pipeline.learning import MacKey, MacTable
+from inband.table.table_set import Credit, TableSet
+
+# Comparing one changed flow with one megaflow takes about 0.2 us, a flush and learning anew about 100 us per flow in
+# use: past this many comparisons (10 ms) flushing is the smaller pause.
+MAX_COMPARISONS = 50_000
+# About 1 kB each; a network with more conversations at a time learns some of them again.
+MAX_DECISIONS = 100_000
+# Open vSwitch's max-idle: what was not used for this long is not worth its place.
+MAX_IDLE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a megaflow came from.
+
+    ``credits`` are the lookups that its packets count to, ``mac_keys`` the stations it depends on, ``station`` the one
+    that each packet confirms, with its port.
+    """
+
+    credits: tuple[Credit, ...]
+    mac_keys: tuple[MacKey, ...]
+    station: tuple[MacKey, PortNo] | None
+
+    @property
+    def tables(self) -> frozenset[int]:
+        """The tables it went through."""
+        return frozenset(table for table, _ in self.credits)
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether it looked into table 0 once, with the packet as it came: then matches can be compared."""
+        return sum(table == 0 for table, _ in self.credits) == 1
+
+
+@dataclass(slots=True)
+class MegaflowBook:
+    """Cached decisions of one bridge."""
+
+    datapath: Datapath
+    tables: TableSet
+    macs: MacTable
+    _by_station: dict[MacKey, set[Megaflow]] = field(default_factory=dict)
+    _cached: dict[Match, Megaflow] = field(default_factory=dict)
+    _matches: list[Match] = field(default_factory=list)
+    _tables: set[int] = field(default_factory=set)
+    _stations: set[MacKey] = field(default_factory=set)
+    _everything: bool = False
+
+    def __len__(self) -> int:
+        """How many decisions are cached."""
+        return len(self._cached)
+
+    # --- caching ------------------------------------------------------------------------------------------------
+
+    def install(self, megaflow: Megaflow) -> None:
+        """Cache a decision whose ``origin`` is a Decision and whose ``used`` is now."""
+        if len(self._cached) >= MAX_DECISIONS:
+            self._flush()
+        replaced = self._cached.get(megaflow.match)
+        if replaced is not None:
+            self._remove([replaced])
+        self._cached[megaflow.match] = megaflow
+        for key in _stations_of(megaflow):
+            self._by_station.setdefault(key, set()).add(megaflow)
+        self.datapath.install(megaflow)
+
+    def decisions(self) -> list[tuple[Megaflow, Decision]]:
+        """Every cached decision with its origin, counters up to date."""
+        return [(m, m.origin) for m in self.datapath.megaflows() if isinstance(m.origin, Decision)]
+
+    def credit(self) -> None:
+        """Pass on to flows and tables what the datapath has counted since the last time."""
+        for megaflow in self.datapath.megaflows():
+            self._credit(megaflow)
+
+    def forget_idle(self, now: Instant) -> None:
+        """Remove decisions that no packet needed for MAX_IDLE_S."""
+        self._remove([m for m in self.datapath.megaflows() if m.used + MAX_IDLE_S < now])
+
+    # --- what changed -------------------------------------------------------------------------------------------
+
+    def flows_changed(self, flows: Iterable[Flow]) -> None:
+        """Flows were added, changed or removed."""
+        for flow in flows:
+            if flow.table_id == 0:
+                self._matches.append(flow.match)
+            else:
+                self._tables.add(flow.table_id)
+
+    def stations_changed(self, stations: Iterable[MacKey]) -> None:
+        """Stations were learned, moved or forgotten."""
+        self._stations.update(stations)
+
+    def everything_changed(self) -> None:
+        """Ports or settings changed."""
+        self._everything = True
+
+    def settle(self) -> None:
+        """Remove what could be wrong. Work: changes times megaflows, bounded by MAX_COMPARISONS, or one flush."""
+        if not (self._everything or self._matches or self._tables or self._stations):
+            return
+        if self._everything or len(self._matches) * len(self._cached) > MAX_COMPARISONS:
+            self._flush()
+        else:
+            self._remove(self._suspects())
+        self._matches.clear()
+        self._tables.clear()
+        self._stations.clear()
+        self._everything = False
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _suspects(self) -> list[Megaflow]:
+        suspects = {megaflow for key in self._stations for megaflow in self._by_station.get(key, ())}
+        if self._matches or self._tables:
+            suspects.update(megaflow for megaflow in self._cached.values() if self._is_suspect(megaflow))
+        return list(suspects)
+
+    def _is_suspect(self, megaflow: Megaflow) -> bool:
+        decision = megaflow.origin
+        if not isinstance(decision, Decision) or decision.tables & self._tables:
+            return True
+        if not self._matches:
+            return False
+        return not decision.is_simple or any(megaflow.match.overlaps(match) for match in self._matches)
+
+    def _remove(self, megaflows: list[Megaflow]) -> None:
+        if not megaflows:
+            return
+        self.datapath.remove(megaflows)
+        for megaflow in megaflows:
+            self._credit(megaflow)
+            self._cached.pop(megaflow.match, None)
+            for key in _stations_of(megaflow):
+                if (those := self._by_station.get(key)) is not None:
+                    those.discard(megaflow)
+                    if not those:
+                        del self._by_station[key]
+
+    def _flush(self) -> None:
+        self.datapath.flush()
+        for megaflow in self._cached.values():
+            self._credit(megaflow)
+        self._cached.clear()
+        self._by_station.clear()
+
+    def _credit(self, megaflow: Megaflow) -> None:
+        packets = megaflow.packets - megaflow.credited_packets
+        bytes_ = megaflow.bytes - megaflow.credited_bytes
+        decision = megaflow.origin
+        if packets and isinstance(decision, Decision):
+            self.tables.credit(decision.credits, packets, bytes_, megaflow.used)
+            if decision.station is not None:
+                self.macs.confirm(*decision.station, megaflow.used)
+        megaflow.credited_packets, megaflow.credited_bytes = megaflow.packets, megaflow.bytes
+
+
+def _stations_of(megaflow: Megaflow) -> tuple[MacKey, ...]:
+    """The stations a megaflow depends on."""
+    return megaflow.origin.mac_keys if isinstance(megaflow.origin, Decision) else ()

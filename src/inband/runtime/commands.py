@@ -1,0 +1,100 @@
+"""The commands of the control socket: what ``inband VERB`` and ``ovs-appctl -t`` ask of a running switch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from inband import __version__
+from inband.errors import UsageError
+from inband.runtime import documents
+from inband.runtime.bridge_runner import BridgeRunner
+from inband.runtime.changes import CHANGES
+from inband.runtime.config import SwitchConfig
+from inband.runtime.logs import set_level
+from inband.runtime.tracing import explain
+from inband.runtime.unixctl import Registry
+
+
+class Stop(Protocol):
+    """Something that can be set (``asyncio.Event``)."""
+
+    def set(self) -> None:
+        """Say that the time has come."""
+
+
+class Process(Protocol):
+    """The switch process as commands see it."""
+
+    config: SwitchConfig
+    bridges: dict[str, BridgeRunner]
+
+    @property
+    def stopping(self) -> Stop:
+        """Set to end the process."""
+
+    async def change(self, verb: str, arguments: Sequence[str]) -> None:
+        """Carry out a verb."""
+
+
+def make_registry(process: Process) -> Registry:
+    """All commands of a process."""
+    registry = Registry()
+    registry.add("version", "", 0, 0, lambda _: f"inband {__version__}\n")
+    registry.add("exit", "", 0, 0, lambda _: _stop(process))
+    registry.add("vlog/set", "[MODULE:]LEVEL", 1, 1, lambda arguments: set_level(arguments[0]))
+    registry.add("coverage/show", "", 0, 0, lambda _: documents.counters_text(process.bridges.values()))
+    registry.add("inband/show", "[json]", 0, 1, lambda arguments: _show(process, arguments))
+    registry.add("inband/dump-flows", "BRIDGE [hidden] [json]", 1, 3, lambda arguments: _dump_flows(process, arguments))
+    registry.add("bridge/dump-flows", "BRIDGE", 1, 1, lambda arguments: _bridge_dump_flows(process, arguments))
+    registry.add("fdb/show", "BRIDGE", 1, 1, lambda arguments: documents.stations_text(_bridge(process, arguments[0])))
+    trace_usage = "BRIDGE FLOW | BRIDGE hex FRAME [IN_PORT]"
+    registry.add("inband/trace", trace_usage, 2, 4, lambda arguments: _trace(process, arguments))
+    for verb, change in CHANGES.items():
+        registry.add(f"inband/{verb}", change.usage, change.min_args, change.max_args, _changer(process, verb))
+    return registry
+
+
+def _changer(process: Process, verb: str) -> Callable[[Sequence[str]], Awaitable[str]]:
+    async def carry_out(arguments: Sequence[str]) -> str:
+        await process.change(verb, arguments)
+        return ""
+
+    return carry_out
+
+
+def _stop(process: Process) -> str:
+    process.stopping.set()
+    return ""
+
+
+def _bridge(process: Process, name: str) -> BridgeRunner:
+    process.config.bridge(name)  # says which bridges there are when it is none of them
+    return process.bridges[name]
+
+
+def _show(process: Process, arguments: Sequence[str]) -> str:
+    if arguments not in ([], ["json"]):
+        raise UsageError(f"inband/show: unknown argument {arguments[0]!r}: only json is allowed")
+    return json.dumps(documents.show(process.bridges.values(), process.config)) + "\n"
+
+
+def _dump_flows(process: Process, arguments: Sequence[str]) -> str:
+    name, *options = arguments
+    unknown = set(options) - {"hidden", "json"}
+    if unknown:
+        raise UsageError(f"inband/dump-flows: unknown argument {min(unknown)!r}: allowed are hidden and json")
+    runner = _bridge(process, name)
+    flows = documents.flows(runner, hidden="hidden" in options)
+    return documents.flows_json(runner, flows) if "json" in options else documents.flows_text(runner, flows)
+
+
+def _bridge_dump_flows(process: Process, arguments: Sequence[str]) -> str:
+    runner = _bridge(process, arguments[0])
+    return documents.flows_text(runner, documents.flows(runner, hidden=True))
+
+
+def _trace(process: Process, arguments: Sequence[str]) -> str:
+    name, *packet = arguments
+    return explain(_bridge(process, name).bridge, packet)

@@ -1,0 +1,171 @@
+"""What commands print of a running switch: the ``show`` document, flows, stations and counters."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Sequence
+
+from inband import __version__
+from inband.control.engine import RemoteStatus
+from inband.flow.flow import Flow, Instant
+from inband.flow.text import format_actions, format_flow, format_match
+from inband.openflow.constants import OFP10, PortConfig, PortState
+from inband.openflow.reconnect import State
+from inband.pipeline.ports import SwitchPort
+from inband.runtime.bridge_runner import BridgeRunner
+from inband.runtime.config import SwitchConfig
+from inband.runtime.dialler import Dialler
+from inband.runtime.show import (
+    BridgeDocument,
+    ControllerDocument,
+    InBandDocument,
+    PortDocument,
+    RemoteDocument,
+    ShowDocument,
+)
+
+_VERSIONS = {OFP10: "1.0"}
+_CONFIG_WORDS = {bit: str(bit.name).lower().replace("_", "-") for bit in PortConfig if bit}
+
+
+def show(runners: Iterable[BridgeRunner], config: SwitchConfig) -> ShowDocument:
+    """The whole document."""
+    return {
+        "version": __version__,
+        "pid": os.getpid(),
+        "bridges": [_bridge(runner) for runner in runners],
+        "managers": [str(target) for target in config.managers],
+    }
+
+
+def _bridge(runner: BridgeRunner) -> BridgeDocument:
+    bridge = runner.bridge
+    return {
+        "name": bridge.name,
+        "datapath": bridge.datapath.kind,
+        "datapath_id": f"{bridge.agent.switch.identity.datapath_id:016x}",
+        "fail_mode": runner.config.fail_mode.value,
+        "forwarding": runner.fail_mode.forwarding.value,
+        "ports": [_port(port) for port in bridge.ports],
+        "controllers": [_controller(runner, dialler) for dialler in runner.diallers],
+        "in_band": _in_band(runner),
+        "notes": runner.notes + _port_notes(runner),
+    }
+
+
+def _port(port: SwitchPort) -> PortDocument:
+    return {
+        "name": port.name,
+        "number": int(port.number),
+        "mac": str(port.mac) if port.mac else None,
+        "link_up": not port.state & PortState.LINK_DOWN,
+        "config": [word for bit, word in _CONFIG_WORDS.items() if port.config & bit],
+    }
+
+
+def _port_notes(runner: BridgeRunner) -> list[str]:
+    missing = [name for name, port in runner.ports.items() if port.index is None]
+    notes = [f"port {name}: there is no such interface; it is opened when it appears" for name in missing]
+    configured = [port.name for port in runner.bridge.ports if port.config]
+    if configured and runner.bridge.in_band.engine.is_enabled:
+        names = ", ".join(configured)
+        notes.append(f"port configuration of {names} holds for data traffic only: control traffic passes all the same")
+    return notes
+
+
+def _controller(runner: BridgeRunner, dialler: Dialler) -> ControllerDocument:
+    reconnect, channel, now = dialler.reconnect, dialler.channel, runner.now
+    connection = runner.bridge.agent.switch.connections.get(channel.number) if channel else None
+    due = reconnect.next_deadline() if reconnect.state is State.BACKOFF else None
+    return {
+        "target": str(dialler.target),
+        "connected": reconnect.is_connected,
+        "role": connection.role.name.lower() if connection else None,
+        "version": _VERSIONS.get(connection.version, "1.3") if connection else None,
+        "since": _wall(reconnect.since, now),
+        "last_error": reconnect.last_error,
+        "in_band": dialler.target.in_band and runner.config.in_band,
+        "next_try": _wall(due, now),
+    }
+
+
+def _in_band(runner: BridgeRunner) -> InBandDocument:
+    engine = runner.bridge.in_band.engine
+    return {
+        "enabled": engine.is_enabled,
+        "local_mac": str(engine.local_mac) if engine.local_mac else None,
+        "queue": engine.queue,
+        "hidden_flows": len(runner.bridge.in_band.flows),
+        "remotes": [_remote(status, runner.now) for status in engine.remotes()],
+    }
+
+
+def _remote(status: RemoteStatus, now: Instant) -> RemoteDocument:
+    return {
+        "address": str(status.address),
+        "port": status.port,
+        "protocol": "tcp",
+        "kinds": list(status.kinds),
+        "next_hop": str(status.next_hop) if status.next_hop else None,
+        "next_hop_mac": str(status.next_hop_mac) if status.next_hop_mac else None,
+        "interface": status.interface,
+        "resolved_at": _wall(status.resolved_at, now),
+    }
+
+
+def _wall(instant: Instant | None, now: Instant) -> float | None:
+    """An instant of the monotonic clock as seconds since 1970."""
+    return None if instant is None else round(time.time() - (now - instant), 3)
+
+
+def flows(runner: BridgeRunner, *, hidden: bool) -> list[Flow]:
+    """Visible flows and, if asked for, hidden ones, with counters up to date."""
+    bridge = runner.bridge
+    bridge.refresh(runner.now)
+    return [*(bridge.tables.hidden() if hidden else []), *bridge.tables.select()]
+
+
+def flows_text(runner: BridgeRunner, flows: Sequence[Flow]) -> str:
+    """Flows in the syntax of ``ovs-ofctl dump-flows``, hidden ones with letter and remote."""
+    return "".join(f"{format_flow(flow, runner.now)}\n" for flow in flows)
+
+
+def flows_json(runner: BridgeRunner, flows: Sequence[Flow]) -> str:
+    """Flows as one document."""
+    return json.dumps({"flows": [_flow(flow, runner.now) for flow in flows]}) + "\n"
+
+
+def _flow(flow: Flow, now: Instant) -> dict[str, object]:
+    return {
+        "table": flow.table_id,
+        "priority": int(flow.priority),
+        "cookie": flow.cookie,
+        "match": format_match(flow.match),
+        "actions": format_actions(flow.instructions),
+        "packets": flow.packets,
+        "bytes": flow.bytes,
+        "duration": round(now - flow.created, 3),
+        "hidden": flow.is_hidden,
+        "letter": flow.origin.letter if flow.origin else None,
+        "remote": flow.origin.subject if flow.origin else None,
+    }
+
+
+def stations_text(runner: BridgeRunner) -> str:
+    """The stations NORMAL has learned, as ``ovs-appctl fdb/show`` prints them."""
+    lines = [" port  VLAN  MAC                Age"]
+    for key, port, confirmed in runner.bridge.macs.entries():
+        lines.append(f"{port!s:>5}  {key.vlan:>4}  {key.mac}  {int(runner.now - confirmed):>3}")
+    return "\n".join(lines) + "\n"
+
+
+def counters_text(runners: Iterable[BridgeRunner]) -> str:
+    """Every named counter, a line each, with the bridge's name in front."""
+    lines = []
+    for runner in runners:
+        bridge = runner.bridge
+        values = {**bridge.datapath.counters(), **bridge.pipeline.counters, "megaflows": len(bridge.book)}
+        lines += [f"{bridge.name}  {name:<32} {value}" for name, value in sorted(values.items())]
+    return "".join(f"{line}\n" for line in lines)

@@ -1,0 +1,52 @@
+"""TLS contexts from a bridge's three files. Certificates are checked on both sides, as OpenFlow deployments expect."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from inband.errors import UsageError
+from inband.runtime.config import BridgeConfig
+
+
+def client_context(config: BridgeConfig) -> ssl.SSLContext:
+    """For dialling. The controller must have a certificate of our CA; its name is not checked, for we dial addresses.
+
+    Raises UsageError naming the file that does not do.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    return _with_files(context, config)
+
+
+def server_context(config: BridgeConfig) -> ssl.SSLContext:
+    """For listening: who connects must have a certificate of our CA. Raises UsageError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return _with_files(context, config)
+
+
+def _with_files(context: ssl.SSLContext, config: BridgeConfig) -> ssl.SSLContext:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    private_key, certificate, ca_cert = config.private_key, config.certificate, config.ca_cert
+    if private_key is None or certificate is None or ca_cert is None:
+        raise UsageError(f"bridge {config.name}: TLS needs private-key, certificate and ca-cert: set all three")
+    try:
+        context.load_cert_chain(certificate, private_key)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"bridge {config.name}: {_files(certificate, private_key)}: {_reason(error)}") from None
+    try:
+        context.load_verify_locations(ca_cert)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"bridge {config.name}: ca-cert {ca_cert}: {_reason(error)}") from None
+    return context
+
+
+def _files(certificate: Path, private_key: Path) -> str:
+    return f"certificate {certificate} with private-key {private_key}"
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"{error.reason or error}: it must be PEM, and key and certificate must belong together"
+    return error.strerror or str(error)

@@ -1,0 +1,117 @@
+"""``inband trace``: what happens to a packet, step by step, and what would happen without in-band control, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from inband.bridge.bridge import Bridge
+from inband.control.engine import RemoteStatus
+from inband.errors import UsageError
+from inband.flow.actions import ApplyActions, DatapathAction
+from inband.flow.fields import FIELDS, FlowKey
+from inband.flow.flow import Flow
+from inband.flow.match import Match
+from inband.flow.ports import LOCAL
+from inband.flow.text import format_actions, format_match, parse_flow, parse_port
+from inband.packet.build import frame_of_key
+from inband.packet.frame import Frame
+from inband.packet.parse import parse_checked
+from inband.pipeline.trace import ActionStep, Note, TableStep, Trace
+from inband.pipeline.translation import Translation
+
+
+def explain(bridge: Bridge, packet: Sequence[str]) -> str:
+    """The text for a packet: ``[FLOW]``, or ``["hex", FRAME, IN_PORT?]``. Raises UsageError."""
+    key, frame, fault = _packet(packet)
+    explanation = bridge.pipeline.explain(key, frame, bridge.now)
+    lines = [f"packet: {format_match(_as_match(key)) or 'no fields'}"]
+    if fault:
+        lines.append(f"note: the frame is malformed ({fault}); fields after the fault are missing")
+    lines += ["", *_steps(explanation.trace), ""]
+    decider = explanation.decider
+    if decider is not None and decider.origin is not None:
+        lines.append(f"decided by: in-band rule ({decider.origin.letter}) for {_remotes(bridge, decider)}")
+    lines.append(f"verdict: {_verdict(explanation.verdict)}")
+    lines.append(f"megaflow: {_megaflow(key, explanation.verdict)}")
+    lines.append(f"without in-band: {_verdict(explanation.verdict_without)}")
+    return "\n".join(lines) + "\n"
+
+
+def _packet(packet: Sequence[str]) -> tuple[FlowKey, Frame, str | None]:
+    if packet[0] != "hex":
+        if len(packet) > 1:
+            raise UsageError("trace: write the flow as one argument, without spaces: in_port=1,tcp,nw_dst=192.0.2.1")
+        return _from_flow(packet[0])
+    if len(packet) < 2:
+        raise UsageError("trace: hex needs the frame's bytes as hexadecimal digits")
+    try:
+        data = bytes.fromhex(packet[1])
+    except ValueError:
+        raise UsageError("trace: the frame is not a row of hexadecimal digits, two for each byte") from None
+    in_port = parse_port(packet[2]) if len(packet) > 2 else LOCAL
+    key, fault = parse_checked(data, in_port)
+    return key, Frame(data), fault
+
+
+def _from_flow(text: str) -> tuple[FlowKey, Frame, str | None]:
+    parsed = parse_flow(text)
+    key = FlowKey(parsed.match.value)
+    if not FIELDS["in_port"].get(parsed.match.mask):
+        key = FlowKey(FIELDS["in_port"].put(key, LOCAL))
+    return key, Frame(frame_of_key(key)), None
+
+
+def _as_match(key: FlowKey) -> Match:
+    mask = sum(field.mask for field in FIELDS.values() if field.get(key))
+    return Match(key & mask, mask)
+
+
+def _steps(trace: Trace) -> Iterator[str]:
+    for step in trace.steps:
+        indent = "  " * step.depth
+        match step:
+            case TableStep(flow=None):
+                yield f"{indent}table {step.table_id}: no flow matches"
+            case TableStep(flow=flow) if flow is not None:
+                yield f"{indent}table {step.table_id}: {_flow(flow)}"
+            case ActionStep():
+                yield f"{indent}  {format_actions((ApplyActions((step.action,)),))}"
+            case Note():
+                yield f"{indent}  {step.text}"
+
+
+def _flow(flow: Flow) -> str:
+    match = format_match(flow.match)
+    where = f"{match}," if match else ""
+    letter = f" ({flow.origin.letter})" if flow.origin else ""
+    return f"{where}priority={int(flow.priority)} actions={format_actions(flow.instructions)}{letter}"
+
+
+def _remotes(bridge: Bridge, flow: Flow) -> str:
+    """The rule's subject, and which remotes it serves when that is somebody else (a gateway, the bridge)."""
+    origin = flow.origin
+    assert origin is not None
+    served = sorted({f"{s.address}:{s.port}" for s in bridge.in_band.engine.remotes() if _serves(origin.subject, s)})
+    rest = f" and {len(served) - 3} more" if len(served) > 3 else ""
+    return f"{origin.subject} (remote {', '.join(served[:3])}{rest})" if served else origin.subject
+
+
+def _serves(subject: str, remote: RemoteStatus) -> bool:
+    endpoint = f"{remote.address}:{remote.port}"
+    return subject in (str(remote.address), str(remote.next_hop), str(remote.next_hop_mac), endpoint)
+
+
+def _verdict(translation: Translation) -> str:
+    if not translation.actions:
+        return f"drop ({translation.drop_reason})" if translation.drop_reason else "drop"
+    return ", ".join(map(_action, translation.actions))
+
+
+def _action(action: DatapathAction) -> str:
+    return str(action)
+
+
+def _megaflow(key: FlowKey, translation: Translation) -> str:
+    if not translation.cacheable:
+        return "none: the decision holds for this packet only"
+    return format_match(Match(key & translation.mask, translation.mask)) or "every packet"
