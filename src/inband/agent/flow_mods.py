@@ -13,7 +13,7 @@ from inband.agent.connection import Connection
 from inband.agent.effects import FlowsChanged
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
-from inband.agent.validate import check_instructions
+from inband.agent.validate import check_flow
 from inband.flow.flow import Flow, FlowFlags, Instant
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow.constants import (
@@ -98,7 +98,7 @@ def _check(switch: Switch, connection: Connection, request: FlowMod) -> None:
         raise RefusalError(BadRequest.BUFFER_UNKNOWN, "this switch keeps no packets")
     if request.table_id == ALL_TABLES and connection.version != OFP10:
         raise RefusalError(FlowModFailed.BAD_TABLE_ID, "only a delete may name all tables")
-    check_instructions(
+    check_flow(
         request.instructions,
         request.match,
         request.table_id,
@@ -134,11 +134,15 @@ def _apply(switch: Switch, connection: Connection, request: FlowMod, now: Instan
 
 
 def _add(switch: Switch, request: FlowMod, now: Instant) -> Changes:
+    table_id = 0 if request.table_id == ALL_TABLES else request.table_id
+    if table_id < len(switch.tables) and switch.tables[table_id].find(request.match, request.priority):
+        # The flow that is replaced hands its counters on; all of them.
+        switch.statistics.refresh(now)
     flow = Flow(
         match=request.match,
         priority=request.priority,
         instructions=request.instructions,
-        table_id=0 if request.table_id == ALL_TABLES else request.table_id,
+        table_id=table_id,
         cookie=request.cookie,
         idle_timeout_s=request.idle_timeout_s,
         hard_timeout_s=request.hard_timeout_s,

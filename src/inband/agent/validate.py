@@ -38,16 +38,22 @@ from inband.flow.actions import (
 from inband.flow.fields import ETH_IPV4, ETH_IPV6, ETH_MPLS, ETH_MPLS_MC, ETH_PBB, FIELDS, VLAN_PRESENT
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
-from inband.openflow.constants import BadAction, BadInstruction, MeterModFailed
+from inband.openflow.constants import BadAction, BadInstruction, BadMatch, MeterModFailed
+
+HIGHEST_PORT = 0xFEFF
+"""Ports that a flow can name end where OpenFlow 1.0's do (there 5.2.1), so that every peer can be shown every flow."""
 
 _MPLS = (ETH_MPLS, ETH_MPLS_MC)
 _IP = (ETH_IPV4, ETH_IPV6)
 
 
-def check_instructions(
+def check_flow(
     instructions: Iterable[Instruction], match: Match, table_id: int, n_tables: int, *, is_strict: bool
 ) -> None:
-    """Check a flow's instructions; raises RefusalError with the error that the specification gives."""
+    """Check a flow's instructions and the port it matches; raises RefusalError."""
+    in_port = match.get("in_port")
+    if in_port is not None and not (0 <= in_port <= HIGHEST_PORT or in_port in ports.NAMES):
+        raise RefusalError(BadMatch.BAD_VALUE, f"a packet cannot come in on port {in_port}")
     packet = match if is_strict else None
     for instruction in instructions:
         match instruction:
@@ -86,7 +92,7 @@ def check_actions(actions: Iterable[Action], packet: Match | None, *, is_packet_
 
 def _check_output(port: PortNo, *, is_packet_out: bool) -> None:
     is_named = port in ports.NAMES and port != ports.ANY
-    if port == 0 or (port.is_reserved and not is_named) or (port == ports.TABLE and not is_packet_out):
+    if not (0 < port <= HIGHEST_PORT or is_named) or (port == ports.TABLE and not is_packet_out):
         raise RefusalError(BadAction.BAD_OUT_PORT, f"cannot output to port {int(port)}")
 
 

@@ -1,0 +1,277 @@
+"""One OpenFlow connection, sans-IO: bytes in, messages out, and what the connection owes its peer by itself.
+
+By itself it agrees on a version (HELLO), answers ECHO, probes a silent peer, and answers what it cannot read with the
+specification's ERROR. Everything else it hands up. It owns no socket and no clock: the caller feeds ``receive``,
+writes what ``take_output`` gives, calls ``run`` at ``next_deadline``, and closes when ``closing`` says why.
+
+What must stay true:
+
+- An ECHO is answered before anything that waits in the queue: a controller that judges us by echoes must not be
+  kept waiting by our own packet-ins or by a large flow dump.
+- A malformed message costs its sender an ERROR, never the connection; only a header whose length cannot be right
+  ends it, because nothing after it can be found.
+- Memory is bounded in both directions. Input holds at most one incomplete message. A peer that does not read
+  first loses packet-ins (``dropped``), then is no longer read from (``wants_input``), and at the hard bound is closed.
+- An ERROR never answers an ERROR, and nothing is answered twice.
+
+Not here: what messages do (``inband.agent``), and when to dial again (``inband.openflow.reconnect``).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from inband.errors import UsageError
+from inband.flow.flow import Instant
+from inband.openflow.codec import FramingError, decode, encode, encode_segments, split
+from inband.openflow.constants import OFP10, OFP13, BadRequest, ErrorType, HelloFailed
+from inband.openflow.errors import ERROR_DATA, DecodeError
+from inband.openflow.messages import (
+    EchoReply,
+    EchoRequest,
+    Envelope,
+    Error,
+    Hello,
+    Message,
+    NxFlowModTableId,
+)
+
+OFPT_ERROR = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """What a connection may do.
+
+    ``versions`` are the wire versions we accept. ``probe_interval_s`` is the silence after which we ask, and after
+    the same time again hang up (0: never; 5 s is the habit of Open vSwitch). ``quiet_after_s`` is the silence
+    reported as QUIET. ``soft_bytes`` of waiting output hold back packet-ins and reading, ``hard_bytes`` close.
+    """
+
+    versions: frozenset[int] = frozenset({OFP10, OFP13})
+    probe_interval_s: float = 5.0
+    quiet_after_s: float = 1.0
+    soft_bytes: int = 1 << 20
+    hard_bytes: int = 64 << 20
+
+
+class SessionState(Enum):
+    """Where the connection stands; the values are the words for people."""
+
+    OPENING = "negotiating"
+    ACTIVE = "active"
+    PROBING = "idle"
+    CLOSED = "closed"
+
+
+class Notice(Enum):
+    """What ``run`` found out."""
+
+    QUIET = "quiet"  # nothing heard for quiet_after_s: time to doubt the path
+    PROBED = "probed"  # an ECHO was sent to a silent peer
+    EXPIRED = "expired"  # the peer did not answer; ``closing`` says so
+
+
+class Session:
+    """One connection from its first byte to its last; a HELLO waits in the output from the start."""
+
+    def __init__(self, now: Instant, config: SessionConfig | None = None) -> None:
+        self.config = config or SessionConfig()
+        self.state = SessionState.OPENING
+        self.version: int | None = None
+        self.closing: str | None = None
+        self.last_heard = now
+        self.dropped = 0
+        self.malformed = 0
+        self.unsayable = 0
+        self._is_quiet = False
+        self._has_table_ids = False  # Nicira's flow-mod-table-id: 1.0's FLOW_MOD names a table
+        self._input = bytearray()
+        self._urgent: deque[bytes] = deque()
+        self._queued: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._next_xid = 1
+        self._push_urgent(Hello(self.config.versions), max(self.config.versions))
+
+    # What the caller asks
+
+    @property
+    def is_negotiated(self) -> bool:
+        """Whether a version was agreed on and the connection stands."""
+        return self.state in (SessionState.ACTIVE, SessionState.PROBING)
+
+    @property
+    def has_output(self) -> bool:
+        """Whether ``take_output`` has something."""
+        return bool(self._urgent or self._queued)
+
+    @property
+    def wants_input(self) -> bool:
+        """Whether to read on: not while the peer leaves too many of our answers unread."""
+        return self.closing is None and self._waiting_bytes < self.config.soft_bytes
+
+    def take_output(self, limit: int = 1 << 16) -> bytes:
+        """Whole messages to write next, echoes first: at least one if there is any, then up to ``limit`` bytes."""
+        parts: list[bytes] = []
+        size = 0
+        while (queue := self._urgent or self._queued) and (not parts or size + len(queue[0]) <= limit):
+            parts.append(queue.popleft())
+            size += len(parts[-1])
+        self._waiting_bytes -= size
+        return b"".join(parts)
+
+    def send(self, envelope: Envelope, *, is_droppable: bool = False) -> bool:
+        """Queue a message; False if it was dropped: a droppable one (PACKET_IN) that found the queue full."""
+        if self.closing is not None or (is_droppable and self._waiting_bytes >= self.config.soft_bytes):
+            self.dropped += 1
+            return False
+        try:
+            segments = encode_segments(envelope)
+        except UsageError:
+            # Something that this peer's version cannot say. No reason to lose the connection.
+            self.unsayable += 1
+            return False
+        for data in segments:
+            self._queued.append(data)
+            self._waiting_bytes += len(data)
+        if self._waiting_bytes > self.config.hard_bytes:
+            self._close(f"it left {self._waiting_bytes} bytes unread")
+        return True
+
+    def receive(self, data: bytes, now: Instant) -> list[Envelope]:
+        """Take bytes from the peer and return the messages in them that somebody else must act on.
+
+        Never raises because of the peer. Work is bounded by ``data``.
+        """
+        if self.closing is not None or not data:
+            return []
+        self.last_heard, self._is_quiet = now, False
+        if self.state is SessionState.PROBING:
+            self.state = SessionState.ACTIVE
+        self._input += data
+        received: list[Envelope] = []
+        try:
+            while messages := split(self._input):
+                received += [envelope for raw in messages if (envelope := self._read(raw)) is not None]
+        except FramingError as error:
+            self._close(str(error))
+        return received
+
+    # Time
+
+    def next_deadline(self) -> Instant | None:
+        """When to call ``run`` next."""
+        if self.closing is not None:
+            return None
+        interval = self.config.probe_interval_s
+        deadlines = [] if self._is_quiet else [self.last_heard + self.config.quiet_after_s]
+        if interval:
+            silent = 2 * interval if self.state is SessionState.PROBING else interval
+            deadlines.append(self.last_heard + silent)
+        return min(deadlines, default=None)
+
+    def run(self, now: Instant) -> list[Notice]:
+        """Do what silence calls for."""
+        notices: list[Notice] = []
+        if self.closing is not None:
+            return notices
+        if not self._is_quiet and now >= self.last_heard + self.config.quiet_after_s:
+            self._is_quiet = True
+            notices.append(Notice.QUIET)
+        interval = self.config.probe_interval_s
+        if not interval or now < self.last_heard + interval:
+            return notices
+        return [*notices, *self._probe(now)]
+
+    def _probe(self, now: Instant) -> list[Notice]:
+        interval = self.config.probe_interval_s
+        if self.state is SessionState.OPENING:
+            self._close(f"no HELLO in {interval:g} s")
+            return [Notice.EXPIRED]
+        if self.state is SessionState.PROBING:
+            if now < self.last_heard + 2 * interval:
+                return []
+            self._close(f"no answer to a probe in {interval:g} s")
+            return [Notice.EXPIRED]
+        self.state = SessionState.PROBING
+        self._push_urgent(EchoRequest())
+        return [Notice.PROBED]
+
+    # Reading
+
+    def _read(self, raw: bytes) -> Envelope | None:
+        if self.closing is not None:
+            return None
+        if self.version is None:
+            self._greet(raw)
+            return None
+        try:
+            envelope = decode(raw, table_id_in_command=self._has_table_ids)
+        except DecodeError as error:
+            self._refuse(raw, error.xid, error.type, error.code)
+            return None
+        match envelope.message:
+            case Hello() | EchoReply():
+                return None
+            case _ if envelope.version != self.version:
+                self._refuse(raw, envelope.xid, ErrorType.BAD_REQUEST, BadRequest.BAD_VERSION)
+                return None
+            case EchoRequest(data):
+                self._push_urgent(EchoReply(data), xid=envelope.xid)
+                return None
+            case NxFlowModTableId(enabled):
+                self._has_table_ids = enabled
+                return None
+            case _:
+                return replace(envelope, head=raw[:ERROR_DATA])
+
+    def _refuse(self, raw: bytes, xid: int, type_: int, code: int) -> None:
+        self.malformed += 1
+        if raw[1] != OFPT_ERROR and self.version is not None:
+            self.send(Envelope(self.version, xid, Error(type_, code, raw[:ERROR_DATA])))
+
+    def _greet(self, raw: bytes) -> None:
+        """Take the peer's first message, which must be a HELLO (OpenFlow 1.3.5, 6.3.1)."""
+        try:
+            envelope = decode(raw)
+        except DecodeError as error:
+            self._turn_away(error.xid, f"not a HELLO: {error}")
+            return
+        if not isinstance(envelope.message, Hello):
+            self._turn_away(envelope.xid, f"{type(envelope.message).__name__} came before HELLO")
+            return
+        version = _agree(self.config.versions, envelope.version, envelope.message.versions)
+        if version is None:
+            ours = ", ".join(f"{number:#04x}" for number in sorted(self.config.versions))
+            self._turn_away(envelope.xid, f"no version in common: we speak {ours}")
+            return
+        self.version, self.state = version, SessionState.ACTIVE
+
+    def _turn_away(self, xid: int, reason: str) -> None:
+        error = Error(ErrorType.HELLO_FAILED, HelloFailed.INCOMPATIBLE, reason.encode()[:ERROR_DATA])
+        self._push_urgent(error, max(self.config.versions), xid)
+        self._close(reason)
+
+    def _close(self, reason: str) -> None:
+        self.state, self.closing = SessionState.CLOSED, reason
+
+    # Writing
+
+    def _push_urgent(self, message: Message, version: int | None = None, xid: int | None = None) -> None:
+        if xid is None:
+            xid, self._next_xid = self._next_xid, self._next_xid + 1 & 0xFFFFFFFF
+        number = version if version is not None else self.version
+        assert number is not None, "nothing but HELLO goes out before a version is agreed on"
+        data = encode(Envelope(number, xid, message))
+        self._urgent.append(data)
+        self._waiting_bytes += len(data)
+
+
+def _agree(ours: frozenset[int], header: int, bitmap: frozenset[int] | None) -> int | None:
+    """The version to speak: the highest common one, or without a bitmap the smaller of both highest."""
+    if bitmap:
+        return max(ours & bitmap, default=None)
+    smaller = min(header, max(ours))
+    return smaller if smaller in ours else None

@@ -1,0 +1,252 @@
+"""Multipart replies: numbers are current, and hidden flows are in none."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.agent.bench_switch import PORT_1, Bench
+
+from inband.datapath.base import PortCounters
+from inband.flow.actions import ApplyActions, Output
+from inband.flow.fields import FIELDS
+from inband.flow.match import ANY, Match
+from inband.flow.ports import LOCAL, PortNo
+from inband.flow.priority import OpenFlowPriority
+from inband.openflow.constants import (
+    BadRequest,
+    ErrorType,
+    FlowModCommand,
+    MeterModFailed,
+    PortReason,
+    QueueOpFailed,
+    TableFeaturesFailed,
+    TablePropertyType,
+)
+from inband.openflow.messages import FlowMod, Message, QueueGetConfigReply, QueueGetConfigRequest
+from inband.openflow.multipart import (
+    AggregateReply,
+    AggregateRequest,
+    DescReply,
+    DescRequest,
+    FlowStats,
+    FlowStatsReply,
+    FlowStatsRequest,
+    GroupDescReply,
+    GroupDescRequest,
+    GroupFeaturesReply,
+    GroupFeaturesRequest,
+    GroupStatsReply,
+    GroupStatsRequest,
+    MeterConfigReply,
+    MeterConfigRequest,
+    MeterFeaturesReply,
+    MeterFeaturesRequest,
+    MeterStatsReply,
+    MeterStatsRequest,
+    PortDescReply,
+    PortDescRequest,
+    PortStats,
+    PortStatsReply,
+    PortStatsRequest,
+    QueueStatsReply,
+    QueueStatsRequest,
+    TableFeatures,
+    TableFeaturesReply,
+    TableFeaturesRequest,
+    TableStats,
+    TableStatsReply,
+    TableStatsRequest,
+)
+from inband.openflow.oxm import field_header
+
+ARP = Match.of(eth_type=0x0806)
+OUT_1 = (ApplyActions((Output(PortNo(1)),)),)
+
+
+def with_flows() -> Bench:
+    """Two visible flows, one of which counted, and a hidden one that counted more."""
+    bench = Bench()
+    bench.send(FlowMod(FlowModCommand.ADD, ARP, OpenFlowPriority(5), OUT_1, table_id=1, cookie=3), now=10.0)
+    bench.send(FlowMod(FlowModCommand.ADD, ANY), now=10.0)
+    bench.tables.select(1)[0].credit(2, 120, 11.0)
+    bench.add_hidden(eth_type=0x0806).credit(1000, 1000, 11.0)
+    bench.agent.take_effects()
+    return bench
+
+
+def test_flow_statistics_show_visible_flows_with_current_counters() -> None:
+    bench = with_flows()
+
+    (reply,) = bench.send(FlowStatsRequest(match=ARP), now=12.25)
+
+    assert reply == FlowStatsReply(
+        (
+            FlowStats(
+                table_id=1,
+                match=ARP,
+                priority=OpenFlowPriority(5),
+                instructions=OUT_1,
+                cookie=3,
+                duration_sec=2,
+                duration_nsec=250_000_000,
+                packets=2,
+                bytes=120,
+            ),
+        )
+    )
+    assert bench.statistics.refreshed == [12.25]
+
+
+def test_flow_statistics_can_be_asked_for_by_table_port_and_cookie() -> None:
+    bench = with_flows()
+
+    def count(request: FlowStatsRequest) -> int:
+        (reply,) = bench.send(request)
+        assert isinstance(reply, FlowStatsReply)
+        return len(reply.entries)
+
+    assert count(FlowStatsRequest()) == 2
+    assert count(FlowStatsRequest(table_id=0)) == 1
+    assert count(FlowStatsRequest(out_port=PortNo(1))) == 1
+    assert count(FlowStatsRequest(cookie=3, cookie_mask=3)) == 1
+    assert count(FlowStatsRequest(cookie=2, cookie_mask=3)) == 0
+
+
+def test_a_reply_takes_the_form_of_its_request() -> None:
+    bench = with_flows()
+
+    assert bench.send(AggregateRequest(nicira=True)) == [AggregateReply(2, 120, 2, nicira=True)]
+
+
+def test_aggregates_leave_hidden_flows_out() -> None:
+    assert with_flows().send(AggregateRequest()) == [AggregateReply(2, 120, 2)]
+
+
+def test_table_statistics_leave_hidden_flows_out() -> None:
+    bench = with_flows()
+    (flow,) = bench.tables.select(1)
+    bench.tables.credit([(0, bench.tables.hidden()[0])], 7, 700, 12.0)
+    bench.tables.credit([(1, flow), (2, None)], 4, 400, 12.0)
+
+    (reply,) = bench.send(TableStatsRequest())
+
+    assert reply == TableStatsReply(
+        (
+            TableStats(0, 1, 0, 0, "classifier"),
+            TableStats(1, 1, 4, 4, "table1"),
+            TableStats(2, 0, 4, 0, "table2"),
+            TableStats(3, 0, 0, 0, "table3"),
+        )
+    )
+
+
+def test_an_unknown_table_is_refused() -> None:
+    assert Bench().error(FlowStatsRequest(table_id=4)) == (ErrorType.BAD_REQUEST, BadRequest.BAD_TABLE_ID)
+
+
+def test_port_statistics_come_from_the_datapath() -> None:
+    bench = Bench()
+    bench.statistics.ports[PORT_1.number] = PortCounters(1, 2, 3, 4, 5, 6, 7, 8)
+    bench.agent.port_changed(PortReason.ADD, PORT_1, 10.0)
+    bench.take()
+
+    (reply,) = bench.send(PortStatsRequest(PORT_1.number), now=11.5)
+    (everything,) = bench.send(PortStatsRequest(), now=11.5)
+
+    expected = PortStats(PORT_1.number, 1, 2, 3, 4, 5, 6, 7, 8, duration_sec=1, duration_nsec=500_000_000)
+    assert reply == PortStatsReply((expected,))
+    assert isinstance(everything, PortStatsReply)
+    assert [entry.port for entry in everything.entries] == [1, 2, LOCAL]
+
+
+def test_ports_and_the_switch_describe_themselves() -> None:
+    bench = Bench()
+
+    (ports,) = bench.send(PortDescRequest())
+
+    assert isinstance(ports, PortDescReply)
+    assert [(entry.port, entry.name) for entry in ports.entries] == [(1, "eth1"), (2, "eth2"), (LOCAL, "br0")]
+    assert bench.send(DescRequest()) == [DescReply("inband", "Linux", "0.1.0", "None", "br0")]
+
+
+@pytest.mark.parametrize(
+    ("request_", "reply"),
+    [
+        (QueueStatsRequest(), QueueStatsReply(())),
+        (QueueStatsRequest(PortNo(1)), QueueStatsReply(())),
+        (QueueGetConfigRequest(PortNo(1)), QueueGetConfigReply(PortNo(1))),
+        (GroupStatsRequest(), GroupStatsReply(())),
+        (GroupDescRequest(), GroupDescReply(())),
+        (MeterStatsRequest(), MeterStatsReply(())),
+        (MeterConfigRequest(), MeterConfigReply(())),
+    ],
+)
+def test_what_the_switch_has_none_of_is_an_empty_list(request_: Message, reply: Message) -> None:
+    assert Bench().send(request_) == [reply]
+
+
+def test_groups_and_meters_say_that_nothing_is_supported() -> None:
+    bench = Bench()
+
+    (groups,) = bench.send(GroupFeaturesRequest())
+    (meters,) = bench.send(MeterFeaturesRequest())
+
+    assert isinstance(groups, GroupFeaturesReply)
+    assert isinstance(meters, MeterFeaturesReply)
+    assert (groups.types, groups.max_groups, meters.max_meter, meters.band_types) == (0, (0, 0, 0, 0), 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("request_", "type_", "code"),
+    [
+        (PortStatsRequest(PortNo(9)), ErrorType.BAD_REQUEST, BadRequest.BAD_PORT),
+        (QueueStatsRequest(PortNo(9)), ErrorType.QUEUE_OP_FAILED, QueueOpFailed.BAD_PORT),
+        (QueueStatsRequest(PortNo(1), 3), ErrorType.QUEUE_OP_FAILED, QueueOpFailed.BAD_QUEUE),
+        (QueueGetConfigRequest(PortNo(9)), ErrorType.QUEUE_OP_FAILED, QueueOpFailed.BAD_PORT),
+        (MeterStatsRequest(1), ErrorType.METER_MOD_FAILED, MeterModFailed.UNKNOWN_METER),
+        (MeterConfigRequest(1), ErrorType.METER_MOD_FAILED, MeterModFailed.UNKNOWN_METER),
+        (
+            TableFeaturesRequest((TableFeatures(0, "", 0, 0, 0, 0),)),
+            ErrorType.TABLE_FEATURES_FAILED,
+            TableFeaturesFailed.EPERM,
+        ),
+    ],
+)
+def test_naming_what_is_not_there_is_refused(request_: Message, type_: int, code: int) -> None:
+    assert Bench().error(request_) == (type_, code)
+
+
+def test_table_features_have_the_properties_that_ovs_ofctl_needs() -> None:
+    bench = Bench(n_tables=3, limit=100)
+
+    (reply,) = bench.send(TableFeaturesRequest())
+
+    assert isinstance(reply, TableFeaturesReply)
+    assert [(entry.table_id, entry.max_entries) for entry in reply.entries] == [(0, 100), (1, 100), (2, 100)]
+    required = {
+        TablePropertyType.INSTRUCTIONS,
+        TablePropertyType.NEXT_TABLES,
+        TablePropertyType.WRITE_ACTIONS,
+        TablePropertyType.APPLY_ACTIONS,
+        TablePropertyType.MATCH,
+        TablePropertyType.WILDCARDS,
+        TablePropertyType.WRITE_SETFIELD,
+        TablePropertyType.APPLY_SETFIELD,
+    }
+    assert all(required == {property_.type for property_ in entry.properties} for entry in reply.entries)
+
+
+def test_table_features_tell_the_truth_about_gotos_and_matches() -> None:
+    bench = Bench(n_tables=3)
+    (reply,) = bench.send(TableFeaturesRequest())
+    assert isinstance(reply, TableFeaturesReply)
+
+    def ids(table: int, kind: TablePropertyType) -> tuple[int, ...]:
+        (found,) = [p.ids for p in reply.entries[table].properties if p.type == kind]
+        return found
+
+    assert [ids(table, TablePropertyType.NEXT_TABLES) for table in range(3)] == [(1, 2), (2,), ()]
+    assert ids(0, TablePropertyType.INSTRUCTIONS) == (1, 2, 3, 4, 5)
+    assert ids(2, TablePropertyType.INSTRUCTIONS) == (2, 3, 4, 5)
+    assert len(ids(0, TablePropertyType.MATCH)) == sum(field.oxm is not None for field in FIELDS.values())
+    assert field_header("ipv4_dst", masked=True) in ids(0, TablePropertyType.MATCH)
+    assert field_header("in_port") not in ids(0, TablePropertyType.APPLY_SETFIELD)

@@ -1,0 +1,322 @@
+"""One connection: HELLO, ECHO, probes, malformed messages, bounds."""
+
+from __future__ import annotations
+
+import pytest
+
+from inband.flow.actions import PacketInReason
+from inband.flow.match import Match
+from inband.flow.ports import PortNo
+from inband.openflow.codec import decode, encode, split
+from inband.openflow.constants import OFP10, OFP13, BadRequest, ErrorType, FlowModCommand, HelloFailed
+from inband.openflow.messages import (
+    BarrierReply,
+    BarrierRequest,
+    EchoReply,
+    EchoRequest,
+    Envelope,
+    Error,
+    FeaturesRequest,
+    FlowMod,
+    Hello,
+    Message,
+    NxFlowModTableId,
+    PacketIn,
+    PacketOut,
+)
+from inband.openflow.session import Notice, Session, SessionConfig, SessionState
+
+ONLY_13 = frozenset({OFP13})
+ONLY_10 = frozenset({OFP10})
+BOTH = frozenset({OFP10, OFP13})
+
+
+def wire(message: Message, version: int = OFP13, xid: int = 9) -> bytes:
+    return encode(Envelope(version, xid, message))
+
+
+def output(session: Session) -> list[Envelope]:
+    """Everything the session wants to say."""
+    stream = bytearray()
+    while session.has_output:
+        stream += session.take_output()
+    return [decode(raw) for raw in split(stream)]
+
+
+def opened(config: SessionConfig | None = None, version: int = OFP13) -> Session:
+    """A session that has agreed on a version at time 0 and has nothing to say."""
+    session = Session(0.0, config)
+    session.receive(wire(Hello(frozenset({version})), version), 0.0)
+    output(session)
+    assert session.is_negotiated
+    return session
+
+
+def packet_in(size: int) -> Envelope:
+    return Envelope(OFP13, 0, PacketIn(PacketInReason.NO_MATCH, Match.of(in_port=1), bytes(size), size))
+
+
+def test_a_session_says_hello_first_with_all_versions_it_accepts() -> None:
+    (hello,) = output(Session(0.0))
+
+    assert (hello.version, hello.message) == (OFP13, Hello(BOTH))
+
+
+@pytest.mark.parametrize(
+    ("ours", "header", "bitmap", "agreed"),
+    [
+        (BOTH, OFP13, ONLY_13, OFP13),
+        (BOTH, OFP13, BOTH, OFP13),
+        (BOTH, OFP10, None, OFP10),
+        (BOTH, OFP13, None, OFP13),
+        (BOTH, 6, None, OFP13),
+        (BOTH, 6, frozenset({1, 6}), OFP10),
+        (ONLY_10, OFP13, BOTH, OFP10),
+        (ONLY_10, OFP13, None, OFP10),
+        (ONLY_13, OFP10, None, None),
+        (BOTH, 6, frozenset({5, 6}), None),
+        (BOTH, 3, None, None),
+    ],
+)
+def test_both_sides_agree_on_the_highest_common_version(
+    ours: frozenset[int], header: int, bitmap: frozenset[int] | None, agreed: int | None
+) -> None:
+    session = Session(0.0, SessionConfig(versions=ours))
+
+    session.receive(wire(Hello(bitmap), header), 0.0)
+
+    assert session.version == agreed
+    assert session.is_negotiated == (agreed is not None)
+
+
+def test_no_common_version_is_answered_with_hello_failed_and_closed() -> None:
+    session = Session(0.0, SessionConfig(versions=ONLY_13))
+
+    session.receive(wire(Hello(), OFP10, xid=5), 0.0)
+
+    hello, error = output(session)
+    assert isinstance(hello.message, Hello)
+    assert isinstance(error.message, Error)
+    assert (error.xid, error.message.type, error.message.code) == (
+        5,
+        ErrorType.HELLO_FAILED,
+        HelloFailed.INCOMPATIBLE,
+    )
+    assert session.closing is not None
+    assert "no version in common" in session.closing
+    assert session.receive(wire(BarrierRequest()), 1.0) == []
+
+
+def test_a_message_before_hello_is_turned_away() -> None:
+    session = Session(0.0)
+
+    assert session.receive(wire(FeaturesRequest()), 0.0) == []
+
+    assert session.state is SessionState.CLOSED
+    assert session.closing == "FeaturesRequest came before HELLO"
+
+
+def test_messages_right_behind_hello_are_handed_up() -> None:
+    session = Session(0.0)
+
+    received = session.receive(wire(Hello(ONLY_13)) + wire(FeaturesRequest(), xid=3), 0.0)
+
+    assert received == [Envelope(OFP13, 3, FeaturesRequest())]
+
+
+def test_a_message_handed_up_keeps_how_it_began() -> None:
+    session = opened()
+    raw = wire(PacketOut(PortNo(1), (), bytes(100)))
+
+    (received,) = session.receive(raw, 0.0)
+
+    assert received.head == raw[:64]
+
+
+def test_half_a_message_waits_for_the_rest_wherever_it_is_cut() -> None:
+    raw = wire(FeaturesRequest()) + wire(BarrierRequest())
+
+    for cut in range(len(raw) + 1):
+        session = opened()
+        received = session.receive(raw[:cut], 0.0) + session.receive(raw[cut:], 0.0)
+        assert [envelope.message for envelope in received] == [FeaturesRequest(), BarrierRequest()]
+
+
+def test_an_echo_is_answered_with_its_data_and_not_handed_up() -> None:
+    session = opened()
+
+    received = session.receive(wire(EchoRequest(b"alive?"), xid=42), 0.0)
+
+    assert received == []
+    assert output(session) == [Envelope(OFP13, 42, EchoReply(b"alive?"))]
+
+
+def test_an_echo_overtakes_whatever_waits() -> None:
+    session = opened()
+    for _ in range(100):
+        session.send(packet_in(1000))
+
+    session.receive(wire(EchoRequest(b"now")), 0.0)
+
+    first = decode(split(bytearray(session.take_output(1)))[0])
+    assert first.message == EchoReply(b"now")
+
+
+def test_output_comes_in_whole_messages_up_to_a_limit() -> None:
+    session = opened()
+    sizes = [len(encode(packet_in(size))) for size in (100, 200, 300)]
+    for size in (100, 200, 300):
+        session.send(packet_in(size))
+
+    taken = [len(session.take_output(sum(sizes[:2]))), len(session.take_output(1)), len(session.take_output())]
+
+    assert taken == [sum(sizes[:2]), sizes[2], 0]
+
+
+@pytest.mark.parametrize(
+    ("raw", "type_", "code"),
+    [
+        (bytes.fromhex("04630008000000ab"), ErrorType.BAD_REQUEST, BadRequest.BAD_TYPE),
+        (bytes.fromhex("09050008000000ab"), ErrorType.BAD_REQUEST, BadRequest.BAD_VERSION),
+        (bytes.fromhex("01050008000000ab"), ErrorType.BAD_REQUEST, BadRequest.BAD_VERSION),
+        (bytes.fromhex("040e000c000000ab00000000"), ErrorType.BAD_REQUEST, BadRequest.BAD_LEN),
+    ],
+)
+def test_a_malformed_message_costs_an_error_and_nothing_else(raw: bytes, type_: int, code: int) -> None:
+    session = opened()
+
+    received = session.receive(raw + wire(BarrierRequest()), 0.0)
+
+    assert [envelope.message for envelope in received] == [BarrierRequest()]
+    assert output(session) == [Envelope(OFP13, 0xAB, Error(type_, code, raw))]
+    assert session.malformed == 1
+    assert session.is_negotiated
+
+
+def test_an_error_shows_no_more_than_64_bytes_of_the_request() -> None:
+    session = opened()
+
+    session.receive(bytes.fromhex("046300ff000000ab") + bytes(247), 0.0)
+
+    (error,) = output(session)
+    assert isinstance(error.message, Error)
+    assert len(error.message.data) == 64
+
+
+def test_a_malformed_error_is_not_answered() -> None:
+    session = opened()
+
+    session.receive(bytes.fromhex("0401000900000000ff"), 0.0)
+
+    assert output(session) == []
+    assert session.malformed == 1
+
+
+def test_a_header_that_cannot_be_true_ends_the_connection_after_what_came_before_it() -> None:
+    session = opened()
+
+    received = session.receive(wire(BarrierRequest()) + bytes.fromhex("0400000700000000"), 0.0)
+
+    assert [envelope.message for envelope in received] == [BarrierRequest()]
+    assert session.state is SessionState.CLOSED
+    assert session.closing is not None
+
+
+def test_a_silent_peer_is_probed_and_then_given_up() -> None:
+    session = opened(SessionConfig(probe_interval_s=5.0, quiet_after_s=1.0))
+
+    assert session.next_deadline() == 1.0
+    assert session.run(1.0) == [Notice.QUIET]
+    assert session.next_deadline() == 5.0
+    assert session.run(5.0) == [Notice.PROBED]
+    assert [type(envelope.message) for envelope in output(session)] == [EchoRequest]
+    assert session.state is SessionState.PROBING
+    assert session.next_deadline() == 10.0
+    assert session.run(9.9) == []
+    assert session.run(10.0) == [Notice.EXPIRED]
+    assert session.closing == "no answer to a probe in 5 s"
+    assert session.next_deadline() is None
+
+
+def test_any_byte_from_the_peer_ends_a_probe() -> None:
+    session = opened()
+    session.run(5.0)
+
+    session.receive(b"\x04", 6.0)
+
+    assert session.state is SessionState.ACTIVE
+    assert session.next_deadline() == 7.0
+    assert session.run(7.0) == [Notice.QUIET]
+
+
+def test_the_answer_to_a_probe_is_not_handed_up() -> None:
+    session = opened()
+    session.run(5.0)
+
+    assert session.receive(wire(EchoReply()), 5.1) == []
+
+
+def test_without_a_probe_interval_a_silent_peer_is_never_given_up() -> None:
+    session = opened(SessionConfig(probe_interval_s=0.0))
+
+    assert session.run(1e6) == [Notice.QUIET]
+    assert session.next_deadline() is None
+
+
+def test_a_peer_that_never_says_hello_is_given_up() -> None:
+    session = Session(0.0)
+
+    assert session.run(5.0) == [Notice.QUIET, Notice.EXPIRED]
+    assert session.closing == "no HELLO in 5 s"
+
+
+def test_a_peer_that_does_not_read_loses_packet_ins_first_and_is_then_not_read_from() -> None:
+    session = opened(SessionConfig(soft_bytes=10_000))
+
+    sent = [session.send(packet_in(1000), is_droppable=True) for _ in range(20)]
+    reply = session.send(Envelope(OFP13, 1, BarrierReply()))
+
+    assert sent == [True] * 10 + [False] * 10
+    assert session.dropped == 10
+    assert reply
+    assert not session.wants_input
+    output(session)
+    assert session.wants_input
+
+
+def test_a_peer_that_lets_the_output_grow_without_end_is_closed() -> None:
+    session = opened(SessionConfig(soft_bytes=10_000, hard_bytes=20_000))
+
+    for _ in range(30):
+        session.send(packet_in(1000))
+
+    assert session.state is SessionState.CLOSED
+    assert session.closing is not None
+    assert "unread" in session.closing
+
+
+def test_a_message_that_the_version_cannot_say_is_counted() -> None:
+    session = opened(version=OFP10)
+
+    assert not session.send(Envelope(9, 1, BarrierReply()))
+    assert session.unsayable == 1
+    assert session.is_negotiated
+
+
+def test_a_second_hello_changes_nothing() -> None:
+    session = opened()
+
+    session.receive(wire(Hello(ONLY_10), OFP10), 0.0)
+
+    assert session.version == OFP13
+    assert output(session) == []
+
+
+def test_niciras_flow_mod_table_id_is_remembered_for_the_messages_that_follow() -> None:
+    session = opened(version=OFP10)
+    raw = encode(Envelope(OFP10, 2, FlowMod(FlowModCommand.ADD, table_id=3)), table_id_in_command=True)
+    received = session.receive(wire(NxFlowModTableId(True), OFP10) + raw, 0.0)
+
+    (flow_mod,) = [envelope.message for envelope in received]
+    assert isinstance(flow_mod, FlowMod)
+    assert flow_mod.table_id == 3
