@@ -91,8 +91,7 @@ def _dump_flows(process: Process, arguments: Sequence[str]) -> str:
 
 
 def _bridge_dump_flows(process: Process, arguments: Sequence[str]) -> str:
-    runner = _bridge(process, arguments[0])
-    return documents.flows_text(runner, documents.flows(runner, hidden=True))
+    return documents.bridge_flows_text(_bridge(process, arguments[0]))
 
 
 def _trace(process: Process, arguments: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from inband import __version__
 from inband.control.engine import RemoteStatus
 from inband.flow.flow import Flow, Instant
-from inband.flow.text import format_actions, format_flow, format_match
+from inband.flow.text import flow_document, format_bridge_flow, format_flow
 from inband.openflow.constants import OFP10, PortConfig, PortState
 from inband.openflow.reconnect import State
 from inband.pipeline.ports import SwitchPort
@@ -132,25 +132,14 @@ def flows_text(runner: BridgeRunner, flows: Sequence[Flow]) -> str:
     return "".join(f"{format_flow(flow, runner.now)}\n" for flow in flows)
 
 
+def bridge_flows_text(runner: BridgeRunner) -> str:
+    """All flows as ``ovs-appctl bridge/dump-flows`` prints them."""
+    return "".join(f"{format_bridge_flow(flow, runner.now)}\n" for flow in flows(runner, hidden=True))
+
+
 def flows_json(runner: BridgeRunner, flows: Sequence[Flow]) -> str:
     """Flows as one document."""
-    return json.dumps({"flows": [_flow(flow, runner.now) for flow in flows]}) + "\n"
-
-
-def _flow(flow: Flow, now: Instant) -> dict[str, object]:
-    return {
-        "table": flow.table_id,
-        "priority": int(flow.priority),
-        "cookie": flow.cookie,
-        "match": format_match(flow.match),
-        "actions": format_actions(flow.instructions),
-        "packets": flow.packets,
-        "bytes": flow.bytes,
-        "duration": round(now - flow.created, 3),
-        "hidden": flow.is_hidden,
-        "letter": flow.origin.letter if flow.origin else None,
-        "remote": flow.origin.subject if flow.origin else None,
-    }
+    return json.dumps({"flows": [flow_document(flow, runner.now) for flow in flows]}) + "\n"
 
 
 def stations_text(runner: BridgeRunner) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from inband.bridge.bridge import Bridge
 from inband.control.engine import RemoteStatus
 from inband.errors import UsageError
-from inband.flow.actions import ApplyActions, DatapathAction
 from inband.flow.fields import FIELDS, FlowKey
 from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL
-from inband.flow.text import format_actions, format_match, parse_flow, parse_port
+from inband.flow.text import format_action, format_actions, format_instructions, format_match, parse_flow
+from inband.flow.text_fields import Ports, parse_port
 from inband.packet.build import frame_of_key
 from inband.packet.frame import Frame
 from inband.packet.parse import parse_checked
@@ -22,7 +22,8 @@ from inband.pipeline.translation import Translation
 
 def explain(bridge: Bridge, packet: Sequence[str]) -> str:
     """The text for a packet: ``[FLOW]``, or ``["hex", FRAME, IN_PORT?]``. Raises UsageError."""
-    key, frame, fault = _packet(packet)
+    ports = {port.name: port.number for port in bridge.ports}
+    key, frame, fault = _packet(packet, ports)
     explanation = bridge.pipeline.explain(key, frame, bridge.now)
     lines = [f"packet: {format_match(_as_match(key)) or 'no fields'}"]
     if fault:
@@ -37,24 +38,24 @@ def explain(bridge: Bridge, packet: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _packet(packet: Sequence[str]) -> tuple[FlowKey, Frame, str | None]:
+def _packet(packet: Sequence[str], ports: Ports) -> tuple[FlowKey, Frame, str | None]:
     if packet[0] != "hex":
         if len(packet) > 1:
             raise UsageError("trace: write the flow as one argument, without spaces: in_port=1,tcp,nw_dst=192.0.2.1")
-        return _from_flow(packet[0])
+        return _from_flow(packet[0], ports)
     if len(packet) < 2:
         raise UsageError("trace: hex needs the frame's bytes as hexadecimal digits")
     try:
         data = bytes.fromhex(packet[1])
     except ValueError:
         raise UsageError("trace: the frame is not a row of hexadecimal digits, two for each byte") from None
-    in_port = parse_port(packet[2]) if len(packet) > 2 else LOCAL
+    in_port = parse_port(packet[2], ports) if len(packet) > 2 else LOCAL
     key, fault = parse_checked(data, in_port)
     return key, Frame(data), fault
 
 
-def _from_flow(text: str) -> tuple[FlowKey, Frame, str | None]:
-    parsed = parse_flow(text)
+def _from_flow(text: str, ports: Ports) -> tuple[FlowKey, Frame, str | None]:
+    parsed = parse_flow(text, ports)
     key = FlowKey(parsed.match.value)
     if not FIELDS["in_port"].get(parsed.match.mask):
         key = FlowKey(FIELDS["in_port"].put(key, LOCAL))
@@ -75,7 +76,7 @@ def _steps(trace: Trace) -> Iterator[str]:
             case TableStep(flow=flow) if flow is not None:
                 yield f"{indent}table {step.table_id}: {_flow(flow)}"
             case ActionStep():
-                yield f"{indent}  {format_actions((ApplyActions((step.action,)),))}"
+                yield f"{indent}  {format_action(step.action)}"
             case Note():
                 yield f"{indent}  {step.text}"
 
@@ -84,7 +85,7 @@ def _flow(flow: Flow) -> str:
     match = format_match(flow.match)
     where = f"{match}," if match else ""
     letter = f" ({flow.origin.letter})" if flow.origin else ""
-    return f"{where}priority={int(flow.priority)} actions={format_actions(flow.instructions)}{letter}"
+    return f"{where}priority={int(flow.priority)} actions={format_instructions(flow.instructions)}{letter}"
 
 
 def _remotes(bridge: Bridge, flow: Flow) -> str:
@@ -104,11 +105,7 @@ def _serves(subject: str, remote: RemoteStatus) -> bool:
 def _verdict(translation: Translation) -> str:
     if not translation.actions:
         return f"drop ({translation.drop_reason})" if translation.drop_reason else "drop"
-    return ", ".join(map(_action, translation.actions))
-
-
-def _action(action: DatapathAction) -> str:
-    return str(action)
+    return format_actions(translation.actions)
 
 
 def _megaflow(key: FlowKey, translation: Translation) -> str:
