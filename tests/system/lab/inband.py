@@ -74,30 +74,32 @@ class InbandSwitch:
 
     def status(self, bridge: str = "br0") -> Mapping[str, Any]:
         """Return what `show --json` says about a bridge."""
-        everything = json.loads(self._call("show", "--json"))
+        everything = json.loads(self._call("inband/show", "json"))
         found = [each for each in everything["bridges"] if each["name"] == bridge]
         assert len(found) == 1
         return dict(found[0])
 
     def set_controllers(self, *targets: str, bridge: str = "br0") -> None:
         """Replace the controllers."""
-        self._call("set-controller", bridge, *targets) if targets else self._call("del-controller", bridge)
+        self._call("inband/set-controller", bridge, *targets) if targets else self._call(
+            "inband/del-controller", bridge
+        )
 
     def set_managers(self, *targets: str) -> None:
         """Replace the managers."""
-        self._call("set-manager", *targets) if targets else self._call("del-manager")
+        self._call("inband/set-manager", *targets) if targets else self._call("inband/del-manager")
 
     def set_queue(self, queue: int | None, bridge: str = "br0") -> None:
         """Set or take away the control queue."""
-        self._call("set", bridge, f"queue={'none' if queue is None else queue}")
+        self._call("inband/set", bridge, f"queue={'none' if queue is None else queue}")
 
     def set_flow_limit(self, limit: int, bridge: str = "br0") -> None:
         """Let each table hold at most this many flows."""
-        self._call("set", bridge, f"flow-limit={limit}")
+        self._call("inband/set", bridge, f"flow-limit={limit}")
 
     def set_mac(self, mac: str, bridge: str = "br0") -> None:
         """Give the local port another MAC address."""
-        self._call("set", bridge, f"mac={mac}")
+        self._call("inband/set", bridge, f"mac={mac}")
 
     def hidden(self, bridge: str = "br0") -> frozenset[Hidden]:
         """Return the hidden flows."""

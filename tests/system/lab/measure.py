@@ -7,6 +7,7 @@ against bounds wide enough for a busy machine.
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 import sys
 import time
@@ -268,6 +269,29 @@ def _come_and_go(stage: Scene) -> None:
     stage.switch.set_controllers(target)
     stage.switch.set_queue(None)
     stage.switch.set_managers()
+
+
+def throughput(make: SwitchMaker, seconds: float, rounds: int) -> list[float] | None:
+    """Return the TCP throughput between two hosts (iperf3, one stream, NORMAL) of each round, in Gbit/s."""
+
+    def lay(lab: Lab) -> topology.Topology:
+        return topology.with_hosts(topology.same_subnet(lab), 2)
+
+    with up(make, lay) as stage:
+        if stage is None:
+            return None
+        stage.switch.ofctl("add-flow", "priority=1,actions=NORMAL")
+        (host, _), (other, target) = stage.topology.hosts["h1"], stage.topology.hosts["h2"]
+        other.start("iperf3", "-s", "-B", target, label="iperf3")
+        if not until(lambda: host.pings(target, count=1) == 1, 5.0):
+            return None
+        time.sleep(0.5)  # the server opens its socket
+        return [_iperf(host, target, seconds) for _ in range(rounds)]
+
+
+def _iperf(host: Namespace, target: str, seconds: float) -> float:
+    report = json.loads(host.run("iperf3", "-J", "-c", target, "-t", str(seconds), timeout_s=seconds + 20))
+    return float(report["end"]["sum_received"]["bits_per_second"]) / 1e9
 
 
 @contextlib.contextmanager
