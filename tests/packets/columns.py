@@ -13,7 +13,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -183,7 +183,8 @@ def open_host(interface: str) -> socket.socket:
     host.settimeout(PATIENCE_S)
     for option in (_PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING, _PACKET_AUXDATA):
         host.setsockopt(_SOL_PACKET, option, 1)
-    host.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
+    with suppress(PermissionError):  # in a user namespace: the ordinary size has to do
+        host.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
     host.bind((interface, 3))  # ETH_P_ALL
     return host
 

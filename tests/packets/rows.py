@@ -25,7 +25,7 @@ from inband.flow.actions import (
 )
 from inband.flow.ports import PortNo
 from inband.packet.addresses import Mac, parse_ip
-from inband.packet.frame import Frame
+from inband.packet.frame import Frame, Offload
 from inband.testing import packets
 from inband.testing.packets import IP6_A, IP6_B, MAC_A, offloaded, tcp, udp, vlan
 
@@ -100,6 +100,14 @@ def _plain() -> list[Row]:
         "a DHCP request": packets.dhcp_request(),
     }
     rows = [
+        Row(
+            "sctp without a checksum",
+            Frame(packets.sctp(chunks=DATA)[:42] + bytes(4) + packets.sctp(chunks=DATA)[46:], Offload(34, 8)),
+            (Output(P2),),
+            to(P2, packets.sctp(chunks=DATA)),
+        )
+    ]
+    rows += [
         Row(f"{name}, half a checksum", offloaded(data), (Output(P2),), to(P2, data)) for name, data in frames.items()
     ]
     frames |= {
