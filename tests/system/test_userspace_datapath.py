@@ -338,7 +338,7 @@ def test_it_works_in_a_user_namespace_without_root() -> None:
     if allowed.returncode:
         pytest.skip("this system forbids unprivileged user namespaces")
 
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONPATH": "src:."})
+    done = run_python(*command)
 
     assert (done.stdout.strip(), done.stderr) == ("5", "")
 
@@ -348,9 +348,11 @@ def test_without_privileges_a_port_is_refused_with_the_reason() -> None:
     code = "from inband.datapath.userspace_port import open_port\nopen_port(1, 'lo', bytearray(70000), frozenset())"
     command = ["setpriv", "--reuid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all", sys.executable]
 
-    done = subprocess.run(
-        [*command, "-c", code], capture_output=True, text=True, check=False, env={"PYTHONPATH": "src"}
-    )
+    done = run_python(*command, "-c", code)
 
     assert "HostError" in done.stderr
     assert "CAP_NET_RAW" in done.stderr
+
+
+def run_python(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONPATH": "src:."})

@@ -43,7 +43,7 @@ def test_a_tcp_connection_arrives_whole(offload: str) -> None:
         switch.start(sys.executable, "-m", "bench.learning_switch", "p1", "p2", env={"PYTHONPATH": "src"})
         receiver = right.start(sys.executable, "-c", RECEIVE)
         assert until(lambda: "listening" in receiver.tail(), 10)
-        assert until(lambda: left.pings("10.9.0.2", count=1), 10)
+        assert until(lambda: left.pings("10.9.0.2", count=1) == 1, 10)
 
         left.run(sys.executable, "-c", SEND)
 
