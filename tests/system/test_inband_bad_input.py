@@ -1,0 +1,142 @@
+"""Mistakes, rubbish and refusals: each gets one clear line, nothing stops, nothing that worked is lost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.system.lab import measure, topology
+from tests.system.lab.inband import COMMAND, InbandSwitch
+from tests.system.lab.net import Lab, Namespace
+from tests.system.lab.scene import Scene
+
+pytestmark = pytest.mark.root
+
+BAD_COMMANDS = {
+    "tcp:300.1.2.3": ("set-controller", "br0", "tcp:300.1.2.3"),
+    "queue": ("set", "br0", "queue=many"),
+    "br9": ("set", "br9", "queue=1"),
+    "no/such": ("add-port", "br0", "no/such"),
+}
+"""Commands by the words that the refusal must name."""
+RUBBISH = {
+    "a web server": "485454502f312e3120343030204261642052657175657374 0d0a0d0a",
+    "half a HELLO": "0400001000",
+    "a wrong version": "0900000800000001",
+    "a length below the header": "0400000400000001",
+    "a HELLO, then a message that never ends": "0400000800000001 0413ffff00000002 0001",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("name", RUBBISH)
+def test_a_controller_that_speaks_rubbish_disturbs_no_other(name: str) -> None:
+    with measure.up(InbandSwitch, topology.same_subnet) as stage:
+        assert stage is not None
+        _speak(stage, RUBBISH[name], "hold")
+        stage.switch.set_controllers(stage.topology.target, f"tcp:{stage.topology.remote}:6666")
+
+        silence = stage.watch(2.0)
+
+        assert silence < 1.0
+        assert stage.lost() == 0
+        assert _log_lines(stage) < 60
+
+
+def test_a_controller_that_hangs_up_at_once_does_not_fill_the_log() -> None:
+    with measure.up(InbandSwitch, topology.same_subnet) as stage:
+        assert stage is not None
+        _speak(stage, "ff" * 64, "hang-up")
+        stage.switch.set_controllers(stage.topology.target, f"tcp:{stage.topology.remote}:6666")
+
+        silence = stage.watch(3.0)
+
+        assert silence < 1.0
+        assert _log_lines(stage) < 60
+
+
+def test_a_run_directory_in_use_is_refused_and_its_owner_goes_on() -> None:
+    with measure.up(InbandSwitch, topology.same_subnet) as stage:
+        assert stage is not None
+        owner = stage.switch
+        assert isinstance(owner, InbandSwitch)
+
+        done = _run(stage.topology.sites[0].namespace, "--run-dir", str(owner.run_dir), "--bridge", "br7")
+
+        _assert_one_clear_line(done, str(owner.run_dir))
+        assert stage.watch(0.5) < 0.5
+
+
+def test_a_refused_command_changes_nothing_and_cuts_nothing() -> None:
+    with measure.up(InbandSwitch, topology.same_subnet) as stage:
+        assert stage is not None
+        switch = stage.switch
+        assert isinstance(switch, InbandSwitch)
+        before = switch.hidden()
+
+        for about, words in BAD_COMMANDS.items():
+            done = _inband(stage.topology.sites[0].namespace, "--run-dir", str(switch.run_dir), *words)
+            _assert_one_clear_line(done, about)
+
+        assert switch.hidden() == before
+        assert stage.watch(0.5) < 0.5
+
+
+def test_an_interface_that_vanishes_and_comes_back_does_not_end_the_switch() -> None:
+    def lay(lab: Lab) -> topology.Topology:
+        return topology.with_hosts(topology.same_subnet(lab), 1)
+
+    with measure.up(InbandSwitch, lay) as stage:
+        assert stage is not None
+        host, site = stage.topology.hosts["h1"][0], stage.topology.sites[0].namespace
+
+        host.ip("link del dev eth0")
+        time.sleep(0.5)
+        stage.lab.link(host, "eth0", site, "host1")
+        host.address("eth0", "10.0.0.201/24")
+
+        assert stage.watch(1.0) < 0.5
+        stage.switch.ofctl("add-flow", "priority=1,actions=NORMAL")
+        assert host.pings(stage.topology.remote, count=20, interval_s=0.1) > 0
+
+
+def test_without_privileges_it_says_what_is_missing(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", COMMAND, "run"]
+    options = ["--run-dir", str(tmp_path / "run"), "--bridge", "ihfbr0", "--port", "lo"]
+
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=30, check=False, cwd="/")
+
+    if "can't open file" in done.stderr or "failed to execute" in done.stderr:
+        pytest.skip("the interpreter itself is not readable by others here")
+    _assert_one_clear_line(done, "")
+
+
+def _speak(stage: Scene, rubbish: str, end: str) -> None:
+    words = ("-m", "tests.system.lab.rubbish", "6666", rubbish.replace(" ", ""), end)
+    stage.topology.controller.start(sys.executable, *words, label="rubbish")
+    time.sleep(0.5)
+
+
+def _log_lines(stage: Scene) -> int:
+    return sum(len(each.read_text(errors="replace").splitlines()) for each in stage.lab.folder.glob("*-inband.log"))
+
+
+def _run(namespace: Namespace, *options: str) -> subprocess.CompletedProcess[str]:
+    return _inband(namespace, "run", *options)
+
+
+def _inband(namespace: Namespace, *words: str) -> subprocess.CompletedProcess[str]:
+    command = ["ip", "netns", "exec", namespace.name, COMMAND, *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def _assert_one_clear_line(done: subprocess.CompletedProcess[str], about: str) -> None:
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode in (1, 2), done
+    assert "Traceback" not in done.stderr
+    assert 1 <= len(lines) <= 4, done.stderr  # click adds its usage to wrong usage
+    assert about in done.stderr
