@@ -11,8 +11,8 @@ from inband.flow.fields import FIELDS, FlowKey
 from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL
-from inband.flow.text import format_action, format_actions, format_instructions, format_match, parse_flow
-from inband.flow.text_fields import Ports, parse_port
+from inband.flow.text import format_action, format_actions, format_match, parse_flow, parse_port
+from inband.flow.text_fields import Ports
 from inband.packet.build import frame_of_key
 from inband.packet.frame import Frame
 from inband.packet.parse import parse_checked
@@ -85,7 +85,7 @@ def _flow(flow: Flow) -> str:
     match = format_match(flow.match)
     where = f"{match}," if match else ""
     letter = f" ({flow.origin.letter})" if flow.origin else ""
-    return f"{where}priority={int(flow.priority)} actions={format_instructions(flow.instructions)}{letter}"
+    return f"{where}priority={int(flow.priority)} actions={format_actions(flow.instructions)}{letter}"
 
 
 def _remotes(bridge: Bridge, flow: Flow) -> str:
