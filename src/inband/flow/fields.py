@@ -60,8 +60,8 @@ class Field:
 
     @property
     def size(self) -> int:
-        """Bytes of the value on the wire (OXM)."""
-        return (self.bits + 7) // 8
+        """Bytes of the value on the wire (OXM); 20-bit labels travel as 32 bits (OpenFlow 1.3.5, table 12)."""
+        return 4 if self.bits == 20 else (self.bits + 7) // 8
 
     def get(self, key: int) -> int:
         """This field's value in a key, a match value or a mask."""

@@ -237,3 +237,15 @@ def test_a_1_0_controller_reads_statistics_and_changes_a_port() -> None:
     assert [table.table_id for table in tables.body] == [0, 1, 2, 3]
     assert [port.port_no for port in ports.body] == [1, 2, ofproto.OFPP_LOCAL]
     assert (status.desc.port_no, status.desc.config) == (1, ofproto.OFPPC_NO_FLOOD)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"eth_type": 0x8847, "mpls_label": 0xABCDE}, {"eth_type": 0x86DD, "ipv6_flabel": (0x12300, 0xFFF00)}]
+)
+def test_labels_of_20_bits_travel_as_4_bytes(peer: Peer, fields: dict[str, Any]) -> None:
+    assert peer.ask(peer.add_flow(**fields)) == []
+
+    (shown,) = peer.ask(peer.parser.OFPFlowStatsRequest(peer.datapath))
+
+    (entry,) = shown.body
+    assert dict(entry.match.items()) == fields
