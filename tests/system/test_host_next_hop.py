@@ -1,4 +1,4 @@
-"""Next hops as the kernel sees them: policy rules, tables, metrics, both families, and how fast a thousand are found."""
+"""Next hops as the kernel sees them: policy rules, tables, metrics, both families, and a thousand at once."""
 
 from __future__ import annotations
 
@@ -33,13 +33,19 @@ def net() -> Iterator[Namespace]:
             "unreachable 192.0.2.0/28",
             "blackhole 192.0.2.16/28",
             "prohibit 192.0.2.32/28",
-            "throw 192.0.2.48/28",
+            "throw 192.0.2.48/28 table 77",
         ):
             made.sh(f"ip route add {route}")
         made.sh("ip -6 route add default via fe80::1 dev ihda; ip -6 route add 2001:db8::/32 via fd02::99")
         made.sh("ip -6 route add unreachable 2001:db8:dead::/48")
-        made.sh("ip rule add to 100.64.0.1 lookup 77; ip rule add to 100.64.0.2 ipproto tcp lookup 77")
-        made.sh("ip rule add to 100.64.0.3 ipproto udp lookup 77; ip rule add to 100.64.0.4 prohibit")
+        for rule in (
+            "to 192.0.2.48/28 lookup 77",
+            "to 100.64.0.1 lookup 77",
+            "to 100.64.0.2 ipproto tcp lookup 77",
+            "to 100.64.0.3 ipproto udp lookup 77",
+            "to 100.64.0.4 prohibit",
+        ):
+            made.sh(f"ip rule add {rule}")
         yield made
 
 

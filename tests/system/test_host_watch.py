@@ -250,7 +250,7 @@ def test_a_stale_neighbour_is_asked_at_once(hosts: tuple[Namespace, Namespace]) 
 
 
 def test_a_neighbour_with_another_mac_is_found_when_asked_for_twice(hosts: tuple[Namespace, Namespace]) -> None:
-    near, far = hosts
+    near, _ = hosts
     other = Mac.parse("02:00:00:00:00:99")
     near.sh(f"ip neighbour add {FAR} lladdr {other} dev ihda nud reachable")
 
@@ -318,7 +318,7 @@ def test_after_an_overrun_everything_is_known_again_and_what_is_gone_is_removed(
     async def main() -> tuple[Events, int]:
         async with watching(receive_buffer=4096) as (host, events):
             gone = index_of(events, "ihdc")
-            assert len(set(e for e in events if isinstance(e, NeighbourChanged) and e.mac)) >= 500
+            assert len({e for e in events if isinstance(e, NeighbourChanged) and e.mac}) >= 500
             events.clear()
             net.sh("ip -batch -", text=batch("replace", 3000))  # the loop does not read meanwhile
             net.sh("ip -batch -", text=batch("del", 400))

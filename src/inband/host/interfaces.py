@@ -13,6 +13,7 @@ All work in the calling thread's network namespace and block for less than a few
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import logging
@@ -21,6 +22,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
 from typing import Any
 
 from inband.errors import HostError, UsageError
@@ -160,15 +162,18 @@ def set_addresses(
     wanted = list(addresses)
     with Requests() as requests:
         link = _existing(requests, interface)
+        _promote_secondaries(link)
         for address in wanted:
+            add_address(requests, link, address)
+        for address in previous:
+            if address not in wanted:
+                _remove_address(requests, link, address)
+        for address in wanted:  # IPv4 addresses of a network go away with its first one, where not promoted
             add_address(requests, link, address)
         if gateway is not None:
             _set_gateway(requests, link, gateway, previous_gateway)
         if previous_gateway is not None and previous_gateway != gateway:
             _remove_route(requests, link, previous_gateway)
-        for address in previous:
-            if address not in wanted:
-                _remove_address(requests, link, address)
 
 
 # The local pair
@@ -275,6 +280,12 @@ def _check_mac(interface: str, mac: Mac) -> None:
 
 def _set_mac(requests: Requests, link: Link, mac: Mac) -> None:
     _change(requests, link, f"set the MAC address of {link.name} to {mac}", [("IFLA_ADDRESS", str(mac))])
+
+
+def _promote_secondaries(link: Link) -> None:
+    """Have the kernel keep a network's other addresses when its first one goes: no moment without an address."""
+    with contextlib.suppress(OSError):  # sysctls may be read-only in a container
+        Path(f"/proc/sys/net/ipv4/conf/{link.name}/promote_secondaries").write_text("1")
 
 
 def _remove_address(requests: Requests, link: Link, address: IpInterface) -> None:

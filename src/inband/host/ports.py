@@ -47,6 +47,7 @@ _OURS = 0x1B0D0000  # marks the filter as ours; the bits below remember
 _WAS_UP, _HAD_IPV6_DISABLED, _MADE_CLSACT = 1, 2, 4
 
 _IFA_F_PERMANENT = 0x80
+_IFA_F_GIVEN = 0x712  # what somebody may ask for: NODAD, HOMEADDRESS, MANAGETEMPADDR, NOPREFIXROUTE, MCAUTOJOIN
 _SYSCTLS = {"ipv4/conf/{}/arp_ignore": "8", "ipv4/conf/{}/rp_filter": "1"}
 _DISABLE_IPV6 = "ipv6/conf/{}/disable_ipv6"
 
@@ -68,7 +69,7 @@ class _Before:
     guard: Guard
     memory: int
     sysctls: dict[str, str]
-    addresses: list[IPv6Interface]
+    addresses: list[tuple[IPv6Interface, int]]
 
 
 @dataclass(slots=True)
@@ -159,14 +160,14 @@ def _restore(requests: Requests, link: Link, before: _Before) -> None:
             body = _tc_body(link, _CLSACT_HANDLE, _CLSACT_PARENT, 0, "clsact")
             requests.send_raw(f"remove clsact from {link.name}", _RTM_DELQDISC, 0, body)
     _write_sysctls(link, before.sysctls, [])
-    for address in before.addresses:
-        add_address(requests, link, address)
+    for address, flags in before.addresses:
+        add_address(requests, link, address, flags)
 
 
-def add_address(requests: Requests, link: Link, address: IPv4Interface | IPv6Interface) -> None:
-    """Give an interface an address (an ip_interface); one that is there already is no error."""
+def add_address(requests: Requests, link: Link, address: IPv4Interface | IPv6Interface, ifa_flags: int = 0) -> None:
+    """Give an interface an address, with IFA_F_* flags; one that is there already is no error."""
     fields = {"family": family_of(address), "prefixlen": address.network.prefixlen, "index": link.index}
-    attributes = [("IFA_ADDRESS", str(address.ip))]
+    attributes: list[tuple[str, str | int]] = [("IFA_ADDRESS", str(address.ip)), ("IFA_FLAGS", ifa_flags)]
     if address.version == 4:
         attributes.append(("IFA_LOCAL", str(address.ip)))
     flags = rtnetlink.NLM_F_CREATE | NLM_F_EXCL
@@ -283,14 +284,16 @@ def _write_sysctls(link: Link, wanted: dict[str, str], changes: list[str]) -> di
     return old
 
 
-def _ipv6_addresses(requests: Requests, link: Link) -> list[IPv6Interface]:
-    """The IPv6 addresses somebody gave an interface: disabling IPv6 takes them away."""
+def _ipv6_addresses(requests: Requests, link: Link) -> list[tuple[IPv6Interface, int]]:
+    """The IPv6 addresses somebody gave an interface, with their flags: disabling IPv6 takes them away."""
     operation = f"look at the addresses of {link.name}"
     answers = requests.send(
         operation, ifaddrmsg, rtnetlink.RTM_GETADDR, rtnetlink.NLM_F_DUMP, {"family": socket.AF_INET6}, []
     )
     return [
-        IPv6Interface(f"{answer.get_attr('IFA_ADDRESS')}/{answer['prefixlen']}")
+        (IPv6Interface(f"{answer.get_attr('IFA_ADDRESS')}/{answer['prefixlen']}"), flags & _IFA_F_GIVEN)
         for answer in answers
-        if answer["index"] == link.index and answer["flags"] & _IFA_F_PERMANENT and answer["scope"] == 0
+        if answer["index"] == link.index
+        and (flags := answer.get_attr("IFA_FLAGS") or answer["flags"]) & _IFA_F_PERMANENT
+        and answer["scope"] == 0
     ]
