@@ -106,14 +106,13 @@ def format_flow(flow: Flow, now: Instant) -> str:
         parts.append(f"idle_timeout={flow.idle_timeout_s}")
     if flow.hard_timeout_s:
         parts.append(f"hard_timeout={flow.hard_timeout_s}")
-    # Open vSwitch separates flags by spaces; they stand as one item of the list.
-    if words := " ".join(word for word, flag in _FLAGS.items() if flow.flags & flag):
-        parts.append(words)
     if flow.importance:
         parts.append(f"importance={flow.importance}")
     if flow.origin is not None:
         parts += [f"letter={flow.origin.letter}", f"remote={flow.origin.subject}"]
-    return f" {', '.join(parts)}, {_priority_and_match(flow)} actions={format_actions(flow.instructions)}"
+    flags = [word for word, flag in _FLAGS.items() if flow.flags & flag]
+    actions = f"actions={format_actions(flow.instructions)}"
+    return f" {', '.join(parts)}, {' '.join(filter(None, (*flags, _priority_and_match(flow), actions)))}"
 
 
 def format_bridge_flow(flow: Flow, now: Instant) -> str:

@@ -130,10 +130,10 @@ def _format_controller(action: a.SendToController) -> str:
 
 
 def _format_set_field(action: a.SetField) -> str:
-    """``set_field`` of a whole field; ``load`` of adjacent bits, as Open vSwitch has it before OpenFlow 1.5."""
+    """``set_field`` of a whole field; ``load`` of adjacent bits and of fields that only Nicira's extension can set."""
     field = FIELDS[action.field]
     mask = field.all_ones if action.mask is None else action.mask
-    if mask == field.all_ones:
+    if mask == field.all_ones and field.oxm is not None:
         return f"set_field:{_plain_value(field, action.value)}->{written_name(field.name)}"
     low = (mask & -mask).bit_length() - 1
     bits = mask.bit_count()

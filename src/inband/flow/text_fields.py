@@ -7,6 +7,7 @@ here; both are read, Open vSwitch's is written. Names that mean different fields
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv6Address
@@ -203,17 +204,15 @@ def _parse_mask(field: Field, text: str, ports: Ports) -> int:
 def _parse_flags(text: str) -> tuple[int, int]:
     """``+syn-ack`` (these bits matter) or ``syn|ack`` (all bits matter)."""
     value = mask = 0
-    if text[:1] not in ("+", "-"):
-        text, mask = "+" + text.replace("|", "+"), (1 << len(TCP_FLAGS)) - 1
-    for sign, word in zip(*[iter(text.replace("+", " + ").replace("-", " - ").split())] * 2, strict=False):
-        if word.lower() not in TCP_FLAGS or sign not in "+-":
-            raise UsageError(f"tcp_flags: {word!r} is no flag: flags are {', '.join(TCP_FLAGS)}")
-        bit = 1 << TCP_FLAGS.index(word.lower())
+    signed = text[:1] in ("+", "-")
+    words = re.findall(r"[+-][^+-]*", text) if signed else [f"+{word}" for word in text.split("|")]
+    for sign, word in ((term[0], term[1:].strip().lower()) for term in words):
+        if word not in TCP_FLAGS:
+            raise UsageError(f"tcp_flags: {word!r} is no flag: write +syn-ack; flags are {', '.join(TCP_FLAGS)}")
+        bit = 1 << TCP_FLAGS.index(word)
         mask |= bit
         value |= bit if sign == "+" else 0
-    if not mask:
-        raise UsageError(f"tcp_flags: {text!r} is not understood: write +syn-ack")
-    return value, mask
+    return value, mask if signed else (1 << len(TCP_FLAGS)) - 1
 
 
 def format_value(field: Field, value: int, mask: int) -> str:

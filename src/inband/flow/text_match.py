@@ -128,7 +128,7 @@ def _check_prerequisites(match: Match) -> None:
                     raise UsageError(f"{written_name(name)} needs a VLAN: write dl_vlan=VID as well")
             elif given is None or (allowed and given not in allowed):
                 hint = " or ".join(_hint(needed, value) for value in allowed) or f"{needed}=..."
-                raise UsageError(f"{written_name(name)} needs {hint} beside it")
+                raise UsageError(f"{_WRITTEN.get(name) or written_name(name)} needs {hint} beside it")
 
 
 def _hint(field: str, value: int) -> str:
@@ -136,7 +136,7 @@ def _hint(field: str, value: int) -> str:
     for word, (eth_type, ip_proto) in _KEYWORDS.items():
         if ip_proto == value if field == "ip_proto" else eth_type == value and ip_proto is None:
             return word
-    return f"{written_name(field)}={value}"
+    return f"{_WRITTEN.get(field) or written_name(field)}={value}"
 
 
 def _address_field(match: Match, name: str) -> str:
