@@ -178,6 +178,22 @@ def test_a_port_that_is_not_there_is_refused(hosts: tuple[Namespace, Namespace])
         near.run(lambda: PortOwnership().own_port("ihdnothere"))
 
 
+def test_where_the_kernel_refuses_the_filter_sysctls_do_what_they_can(hosts: tuple[Namespace, Namespace]) -> None:
+    near, far = hosts
+    near.sh("tc qdisc add dev ihda clsact")
+    near.sh("tc filter add dev ihda ingress pref 2 handle 1 bpf da bytecode '1,6 0 0 0'")  # our place is taken
+    before = state(near)
+
+    ports, guard = own(near)
+    heard = answers(far, "10.0.0.1")
+    near.run(ports.close)
+
+    assert guard.method == "sysctl"
+    assert {"arp_ignore=8", "rp_filter=1", "disable_ipv6=1"} <= set(guard.changes)
+    assert not heard
+    assert state(near) == before
+
+
 IN_A_USER_NAMESPACE = """
 import subprocess
 from inband.host.interfaces import PortOwnership, ensure_local

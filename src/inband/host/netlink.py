@@ -26,6 +26,7 @@ from inband.host.route_lookup import RouteLookups
 from inband.host.watcher import READS_PER_TURN, Watcher
 from inband.packet.addresses import IpAddress
 
+_UNICAST_PATIENCE_S = 0.2  # a neighbour that is there answers within this; then ask everybody
 RECEIVE_BUFFER = 4 << 20  # bytes, about 4,000 notifications: a full neighbour table that flaps fits
 
 
@@ -44,6 +45,7 @@ class KernelHost:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watcher: Watcher | None = None
         self._socket: socket.socket | None = None
+        self._probed_at: dict[tuple[int, IpAddress], float] = {}
         self._ask_handle: asyncio.Handle | None = None
         self._expire_handle: asyncio.TimerHandle | None = None
 
@@ -88,17 +90,26 @@ class KernelHost:
         """Find out a neighbour's MAC now; NeighbourChanged follows when the kernel learns something.
 
         Not resolved: ask by broadcast. Resolved: ask that neighbour by unicast, at once instead of when the entry has
-        aged. Asked by unicast without answer so far: forget its MAC and ask by broadcast. Permanent: nothing.
+        aged. Asked by unicast without an answer for 0.2 s: forget its MAC and ask by broadcast. Permanent: nothing.
         """
         state = self._mirror.neighbour_state(index, address)
         if state & (rtnetlink.NUD_PERMANENT | rtnetlink.NUD_NOARP):
             return
-        requests = b""
         if state & rtnetlink.NUD_PROBE:
-            requests += _neighbour_request(index, address, rtnetlink.NUD_FAILED)
+            self._give_up_unicast(index, address)
         elif state & rtnetlink.NUD_VALID:
-            requests += _neighbour_request(index, address, rtnetlink.NUD_PROBE)
-        self._send(requests + _neighbour_request(index, address, 0, use=True), "ask for a neighbour")
+            self._probed_at[index, address] = self._now()
+            self._send(_neighbour_request(index, address, rtnetlink.NUD_PROBE), "ask for a neighbour")
+        else:
+            self._send(_neighbour_request(index, address, 0, use=True), "ask for a neighbour")
+
+    def _give_up_unicast(self, index: int, address: IpAddress) -> None:
+        # The kernel may have begun to probe by itself: then its neighbour has its time from now on.
+        begun = self._probed_at.setdefault((index, address), self._now())
+        if self._now() - begun >= _UNICAST_PATIENCE_S:
+            del self._probed_at[index, address]
+            requests = _neighbour_request(index, address, rtnetlink.NUD_FAILED)
+            self._send(requests + _neighbour_request(index, address, 0, use=True), "ask for a neighbour")
 
     def _schedule(self) -> None:
         if self._socket is not None and self._loop is not None and self._ask_handle is None:

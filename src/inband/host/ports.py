@@ -157,8 +157,7 @@ def _restore(requests: Requests, link: Link, before: _Before) -> None:
     if before.guard.method == "tc":
         _delete_filter(requests, link)
         if before.memory & _MADE_CLSACT and not _filters(requests, link, _INGRESS) | _filters(requests, link, _EGRESS):
-            body = _tc_body(link, _CLSACT_HANDLE, _CLSACT_PARENT, 0, "clsact")
-            requests.send_raw(f"remove clsact from {link.name}", _RTM_DELQDISC, 0, body)
+            _delete_clsact(requests, link)
     _write_sysctls(link, before.sysctls, [])
     for address, flags in before.addresses:
         add_address(requests, link, address, flags)
@@ -200,13 +199,27 @@ def _add_filter(requests: Requests, link: Link, memory: int) -> int:
     except HostError as error:
         if error.errno != errno.EEXIST:
             raise
-    program = _program(memory)
+    try:
+        _put_filter(requests, link, _program(memory))
+    except HostError:
+        if memory & _MADE_CLSACT:
+            _delete_clsact(requests, link)
+        raise
+    return memory
+
+
+def _put_filter(requests: Requests, link: Link, program: bytes) -> None:
     options = rtnetlink.attribute(_TCA_BPF_OPS_LEN, struct.pack("=H", len(program) // _INSTRUCTION.size))
     options += rtnetlink.attribute(_TCA_BPF_OPS, program)
     options += rtnetlink.attribute(_TCA_BPF_FLAGS, struct.pack("=I", _BPF_FLAG_ACT_DIRECT))
     body = _tc_body(link, _HANDLE, _INGRESS, _PRIORITY << 16 | _ETH_P_ALL_BE, "bpf", options)
+    flags = rtnetlink.NLM_F_CREATE | NLM_F_EXCL
     requests.send_raw(f"add the ingress filter to {link.name}", _RTM_NEWTFILTER, flags, body)
-    return memory
+
+
+def _delete_clsact(requests: Requests, link: Link) -> None:
+    body = _tc_body(link, _CLSACT_HANDLE, _CLSACT_PARENT, 0, "clsact")
+    requests.send_raw(f"remove clsact from {link.name}", _RTM_DELQDISC, 0, body)
 
 
 def _delete_filter(requests: Requests, link: Link) -> None:
