@@ -21,6 +21,7 @@ from inband.pipeline.learning import MacKey, MacTable
 _ETH_SRC = FIELDS["eth_src"]
 _ETH_DST = FIELDS["eth_dst"]
 _VLAN_VID = FIELDS["vlan_vid"]
+_LOOKED_AT = _ETH_SRC.mask | _ETH_DST.mask | _VLAN_VID.mask
 
 # 01:80:c2:00:00:00 to 0f: bridges keep them to the link they came on (IEEE 802.1Q, 8.6.3).
 _RESERVED = 0x0180C2000000
@@ -42,11 +43,12 @@ class NormalDecision:
 
 def decide(packet: InFlight, in_port: PortNo, macs: MacTable, local_mac: Mac | None, now: Instant) -> NormalDecision:
     """Where a packet that came in on ``in_port`` goes; it depends on VLAN and both addresses."""
-    vlan = packet.get(_VLAN_VID) & ~VLAN_PRESENT
-    destination = MacKey(vlan, Mac(packet.get(_ETH_DST)))
+    packet.depend_on(_LOOKED_AT)
+    vlan = _VLAN_VID.get(packet.key) & ~VLAN_PRESENT
+    destination = MacKey(vlan, Mac(_ETH_DST.get(packet.key)))
     if destination.mac & ~0xF == _RESERVED:
         return NormalDecision(drop_reason="reserved multicast stays on its link")
-    source = _learnable(MacKey(vlan, Mac(packet.get(_ETH_SRC))), local_mac)
+    source = _learnable(MacKey(vlan, Mac(_ETH_SRC.get(packet.key))), local_mac)
     if destination.mac.is_multicast:
         return NormalDecision(source, None, floods=True)
     port = LOCAL if destination.mac == local_mac else macs.lookup(destination, now)

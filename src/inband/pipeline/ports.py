@@ -9,6 +9,11 @@ from inband.flow.ports import PortNo
 from inband.openflow.constants import PortConfig, PortFeatures, PortState
 from inband.packet.addresses import Mac
 
+# As plain numbers: these are asked for every packet and port, and the operators of IntFlag take a microsecond each.
+_TAKES_NO_DATA = int(PortConfig.PORT_DOWN | PortConfig.NO_RECV)
+_SENDS_NO_DATA = int(PortConfig.PORT_DOWN | PortConfig.NO_FWD)
+_FLOODS_NO_DATA = int(PortConfig.PORT_DOWN | PortConfig.NO_FWD | PortConfig.NO_FLOOD)
+
 
 @dataclass(frozen=True, slots=True)
 class SwitchPort:
@@ -29,17 +34,17 @@ class SwitchPort:
     @property
     def takes_data(self) -> bool:
         """Whether data traffic that arrives here is processed."""
-        return not self.config & (PortConfig.PORT_DOWN | PortConfig.NO_RECV)
+        return not int(self.config) & _TAKES_NO_DATA
 
     @property
     def sends_data(self) -> bool:
         """Whether data traffic may leave here."""
-        return not self.config & (PortConfig.PORT_DOWN | PortConfig.NO_FWD)
+        return not int(self.config) & _SENDS_NO_DATA
 
     @property
     def floods_data(self) -> bool:
         """Whether flooded data traffic may leave here."""
-        return self.sends_data and not self.config & PortConfig.NO_FLOOD
+        return not int(self.config) & _FLOODS_NO_DATA
 
 
 class PortTable:

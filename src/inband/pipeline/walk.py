@@ -393,8 +393,8 @@ class Walk:
         return False
 
     def _learn(self, source: MacKey) -> None:
-        if self._around.ports.get(self._in_port) is None:
-            return  # a PACKET_OUT from no port teaches nothing
+        if self.station is not None or self._around.ports.get(self._in_port) is None:
+            return  # a packet teaches once, however often it passes NORMAL; a PACKET_OUT from no port teaches nothing
         learn = self._around.macs.learn if self._trace is None else self._around.macs.would_learn
         hold_s = MOVE_HOLD_S if self._overrides_ports else 0.0
         outcome = learn(source, self._in_port, self._now, hold_s=hold_s)
