@@ -25,6 +25,7 @@ from tests.packets.columns import (
 
 from inband.datapath.base import ControlHints, Megaflow
 from inband.datapath.userspace import UPCALL_BUDGET, UserspaceDatapath
+from inband.datapath.userspace_port import MAX_QUEUES
 from inband.errors import HostError
 from inband.flow.actions import Output, SetQueue, ToController
 from inband.flow.fields import FlowKey
@@ -206,6 +207,24 @@ def test_a_queue_chooses_the_class_of_the_ports_queue_discipline(column: Userspa
     shown = subprocess.run(["tc", "-s", "class", "show", "dev", "p2", "classid", "1:4"], capture_output=True, text=True)
     assert "Sent 462 bytes 3 pkt" in shown.stdout
     assert len(column.left()[P2]) == 3
+
+
+def test_queues_that_cannot_be_are_none_and_sockets_are_bounded(column: Userspace) -> None:
+    for queue in (0xFFFFFFFF, *range(MAX_QUEUES + 5)):
+        column.datapath.execute(P1, FRAME, [SetQueue(queue), Output(P2)])
+
+    assert column.left()[P2] == [FRAME.data] * (MAX_QUEUES + 6)
+    assert counter(column.datapath, "queue_refused") == 6
+
+
+def test_a_port_that_cannot_be_opened_again_keeps_what_it_has(column: Userspace) -> None:
+    column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
+
+    with pytest.raises(HostError):
+        column.datapath.add_port(P2, "nosuch")
+
+    column.arrive(P1, FRAME)
+    assert column.left()[P2] == [FRAME.data]
 
 
 def test_control_frames_come_before_data_that_came_earlier(column: Userspace) -> None:

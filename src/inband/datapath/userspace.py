@@ -46,13 +46,14 @@ from inband.packet.vnet import build_vnet, parse_vnet
 # The interface went down, or away: said once by each of its sockets.
 RX_DOWN = (errno.ENETDOWN, errno.ENODEV, errno.ENXIO)
 
-# Frames taken from one socket before the next one has its turn, and rounds over all sockets before the event loop has:
-# at 5 to 100 us a frame a round takes a few milliseconds at most.
-CONTROL_BUDGET = 64
-DATA_BUDGET = 32
-ROUNDS = 4
-# Upcalls for data (100 us each and more) between two looks at the control sockets.
+# Frames taken from one socket before the next one has its turn. Known flows take 5 us (small) to 50 us (64 kB) each.
+FRAME_BUDGET = 32
+# Upcalls take 100 us and more each: so many for one socket, and for data between two looks at the control sockets.
 UPCALL_BUDGET = 8
+# Sockets served in a round. epoll puts those it has told of behind the others that are ready: all have their turn.
+ROUND_SOCKETS = 4
+# Rounds before the event loop has its turn.
+ROUNDS = 4
 # Microflows remembered per port (about 400 bytes each); when there are more, all are forgotten and learned anew.
 MAX_MICROFLOWS = 8192
 
@@ -137,36 +138,40 @@ class UserspaceDatapath:
         self._now = self._clock()
         for _ in range(ROUNDS):
             self._poll_control()
-            full = False
-            for descriptor, _ in self._data.poll(0, max(1, len(self._taps))):
-                tap = self._taps.get(descriptor)
-                if tap is None:
-                    continue  # its port was removed by an upcall of this round
-                taken, upcalls = self._drain(tap, DATA_BUDGET, UPCALL_BUDGET)
-                full = full or taken == DATA_BUDGET
+            full = went_up = False
+            for tap in self._ready(self._data):
+                taken, upcalls = self._drain(tap)
+                full = full or taken == FRAME_BUDGET
                 if upcalls:
+                    went_up = True
                     self._poll_control()
-            if not full:
+            if went_up or not full:
                 return
 
     def _poll_control(self) -> None:
-        for descriptor, _ in self._control.poll(0, max(1, len(self._taps))):
-            tap = self._taps.get(descriptor)
-            if tap is not None:
-                self._drain(tap, CONTROL_BUDGET, CONTROL_BUDGET)
+        for _ in range(ROUNDS):
+            taps = self._ready(self._control)
+            for tap in taps:
+                self._drain(tap)
+            if not taps:
+                return
 
-    def _drain(self, tap: Tap, budget: int, upcall_budget: int) -> tuple[int, int]:
-        """Switch up to ``budget`` frames of a socket, stop after so many upcalls; returns (frames, upcalls)."""
+    def _ready(self, epoll: select.epoll) -> list[Tap]:
+        """The next few sockets that have frames."""
+        return [tap for descriptor, _ in epoll.poll(0, ROUND_SOCKETS) if (tap := self._taps.get(descriptor))]
+
+    def _drain(self, tap: Tap) -> tuple[int, int]:
+        """Switch frames of a socket until it is empty or a budget is spent; returns (frames, upcalls)."""
         port, receive, buffer, view = tap.port, tap.receive, self._buffer, self._view
         counters, known = port.counters, self._known[port.number]
         taken = upcalls = 0
-        while taken < budget and upcalls < upcall_budget:
+        while taken < FRAME_BUDGET and upcalls < UPCALL_BUDGET:
             try:
                 end = receive()
             except BlockingIOError:
                 break
             except OSError as error:
-                self._receive_failed(port, error)
+                self._receive_failed(tap, error)
                 break
             taken += 1
             segments = count_segments(buffer, end) if buffer[1] else 1
@@ -281,21 +286,23 @@ class UserspaceDatapath:
         self._counters.add(TX_FAULTS.get(error.errno or 0, "tx_refused"))
         port.counters.tx_dropped += 1
 
-    def _receive_failed(self, port: Port, error: OSError) -> None:
+    def _receive_failed(self, tap: Tap, error: OSError) -> None:
         """ENETDOWN: the interface went down or away; EINVAL: a frame whose offload no vnet header can tell."""
+        if tap.socket.fileno() < 0:
+            return  # its port was removed by an upcall of this round
         down = error.errno in RX_DOWN
         self._counters.add("rx_link_down" if down else "rx_refused")
-        port.counters.rx_errors += not down
+        tap.port.counters.rx_errors += not down
 
     # Ports
 
     def add_port(self, port: PortNo, interface: str) -> None:
         """As ``Datapath.add_port``. A port that is there is opened again: its interface may have a new index."""
         old = self._ports.get(port)
-        opened = self._open(port, interface)
+        opened = self._open(port, interface, owned=old is not None and old.interface == interface)
         if old is not None:
             self._close_port(old)
-            opened.counters, opened.lost = old.counters, old.lost
+            opened.counters, opened.lost, opened.unqueued = old.counters, old.lost, old.unqueued
             if old.interface != interface:
                 self._ownership.release_port(old.interface)
         self._ports[port] = opened
@@ -306,8 +313,8 @@ class UserspaceDatapath:
             epoll.register(tap.socket.fileno(), select.EPOLLIN)
         self._forget_paths()
 
-    def _open(self, port: PortNo, interface: str) -> Port:
-        """Take the interface from the host's stack, then open its sockets."""
+    def _open(self, port: PortNo, interface: str, *, owned: bool) -> Port:
+        """Take the interface from the host's stack, then open its sockets; one ``owned`` before stays so on failure."""
         try:
             self._ownership.own_port(interface)
         except UsageError as error:
@@ -315,7 +322,8 @@ class UserspaceDatapath:
         try:
             return open_port(port, interface, self._buffer, self._tcp_ports)
         except HostError:
-            self._ownership.release_port(interface)
+            if not owned:
+                self._ownership.release_port(interface)
             raise
 
     def remove_port(self, port: PortNo) -> None:
@@ -324,6 +332,8 @@ class UserspaceDatapath:
         if gone is None:
             return
         self._close_port(gone)
+        for name, count in gone.losses().items():
+            self._counters.add(name, count)
         del self._known[port]
         self._forget_paths()
         self._ownership.release_port(gone.interface)
@@ -402,13 +412,12 @@ class UserspaceDatapath:
 
     def counters(self) -> Mapping[str, int]:
         """As ``Datapath.counters``; "rx_queue_full_..." are frames that the kernel could not queue for us."""
-        values = dict(self._counters.values)
+        total = Counters(dict(self._counters.values))
         for port in self._ports.values():
             port.collect_losses()
-            for queue, lost in port.lost.items():
-                name = f"rx_queue_full_{queue.value.replace(' ', '_')}"
-                values[name] = values.get(name, 0) + lost
-        return values
+            for name, count in port.losses().items():
+                total.add(name, count)
+        return total.values
 
     def close(self) -> None:
         """As ``Datapath.close``."""

@@ -27,8 +27,8 @@ UDP_CONTROL_PORTS = (DNS, 67, 68, 546, 547)
 # Router solicitation and advertisement, neighbour solicitation and advertisement, redirect (RFC 4861, 4).
 ND_TYPES = (133, 137)
 
-# BPF_MAXINSNS is 4096, and a range takes eight instructions.
-MAX_RANGES = 480
+# A range takes eight instructions of eight bytes, and older kernels give a socket's options 20 kB (optmem_max).
+MAX_RANGES = 256
 
 _INSTRUCTION = Struct("=HBBI")
 _LDH_ABS, _LDB_ABS, _LDW_ABS, _LDH_IND = 0x28, 0x30, 0x20, 0x48
@@ -46,7 +46,7 @@ class Queue(Enum):
 
     CONTROL = "control"
     DATA = "data"
-    TAGGED_DATA = "tagged data"
+    TAGGED_DATA = "tagged_data"
 
 
 def build_filter(queue: Queue, tcp_ports: frozenset[int]) -> list[bytes]:

@@ -39,10 +39,11 @@ def count_segments(buffer: bytearray, end: int) -> int:
     whoever counts by it counts right.
     """
     fields: tuple[int, ...] = _VNET.unpack_from(buffer)
-    flags, gso_type, _, gso_size, transport = fields
-    if not gso_type or not gso_size or not flags & _NEEDS_CSUM or VNET_SIZE + transport + 13 > end:
+    flags, gso_type, header_size, gso_size, transport = fields
+    if not gso_type or not gso_size:
         return 1
-    is_udp = gso_type & _GSO_TYPE in (GsoType.UDP, GsoType.UDP_L4)
-    header_size = transport + (8 if is_udp else (buffer[VNET_SIZE + transport + 12] >> 4) * 4)
-    _HDR_LEN.pack_into(buffer, 2, header_size)
+    if flags & _NEEDS_CSUM and VNET_SIZE + transport + 13 <= end:
+        is_udp = gso_type & _GSO_TYPE in (GsoType.UDP, GsoType.UDP_L4)
+        header_size = transport + (8 if is_udp else (buffer[VNET_SIZE + transport + 12] >> 4) * 4)
+        _HDR_LEN.pack_into(buffer, 2, header_size)
     return max(1, -(-(end - VNET_SIZE - header_size) // gso_size))

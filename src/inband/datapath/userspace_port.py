@@ -57,6 +57,11 @@ BUFFER_SIZE = VNET_SIZE + MAX_FRAME + TAG_SIZE + 1 + SPARE
 _RECEIVE_BYTES = {Queue.CONTROL: 4 << 20, Queue.DATA: 16 << 20, Queue.TAGGED_DATA: 16 << 20}
 _SEND_BYTES = 8 << 20
 
+# Queue N is class 1:(N + 1), and a minor number has 16 bits. Each queue in use is a socket, and whoever writes flows
+# must not use up the descriptors.
+MAX_QUEUE = 0xFFFE
+MAX_QUEUES = 64
+
 # What a failed send means: a counter's name, by errno; everything else is "tx_refused".
 TX_FAULTS = {
     errno.EAGAIN: "tx_queue_full",
@@ -93,13 +98,26 @@ class Port:
     taps: list[Tap] = field(default_factory=list)
     senders: dict[int | None, socket.socket] = field(default_factory=dict)
     lost: dict[Queue, int] = field(default_factory=dict)
+    unqueued: int = 0
 
     def sender(self, queue: int | None) -> socket.socket:
-        """The socket that sends by a queue of this port. Raises OSError."""
+        """The socket that sends by a queue of this port. Raises OSError.
+
+        A queue that cannot be a class of HTB, or one too many, is none: the frame is sent, and ``unqueued`` counts.
+        """
         sender = self.senders.get(queue)
-        if sender is None:
-            sender = self.senders[queue] = _open_sender(self.interface, queue)
+        if sender is not None:
+            return sender
+        if queue is not None and (queue > MAX_QUEUE or len(self.senders) > MAX_QUEUES):
+            self.unqueued += 1
+            return self.sender(None)
+        sender = self.senders[queue] = _open_sender(self.interface, queue)
         return sender
+
+    def losses(self) -> dict[str, int]:
+        """Named counters of what the kernel could not do as wanted."""
+        named = {f"rx_queue_full_{queue.value}": count for queue, count in self.lost.items()}
+        return named | ({"queue_refused": self.unqueued} if self.unqueued else {})
 
     def sort(self, queue: Queue, tcp_ports: frozenset[int]) -> None:
         """Let the kernel sort this queue's frames by other control ports from now on. Raises OSError."""
@@ -178,7 +196,7 @@ def _open_sender(interface: str, queue: int | None) -> socket.socket:
     try:
         _set_size(sock, _SO_SNDBUFFORCE, socket.SO_SNDBUF, _SEND_BYTES)
         if queue is not None:
-            # HTB class 1:(queue + 1), as Open vSwitch's linux-htb numbers them.
+            # As Open vSwitch's linux-htb numbers its classes.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 1 << 16 | queue + 1)
         # Protocol 0: bound for sending, receives nothing.
         sock.bind((interface, 0))
