@@ -6,6 +6,7 @@ printable first: a controller must not be able to write to an operator's termina
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -29,12 +30,20 @@ Cell = str | Text
 def print_show(document: ShowDocument, file: TextIO | None = None, now: float | None = None) -> None:
     """Print the document to ``file`` (standard output). ``now`` is seconds since 1970."""
     target = sys.stdout if file is None else file
-    console = Console(file=target, width=None if target.isatty() else _PIPE_WIDTH, highlight=False, emoji=False)
     clock = time.time() if now is None else now
+    if target.isatty():
+        _print_document(Console(file=target, highlight=False, emoji=False), document, clock)
+        return
+    plain = io.StringIO()
+    _print_document(Console(file=plain, width=_PIPE_WIDTH, highlight=False, emoji=False), document, clock)
+    target.writelines(f"{line.rstrip()}\n" for line in plain.getvalue().splitlines())  # tables are padded on the right
+
+
+def _print_document(console: Console, document: ShowDocument, now: float) -> None:
     if not document["bridges"]:
         console.print("no bridges: add one with `inband add-bridge`")
     for bridge in document["bridges"]:
-        _print_bridge(console, bridge, clock)
+        _print_bridge(console, bridge, now)
 
 
 def _print_bridge(console: Console, bridge: BridgeDocument, now: float) -> None:

@@ -77,7 +77,7 @@ def bridge() -> BridgeDocument:
 def shown(document: ShowDocument) -> list[str]:
     file = io.StringIO()
     print_show(document, file, NOW)
-    return [line.rstrip() for line in file.getvalue().splitlines()]
+    return file.getvalue().splitlines()
 
 
 def test_a_bridge_is_shown_whole_and_plain_in_a_pipe() -> None:
