@@ -2,14 +2,14 @@
 
 ``parse_flow`` reads what people give to ``inband trace`` and ``ovs-ofctl add-flow``; ``format_flow`` writes a line of
 ``ovs-ofctl dump-flows``, and ``format_bridge_flow`` one of ``ovs-appctl bridge/dump-flows``, hidden flows with letter
-and remote. Matches and actions have modules of their own.
+and remote. ``flow_document`` is the same for machines. Matches and actions have modules of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from inband.errors import UsageError
 from inband.flow.actions import Instruction
@@ -136,9 +136,51 @@ def _priority_and_match(flow: Flow) -> str:
     return ",".join(filter(None, (priority, format_match(flow.match))))
 
 
+class FlowDocument(TypedDict):
+    """A flow in ``inband dump-flows --json``. ``letter`` and ``remote`` are there for hidden flows only."""
+
+    table: int
+    priority: int
+    match: str
+    actions: str
+    cookie: int
+    duration_s: float
+    packets: int
+    bytes: int
+    idle_timeout_s: int
+    hard_timeout_s: int
+    flags: list[str]
+    hidden: bool
+    letter: NotRequired[str]
+    remote: NotRequired[str]
+
+
+def flow_document(flow: Flow, now: Instant) -> FlowDocument:
+    """The flow for machines: texts in the syntax above, times in seconds."""
+    document: FlowDocument = {
+        "table": flow.table_id,
+        "priority": int(flow.priority),
+        "match": format_match(flow.match),
+        "actions": format_actions(flow.instructions),
+        "cookie": flow.cookie,
+        "duration_s": round(max(0.0, now - flow.created), 3),
+        "packets": flow.packets,
+        "bytes": flow.bytes,
+        "idle_timeout_s": flow.idle_timeout_s,
+        "hard_timeout_s": flow.hard_timeout_s,
+        "flags": [word for word, flag in _FLAGS.items() if flow.flags & flag],
+        "hidden": flow.is_hidden,
+    }
+    if flow.origin is not None:
+        document["letter"], document["remote"] = flow.origin.letter, flow.origin.subject
+    return document
+
+
 __all__ = [
     "DEFAULT_PRIORITY",
+    "FlowDocument",
     "FlowText",
+    "flow_document",
     "format_action",
     "format_actions",
     "format_bridge_flow",

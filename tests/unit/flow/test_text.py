@@ -19,6 +19,7 @@ from inband.flow.match import ANY, Match
 from inband.flow.ports import PortNo
 from inband.flow.priority import HiddenPriority, OpenFlowPriority
 from inband.flow.text import (
+    flow_document,
     format_actions,
     format_bridge_flow,
     format_flow,
@@ -335,6 +336,15 @@ def test_a_hidden_flow_has_its_letter_and_remote() -> None:
         "duration=2s, n_packets=7, n_bytes=700, letter=h, remote=192.0.2.1:6653, "
         "priority=180007,tcp,nw_dst=10.0.0.0/8,actions=set_queue:1,NORMAL"
     )
+
+
+def test_a_flows_document_has_the_same_texts() -> None:
+    document = flow_document(HIDDEN, 12.0)
+
+    assert document["match"] == "tcp,nw_dst=10.0.0.0/8"
+    assert document["actions"] == "set_queue:1,NORMAL"
+    assert (document["hidden"], document["letter"], document["remote"]) == (True, "h", "192.0.2.1:6653")
+    assert "letter" not in flow_document(a_flow(), 12.0)
 
 
 def test_actions_of_datapaths_have_words_too() -> None:
