@@ -12,7 +12,7 @@ alike. Compare the columns of one run; figures of two runs or two machines say n
 
 Linux bridge and direct veth pair are the limits that a switch in user space has above it. Open vSwitch is its
 userspace datapath with userspace-tso, the fastest it has without a kernel module. "inband datapath" is our userspace
-datapath under a learning switch of a few lines (``learning_switch``).
+datapath under a learning switch of a few lines (``learning_switch``), "inband" the whole switch with it.
 """
 
 from __future__ import annotations
@@ -20,20 +20,22 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from tests.system.lab.net import Lab, Namespace
+from tests.system.lab.net import CommandError, Lab, Namespace
 from tests.system.lab.net import run as run_command
 
 from bench import ovs
 
+RESULTS = Path(__file__).with_name("results")
 SECONDS = 2.0
 LEFT_IP, RIGHT_IP = "10.9.0.1", "10.9.0.2"
 PYTHON = sys.executable
@@ -58,21 +60,31 @@ class Row:
 
 
 def run(rounds: int = 5, only: tuple[str, ...] = ()) -> list[Row]:
-    """Measure all switches that are installed (or those named), medians of so many rounds."""
-    names = [name for name in SWITCHES if name in only or not only]
-    samples: dict[str, list[tuple[float, float, float]]] = {name: [] for name in names}
+    """Measure all switches that are installed (or those named), medians of so many rounds.
+
+    A switch that does not start is left out, with a line on standard error; it stops no other.
+    """
+    samples: dict[str, list[tuple[float, float, float]]] = {}
     with contextlib.ExitStack() as stack:
-        networks = {}
-        for name in names:
-            lab = stack.enter_context(Lab("ihe"))
-            networks[name] = SWITCHES[name](lab)
-            _prepare(name, networks[name])
+        networks = _build(stack, [name for name in SWITCHES if name in only or not only])
         for _ in range(rounds):
             for name, hosts in networks.items():
-                samples[name].append((_tcp(hosts), _kpps(hosts), _rr(hosts)))
-    return [
-        Row(name, *(statistics.median(column) for column in zip(*rows, strict=True))) for name, rows in samples.items()
-    ]
+                samples.setdefault(name, []).append((_tcp(hosts), _kpps(hosts), _rr(hosts)))
+    return [Row(name, *map(statistics.median, zip(*rows, strict=True))) for name, rows in samples.items()]
+
+
+def _build(stack: contextlib.ExitStack, names: list[str]) -> dict[str, Hosts]:
+    networks = {}
+    for name in names:
+        lab = stack.enter_context(Lab("ihe"))
+        try:
+            hosts = SWITCHES[name](lab)
+            _prepare(name, hosts)
+        except (RuntimeError, CommandError) as error:
+            print(f"{name}: {error}\n{lab.story()}", file=sys.stderr)
+        else:
+            networks[name] = hosts
+    return networks
 
 
 # Switches: each builds a network in a laboratory and returns its hosts.
@@ -118,10 +130,19 @@ def _datapath(lab: Lab) -> Hosts:
     return hosts
 
 
+def _inband(lab: Lab) -> Hosts:
+    hosts, switch = _with_switch(lab)
+    command = [PYTHON, "-c", "from inband.cli.main import main; main()", "run", "--run-dir", str(lab.folder / "run")]
+    ports = ["--bridge", "br0", "--port", "p1", "--port", "p2", "--datapath", "userspace"]
+    switch.start(*command, *ports, env={"PYTHONPATH": "src"})
+    return hosts
+
+
 SWITCHES: dict[str, Callable[[Lab], Hosts]] = {
     "direct veth": _direct,
     "Linux bridge": _bridge,
     "inband datapath": _datapath,
+    "inband": _inband,
 }
 if ovs.is_installed():
     SWITCHES["Open vSwitch userspace-tso"] = _ovs_tso
@@ -195,23 +216,32 @@ def _rr(hosts: Hosts) -> float:
     )
 
 
-def print_rows(rows: list[Row], rounds: int) -> None:
-    """One table for people."""
-    table = Table(
-        "switch", "TCP Gbit/s", "kpps", "RR/s", title=f"Two hosts through a switch, medians of {rounds} rounds"
-    )
+def _write(rows: list[Row], rounds: int) -> None:
+    """One table for people, on the screen and in a file, and one document for programs."""
+    title = f"Two hosts through a switch, medians of {rounds} rounds"
+    table = Table("switch", "TCP Gbit/s", "kpps", "RR/s", title=title)
     for row in rows:
         table.add_row(row.name, f"{row.tcp_gbit_s:.2f}", f"{row.kpps:.0f}", f"{row.rr_per_s:.0f}")
     Console().print(table)
+    RESULTS.mkdir(exist_ok=True)
+    with (RESULTS / "throughput.txt").open("w", encoding="utf-8") as out:
+        Console(file=out, width=100).print(table)
+    document = {
+        "measured": time.strftime("%Y-%m-%d"),
+        "kernel": platform.release(),
+        "rounds": rounds,
+        "rows": [asdict(row) for row in rows],
+    }
+    (RESULTS / "throughput.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
-    """Measure and print."""
-    options = argparse.ArgumentParser(description=__doc__)
+    """Measure, print and write."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--only", action="append", default=[], choices=sorted(SWITCHES))
     given = options.parse_args()
-    print_rows(run(given.rounds, tuple(given.only)), given.rounds)
+    _write(run(given.rounds, tuple(given.only)), given.rounds)
 
 
 if __name__ == "__main__":
