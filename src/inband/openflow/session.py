@@ -46,13 +46,12 @@ class SessionConfig:
     """What a connection may do.
 
     ``versions`` are the wire versions we accept. ``probe_interval_s`` is the silence after which we ask, and after
-    the same time again hang up (0: never; 5 s is the habit of Open vSwitch). ``quiet_after_s`` is the silence
-    reported as QUIET. ``soft_bytes`` of waiting output hold back packet-ins and reading, ``hard_bytes`` close.
+    the same time again hang up (0: never; 5 s is the habit of Open vSwitch). ``soft_bytes`` of waiting output hold back
+    packet-ins and reading, ``hard_bytes`` close.
     """
 
     versions: frozenset[int] = frozenset({OFP10, OFP13})
     probe_interval_s: float = 5.0
-    quiet_after_s: float = 1.0
     soft_bytes: int = 1 << 20
     hard_bytes: int = 64 << 20
 
@@ -69,7 +68,6 @@ class SessionState(Enum):
 class Notice(Enum):
     """What ``run`` found out."""
 
-    QUIET = "quiet"  # nothing heard for quiet_after_s: time to doubt the path
     PROBED = "probed"  # an ECHO was sent to a silent peer
     EXPIRED = "expired"  # the peer did not answer; ``closing`` says so
 
@@ -86,7 +84,6 @@ class Session:
         self.dropped = 0
         self.malformed = 0
         self.unsayable = 0
-        self._is_quiet = False
         self._has_table_ids = False  # Nicira's flow-mod-table-id: 1.0's FLOW_MOD names a table
         self._input = bytearray()
         self._urgent: deque[bytes] = deque()
@@ -147,7 +144,7 @@ class Session:
         """
         if self.closing is not None or not data:
             return []
-        self.last_heard, self._is_quiet = now, False
+        self.last_heard = now
         if self.state is SessionState.PROBING:
             self.state = SessionState.ACTIVE
         self._input += data
@@ -163,41 +160,28 @@ class Session:
 
     def next_deadline(self) -> Instant | None:
         """When to call ``run`` next."""
-        if self.closing is not None:
-            return None
         interval = self.config.probe_interval_s
-        deadlines = [] if self._is_quiet else [self.last_heard + self.config.quiet_after_s]
-        if interval:
-            silent = 2 * interval if self.state is SessionState.PROBING else interval
-            deadlines.append(self.last_heard + silent)
-        return min(deadlines, default=None)
+        if self.closing is not None or not interval:
+            return None
+        return self.last_heard + (2 * interval if self.state is SessionState.PROBING else interval)
 
     def run(self, now: Instant) -> list[Notice]:
         """Do what silence calls for."""
-        notices: list[Notice] = []
-        if self.closing is not None:
-            return notices
-        if not self._is_quiet and now >= self.last_heard + self.config.quiet_after_s:
-            self._is_quiet = True
-            notices.append(Notice.QUIET)
-        interval = self.config.probe_interval_s
-        if not interval or now < self.last_heard + interval:
-            return notices
-        return [*notices, *self._probe(now)]
+        deadline = self.next_deadline()
+        return [] if deadline is None or now < deadline else [self._probe()]
 
-    def _probe(self, now: Instant) -> list[Notice]:
+    def _probe(self) -> Notice:
         interval = self.config.probe_interval_s
-        if self.state is SessionState.OPENING:
-            self._close(f"no HELLO in {interval:g} s")
-            return [Notice.EXPIRED]
-        if self.state is SessionState.PROBING:
-            if now < self.last_heard + 2 * interval:
-                return []
-            self._close(f"no answer to a probe in {interval:g} s")
-            return [Notice.EXPIRED]
-        self.state = SessionState.PROBING
-        self._push_urgent(EchoRequest())
-        return [Notice.PROBED]
+        match self.state:
+            case SessionState.ACTIVE:
+                self.state = SessionState.PROBING
+                self._push_urgent(EchoRequest())
+                return Notice.PROBED
+            case SessionState.OPENING:
+                self._close(f"no HELLO in {interval:g} s")
+            case _:
+                self._close(f"no answer to a probe in {interval:g} s")
+        return Notice.EXPIRED
 
     # Reading
 
