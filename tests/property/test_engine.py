@@ -14,8 +14,9 @@ from inband.flow.actions import Instruction
 from inband.host.events import NeighbourChanged, NextHop, NextHopFound, RoutesChanged
 from inband.packet.addresses import Mac
 
-REMOTES = [ip_address(f"192.0.2.{i}") for i in range(1, 4)]
-HOPS = [ip_address("10.0.0.1"), ip_address("10.0.0.2"), *REMOTES[:2]]
+REMOTES = [*(ip_address(f"192.0.2.{i}") for i in range(1, 4)), ip_address("2001:db8::1"), ip_address("fe80::9")]
+HOPS = [ip_address("10.0.0.1"), ip_address("10.0.0.2"), ip_address("fe80::1"), *REMOTES[1:4]]
+OWN = [ip_address("fe80::2"), ip_address("2001:db8::2")]
 
 remotes = st.builds(
     ev.Remote, st.sampled_from(REMOTES), st.sampled_from([6633, 6653]), st.sampled_from(list(ev.RemoteKind))
@@ -27,6 +28,7 @@ events = st.one_of(
     st.builds(ev.InBandEnabled, st.booleans()),
     st.builds(ev.QueueChanged, st.sampled_from([None, 0, 7])),
     st.builds(ev.LocalMacChanged, macs),
+    st.builds(ev.LocalAddressesChanged, st.frozensets(st.sampled_from(OWN))),
     st.just(ev.FlowsLost()),
     st.builds(ev.ChannelSilent, st.sampled_from(REMOTES)),
     st.builds(ev.ChannelAlive, st.sampled_from(REMOTES)),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from inband.agent.agent import Agent
 from inband.agent.connection import Kind
@@ -24,7 +24,7 @@ from inband.bridge.in_band import InBand
 from inband.bridge.megaflows import Decision, MegaflowBook
 from inband.control import events as ev
 from inband.control.rules import ARP_REQUEST
-from inband.datapath.base import ControlHints, Datapath, Megaflow, PortCounters
+from inband.datapath.base import ControlHints, Counters, Datapath, Megaflow, PortCounters
 from inband.flow.actions import ApplyActions, Output, ToController
 from inband.flow.fields import FlowKey
 from inband.flow.flow import Flow, Instant, Origin
@@ -46,6 +46,7 @@ from inband.openflow.messages import Envelope
 from inband.packet.addresses import BROADCAST, IpAddress, Mac
 from inband.packet.arp import build_arp
 from inband.packet.frame import Frame
+from inband.packet.nd import build_neighbour_solicitation
 from inband.packet.parse import parse
 from inband.pipeline.learning import MacTable
 from inband.pipeline.ports import PortTable, SwitchPort
@@ -92,6 +93,7 @@ class Bridge:
         self._clock = clock
         self._wake = wake
         self._standalone = Flow(ANY, STANDALONE_PRIORITY, _NORMALLY, origin=Origin("standalone", "fail mode"))
+        self.counters = Counters()
         self._local_index: int | None = None
         self._local_addresses: dict[IpAddress, int] = {}
         self._housekeeping_at: Instant | None = None
@@ -118,6 +120,8 @@ class Bridge:
                 self._wake()
         if translation.actions:
             self.datapath.execute(in_port, frame, translation.actions)
+        else:
+            self.counters.add(f"dropped: {translation.drop_reason or 'no action'}")
 
     def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:
         """A frame is for the controllers."""
@@ -227,16 +231,22 @@ class Bridge:
             case LinkChanged(index=index, mac=mac) if index == self._local_index:
                 self.set_local(index, mac)
             case AddressChanged(index=index) if index == self._local_index:
-                if event.present:
-                    self._local_addresses[event.address] = event.prefix_length
-                else:
-                    self._local_addresses.pop(event.address, None)
+                self._address_changed(event)
             case NeighbourChanged() | RoutesChanged() | NextHopFound():
                 self.control(event)
             case Resynchronised():
                 self.control(RoutesChanged(None))
             case _:
                 pass
+
+    def _address_changed(self, event: AddressChanged) -> None:
+        if event.present:
+            self._local_addresses[event.address] = event.prefix_length
+        else:
+            self._local_addresses.pop(event.address, None)
+        if isinstance(event.address, IPv6Address):
+            own = frozenset(address for address in self._local_addresses if isinstance(address, IPv6Address))
+            self.control(ev.LocalAddressesChanged(own))
 
     def set_local(self, index: int, mac: Mac | None) -> None:
         """The local port's interface and MAC address."""
@@ -258,17 +268,18 @@ class Bridge:
     def _probe(self, index: int, address: IpAddress) -> None:
         """Ask for a neighbour from the local port, with a question of our own."""
         mac = self.in_band.engine.local_mac
-        if index != self._local_index or mac is None or not isinstance(address, IPv4Address):
+        if index != self._local_index or mac is None:
             return
         sender = self._address_towards(address)
-        if sender is None:
-            return
-        self.inject(build_arp(ARP_REQUEST, mac, sender, Mac(0), address, BROADCAST, mac))
+        if isinstance(address, IPv4Address) and isinstance(sender, IPv4Address):
+            self.inject(build_arp(ARP_REQUEST, mac, sender, Mac(0), address, BROADCAST, mac))
+        elif isinstance(address, IPv6Address) and isinstance(sender, IPv6Address):
+            self.inject(build_neighbour_solicitation(address, sender, mac))
 
-    def _address_towards(self, target: IPv4Address) -> IPv4Address | None:
+    def _address_towards(self, target: IpAddress) -> IpAddress | None:
         """Our address in the target's network, else any of ours: a host answers only who it could reach."""
-        ours = [a for a in self._local_addresses if isinstance(a, IPv4Address)]
-        near = (a for a in ours if target in ip_network((a, self._local_addresses[a]), strict=False))
+        ours = [address for address in self._local_addresses if address.version == target.version]
+        near = (a for a in ours if target in ip_network((int(a), self._local_addresses[a]), strict=False))
         return next(near, ours[0] if ours else None)
 
     def inject(self, data: bytes) -> None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from typing import assert_never
 
 from inband.control import events as ev
@@ -66,6 +67,9 @@ class Engine:
         self._enabled = False
         self._queue: int | None = None
         self._local_mac: Mac | None = None
+        self._local_addresses: frozenset[IPv6Address] = frozenset()
+        self._ipv6_endpoints = 0
+        self._ipv6_mac: Mac | None = None  # the MAC that IPv6's (a), (b), (c) are wanted for
         self._destinations: dict[IpAddress, _Destination] = {}
         self._hops: dict[HopKey, Hop] = {}
         self._waiting: dict[HopKey, set[_Destination]] = {}
@@ -91,6 +95,8 @@ class Engine:
                 self._set_queue(event.queue)
             case ev.LocalMacChanged():
                 self._set_local_mac(event.mac or None)
+            case ev.LocalAddressesChanged():
+                self._set_local_addresses(event.addresses)
             case ev.FlowsLost():
                 self._installed.clear()
                 self._leaving.clear()
@@ -127,7 +133,8 @@ class Engine:
             local_mac=self._local_mac,
             endpoints=frozenset((d.address, port) for d in self._destinations.values() for port in d.endpoints),
             hops=frozenset(hop.address for hop in self._hops.values()),
-            hop_macs=frozenset(hop.mac for hop in self._hops.values() if hop.mac),
+            hop_macs=frozenset((hop.address.version, hop.mac) for hop in self._hops.values() if hop.mac),
+            local_addresses=self._local_addresses,
         )
 
     @property
@@ -194,6 +201,8 @@ class Engine:
         if remote.port not in destination.endpoints:
             destination.endpoints[remote.port] = set()
             self._want(letters.for_endpoint(remote.address, remote.port))
+            self._ipv6_endpoints += remote.address.version == 6
+            self._follow_ipv6()
         destination.endpoints[remote.port].add(remote.kind)
         self._urgency_changed(destination, was_urgent, now)
 
@@ -207,6 +216,8 @@ class Engine:
         if not kinds:
             del destination.endpoints[remote.port]
             self._unwant(letters.for_endpoint(remote.address, remote.port))
+            self._ipv6_endpoints -= remote.address.version == 6
+            self._follow_ipv6()
         self._urgency_changed(destination, was_urgent, 0.0)
         if not destination.endpoints:
             self._forget(destination)
@@ -297,7 +308,7 @@ class Engine:
         del self._hops[hop.key]
         self._unwant(letters.for_address(hop.address))
         if hop.mac is not None:
-            self._unwant(letters.for_hop_mac(hop.mac))
+            self._unwant(letters.for_hop_mac(hop.mac, hop.address.version))
 
     def _release_previous(self, destination: _Destination) -> None:
         self._release(destination.previous, urgent=destination.urgent)
@@ -333,9 +344,9 @@ class Engine:
         if not hop.suspected:
             self._agenda.stop_asking(hop)
         if mac != hop.mac:
-            self._want(letters.for_hop_mac(mac))
+            self._want(letters.for_hop_mac(mac, hop.address.version))
             if hop.mac is not None:
-                self._unwant(letters.for_hop_mac(hop.mac))
+                self._unwant(letters.for_hop_mac(hop.mac, hop.address.version))
             hop.mac, hop.resolved_at = mac, now
         for destination in self._waiting.pop(hop.key, set()):
             self._release_previous(destination)
@@ -373,7 +384,7 @@ class Engine:
     def _hold_expired(self, hop: Hop) -> None:
         hop.hold_until = None
         if hop.mac is not None:
-            self._unwant(letters.for_hop_mac(hop.mac))
+            self._unwant(letters.for_hop_mac(hop.mac, hop.address.version))
             hop.mac = None
 
     def _ask_if_due(self, hop: Hop, now: Instant) -> None:
@@ -408,6 +419,27 @@ class Engine:
         if self._local_mac is not None:
             self._unwant(letters.for_bridge(self._local_mac))
         self._local_mac = mac
+        self._follow_ipv6()
+
+    def _set_local_addresses(self, addresses: frozenset[IPv6Address]) -> None:
+        before, self._local_addresses = self._local_addresses, addresses
+        for address in addresses - before:
+            self._want(letters.for_local_address(address))
+        for address in before - addresses:
+            self._unwant(letters.for_local_address(address))
+        self._follow_ipv6()
+
+    def _follow_ipv6(self) -> None:
+        """Have the bridge's rules of IPv6 while somebody uses it."""
+        is_used = bool(self._local_addresses) or self._ipv6_endpoints > 0
+        mac = self._local_mac if is_used else None
+        if mac == self._ipv6_mac:
+            return
+        if mac is not None:
+            self._want(letters.for_bridge_ipv6(mac))
+        if self._ipv6_mac is not None:
+            self._unwant(letters.for_bridge_ipv6(self._ipv6_mac))
+        self._ipv6_mac = mac
 
     def _confirm_removed(self, rules: frozenset[InBandRule]) -> None:
         for rule in rules & self._leaving:

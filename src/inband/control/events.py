@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from ipaddress import IPv6Address
 
 from inband.control.rules import InBandRule
 from inband.flow.actions import Instruction
@@ -64,6 +65,13 @@ class LocalMacChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalAddressesChanged:
+    """The local port's IPv6 addresses are these, tentative ones included."""
+
+    addresses: frozenset[IPv6Address]
+
+
+@dataclass(frozen=True, slots=True)
 class FlowsLost:
     """The table lost the hidden flows; whoever says so consults the engine before it processes another packet."""
 
@@ -99,6 +107,7 @@ Event = (
     | InBandEnabled
     | QueueChanged
     | LocalMacChanged
+    | LocalAddressesChanged
     | FlowsLost
     | RulesRemoved
     | ChannelSilent

@@ -155,6 +155,7 @@ def counters_text(runners: Iterable[BridgeRunner]) -> str:
     lines = []
     for runner in runners:
         bridge = runner.bridge
-        values = {**bridge.datapath.counters(), **bridge.pipeline.counters, "megaflows": len(bridge.book)}
+        values = {**bridge.datapath.counters(), **bridge.pipeline.counters, **bridge.counters.values}
+        values["megaflows"] = len(bridge.book)
         lines += [f"{bridge.name}  {name:<32} {value}" for name, value in sorted(values.items())]
     return "".join(f"{line}\n" for line in lines)
