@@ -195,4 +195,5 @@ def reason_of(error: OSError) -> str:
         return f"TLS: the certificate was refused: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"TLS: {error.reason or error}"
-    return error.strerror or str(error) or type(error).__name__
+    # asyncio puts a sentence of its own in strerror; the kernel's words are those that people know.
+    return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__

@@ -124,7 +124,8 @@ def flows(runner: BridgeRunner, *, hidden: bool) -> list[Flow]:
     """Visible flows and, if asked for, hidden ones, with counters up to date."""
     bridge = runner.bridge
     bridge.refresh(runner.now)
-    return [*(bridge.tables.hidden() if hidden else []), *bridge.tables.select()]
+    hidden_flows = sorted(bridge.tables.hidden(), key=lambda flow: flow.priority) if hidden else []
+    return [*hidden_flows, *bridge.tables.select()]
 
 
 def flows_text(runner: BridgeRunner, flows: Sequence[Flow]) -> str:
