@@ -4,7 +4,7 @@ It shows what the datapath itself can do, without tables, controllers and in-ban
 
     python -m bench.learning_switch p1 p2 [--profile FILE]
 
-Run it in a network namespace whose IP stack is kept off the ports. It ends on SIGTERM, printing the counters.
+Run it in the network namespace of its ports. It ends on SIGTERM, printing the counters.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import cProfile
 import signal
-import time
 
 from inband.datapath.base import Megaflow
 from inband.datapath.userspace import UserspaceDatapath
@@ -49,19 +48,9 @@ class LearningSwitch:
         """There is no controller."""
 
 
-class Unowned:
-    """Leaves the interfaces as they are: the measurement has seen to them."""
-
-    def own_port(self, interface: str) -> None:
-        """Do nothing."""
-
-    def release_port(self, interface: str) -> None:
-        """Do nothing."""
-
-
 async def serve(interfaces: list[str]) -> None:
     """Switch until SIGTERM."""
-    datapath = UserspaceDatapath(clock=time.monotonic, ownership=Unowned())
+    datapath = UserspaceDatapath()
     ports = [PortNo(number) for number in range(1, len(interfaces) + 1)]
     datapath.client = LearningSwitch(datapath, ports)
     for port, interface in zip(ports, interfaces, strict=True):

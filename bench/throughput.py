@@ -125,7 +125,6 @@ def _ovs_tso(lab: Lab) -> Hosts:
 
 def _datapath(lab: Lab) -> Hosts:
     hosts, switch = _with_switch(lab)
-    _keep_stack_off(switch)
     switch.start(PYTHON, "-m", "bench.learning_switch", "p1", "p2", env={"PYTHONPATH": "src"})
     return hosts
 
