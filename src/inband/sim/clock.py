@@ -1,4 +1,8 @@
-"""Virtual time: a heap of things to do and a clock that jumps to the next one. An hour costs what happens in it."""
+"""Virtual time: a heap of things to do and a clock that jumps to the next one. An hour costs what happens in it.
+
+What must stay true: things planned for the same instant happen in the order of planning, so a run can be repeated to
+the bit. Whatever keeps planning for the present instant is a defect, and is reported instead of hanging the run.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,19 @@ from dataclasses import dataclass, field
 
 from inband.flow.flow import Instant
 
+# Fifty switches that all get a frame at once do a few thousand things; a million without time passing is a circle.
+MAX_ACTIONS_AT_ONCE = 1_000_000
+
+
+class TimeStoodStillError(Exception):
+    """Something plans itself again and again for the same instant: a defect of what runs in the simulation."""
+
 
 @dataclass(slots=True)
 class Timer:
-    """Something planned; ``cancel`` makes it not happen."""
+    """Something planned for ``due``; ``cancel`` makes it not happen."""
 
+    due: Instant
     action: Callable[[], None] | None
 
     def cancel(self) -> None:
@@ -22,30 +34,45 @@ class Timer:
 
 @dataclass(slots=True)
 class VirtualClock:
-    """Seconds since the simulation began. Things planned for the same instant happen in the order of planning."""
+    """Seconds since the simulation began."""
 
     now: Instant = 0.0
     _heap: list[tuple[Instant, int, Timer]] = field(default_factory=list)
     _number: int = 0
+    _at_once: int = 0
 
     def call_at(self, when: Instant, action: Callable[[], None]) -> Timer:
         """Plan an action; an instant in the past means now."""
-        timer = Timer(action)
+        timer = Timer(max(when, self.now), action)
         self._number += 1
-        heapq.heappush(self._heap, (max(when, self.now), self._number, timer))
+        heapq.heappush(self._heap, (timer.due, self._number, timer))
         return timer
 
     def call_later(self, delay_s: float, action: Callable[[], None]) -> Timer:
         """Plan an action ``delay_s`` seconds from now."""
         return self.call_at(self.now + delay_s, action)
 
+    def call_soon(self, action: Callable[[], None]) -> Timer:
+        """Plan an action for this instant, after everything that is planned for it already."""
+        return self.call_at(self.now, action)
+
     def run_until(self, end: Instant, stop: Callable[[], bool] = lambda: False) -> bool:
-        """Let everything happen up to ``end``, or until ``stop`` is true after an action; returns what it said last."""
+        """Let everything happen up to ``end``, or until ``stop`` is true after an action; returns what it said last.
+
+        Raises TimeStoodStillError.
+        """
         while self._heap and self._heap[0][0] <= end:
-            self.now, _, timer = heapq.heappop(self._heap)
+            due, _, timer = heapq.heappop(self._heap)
+            self._advance(due)
             if timer.action is not None:
                 timer.action()
                 if stop():
                     return True
-        self.now = end
+        self.now = max(self.now, end)
         return stop()
+
+    def _advance(self, due: Instant) -> None:
+        self._at_once = self._at_once + 1 if due == self.now else 0
+        if self._at_once > MAX_ACTIONS_AT_ONCE:
+            raise TimeStoodStillError(f"over a million actions at {due:.6f} s, and more are planned for it")
+        self.now = due
