@@ -68,6 +68,8 @@ class Engine:
         self._queue: int | None = None
         self._local_mac: Mac | None = None
         self._local_addresses: frozenset[IPv6Address] = frozenset()
+        self._port_users: dict[int, int] = {}
+        self._tcp_ports: frozenset[int] = frozenset()
         self._ipv6_endpoints = 0
         self._ipv6_mac: Mac | None = None  # the MAC that IPv6's (a), (b), (c) are wanted for
         self._destinations: dict[IpAddress, _Destination] = {}
@@ -164,8 +166,14 @@ class Engine:
 
     @property
     def tcp_ports(self) -> frozenset[int]:
-        """Every remote's TCP port."""
-        return frozenset(port for destination in self._destinations.values() for port in destination.endpoints)
+        """Every remote's TCP port; the same object until it changes."""
+        return self._tcp_ports
+
+    def next_hop_of(self, address: IpAddress) -> tuple[IpAddress, Mac] | None:
+        """The next hop of a remote, when its MAC is known."""
+        destination = self._destinations.get(address)
+        hop = destination.hop if destination else None
+        return (hop.address, hop.mac) if hop is not None and hop.mac is not None else None
 
     def remotes(self) -> Iterator[RemoteStatus]:
         """Every remote with its next hop, for ``show``."""
@@ -201,8 +209,7 @@ class Engine:
         if remote.port not in destination.endpoints:
             destination.endpoints[remote.port] = set()
             self._want(letters.for_endpoint(remote.address, remote.port))
-            self._ipv6_endpoints += remote.address.version == 6
-            self._follow_ipv6()
+            self._count_endpoint(remote, 1)
         destination.endpoints[remote.port].add(remote.kind)
         self._urgency_changed(destination, was_urgent, now)
 
@@ -216,11 +223,21 @@ class Engine:
         if not kinds:
             del destination.endpoints[remote.port]
             self._unwant(letters.for_endpoint(remote.address, remote.port))
-            self._ipv6_endpoints -= remote.address.version == 6
-            self._follow_ipv6()
+            self._count_endpoint(remote, -1)
         self._urgency_changed(destination, was_urgent, 0.0)
         if not destination.endpoints:
             self._forget(destination)
+
+    def _count_endpoint(self, remote: ev.Remote, change: int) -> None:
+        users = self._port_users.get(remote.port, 0)
+        self._port_users[remote.port] = users + change
+        if users + change == 0:
+            del self._port_users[remote.port]
+        if 0 in (users, users + change):
+            self._tcp_ports = frozenset(self._port_users)
+        if remote.address.version == 6:
+            self._ipv6_endpoints += change
+            self._follow_ipv6()
 
     def _forget(self, destination: _Destination) -> None:
         self._release_previous(destination)

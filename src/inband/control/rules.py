@@ -55,6 +55,10 @@ class InBandRule:
     subject: str
     match: Match
 
+    def __hash__(self) -> int:
+        # Ten thousand remotes are sixty thousand rules, each looked up several times; the match nearly identifies one.
+        return hash((self.letter, self.match.value))
+
     @property
     def priority(self) -> HiddenPriority:
         """180000 for (a), 180001 for (b), and so on."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from inband import __version__
@@ -51,6 +51,9 @@ from inband.runtime.tls import client_context, server_context
 
 log = logging.getLogger(__name__)
 
+# About 10 ms of work: the longest that a live session may wait for the rules of others.
+REMOTES_AT_ONCE = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Environment:
@@ -86,7 +89,7 @@ class BridgeRunner:
         self._owners: dict[int, Dialler | Listener] = {}
         self._channels: dict[int, Channel] = {}
         self._remotes: frozenset[ev.Remote] = frozenset()
-        self._hops: dict[IpAddress, tuple[IpAddress | None, Mac | None]] = {}
+        self._hops: dict[IpAddress, tuple[IpAddress, Mac] | None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._is_pumping = False
         self._dhcp: DhcpClient | None = None
@@ -112,7 +115,7 @@ class BridgeRunner:
         self.bridge.control(ev.InBandEnabled(config.in_band))
         for event in known:
             self.host_event(event)
-        self.set_remotes(remotes)
+        await self.set_remotes(remotes)
         for name in config.ports:
             self._add_port(name)
         datapath.attach(self._loop)
@@ -184,12 +187,20 @@ class BridgeRunner:
             self._change_datapath_id()
         await self._set_controllers(config)
 
-    def set_remotes(self, remotes: frozenset[ev.Remote]) -> None:
-        """Protect these remotes from now on."""
+    async def set_remotes(self, remotes: frozenset[ev.Remote]) -> None:
+        """Protect these remotes from now on, controllers first.
+
+        Thousands of remotes are taken in portions, between which everything else in the process has its turn.
+        """
         added, removed = remotes - self._remotes, self._remotes - remotes
         self._remotes = remotes
-        if added or removed:
-            self.bridge.control(ev.RemotesChanged(added, removed))
+        ordered = sorted(added, key=lambda remote: remote.kind is not ev.RemoteKind.CONTROLLER)
+        for portion in _portions(ordered):
+            self.bridge.control(ev.RemotesChanged(added=portion))
+            await asyncio.sleep(0)
+        for portion in _portions(list(removed)):
+            self.bridge.control(ev.RemotesChanged(removed=portion))
+            await asyncio.sleep(0)
 
     def _change_datapath_id(self) -> None:
         """A datapath id is said once, in FEATURES_REPLY: controllers must connect anew to hear of another one."""
@@ -330,18 +341,13 @@ class BridgeRunner:
                 pass
 
     def _hurry_where_the_way_is_new(self) -> None:
-        waiting = [dialler for dialler in self.diallers if not dialler.reconnect.is_connected]
-        if not waiting:
-            return
-        hops = {
-            status.address: (status.next_hop, status.next_hop_mac) for status in self.bridge.in_band.engine.remotes()
-        }
-        for dialler in waiting:
+        engine = self.bridge.in_band.engine
+        for dialler in self.diallers:
             address = dialler.target.address
-            if address is None:
+            if address is None or dialler.reconnect.is_connected:
                 continue
-            hop = hops.get(address, (None, None))
-            if hop != self._hops.get(address) and hop[1] is not None:
+            hop = engine.next_hop_of(address)
+            if hop is not None and hop != self._hops.get(address):
                 self._hurry([dialler])
             self._hops[address] = hop
 
@@ -464,6 +470,11 @@ class BridgeRunner:
         self._timer = None
         self.bridge.run()
         self._obey_fail_mode(self.fail_mode.run(self._loop.time()))
+
+
+def _portions(remotes: Sequence[ev.Remote]) -> Iterator[Sequence[ev.Remote]]:
+    for start in range(0, len(remotes), REMOTES_AT_ONCE):
+        yield remotes[start : start + REMOTES_AT_ONCE]
 
 
 def _exists(interface: str) -> bool:

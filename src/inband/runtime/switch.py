@@ -154,13 +154,13 @@ class SwitchProcess:
         remotes = remotes_of(config)
         for name, runner in self.bridges.items():
             # First the rules for remotes that come, so that they are there before anybody dials.
-            runner.set_remotes(remotes | runner.remotes)
+            await runner.set_remotes(remotes | runner.remotes)
             await runner.apply(wanted[name])
         for name, bridge in wanted.items():
             if name not in self.bridges:
                 await self._start_bridge(BridgeRunner(self._environment, bridge), remotes)
         for runner in self.bridges.values():
-            runner.set_remotes(remotes)
+            await runner.set_remotes(remotes)
         self.config = replace(config)
 
     async def _start_bridge(self, runner: BridgeRunner, remotes: frozenset[Remote]) -> None:
