@@ -8,6 +8,7 @@ What must stay true:
 
 - Every request gets its reply or the ERROR that the specification gives; nothing that a peer sends raises.
 - Nothing here reaches a hidden flow, and no answer mentions one.
+- A flow dump, however long, holds up nothing else for longer than one part of it takes to make.
 - A slave changes nothing; a management connection is never counted as a controller.
 
 The table HANDLERS says what each message does; this file only finds the handler. What it is not: framing, HELLO, ECHO
@@ -16,11 +17,11 @@ and malformed messages are the session's; making a packet's way through the tabl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from inband.agent import configuration, flow_mods, packets, port_messages, roles, statistics, table_features
-from inband.agent.connection import Connection, Kind, default_miss_send_len
+from inband.agent.connection import Connection, Kind, LongReply, default_miss_send_len
 from inband.agent.effects import Effect
 from inband.agent.rate import RateLimit
 from inband.agent.refusal import RefusalError
@@ -36,7 +37,8 @@ from inband.packet.frame import Frame
 from inband.pipeline.ports import SwitchPort
 
 # Each handler's request type is the key it stands under in HANDLERS; the type system cannot say that.
-_Handler = Callable[[Switch, Connection, Any, Instant], Message | None]
+_Reply = Message | Iterator[Message] | None
+_Handler = Callable[[Switch, Connection, Any, Instant], _Reply]
 
 HANDLERS: dict[type[Message], _Handler] = {
     m.FeaturesRequest: configuration.features,
@@ -113,15 +115,18 @@ class Agent:
         connection = self.switch.connections.get(connection_id)
         if connection is None or isinstance(envelope.message, m.Error):
             return
+        reply: _Reply
         try:
             reply = self._carry_out(connection, envelope.message, now)
         except RefusalError as refusal:
             connection.errors_sent += 1
             reply = m.Error(refusal.type, refusal.code, envelope.head)
-        if reply is not None:
+        if isinstance(reply, Iterator):
+            connection.outgoing.append(LongReply(envelope.xid, reply))
+        elif reply is not None:
             connection.push(reply, envelope.xid)
 
-    def _carry_out(self, connection: Connection, message: Message, now: Instant) -> Message | None:
+    def _carry_out(self, connection: Connection, message: Message, now: Instant) -> _Reply:
         handler = HANDLERS.get(type(message))
         if handler is None:
             raise _unknown(message)
@@ -155,12 +160,9 @@ class Agent:
         return effects
 
     def take(self, connection_id: int) -> list[Envelope]:
-        """Messages for a connection, in order."""
+        """Messages for a connection, in order. A long reply comes in parts, one per call: see ``waiting``."""
         connection = self.switch.connections.get(connection_id)
-        if connection is None:
-            return []
-        envelopes, connection.outgoing = connection.outgoing, []
-        return envelopes
+        return [] if connection is None else connection.take()
 
     def waiting(self) -> Sequence[int]:
         """Connections that have messages in ``take``."""

@@ -7,6 +7,8 @@ above 0, as ``ovs-ofctl monitor`` does it, or by setting its asynchronous config
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -41,6 +43,14 @@ INVALID_TTL was off in OpenFlow 1.2 unless asked for (OFPC_INVALID_TTL_TO_CONTRO
 """
 
 
+@dataclass(frozen=True, slots=True)
+class LongReply:
+    """A reply of many parts, made one at a time: all at once they would hold up everything else the switch does."""
+
+    xid: int
+    parts: Iterator[Message]
+
+
 @dataclass(slots=True, eq=False)
 class Connection:
     """One connection; ``version`` is what its session agreed on. Counters are for people."""
@@ -60,7 +70,7 @@ class Connection:
     packet_ins_limited: int = 0
     errors_sent: int = 0
     connected_at: Instant = 0.0
-    outgoing: list[Envelope] = field(default_factory=list)
+    outgoing: deque[Envelope | LongReply] = field(default_factory=deque)
 
     @property
     def is_slave(self) -> bool:
@@ -70,6 +80,21 @@ class Connection:
     def push(self, message: Message, xid: int = 0) -> None:
         """Queue a message; asynchronous ones have transaction id 0."""
         self.outgoing.append(Envelope(self.version, xid, message))
+
+    def take(self) -> list[Envelope]:
+        """Messages to send now, in order: up to and including one part of a long reply."""
+        envelopes: list[Envelope] = []
+        while self.outgoing:
+            first = self.outgoing[0]
+            if isinstance(first, Envelope):
+                envelopes.append(first)
+                self.outgoing.popleft()
+                continue
+            part = next(first.parts, None)
+            if part is not None:
+                return [*envelopes, Envelope(self.version, first.xid, part)]
+            self.outgoing.popleft()
+        return envelopes
 
     def wants_packet_in(self, reason: int) -> bool:
         """Whether it gets packet-ins for this reason (OFPR_*) now."""

@@ -65,7 +65,10 @@ class Bench:
 
     def take(self, connection: int = 1) -> list[Message]:
         """What waits for a connection."""
-        return [envelope.message for envelope in self.agent.take(connection)]
+        messages: list[Message] = []
+        while envelopes := self.agent.take(connection):
+            messages += [envelope.message for envelope in envelopes]
+        return messages
 
     def error(self, message: Message, now: Instant = 0.0, connection: int = 1) -> tuple[int, int]:
         """Handle a message that must be refused and return the ERROR's type and code."""

@@ -48,8 +48,9 @@ class Peer:
 
     def hear(self) -> list[Any]:
         """What the switch says."""
-        for envelope in self.bench.agent.take(1):
-            self.session.send(envelope)
+        while envelopes := self.bench.agent.take(1):
+            for envelope in envelopes:
+                self.session.send(envelope)
         while self.session.has_output:
             self._output += self.session.take_output()
         return [self._read(raw) for raw in split(self._output)]

@@ -12,6 +12,7 @@ from inband.flow.match import ANY, Match
 from inband.flow.ports import LOCAL, PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow.constants import (
+    OFP13,
     BadRequest,
     ErrorType,
     FlowModCommand,
@@ -21,7 +22,15 @@ from inband.openflow.constants import (
     TableFeaturesFailed,
     TablePropertyType,
 )
-from inband.openflow.messages import FlowMod, Message, QueueGetConfigReply, QueueGetConfigRequest
+from inband.openflow.messages import (
+    BarrierReply,
+    BarrierRequest,
+    Envelope,
+    FlowMod,
+    Message,
+    QueueGetConfigReply,
+    QueueGetConfigRequest,
+)
 from inband.openflow.multipart import (
     AggregateReply,
     AggregateRequest,
@@ -109,6 +118,33 @@ def test_flow_statistics_can_be_asked_for_by_table_port_and_cookie() -> None:
     assert count(FlowStatsRequest(out_port=PortNo(1))) == 1
     assert count(FlowStatsRequest(cookie=3, cookie_mask=3)) == 1
     assert count(FlowStatsRequest(cookie=2, cookie_mask=3)) == 0
+
+
+def test_a_long_dump_is_made_in_parts_and_what_follows_waits_for_the_last() -> None:
+    bench = Bench()
+    for port in range(1, 451):
+        bench.send(FlowMod(FlowModCommand.ADD, Match.of(in_port=port)))
+    for xid, request in ((1, FlowStatsRequest()), (2, BarrierRequest())):
+        bench.agent.handle(1, Envelope(OFP13, xid, request), 0.0)
+
+    parts = [bench.agent.take(1) for _ in range(4)]
+
+    replies = [part.message for (part,) in parts[:3]]
+    assert [len(reply.entries) for reply in replies if isinstance(reply, FlowStatsReply)] == [200, 200, 50]
+    assert [reply.more for reply in replies if isinstance(reply, FlowStatsReply)] == [True, True, False]
+    assert parts[3] == [Envelope(OFP13, 2, BarrierReply())]
+    assert bench.agent.waiting() == []
+
+
+def test_a_connection_that_ends_during_a_long_dump_takes_it_along() -> None:
+    bench = Bench()
+    bench.send(FlowMod(FlowModCommand.ADD, ANY))
+    bench.agent.handle(1, Envelope(OFP13, 1, FlowStatsRequest()), 0.0)
+
+    bench.agent.disconnect(1)
+
+    assert bench.agent.take(1) == []
+    assert bench.agent.waiting() == []
 
 
 def test_a_reply_takes_the_form_of_its_request() -> None:
