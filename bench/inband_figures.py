@@ -53,12 +53,14 @@ def rows(effort: Effort) -> list[Row]:
     return [
         *(_first(name, effort) for name in ("T1", "T2")),
         *(_row_up(name) for name in ROWS),
+        *(_nearest_last(name) for name in ("T3 row of 4", "T4")),
         Row("T7 lease and channel, after the switch is ready", "up", _t7),
         *(_hostile(name, effort) for name in ROWS),
         Row("PORT_MOD no-receive, no-forward, down on every port and LOCAL", "0.4 s, pings stop", _port_mod(effort)),
         Row("full flow table, then a new controller", "its hidden flows, up", _full_table),
-        Row("gateway MAC changes, gratuitous ARP", "rules 0.1 s, silence 1 s", _gateway(0.1, 1.0, gratuitous=True)),
-        Row("gateway MAC changes silently", "rules and session 3 s", _gateway(3.0, 3.0, gratuitous=False)),
+        Row("gateway MAC changes, gratuitous ARP", "rules 0.1 s, silence 1 s", _gateway("announced", 0.1, 1.0)),
+        Row("gateway MAC changes silently", "rules and session 3 s", _gateway("silent", 3.0, 3.0)),
+        Row("the same, and it does not even ask for the switch", "rules and session 3 s", _gateway("mute", 3.0, 3.0)),
         Row("route moves to another gateway", "rules 0.1 s", _route),
         Row("default route on another interface", "right MAC in (d), (e)", _default_route),
         Row("local MAC changes", "rules 0.1 s, (d), (e) never absent", _local_mac),
@@ -97,6 +99,14 @@ def _row_up(name: str) -> Row:
     return Row(f"{name}: every switch up, mute controller", "1 s after the last", take)
 
 
+def _nearest_last(name: str) -> Row:
+    def take(make: SwitchMaker) -> Figure:
+        took = measure.nearest_last(make, topology.MANY[name], 5.0, NEVER_S)
+        return Figure(_s(took), took is not None and took <= 1.0, {"seconds": took})
+
+    return Row(f"{name}: the nearest switch starts last, 5 s later", "1 s after the last", take)
+
+
 def _t7(make: SwitchMaker) -> Figure:
     took = measure.lease_and_connection(make)
     return Figure(_s(took), took is not None, {"seconds": took})
@@ -132,9 +142,9 @@ def _full_table(make: SwitchMaker) -> Figure:
     return Figure(text, set("fghi") <= set(letters) and took is not None, {"letters": letters, "up_s": took})
 
 
-def _gateway(rules_s: float, silence_s: float, *, gratuitous: bool) -> Callable[[SwitchMaker], Figure]:
+def _gateway(how: str, rules_s: float, silence_s: float) -> Callable[[SwitchMaker], Figure]:
     def take(make: SwitchMaker) -> Figure:
-        return _change(measure.gateway_mac(make, gratuitous=gratuitous, wait_s=70.0), rules_s, silence_s)
+        return _change(measure.gateway_mac(make, how, wait_s=70.0), rules_s, silence_s)
 
     return take
 

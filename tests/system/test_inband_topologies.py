@@ -45,6 +45,14 @@ def test_every_switch_comes_up_when_the_controller_is_hostile_from_the_start(mak
         assert stage.lost() == 0
 
 
+@pytest.mark.parametrize("name", ["T3 row of 4", "T4"])
+def test_switches_that_tried_in_vain_come_up_as_soon_as_the_one_before_them_does(make: SwitchMaker, name: str) -> None:
+    took = measure.nearest_last(make, topology.MANY[name], 3.0, 10.0)
+
+    assert took is not None
+    assert took < 3.0
+
+
 def test_the_local_port_gets_its_address_by_dhcp_and_then_connects(make: SwitchMaker) -> None:
     with scene(make, topology.address_by_dhcp) as stage:
         assert stage.all_up(UP_S)

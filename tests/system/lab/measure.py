@@ -37,10 +37,17 @@ class Change:
     absent_s: float = 0.0
 
 
-def first_connection(make: SwitchMaker, lay: Layer, wait_s: float = 6.0, *orders: str) -> float | None:
+def first_connection(make: SwitchMaker, lay: Layer, wait_s: float = 6.0) -> float | None:
     """Return the seconds from telling the last switch its controller to the last FEATURES_REPLY, cold caches."""
-    with scene(make, lay, *orders) as stage:
+    with scene(make, lay) as stage:
         stage.connect()
+        return stage.up_after(wait_s)
+
+
+def nearest_last(make: SwitchMaker, lay: Layer, pause_s: float, wait_s: float) -> float | None:
+    """Return the same when the switches behind have tried in vain for a while before the nearest is told."""
+    with scene(make, lay) as stage:
+        stage.connect_nearest_last(pause_s)
         return stage.up_after(wait_s)
 
 
@@ -112,16 +119,22 @@ def full_table(make: SwitchMaker, limit: int = 100) -> tuple[str, float | None] 
         return "".join(sorted(rules)), max(found.values()) - start if found else None
 
 
-def gateway_mac(make: SwitchMaker, *, gratuitous: bool, wait_s: float) -> Change | None:
-    """Change the gateway's MAC address under a session; with or without it telling everybody."""
+def gateway_mac(make: SwitchMaker, how: str, wait_s: float) -> Change | None:
+    """Change the gateway's MAC address under a session.
+
+    ``how``: `announced` by gratuitous ARP; `silent`, but it asks for the switch's MAC when it forwards to it; `mute`:
+    it knows the switch's MAC, so not even that: only who probes it finds out.
+    """
     with up(make, topology.behind_gateway) as stage, contextlib.ExitStack() as stack:
         if stage is None:
             return None
         gateway, mac = stage.topology.gateways[0], new_mac()
-        gateway.sysctl(net__ipv4__conf__eth1__arp_notify=int(gratuitous))
+        gateway.sysctl(net__ipv4__conf__eth1__arp_notify=int(how == "announced"))
+        switch_mac = stage.topology.sites[0].namespace.mac("br0")
+        known = [f"neigh replace 10.0.0.1 lladdr {switch_mac} dev eth1 nud permanent"] if how == "mute" else []
         sampler = stack.enter_context(Sampler(stage.switch))
         start = time.monotonic()
-        gateway.ip(f"link set dev eth1 address {mac}")
+        gateway.ip(f"link set dev eth1 address {mac}", *known)
         rules = sampler.wait(lambda flows: has_mac(flows, "de", mac), start, wait_s)
         _wait_echo(stage, start, wait_s)
         return Change(rules, stage.silence(start, time.monotonic()))
@@ -249,6 +262,7 @@ def comings_and_goings(make: SwitchMaker, seconds: float) -> tuple[int, int, fro
         remote = stage.topology.controller
         frame = frames.tcp_reset(host.mac("eth0"), remote.mac("eth0"), address, stage.topology.remote, topology.PORT)
         stay = {(each.letter, each.match) for each in stage.switch.hidden()}
+        assert has_letters(stage.switch.hidden(), "abcdefghi"), "nothing to go missing"
         sampler = stack.enter_context(Sampler(stage.switch))
         start = time.monotonic()
         with through(host, "eth0", remote, "eth0", frame, 1000.0, seconds) as arrived:

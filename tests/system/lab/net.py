@@ -13,6 +13,7 @@ the namespaces, which take their interfaces along.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import secrets
 import shutil
 import subprocess
@@ -105,6 +106,7 @@ class Lab:
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self.tag}-"))
         self._namespaces: list[Namespace] = []
         self._processes: list[Process] = []
+        self._numbers = itertools.count()  # several threads start processes
         self._held = contextlib.ExitStack()
 
     def __enter__(self) -> Lab:
@@ -149,7 +151,7 @@ class Lab:
 
     def start(self, argv: list[str], label: str, env: Mapping[str, str] | None = None) -> Process:
         """Start a process that ends with the laboratory at the latest."""
-        log = self.folder / f"{len(self._processes):03d}-{label.replace('/', '_')}.log"
+        log = self.folder / f"{next(self._numbers):03d}-{label.replace('/', '_')}.log"
         process = Process(argv, log, cwd=ROOT, env=env)
         self._processes.append(process)
         return process

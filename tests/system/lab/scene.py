@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from tests.system.lab.controllers import LabController
@@ -20,6 +21,8 @@ from tests.system.lab.net import Lab
 from tests.system.lab.switch import Switch, SwitchMaker, at_all_sites
 from tests.system.lab.topology import DHCP, PORT, Topology
 
+STARTING = 4
+"""How many switches start at the same time: more than processors, as starting is waiting too."""
 Layer = Callable[[Lab], Topology]
 
 
@@ -51,6 +54,20 @@ class Scene:
         assert self.dpids
         for each in self.switches:
             for plan in each.site.bridges:
+                self.since = time.monotonic()
+                each.set_controllers(f"tcp:{plan.controller}:{PORT}", bridge=plan.name)
+        return self.since
+
+    def connect_nearest_last(self, pause_s: float) -> float:
+        """Tell the farthest switch first and the nearest last, after a pause; return when it was about to be told.
+
+        So it is after a power failure: those behind have tried in vain for a while and are in their back-off.
+        """
+        assert self.dpids
+        for each in reversed(self.switches):
+            if each is self.switch:
+                time.sleep(pause_s)
+            for plan in reversed(each.site.bridges):
                 self.since = time.monotonic()
                 each.set_controllers(f"tcp:{plan.controller}:{PORT}", bridge=plan.name)
         return self.since
@@ -90,6 +107,11 @@ def scene(make: SwitchMaker, lay: Layer, *orders: str) -> Iterator[Scene]:
         topology = lay(lab)
         controller = LabController(topology.controller, *orders)
         switches = at_all_sites(make, topology)
-        for each in switches:
-            each.start(connect=any(plan.address == DHCP for plan in each.site.bridges))
+        with ThreadPoolExecutor(STARTING) as starting:
+            list(starting.map(_start, switches))
         yield Scene(lab, topology, controller, switches, since=time.monotonic())
+
+
+def _start(switch: Switch) -> None:
+    """Start without controllers, but where the address comes by DHCP: there, being started is the scene."""
+    switch.start(connect=any(plan.address == DHCP for plan in switch.site.bridges))
