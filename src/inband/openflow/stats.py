@@ -258,10 +258,12 @@ _METER_CONFIG: Layout[mp.MeterConfig] = Layout(mp.MeterConfig, "flags:meter_flag
 
 def _read_meter(data: bytes, pos: int) -> tuple[mp.MeterStats, int]:
     least = _METER_HEAD.size + _METER.size
-    end = _entry_end(data, pos + 4, least, "a meter") - 4
-    meter_id = int.from_bytes(data[pos : pos + 4], "big")
-    if end > len(data):
-        raise MalformedError(c.BadRequest.BAD_LEN, "a meter is cut off")
+    if len(data) - pos < least:
+        raise MalformedError(c.BadRequest.BAD_LEN, f"a meter in {len(data) - pos} bytes")
+    meter_id, length = _METER_HEAD.unpack_from(data, pos)
+    end = pos + length
+    if length < least or end > len(data):
+        raise MalformedError(c.BadRequest.BAD_LEN, f"a meter of {length} bytes where {len(data) - pos} are left")
     bands = _BAND_COUNTER.read_all(data[pos + least : end])
     return _METER.read(data, pos + _METER_HEAD.size, meter_id=meter_id, bands=bands), end
 
