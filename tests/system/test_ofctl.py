@@ -9,6 +9,7 @@ import pytest
 from tests.system.lab.inband import InbandSwitch
 from tests.system.lab.journal import until
 from tests.system.lab.net import CommandError, Lab, run
+from tests.system.lab.process import Process
 from tests.system.lab.switch import letters
 from tests.system.lab.topology import BridgePlan, Site
 
@@ -44,9 +45,18 @@ class Desk:
             line.strip() for line in self.ofctl(version, "dump-flows", *arguments).splitlines() if "cookie=" in line
         ]
 
-    def pings(self) -> int:
-        """How many of three pings between the hosts come back."""
-        return self.host.pings(TARGET, wait_s=0.3)
+    def monitor(self, version: str) -> Process:
+        """An ovs-ofctl that shows what the switch sends unasked."""
+        control = f"--unixctl={self.switch.run_dir}/{version}.ctl"
+        return self.box.start("ovs-ofctl", "-O", version, control, "monitor", self.socket, "65534", label=version)
+
+    def passes(self) -> bool:
+        """Whether three pings between the hosts come back."""
+        return self.host.pings(TARGET) == 3
+
+    def is_cut(self) -> bool:
+        """Whether none of three pings comes back."""
+        return self.host.pings(TARGET, wait_s=0.3) == 0
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +68,12 @@ def desk() -> Iterator[Desk]:
 @BOTH
 def test_flows_forward_are_counted_shown_changed_and_removed(desk: Desk, version: str) -> None:
     desk.ofctl(version, "del-flows")
-    assert desk.pings() == 0
+    assert desk.is_cut()
     desk.ofctl(version, "add-flow", "cookie=0x5,priority=1,arp,actions=drop")
     desk.ofctl(version, "add-flow", f"priority=2,icmp,nw_dst={TARGET},actions=output:2")
     desk.ofctl(version, "add-flow", "priority=2,ip,in_port=2,actions=mod_nw_tos:4,output:1")
 
-    assert desk.pings() == 3
+    assert desk.passes()
     (shown,) = desk.flows(version, f"icmp,nw_dst={TARGET}")
     assert f"n_packets=3, n_bytes=294, priority=2,icmp,nw_dst={TARGET} actions=output:2" in shown
     assert len(desk.flows(version)) == 3
@@ -71,11 +81,11 @@ def test_flows_forward_are_counted_shown_changed_and_removed(desk: Desk, version
     assert "active=3," in desk.ofctl(version, "dump-tables")
 
     desk.ofctl(version, "mod-flows", "icmp,actions=drop")
-    assert desk.pings() == 0
+    assert desk.is_cut()
     desk.ofctl(version, "mod-flows", "--strict", f"priority=2,icmp,nw_dst={TARGET},actions=output:2")
-    assert desk.pings() == 3
+    assert desk.passes()
     desk.ofctl(version, "del-flows", "ip")
-    assert desk.pings() == 0
+    assert desk.is_cut()
     assert [line.split(", ", 2)[0] for line in desk.flows(version)] == ["cookie=0x5"]
     desk.ofctl(version, "del-flows", "cookie=0x5/-1")
     assert desk.flows(version) == []
@@ -88,7 +98,7 @@ def test_several_tables_can_be_used(desk: Desk, version: str) -> None:
     desk.ofctl(version, "add-flow", f"table=0,actions={further}")
     desk.ofctl(version, "add-flow", "table=7,priority=3,actions=normal")
 
-    assert desk.pings() == 3
+    assert desk.passes()
     assert [line.split("table=")[1][0] for line in desk.flows(version)] == ["0", "7"]
     assert len(desk.flows(version, "table=7")) == 1
 
@@ -98,9 +108,11 @@ def test_a_port_put_down_stops_data_and_put_up_lets_it_pass(desk: Desk, version:
     desk.ofctl(version, "del-flows")
     desk.ofctl(version, "add-flow", "actions=normal")
 
-    for word, count in (("down", 0), ("up", 3), ("no-receive", 0), ("receive", 3), ("no-forward", 0), ("forward", 3)):
-        desk.ofctl(version, "mod-port", "p2", word)
-        assert (word, desk.pings()) == (word, count)
+    for off, on in (("down", "up"), ("no-receive", "receive"), ("no-forward", "forward")):
+        desk.ofctl(version, "mod-port", "p2", off)
+        assert desk.is_cut(), off
+        desk.ofctl(version, "mod-port", "p2", on)
+        assert desk.passes(), on
 
 
 @BOTH
@@ -142,20 +154,28 @@ def test_a_packet_out_to_the_tables_takes_the_flows_way(desk: Desk, version: str
 @BOTH
 def test_a_monitor_gets_packet_ins_and_flow_removals_once_it_asks(desk: Desk, version: str) -> None:
     desk.ofctl(version, "del-flows")
-    control = f"--unixctl={desk.switch.run_dir}/monitor.ctl"
-    monitor = desk.box.start(
-        "ovs-ofctl", "-O", version, control, "monitor", desk.socket, "65534", label=f"monitor-{version}"
-    )
+    monitor = desk.monitor(version)
     try:
         desk.ofctl(version, "add-flow", "send_flow_rem,icmp,actions=controller:65535")
 
-        assert until(lambda: desk.pings() == 0 and "PACKET_IN" in monitor.tail(), 10.0)
+        assert until(lambda: desk.is_cut() and "PACKET_IN" in monitor.tail(), 10.0)
         desk.ofctl(version, "del-flows", "icmp")
         assert until(lambda: "FLOW_REMOVED" in monitor.tail(), 5.0)
         assert "icmp" in monitor.tail()
         assert "reason=delete" in monitor.tail()
     finally:
         monitor.stop()
+
+
+def test_a_packet_without_a_flow_goes_to_1_0_peers_and_not_to_1_3_peers(desk: Desk) -> None:
+    desk.ofctl("OpenFlow13", "del-flows")
+    monitors = {version: desk.monitor(version) for version in ("OpenFlow13", "OpenFlow10")}
+    try:
+        assert until(lambda: desk.is_cut() and "no_match" in monitors["OpenFlow10"].tail(), 10.0)
+        assert "PACKET_IN" not in monitors["OpenFlow13"].tail()
+    finally:
+        for monitor in monitors.values():
+            monitor.stop()
 
 
 @BOTH

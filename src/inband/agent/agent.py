@@ -77,6 +77,8 @@ HANDLERS: dict[type[Message], _Handler] = {
 """What each request does. Messages that only a switch sends, and vendors' unknown ones, are not here."""
 
 _CHANGES = (m.FlowMod, m.PacketOut, m.GroupMod, m.PortMod, m.TableMod, m.MeterMod)
+# What can change which packet-ins a connection gets.
+_WISHES = (m.SetConfig, m.SetAsync, m.RoleRequest)
 
 
 class Agent:
@@ -98,10 +100,12 @@ class Agent:
             miss_send_len=default_miss_send_len(kind),
             connected_at=now,
         )
+        packets.follow_misses(self.switch)
 
     def disconnect(self, connection_id: int) -> None:
         """A connection ended; what waited for it is forgotten. Unknown ids are ignored."""
         self.switch.connections.pop(connection_id, None)
+        packets.follow_misses(self.switch)
 
     @property
     def has_controller(self) -> bool:
@@ -118,6 +122,8 @@ class Agent:
         reply: _Reply
         try:
             reply = self._carry_out(connection, envelope.message, now)
+            if isinstance(envelope.message, _WISHES):
+                packets.follow_misses(self.switch)
         except RefusalError as refusal:
             connection.errors_sent += 1
             reply = m.Error(refusal.type, refusal.code, envelope.head)

@@ -39,4 +39,9 @@ class PortConfigured:
     config: PortConfig
 
 
-Effect = Execute | FlowsChanged | PortConfigured
+@dataclass(frozen=True, slots=True)
+class MissesChanged:
+    """What becomes of packets that no flow of table 0 matches has changed: cached decisions may be wrong now."""
+
+
+Effect = Execute | FlowsChanged | PortConfigured | MissesChanged

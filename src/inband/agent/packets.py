@@ -4,6 +4,10 @@ The switch keeps no packets (n_buffers 0), so every PACKET_IN has the whole pack
 say (OpenFlow 1.3.5, 6.1.2: a packet that is not buffered is sent in full); a controller can always send it back. What
 does not fit into one message (a reassembled frame near 64 kB) is cut into the frames that a card would have sent.
 
+A packet that no flow matches goes to OpenFlow 1.0 peers (there 3.4: "sent to the controller") and to nobody else: in
+1.3 it is dropped unless a table-miss flow says otherwise (5.4). So table 0 hands such packets up only while somebody
+wants them.
+
 Each connection has a rate limit of its own. What is above it is counted, not queued: packet-ins are the only messages
 that hosts can cause at will.
 """
@@ -13,19 +17,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from inband.agent.connection import Connection
-from inband.agent.effects import Execute
+from inband.agent.effects import Execute, MissesChanged
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.agent.validate import check_actions
 from inband.flow import ports
-from inband.flow.actions import ToController
+from inband.flow.actions import PacketInReason, ToController
 from inband.flow.flow import Instant
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
-from inband.openflow.constants import NO_BUFFER, BadRequest
+from inband.openflow.constants import NO_BUFFER, NO_COOKIE, OFP10, BadRequest
 from inband.openflow.messages import PacketIn, PacketOut
 from inband.packet.checksum import segment
 from inband.packet.frame import Frame
+from inband.table.flow_table import TableMiss
 
 ETHERNET_HEADER = 14
 MAX_DATA = 65000
@@ -51,8 +56,22 @@ def send_packet_in(switch: Switch, in_port: PortNo, frame: Frame, action: ToCont
             _send(connection, message, now)
 
 
+def follow_misses(switch: Switch) -> None:
+    """Make table 0 hand up what no flow matches if a connection wants that now."""
+    is_wanted = any(
+        connection.version == OFP10 and connection.wants_packet_in(PacketInReason.NO_MATCH)
+        for connection in switch.connections.values()
+    )
+    miss = TableMiss.CONTROLLER if is_wanted else TableMiss.DROP
+    if switch.tables[0].miss is not miss:
+        switch.tables[0].miss = miss
+        switch.effects.append(MissesChanged())
+
+
 def _wants(connection: Connection, action: ToController) -> bool:
-    return connection.controller_id == action.controller_id and connection.wants_packet_in(action.reason)
+    is_for_it = connection.controller_id == action.controller_id and connection.wants_packet_in(action.reason)
+    has_no_flow = action.reason is PacketInReason.NO_MATCH and action.cookie == NO_COOKIE
+    return is_for_it and (connection.version == OFP10 or not has_no_flow)
 
 
 def _send(connection: Connection, message: PacketIn, now: Instant) -> None:

@@ -6,13 +6,13 @@ import pytest
 from tests.unit.agent.bench_switch import Bench
 
 from inband.agent.connection import Kind
-from inband.agent.effects import Execute
+from inband.agent.effects import Execute, MissesChanged
 from inband.agent.switch import Limits
 from inband.flow import ports
 from inband.flow.actions import Action, Group, Output, PacketInReason, ToController
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
-from inband.openflow.constants import OFP13, BadAction, BadRequest, ConfigFlags, ErrorType, Role
+from inband.openflow.constants import NO_COOKIE, OFP10, OFP13, BadAction, BadRequest, ConfigFlags, ErrorType, Role
 from inband.openflow.messages import (
     NxSetControllerId,
     NxSetPacketInFormat,
@@ -24,6 +24,7 @@ from inband.openflow.messages import (
 )
 from inband.openflow.parts import AsyncMasks
 from inband.packet.frame import Frame, GsoType, Offload
+from inband.table.flow_table import TableMiss
 
 FRAME = Frame(bytes(range(60)))
 MISS = ToController(PacketInReason.NO_MATCH, max_len=128, table_id=3, cookie=0xC0)
@@ -159,6 +160,35 @@ def test_a_peer_that_chose_niciras_form_gets_packet_ins_in_it() -> None:
     (message,) = bench.take()
     assert isinstance(message, PacketIn)
     assert message.nicira
+
+
+NO_FLOW = ToController(PacketInReason.NO_MATCH, 0xFFFF, table_id=0, cookie=NO_COOKIE)
+
+
+def test_packets_without_a_flow_go_to_1_0_controllers_only() -> None:
+    bench = Bench()
+    bench.agent.connect(2, Kind.CONTROLLER, OFP10, 0.0)
+
+    bench.agent.packet_in(PORT, FRAME, NO_FLOW, 0.0)
+
+    assert bench.take(1) == []
+    assert len(bench.take(2)) == 1
+
+
+def test_table_0_hands_packets_without_a_flow_up_only_while_somebody_wants_them() -> None:
+    bench = Bench()
+    seen = [bench.tables[0].miss]
+
+    bench.agent.connect(2, Kind.CONTROLLER, OFP10, 0.0)
+    seen.append(bench.tables[0].miss)
+    bench.send(RoleRequest(Role.SLAVE), connection=2)
+    seen.append(bench.tables[0].miss)
+    bench.send(RoleRequest(Role.EQUAL), connection=2)
+    bench.agent.disconnect(2)
+    seen.append(bench.tables[0].miss)
+
+    assert seen == [TableMiss.DROP, TableMiss.CONTROLLER, TableMiss.DROP, TableMiss.DROP]
+    assert bench.agent.take_effects() == [MissesChanged()] * 4
 
 
 @pytest.mark.parametrize("in_port", [PORT, ports.LOCAL, ports.CONTROLLER, ports.ANY])
