@@ -120,9 +120,10 @@ class Kernel:
         self._tell(RoutesChanged(network))
 
     def set_mac(self, interface: Interface, mac: Mac) -> None:
-        """Give an interface another MAC address; nobody is told but this host."""
+        """Give an interface another MAC address: Linux forgets its neighbours then, and tells nobody outside."""
         interface.mac = mac
         self._tell(link_event(interface))
+        interface.neighbours.forget()
 
     def announce(self, interface: Interface) -> None:
         """Send a gratuitous ARP request (RFC 5227, 3)."""

@@ -95,6 +95,7 @@ class Connection:
     _unacknowledged: list[_Sent] = field(default_factory=list)
     _timeout_s: float = SYN_TIMEOUT_S
     _owes_ack: bool = False
+    _early: bytes = b""
 
     @property
     def has_unacknowledged(self) -> bool:
@@ -106,7 +107,10 @@ class Connection:
         self._queue(SYN, b"", now)
 
     def send(self, data: bytes, now: Instant) -> None:
-        """Send data (at once; there is no window)."""
+        """Send data: at once when the connection is open (there is no window), else as soon as it is."""
+        if self.state is State.OPENING:
+            self._early += data
+            return
         for start in range(0, len(data), MAX_SEGMENT):
             self._queue(PSH | ACK, data[start : start + MAX_SEGMENT], now)
 
@@ -128,7 +132,7 @@ class Connection:
         if segment.flags & SYN:
             self._take_syn(segment, now)
         elif self.state is State.OPENING and segment.flags & ACK and not self._unacknowledged:
-            self._established()
+            self._established(now)
         if segment.payload and self.state is State.OPEN:
             self._take_data(segment)
 
@@ -144,19 +148,21 @@ class Connection:
 
     def _take_syn(self, segment: Segment, now: Instant) -> None:
         """Our SYN was answered, or this is the peer's, for the first time or again."""
-        self._next_receive = segment.sequence + 1
+        if self.state is State.OPENING:
+            self._next_receive = segment.sequence + 1
         if segment.flags & ACK:
             self._transmit(self._next_send, ACK, b"")
             if self.state is State.OPENING:
-                self._established()
+                self._established(now)
         elif self._next_send == FIRST_SEQUENCE:
             self._queue(SYN | ACK, b"", now)
         else:
             for sent in self._unacknowledged:
                 self._transmit(*sent)
 
-    def _established(self) -> None:
+    def _established(self, now: Instant) -> None:
         self.state = State.OPEN
+        self.send(self._early, now)
         self.user.opened()
 
     def _take_data(self, segment: Segment) -> None:
