@@ -35,7 +35,7 @@ MAX_ATTEMPT_S = 8.0
 """Slow paths still connect: attempts double up to this."""
 
 LEAST_ATTEMPT_S = 0.1
-"""News from the network ends no attempt before this: else a stream of news would end each of them."""
+"""News from the network ends no attempt before this and starts none sooner: there may be a stream of news."""
 
 STABLE_S = 1.0
 """A connection that was up this long proves that dialling works: the back-off starts from the bottom again."""
@@ -103,6 +103,7 @@ class Reconnect:
         self.successes = 0
         self.backoff_s = 0.0
         self._attempt_s = FIRST_ATTEMPT_S
+        self._dialled_at: Instant = 0.0
         self._deadline: Instant | None = None
         self._is_hurried = False
 
@@ -154,6 +155,7 @@ class Reconnect:
 
     def _dial(self, now: Instant, _: str) -> list[Command]:
         self.attempts += 1
+        self._dialled_at = now
         # Listening needs no answer from anybody, so it cannot take too long.
         self._enter(State.CONNECTING, now, None if self.is_passive else now + self._attempt_s)
         return [Dial()]
@@ -164,8 +166,9 @@ class Reconnect:
             self._attempt_s = min(self._attempt_s * 2, MAX_ATTEMPT_S)
         self.backoff_s = min(max(self.backoff_s * 2, MIN_BACKOFF_S), self.max_backoff_s)
         # The network changed during the attempt: the wait is over before it began, once.
-        wait, self._is_hurried = (0.0 if self._is_hurried else self.backoff_s), False
-        self._enter(State.BACKOFF, now, now + wait)
+        until = max(now, self._dialled_at + LEAST_ATTEMPT_S) if self._is_hurried else now + self.backoff_s
+        self._is_hurried = False
+        self._enter(State.BACKOFF, now, until)
         return self.run(now)
 
     def _connected(self, now: Instant, _: str) -> list[Command]:
@@ -194,11 +197,10 @@ class Reconnect:
 
     def _hurry(self, now: Instant, _: str) -> list[Command]:
         self.backoff_s, self._attempt_s = 0.0, FIRST_ATTEMPT_S
-        if self.state is State.BACKOFF:
-            return self._dial(now, "")
-        if self._deadline is not None:
-            self._is_hurried = True
-            self._deadline = min(self._deadline, max(now, self.since + LEAST_ATTEMPT_S))
+        if self._deadline is None:
+            return []
+        self._is_hurried = self.state is State.CONNECTING
+        self._deadline = min(self._deadline, max(now, self._dialled_at + LEAST_ATTEMPT_S))
         return self.run(now)
 
     def _stay(self, now: Instant, _: str) -> list[Command]:

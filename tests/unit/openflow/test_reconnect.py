@@ -102,7 +102,7 @@ def test_news_from_the_network_ends_the_wait_at_once() -> None:
     machine = Reconnect()
     play(machine, "0 enabled\n0 failed\n0.1 run\n0.1 failed\n0.31 run\n0.31 failed")
 
-    commands = machine.network_changed(0.35)
+    commands = machine.network_changed(0.45)
 
     assert commands == [Dial()]
     assert machine.state is State.CONNECTING
@@ -125,6 +125,18 @@ def test_an_attempt_that_has_just_begun_gets_its_least_time_whatever_the_network
     assert [machine.network_changed(now / 100) for now in range(10)] == [[]] * 10
     assert machine.next_deadline() == pytest.approx(0.1)
     assert machine.run(0.1) == [HangUp("took too long"), Dial()]
+
+
+def test_a_stream_of_news_dials_a_peer_that_refuses_at_most_ten_times_a_second() -> None:
+    machine = Reconnect()
+    machine.handle(Event.ENABLED, 0.0)
+
+    for millisecond in range(1000):
+        machine.network_changed(millisecond / 1000)
+        if machine.state is State.CONNECTING:
+            machine.handle(Event.FAILED, millisecond / 1000, "connection refused")
+
+    assert machine.attempts <= 11
 
 
 def test_news_from_the_network_hurries_one_attempt_only() -> None:
