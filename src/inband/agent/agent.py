@@ -98,7 +98,6 @@ class Agent:
             version=version,
             packet_in_limit=RateLimit(limits.packet_in_rate, limits.packet_in_burst, now),
             miss_send_len=default_miss_send_len(kind),
-            connected_at=now,
         )
         packets.follow_misses(self.switch)
 
@@ -125,7 +124,6 @@ class Agent:
             if isinstance(envelope.message, _WISHES):
                 packets.follow_misses(self.switch)
         except RefusalError as refusal:
-            connection.errors_sent += 1
             reply = m.Error(refusal.type, refusal.code, envelope.head)
         if isinstance(reply, Iterator):
             connection.outgoing.append(LongReply(envelope.xid, reply))

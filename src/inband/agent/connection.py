@@ -14,7 +14,6 @@ from enum import Enum
 
 from inband.agent.rate import RateLimit
 from inband.flow.actions import PacketInReason
-from inband.flow.flow import Instant
 from inband.openflow.constants import DEFAULT_MISS_SEND_LEN, ConfigFlags, FlowRemovedReason, PortReason, Role
 from inband.openflow.messages import Envelope, Message
 from inband.openflow.parts import AsyncMasks
@@ -68,8 +67,6 @@ class Connection:
     is_nicira_packet_in: bool = False
     has_asked_for_events: bool = False
     packet_ins_limited: int = 0
-    errors_sent: int = 0
-    connected_at: Instant = 0.0
     outgoing: deque[Envelope | LongReply] = field(default_factory=deque)
 
     @property
