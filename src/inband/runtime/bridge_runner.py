@@ -38,9 +38,11 @@ from inband.host.events import (
     RoutesChanged,
 )
 from inband.openflow.messages import Envelope, PacketIn
+from inband.openflow.reconnect import State
 from inband.openflow.session import Notice, SessionConfig
 from inband.packet.addresses import IpAddress, Mac
 from inband.runtime.channel import Channel
+from inband.runtime.claims import Claims
 from inband.runtime.config import BridgeConfig
 from inband.runtime.config import FailMode as FailModeName
 from inband.runtime.datapaths import make_datapath
@@ -62,6 +64,7 @@ class Environment:
     loop: asyncio.AbstractEventLoop
     host: Host
     run_dir: RunDir
+    claims: Claims
 
 
 @dataclass(slots=True)
@@ -92,14 +95,20 @@ class BridgeRunner:
         self._hops: dict[IpAddress, tuple[IpAddress, Mac] | None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._is_pumping = False
+        self._is_claimed = False
         self._dhcp: DhcpClient | None = None
         self._management: Listener | None = None
 
     # --- life ---------------------------------------------------------------------------------------------------
 
-    async def start(self, known: Iterable[HostEvent], remotes: frozenset[ev.Remote]) -> None:
-        """Set everything up; ``known`` is what the kernel said so far. Raises InbandError; then call ``stop``."""
+    def open(self, known: Iterable[HostEvent]) -> None:
+        """Make the bridge with its own interface; ``known`` is what the kernel said so far, the rest is to come.
+
+        Raises InbandError; then call ``stop``.
+        """
         config = self.config
+        self._environment.claims.take(config.name)
+        self._is_claimed = True
         self.local = self._make_local()
         datapath, note = make_datapath(config.datapath)
         if note:
@@ -115,14 +124,18 @@ class BridgeRunner:
         self.bridge.control(ev.InBandEnabled(config.in_band))
         for event in known:
             self.host_event(event)
+        datapath.attach(self._loop)
+
+    async def start(self, remotes: frozenset[ev.Remote]) -> None:
+        """Open the ports, protect the remotes and dial. Raises InbandError; then call ``stop``."""
+        config = self.config
         await self.set_remotes(remotes)
         for name in config.ports:
             self._add_port(name)
-        datapath.attach(self._loop)
         self._start_addresses()
         await self._start_management()
         await self._set_controllers(config)
-        log.info("bridge %s: started with the %s datapath", config.name, datapath.kind)
+        log.info("bridge %s: started with the %s datapath", config.name, self.bridge.datapath.kind)
 
     async def stop(self) -> None:
         """Give everything back, hidden flows first. What was never started is skipped."""
@@ -141,6 +154,8 @@ class BridgeRunner:
             self.bridge.datapath.close()
         if hasattr(self, "local"):
             interfaces.remove_local(self.config.name)
+        for name in [*self.ports, *([self.config.name] if self._is_claimed else [])]:
+            self._environment.claims.release(name)
 
     def _make_local(self) -> interfaces.LocalPair:
         """Make or adopt the bridge's interface. A new one gets a MAC that is the same after the next start."""
@@ -274,6 +289,7 @@ class BridgeRunner:
     def _add_port(self, name: str) -> None:
         numbers = {port.number for port in self.ports.values()}
         number = next(PortNo(n) for n in range(1, len(numbers) + 2) if n not in numbers)
+        self._environment.claims.take(name)
         port = self.ports[name] = _Port(number)
         if not _exists(name):
             log.warning(
@@ -288,6 +304,7 @@ class BridgeRunner:
             self._open_port(name, port)
         except InbandError:
             del self.ports[name]
+            self._environment.claims.release(name)
             raise
 
     def _open_port(self, name: str, port: _Port) -> None:
@@ -298,6 +315,7 @@ class BridgeRunner:
 
     def _remove_port(self, name: str) -> None:
         port = self.ports.pop(name)
+        self._environment.claims.release(name)
         self.bridge.datapath.remove_port(port.number)
         self.bridge.remove_port(port.number)
 
@@ -408,7 +426,7 @@ class BridgeRunner:
         if isinstance(owner, Listener):
             owner.channels.discard(channel)
             return
-        if was_connected:
+        if was_connected and owner.reconnect.state is not State.VOID:
             log.warning("bridge %s: lost controller %s: %s; dialling again", self.config.name, owner.target, reason)
         owner.lost(reason)
         connected = self.bridge.agent.has_controller

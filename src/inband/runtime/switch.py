@@ -29,6 +29,7 @@ from inband.host.events import (
 from inband.host.netlink import KernelHost
 from inband.runtime.bridge_runner import BridgeRunner, Environment
 from inband.runtime.changes import with_change
+from inband.runtime.claims import Claims
 from inband.runtime.commands import make_registry
 from inband.runtime.config import SwitchConfig
 from inband.runtime.logs import set_up_logging
@@ -110,7 +111,8 @@ class SwitchProcess:
         self._run_dir = run_dir
         self._known = KnownHost()
         self._host = KernelHost(self._host_event)
-        self._environment = Environment(loop, self._host, run_dir)
+        self._claims = Claims()
+        self._environment = Environment(loop, self._host, run_dir, self._claims)
         self._changing = asyncio.Lock()
         self._control = UnixctlServer(run_dir.control_socket, make_registry(self))
 
@@ -132,6 +134,7 @@ class SwitchProcess:
             except InbandError as error:
                 log.warning("bridge %s: not everything could be given back: %s", runner.config.name, error)
         self.bridges.clear()
+        self._claims.close()
         self._host.close()
 
     async def change(self, verb: str, arguments: Sequence[str]) -> None:
@@ -164,12 +167,15 @@ class SwitchProcess:
         self.config = replace(config)
 
     async def _start_bridge(self, runner: BridgeRunner, remotes: frozenset[Remote]) -> None:
+        name = runner.config.name
         try:
-            await runner.start(self._known, remotes)
+            runner.open(self._known)
+            self.bridges[name] = runner  # from here on it must hear what the kernel says
+            await runner.start(remotes)
         except BaseException:
+            self.bridges.pop(name, None)
             await runner.stop()
             raise
-        self.bridges[runner.config.name] = runner
 
     def _host_event(self, event: HostEvent | NextHopFound) -> None:
         self._known.note(event)
