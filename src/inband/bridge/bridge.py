@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from inband.agent.agent import Agent
 from inband.agent.connection import Kind
-from inband.agent.effects import Effect, Execute, FlowsChanged, PortConfigured
+from inband.agent.effects import Effect, Execute, FlowsChanged, MissesChanged, PortConfigured
 from inband.agent.switch import Identity, Switch
 from inband.bridge.in_band import InBand
 from inband.bridge.megaflows import Decision, MegaflowBook
@@ -94,6 +94,7 @@ class Bridge:
         self._wake = wake
         self._standalone = Flow(ANY, STANDALONE_PRIORITY, _NORMALLY, origin=Origin("standalone", "fail mode"))
         self.counters = Counters()
+        self._hinted_ports: frozenset[int] = frozenset()
         self._local_index: int | None = None
         self._local_addresses: dict[IpAddress, int] = {}
         self._housekeeping_at: Instant | None = None
@@ -138,30 +139,40 @@ class Bridge:
     def connect(self, connection: int, kind: Kind, version: int) -> None:
         """A session agreed on a version."""
         self.agent.connect(connection, kind, version, self._clock())
+        self._carry_out_effects(self._clock())
+        self.book.settle()
 
     def disconnect(self, connection: int) -> None:
         """A session ended."""
         self.agent.disconnect(connection)
+        self._carry_out_effects(self._clock())
+        self.book.settle()
 
     def receive(self, connection: int, envelopes: Iterable[Envelope]) -> None:
         """Carry out messages; when this returns the datapath does what they say, and replies wait in ``take``."""
         now = self._clock()
         for envelope in envelopes:
             self.agent.handle(connection, envelope, now)
-            for effect in self.agent.take_effects():
-                self._carry_out(effect, now)
+            self._carry_out_effects(now)
         self.book.settle()
         self._wake()
 
     def take(self) -> list[tuple[int, list[Envelope]]]:
-        """Messages to send, by connection."""
-        return [(number, self.agent.take(number)) for number in self.agent.waiting()]
+        """Messages to send now, by connection. A long reply comes in parts: ``wake`` is called while there is more."""
+        messages = [(number, self.agent.take(number)) for number in self.agent.waiting()]
+        if self.agent.waiting():
+            self._wake()
+        return messages
+
+    def _carry_out_effects(self, now: Instant) -> None:
+        for effect in self.agent.take_effects():
+            self._carry_out(effect, now)
 
     def _carry_out(self, effect: Effect, now: Instant) -> None:
         match effect:
             case FlowsChanged(changes):
                 self.book.flows_changed((*changes.added, *changes.modified, *changes.removed))
-            case PortConfigured():
+            case PortConfigured() | MissesChanged():
                 self.book.everything_changed()
             case Execute(in_port, frame, actions):
                 self.book.settle()
@@ -262,7 +273,9 @@ class Bridge:
             self.pipeline.in_band = engine.is_enabled
             self.book.everything_changed()
         self.book.settle()
-        self.datapath.set_control_hints(ControlHints(engine.tcp_ports))
+        if engine.tcp_ports is not self._hinted_ports:
+            self._hinted_ports = engine.tcp_ports
+            self.datapath.set_control_hints(ControlHints(engine.tcp_ports))
         self._wake()
 
     def _probe(self, index: int, address: IpAddress) -> None:
