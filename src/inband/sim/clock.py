@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from inband.flow.flow import Instant
 
-# Fifty switches that all get a frame at once do a few thousand things; two hundred thousand without time passing are a circle.
+# Fifty switches that all get a frame at once do a few thousand things; so many without time passing are a circle.
 MAX_ACTIONS_AT_ONCE = 200_000
 
 
