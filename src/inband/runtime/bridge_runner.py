@@ -428,7 +428,7 @@ class BridgeRunner:
             return
         if was_connected and owner.reconnect.state is not State.VOID:
             log.warning("bridge %s: lost controller %s: %s; dialling again", self.config.name, owner.target, reason)
-        owner.lost(reason)
+        owner.lost(channel, reason)
         connected = self.bridge.agent.has_controller
         self._obey_fail_mode(self.fail_mode.set_connected(connected, self._loop.time()))
 

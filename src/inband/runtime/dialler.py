@@ -7,9 +7,12 @@ late answer to it cannot become a second connection.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import errno
+import logging
 import os
+import socket
 import ssl
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +20,11 @@ from inband.errors import HostError
 from inband.openflow.reconnect import Command, Dial, Event, HangUp, Reconnect, State
 from inband.runtime.channel import Channel
 from inband.runtime.targets import Scheme, Target
+
+log = logging.getLogger(__name__)
+
+# As many clients as the control socket takes. Each costs a descriptor, and the channel to the controller needs one too.
+MAX_CHANNELS = 64
 
 MakeChannel = Callable[["Dialler | Listener"], Channel]
 
@@ -71,8 +79,10 @@ class Dialler:
         if self.reconnect.state is State.IDLE:
             self._tell(Event.HEARD)
 
-    def lost(self, reason: str) -> None:
-        """The channel is closed."""
+    def lost(self, channel: Channel, reason: str) -> None:
+        """A channel is closed; one that was given up before does not count."""
+        if channel is not self.channel:
+            return
         self.channel = None
         if self.reconnect.state in (State.NEGOTIATING, State.ACTIVE, State.IDLE):
             self._tell(Event.DISCONNECTED, reason)
@@ -148,6 +158,7 @@ class Listener:
     def __init__(self, target: Target, make_channel: MakeChannel, tls: ssl.SSLContext | None = None) -> None:
         self.target = target
         self.channels: set[Channel] = set()
+        self.turned_away = 0
         self._make_channel = make_channel
         self._tls = tls
         self._server: asyncio.AbstractServer | None = None
@@ -157,9 +168,7 @@ class Listener:
         target = self.target
         try:
             if target.scheme is Scheme.PUNIX:
-                # A file left over by a dead process would be "address in use" for ever.
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(target.path)
+                _remove_dead_socket(Path(target.path))
                 self._server = await loop.create_unix_server(self._accepted, target.path)
             else:
                 host = None if target.address is None else str(target.address)
@@ -178,15 +187,46 @@ class Listener:
         if self._server is not None:
             self._server.close()
             self._server = None
+            if self.target.scheme is Scheme.PUNIX:  # else it is somebody else's, or was never made
+                Path(self.target.path).unlink(missing_ok=True)
         for channel in list(self.channels):
             channel.close()
-        if self.target.scheme is Scheme.PUNIX:
-            Path(self.target.path).unlink(missing_ok=True)
 
-    def _accepted(self) -> Channel:
+    def _accepted(self) -> asyncio.Protocol:
+        if len(self.channels) >= MAX_CHANNELS:
+            self.turned_away += 1
+            log.warning("%s has %d connections already: another one was turned away", self.target, MAX_CHANNELS)
+            return _TurnAway()
         channel = self._make_channel(self)
         self.channels.add(channel)
         return channel
+
+
+class _TurnAway(asyncio.Protocol):
+    """One connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hang up."""
+        transport.close()
+
+
+def _remove_dead_socket(path: Path) -> None:
+    """Remove what a dead process left at a socket's place; raises OSError when it is alive or no socket at all."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise OSError(errno.EEXIST, f"there is a file, and it is not a socket: {path}")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as asking:
+        asking.setblocking(False)  # a full backlog must not make us wait, and is a sign of life
+        try:
+            asking.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+        except BlockingIOError:
+            pass
+    raise OSError(errno.EADDRINUSE, "somebody listens there already")
 
 
 def reason_of(error: OSError) -> str:
@@ -195,5 +235,7 @@ def reason_of(error: OSError) -> str:
         return f"TLS: the certificate was refused: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"TLS: {error.reason or error}"
+    if error.errno == errno.EEXIST:
+        return error.strerror or str(error)
     # asyncio puts a sentence of its own in strerror; the kernel's words are those that people know.
     return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
