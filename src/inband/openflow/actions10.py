@@ -1,8 +1,8 @@
 """OpenFlow 1.0's actions (1.0, 5.2.4) as the version-neutral ones, and back.
 
 - ``enqueue`` is SetQueue, Output, PopQueue, and is written when these three stand side by side.
-- ``set_tp_src`` changes whichever transport port a packet has: it is a SetField of tcp_src AND one of udp_src; the
-  one that does not fit the packet does nothing.
+- ``set_tp_src`` changes whichever transport port a packet has: it is a SetField of tcp_src AND one of udp_src (the
+  one that does not fit the packet does nothing), and is written when the two stand side by side.
 - ``set_vlan_vid`` is a SetField of vlan_vid, which on an untagged packet adds the tag (1.0, table 5).
 - What 1.0 has no action for is written in Nicira's form where there is one.
 """
@@ -18,7 +18,7 @@ from inband.flow.fields import VLAN_PRESENT
 from inband.openflow import nicira_actions
 from inband.openflow.constants import BadAction
 from inband.openflow.errors import MalformedError
-from inband.openflow.layout import narrow_port, widen_port
+from inband.openflow.layout import is_narrow, narrow_port, widen_port
 
 _OUTPUT, _SET_VLAN_VID, _SET_VLAN_PCP, _STRIP_VLAN = 0, 1, 2, 3
 _SET_NW_TOS, _SET_TP_SRC, _SET_TP_DST, _ENQUEUE = 8, 9, 10, 11
@@ -38,7 +38,6 @@ _SETS: dict[int, tuple[str, int, int, int]] = {
 _SET_TYPES = {field: kind for kind, (field, *_) in _SETS.items()}
 _SIZES = {_OUTPUT: 8, _STRIP_VLAN: 8, 4: 16, 5: 16, _ENQUEUE: 16}
 _TWIN = {"tcp_src": "udp_src", "tcp_dst": "udp_dst"}
-_TWIN_OF = {twin: field for field, twin in _TWIN.items()}
 _ENQUEUE_BODY = struct.Struct("!H6xI")
 
 
@@ -85,7 +84,9 @@ def encode_actions(actions: tuple[a.Action, ...], *, lenient: bool) -> bytes:
             case (a.SetField("tcp_src" | "tcp_dst" as field, value, None), a.SetField(twin, same, None), *_) if (
                 _TWIN[field] == twin and value == same
             ):
-                index += 1  # the twin says the same; one action stands for both
+                out.append(_encode_set(_SET_TYPES[field], value))
+                index += 2
+                continue
         data = _encode(actions[index])
         if data is not None:
             out.append(data)
@@ -96,18 +97,20 @@ def encode_actions(actions: tuple[a.Action, ...], *, lenient: bool) -> bytes:
 
 
 def _has_queues(port: ports.PortNo) -> bool:
-    return port <= ports.IN_PORT or port == ports.LOCAL
+    return is_narrow(port) and (port <= ports.IN_PORT or port == ports.LOCAL)
 
 
 def _encode(action: a.Action) -> bytes | None:
     match action:
         case a.Output(port, max_len):
+            if not is_narrow(port):
+                return None
             return struct.pack("!HHHH", _OUTPUT, 8, narrow_port(port), max_len)
         case a.PopVlan():
             return struct.pack("!HH4x", _STRIP_VLAN, 8)
         case a.SetField(field, value, None):
-            kind = _SET_TYPES.get(_TWIN_OF.get(field, field))
-            if kind is not None:
+            kind = _SET_TYPES.get(field)
+            if kind is not None and field not in _TWIN:
                 return _encode_set(kind, value)
     return nicira_actions.encode_action(action, nxm=True)
 

@@ -381,6 +381,7 @@ class _QueueHead(NamedTuple):
 
 _PROPERTY_NONE = struct.Struct("!HH4x")
 _PROPERTY_RATE = struct.Struct("!HH4xH6x")
+_RATES = (c.QueuePropertyType.MIN_RATE, c.QueuePropertyType.MAX_RATE)
 
 
 def _decode_properties(data: bytes) -> tuple[QueueProperty, ...]:
@@ -389,9 +390,11 @@ def _decode_properties(data: bytes) -> tuple[QueueProperty, ...]:
         kind, length = int.from_bytes(data[pos : pos + 2], "big"), int.from_bytes(data[pos + 2 : pos + 4], "big")
         if length < 8 or pos + length > len(data):
             raise MalformedError(c.BadRequest.BAD_LEN, f"a queue property of {length} bytes")
-        rate = int.from_bytes(data[pos + 8 : pos + 10], "big") if length >= _PROPERTY_RATE.size else 0
-        if kind in set(c.QueuePropertyType):
+        if kind in _RATES and length >= _PROPERTY_RATE.size:
+            rate = int.from_bytes(data[pos + 8 : pos + 10], "big")
             out.append(QueueProperty(c.QueuePropertyType(kind), rate))
+        elif kind == c.QueuePropertyType.NONE:
+            out.append(QueueProperty(c.QueuePropertyType.NONE))
         pos += length
     return tuple(out)
 
@@ -438,7 +441,7 @@ BODIES_13: tuple[Row, ...] = (
     Row(13, m.PacketOut, _decode_packet_out, _encode_packet_out),
     Row(14, m.FlowMod, _decode_flow_mod, _encode_flow_mod),
     Row(15, m.GroupMod, _decode_group_mod, _encode_group_mod),
-    fixed(16, m.PortMod, "port:port 4x mac:mac 2x config:port_config mask:port_config advertise:features 4x"),
+    fixed(16, m.PortMod, "port:port 4x mac:mac 2x config:wanted_config mask:wanted_config advertise:features 4x"),
     fixed(17, m.TableMod, "table_id:B 3x config:I"),
     fixed(22, m.QueueGetConfigRequest, "port:port 4x"),
     queue_config(

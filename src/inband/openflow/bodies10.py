@@ -101,7 +101,7 @@ def _encode_features(message: m.FeaturesReply) -> bytes:
 
 _FLOW_MOD = struct.Struct("!QHHHHIHH")
 _EMERGENCY = 4
-_FLAGS = FlowFlags.SEND_FLOW_REM | FlowFlags.CHECK_OVERLAP
+_FLAGS = 3  # SEND_FLOW_REM, CHECK_OVERLAP; a plain number, because ~ of flags leaves unknown bits out
 
 
 def flow_mod_flags(flags: int, command: c.FlowModCommand) -> FlowFlags:
@@ -169,9 +169,8 @@ def _decode_packet_in(body: bytes) -> m.PacketIn:
 
 def _encode_packet_in(message: m.PacketIn) -> bytes:
     in_port = narrow_port(message.match.get("in_port") or 0)
-    # 1.0 has no reason for a spent TTL; the flow's action is what sent the packet up (5.4.1).
-    reason = min(int(message.reason), 1)
-    return _PACKET_IN.pack(message.buffer_id, message.total_len, in_port, reason) + message.data
+    # INVALID_TTL is not among 1.0's reasons (5.4.1); Open vSwitch sends it there as well.
+    return _PACKET_IN.pack(message.buffer_id, message.total_len, in_port, message.reason) + message.data
 
 
 def _decode_packet_out(body: bytes) -> m.PacketOut:
@@ -207,7 +206,7 @@ BODIES_10: tuple[Row, ...] = (
     port_status(12, PORT10),
     Row(13, m.PacketOut, _decode_packet_out, _encode_packet_out),
     Row(14, m.FlowMod, _decode_flow_mod, _encode_flow_mod),
-    fixed(15, m.PortMod, "port:port16 mac:mac config:port_config10 mask:port_config10 advertise:features10 4x"),
+    fixed(15, m.PortMod, "port:port16 mac:mac config:wanted_config10 mask:wanted_config10 advertise:features10 4x"),
     fixed(20, m.QueueGetConfigRequest, "port:port16 2x"),
     queue_config(
         21,

@@ -43,13 +43,16 @@ def widen_port(number: int) -> PortNo:
     return PortNo(number | 0xFFFF0000 if number >= 0xFF00 else number)
 
 
+def is_narrow(port: int) -> bool:
+    """Whether 16 bits can name a port."""
+    return port < 0xFF00 or port >= MAX
+
+
 def narrow_port(port: int) -> int:
     """A port as OpenFlow 1.0 numbers it. Raises UsageError for a port that 16 bits cannot name."""
-    if port < 0xFF00:
-        return port
-    if port >= MAX:
-        return port & 0xFFFF
-    raise UsageError(f"port {port} has no number in OpenFlow 1.0: the highest is {0xFEFF}")
+    if not is_narrow(port):
+        raise UsageError(f"port {port} has no number in OpenFlow 1.0: the highest is {0xFEFF}")
+    return port & 0xFFFF
 
 
 def text(data: bytes) -> str:
@@ -75,8 +78,19 @@ def enumeration(code: str, cls: type[IntEnum], error: c.ErrorCode) -> Kind:
 
 
 def _flags(cls: type[IntFlag], allowed: int = -1, code: str = "I") -> Kind:
-    """Flags of which only ``allowed`` are ever sent; unknown ones are kept on the way in."""
-    return Kind(code, cls, lambda value: int(value) & allowed)
+    """Flags; those that are not ``allowed`` are neither sent nor heard."""
+    return Kind(code, lambda bits: cls(bits & allowed), lambda value: int(value) & allowed)
+
+
+def _wanted_config(allowed: int) -> Kind:
+    """A port's configuration as PORT_MOD asks for it: what the version does not have is refused, not dropped."""
+
+    def decode(bits: int) -> c.PortConfig:
+        if bits & ~allowed:
+            raise MalformedError(c.PortModFailed.BAD_CONFIG, f"{bits:#x} has port configuration that is not known")
+        return c.PortConfig(bits)
+
+    return Kind("I", decode, lambda value: int(value) & allowed)
 
 
 def _widen_features(bits: int) -> c.PortFeatures:
@@ -87,6 +101,8 @@ def _narrow_features(bits: int) -> int:
     return bits & 0x7F | (bits >> 11 & 0x1F) << 7
 
 
+# The STP and FLOOD bits of 1.0 do not exist in 1.3, and 1.0's STP states are a number, not flags.
+_CONFIG, _CONFIG_10 = 0x65, 0x7F
 _SAME = int
 KINDS: dict[str, Kind] = {
     **{letter: Kind(letter, _SAME, _SAME) for letter in "BHIQ"},
@@ -97,9 +113,10 @@ KINDS: dict[str, Kind] = {
     "priority": Kind("H", OpenFlowPriority, int),
     "capabilities": _flags(c.Capabilities),
     "config_flags": _flags(c.ConfigFlags, code="H"),
-    # The STP and FLOOD bits of 1.0 do not exist in 1.3, and 1.0's STP states are a number, not flags.
-    "port_config": _flags(c.PortConfig, 0x65),
-    "port_config10": _flags(c.PortConfig, 0x7F),
+    "port_config": _flags(c.PortConfig, _CONFIG),
+    "port_config10": _flags(c.PortConfig, _CONFIG_10),
+    "wanted_config": _wanted_config(_CONFIG),
+    "wanted_config10": _wanted_config(_CONFIG_10),
     "port_state": _flags(c.PortState, 7),
     "port_state10": Kind("I", lambda bits: c.PortState(bits & 1), lambda state: int(state) & 1),
     "features": _flags(c.PortFeatures),
@@ -109,6 +126,7 @@ KINDS: dict[str, Kind] = {
     "meter_flags32": _flags(c.MeterFlags),
     "group_capabilities": _flags(c.GroupCapabilities),
     "packet_in_reason": enumeration("B", PacketInReason, c.BadRequest.BAD_TYPE),
+    "wanted_reason": enumeration("B", PacketInReason, c.BadAction.BAD_ARGUMENT),
     "removed_reason": enumeration("B", c.FlowRemovedReason, c.BadRequest.BAD_TYPE),
     "port_reason": enumeration("B", c.PortReason, c.BadRequest.BAD_TYPE),
     "group_command": enumeration("H", c.GroupModCommand, c.GroupModFailed.BAD_COMMAND),

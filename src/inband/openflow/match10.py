@@ -3,7 +3,7 @@
 A field counts only where its wildcard bit is clear AND the packets it could belong to are asked for: nw_src without
 dl_type 0x0800 or 0x0806 says nothing, tp_dst without nw_proto 1, 6 or 17 neither. What says nothing is dropped on
 the way in, so such a match comes out again with the wildcard bits set. A Match that says more than 1.0 can (IPv6,
-masks on MAC addresses) loses that on the way out, as a 1.0 controller would see from any switch.
+masks on MAC addresses, port 65280) loses that on the way out, as a 1.0 controller would see from any switch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from inband.flow.fields import (
 from inband.flow.match import Match
 from inband.openflow.constants import BadMatch
 from inband.openflow.errors import MalformedError
-from inband.openflow.layout import narrow_port, widen_port
+from inband.openflow.layout import is_narrow, narrow_port, widen_port
 
 _STRUCT = struct.Struct("!IH6s6sHBxHBB2xIIHH")
 SIZE = _STRUCT.size
@@ -114,6 +114,8 @@ def encode_match10(match: Match) -> bytes:
     wild = _NOTHING
     get = match.get
     in_port, src, dst, kind = get("in_port"), get("eth_src"), get("eth_dst"), get("eth_type")
+    if in_port is not None and not is_narrow(in_port):
+        in_port = None
     for bit, number in ((_IN_PORT, in_port), (_SRC, src), (_DST, dst), (_TYPE, kind)):
         wild &= ~bit if number is not None else -1
     proto = nw_src = nw_dst = tos = tp_src = tp_dst = 0

@@ -17,10 +17,8 @@ from inband.flow import ports
 from inband.flow.fields import FIELDS, key_fields
 from inband.openflow.constants import NICIRA, BadAction
 from inband.openflow.errors import MalformedError
-from inband.openflow.layout import KINDS, Layout, enumeration, narrow_port, widen_port
+from inband.openflow.layout import Layout, is_narrow, narrow_port, widen_port
 from inband.openflow.oxm import HEADERS, WireField, field_row, locate
-
-KINDS["nx_reason"] = enumeration("B", a.PacketInReason, BadAction.BAD_ARGUMENT)
 
 _RESUBMIT, _SET_TUNNEL, _REG_MOVE, _REG_LOAD, _SET_TUNNEL64, _RESUBMIT_TABLE = 1, 2, 6, 7, 9, 14
 _SET_MPLS_LABEL, _SET_MPLS_TC = 30, 31
@@ -31,7 +29,7 @@ _LAYOUTS: dict[int, Layout[a.Action]] = {
     4: Layout(a.SetQueue, "2x queue_id:I"),
     5: Layout(a.PopQueue, "6x"),
     18: Layout(a.DecNwTtl, "6x"),
-    20: Layout(a.SendToController, "max_len:H controller_id:H reason:nx_reason x"),
+    20: Layout(a.SendToController, "max_len:H controller_id:H reason:wanted_reason x"),
     23: Layout(a.PushMpls, "eth_type:H 4x"),
     24: Layout(a.PopMpls, "eth_type:H 4x"),
     25: Layout(a.SetMplsTtl, "ttl:B 5x"),
@@ -139,6 +137,8 @@ def encode_action(action: a.Action, *, nxm: bool = False) -> bytes | None:
         return _frame(subtype, _LAYOUTS[subtype].write(action))
     match action:
         case a.Resubmit(in_port, table_id):
+            if in_port is not None and not is_narrow(in_port):
+                return None
             port = narrow_port(ports.IN_PORT if in_port is None else in_port)
             subtype = _RESUBMIT if table_id is None else _RESUBMIT_TABLE
             return _frame(subtype, _STRUCTS[subtype].pack(port, table_id or 0))

@@ -23,7 +23,7 @@ from inband.flow.fields import FIELDS, KEY_BITS, VLAN_PRESENT, Field
 from inband.flow.match import Match
 from inband.openflow.constants import BadMatch
 from inband.openflow.errors import MalformedError
-from inband.openflow.layout import narrow_port, widen_port
+from inband.openflow.layout import is_narrow, narrow_port, widen_port
 
 OXM_BASIC = 0x8000
 NXM_0 = 0x0000
@@ -249,7 +249,9 @@ def encode_fields(value: int, mask: int, *, nxm: bool = False) -> bytes:
         if bits:
             number, size = (value & bits) >> row.shift, row.size
             if bits == row.mask:
-                number = narrow_port(number) if row.wide else number
+                if row.wide:
+                    row, number = (row, narrow_port(number)) if is_narrow(number) else (_BY_NAME[row.name], number)
+                    size = row.size
                 out.append((row.header << size * 8 | number).to_bytes(4 + size, "big"))
             else:
                 head = _masked_header(row) << size * 16

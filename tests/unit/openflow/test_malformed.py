@@ -70,6 +70,11 @@ ROWS: dict[str, tuple[bytes, c.ErrorCode]] = {
     ),
     "nicira role of no name": (message(1, 4, "00002320 0000000a 00000007"), c.RoleRequestFailed.BAD_ROLE),
     "port mod too long": (message(4, 16, "00" * 33), R.BAD_LEN),
+    "port mod with configuration of 1.0 only": (
+        message(4, 16, "00000001 00000000 000000000001 0000 00000000 00000010 00000000 00000000"),
+        c.PortModFailed.BAD_CONFIG,
+    ),
+    "unknown flow mod flag in 1.0": (flow_mod10(flags="0100"), c.FlowModFailed.BAD_FLAGS),
     "unknown multipart type": (message(4, 18, "00ff0000 00000000"), R.BAD_MULTIPART),
     "unknown statistics type": (message(1, 16, "0006 0000"), R.BAD_MULTIPART),
     "multipart request cut in its head": (message(4, 18, "0001"), R.BAD_LEN),
