@@ -18,11 +18,13 @@ from inband.flow.priority import OpenFlowPriority
 from inband.openflow import constants as c
 from inband.openflow import messages as m
 from inband.openflow.actions import decode_actions, encode_actions
+from inband.openflow.consistency import check_consistency
 from inband.openflow.errors import MalformedError
 from inband.openflow.instructions import decode_instructions, encode_instructions
 from inband.openflow.layout import Layout
+from inband.openflow.lists import QueueForm, decode_bands, decode_buckets, encode_bands, encode_buckets, queue_config
 from inband.openflow.oxm import decode_match, encode_match
-from inband.openflow.parts import AsyncMasks, Bucket, MeterBand, PortDescription, QueueDescription, QueueProperty
+from inband.openflow.parts import AsyncMasks, PortDescription, QueueDescription
 
 Decode = Callable[[bytes], m.Message]
 Encode = Callable[[Any], bytes]
@@ -124,6 +126,7 @@ def _decode_flow_mod(body: bytes) -> m.FlowMod:
     verb = flow_mod_command(command)
     if instructions and verb < c.FlowModCommand.DELETE:
         check_goto(table, instructions[-1])
+        check_consistency(match, instructions)
     return m.FlowMod(
         verb,
         match,
@@ -230,7 +233,7 @@ def _encode_flow_removed(message: m.FlowRemoved) -> bytes:
     return _FLOW_REMOVED.write(message) + encode_match(message.match)
 
 
-# Ports (7.2.1), groups (7.3.4.2), meters (7.3.4.4), queues (7.2.2) --------------------------------------------------
+# Ports (7.4.3), groups (7.3.4.2), meters (7.3.4.4), masks (7.3.10) --------------------------------------------------
 
 PORT: Layout[PortDescription] = Layout(
     PortDescription,
@@ -253,35 +256,6 @@ def port_status(number: int, port: Layout[PortDescription]) -> Row:
     return Row(number, m.PortStatus, decode, encode)
 
 
-_BUCKET = Layout(Bucket, "weight:H watch_port:port watch_group:I 4x")
-
-
-def decode_buckets(data: bytes, pos: int, end: int) -> tuple[Bucket, ...]:
-    """Read the buckets that fill ``data`` from ``pos`` to ``end``.
-
-    Raises MalformedError: OFPGMFC_BAD_BUCKET or OFPBAC_*.
-    """
-    out = []
-    while pos < end:
-        length = int.from_bytes(data[pos : pos + 2], "big")
-        stop = pos + length
-        if length < 16 or length % 8 or stop > end:
-            raise MalformedError(c.GroupModFailed.BAD_BUCKET, f"a bucket of {length} bytes, {end - pos} are left")
-        actions = decode_actions(data, pos + 16, stop, c.OFP13)
-        out.append(_BUCKET.read(data, pos + 2, actions=actions))
-        pos = stop
-    return tuple(out)
-
-
-def encode_buckets(buckets: tuple[Bucket, ...]) -> bytes:
-    """Write buckets."""
-    out = []
-    for bucket in buckets:
-        actions = encode_actions(bucket.actions, c.OFP13)
-        out.append(struct.pack("!H", 16 + len(actions)) + _BUCKET.write(bucket) + actions)
-    return b"".join(out)
-
-
 _GROUP_MOD = Layout(m.GroupMod, "command:group_command type:group_type x group_id:I")
 
 
@@ -293,40 +267,6 @@ def _encode_group_mod(message: m.GroupMod) -> bytes:
     return _GROUP_MOD.write(message) + encode_buckets(message.buckets)
 
 
-_BANDS: dict[int, Layout[MeterBand]] = {
-    c.MeterBandType.DROP: Layout(MeterBand, "type:band_type 2x rate:I burst_size:I 4x"),
-    c.MeterBandType.DSCP_REMARK: Layout(MeterBand, "type:band_type 2x rate:I burst_size:I prec_level:B 3x"),
-    c.MeterBandType.EXPERIMENTER: Layout(MeterBand, "type:band_type 2x rate:I burst_size:I experimenter:I"),
-}
-_BAND_SIZE = 16
-
-
-def decode_bands(data: bytes, pos: int, end: int) -> tuple[MeterBand, ...]:
-    """Read the bands that fill ``data`` from ``pos`` to ``end``.
-
-    Raises MalformedError: OFPBRC_BAD_LEN, OFPMMFC_BAD_BAND.
-    """
-    out = []
-    while pos < end:
-        kind, length = int.from_bytes(data[pos : pos + 2], "big"), int.from_bytes(data[pos + 2 : pos + 4], "big")
-        if length < _BAND_SIZE or length % 8 or pos + length > end:
-            raise MalformedError(c.BadRequest.BAD_LEN, f"a meter band of {length} bytes where {end - pos} are left")
-        if kind not in _BANDS:
-            raise MalformedError(c.MeterModFailed.BAD_BAND, f"meter band type {kind} is not known")
-        out.append(_BANDS[kind].read(data, pos))
-        pos += length
-    return tuple(out)
-
-
-def encode_bands(bands: tuple[MeterBand, ...]) -> bytes:
-    """Write bands."""
-    out = []
-    for band in bands:
-        data = _BANDS[band.type].write(band)
-        out.append(data[:2] + _BAND_SIZE.to_bytes(2, "big") + data[4:])
-    return b"".join(out)
-
-
 _METER_MOD = Layout(m.MeterMod, "command:meter_command flags:meter_flags meter_id:I")
 
 
@@ -336,73 +276,6 @@ def _decode_meter_mod(body: bytes) -> m.MeterMod:
 
 def _encode_meter_mod(message: m.MeterMod) -> bytes:
     return _METER_MOD.write(message) + encode_bands(message.bands)
-
-
-class QueueForm(NamedTuple):
-    """How a version writes queues: the message's head and a queue's head (1.0's has no port)."""
-
-    reply: Layout[m.QueueGetConfigReply]
-    queue: Layout[QueueDescription]
-
-
-def queue_config(number: int, form: QueueForm) -> Row:
-    """QUEUE_GET_CONFIG_REPLY in a version's form."""
-
-    def decode(body: bytes) -> m.QueueGetConfigReply:
-        head = form.reply.fields(body)
-        queues, pos = [], form.reply.size
-        while pos < len(body):
-            fields = form.queue.fields(body, pos)
-            length = fields.pop("length")
-            if length < form.queue.size or pos + length > len(body):
-                raise MalformedError(c.BadRequest.BAD_LEN, f"a queue of {length} bytes")
-            properties = _decode_properties(body[pos + form.queue.size : pos + length])
-            fields.setdefault("port", head["port"])
-            queues.append(QueueDescription(properties=properties, **fields))
-            pos += length
-        return m.QueueGetConfigReply(queues=tuple(queues), **head)
-
-    def encode(message: m.QueueGetConfigReply) -> bytes:
-        out = [form.reply.write(message)]
-        for queue in message.queues:
-            properties = b"".join(map(_encode_property, queue.properties))
-            out.append(form.queue.write(_QueueHead(queue.queue_id, queue.port, form.queue.size + len(properties))))
-            out.append(properties)
-        return b"".join(out)
-
-    return Row(number, m.QueueGetConfigReply, decode, encode)
-
-
-class _QueueHead(NamedTuple):
-    queue_id: int
-    port: PortNo
-    length: int
-
-
-_PROPERTY_NONE = struct.Struct("!HH4x")
-_PROPERTY_RATE = struct.Struct("!HH4xH6x")
-_RATES = (c.QueuePropertyType.MIN_RATE, c.QueuePropertyType.MAX_RATE)
-
-
-def _decode_properties(data: bytes) -> tuple[QueueProperty, ...]:
-    out, pos = [], 0
-    while pos < len(data):
-        kind, length = int.from_bytes(data[pos : pos + 2], "big"), int.from_bytes(data[pos + 2 : pos + 4], "big")
-        if length < 8 or pos + length > len(data):
-            raise MalformedError(c.BadRequest.BAD_LEN, f"a queue property of {length} bytes")
-        if kind in _RATES and length >= _PROPERTY_RATE.size:
-            rate = int.from_bytes(data[pos + 8 : pos + 10], "big")
-            out.append(QueueProperty(c.QueuePropertyType(kind), rate))
-        elif kind == c.QueuePropertyType.NONE:
-            out.append(QueueProperty(c.QueuePropertyType.NONE))
-        pos += length
-    return tuple(out)
-
-
-def _encode_property(value: QueueProperty) -> bytes:
-    if value.type == c.QueuePropertyType.NONE:
-        return _PROPERTY_NONE.pack(value.type, _PROPERTY_NONE.size)
-    return _PROPERTY_RATE.pack(value.type, _PROPERTY_RATE.size, value.rate)
 
 
 _ASYNC: Layout[AsyncMasks] = Layout(
@@ -431,6 +304,10 @@ def shared_rows(barrier: int) -> tuple[Row, ...]:
     )
 
 
+_QUEUES = QueueForm(
+    Layout(m.QueueGetConfigReply, "port:port 4x"), Layout(QueueDescription, "queue_id:I port:port length:H 6x")
+)
+
 BODIES_13: tuple[Row, ...] = (
     *shared_rows(20),
     Row(1, m.Error, _decode_error, _encode_error),
@@ -444,13 +321,7 @@ BODIES_13: tuple[Row, ...] = (
     fixed(16, m.PortMod, "port:port 4x mac:mac 2x config:wanted_config mask:wanted_config advertise:features 4x"),
     fixed(17, m.TableMod, "table_id:B 3x config:I"),
     fixed(22, m.QueueGetConfigRequest, "port:port 4x"),
-    queue_config(
-        23,
-        QueueForm(
-            Layout(m.QueueGetConfigReply, "port:port 4x"),
-            Layout(QueueDescription, "queue_id:I port:port length:H 6x"),
-        ),
-    ),
+    Row(23, m.QueueGetConfigReply, *queue_config(_QUEUES)),
     fixed(24, m.RoleRequest, "role:role 4x generation_id:Q"),
     fixed(25, m.RoleReply, "role:role 4x generation_id:Q"),
     fixed(26, m.GetAsyncRequest),

@@ -14,20 +14,19 @@ from inband.openflow import constants as c
 from inband.openflow import messages as m
 from inband.openflow.actions import decode_actions, encode_actions
 from inband.openflow.bodies import (
-    QueueForm,
     Row,
     fixed,
     flow_mod_command,
     need,
     packet_in_reason,
     port_status,
-    queue_config,
     refuse_rest,
     shared_rows,
 )
 from inband.openflow.errors import MalformedError
 from inband.openflow.instructions import decode_action_list, encode_action_list
 from inband.openflow.layout import Layout, narrow_port, widen_port
+from inband.openflow.lists import QueueForm, queue_config
 from inband.openflow.match10 import SIZE as MATCH_SIZE
 from inband.openflow.match10 import decode_match10, encode_match10
 from inband.openflow.parts import PortDescription, QueueDescription
@@ -197,6 +196,8 @@ def _encode_flow_removed(message: m.FlowRemoved) -> bytes:
     return encode_match10(message.match) + _FLOW_REMOVED.write(message)
 
 
+_QUEUES = QueueForm(Layout(m.QueueGetConfigReply, "port:port16 6x"), Layout(QueueDescription, "queue_id:I length:H 2x"))
+
 BODIES_10: tuple[Row, ...] = (
     *shared_rows(18),
     Row(1, m.Error, _decode_error, _encode_error),
@@ -208,8 +209,5 @@ BODIES_10: tuple[Row, ...] = (
     Row(14, m.FlowMod, _decode_flow_mod, _encode_flow_mod),
     fixed(15, m.PortMod, "port:port16 mac:mac config:wanted_config10 mask:wanted_config10 advertise:features10 4x"),
     fixed(20, m.QueueGetConfigRequest, "port:port16 2x"),
-    queue_config(
-        21,
-        QueueForm(Layout(m.QueueGetConfigReply, "port:port16 6x"), Layout(QueueDescription, "queue_id:I length:H 2x")),
-    ),
+    Row(21, m.QueueGetConfigReply, *queue_config(_QUEUES)),
 )

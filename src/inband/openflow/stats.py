@@ -16,10 +16,6 @@ from inband.openflow import multipart as mp
 from inband.openflow import nicira
 from inband.openflow.bodies import (
     PORT,
-    decode_bands,
-    decode_buckets,
-    encode_bands,
-    encode_buckets,
     refuse_rest,
 )
 from inband.openflow.bodies10 import PORT10
@@ -31,6 +27,7 @@ from inband.openflow.instructions import (
     encode_instructions,
 )
 from inband.openflow.layout import Layout
+from inband.openflow.lists import decode_bands, decode_buckets, encode_bands, encode_buckets
 from inband.openflow.match10 import SIZE as MATCH_SIZE
 from inband.openflow.match10 import decode_match10, encode_match10
 from inband.openflow.oxm import decode_match, encode_match

@@ -76,7 +76,7 @@ ACTIONS_10: tuple[a.Action, ...] = (
 )
 ALL_INSTRUCTIONS: tuple[a.Instruction, ...] = (
     a.Meter(1),
-    a.ApplyActions(ACTIONS_13),
+    a.ApplyActions(tuple(action for action in ACTIONS_13 if action != a.SetField("ipv6_dst", 1))),
     a.ClearActions(),
     a.WriteActions((OUTPUT,)),
     a.WriteMetadata(1, 0xFF),

@@ -29,10 +29,10 @@ def flow_mod13(fields: str = "", instructions: str = "", *, tail: str = "0000", 
     return message(4, 14, head + match13(fields) + instructions)
 
 
-def applied(actions: str) -> bytes:
+def applied(actions: str, fields: str = "") -> bytes:
     """A FLOW_MOD of 1.3 that applies these actions."""
     size = len(bytes.fromhex(actions)) + 8
-    return flow_mod13(instructions=f"0004{size:04x}00000000{actions}")
+    return flow_mod13(fields, instructions=f"0004{size:04x}00000000{actions}")
 
 
 def flow_mod10(actions: str = "", *, flags: str = "0000", command: str = "0000", match: str = "") -> bytes:
@@ -53,6 +53,8 @@ def nicira(subtype: int, body: str) -> str:
 
 
 IPV4, TCP = "80000a020800", "8000140106"
+SET_TCP_DST, SET_LABEL = "0019001080001c02005000000000 0000", "0019001080004404000000050000 0000"
+PUSH_MPLS, POP_MPLS = "0013000888470000", "0014000808000000"
 OUTPUT_1 = "00000010000000010000000000000000"
 
 ROWS: dict[str, tuple[bytes, c.ErrorCode]] = {
@@ -167,6 +169,14 @@ ROWS: dict[str, tuple[bytes, c.ErrorCode]] = {
     "set_field with a wrong length": (applied("001900108000060700000000" + "00" * 4), A.BAD_SET_LEN),
     "set_field longer than its field": (applied("0019001880000606" + "00" * 16), A.BAD_SET_LEN),
     "set_field of a value too large": (applied("0019001080000c022000" + "00" * 6), A.BAD_SET_ARGUMENT),
+    "set_field of what the match does not ask for": (applied(SET_TCP_DST), A.MATCH_INCONSISTENT),
+    "set_field of half of what it needs": (applied(SET_TCP_DST, IPV4), A.MATCH_INCONSISTENT),
+    "set_field of what a push has hidden": (applied(PUSH_MPLS + SET_TCP_DST, IPV4 + TCP), A.MATCH_INCONSISTENT),
+    "set_field of what a pop has taken away": (applied(POP_MPLS + SET_LABEL, "80000a028847"), A.MATCH_INCONSISTENT),
+    "load of what the match does not ask for": (
+        applied(nicira(7, "0000 80001401 0000000000000000")),
+        A.MATCH_INCONSISTENT,
+    ),
     "action of an unknown experimenter": (applied("ffff00084f4e4600"), A.BAD_EXPERIMENTER),
     "nicira action of no number": (applied(nicira(99, "00" * 6)), A.BAD_EXP_TYPE),
     "nicira learn": (applied(nicira(16, "00" * 22)), A.BAD_EXP_TYPE),
@@ -213,6 +223,18 @@ def test_a_broken_message_gets_the_error_the_specification_has_for_it(name: str)
     error = caught.value
     assert (error.type, error.code) == (c.ERROR_TYPE[type(code)], code)
     assert (error.version, error.xid, error.data) == (data[0], 0x2A, data[:64])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        applied(SET_TCP_DST, IPV4 + TCP),
+        applied(PUSH_MPLS + SET_LABEL),
+        applied(POP_MPLS + nicira(7, "0007 80001401 0000000000000006") + SET_TCP_DST, "80000a028847"),
+    ],
+)
+def test_what_actions_do_on_the_way_counts_for_those_after_them(data: bytes) -> None:
+    decode(data)
 
 
 def test_the_rows_are_built_on_messages_that_are_right() -> None:

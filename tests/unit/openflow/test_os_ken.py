@@ -103,10 +103,9 @@ ACTIONS: tuple[tuple[Any, a.Action], ...] = (
 
 @pytest.mark.parametrize(("theirs", "ours"), ACTIONS, ids=lambda action: type(action).__name__)
 def test_an_action_of_1_3(theirs: Any, ours: a.Action) -> None:
-    message = built(_flow_mod(parser13.OFPMatch(), [theirs]))
+    message = built(parser13.OFPPacketOut(DP13, 0xFFFFFFFF, 1, [theirs], b""))
 
-    assert isinstance(message, m.FlowMod)
-    assert message.instructions == (a.ApplyActions((ours,)),)
+    assert message == m.PacketOut(PortNo(1), (ours,))
 
 
 def test_instructions_come_in_the_order_in_which_they_are_carried_out() -> None:
