@@ -10,15 +10,15 @@ from typing import Any
 
 from inband.errors import UsageError
 from inband.flow import actions as a
-from inband.flow import ports
 from inband.flow.fields import ETH_MPLS, ETH_MPLS_MC, ETH_PBB, ETH_QINQ, ETH_VLAN, FIELDS
+from inband.flow.ports import PortNo
 from inband.openflow import actions10, nicira_actions
 from inband.openflow.constants import NICIRA, OFP10, OFP13, ActionType, BadAction
 from inband.openflow.errors import MalformedError
-from inband.openflow.layout import Layout
+from inband.openflow.layout import Layout, check_output
 from inband.openflow.oxm import HEADERS, NOT_SETTABLE, field_row
 
-_EXPERIMENTER = 0xFFFF
+_OUTPUT, _SET_FIELD, _EXPERIMENTER = 0, 25, 0xFFFF
 _MAX_GROUP = 0xFFFFFF00  # OFPG_MAX
 
 # What follows type and length, for every action of fixed size.
@@ -61,7 +61,14 @@ def decode_actions(data: bytes, pos: int, end: int, version: int) -> tuple[a.Act
         stop = pos + length
         if length < 8 or length % 8 or stop > end:
             raise MalformedError(BadAction.BAD_LEN, f"an action of {length} bytes where {end - pos} are left")
-        if kind == _EXPERIMENTER:
+        if kind == _OUTPUT and decode is _decode_13 and length == 16:  # nearly every list has one
+            out.append(
+                a.Output(
+                    check_output(PortNo(int.from_bytes(data[pos + 4 : pos + 8], "big"))),
+                    int.from_bytes(data[pos + 8 : pos + 10], "big"),
+                )
+            )
+        elif kind == _EXPERIMENTER:
             vendor = int.from_bytes(data[pos + 4 : pos + 8], "big")
             if vendor != NICIRA:
                 raise MalformedError(BadAction.BAD_EXPERIMENTER, f"no action of experimenter {vendor:#x} is known")
@@ -73,7 +80,7 @@ def decode_actions(data: bytes, pos: int, end: int, version: int) -> tuple[a.Act
 
 
 def _decode_13(kind: int, body: bytes) -> tuple[a.Action, ...]:
-    if kind == ActionType.SET_FIELD:
+    if kind == _SET_FIELD:
         return (_decode_set_field(body),)
     layout = _LAYOUTS.get(kind)
     if layout is None:
@@ -87,19 +94,11 @@ def _decode_13(kind: int, body: bytes) -> tuple[a.Action, ...]:
 
 def check_action(action: a.Action) -> None:
     """Refuse arguments that no switch can carry out (1.3.5, 7.2.5 and 7.4.4). Raises MalformedError."""
-    if isinstance(action, a.Output):
-        check_output(action.port)
-    elif isinstance(action, a.Group):
+    if isinstance(action, a.Group):
         if action.group_id > _MAX_GROUP:
             raise MalformedError(BadAction.BAD_OUT_GROUP, f"{action.group_id:#x} is no group")
     elif type(action) in _TAGS:
         _check_tag(action)
-
-
-def check_output(port: ports.PortNo) -> None:
-    """Refuse ports that nothing can be sent to. Raises MalformedError: BAD_OUT_PORT."""
-    if port == 0 or port == ports.ANY or ports.MAX <= port < ports.IN_PORT:
-        raise MalformedError(BadAction.BAD_OUT_PORT, f"port {port} cannot be output to")
 
 
 def _check_tag(action: Any) -> None:

@@ -18,7 +18,7 @@ from inband.flow.fields import VLAN_PRESENT
 from inband.openflow import nicira_actions
 from inband.openflow.constants import BadAction
 from inband.openflow.errors import MalformedError
-from inband.openflow.layout import is_narrow, narrow_port, widen_port
+from inband.openflow.layout import check_output, is_narrow, narrow_port, widen_port
 
 _OUTPUT, _SET_VLAN_VID, _SET_VLAN_PCP, _STRIP_VLAN = 0, 1, 2, 3
 _SET_NW_TOS, _SET_TP_SRC, _SET_TP_DST, _ENQUEUE = 8, 9, 10, 11
@@ -51,9 +51,7 @@ def decode_action(kind: int, body: bytes) -> tuple[a.Action, ...]:
         return _decode_set(kind, body)
     if kind == _STRIP_VLAN:
         return (a.PopVlan(),)
-    port = widen_port(int.from_bytes(body[:2], "big"))
-    if port == 0 or port == ports.ANY or ports.MAX <= port < ports.IN_PORT:
-        raise MalformedError(BadAction.BAD_OUT_PORT, f"port {port} cannot be output to")
+    port = check_output(widen_port(int.from_bytes(body[:2], "big")))
     if kind == _OUTPUT:
         return (a.Output(port, int.from_bytes(body[2:4], "big")),)
     if port > ports.IN_PORT and port != ports.LOCAL:

@@ -32,7 +32,8 @@ def check_consistency(match: Match, instructions: Iterable[a.Instruction]) -> No
     for instruction in instructions:
         if isinstance(instruction, a.ApplyActions | a.WriteActions):
             for action in instruction.actions:
-                value, mask = _after(action, value, mask)
+                if type(action) is not a.Output:
+                    value, mask = _after(action, value, mask)
 
 
 def _after(action: a.Action, value: int, mask: int) -> tuple[int, int]:

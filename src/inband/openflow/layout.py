@@ -21,7 +21,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from inband.errors import UsageError
 from inband.flow.actions import PacketInReason
 from inband.flow.flow import FlowFlags
-from inband.flow.ports import MAX, PortNo
+from inband.flow.ports import ANY, IN_PORT, MAX, PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow import constants as c
 from inband.openflow.errors import MalformedError
@@ -53,6 +53,13 @@ def narrow_port(port: int) -> int:
     if not is_narrow(port):
         raise UsageError(f"port {port} has no number in OpenFlow 1.0: the highest is {0xFEFF}")
     return port & 0xFFFF
+
+
+def check_output(port: PortNo) -> PortNo:
+    """The port, if anything can be sent to it. Raises MalformedError: BAD_OUT_PORT."""
+    if not 0 < port < MAX and not IN_PORT <= port < ANY:
+        raise MalformedError(c.BadAction.BAD_OUT_PORT, f"port {port} cannot be output to")
+    return port
 
 
 def text(data: bytes) -> str:
