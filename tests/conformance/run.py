@@ -1,0 +1,62 @@
+"""`make conformance`: the os-ken switch tester against our switch and against Open vSwitch, case by case.
+
+    python -m tests.conformance.run [--suite of13/match]... [--only TEXT] [--target inband|ovs]... [--seconds N]
+
+Suites that somebody else wrote say more about a switch than its own. They also ask for what hardly anybody builds, so
+the count alone says little: what must hold is that every case Open vSwitch passes passes here. Both switches run in the
+same kind of bed, one after the other. The results go to conformance/results.txt and .json; a run of some suites or of
+one target replaces these and keeps the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from itertools import groupby
+
+from tests.conformance import report
+from tests.conformance.bed import TARGETS, Bed
+from tests.conformance.cases import SUITES, Case, load
+from tests.conformance.results import Outcome
+from tests.system.lab.net import Lab
+
+PREFIX = "ihl"
+
+
+def main() -> int:
+    """Run what the options name; exit code 1 when Open vSwitch passes a case that ours does not."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--suite", action="append", choices=SUITES, help="may be repeated; default: all")
+    options.add_argument("--only", default="", help="only cases whose name or file contains this")
+    options.add_argument("--target", action="append", choices=TARGETS, help="may be repeated; default: both")
+    options.add_argument("--seconds", type=int, help="length of a throughput case (the tester's own: 30)")
+    options.add_argument("--keep", action="store_true", help="do not write conformance/results.*")
+    given = options.parse_args()
+    cases = load(given.suite or SUITES, given.only)
+    table = report.load()
+    for target in given.target or TARGETS:
+        table.update(target, cases, measure(target, cases, given.seconds))
+        if not given.keep:
+            table.save()
+    print(table.text([case.key for case in cases]))
+    return 1 if table.missing() else 0
+
+
+def measure(target: str, cases: Sequence[Case], seconds: int | None = None) -> list[Outcome]:
+    """Run these cases against one target, suite by suite; return one outcome each."""
+    outcomes: list[Outcome] = []
+    for suite, group in groupby(cases, key=lambda case: case.suite):
+        started = time.monotonic()
+        some = list(group)
+        with Lab(PREFIX, offloads=False) as lab:
+            found = Bed(lab, target).run(some, seconds)
+        passed = sum(each.passed for each in found)
+        print(f"{target:8} {suite:12} {passed} of {len(some)} in {time.monotonic() - started:.0f} s", file=sys.stderr)
+        outcomes += found
+    return outcomes
+
+
+if __name__ == "__main__":
+    sys.exit(main())
