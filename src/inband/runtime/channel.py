@@ -3,6 +3,9 @@
 It moves bytes, keeps one timer, and watches TCP for the first sign that the path is broken: data of ours that the
 kernel had to send again. That shows within a fraction of a second what an inactivity probe shows in ten, and costs
 nothing while nothing is sent.
+
+What must stay true: a peer gets a few milliseconds at a time, however much it sends at once, and nothing of its own is
+read while what it sent before is not carried out; so one busy or hostile peer delays others by that much and no more.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections import deque
 from typing import Protocol, cast
 
 from inband.openflow.messages import Envelope
@@ -20,6 +24,11 @@ from inband.openflow.session import Notice, Session, SessionConfig
 ACK_CHECK_S = 0.25
 # struct tcp_info (linux/tcp.h): eight single bytes, the third is retransmits, then words, the fifth is unacked.
 _TCP_INFO = struct.Struct("=2xB5x4x4x4x4xI")
+# One turn of a peer that sent much: messages between two looks at the clock, and the time after which others are due.
+MESSAGES_AT_ONCE = 16
+TURN_S = 0.005
+# How long a peer may take to read our last words (an ERROR that says why) before the connection is cut.
+LAST_WORDS_S = 1.0
 # DSCP CS6, network control (RFC 4594, 3.2), as Open vSwitch marks its control traffic.
 CONTROL_TOS = 0xC0
 
@@ -32,6 +41,9 @@ class ChannelUser(Protocol):
 
     def received(self, channel: Channel, envelopes: list[Envelope]) -> None:
         """Messages to act on."""
+
+    def writable(self, channel: Channel) -> None:
+        """The peer has read what waited for it."""
 
     def noticed(self, channel: Channel, notice: Notice) -> None:
         """The session found out something about the peer's silence."""
@@ -58,6 +70,9 @@ class Channel(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ack_timer: asyncio.TimerHandle | None = None
+        self._cut_timer: asyncio.TimerHandle | None = None
+        self._inbox: deque[Envelope] = deque()
+        self._next_turn: asyncio.Handle | None = None
         self._is_paused = False
         self._is_silent = False
         self._was_negotiated = False
@@ -76,20 +91,21 @@ class Channel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the session and hand up what it read."""
-        envelopes = self.session.receive(data, self._loop.time())
+        self._inbox += self.session.receive(data, self._loop.time())
         if not self._was_negotiated and self.session.is_negotiated:
             self._was_negotiated = True
             self._user.negotiated(self)
-        if envelopes:
-            self._user.received(self, envelopes)
-        self.flush()
+        if not self._was_negotiated:
+            self._inbox.clear()  # a HELLO and then rubbish: nobody we know
+        self._take_turn()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the user, once."""
-        for timer in (self._timer, self._ack_timer):
-            if timer is not None:
-                timer.cancel()
-        self._timer = self._ack_timer = None
+        for handle in (self._timer, self._ack_timer, self._cut_timer, self._next_turn):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._ack_timer = self._cut_timer = self._next_turn = None
+        self._inbox.clear()
         if self._transport is not None:
             self._transport = None
             self._user.closed(self, self.session.closing or _reason(error))
@@ -102,6 +118,25 @@ class Channel(asyncio.Protocol):
         """Go on."""
         self._is_paused = False
         self.flush()
+        self._user.writable(self)
+
+    # --- turns -------------------------------------------------------------------------------------------------------
+
+    def _take_turn(self) -> None:
+        """Hand up messages for a few milliseconds, then let others have their turn."""
+        self._next_turn = None
+        end = self._loop.time() + TURN_S
+        while self._inbox and self._transport is not None and not self._has_backlog:
+            portion = [self._inbox.popleft() for _ in range(min(len(self._inbox), MESSAGES_AT_ONCE))]
+            self._user.received(self, portion)
+            if self._loop.time() >= end:
+                break
+        self.flush()
+
+    @property
+    def _has_backlog(self) -> bool:
+        """Whether the peer leaves too much of what we wrote unread to be asked for more."""
+        return self.session.closing is None and not self.session.wants_input
 
     # --- for the user -------------------------------------------------------------------------------------------
 
@@ -113,10 +148,20 @@ class Channel(asyncio.Protocol):
         while self.session.has_output and not self._is_paused:
             transport.write(self.session.take_output())
             self._watch_acknowledgements()
-        if self.session.closing is not None:
+        if self.session.closing is not None and not self._inbox:
             transport.close()
-        elif self.session.wants_input != transport.is_reading():
-            (transport.resume_reading if self.session.wants_input else transport.pause_reading)()
+            self._cut_timer = self._loop.call_later(LAST_WORDS_S, transport.abort)
+            return
+        if self._inbox and self._next_turn is None and not self._has_backlog:
+            self._next_turn = self._loop.call_soon(self._take_turn)
+        wants_input = self.session.wants_input and not self._inbox
+        if wants_input != transport.is_reading():
+            (transport.resume_reading if wants_input else transport.pause_reading)()
+
+    def configure(self, config: SessionConfig) -> None:
+        """Probe, and bound what waits, as ``config`` says from now on; versions are those of the next connection."""
+        self.session.config = config
+        self._plan()
 
     @property
     def is_open(self) -> bool:

@@ -61,6 +61,11 @@ class Dialler:
             self._timer.cancel()
             self._timer = None
 
+    def configure(self, max_backoff_s: float, tls: ssl.SSLContext | None) -> None:
+        """What holds for the next attempts; the connection that stands is not touched."""
+        self.reconnect.max_backoff_s = max_backoff_s
+        self._tls = tls
+
     def network_changed(self) -> None:
         """Something on the way got better: do not wait."""
         self._tell(Event.NETWORK_CHANGED)

@@ -16,7 +16,7 @@ from inband.openflow.reconnect import State
 from inband.pipeline.ports import SwitchPort
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.config import SwitchConfig
-from inband.runtime.dialler import Dialler
+from inband.runtime.dialler import Dialler, Listener
 from inband.runtime.show import (
     BridgeDocument,
     ControllerDocument,
@@ -47,9 +47,12 @@ def _bridge(runner: BridgeRunner) -> BridgeDocument:
         "datapath": bridge.datapath.kind,
         "datapath_id": f"{bridge.agent.switch.identity.datapath_id:016x}",
         "fail_mode": runner.config.fail_mode.value,
-        "forwarding": runner.fail_mode.forwarding.value,
+        "forwarding": runner.connections.fail_mode.forwarding.value,
         "ports": [_port(port) for port in bridge.ports],
-        "controllers": [_controller(runner, dialler) for dialler in runner.diallers],
+        "controllers": [
+            *(_controller(runner, dialler) for dialler in runner.connections.diallers),
+            *(_listener(listener) for listener in runner.connections.listeners),
+        ],
         "in_band": _in_band(runner),
         "notes": runner.notes + _port_notes(runner),
     }
@@ -66,8 +69,8 @@ def _port(port: SwitchPort) -> PortDocument:
 
 
 def _port_notes(runner: BridgeRunner) -> list[str]:
-    missing = [name for name, port in runner.ports.items() if port.index is None]
-    notes = [f"port {name}: there is no such interface; it is opened when it appears" for name in missing]
+    waiting = "it is opened when there is such an interface, and a free one"
+    notes = [f"port {name}: {waiting}" for name in runner.ports.missing()]
     configured = [port.name for port in runner.bridge.ports if port.config]
     if configured and runner.bridge.in_band.engine.is_enabled:
         names = ", ".join(configured)
@@ -88,6 +91,18 @@ def _controller(runner: BridgeRunner, dialler: Dialler) -> ControllerDocument:
         "last_error": reconnect.last_error,
         "in_band": dialler.target.in_band and runner.config.in_band,
         "next_try": _wall(due, now),
+    }
+
+
+def _listener(listener: Listener) -> ControllerDocument:
+    return {
+        "target": str(listener.target),
+        "connected": any(channel.session.is_negotiated for channel in listener.channels),
+        "role": None,
+        "version": None,
+        "since": None,
+        "last_error": None,
+        "in_band": False,
     }
 
 

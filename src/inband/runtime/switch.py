@@ -18,23 +18,19 @@ from dataclasses import replace
 
 from inband.control.events import Remote, RemoteKind
 from inband.errors import InbandError
-from inband.host.events import (
-    AddressChanged,
-    HostEvent,
-    LinkChanged,
-    LinkRemoved,
-    NeighbourChanged,
-    NextHopFound,
-)
+from inband.host.events import HostEvent, NextHopFound
+from inband.host.interfaces import check_port
 from inband.host.netlink import KernelHost
 from inband.runtime.bridge_runner import BridgeRunner, Environment
 from inband.runtime.changes import with_change
 from inband.runtime.claims import Claims
 from inband.runtime.commands import make_registry
-from inband.runtime.config import SwitchConfig
+from inband.runtime.config import BridgeConfig, SwitchConfig
+from inband.runtime.known_host import KnownHost
 from inband.runtime.logs import set_up_logging
 from inband.runtime.rundir import PidFile, RunDir, notify_service_manager
 from inband.runtime.targets import Target
+from inband.runtime.tls import tls_contexts
 from inband.runtime.unixctl import UnixctlServer
 
 log = logging.getLogger(__name__)
@@ -67,39 +63,6 @@ async def _serve(config: SwitchConfig, run_dir: RunDir) -> None:
         await switch.stop()
 
 
-class KnownHost:
-    """What the kernel said so far, for bridges that come later: links, addresses and resolved neighbours."""
-
-    def __init__(self) -> None:
-        self._links: dict[int, LinkChanged] = {}
-        self._addresses: dict[tuple[int, object], AddressChanged] = {}
-        self._neighbours: dict[tuple[int, object], NeighbourChanged] = {}
-
-    def note(self, event: HostEvent | NextHopFound) -> None:
-        """Take an event into account."""
-        match event:
-            case LinkChanged():
-                self._links[event.index] = event
-            case LinkRemoved():
-                self._links.pop(event.index, None)
-            case AddressChanged(present=True):
-                self._addresses[event.index, event.address] = event
-            case AddressChanged():
-                self._addresses.pop((event.index, event.address), None)
-            case NeighbourChanged(mac=None):
-                self._neighbours.pop((event.index, event.address), None)
-            case NeighbourChanged():
-                self._neighbours[event.index, event.address] = event
-            case _:
-                pass
-
-    def __iter__(self) -> Iterator[HostEvent]:
-        """Events that tell it all again."""
-        yield from self._links.values()
-        yield from self._addresses.values()
-        yield from self._neighbours.values()
-
-
 class SwitchProcess:
     """All bridges of one process."""
 
@@ -112,7 +75,7 @@ class SwitchProcess:
         self._known = KnownHost()
         self._host = KernelHost(self._host_event)
         self._claims = Claims()
-        self._environment = Environment(loop, self._host, run_dir, self._claims)
+        self._environment = Environment(loop, self._host, self._known, run_dir, self._claims)
         self._changing = asyncio.Lock()
         self._control = UnixctlServer(run_dir.control_socket, make_registry(self))
 
@@ -128,12 +91,8 @@ class SwitchProcess:
     async def stop(self) -> None:
         """Give everything back, each thing whatever became of the others."""
         await self._control.close()
-        for runner in self.bridges.values():
-            try:
-                await runner.stop()
-            except InbandError as error:
-                log.warning("bridge %s: not everything could be given back: %s", runner.config.name, error)
-        self.bridges.clear()
+        for name in list(self.bridges):
+            await self._stop_bridge(name)
         self._claims.close()
         self._host.close()
 
@@ -143,7 +102,7 @@ class SwitchProcess:
             wanted, before = with_change(self.config, verb, arguments), self.config
             try:
                 await self._apply(wanted)
-            except InbandError:
+            except Exception:
                 try:
                     await self._apply(before)
                 except InbandError as error:
@@ -151,36 +110,69 @@ class SwitchProcess:
                 raise
 
     async def _apply(self, config: SwitchConfig) -> None:
+        """Go to a configuration: what others need is given up first, what nobody needs only when the rest is done."""
+        self._check(config)
         wanted = {bridge.name: bridge for bridge in config.bridges}
-        for name in [name for name in self.bridges if name not in wanted]:
-            await self.bridges.pop(name).stop()
-        remotes = remotes_of(config)
+        gone = [name for name in self.bridges if name not in wanted]
+        for name in [name for name in gone if _is_in_the_way(self.bridges[name].config, config)]:
+            await self._stop_bridge(name)
         for name, runner in self.bridges.items():
-            # First the rules for remotes that come, so that they are there before anybody dials.
-            await runner.set_remotes(remotes | runner.remotes)
-            await runner.apply(wanted[name])
+            if name in wanted:
+                runner.release(wanted[name])
+        remotes = remotes_of(config)
         for name, bridge in wanted.items():
-            if name not in self.bridges:
+            # First the rules for remotes that come, so that they are there before anybody dials.
+            if name in self.bridges:
+                await self.bridges[name].set_remotes(remotes | self.bridges[name].remotes)
+                await self.bridges[name].apply(bridge)
+            else:
                 await self._start_bridge(BridgeRunner(self._environment, bridge), remotes)
+        for name in gone:
+            await self._stop_bridge(name)
         for runner in self.bridges.values():
             await runner.set_remotes(remotes)
         self.config = replace(config)
 
+    def _check(self, config: SwitchConfig) -> None:
+        """Find what would be refused, as far as that can be told before anything is touched. Raises InbandError."""
+        ours = {port for runner in self.bridges.values() for port in runner.ports}
+        there = {link.name for link in self._known.links.values()}
+        for bridge in config.bridges:
+            tls_contexts(bridge)
+            for port in bridge.ports:
+                if port in there and port not in ours:
+                    check_port(port)
+
     async def _start_bridge(self, runner: BridgeRunner, remotes: frozenset[Remote]) -> None:
         name = runner.config.name
         try:
-            runner.open(self._known)
+            runner.open()
             self.bridges[name] = runner  # from here on it must hear what the kernel says
             await runner.start(remotes)
         except BaseException:
-            self.bridges.pop(name, None)
-            await runner.stop()
+            self.bridges[name] = runner
+            await self._stop_bridge(name)
             raise
+
+    async def _stop_bridge(self, name: str) -> None:
+        """End a bridge that may be gone already; what the kernel does not take back is no reason to keep the rest."""
+        runner = self.bridges.pop(name, None)
+        try:
+            if runner is not None:
+                await runner.stop()
+        except InbandError as error:
+            log.warning("bridge %s: not everything could be given back: %s", name, error)
 
     def _host_event(self, event: HostEvent | NextHopFound) -> None:
         self._known.note(event)
         for runner in list(self.bridges.values()):
             runner.host_event(event)
+
+
+def _is_in_the_way(gone: BridgeConfig, config: SwitchConfig) -> bool:
+    """Whether a bridge that goes has what another one is to have: a port, or a place to listen at."""
+    has = {*gone.ports, *(target for target in gone.controllers if target.listens)}
+    return any(has & {*bridge.ports, *bridge.controllers} for bridge in config.bridges)
 
 
 def remotes_of(config: SwitchConfig) -> frozenset[Remote]:

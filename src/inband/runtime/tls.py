@@ -7,6 +7,16 @@ from pathlib import Path
 
 from inband.errors import UsageError
 from inband.runtime.config import BridgeConfig
+from inband.runtime.targets import Target
+
+
+def tls_contexts(config: BridgeConfig) -> dict[Target, ssl.SSLContext]:
+    """The context of each controller that uses TLS. Raises UsageError naming the file that does not do."""
+    return {
+        target: server_context(config) if target.listens else client_context(config)
+        for target in config.controllers
+        if target.uses_tls
+    }
 
 
 def client_context(config: BridgeConfig) -> ssl.SSLContext:
@@ -32,7 +42,8 @@ def _with_files(context: ssl.SSLContext, config: BridgeConfig) -> ssl.SSLContext
     if private_key is None or certificate is None or ca_cert is None:
         raise UsageError(f"bridge {config.name}: TLS needs private-key, certificate and ca-cert: set all three")
     try:
-        context.load_cert_chain(certificate, private_key)
+        # Without the empty password OpenSSL would ask the terminal for that of an encrypted key, and wait.
+        context.load_cert_chain(certificate, private_key, password="")
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"bridge {config.name}: {_files(certificate, private_key)}: {_reason(error)}") from None
     try:
