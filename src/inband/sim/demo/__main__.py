@@ -15,13 +15,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import click
 from rich.console import Console
 
 from inband.errors import HostError, InbandError
 from inband.sim.demo.simulated import SimulatedStage
-from inband.sim.demo.story import Stage, failures, play
+from inband.sim.demo.story import ACTS, SETTLE_S, Act, Stage, failures, play
 from inband.sim.demo.view import print_summary, shown
 
 _INSIDE = "INBAND_DEMO_INSIDE"
@@ -32,9 +33,15 @@ _USER = ("unshare", "--user", "--map-root-user", "--net", "--mount", "--propagat
 
 @click.command()
 @click.option("--simulate", is_flag=True, help="Play it in the simulator, which needs no privileges.")
-@click.option("--pace", default=1.0, help="Real seconds per virtual second in the simulator.  [default: 1]")
-def main(simulate: bool, pace: float) -> None:
+@click.option("--pace", default=1.0, help="Real seconds per virtual second in the simulator.", show_default=True)
+@click.option(
+    "--act-seconds",
+    type=click.FloatRange(min=2 * SETTLE_S),
+    help="How long the controller behaves in one way.  [default: 4 to 6]",
+)
+def main(simulate: bool, pace: float, act_seconds: float | None) -> None:
     """Three switches in a row, and a controller that turns hostile. Ends by itself after about 25 seconds."""
+    acts = ACTS if act_seconds is None else tuple(replace(act, seconds=act_seconds) for act in ACTS)
     # Wide enough for any line where nothing is folded anyway.
     console = Console() if sys.stdout.isatty() else Console(width=10_000)
     inside = os.environ.get(_INSIDE)
@@ -47,7 +54,7 @@ def main(simulate: bool, pace: float) -> None:
     if reason is not None:
         console.print(f"This system allows no network namespaces ({reason}): simulating.", highlight=False)
     try:
-        sys.exit(asyncio.run(_play(make, console)))
+        sys.exit(asyncio.run(_play(make, acts, console)))
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(130)
     except InbandError as error:
@@ -61,7 +68,7 @@ def _real_stage() -> Stage:
     return NamespaceStage("auto" if os.environ[_INSIDE] == "root" else "userspace")
 
 
-async def _play(make: Callable[[], Stage], console: Console) -> int:
+async def _play(make: Callable[[], Stage], acts: tuple[Act, ...], console: Console) -> int:
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: leave nothing behind
@@ -70,7 +77,7 @@ async def _play(make: Callable[[], Stage], console: Console) -> int:
     try:
         await stage.start()
         with shown(console, stage) as show:
-            scene = await play(stage, show)
+            scene = await play(stage, show, acts)
         print_summary(console, scene)
         return 1 if failures(scene) else 0
     finally:

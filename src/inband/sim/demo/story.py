@@ -9,6 +9,7 @@ What must stay true: the verdict is about what was measured, never about what wa
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -84,11 +85,20 @@ class Stage(Protocol):
 
 @dataclass(slots=True)
 class Scene:
-    """What a spectator sees. ``data`` has for each act that is over the (answered, sent) pings after it had settled."""
+    """What a spectator sees. ``data`` has for each act that is over the (answered, sent) pings after it had settled.
+
+    ``recent`` are the totals of answered pings at each step of the last second, oldest first.
+    """
 
     stage: Stage
     act: Act | None = None
     data: list[tuple[Act, int, int]] = field(default_factory=list)
+    recent: deque[int] = field(default_factory=lambda: deque([0], maxlen=round(1 / STEP_S)))
+
+    @property
+    def data_passes(self) -> bool:
+        """Whether a ping of the last second was answered."""
+        return self.stage.pings.answered > self.recent[0]
 
 
 Show = Callable[[Scene], None]
@@ -146,6 +156,7 @@ async def _pass_time(scene: Scene, show: Show, seconds: float) -> None:
     end = scene.stage.now() + seconds
     while (left := end - scene.stage.now()) > 1e-6:
         await scene.stage.wait(min(STEP_S, left))
+        scene.recent.append(scene.stage.pings.answered)
         show(scene)
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from inband.sim.demo.story import MAX_SILENCE_S, Scene, Show, Stage, failures
 
 PLAIN_EVERY_S = 2.0
+_TITLES = ("switch", "channel", "up after its start", "echo", "longest silence", "hidden flows")
 _WAITING = "is there; the switches start with an empty table and fail mode secure"
 
 
@@ -44,14 +45,18 @@ def print_summary(console: Console, scene: Scene) -> None:
 
 
 def _picture(scene: Scene) -> RenderableType:
-    stage = scene.stage
     what = Text.assemble("the controller ", (scene.act.text if scene.act else _WAITING, "bold"))
-    return Group(what, _table(scene), f"h1 pings h2: {stage.pings.answered} of {stage.pings.sent} answered")
+    return Group(what, _table(scene), Text.assemble("data, h1 to h2: ", _data(scene)))
+
+
+def _data(scene: Scene) -> Text:
+    count = f"{scene.stage.pings.answered} of {scene.stage.pings.sent} pings answered"
+    return Text(f"passes, {count}", "green") if scene.data_passes else Text(f"does not pass, {count}", "yellow")
 
 
 def _table(scene: Scene) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-    for title in ("switch", "channel", "up after its start", "echo", "longest silence", "hidden flows"):
+    for title in _TITLES:
         table.add_column(title, no_wrap=True)
     for name in scene.stage.started:
         table.add_row(*_row(scene.stage, name))
@@ -73,6 +78,14 @@ def _row(stage: Stage, name: str) -> Iterator[Text]:
     yield Text("-" if count is None else str(count))
 
 
+def _sentence(stage: Stage, name: str) -> str:
+    cells = [cell.plain for cell in _row(stage, name)]
+    if len(cells) < len(_TITLES):
+        return " ".join(cells)
+    name, state, up_after, echo, silence, hidden = cells
+    return f"{name} {state} (after {up_after}, echo {echo}, longest silence {silence}, {hidden} hidden flows)"
+
+
 class _Lines:
     """One line per act, and one about all channels every two seconds."""
 
@@ -88,8 +101,8 @@ class _Lines:
             self._say(f"the controller {scene.act.text if scene.act else _WAITING}")
         if stage.now() >= self._next:
             self._next = stage.now() + PLAIN_EVERY_S
-            cells = ["; ".join(" ".join(cell.plain for cell in _row(stage, name)) for name in stage.started)]
-            self._say(f"  {cells[0]}; pings {stage.pings.answered} of {stage.pings.sent}")
+            rows = "; ".join(_sentence(stage, name) for name in stage.started)
+            self._say(f"  {rows}; data {_data(scene).plain}")
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, soft_wrap=True)
