@@ -1,9 +1,12 @@
 """OpenFlow 1.0's fixed match of 40 bytes (1.0, 5.2.3) as a Match, and back.
 
 A field counts only where its wildcard bit is clear AND the packets it could belong to are asked for: nw_src without
-dl_type 0x0800 or 0x0806 says nothing, tp_dst without nw_proto 1, 6 or 17 neither. What says nothing is dropped on
-the way in, so such a match comes out again with the wildcard bits set. A Match that says more than 1.0 can (IPv6,
-masks on MAC addresses, port 65280) loses that on the way out, as a 1.0 controller would see from any switch.
+dl_type 0x0800 or 0x0806 says nothing, tp_dst without a transport in nw_proto neither. What says nothing is dropped on
+the way in, so such a match comes out again with the wildcard bits set. A Match that says more than 1.0 can (IPv6
+addresses, masks on MAC addresses, port 65280) loses that on the way out, as a 1.0 controller would see from any switch.
+
+1.0 names IPv4 and its TCP, UDP and ICMP only. Controllers of its time match on protocol, ToS and ports of IPv6 and SCTP
+too (dl_type 0x86dd, nw_proto 132), Open vSwitch understands them, and the os-ken suite asks for it; so do we.
 """
 
 from __future__ import annotations
@@ -13,8 +16,11 @@ import struct
 from inband.flow.fields import (
     ETH_ARP,
     ETH_IPV4,
+    ETH_IPV6,
     FIELDS,
     IP_ICMP,
+    IP_ICMPV6,
+    IP_SCTP,
     IP_TCP,
     IP_UDP,
     VLAN_PRESENT,
@@ -35,12 +41,17 @@ _PCP, _TOS = 1 << 20, 1 << 21
 _NOTHING = ALL_WILDCARDS & ~(0x1F << _NW_SRC_SHIFT | 0x1F << _NW_DST_SHIFT)
 
 _Fields = dict[str, int | tuple[int, int]]
+_PORTS = {IP_TCP: ("tcp_src", "tcp_dst"), IP_UDP: ("udp_src", "udp_dst"), IP_SCTP: ("sctp_src", "sctp_dst")}
 _TRANSPORT = {
-    IP_ICMP: ("icmpv4_type", "icmpv4_code"),
-    IP_TCP: ("tcp_src", "tcp_dst"),
-    IP_UDP: ("udp_src", "udp_dst"),
+    ETH_IPV4: {**_PORTS, IP_ICMP: ("icmpv4_type", "icmpv4_code")},
+    ETH_IPV6: {**_PORTS, IP_ICMPV6: ("icmpv6_type", "icmpv6_code")},
 }
-_NETWORK = {ETH_IPV4: ("ip_proto", "ipv4_src", "ipv4_dst"), ETH_ARP: ("arp_op", "arp_spa", "arp_tpa")}
+# What stands in nw_proto, and in nw_src and nw_dst where they are wide enough.
+_NETWORK: dict[int, tuple[str, ...]] = {
+    ETH_IPV4: ("ip_proto", "ipv4_src", "ipv4_dst"),
+    ETH_IPV6: ("ip_proto",),
+    ETH_ARP: ("arp_op", "arp_spa", "arp_tpa"),
+}
 
 
 def decode_match10(data: bytes, pos: int) -> Match:
@@ -63,12 +74,12 @@ def decode_match10(data: bytes, pos: int) -> Match:
         if kind in _NETWORK:
             addresses = (nw_src, _prefix(wild, _NW_SRC_SHIFT)), (nw_dst, _prefix(wild, _NW_DST_SHIFT))
             _read_network(fields, kind, None if wild & _PROTO else proto, addresses)
-        if kind == ETH_IPV4:
+        if kind in _TRANSPORT:
             if not wild & _TOS:
                 fields["ip_dscp"] = tos >> 2
-            if not wild & _PROTO and proto in _TRANSPORT:
+            if not wild & _PROTO:
                 ports = None if wild & _TP_SRC else tp_src, None if wild & _TP_DST else tp_dst
-                _read_transport(fields, proto, ports)
+                _read_transport(fields, _TRANSPORT[kind].get(proto, ()), ports)
     return Match.of(**fields)
 
 
@@ -96,13 +107,13 @@ def _read_network(fields: _Fields, kind: int, proto: int | None, addresses: tupl
     proto_name, *names = _NETWORK[kind]
     if proto is not None:
         fields[proto_name] = proto
-    for name, (address, mask) in zip(names, addresses, strict=True):
+    for name, (address, mask) in zip(names, addresses, strict=False):  # IPv6 has no names here
         if mask:
             fields[name] = address, mask
 
 
-def _read_transport(fields: _Fields, proto: int, ports: tuple[int | None, int | None]) -> None:
-    for name, number in zip(_TRANSPORT[proto], ports, strict=True):
+def _read_transport(fields: _Fields, names: tuple[str, ...], ports: tuple[int | None, int | None]) -> None:
+    for name, number in zip(names, ports, strict=False):  # no names: not a transport, so the ports say nothing
         if number is not None:
             if number > FIELDS[name].all_ones:
                 raise MalformedError(BadMatch.BAD_VALUE, f"{number} is no value of {name}")
@@ -120,14 +131,15 @@ def encode_match10(match: Match) -> bytes:
         wild &= ~bit if number is not None else -1
     proto = nw_src = nw_dst = tos = tp_src = tp_dst = 0
     if kind in _NETWORK:
-        proto_name, src_name, dst_name = _NETWORK[kind]
+        proto_name, *addresses = _NETWORK[kind]
         wild, proto = _clear(wild, _PROTO, get(proto_name))
-        wild, nw_src = _put_prefix(wild, _NW_SRC_SHIFT, match, src_name)
-        wild, nw_dst = _put_prefix(wild, _NW_DST_SHIFT, match, dst_name)
-    if kind == ETH_IPV4:
+        if addresses:
+            wild, nw_src = _put_prefix(wild, _NW_SRC_SHIFT, match, addresses[0])
+            wild, nw_dst = _put_prefix(wild, _NW_DST_SHIFT, match, addresses[1])
+    if kind in _TRANSPORT:
         wild, tos = _clear(wild, _TOS, get("ip_dscp"))
-        if not wild & _PROTO and proto in _TRANSPORT:
-            src_name, dst_name = _TRANSPORT[proto]
+        if not wild & _PROTO and proto in _TRANSPORT[kind]:
+            src_name, dst_name = _TRANSPORT[kind][proto]
             wild, tp_src = _clear(wild, _TP_SRC, get(src_name))
             wild, tp_dst = _clear(wild, _TP_DST, get(dst_name))
     wild, vlan, pcp = _put_vlan(wild, match)

@@ -106,6 +106,9 @@ MATCHES_10 = {
     "prefixes": Match.of(eth_type=0x0800, ipv4_src=(0x0A000000, 0xFFFFFFFE), ipv4_dst=(0x80000000, 0x80000000)),
     "ICMP": Match.of(eth_type=0x0800, ip_proto=1, icmpv4_type=8, icmpv4_code=0),
     "UDP with DSCP": Match.of(eth_type=0x0800, ip_dscp=46, ip_proto=17, udp_src=1, udp_dst=2),
+    "TCP over IPv6": Match.of(eth_type=0x86DD, ip_dscp=8, ip_proto=6, tcp_src=1, tcp_dst=80),
+    "ICMPv6": Match.of(eth_type=0x86DD, ip_proto=58, icmpv6_type=135, icmpv6_code=0),
+    "SCTP": Match.of(eth_type=0x0800, ip_proto=132, sctp_dst=80),
     "frames without ethertype": Match.of(eth_type=0x05FF),
     "addresses of Ethernet, from LOCAL": Match.of(in_port=int(ports.LOCAL), eth_src=1, eth_dst=2),
 }
@@ -120,8 +123,7 @@ def test_a_match_of_1_0_survives(name: str) -> None:
     "match",
     [
         Match.of(eth_type=0x0800, tcp_dst=80),
-        Match.of(eth_type=0x86DD, ip_proto=6, tcp_dst=80),
-        Match.of(eth_type=0x0800, ip_proto=132, sctp_dst=80),
+        Match.of(eth_type=0x86DD, ipv6_src=1),
         Match.of(eth_type=0x0800, ipv4_src=(1, 0x00FF00FF)),
         Match.of(eth_type=0x0800, eth_src=(1, 1)),
         Match.of(eth_type=0x0800, in_port=70000),
