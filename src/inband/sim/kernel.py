@@ -36,6 +36,7 @@ from inband.sim.neighbours import Neighbours
 ETHERNET_BYTES, ARP_BYTES = 14, 28
 ECHO_REPLY, ECHO_REQUEST = 0, 8
 DEFAULT = IPv4Network("0.0.0.0/0")
+LIMITED_BROADCAST = b"\xff\xff\xff\xff"
 MTU = 1500
 
 Deliver = Callable[[HostEvent | NextHopFound], None]
@@ -49,7 +50,7 @@ def nobody(_: HostEvent | NextHopFound) -> None:
 
 @dataclass(slots=True, eq=False)
 class Interface:
-    """An interface with at most one address."""
+    """An interface with at most one address. ``taps`` see every frame that arrives, as packet sockets do."""
 
     index: int
     name: str
@@ -57,6 +58,7 @@ class Interface:
     nic: Nic
     neighbours: Neighbours
     address: IPv4Interface | None = None
+    taps: list[Callable[[bytes], None]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,8 @@ class Kernel:
     def _receive(self, interface: Interface, data: bytes) -> None:
         if len(data) < ETHERNET_BYTES:
             return
+        for tap in interface.taps:
+            tap(data)
         if data[:6] not in (interface.mac.packed, BROADCAST.packed):
             return
         eth_type = int.from_bytes(data[12:14], "big")
@@ -219,7 +223,7 @@ class Kernel:
         packet = data[ETHERNET_BYTES:end]
         if not end or sums.word_sum(packet[: ipv4_header_size(packet, 0)]):
             return
-        if self._is_ours(IPv4Address(packet[16:20])):
+        if self._is_ours(IPv4Address(packet[16:20])) or packet[16:20] == LIMITED_BROADCAST:
             self._accept(packet)
         elif self.forwards and data[:6] != BROADCAST.packed and packet[8] > 1:
             self._route(_with_ttl(packet, packet[8] - 1))

@@ -21,6 +21,7 @@ from inband.flow.flow import Flow
 from inband.flow.ports import PortNo
 from inband.host.events import HostEvent, NeighbourChanged, NextHopFound
 from inband.packet.addresses import Mac
+from inband.sim.dhcp import DhcpClient
 from inband.sim.dialler import Dialler
 from inband.sim.host import Host, read_interface
 from inband.sim.kernel import Interface, address_event, link_event
@@ -138,6 +139,12 @@ class SwitchHost:
     def set_mac(self, mac: Mac, bridge: str = "br0") -> None:
         """Give a LOCAL port another MAC address."""
         self.host.kernel.set_mac(self.bridges[bridge].local, mac)
+
+    def get_address(self, bridge: str = "br0") -> DhcpClient:
+        """Run a DHCP client on a LOCAL port that has no address."""
+        client = DhcpClient(self.host.kernel, self.bridges[bridge].local)
+        client.start()
+        return client
 
     def attach(self) -> Nic:
         """A new port of the only bridge."""

@@ -1,4 +1,4 @@
-"""The topologies T1 to T6 of in-band control, ready to run: ``topologies.row(10)``.
+"""The topologies T1 to T7 of in-band control, ready to run: ``topologies.row(10)``.
 
 Each is a network with one controller, all switches in fail mode secure with an empty table, none started yet.
 ``switches`` are ordered by distance from the controller, nearest first.
@@ -11,6 +11,7 @@ Each is a network with one controller, all switches in fail mode secure with an 
 | T4 `row_behind_gateway(2)` | a switch between another switch and the gateway |
 | T5 `guest_controller()` | the controller is a guest on a port of a switch that has another one behind it |
 | T6 `guest_over_segment()`, `guest_over_router()` | the controller is a guest on a bridge without an address |
+| T7 `address_by_dhcp()` | the controller's machine has a DHCP server, from which the switch gets its address |
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
+from inband.sim.dhcp import DhcpServer
 from inband.sim.host import ControllerHost, Host
 from inband.sim.network import Network
 from inband.sim.runner import BridgeConfig
@@ -102,6 +104,15 @@ def guest_over_router(seed: int = 0) -> Topology:
     net.link(guest, host.bridges["br1"])
     host.host.route("10.0.0.254")
     return Topology(net, guest, [host], [router])
+
+
+def address_by_dhcp(seed: int = 0) -> tuple[Topology, DhcpServer]:
+    """T7: the switch has no address; ``switches[0].get_address()`` after its start asks the server for one."""
+    net = Network(seed)
+    controller = net.controller("c", f"{CONTROLLER}/24")
+    switch = net.switch("s1", controllers=[CONTROLLER])
+    net.link(controller, switch)
+    return Topology(net, controller, [switch], []), DhcpServer(controller.host, "10.0.0.10")
 
 
 def _two_bridges(net: Network, address: str, controller: str) -> SwitchHost:

@@ -1,0 +1,97 @@
+"""T7 and what belongs to it: an address by DHCP for LOCAL, whatever the flow table says, and only its own replies."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from tests.unit.sim.scenes import SILENCE_S, UP_S, silences
+
+from inband.datapath.wrappers import Faults
+from inband.flow.actions import ApplyActions, Output
+from inband.flow.flow import OpenFlowPriority
+from inband.flow.ports import CONTROLLER
+from inband.openflow.constants import FlowModCommand
+from inband.openflow.messages import FlowMod
+from inband.packet.addresses import Mac
+from inband.sim import topologies
+from inband.sim.behaviour import DELETE_AND_DROP, HOSTILE, MUTE, Behaviour
+from inband.sim.dhcp import ACK, BOOTREPLY, NOWHERE, build, read
+
+_EVERYTHING_UP = FlowMod(
+    FlowModCommand.ADD, priority=OpenFlowPriority(0xFFFF), instructions=(ApplyActions((Output(CONTROLLER),)),)
+)
+ALL_TO_CONTROLLER = Behaviour("everything to the controller", lambda _: (_EVERYTHING_UP,), 0.5)
+
+
+def test_a_switch_without_an_address_gets_one_and_connects_within_a_second() -> None:
+    made, server = topologies.address_by_dhcp()
+    switch = made.switches[0]
+    made.net.start()
+    made.net.run(5.0)
+
+    switch.get_address()
+    began = made.net.now
+    is_up = made.net.run_until(lambda: made.net.are_up(made.controller), 10)
+
+    assert is_up
+    assert made.net.now - began <= UP_S
+    assert list(server.leases) == [switch.only.local.mac]
+
+
+@pytest.mark.parametrize("behaviour", [MUTE, HOSTILE, ALL_TO_CONTROLLER], ids=lambda behaviour: behaviour.name)
+def test_a_lease_is_had_again_whatever_the_flow_table_says(behaviour: Behaviour) -> None:
+    made, _ = topologies.address_by_dhcp()
+    switch = made.switches[0]
+    made.net.start()
+    switch.get_address()
+    made.net.run(1.0)
+    made.controller.behave(behaviour)
+    made.net.run(1.0)
+
+    switch.host.kernel.set_address(switch.only.local, None)
+    switch.get_address()
+    made.net.run(1.0)
+
+    assert switch.only.local.address is not None
+    assert max(silences(made, 5.0).values()) <= SILENCE_S
+
+
+def test_spoilt_and_lost_messages_cost_time_only() -> None:
+    made, _ = topologies.address_by_dhcp(seed=4)
+    switch = made.switches[0]
+    made.net.links[0].spoil(Faults(corrupt=0.5, loss=0.2))
+    made.net.start()
+
+    switch.get_address()
+    has_lease = made.net.run_until(lambda: switch.only.local.address is not None, 300)
+
+    assert has_lease
+    assert str(switch.only.local.address) == "10.0.0.10/24"
+
+
+def test_replies_for_others_do_not_reach_local_past_a_drop_flow() -> None:
+    made, server = topologies.address_by_dhcp()
+    switch = made.switches[0]
+    made.net.start()
+    client = switch.get_address()
+    made.net.run(1.0)
+    made.controller.behave(DELETE_AND_DROP)
+    made.net.run(1.0)
+
+    for _ in range(3):
+        server.reply(Mac(0x020000004242), ACK)
+        made.net.run(0.1)
+
+    assert client.seen_for_others == 0
+
+
+def test_a_message_survives_the_wire_and_rubbish_is_none() -> None:
+    whole, random = build(BOOTREPLY, Mac(1), NOWHERE, {53: b"\x05", 1: b"\xff\xff\xff\x00"}), Random(2)
+
+    assert read(whole) == (Mac(1), NOWHERE, {53: b"\x05", 1: b"\xff\xff\xff\x00"})
+    assert all(read(whole[:end]) is None for end in range(240))
+    for _ in range(200):
+        spoilt = bytearray(whole[: random.randrange(240, len(whole) + 1)])
+        spoilt[random.randrange(len(spoilt))] = random.randrange(256)
+        read(bytes(spoilt))
