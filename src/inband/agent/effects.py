@@ -44,4 +44,9 @@ class MissesChanged:
     """What becomes of packets that no flow of table 0 matches has changed: cached decisions may be wrong now."""
 
 
-Effect = Execute | FlowsChanged | PortConfigured | MissesChanged
+@dataclass(frozen=True, slots=True)
+class GroupsChanged:
+    """A group was changed: cached decisions that went through it may be wrong now."""
+
+
+Effect = Execute | FlowsChanged | PortConfigured | MissesChanged | GroupsChanged

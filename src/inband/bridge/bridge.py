@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from inband.agent.agent import Agent
 from inband.agent.connection import Kind
-from inband.agent.effects import Effect, Execute, FlowsChanged, MissesChanged, PortConfigured
+from inband.agent.effects import Effect, Execute, FlowsChanged, GroupsChanged, MissesChanged, PortConfigured
 from inband.agent.switch import Identity, Switch
 from inband.bridge.in_band import InBand
 from inband.bridge.megaflows import Decision, MegaflowBook
@@ -111,9 +111,10 @@ class Bridge:
         now = self._clock()
         translation = self.pipeline.translate(key, frame, now)
         self._learned(translation)
-        self.tables.credit(translation.credits, frame.segments, len(frame.data), now)
+        self.pipeline.credit(translation, frame.segments, len(frame.data), now)
         if translation.cacheable:
-            decision = Decision(translation.credits, translation.mac_keys, translation.station)
+            station, counted = translation.station, translation.counted
+            decision = Decision(translation.credits, translation.mac_keys, station, counted)
             match = Match(key & translation.mask, translation.mask)
             self.book.install(Megaflow(match, translation.actions, decision, used=now))
             if self._housekeeping_at is None:
@@ -172,14 +173,14 @@ class Bridge:
         match effect:
             case FlowsChanged(changes):
                 self.book.flows_changed((*changes.added, *changes.modified, *changes.removed))
-            case PortConfigured() | MissesChanged():
+            case PortConfigured() | MissesChanged() | GroupsChanged():
                 self.book.everything_changed()
             case Execute(in_port, frame, actions):
                 self.book.settle()
                 key = parse(frame.data, in_port)
                 translation = self.pipeline.translate_actions(actions, in_port, key, frame, now)
                 self._learned(translation)
-                self.tables.credit(translation.credits, frame.segments, len(frame.data), now)
+                self.pipeline.credit(translation, frame.segments, len(frame.data), now)
                 self.datapath.execute(in_port, frame, translation.actions)
 
     # --- statistics (agent.switch.Statistics) -------------------------------------------------------------------
@@ -269,8 +270,8 @@ class Bridge:
 
     def _follow_engine(self) -> None:
         engine = self.in_band.engine
-        if self.pipeline.in_band != engine.is_enabled:
-            self.pipeline.in_band = engine.is_enabled
+        if (self.pipeline.in_band, self.pipeline.ipv6) != (engine.is_enabled, engine.uses_ipv6):
+            self.pipeline.in_band, self.pipeline.ipv6 = engine.is_enabled, engine.uses_ipv6
             self.book.everything_changed()
         self.book.settle()
         if engine.tcp_ports is not self._hinted_ports:

@@ -18,6 +18,7 @@ from inband.flow.flow import Flow, Instant
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.pipeline.learning import MacKey, MacTable
+from inband.table.groups import Counter
 from inband.table.table_set import Credit, TableSet
 
 # Comparing one changed flow with one megaflow takes about 0.2 us, a flush and learning anew about 100 us per flow in
@@ -33,13 +34,14 @@ MAX_IDLE_S = 10.0
 class Decision:
     """What a megaflow came from.
 
-    ``credits`` are the lookups that its packets count to, ``mac_keys`` the stations it depends on, ``station`` the one
-    that each packet confirms, with its port.
+    ``credits`` are the lookups that its packets count to, ``counted`` the groups and buckets, ``mac_keys`` the stations
+    it depends on, ``station`` the one that each packet confirms, with its port.
     """
 
     credits: tuple[Credit, ...]
     mac_keys: tuple[MacKey, ...]
     station: tuple[MacKey, PortNo] | None
+    counted: tuple[Counter, ...] = ()
 
     @property
     def tables(self) -> frozenset[int]:
@@ -170,6 +172,8 @@ class MegaflowBook:
         decision = megaflow.origin
         if packets and isinstance(decision, Decision):
             self.tables.credit(decision.credits, packets, bytes_, megaflow.used)
+            for counter in decision.counted:
+                counter.credit(packets, bytes_)
             if decision.station is not None:
                 self.macs.confirm(*decision.station, megaflow.used)
         megaflow.credited_packets, megaflow.credited_bytes = megaflow.packets, megaflow.bytes

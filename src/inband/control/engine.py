@@ -155,6 +155,11 @@ class Engine:
         return self._enabled
 
     @property
+    def uses_ipv6(self) -> bool:
+        """Whether the local port has an IPv6 address or a remote is one; costs nothing, unlike ``state``."""
+        return bool(self._local_addresses) or self._ipv6_endpoints > 0
+
+    @property
     def queue(self) -> int | None:
         """The queue of control traffic."""
         return self._queue
@@ -448,8 +453,7 @@ class Engine:
 
     def _follow_ipv6(self) -> None:
         """Have the bridge's rules of IPv6 while somebody uses it."""
-        is_used = bool(self._local_addresses) or self._ipv6_endpoints > 0
-        mac = self._local_mac if is_used else None
+        mac = self._local_mac if self.uses_ipv6 else None
         if mac == self._ipv6_mac:
             return
         if mac is not None:

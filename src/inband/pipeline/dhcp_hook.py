@@ -1,12 +1,16 @@
-"""DHCP replies to the local port get there whatever the flow tables say, and no cache may stand between.
+"""What configures the local port gets there whatever the flow tables say, and no cache may stand between.
 
-The address a reply is for (chaddr) is in the payload, so no flow can match it: the pipeline looks at each DHCP reply
+The address a DHCP reply is for (chaddr) is in the payload, so no flow can match it: the pipeline looks at each reply
 itself. That only works if it sees them, hence two duties (in-band.md, "Packets that no flow can match"): a decision
 about a reply may be cached only if it reaches LOCAL anyway, and every other cached decision must depend on the bits
 that show that its packets are no DHCP replies.
 
-A DHCP reply is one flow's match, so the fast classifier with that single flow answers both "is this one?" and "which
-bits show that it is not?".
+IPv6 configures by router advertisements, to all nodes or to us, and DHCPv6 replies to us. Headers show these, so a
+decision about one may be cached; while IPv6 is in use every other decision must again depend on what shows that its
+packets are none.
+
+All are matches, so the fast classifier with just these flows answers both "is this one?" and "which bits show that it
+is not?".
 """
 
 from __future__ import annotations
@@ -14,24 +18,48 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from inband.flow.actions import Clone, DatapathAction, Output, PopQueue, SetQueue, ToController
-from inband.flow.fields import ETH_IPV4, IP_UDP
+from inband.flow.fields import ETH_IPV4, ETH_IPV6, IP_ICMPV6, IP_UDP
 from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL
 from inband.flow.priority import HiddenPriority
+from inband.packet.addresses import Mac
 from inband.table.classifier import TupleSpaceClassifier
 
 DHCP_REPLY = Match.of(eth_type=ETH_IPV4, ip_proto=IP_UDP, udp_src=67, udp_dst=68)
 """Packets from a DHCP server or relay to a client (RFC 2131, 4.1)."""
 
-_replies = TupleSpaceClassifier()
-_replies.insert(Flow(DHCP_REPLY, HiddenPriority(1 << 16), ()))
+_ALL_NODES = Mac(0x333300000001)
+"""Where ff02::1 is sent to (RFC 2464, 7)."""
+_ROUTER_ADVERTISEMENT = 134
 
 
-def classify_reply(key: int) -> tuple[bool, int]:
-    """Whether a packet is a DHCP reply, and the key bits that show it."""
-    flow, mattered = _replies.lookup(key)
-    return flow is not None, mattered
+class Recogniser:
+    """Tells packets of a few matches from all others."""
+
+    def __init__(self, *matches: Match) -> None:
+        self._classifier = TupleSpaceClassifier()
+        for match in matches:
+            self._classifier.insert(Flow(match, HiddenPriority(1 << 16), ()))
+
+    def recognise(self, key: int) -> tuple[bool, int]:
+        """Whether a packet is one of them, and the key bits that show it."""
+        flow, mattered = self._classifier.lookup(key)
+        return flow is not None, mattered
+
+
+DHCP_REPLIES = Recogniser(DHCP_REPLY)
+
+
+def ipv6_configuration(local_mac: Mac) -> Recogniser:
+    """What a host's IPv6 needs to hear (RFC 4861, 4.2; RFC 8415, 7.2), for the host with this MAC address."""
+    advertisement = Match.of(eth_type=ETH_IPV6, ip_proto=IP_ICMPV6, icmpv6_type=_ROUTER_ADVERTISEMENT)
+    reply = Match.of(eth_type=ETH_IPV6, ip_proto=IP_UDP, udp_src=547, udp_dst=546)
+    return Recogniser(
+        advertisement.with_field("eth_dst", _ALL_NODES),
+        advertisement.with_field("eth_dst", local_mac),
+        reply.with_field("eth_dst", local_mac),
+    )
 
 
 def reaches_local_unchanged(actions: Iterable[DatapathAction]) -> bool:

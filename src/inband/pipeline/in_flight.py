@@ -100,6 +100,16 @@ class InFlight:
         self.depend_on(field.mask)
         return field.get(self.key)
 
+    @property
+    def is_tagged(self) -> bool:
+        """Whether there is a VLAN tag, on which the decision depends from now on."""
+        self.depend_on(_TAGGED)
+        return bool(self.key & _TAGGED)
+
+    def has_written(self, field: Field) -> bool:
+        """Whether actions have set bits of a field."""
+        return bool(self._written & field.mask)
+
     def set_pipeline_bits(self, field: Field, value: int, mask: int) -> None:
         """Set bits of metadata, tunnel_id or a register."""
         self._write(field, value, mask)

@@ -44,7 +44,15 @@ class Program:
 
     def join(self, branch: Program) -> None:
         """Run a branch here, on a copy of the packet if it does more than outputs."""
-        if all(isinstance(action, Output | ToController) for action in branch.actions):
-            self.actions.extend(branch.actions)
+        actions = branch.finished()
+        if all(isinstance(action, Output | ToController | Clone) for action in actions):
+            self.actions.extend(actions)
         else:
-            self.actions.append(Clone(tuple(branch.actions)))
+            self.actions.append(Clone(actions))
+
+    def finished(self) -> tuple[DatapathAction, ...]:
+        """The whole list. Nothing comes after a copy at its end, so the copy may as well be the packet itself."""
+        actions = self.actions
+        while actions and isinstance(last := actions[-1], Clone):
+            actions = [*actions[:-1], *last.actions]
+        return tuple(actions)

@@ -2,7 +2,8 @@
 
 What must stay true: every packet that agrees with the translated one on ``mask`` would get the same actions (a property
 test runs random tables and packets), and no cached decision can hide a DHCP reply from ``dhcp_hook``. Whoever caches
-decisions must forget those that a change made stale: of flows, ports, stations, ``local_mac`` and ``in_band``.
+decisions must forget those that a change made stale: of flows, groups, ports, stations, ``local_mac``, ``in_band``
+and ``ipv6``.
 
 No clock, no I/O.
 """
@@ -19,8 +20,8 @@ from inband.flow.ports import LOCAL, PortNo
 from inband.packet.addresses import Mac
 from inband.packet.dhcp import reply_chaddr
 from inband.packet.frame import Frame
-from inband.pipeline.dhcp_hook import classify_reply, reaches_local_unchanged
-from inband.pipeline.in_flight import PIPELINE_BITS, InFlight
+from inband.pipeline.dhcp_hook import DHCP_REPLIES, Recogniser, ipv6_configuration, reaches_local_unchanged
+from inband.pipeline.in_flight import InFlight
 from inband.pipeline.learning import MacTable
 from inband.pipeline.ports import PortTable
 from inband.pipeline.trace import Note, Trace
@@ -51,11 +52,14 @@ class Pipeline:
     """One bridge's forwarding decisions.
 
     ``local_mac`` is the MAC address of LOCAL (None: not known yet). ``in_band`` says whether in-band control is on, and
-    with it the care for DHCP replies; its flows are in ``tables``.
+    with it the care for DHCP replies; its flows are in ``tables``. ``ipv6`` says whether the bridge uses IPv6, and so
+    whether router advertisements and DHCPv6 replies are cared for too: without it cached decisions are wider.
     """
 
     def __init__(self, tables: TableSet, ports: PortTable, macs: MacTable) -> None:
         self.in_band = False
+        self.ipv6 = False
+        self._ipv6_configuration: Recogniser | None = None
         self._around = Surroundings(tables, ports, macs)
 
     @property
@@ -86,6 +90,7 @@ class Pipeline:
     @local_mac.setter
     def local_mac(self, mac: Mac | None) -> None:
         self._around.local_mac = mac
+        self._ipv6_configuration = None if mac is None else ipv6_configuration(mac)
 
     def translate(
         self, key: FlowKey, frame: Frame, now: Instant, *, hidden: bool = True, trace: Trace | None = None
@@ -98,8 +103,8 @@ class Pipeline:
         walk = Walk(self._around, InFlight(key, frame), _in_port(key), frame, now, in_band=hidden, trace=trace)
         walk.enter()
         if not (self.in_band and hidden):
-            return _answer(walk, tuple(walk.program.actions))
-        return self._with_dhcp(walk, key, frame, trace)
+            return _answer(walk, walk.program.finished())
+        return _answer(walk, self._with_configuration(walk, key, frame, trace))
 
     def translate_actions(
         self,
@@ -115,7 +120,7 @@ class Pipeline:
         walk = Walk(self._around, InFlight(key, frame), in_port, frame, now, trace=trace)
         walk.packet.cacheable = False
         walk.run_packet_out(actions)
-        return _answer(walk, tuple(walk.program.actions))
+        return _answer(walk, walk.program.finished())
 
     def credit(self, translation: Translation, packets: int, bytes_: int, now: Instant) -> None:
         """Count packets that this decision moved, the last of them at ``now``, to all it went through.
@@ -123,6 +128,8 @@ class Pipeline:
         Whoever translates counts the translated packet too: ``translate`` itself counts nothing.
         """
         self.tables.credit(translation.credits, packets, bytes_, now)
+        for counter in translation.counted:
+            counter.credit(packets, bytes_)
         if translation.station is not None:
             station, port = translation.station
             self.macs.confirm(station, port, now)
@@ -134,18 +141,36 @@ class Pipeline:
         verdict_without = self.translate(key, frame, now, hidden=False, trace=trace_without)
         return Explanation(verdict, trace, verdict_without, trace_without)
 
-    def _with_dhcp(self, walk: Walk, key: FlowKey, frame: Frame, trace: Trace | None) -> Translation:
-        """The decision, cared for DHCP: see ``dhcp_hook``."""
-        actions = tuple(walk.program.actions)
-        is_reply, mattered = classify_reply(key)
-        walk.packet.mask |= mattered & ~PIPELINE_BITS
-        if is_reply and not reaches_local_unchanged(actions):
-            walk.packet.cacheable = False
-            if _in_port(key) != LOCAL and self.local_mac is not None and reply_chaddr(frame.data) == self.local_mac:
-                actions = (Output(LOCAL), *actions)
-                if trace is not None:
-                    trace.steps.append(Note(0, "a DHCP reply to the local MAC address: LOCAL gets it in any case"))
-        return _answer(walk, actions)
+    def _with_configuration(
+        self, walk: Walk, key: FlowKey, frame: Frame, trace: Trace | None
+    ) -> tuple[DatapathAction, ...]:
+        """The decision's actions, and LOCAL before them for what configures it: see ``dhcp_hook``.
+
+        What leaves LOCAL, and what reaches it in any case, needs no care and narrows no cached decision.
+        """
+        actions = walk.program.finished()
+        if _in_port(key) == LOCAL or reaches_local_unchanged(actions):
+            return actions
+        if not (self._is_our_dhcp_reply(walk, key, frame) or self._is_our_ipv6_configuration(walk, key)):
+            return actions
+        if trace is not None:
+            trace.steps.append(Note(0, "it configures the local port: LOCAL gets it in any case"))
+        return (Output(LOCAL), *actions)
+
+    def _is_our_dhcp_reply(self, walk: Walk, key: FlowKey, frame: Frame) -> bool:
+        is_reply, mattered = DHCP_REPLIES.recognise(key)
+        walk.packet.mask |= mattered
+        if not is_reply:
+            return False
+        walk.packet.cacheable = False  # whose it is stands in the payload
+        return self.local_mac is not None and reply_chaddr(frame.data) == self.local_mac
+
+    def _is_our_ipv6_configuration(self, walk: Walk, key: FlowKey) -> bool:
+        if not self.ipv6 or self._ipv6_configuration is None:
+            return False
+        is_ours, mattered = self._ipv6_configuration.recognise(key)
+        walk.packet.mask |= mattered
+        return is_ours
 
 
 def _in_port(key: FlowKey) -> PortNo:
@@ -163,4 +188,5 @@ def _answer(walk: Walk, actions: tuple[DatapathAction, ...]) -> Translation:
         mac_keys=tuple(walk.mac_keys),
         station=walk.station,
         drop_reason=None if actions else walk.drop_reason or "the flow outputs to nowhere",
+        counted=tuple(walk.counted),
     )

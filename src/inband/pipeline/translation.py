@@ -8,6 +8,7 @@ from inband.flow.actions import DatapathAction
 from inband.flow.flow import Flow
 from inband.flow.ports import PortNo
 from inband.pipeline.learning import MacKey
+from inband.table.groups import Counter
 from inband.table.table_set import Credit
 
 
@@ -17,10 +18,10 @@ class Translation:
 
     Every packet that agrees with it on ``mask`` gets ``actions`` too, for as long as tables, ports, groups, the
     stations of ``mac_keys`` and the pipeline's settings stay as they are; if ``cacheable`` is False, only this one
-    packet does. ``credits`` are the lookups that each packet so decided counts to, ``station`` is the (MAC table
-    entry, port) that each confirms. ``learned``: the MAC table has changed, in the entry of ``station``; cached
-    decisions that have it among their ``mac_keys`` are stale. ``hidden`` is the hidden flow that decided, if one did.
-    ``drop_reason`` says why there are no actions, where there are none.
+    packet does. ``credits`` are the lookups that each packet so decided counts to, ``counted`` the groups and their
+    buckets, ``station`` is the (MAC table entry, port) that each confirms. ``learned``: the MAC table has changed, in
+    the entry of ``station``; cached decisions that have it among their ``mac_keys`` are stale. ``hidden`` is the hidden
+    flow that decided, if one did. ``drop_reason`` says why there are no actions, where there are none.
     """
 
     actions: tuple[DatapathAction, ...]
@@ -32,3 +33,4 @@ class Translation:
     mac_keys: tuple[MacKey, ...] = ()
     station: tuple[MacKey, PortNo] | None = None
     drop_reason: str | None = None
+    counted: tuple[Counter, ...] = ()

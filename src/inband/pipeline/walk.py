@@ -6,7 +6,9 @@ and the storm guard.
 
 Control before data: while the actions of a flow of in-band control run, port configuration does not count.
 
-The work is bounded by MAX_LOOKUPS lookups and MAX_DEPTH resubmits within one another.
+Meters are the one thing with a memory: a packet that meets one is metered, unless it is traced, and never cached.
+
+The work is bounded by MAX_LOOKUPS lookups, as many buckets, and MAX_DEPTH resubmits and groups within one another.
 """
 
 from __future__ import annotations
@@ -43,11 +45,13 @@ from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow, Instant
 from inband.flow.match import ANY
 from inband.flow.ports import ALL, CONTROLLER, FLOOD, IN_PORT, NORMAL, TABLE, PortNo
-from inband.openflow.constants import NO_COOKIE, PortConfig
+from inband.openflow.constants import NO_COOKIE, MeterBandType, PortConfig
 from inband.packet.addresses import Mac
 from inband.packet.frame import Frame
 from inband.pipeline import normal
 from inband.pipeline.action_set import ActionSet
+from inband.pipeline.dscp import worse_precedence
+from inband.pipeline.group_choice import choose
 from inband.pipeline.in_flight import InFlight
 from inband.pipeline.learning import Learned, MacKey, MacTable
 from inband.pipeline.ports import PortTable
@@ -55,10 +59,12 @@ from inband.pipeline.program import Program
 from inband.pipeline.storm import StormGuard
 from inband.pipeline.trace import ActionStep, Note, TableStep, Trace
 from inband.table.flow_table import TableMiss
+from inband.table.groups import Counter, GroupBucket
 from inband.table.table_set import Credit, TableSet
 from inband.table.visibility import overrides_port_config
 
-# Resubmits within one another, and lookups for one packet; more is a loop. Open vSwitch has the same bounds.
+# Resubmits and groups within one another, and lookups or buckets for one packet; more is a loop, or groups of groups
+# that multiply without end. Open vSwitch has the same bounds for lookups.
 MAX_DEPTH = 64
 MAX_LOOKUPS = 4096
 
@@ -70,6 +76,8 @@ MOVE_HOLD_S = 0.5
 _INSTRUCTION_ORDER = (Meter, ApplyActions, ClearActions, WriteActions, WriteMetadata, GotoTable)
 _INSTRUCTION_RANK = {kind: rank for rank, kind in enumerate(_INSTRUCTION_ORDER)}
 
+_ETH_SRC = FIELDS["eth_src"]
+_IP_DSCP = FIELDS["ip_dscp"]
 _METADATA = FIELDS["metadata"]
 _TUNNEL_ID = FIELDS["tunnel_id"]
 
@@ -112,6 +120,7 @@ class Walk:
         self.packet = packet
         self.program = Program()
         self.credits: list[Credit] = []
+        self.counted: list[Counter] = []
         self.mac_keys: dict[MacKey, None] = {}
         self.station: tuple[MacKey, PortNo] | None = None
         self.learned = False
@@ -127,6 +136,7 @@ class Walk:
         self._place = _Place()
         self._overrides_ports = False
         self._stopped = False
+        self._exhausted = False
         self._depth = 0
         self._from_controller = False
 
@@ -173,7 +183,7 @@ class Walk:
 
     def _look_up(self, table_id: int) -> Flow | None:
         if len(self.credits) >= MAX_LOOKUPS:
-            self._stop("over 4,096 lookups for one packet: a loop")
+            self._give_up("over 4,096 lookups for one packet: a loop")
             return None
         if table_id >= len(self._around.tables):
             self._note(f"there is no table {table_id}")
@@ -219,8 +229,8 @@ class Walk:
                 self.packet.set_pipeline_bits(_METADATA, value, mask)
             case GotoTable(table_id):
                 return table_id
-            case Meter():
-                pass  # refused by the agent as long as there are no meters
+            case Meter(meter_id):
+                self._meter(meter_id)
             case _:
                 assert_never(instruction)
         return None
@@ -249,8 +259,8 @@ class Walk:
                 self._move(action)
             case SendToController(max_len, controller_id, reason):
                 self._send_to_controller(max_len, reason, controller_id)
-            case Group():
-                self._note("there are no groups")
+            case Group(group_id):
+                self._take_group(group_id)
             case DecNwTtl() | DecMplsTtl():
                 self._decrement_ttl(action)
             case _:
@@ -279,7 +289,7 @@ class Walk:
 
     def _resubmit(self, in_port: PortNo | None, table_id: int | None) -> None:
         if self._depth >= MAX_DEPTH:
-            self._stop("over 64 resubmits within one another: a loop")
+            self._give_up("over 64 resubmits within one another: a loop")
             return
         place = self._place
         self._depth += 1
@@ -301,6 +311,63 @@ class Walk:
         next_table = self._follow(flow)
         if next_table is not None:
             self._visit(next_table, reports_miss=False)
+
+    # --- groups and meters -------------------------------------------------------------------------------------
+
+    def _take_group(self, group_id: int) -> None:
+        """Have a group process copies of the packet (OpenFlow 1.3.5, 5.6.1); the packet itself stays as it is."""
+        groups = self._around.tables.groups
+        group = groups.get(group_id)
+        if group is None:
+            self._drop(f"there is no group {group_id}")
+            return
+        if self._depth >= MAX_DEPTH:
+            self._give_up("over 64 groups within one another")
+            return
+        self.counted.append(group.counter)
+        buckets = choose(group, self.packet, self._around.ports, groups)
+        self._note(f"group {group_id} ({group.type.name.lower()}): {len(buckets)} of {len(group.buckets)} buckets")
+        if not buckets:
+            self._drop(f"no bucket of group {group_id} takes it")
+        for bucket in buckets:
+            self._take_bucket(bucket)
+
+    def _take_bucket(self, bucket: GroupBucket) -> None:
+        """Run a bucket's actions, which are an action set (5.10), on a copy; what ends the copy ends nothing else."""
+        if len(self.counted) >= MAX_LOOKUPS:
+            self._give_up("over 4,096 buckets for one packet: groups that multiply without end")
+        if self._stopped:
+            return
+        self.counted.append(bucket.counter)
+        before, program = self.packet.save(), self.program
+        self.program = program.branch()
+        actions = ActionSet()
+        actions.write(bucket.bucket.actions)
+        self._depth += 1
+        self._run(actions.in_order())
+        self._depth -= 1
+        program.join(self.program)
+        self.program = program
+        self.packet.restore(before)
+        self._stopped = self._exhausted
+
+    def _meter(self, meter_id: int) -> None:
+        """Count the packet against a meter's rates; over one of them it is dropped or remarked (5.7)."""
+        meter = self._around.tables.meters.get(meter_id)
+        if meter is None:
+            self._note(f"there is no meter {meter_id}")
+            return
+        self.packet.cacheable = False
+        ask = meter.take if self._trace is None else meter.exceeded
+        band = ask(self._frame.segments, len(self._frame.data), self._now)
+        if band is None:
+            self._note(f"within the rates of meter {meter_id}")
+        elif band.band.type is MeterBandType.DROP:
+            self._stop(f"over the rate of meter {meter_id}")
+        else:
+            self._note(f"over the rate of meter {meter_id}: a worse drop precedence")
+            dscp = worse_precedence(_IP_DSCP.get(self.packet.key), band.band.prec_level)
+            self._edit(SetField("ip_dscp", dscp))
 
     # --- outputs -----------------------------------------------------------------------------------------------
 
@@ -370,7 +437,8 @@ class Walk:
                 self.mac_keys[key] = None
         if decision.floods and self._overrides_ports and self._is_copy():
             return
-        if decision.source is not None:
+        # An address that actions wrote says nothing of where its station is; a flow must not move the gateway so.
+        if decision.source is not None and not self.packet.has_written(_ETH_SRC):
             self._learn(decision.source)
         if decision.drop_reason is not None:
             self._drop(decision.drop_reason)
@@ -410,6 +478,11 @@ class Walk:
     def _stop(self, why: str) -> None:
         self._stopped = True
         self._drop(why)
+
+    def _give_up(self, why: str) -> None:
+        """End the packet and every copy of it."""
+        self._exhausted = True
+        self._stop(why)
 
     def _drop(self, why: str) -> None:
         self.drop_reason = why

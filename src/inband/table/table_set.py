@@ -28,6 +28,9 @@ from inband.table.changes import BadTable, Changes, Overlap, TableFull
 from inband.table.classifier import Classifier, TupleSpaceClassifier
 from inband.table.deadlines import Deadlines
 from inband.table.flow_table import FlowTable, TableMiss
+from inband.table.groups import GroupTable
+from inband.table.meters import MeterTable
+from inband.table.references import Needed, References
 from inband.table.visibility import is_visible
 
 MAX_TABLES: Final = 254
@@ -63,7 +66,10 @@ NO_FILTER = Filter()
 
 
 class TableSet:
-    """Tables 0 to n_tables-1. ``limit`` is how many visible flows one table may hold (None: no limit)."""
+    """Tables 0 to n_tables-1. ``limit`` is how many visible flows one table may hold (None: no limit).
+
+    ``groups`` and ``meters`` are what flows may use; ``users`` tells which do.
+    """
 
     def __init__(
         self,
@@ -75,6 +81,9 @@ class TableSet:
     ) -> None:
         self.limit = limit
         self.generation = 0
+        self.groups = GroupTable()
+        self.meters = MeterTable()
+        self._references = References()
         self._tables = [FlowTable(table_id, miss, make_classifier) for table_id in range(n_tables)]
         self._deadlines = Deadlines(lambda flow: flow in self._tables[flow.table_id])
 
@@ -109,7 +118,7 @@ class TableSet:
         if replaced is not None:
             if not flow.flags & FlowFlags.RESET_COUNTS:
                 flow.packets, flow.bytes = replaced.packets, replaced.bytes
-            table.remove(replaced)
+            self._take_out(table, replaced)
         self._insert(table, flow)
         return Changes(added=(flow,), replaced=() if replaced is None else (replaced,))
 
@@ -132,7 +141,9 @@ class TableSet:
         """
         flows = tuple(self._meant(table_id, match, priority, Filter(cookie, cookie_mask)))
         for flow in flows:
+            self._references.remove(flow)
             flow.instructions = instructions
+            self._references.add(flow)
             flow.modified = now
             if reset_counts:
                 flow.packets = flow.bytes = 0
@@ -153,6 +164,17 @@ class TableSet:
             self._remove(flow)
         return Changes(removed=flows)
 
+    def users(self, needed: Needed) -> tuple[Flow, ...]:
+        """The flows that use a group or a meter."""
+        return self._references.users(needed)
+
+    def delete_users(self, needed: Needed) -> Changes:
+        """Remove the flows that use a group or a meter which is gone (OpenFlow 1.3.5, 6.5 and 6.6)."""
+        flows = self.users(needed)
+        for flow in flows:
+            self._remove(flow)
+        return Changes(removed=flows)
+
     def select(self, table_id: int = ALL_TABLES, match: Match = ANY, only: Filter = NO_FILTER) -> list[Flow]:
         """Visible flows that ``match`` covers, for flow and aggregate statistics. Raises BadTable."""
         return list(self._meant(table_id, match, None, only))
@@ -169,7 +191,7 @@ class TableSet:
             return Changes()
         flow.created = flow.modified = flow.used = now
         if replaced is not None:
-            table.remove(replaced)
+            self._take_out(table, replaced)
         self._insert(table, flow)
         return Changes(added=(flow,), replaced=() if replaced is None else (replaced,))
 
@@ -223,13 +245,18 @@ class TableSet:
 
     def _insert(self, table: FlowTable, flow: Flow) -> None:
         table.insert(flow)
+        self._references.add(flow)
         if is_visible(flow):
             self._deadlines.watch(flow)
         self.generation += 1
 
     def _remove(self, flow: Flow) -> None:
-        self._tables[flow.table_id].remove(flow)
+        self._take_out(self._tables[flow.table_id], flow)
         self.generation += 1
+
+    def _take_out(self, table: FlowTable, flow: Flow) -> None:
+        table.remove(flow)
+        self._references.remove(flow)
 
     def _meant(self, table_id: int, match: Match, priority: Priority | None, only: Filter) -> Iterator[Flow]:
         """Visible flows that a command names: strict when it gives a priority."""

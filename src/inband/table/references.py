@@ -1,0 +1,47 @@
+"""Which flows use a group or a meter, so that deleting one finds its flows without asking every flow."""
+
+from __future__ import annotations
+
+from inband.flow.actions import ApplyActions, Group, Instruction, Meter, WriteActions
+from inband.flow.flow import Flow
+
+Needed = Group | Meter
+"""What a flow can need besides itself, named by the action or instruction that uses it."""
+
+
+class References:
+    """Flows by what they need. Work: proportional to a flow's own actions."""
+
+    def __init__(self) -> None:
+        self._users: dict[Needed, dict[Flow, None]] = {}
+
+    def add(self, flow: Flow) -> None:
+        """Note what a flow's instructions need."""
+        for needed in needs(flow.instructions):
+            self._users.setdefault(needed, {})[flow] = None
+
+    def remove(self, flow: Flow) -> None:
+        """Forget a flow, its instructions being those that it was added with."""
+        for needed in needs(flow.instructions):
+            users = self._users[needed]
+            del users[flow]
+            if not users:
+                del self._users[needed]
+
+    def users(self, needed: Needed) -> tuple[Flow, ...]:
+        """The flows that need a group or meter, oldest first."""
+        return tuple(self._users.get(needed, ()))
+
+
+def needs(instructions: tuple[Instruction, ...]) -> set[Needed]:
+    """The groups and meters that instructions use."""
+    found: set[Needed] = set()
+    for instruction in instructions:
+        match instruction:
+            case Meter():
+                found.add(instruction)
+            case ApplyActions(actions) | WriteActions(actions):
+                found.update(action for action in actions if isinstance(action, Group))
+            case _:
+                pass
+    return found
