@@ -70,7 +70,7 @@ def _write(name: str, makes: list[SwitchMaker], lines: list[Line]) -> None:
     table = _table(makes, lines)
     Console().print(table)
     with (RESULTS / f"{name}.txt").open("w", encoding="utf-8") as out:
-        Console(file=out, width=160).print(table)
+        Console(file=out, width=120).print(table)
     document = {
         "measured": time.strftime("%Y-%m-%d"),
         "kernel": platform.release(),
