@@ -202,7 +202,7 @@ def test_what_ovs_ofctl_asks_is_answered(desk: Desk, version: str, command: str,
         ("dump-groups", "OFPST_GROUP_DESC reply"),
         ("dump-meters", "OFPST_METER_CONFIG reply"),
         ("dump-group-features", "OFPST_GROUP_FEATURES reply"),
-        ("meter-features", "max_meter:0"),
+        ("meter-features", "max_meter:65536"),
     ],
 )
 def test_what_ovs_ofctl_asks_in_1_3_is_answered(desk: Desk, command: str, expected: str) -> None:
@@ -212,9 +212,9 @@ def test_what_ovs_ofctl_asks_in_1_3_is_answered(desk: Desk, command: str, expect
 @pytest.mark.parametrize(
     ("command", "argument", "error"),
     [
-        ("add-group", "group_id=1,type=all,bucket=output:1", "OFPGMFC_OUT_OF_GROUPS"),
+        ("mod-group", "group_id=1,type=all,bucket=output:1", "OFPGMFC_UNKNOWN_GROUP"),
         ("add-flow", "actions=group:1", "OFPBAC_BAD_OUT_GROUP"),
-        ("add-meter", "meter=1,kbps,band=type=drop,rate=9", "OFPMMFC_OUT_OF_METERS"),
+        ("mod-meter", "meter=1,kbps,band=type=drop,rate=9", "OFPMMFC_UNKNOWN_METER"),
         ("add-flow", "table=254,actions=drop", "OFPFMFC_BAD_TABLE_ID"),
         ("set-frags", "drop", "OFPSCFC_BAD_FLAGS"),
         ("add-flow", "ip,actions=learn(table=1,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[])", "OFPBAC_BAD"),

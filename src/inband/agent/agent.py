@@ -20,7 +20,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from inband.agent import configuration, flow_mods, packets, port_messages, roles, statistics, table_features
+from inband.agent import (
+    configuration,
+    flow_mods,
+    groups,
+    meters,
+    packets,
+    port_messages,
+    roles,
+    statistics,
+    table_features,
+)
 from inband.agent.connection import Connection, Kind, LongReply, default_miss_send_len
 from inband.agent.effects import Effect
 from inband.agent.rate import RateLimit
@@ -46,8 +56,8 @@ HANDLERS: dict[type[Message], _Handler] = {
     m.SetConfig: configuration.set_config,
     m.BarrierRequest: configuration.barrier,
     m.TableMod: configuration.modify_table,
-    m.GroupMod: configuration.modify_group,
-    m.MeterMod: configuration.modify_meter,
+    m.GroupMod: groups.change_groups,
+    m.MeterMod: meters.change_meters,
     m.NxFlowModTableId: configuration.set_flow_mod_table_id,
     m.NxSetFlowFormat: configuration.set_flow_format,
     m.NxSetPacketInFormat: configuration.set_packet_in_format,
@@ -65,12 +75,12 @@ HANDLERS: dict[type[Message], _Handler] = {
     mp.TableStatsRequest: statistics.table_stats,
     mp.PortStatsRequest: statistics.port_stats,
     mp.QueueStatsRequest: statistics.queue_stats,
-    mp.GroupStatsRequest: statistics.group_stats,
-    mp.GroupDescRequest: statistics.group_descriptions,
-    mp.GroupFeaturesRequest: statistics.group_features,
-    mp.MeterStatsRequest: statistics.meter_stats,
-    mp.MeterConfigRequest: statistics.meter_configs,
-    mp.MeterFeaturesRequest: statistics.meter_features,
+    mp.GroupStatsRequest: groups.group_stats,
+    mp.GroupDescRequest: groups.group_descriptions,
+    mp.GroupFeaturesRequest: groups.group_features,
+    mp.MeterStatsRequest: meters.meter_stats,
+    mp.MeterConfigRequest: meters.meter_configs,
+    mp.MeterFeaturesRequest: meters.meter_features,
     mp.TableFeaturesRequest: table_features.table_features,
     mp.PortDescRequest: port_messages.port_descriptions,
 }

@@ -8,16 +8,11 @@ from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.flow.flow import Instant
 from inband.openflow.constants import (
-    ALL_METERS,
     ALL_TABLES,
     OFP10,
     BadRequest,
     Capabilities,
     ConfigFlags,
-    GroupModCommand,
-    GroupModFailed,
-    MeterModCommand,
-    MeterModFailed,
     SwitchConfigFailed,
     TableModFailed,
 )
@@ -28,8 +23,6 @@ from inband.openflow.messages import (
     FeaturesRequest,
     GetConfigReply,
     GetConfigRequest,
-    GroupMod,
-    MeterMod,
     NxFlowModTableId,
     NxSetControllerId,
     NxSetFlowFormat,
@@ -39,6 +32,8 @@ from inband.openflow.messages import (
 )
 
 _CAPABILITIES = Capabilities.FLOW_STATS | Capabilities.TABLE_STATS | Capabilities.PORT_STATS | Capabilities.QUEUE_STATS
+_CAPABILITIES_10 = _CAPABILITIES | Capabilities.ARP_MATCH_IP
+_CAPABILITIES_13 = _CAPABILITIES | Capabilities.GROUP_STATS
 
 # Nicira's formats: NXFF_OPENFLOW10, NXFF_NXM; NXPIF_STANDARD, NXPIF_NXT_PACKET_IN.
 _FLOW_FORMATS = {0: False, 2: True}
@@ -52,7 +47,7 @@ def features(switch: Switch, connection: Connection, _: FeaturesRequest, __: Ins
         datapath_id=switch.identity.datapath_id,
         n_buffers=0,
         n_tables=len(switch.tables),
-        capabilities=_CAPABILITIES | Capabilities.ARP_MATCH_IP if is_10 else _CAPABILITIES,
+        capabilities=_CAPABILITIES_10 if is_10 else _CAPABILITIES_13,
         ports=tuple(describe_port(port) for port in switch.ports) if is_10 else (),
     )
 
@@ -82,22 +77,6 @@ def modify_table(switch: Switch, _: Connection, request: TableMod, __: Instant) 
         raise RefusalError(TableModFailed.BAD_TABLE, f"there is no table {request.table_id}")
     if request.config:
         raise RefusalError(TableModFailed.BAD_CONFIG, f"tables have no configuration {request.config:#x}")
-
-
-def modify_group(_: Switch, __: Connection, request: GroupMod, ___: Instant) -> None:
-    """GROUP_MOD: this switch has no groups; deleting what is not there is no error (6.5)."""
-    if request.command is GroupModCommand.ADD:
-        raise RefusalError(GroupModFailed.OUT_OF_GROUPS, "this switch has no groups")
-    if request.command is GroupModCommand.MODIFY:
-        raise RefusalError(GroupModFailed.UNKNOWN_GROUP, f"there is no group {request.group_id}")
-
-
-def modify_meter(_: Switch, __: Connection, request: MeterMod, ___: Instant) -> None:
-    """METER_MOD: this switch has no meters."""
-    if request.command is MeterModCommand.ADD:
-        raise RefusalError(MeterModFailed.OUT_OF_METERS, "this switch has no meters")
-    if request.command is MeterModCommand.MODIFY or request.meter_id != ALL_METERS:
-        raise RefusalError(MeterModFailed.UNKNOWN_METER, f"there is no meter {request.meter_id}")
 
 
 def set_flow_format(_: Switch, connection: Connection, request: NxSetFlowFormat, __: Instant) -> None:

@@ -28,6 +28,7 @@ from inband.openflow.constants import (
 )
 from inband.openflow.messages import FlowMod, FlowRemoved
 from inband.table.changes import BadTable, Changes, Overlap, TableFull, TableRefusedError
+from inband.table.references import Needed
 from inband.table.table_set import Filter
 
 _STRICT = (FlowModCommand.MODIFY_STRICT, FlowModCommand.DELETE_STRICT)
@@ -51,6 +52,14 @@ def change_flows(switch: Switch, connection: Connection, request: FlowMod, now: 
     if changes != Changes():
         switch.effects.append(FlowsChanged(changes))
     announce_removed(switch, ((flow, FlowRemovedReason.DELETE) for flow in changes.removed), now)
+
+
+def remove_users(switch: Switch, gone: Iterable[Needed], reason: FlowRemovedReason, now: Instant) -> None:
+    """Remove the flows that use groups or meters which are gone, and say so."""
+    flows = tuple(flow for needed in gone for flow in switch.tables.delete_users(needed).removed)
+    if flows:
+        switch.effects.append(FlowsChanged(Changes(removed=flows)))
+        announce_removed(switch, ((flow, reason) for flow in flows), now)
 
 
 def announce_removed(switch: Switch, removed: Iterable[tuple[Flow, int]], now: Instant) -> None:
@@ -102,7 +111,7 @@ def _check(switch: Switch, connection: Connection, request: FlowMod) -> None:
         request.instructions,
         request.match,
         request.table_id,
-        len(switch.tables),
+        switch.tables,
         is_strict=connection.version != OFP10,
     )
 

@@ -99,7 +99,7 @@ def send_packet_out(switch: Switch, _: Connection, request: PacketOut, __: Insta
         raise RefusalError(BadRequest.BAD_PORT, f"a packet cannot come in on port {int(request.in_port)}")
     if len(request.data) < ETHERNET_HEADER:
         raise RefusalError(BadRequest.BAD_PACKET, f"{len(request.data)} bytes are not an Ethernet frame")
-    check_actions(request.actions, None, is_packet_out=True)
+    check_actions(request.actions, None, switch.tables.groups, is_packet_out=True)
     switch.effects.append(Execute(request.in_port, Frame(request.data), request.actions))
 
 

@@ -3,7 +3,7 @@
 Numbers are current: the datapath's counts are credited to flows and tables before an answer is made. Hidden flows are
 in no answer, for the tables do not count or select them. A reply holds all entries; the codec cuts it into messages.
 
-Groups and meters do not exist in this switch yet: lists of them are empty, and naming one is an error.
+What groups and meters have counted is in ``groups`` and ``meters``.
 """
 
 from __future__ import annotations
@@ -19,12 +19,8 @@ from inband.flow.flow import Flow, Instant
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow.constants import (
-    ALL_METERS,
     ALL_QUEUES,
     BadRequest,
-    GroupCapabilities,
-    MeterFlags,
-    MeterModFailed,
     QueueOpFailed,
 )
 from inband.openflow.messages import QueueGetConfigReply, QueueGetConfigRequest
@@ -36,18 +32,6 @@ from inband.openflow.multipart import (
     FlowStats,
     FlowStatsReply,
     FlowStatsRequest,
-    GroupDescReply,
-    GroupDescRequest,
-    GroupFeaturesReply,
-    GroupFeaturesRequest,
-    GroupStatsReply,
-    GroupStatsRequest,
-    MeterConfigReply,
-    MeterConfigRequest,
-    MeterFeaturesReply,
-    MeterFeaturesRequest,
-    MeterStatsReply,
-    MeterStatsRequest,
     PortStats,
     PortStatsReply,
     PortStatsRequest,
@@ -123,44 +107,6 @@ def queue_config(switch: Switch, _: Connection, request: QueueGetConfigRequest, 
     if request.port != ports.ANY and switch.ports.get(request.port) is None:
         raise RefusalError(QueueOpFailed.BAD_PORT, f"there is no port {request.port}")
     return QueueGetConfigReply(request.port)
-
-
-def group_stats(_: Switch, __: Connection, request: GroupStatsRequest, ___: Instant) -> GroupStatsReply:
-    """GROUP: a group that is not there has no entry (as Open vSwitch answers), so here: none."""
-    del request
-    return GroupStatsReply(())
-
-
-def group_descriptions(_: Switch, __: Connection, ___: GroupDescRequest, ____: Instant) -> GroupDescReply:
-    """GROUP_DESC: none."""
-    return GroupDescReply(())
-
-
-def group_features(_: Switch, __: Connection, ___: GroupFeaturesRequest, ____: Instant) -> GroupFeaturesReply:
-    """GROUP_FEATURES: no type of group is supported."""
-    return GroupFeaturesReply(0, GroupCapabilities(0), (0, 0, 0, 0), (0, 0, 0, 0))
-
-
-def meter_stats(_: Switch, __: Connection, request: MeterStatsRequest, ___: Instant) -> MeterStatsReply:
-    """METER: none."""
-    _refuse_meter(request.meter_id)
-    return MeterStatsReply(())
-
-
-def meter_configs(_: Switch, __: Connection, request: MeterConfigRequest, ___: Instant) -> MeterConfigReply:
-    """METER_CONFIG: none."""
-    _refuse_meter(request.meter_id)
-    return MeterConfigReply(())
-
-
-def meter_features(_: Switch, __: Connection, ___: MeterFeaturesRequest, ____: Instant) -> MeterFeaturesReply:
-    """METER_FEATURES: no meters are supported."""
-    return MeterFeaturesReply(max_meter=0, band_types=0, capabilities=MeterFlags(0), max_bands=0, max_color=0)
-
-
-def _refuse_meter(meter_id: int) -> None:
-    if meter_id != ALL_METERS:
-        raise RefusalError(MeterModFailed.UNKNOWN_METER, f"there is no meter {meter_id}")
 
 
 def _select(switch: Switch, request: FlowStatsRequest | AggregateRequest, now: Instant) -> list[Flow]:

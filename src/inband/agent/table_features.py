@@ -28,8 +28,10 @@ _INSTRUCTIONS = (
     InstructionType.WRITE_ACTIONS,
     InstructionType.APPLY_ACTIONS,
     InstructionType.CLEAR_ACTIONS,
+    InstructionType.METER,
 )
-_ACTIONS = tuple(action for action in ActionType if action not in (ActionType.GROUP, ActionType.EXPERIMENTER))
+ACTIONS = tuple(action for action in ActionType if action is not ActionType.EXPERIMENTER)
+"""What a flow or a bucket can do, but for Nicira's actions, which have no number of their own here."""
 
 _OXM = tuple(field for field in FIELDS.values() if field.oxm is not None)
 _MATCH = tuple(field_header(field.name, masked=field.maskable) for field in _OXM)
@@ -37,8 +39,8 @@ _WILDCARDS = tuple(field_header(field.name) for field in _OXM)
 _SET_FIELD = tuple(field_header(field.name) for field in _OXM if field.name not in NOT_SETTABLE)
 
 _COMMON = (
-    TableProperty(Type.WRITE_ACTIONS, _ACTIONS),
-    TableProperty(Type.APPLY_ACTIONS, _ACTIONS),
+    TableProperty(Type.WRITE_ACTIONS, ACTIONS),
+    TableProperty(Type.APPLY_ACTIONS, ACTIONS),
     TableProperty(Type.MATCH, _MATCH),
     TableProperty(Type.WILDCARDS, _WILDCARDS),
     TableProperty(Type.WRITE_SETFIELD, _SET_FIELD),

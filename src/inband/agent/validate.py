@@ -10,7 +10,7 @@ consistency is not asked for (``is_strict`` False).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from inband.agent.refusal import RefusalError
 from inband.flow import ports
@@ -39,6 +39,7 @@ from inband.flow.fields import ETH_IPV4, ETH_IPV6, ETH_MPLS, ETH_MPLS_MC, ETH_PB
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.openflow.constants import BadAction, BadInstruction, BadMatch, MeterModFailed
+from inband.table.table_set import TableSet
 
 HIGHEST_PORT = 0xFEFF
 """Ports that a flow can name end where OpenFlow 1.0's do (there 5.2.1), so that every peer can be shown every flow."""
@@ -48,9 +49,11 @@ _IP = (ETH_IPV4, ETH_IPV6)
 
 
 def check_flow(
-    instructions: Iterable[Instruction], match: Match, table_id: int, n_tables: int, *, is_strict: bool
+    instructions: Iterable[Instruction], match: Match, table_id: int, tables: TableSet, *, is_strict: bool
 ) -> None:
-    """Check a flow's instructions and the port it matches; raises RefusalError."""
+    """Check a flow's instructions and the port it matches; raises RefusalError. Only groups and meters are asked for
+    of ``tables``, and how many tables there are.
+    """
     in_port = match.get("in_port")
     if in_port is not None and not (0 <= in_port <= HIGHEST_PORT or in_port in ports.NAMES):
         raise RefusalError(BadMatch.BAD_VALUE, f"a packet cannot come in on port {in_port}")
@@ -58,30 +61,33 @@ def check_flow(
     for instruction in instructions:
         match instruction:
             case GotoTable(target):
-                if not table_id < target < n_tables:
+                if not table_id < target < len(tables):
                     raise RefusalError(BadInstruction.BAD_TABLE_ID, f"goto_table:{target} from table {table_id}")
-            case Meter(meter_id):
+            case Meter(meter_id) if meter_id not in tables.meters:
                 raise RefusalError(MeterModFailed.INVALID_METER, f"there is no meter {meter_id}")
             case ApplyActions(actions):
-                packet = check_actions(actions, packet)
+                packet = check_actions(actions, packet, tables.groups)
             case WriteActions(actions):
-                check_actions(actions, packet)
+                check_actions(actions, packet, tables.groups)
             case _:
                 pass
 
 
-def check_actions(actions: Iterable[Action], packet: Match | None, *, is_packet_out: bool = False) -> Match | None:
+def check_actions(
+    actions: Iterable[Action], packet: Match | None, groups: Container[int], *, is_packet_out: bool = False
+) -> Match | None:
     """Check actions in order; raises RefusalError.
 
     ``packet`` is what is known of the packet's headers (None: do not ask); what is known after the actions is
-    returned. Only a PACKET_OUT may output to TABLE.
+    returned. ``groups`` are the numbers of those that may be named. Only a PACKET_OUT may output to TABLE.
     """
     for action in actions:
         match action:
             case Output(port):
                 _check_output(port, is_packet_out=is_packet_out)
             case Group(group_id):
-                raise RefusalError(BadAction.BAD_OUT_GROUP, f"there is no group {group_id}")
+                if group_id not in groups:
+                    raise RefusalError(BadAction.BAD_OUT_GROUP, f"there is no group {group_id}")
             case _ if packet is not None:
                 _check_header(action, packet)
                 packet = _after(action, packet)

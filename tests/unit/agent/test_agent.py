@@ -23,11 +23,9 @@ from inband.openflow.constants import (
     ErrorType,
     FlowModCommand,
     GroupModCommand,
-    GroupModFailed,
     GroupType,
     MeterFlags,
     MeterModCommand,
-    MeterModFailed,
     PortConfig,
     PortModFailed,
     PortReason,
@@ -149,31 +147,6 @@ def test_an_error_from_the_peer_is_not_answered() -> None:
         (TableMod(0, 3), ErrorType.TABLE_MOD_FAILED, TableModFailed.BAD_CONFIG),
         (NxSetFlowFormat(1), ErrorType.BAD_REQUEST, BadRequest.EPERM),
         (NxSetPacketInFormat(9), ErrorType.BAD_REQUEST, BadRequest.EPERM),
-        (
-            GroupMod(GroupModCommand.ADD, GroupType.ALL, 1),
-            ErrorType.GROUP_MOD_FAILED,
-            GroupModFailed.OUT_OF_GROUPS,
-        ),
-        (
-            GroupMod(GroupModCommand.MODIFY, GroupType.ALL, 1),
-            ErrorType.GROUP_MOD_FAILED,
-            GroupModFailed.UNKNOWN_GROUP,
-        ),
-        (
-            MeterMod(MeterModCommand.ADD, MeterFlags.KBPS, 1),
-            ErrorType.METER_MOD_FAILED,
-            MeterModFailed.OUT_OF_METERS,
-        ),
-        (
-            MeterMod(MeterModCommand.MODIFY, MeterFlags.KBPS, 1),
-            ErrorType.METER_MOD_FAILED,
-            MeterModFailed.UNKNOWN_METER,
-        ),
-        (
-            MeterMod(MeterModCommand.DELETE, MeterFlags.KBPS, 1),
-            ErrorType.METER_MOD_FAILED,
-            MeterModFailed.UNKNOWN_METER,
-        ),
     ],
 )
 def test_what_the_switch_cannot_do_is_answered_with_the_right_error(message: Message, type_: int, code: int) -> None:

@@ -192,11 +192,11 @@ def test_packet_ins_and_port_status(peer: Peer) -> None:
 
 
 def test_a_refused_request_is_shown_in_the_error(peer: Peer) -> None:
-    request = peer.parser.OFPGroupMod(peer.datapath, peer.ofproto.OFPGC_ADD, peer.ofproto.OFPGT_ALL, 1, [])
+    request = peer.parser.OFPGroupMod(peer.datapath, peer.ofproto.OFPGC_MODIFY, peer.ofproto.OFPGT_ALL, 1, [])
 
     (error,) = peer.ask(request)
 
-    assert (error.type, error.code) == (peer.ofproto.OFPET_GROUP_MOD_FAILED, peer.ofproto.OFPGMFC_OUT_OF_GROUPS)
+    assert (error.type, error.code) == (peer.ofproto.OFPET_GROUP_MOD_FAILED, peer.ofproto.OFPGMFC_UNKNOWN_GROUP)
     assert error.data == bytes(request.buf)[:64]
 
 

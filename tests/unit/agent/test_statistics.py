@@ -41,14 +41,10 @@ from inband.openflow.multipart import (
     FlowStatsRequest,
     GroupDescReply,
     GroupDescRequest,
-    GroupFeaturesReply,
-    GroupFeaturesRequest,
     GroupStatsReply,
     GroupStatsRequest,
     MeterConfigReply,
     MeterConfigRequest,
-    MeterFeaturesReply,
-    MeterFeaturesRequest,
     MeterStatsReply,
     MeterStatsRequest,
     PortDescReply,
@@ -220,17 +216,6 @@ def test_what_the_switch_has_none_of_is_an_empty_list(request_: Message, reply: 
     assert Bench().send(request_) == [reply]
 
 
-def test_groups_and_meters_say_that_nothing_is_supported() -> None:
-    bench = Bench()
-
-    (groups,) = bench.send(GroupFeaturesRequest())
-    (meters,) = bench.send(MeterFeaturesRequest())
-
-    assert isinstance(groups, GroupFeaturesReply)
-    assert isinstance(meters, MeterFeaturesReply)
-    assert (groups.types, groups.max_groups, meters.max_meter, meters.band_types) == (0, (0, 0, 0, 0), 0, 0)
-
-
 @pytest.mark.parametrize(
     ("request_", "type_", "code"),
     [
@@ -281,8 +266,8 @@ def test_table_features_tell_the_truth_about_gotos_and_matches() -> None:
         return found
 
     assert [ids(table, TablePropertyType.NEXT_TABLES) for table in range(3)] == [(1, 2), (2,), ()]
-    assert ids(0, TablePropertyType.INSTRUCTIONS) == (1, 2, 3, 4, 5)
-    assert ids(2, TablePropertyType.INSTRUCTIONS) == (2, 3, 4, 5)
+    assert ids(0, TablePropertyType.INSTRUCTIONS) == (1, 2, 3, 4, 5, 6)
+    assert ids(2, TablePropertyType.INSTRUCTIONS) == (2, 3, 4, 5, 6)
     assert len(ids(0, TablePropertyType.MATCH)) == sum(field.oxm is not None for field in FIELDS.values())
     assert field_header("ipv4_dst", masked=True) in ids(0, TablePropertyType.MATCH)
     assert field_header("in_port") not in ids(0, TablePropertyType.APPLY_SETFIELD)

@@ -1,0 +1,99 @@
+"""METER_MOD, and what a controller reads of meters (OpenFlow 1.3.5, 6.6, 7.3.4.4, 7.3.5.12 to 7.3.5.14).
+
+Decisions that went through a meter are never cached, so a changed meter makes none wrong; only flows that lose their
+meter go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from inband.agent.connection import Connection
+from inband.agent.flow_mods import duration, remove_users
+from inband.agent.refusal import RefusalError
+from inband.agent.switch import Switch
+from inband.flow.actions import Meter
+from inband.flow.flow import Instant
+from inband.openflow.constants import (
+    ALL_METERS,
+    FlowRemovedReason,
+    MeterBandType,
+    MeterFlags,
+    MeterModCommand,
+    MeterModFailed,
+)
+from inband.openflow.messages import MeterMod
+from inband.openflow.multipart import (
+    BandCounter,
+    MeterConfig,
+    MeterConfigReply,
+    MeterConfigRequest,
+    MeterFeaturesReply,
+    MeterFeaturesRequest,
+    MeterStats,
+    MeterStatsReply,
+    MeterStatsRequest,
+)
+from inband.table.meters import MAX_BANDS, MAX_METERS, MeterEntry, MeterRefusedError
+
+_BAND_TYPES: Final = 1 << MeterBandType.DROP | 1 << MeterBandType.DSCP_REMARK
+_CAPABILITIES: Final = MeterFlags.KBPS | MeterFlags.PKTPS | MeterFlags.BURST | MeterFlags.STATS
+
+
+def change_meters(switch: Switch, _: Connection, request: MeterMod, now: Instant) -> None:
+    """Carry out a METER_MOD."""
+    meters = switch.tables.meters
+    try:
+        match request.command:
+            case MeterModCommand.ADD:
+                meters.add(request.meter_id, request.flags, request.bands, now)
+            case MeterModCommand.MODIFY:
+                meters.modify(request.meter_id, request.flags, request.bands, now)
+            case MeterModCommand.DELETE:
+                gone = [Meter(meter.meter_id) for meter in meters.delete(request.meter_id)]
+                remove_users(switch, gone, FlowRemovedReason.DELETE, now)
+    except MeterRefusedError as refusal:
+        raise RefusalError(refusal.code, str(refusal)) from None
+
+
+def meter_stats(switch: Switch, _: Connection, request: MeterStatsRequest, now: Instant) -> MeterStatsReply:
+    """METER: one meter or all; one that is not there is an error."""
+    return MeterStatsReply(tuple(_stats(switch, meter, now) for meter in _wanted(switch, request.meter_id)))
+
+
+def _stats(switch: Switch, meter: MeterEntry, now: Instant) -> MeterStats:
+    seconds, nanoseconds = duration(meter.created, now)
+    return MeterStats(
+        meter_id=meter.meter_id,
+        flow_count=len(switch.tables.users(Meter(meter.meter_id))),
+        packets_in=meter.counter.packets,
+        bytes_in=meter.counter.bytes,
+        duration_sec=seconds,
+        duration_nsec=nanoseconds,
+        bands=tuple(BandCounter(band.counter.packets, band.counter.bytes) for band in meter.bands),
+    )
+
+
+def meter_configs(switch: Switch, _: Connection, request: MeterConfigRequest, __: Instant) -> MeterConfigReply:
+    """METER_CONFIG: one meter or all, as they were made; one that is not there is an error."""
+    return MeterConfigReply(
+        tuple(
+            MeterConfig(meter.flags, meter.meter_id, tuple(band.band for band in meter.bands))
+            for meter in _wanted(switch, request.meter_id)
+        )
+    )
+
+
+def meter_features(_: Switch, __: Connection, ___: MeterFeaturesRequest, ____: Instant) -> MeterFeaturesReply:
+    """METER_FEATURES: drop and DSCP remark, by kilobits or packets, with bursts and counters; no colours."""
+    return MeterFeaturesReply(MAX_METERS, _BAND_TYPES, _CAPABILITIES, MAX_BANDS, max_color=0)
+
+
+def _wanted(switch: Switch, meter_id: int) -> Iterable[MeterEntry]:
+    if meter_id == ALL_METERS:
+        return switch.tables.meters
+    meter = switch.tables.meters.get(meter_id)
+    if meter is None:
+        raise RefusalError(MeterModFailed.UNKNOWN_METER, f"there is no meter {meter_id}")
+    return (meter,)
