@@ -23,11 +23,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from inband.errors import HostError, UsageError
 from inband.host import rtnetlink
-from inband.host.ports import Guard, PortOwnership, add_address, guard_inner, set_up
+from inband.host.ports import Guard, PortOwnership, add_address, guard_inner, is_guarded, set_up
 from inband.host.requests import (
     NLM_F_EXCL,
     RTM_SETLINK,
@@ -49,6 +49,7 @@ __all__ = [
     "check_port",
     "ensure_local",
     "inner_name",
+    "made_of",
     "remove_local",
     "set_addresses",
     "set_mac",
@@ -143,6 +144,20 @@ def check_port(interface: str) -> None:
             master = requests.link_at(link.master)
             name = master.name if master is not None else f"interface {link.master}"
             raise UsageError(f"{interface} belongs to {name} already: free it with `ip link set {interface} nomaster`")
+
+
+def made_of(interface: str) -> Literal["bridge", "port"] | None:
+    """What a switch has made of an interface, be that switch alive or dead: its own, a port, or nothing (None).
+
+    Raises HostError.
+    """
+    with Requests() as requests:
+        link = requests.link(interface)
+        if link is None:
+            return None
+        if link.alias.startswith(_ALIAS_PREFIX):
+            return "bridge" if link.alias == _alias(interface, "outer") else None
+        return "port" if is_guarded(requests, link) else None
 
 
 def set_addresses(

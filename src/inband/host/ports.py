@@ -122,6 +122,11 @@ def guard_inner(requests: Requests, link: Link) -> None:
     _guard(requests, link)
 
 
+def is_guarded(requests: Requests, link: Link) -> bool:
+    """Whether the filter of a switch, alive or dead, is on an interface."""
+    return _own_filter(requests, link) is not None
+
+
 def set_up(requests: Requests, link: Link, *, up: bool) -> None:
     """Bring an interface up or down."""
     fields = {"index": link.index, "flags": int(up), "change": 1}

@@ -43,6 +43,10 @@ class Claims:
             raise HostError(f"claim {interface}", error.strerror or str(error), errno=error.errno or 0) from None
         self._held[interface] = claim
 
+    def __contains__(self, interface: str) -> bool:
+        """Whether this process has claimed an interface."""
+        return interface in self._held
+
     def release(self, interface: str) -> None:
         """Let others have the interface; one that is not claimed is ignored."""
         claim = self._held.pop(interface, None)

@@ -4,7 +4,8 @@
 leaves nothing behind; one that is refused later changes nothing: what was done of it is undone.
 
 What must stay true: nothing that a peer, a host or the kernel does ends the process. It ends by SIGTERM, SIGINT or the
-``exit`` command, and then gives back ports and interfaces; after kill -9 the next start adopts what is left.
+``exit`` command (SIGHUP is ``reload``), and then gives back ports and interfaces; after kill -9 the next start adopts
+what is left.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from inband.runtime.claims import Claims
 from inband.runtime.commands import make_registry
 from inband.runtime.config import BridgeConfig, SwitchConfig
 from inband.runtime.known_host import KnownHost
+from inband.runtime.left_overs import give_back_left_overs
 from inband.runtime.logs import set_up_logging
 from inband.runtime.rundir import PidFile, RunDir, notify_service_manager
 from inband.runtime.targets import Target
@@ -77,15 +79,18 @@ class SwitchProcess:
         self._claims = Claims()
         self._environment = Environment(loop, self._host, self._known, run_dir, self._claims)
         self._changing = asyncio.Lock()
+        self._reloading: asyncio.Task[None] | None = None
         self._control = UnixctlServer(run_dir.control_socket, make_registry(self))
 
     async def start(self, config: SwitchConfig) -> None:
         """Start everything that is configured. Raises InbandError; then call ``stop``."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.stopping.set)
+        self._loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         self._host.start(self._loop)
         await self._apply(config)
         await self._control.start()
+        give_back_left_overs([link.name for link in self._known.links.values()], self._claims)
         log.info("inband runs with run directory %s, process %d", self._run_dir.path, os.getpid())
 
     async def stop(self) -> None:
@@ -95,6 +100,17 @@ class SwitchProcess:
             await self._stop_bridge(name)
         self._claims.close()
         self._host.close()
+
+    def _hung_up(self) -> None:
+        """SIGHUP: the habit of daemons to read their configuration again; never an end, for the channel's sake."""
+        self._reloading = self._loop.create_task(self._reload())
+
+    async def _reload(self) -> None:
+        try:
+            await self.change("reload", [])
+            log.info("SIGHUP: the configuration was read again")
+        except InbandError as error:
+            log.warning("SIGHUP: nothing changes: %s", error)
 
     async def change(self, verb: str, arguments: Sequence[str]) -> None:
         """Carry out a verb of the control socket, completely or not at all. Raises InbandError."""

@@ -1,0 +1,144 @@
+"""Ends and new beginnings: an orderly end leaves nothing, a crash leaves what the next start takes up again."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.system.lab.journal import until
+from tests.system.lab.net import Lab
+from tests.system.lab.process import Process
+from tests.system.switch_rig import Rig
+
+pytestmark = pytest.mark.root
+
+FILE = """
+[[bridge]]
+name = "br0"
+port = ["p1", "p2"]
+address = "10.0.0.1/24"
+[[bridge]]
+name = "br1"
+controller = ["punix:{punix}", "ptcp:7778:127.0.0.1", "tcp:10.0.0.99"]
+fail-mode = "secure"
+"""
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    with Lab("ihk") as lab:
+        made = Rig(lab)
+        made.run_dir.mkdir(mode=0o700)
+        yield made
+
+
+def _terminate(rig: Rig, process: Process) -> None:
+    os.kill(process.pid, signal.SIGTERM)
+
+
+def _interrupt(rig: Rig, process: Process) -> None:
+    os.kill(process.pid, signal.SIGINT)
+
+
+def _tell(rig: Rig, process: Process) -> None:
+    rig.call("exit")
+
+
+@pytest.mark.parametrize("end", [_terminate, _interrupt, _tell])
+def test_an_orderly_end_leaves_nothing(rig: Rig, end: Callable[[Rig, Process], None]) -> None:
+    rig.box.ip("addr replace 2001:db8::7/64 dev p1 nodad")
+    punix = rig.lab.folder / "of.sock"
+    before = rig.state()
+    process = rig.start("--config", rig.config(FILE.format(punix=punix)))
+    assert rig.state() != before
+    assert rig.h1.pings("10.0.0.1") == 3
+
+    end(rig, process)
+
+    assert process.wait(3.0) == 0
+    assert rig.state() == before
+    assert not punix.exists()
+    assert "Traceback" not in rig.log()
+
+
+def test_after_a_crash_the_same_configuration_is_taken_up_again(rig: Rig) -> None:
+    before = rig.state()
+    rig.start("--bridge", "br0", "--port", "p1", "--port", "p2", "--address", "10.0.0.1/24").kill9()
+
+    process = rig.start("--bridge", "br0", "--port", "p1", "--port", "p2", "--address", "10.0.0.1/24")
+
+    assert rig.ports() == {"p1": 1, "p2": 2}
+    assert rig.h1.pings("10.0.0.1") == 3
+    assert rig.h1.pings("10.0.0.12") == 3
+    assert process.stop() == 0
+    assert rig.state() == before
+
+
+def test_after_a_crash_a_port_that_is_not_configured_any_more_is_given_back(rig: Rig) -> None:
+    rig.start("--bridge", "br0", "--port", "p1", "--port", "p2").kill9()
+
+    process = rig.start("--bridge", "br0", "--port", "p1")
+
+    rig.box.address("p2", "10.0.0.2/24")
+    assert rig.h2.pings("10.0.0.2") == 3
+    assert "p2" in rig.log()
+    assert process.stop() == 0
+    rig.box.ip("addr flush dev p2")
+
+
+def test_after_a_crash_a_bridge_that_is_not_configured_any_more_is_named_and_left(rig: Rig) -> None:
+    before = rig.state()
+    rig.start("--bridge", "old", "--port", "p1", "--address", "10.0.0.1/24").kill9()
+
+    process = rig.start("--bridge", "br0", "--port", "p1", "--port", "p2")
+
+    assert "ip link del old" in rig.log()
+    assert process.stop() == 0
+    assert any(line.startswith("old ") for line in rig.state())
+    rig.box.ip("link del old")
+    assert rig.state() == before
+
+
+def test_what_another_live_switch_has_is_no_left_over(rig: Rig) -> None:
+    first = rig.start("--bridge", "br0", "--port", "p1", "--address", "10.0.0.1/24")
+    command = first.argv[4:6]
+
+    second = rig.box.start(*command, "--run-dir", str(rig.lab.folder / "second"), "--bridge", "br1", label="second")
+
+    assert until(lambda: "inband runs" in second.tail(), 20.0)
+    assert "br0" not in second.tail()
+    assert rig.h1.pings("10.0.0.1") == 3
+    assert second.stop() == 0
+    assert rig.h1.pings("10.0.0.1") == 3
+    assert first.stop() == 0
+
+
+def test_in_development_mode_nothing_is_left_open_and_no_task_fails_unheard(rig: Rig) -> None:
+    punix = rig.lab.folder / "of.sock"
+    environment = {"PYTHONDEVMODE": "1", "PYTHONASYNCIODEBUG": "0"}
+    process = rig.start("--config", rig.config(FILE.format(punix=punix)), env=environment)
+    rig.call("inband/set-controller", "br0", "tcp:10.0.0.11:7", "unix:/nowhere/s", "tcp:10.0.0.99")
+    rig.h1.pings("10.0.0.12")
+    rig.call("inband/del-bridge", "br1")
+
+    assert process.stop() == 0
+
+    for word in ("Traceback", "Warning:", "never retrieved", "was never awaited", "was destroyed"):
+        assert word not in rig.log()
+
+
+def test_a_hang_up_signal_does_not_end_the_switch(rig: Rig) -> None:
+    path = rig.config('[[bridge]]\nname = "br0"\nport = "p1"')
+    process = rig.start("--config", path)
+    rig.config('[[bridge]]\nname = "br0"\nport = ["p1", "p2"]')
+
+    os.kill(process.pid, signal.SIGHUP)
+
+    assert until(lambda: rig.ports() == {"p1": 1, "p2": 2}, 3.0)
+    rig.config("rubbish")
+    os.kill(process.pid, signal.SIGHUP)
+    assert until(lambda: "TOML" in rig.log(), 3.0)
+    assert rig.ports() == {"p1": 1, "p2": 2}
+    assert process.stop() == 0
