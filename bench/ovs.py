@@ -61,7 +61,7 @@ class OvsSwitch:
                 self._add_bridge(plan)
             self._address(plan)
             if fresh and connect and plan.controller:
-                self.set_controllers(f"tcp:{plan.controller}:6653", bridge=plan.name)
+                self.set_controllers(*plan.targets, bridge=plan.name)
 
     def restart(self) -> None:
         """Start ovs-vswitchd alone, as its monitor does after a crash; the database still runs."""
@@ -188,7 +188,8 @@ class OvsSwitch:
             namespace.ip(f"link set dev {plan.name} up")
             namespace.start("udhcpc", "-f", "-n", "-i", plan.name, "-s", str(script), label="udhcpc")
         elif plan.address:
-            namespace.ip(f"addr replace {plan.address} dev {plan.name}", f"link set dev {plan.name} up")
+            addresses = [f"addr replace {each} dev {plan.name}" for each in plan.addresses]
+            namespace.ip(*addresses, f"link set dev {plan.name} up")
         if plan.gateway:
             namespace.route("default", plan.gateway)
 

@@ -25,7 +25,8 @@ class LabController:
     ) -> None:
         log = namespace.lab.folder / f"controller-{next(_numbers)}.jsonl"
         self.journal = Journal(log)
-        argv = [sys.executable, "-m", "tests.system.lab.controller", "--listen", f"0.0.0.0:{port}", "--log", str(log)]
+        argv = [sys.executable, "-m", "tests.system.lab.controller", "--log", str(log)]
+        argv += ["--listen", f"0.0.0.0:{port}", "--listen", f":::{port}"]
         argv += ["--version", str(version), "--echo-interval", str(echo_s)]
         argv += [word for order in orders for word in ("--order", order)]
         self.process = namespace.start(*argv, label="controller")

@@ -16,7 +16,7 @@ from tests.system.lab.journal import until
 from tests.system.lab.net import Lab, run
 from tests.system.lab.process import Process
 from tests.system.lab.switch import Hidden, hidden_in
-from tests.system.lab.topology import PORT, BridgePlan, Site
+from tests.system.lab.topology import BridgePlan, Site
 from tests.system.lab.unixctl import Control, ControlError
 
 COMMAND = str(Path(sys.executable).with_name("inband"))
@@ -42,21 +42,13 @@ class InbandSwitch:
 
     def start(self, *, connect: bool = True) -> None:
         """Write the configuration, start, and wait until the control socket answers."""
-        self._config.write_text("\n".join(self._toml(plan, connect=connect) for plan in self.site.bridges))
-        self._process = self.site.namespace.start(
-            COMMAND, "run", "--config", str(self._config), "--run-dir", str(self.run_dir), label="inband"
-        )
-        self._asking = None
+        process = self._launch(connect=connect)
         if not until(self._answers, START_S):
-            raise AssertionError(f"inband did not start:\n{self._process.tail()}")
+            raise AssertionError(f"inband did not start:\n{process.tail()}")
 
     def restart(self) -> None:
         """Start again what was killed, with its controllers, and return before it is ready."""
-        self._config.write_text("\n".join(self._toml(plan, connect=True) for plan in self.site.bridges))
-        self._process = self.site.namespace.start(
-            COMMAND, "run", "--config", str(self._config), "--run-dir", str(self.run_dir), label="inband"
-        )
-        self._asking = None
+        self._launch(connect=True)
 
     def stop(self) -> None:
         """End it in an orderly way."""
@@ -118,6 +110,14 @@ class InbandSwitch:
         assert self._process is not None
         return (self._process.pid,)
 
+    def _launch(self, *, connect: bool) -> Process:
+        self._config.write_text("\n".join(self._toml(plan, connect=connect) for plan in self.site.bridges))
+        self._process = self.site.namespace.start(
+            COMMAND, "run", "--config", str(self._config), "--run-dir", str(self.run_dir), label="inband"
+        )
+        self._asking = None
+        return self._process
+
     def _call(self, method: str, *params: str) -> str:
         if self._asking is None:
             self._asking = self._lab.hold(self.control())
@@ -137,9 +137,9 @@ class InbandSwitch:
         lines = ["[[bridge]]", f'name = "{plan.name}"', f"port = {list(plan.ports)}", 'fail-mode = "secure"']
         lines.append(f'datapath = "{self.datapath}"')
         if plan.address:
-            lines.append(f'address = "{plan.address}"')
+            lines.append(f"address = {list(plan.addresses)}")
         if plan.gateway:
             lines.append(f'gateway = "{plan.gateway}"')
         if connect and plan.controller:
-            lines.append(f'controller = ["tcp:{plan.controller}:{PORT}"]')
+            lines.append(f"controller = {list(plan.targets)}")
         return "\n".join([*lines, ""])

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import secrets
 import shutil
 import subprocess
@@ -96,10 +97,14 @@ class Namespace:
         return int(received[0].split()[0]) if received else 0
 
 
+PREFIX = os.environ.get("LAB_PREFIX", "ihf")
+"""What the names of namespaces start with: whoever works on one machine with others takes another one."""
+
+
 class Lab:
     """A set of namespaces and processes; a context manager that leaves nothing behind."""
 
-    def __init__(self, prefix: str = "ihf", *, offloads: bool = True) -> None:
+    def __init__(self, prefix: str = PREFIX, *, offloads: bool = True) -> None:
         """Set ``offloads=False`` for a switch that loses packets whose checksums are left to the interface."""
         self.tag = f"{prefix}{secrets.token_hex(2)}"
         self.offloads = offloads

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from tests.system.lab.controllers import LabController
 from tests.system.lab.net import Lab
 from tests.system.lab.switch import Switch, SwitchMaker, at_all_sites
-from tests.system.lab.topology import DHCP, PORT, Topology
+from tests.system.lab.topology import DHCP, Topology
 
 STARTING = 4
 """How many switches start at the same time: more than processors, as starting is waiting too."""
@@ -55,7 +55,7 @@ class Scene:
         for each in self.switches:
             for plan in each.site.bridges:
                 self.since = time.monotonic()
-                each.set_controllers(f"tcp:{plan.controller}:{PORT}", bridge=plan.name)
+                each.set_controllers(*plan.targets, bridge=plan.name)
         return self.since
 
     def connect_nearest_last(self, pause_s: float) -> float:
@@ -69,7 +69,7 @@ class Scene:
                 time.sleep(pause_s)
             for plan in reversed(each.site.bridges):
                 self.since = time.monotonic()
-                each.set_controllers(f"tcp:{plan.controller}:{PORT}", bridge=plan.name)
+                each.set_controllers(*plan.targets, bridge=plan.name)
         return self.since
 
     def all_up(self, timeout_s: float) -> bool:

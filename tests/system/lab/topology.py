@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tests.system.lab.addressing import IPV4, Addressing
 from tests.system.lab.net import Lab, Namespace
 
 PORT = 6653
@@ -21,13 +22,26 @@ DHCP = "dhcp"
 
 @dataclass(frozen=True, slots=True)
 class BridgePlan:
-    """What one bridge is to be: its ports, the address of its local port (empty: none), its gateway, its controller."""
+    """What one bridge is to be: its ports, the address of its local port (empty: none), its gateway, its controller.
+
+    Of addresses and controllers there may be several, with commas between.
+    """
 
     name: str
     ports: tuple[str, ...]
     address: str = ""
     gateway: str = ""
     controller: str = ""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The local port's addresses with their prefix lengths."""
+        return tuple(self.address.split(",")) if self.address else ()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The controllers as the switch is told about them."""
+        return tuple(target_of(each) for each in self.controller.split(",")) if self.controller else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +67,35 @@ class Topology:
     @property
     def target(self) -> str:
         """The controller as the switches are told about it."""
-        return f"tcp:{self.remote}:{PORT}"
+        return target_of(self.remote)
 
 
-def same_subnet(lab: Lab) -> Topology:
+def target_of(address: str) -> str:
+    """Return a controller as a switch is told about it."""
+    return f"tcp:[{address}]:{PORT}" if ":" in address else f"tcp:{address}:{PORT}"
+
+
+def same_subnet(lab: Lab, on: Addressing = IPV4) -> Topology:
     """T1: controller and switch on one subnet."""
-    return _row(lab, "T1", 1)
+    return _row(lab, "T1", 1, on)
 
 
-def behind_gateway(lab: Lab) -> Topology:
+def behind_gateway(lab: Lab, on: Addressing = IPV4) -> Topology:
     """T2: the controller is behind a gateway."""
-    return _row_behind_gateway(lab, "T2", 1)
+    return _row_behind_gateway(lab, "T2", 1, on)
 
 
-def row(lab: Lab, length: int) -> Topology:
+def row(lab: Lab, length: int, on: Addressing = IPV4) -> Topology:
     """T3: switches one behind the other, the controller at one end."""
-    return _row(lab, f"T3 row of {length}", length)
+    return _row(lab, f"T3 row of {length}", length, on)
 
 
-def between_switch_and_gateway(lab: Lab) -> Topology:
+def between_switch_and_gateway(lab: Lab, on: Addressing = IPV4) -> Topology:
     """T4: a switch between another switch and the gateway, the controller behind the gateway."""
-    return _row_behind_gateway(lab, "T4", 2)
+    return _row_behind_gateway(lab, "T4", 2, on)
 
 
-def guest_controller(lab: Lab) -> Topology:
+def guest_controller(lab: Lab, on: Addressing = IPV4) -> Topology:
     """T5: the controller is a guest on a port of the first switch; another switch behind that one uses it too.
 
     The guest's own switch has an uplink and a guest port, as a hypervisor's has; the other hangs on the uplink.
@@ -93,38 +112,42 @@ def guest_controller(lab: Lab) -> Topology:
     return Topology("T5", lab, guest, "10.0.0.100", tuple(plans))
 
 
-def guest_over_segment(lab: Lab) -> Topology:
+def guest_over_segment(lab: Lab, on: Addressing = IPV4) -> Topology:
     """T6 over one layer 2 segment: the guest's bridge has no address; its host reaches it through another bridge."""
     guest, host, lan = lab.namespace("guest"), lab.namespace("host"), lab.namespace("lan")
+    on.prepare(guest, lan)
     lan.ip("link add lan type bridge", "link set dev lan up")
     for interface in ("eth0", "eth1"):
         lab.link(host, interface, lan, interface)
         lan.ip(f"link set dev {interface} master lan")
     lab.link(guest, "eth0", host, "vnet0")
-    guest.address("eth0", "10.0.0.100/24")
+    guest.address("eth0", *on.interfaces(on.near, 100))
+    remote = ",".join(on.addresses(on.near, 100))
     plans = (
-        BridgePlan("br0", ("eth0",), "10.0.0.1/24", controller="10.0.0.100"),
-        BridgePlan("br1", ("eth1", "vnet0"), controller="10.0.0.100"),
+        BridgePlan("br0", ("eth0",), ",".join(on.interfaces(on.near, 1)), controller=remote),
+        BridgePlan("br1", ("eth1", "vnet0"), controller=remote),
     )
-    return Topology("T6 segment", lab, guest, "10.0.0.100", (Site(host, plans),))
+    return Topology("T6 segment", lab, guest, on.addresses(on.near, 100)[0], (Site(host, plans),))
 
 
-def guest_over_router(lab: Lab) -> Topology:
+def guest_over_router(lab: Lab, on: Addressing = IPV4) -> Topology:
     """T6 over a router: the guest's bridge has no address and is on another subnet than the bridge that has one."""
     guest, host, router = lab.namespace("guest"), lab.namespace("host"), lab.namespace("router")
+    on.prepare(guest, router)
     lab.link(host, "eth0", router, "eth0")
     lab.link(host, "eth1", router, "eth1")
     lab.link(guest, "eth0", host, "vnet0")
-    router.address("eth0", "10.0.0.254/24")
-    router.address("eth1", "10.9.0.254/24")
-    router.sysctl(net__ipv4__ip_forward=1)
-    guest.address("eth0", "10.9.0.100/24")
-    guest.route("default", "10.9.0.254")
+    router.address("eth0", *on.interfaces(on.near, 254))
+    router.address("eth1", *on.interfaces(on.far, 254))
+    on.forward(router)
+    guest.address("eth0", *on.interfaces(on.far, 100))
+    on.route(guest, on.far, 254)
+    remote = ",".join(on.addresses(on.far, 100))
     plans = (
-        BridgePlan("br0", ("eth0",), "10.0.0.1/24", "10.0.0.254", "10.9.0.100"),
-        BridgePlan("br1", ("eth1", "vnet0"), controller="10.9.0.100"),
+        BridgePlan("br0", ("eth0",), ",".join(on.interfaces(on.near, 1)), on.addresses(on.near, 254)[0], remote),
+        BridgePlan("br1", ("eth1", "vnet0"), controller=remote),
     )
-    return Topology("T6 router", lab, guest, "10.9.0.100", (Site(host, plans),), gateways=(router,))
+    return Topology("T6 router", lab, guest, on.addresses(on.far, 100)[0], (Site(host, plans),), gateways=(router,))
 
 
 def address_by_dhcp(lab: Lab) -> Topology:
@@ -137,7 +160,7 @@ def address_by_dhcp(lab: Lab) -> Topology:
     return Topology("T7", lab, made.controller, made.remote, (Site(site.namespace, (dhcp,)),))
 
 
-def with_hosts(made: Topology, count: int) -> Topology:
+def with_hosts(made: Topology, count: int, on: Addressing = IPV4) -> Topology:
     """Hang this many hosts on the first bridge of the first site: h1 is 10.0.0.201 and so on."""
     site, *others = made.sites
     plan, *more = site.bridges
@@ -145,9 +168,10 @@ def with_hosts(made: Topology, count: int) -> Topology:
     ports = list(plan.ports)
     for number in range(1, count + 1):
         host = made.lab.namespace(f"h{number}")
+        on.prepare(host)
         made.lab.link(host, "eth0", site.namespace, f"host{number}")
-        host.address("eth0", f"10.0.0.{200 + number}/24")
-        hosts[f"h{number}"] = (host, f"10.0.0.{200 + number}")
+        host.address("eth0", *on.interfaces(on.near, 200 + number))
+        hosts[f"h{number}"] = (host, on.addresses(on.near, 200 + number)[0])
         ports.append(f"host{number}")
     grown = BridgePlan(plan.name, tuple(ports), plan.address, plan.gateway, plan.controller)
     sites = (Site(site.namespace, (grown, *more)), *others)
@@ -164,26 +188,31 @@ def dhcp_server(namespace: Namespace, interface: str, pool: str) -> None:
     )  # fmt: skip
 
 
-def _row(lab: Lab, name: str, length: int) -> Topology:
+def _row(lab: Lab, name: str, length: int, on: Addressing = IPV4) -> Topology:
     controller = lab.namespace("c")
-    sites = _chain(lab, controller, "eth0", length, "", "10.0.0.100")
-    controller.address("eth0", "10.0.0.100/24")
-    return Topology(name, lab, controller, "10.0.0.100", sites)
+    on.prepare(controller)
+    sites = _chain(lab, controller, "eth0", length, "", on.addresses(on.near, 100), on)
+    controller.address("eth0", *on.interfaces(on.near, 100))
+    return Topology(name, lab, controller, on.addresses(on.near, 100)[0], sites)
 
 
-def _row_behind_gateway(lab: Lab, name: str, length: int) -> Topology:
+def _row_behind_gateway(lab: Lab, name: str, length: int, on: Addressing) -> Topology:
     controller, gateway = lab.namespace("c"), lab.namespace("gw")
+    on.prepare(controller, gateway)
     lab.link(controller, "eth0", gateway, "eth0")
-    controller.address("eth0", "10.9.0.100/24")
-    controller.route("default", "10.9.0.254")
-    gateway.address("eth0", "10.9.0.254/24")
-    gateway.sysctl(net__ipv4__ip_forward=1)
-    sites = _chain(lab, gateway, "eth1", length, "10.0.0.254", "10.9.0.100")
-    gateway.address("eth1", "10.0.0.254/24")
-    return Topology(name, lab, controller, "10.9.0.100", sites, gateways=(gateway,))
+    controller.address("eth0", *on.interfaces(on.far, 100))
+    on.route(controller, on.far, 254)
+    gateway.address("eth0", *on.interfaces(on.far, 254))
+    on.forward(gateway)
+    remotes = on.addresses(on.far, 100)
+    sites = _chain(lab, gateway, "eth1", length, on.addresses(on.near, 254)[0], remotes, on)
+    gateway.address("eth1", *on.interfaces(on.near, 254))
+    return Topology(name, lab, controller, remotes[0], sites, gateways=(gateway,))
 
 
-def _chain(lab: Lab, head: Namespace, head_if: str, length: int, gateway: str, remote: str) -> tuple[Site, ...]:
+def _chain(
+    lab: Lab, head: Namespace, head_if: str, length: int, gateway: str, remotes: tuple[str, ...], on: Addressing
+) -> tuple[Site, ...]:
     """Hang a row of switches on an interface: s1 nearest, each with ports `north` and (but the last) `south`."""
     sites = []
     above, above_if = head, head_if
@@ -191,7 +220,8 @@ def _chain(lab: Lab, head: Namespace, head_if: str, length: int, gateway: str, r
         here = lab.namespace(f"s{number}")
         lab.link(above, above_if, here, "north")
         ports = ("north", "south") if number < length else ("north",)
-        plan = BridgePlan("br0", ports, f"10.0.0.{number}/24", gateway, remote)
+        address = ",".join(on.interfaces(on.near, number))
+        plan = BridgePlan("br0", ports, address, gateway, ",".join(remotes))
         sites.append(Site(here, (plan,)))
         above, above_if = here, "south"
     return tuple(sites)
