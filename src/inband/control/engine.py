@@ -437,9 +437,9 @@ class Engine:
         if mac == self._local_mac:
             return
         if mac is not None:
-            self._want(letters.for_bridge(mac))
+            self._want(letters.for_bridge(mac, 4))
         if self._local_mac is not None:
-            self._unwant(letters.for_bridge(self._local_mac))
+            self._unwant(letters.for_bridge(self._local_mac, 4))
         self._local_mac = mac
         self._follow_ipv6()
 
@@ -457,9 +457,9 @@ class Engine:
         if mac == self._ipv6_mac:
             return
         if mac is not None:
-            self._want(letters.for_bridge_ipv6(mac))
+            self._want(letters.for_bridge(mac, 6))
         if self._ipv6_mac is not None:
-            self._unwant(letters.for_bridge_ipv6(self._ipv6_mac))
+            self._unwant(letters.for_bridge(self._ipv6_mac, 6))
         self._ipv6_mac = mac
 
     def _confirm_removed(self, rules: frozenset[InBandRule]) -> None:

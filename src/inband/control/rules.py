@@ -28,12 +28,13 @@ compares the two after every event. Nothing here knows what is installed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address
+from typing import NamedTuple
 
 from inband.flow.actions import ApplyActions, Instruction, Output, SetQueue
-from inband.flow.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, IP_ICMPV6, IP_TCP, IP_UDP
+from inband.flow.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, FIELDS, IP_ICMPV6, IP_TCP, IP_UDP
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL, NORMAL
 from inband.flow.priority import HiddenPriority
@@ -47,22 +48,90 @@ DHCPV6_CLIENT, DHCPV6_SERVER = 546, 547
 ROUTER_SOLICITATION, NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 133, 135, 136
 
 
-@dataclass(frozen=True, slots=True)
-class InBandRule:
-    """One hidden flow: its letter, for whom it is (for people), and what it matches. Equal rules are the same rule."""
+class InBandRule(NamedTuple):
+    """One hidden flow: its letter, for whom it is (for people), and what it matches. Equal rules are the same rule.
+
+    A tuple of plain values: ten thousand remotes are sixty thousand rules, each of them looked up several times.
+    """
 
     letter: str
     subject: str
-    match: Match
+    value: int
+    mask: int
 
-    def __hash__(self) -> int:
-        # Ten thousand remotes are sixty thousand rules, each looked up several times; the match nearly identifies one.
-        return hash((self.letter, self.match.value))
+    @property
+    def match(self) -> Match:
+        """What it matches."""
+        return Match(self.value, self.mask)
 
     @property
     def priority(self) -> HiddenPriority:
         """180000 for (a), 180001 for (b), and so on."""
         return HiddenPriority(FIRST_PRIORITY + ord(self.letter) - ord("a"))
+
+
+class Pattern:
+    """A row of the table above: fixed fields, and a field or two that each rule of the letter fills in."""
+
+    def __init__(self, letter: str, fixed: Mapping[str, int], *given: str) -> None:
+        whole = Match.of(**fixed, **dict.fromkeys(given, 0))
+        self._letter = letter
+        self._value = whole.value
+        self._mask = whole.mask
+        self._shifts = [FIELDS[name].shift for name in given]
+
+    def rule(self, subject: str, *values: int) -> InBandRule:
+        """The rule with these values in the given fields, in their order."""
+        value = self._value
+        for shift, number in zip(self._shifts, values, strict=True):
+            value |= number << shift
+        return InBandRule(self._letter, subject, value, self._mask)
+
+
+_REQUEST, _REPLY = ({"eth_type": ETH_ARP, "arp_op": operation} for operation in (ARP_REQUEST, ARP_REPLY))
+_ICMPV6 = {"eth_type": ETH_IPV6, "ip_proto": IP_ICMPV6}
+_SOLICITATION = {**_ICMPV6, "icmpv6_type": NEIGHBOUR_SOLICITATION}
+_ADVERTISEMENT = {**_ICMPV6, "icmpv6_type": NEIGHBOUR_ADVERTISEMENT}
+_TCP4, _TCP6 = ({"eth_type": eth_type, "ip_proto": IP_TCP} for eth_type in (ETH_IPV4, ETH_IPV6))
+_DHCP = {"eth_type": ETH_IPV4, "ip_proto": IP_UDP, "udp_src": DHCP_CLIENT, "udp_dst": DHCP_SERVER}
+_DHCPV6 = {"eth_type": ETH_IPV6, "ip_proto": IP_UDP, "udp_src": DHCPV6_CLIENT, "udp_dst": DHCPV6_SERVER}
+
+BRIDGE = {
+    4: (
+        Pattern("a", {**_DHCP, "in_port": LOCAL}, "eth_src"),
+        Pattern("b", _REPLY, "eth_dst"),
+        Pattern("c", _REQUEST, "eth_src"),
+    ),
+    6: (
+        Pattern("a", {**_DHCPV6, "in_port": LOCAL}, "eth_src"),
+        Pattern("a", {**_ICMPV6, "icmpv6_type": ROUTER_SOLICITATION, "in_port": LOCAL}, "eth_src"),
+        Pattern("b", _ADVERTISEMENT, "eth_dst"),
+        Pattern("c", _SOLICITATION, "eth_src"),
+    ),
+}
+HOP_MAC = {
+    4: (Pattern("d", _REPLY, "eth_dst"), Pattern("e", _REQUEST, "eth_src")),
+    6: (Pattern("d", _ADVERTISEMENT, "eth_dst"), Pattern("e", _SOLICITATION, "eth_src")),
+}
+ADDRESS = {
+    4: (
+        Pattern("f", _REPLY, "arp_tpa"),
+        Pattern("g", _REQUEST, "arp_spa"),
+        Pattern("j", _REQUEST, "arp_tpa"),
+        Pattern("k", _REPLY, "arp_spa"),
+    ),
+    6: (
+        Pattern("f", _ADVERTISEMENT, "ipv6_dst"),
+        Pattern("g", _SOLICITATION, "ipv6_src"),
+        Pattern("j", _SOLICITATION, "ipv6_nd_target"),
+        Pattern("k", _ADVERTISEMENT, "ipv6_nd_target"),
+    ),
+}
+ENDPOINT = {
+    4: (Pattern("h", _TCP4, "ipv4_dst", "tcp_dst"), Pattern("i", _TCP4, "ipv4_src", "tcp_src")),
+    6: (Pattern("h", _TCP6, "ipv6_dst", "tcp_dst"), Pattern("i", _TCP6, "ipv6_src", "tcp_src")),
+}
+LOCAL_ADDRESS = Pattern("l", _ADVERTISEMENT, "ipv6_nd_target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +162,9 @@ def wanted(state: State) -> frozenset[InBandRule]:
         return frozenset()
     rules: set[InBandRule] = set()
     if state.local_mac:
-        rules.update(for_bridge(state.local_mac))
+        rules.update(for_bridge(state.local_mac, 4))
         if state.uses_ipv6:
-            rules.update(for_bridge_ipv6(state.local_mac))
+            rules.update(for_bridge(state.local_mac, 6))
     for version, mac in state.hop_macs:
         rules.update(for_hop_mac(mac, version))
     for own in state.local_addresses:
@@ -114,64 +183,32 @@ def instructions(queue: int | None) -> tuple[Instruction, ...]:
     return (ApplyActions((SetQueue(queue), Output(NORMAL))),)
 
 
-def for_bridge(local_mac: Mac) -> Iterator[InBandRule]:
-    """(a), (b), (c): for the local port, whose MAC must be known and not 0."""
-    yield InBandRule("a", f"{local_mac}", _dhcp_request(local_mac))
-    yield InBandRule("b", f"{local_mac}", _arp(ARP_REPLY, eth_dst=local_mac))
-    yield InBandRule("c", f"{local_mac}", _arp(ARP_REQUEST, eth_src=local_mac))
+def for_bridge(local_mac: Mac, version: int) -> list[InBandRule]:
+    """(a), (b), (c): for the local port, whose MAC must be known and not 0, and this version of IP."""
+    return [pattern.rule(str(local_mac), local_mac) for pattern in BRIDGE[version]]
 
 
-def for_bridge_ipv6(local_mac: Mac) -> Iterator[InBandRule]:
-    """(a), (b), (c) of IPv6."""
-    yield InBandRule("a", f"{local_mac}", _dhcpv6_request(local_mac))
-    yield InBandRule("a", f"{local_mac}", _nd(ROUTER_SOLICITATION, in_port=LOCAL, eth_src=local_mac))
-    yield InBandRule("b", f"{local_mac}", _nd(NEIGHBOUR_ADVERTISEMENT, eth_dst=local_mac))
-    yield InBandRule("c", f"{local_mac}", _nd(NEIGHBOUR_SOLICITATION, eth_src=local_mac))
-
-
-def for_hop_mac(mac: Mac, version: int) -> Iterator[InBandRule]:
+def for_hop_mac(mac: Mac, version: int) -> list[InBandRule]:
     """(d), (e): for a next hop's MAC, known and not 0, used for this version of IP."""
-    if version == 4:
-        yield InBandRule("d", f"{mac}", _arp(ARP_REPLY, eth_dst=mac))
-        yield InBandRule("e", f"{mac}", _arp(ARP_REQUEST, eth_src=mac))
-    else:
-        yield InBandRule("d", f"{mac}", _nd(NEIGHBOUR_ADVERTISEMENT, eth_dst=mac))
-        yield InBandRule("e", f"{mac}", _nd(NEIGHBOUR_SOLICITATION, eth_src=mac))
+    return [pattern.rule(str(mac), mac) for pattern in HOP_MAC[version]]
 
 
-def for_address(address: IpAddress) -> Iterator[InBandRule]:
+def for_address(address: IpAddress) -> list[InBandRule]:
     """(f), (g), (j), (k): for the IP address of a remote or of a next hop."""
     ip, subject = int(address), str(without_scope(address))
-    if address.version == 4:
-        yield InBandRule("f", subject, _arp(ARP_REPLY, arp_tpa=ip))
-        yield InBandRule("g", subject, _arp(ARP_REQUEST, arp_spa=ip))
-        yield InBandRule("j", subject, _arp(ARP_REQUEST, arp_tpa=ip))
-        yield InBandRule("k", subject, _arp(ARP_REPLY, arp_spa=ip))
-    else:
-        yield InBandRule("f", subject, _nd(NEIGHBOUR_ADVERTISEMENT, ipv6_dst=ip))
-        yield InBandRule("g", subject, _nd(NEIGHBOUR_SOLICITATION, ipv6_src=ip))
-        yield InBandRule("j", subject, _nd(NEIGHBOUR_SOLICITATION, ipv6_nd_target=ip))
-        yield InBandRule("k", subject, _nd(NEIGHBOUR_ADVERTISEMENT, ipv6_nd_target=ip))
+    return [pattern.rule(subject, ip) for pattern in ADDRESS[address.version]]
 
 
-def for_endpoint(address: IpAddress, port: int) -> Iterator[InBandRule]:
+def for_endpoint(address: IpAddress, port: int) -> list[InBandRule]:
     """(h), (i): the TCP connection itself."""
-    ip = int(address)
-    if address.version == 4:
-        tcp = {"eth_type": ETH_IPV4, "ip_proto": IP_TCP}
-        subject = f"{address}:{port}"
-        yield InBandRule("h", subject, Match.of(**tcp, ipv4_dst=ip, tcp_dst=port))
-        yield InBandRule("i", subject, Match.of(**tcp, ipv4_src=ip, tcp_src=port))
-    else:
-        tcp = {"eth_type": ETH_IPV6, "ip_proto": IP_TCP}
-        subject = f"[{without_scope(address)}]:{port}"
-        yield InBandRule("h", subject, Match.of(**tcp, ipv6_dst=ip, tcp_dst=port))
-        yield InBandRule("i", subject, Match.of(**tcp, ipv6_src=ip, tcp_src=port))
+    ip, host = int(address), str(without_scope(address))
+    subject = f"{host}:{port}" if address.version == 4 else f"[{host}]:{port}"
+    return [pattern.rule(subject, ip, port) for pattern in ENDPOINT[address.version]]
 
 
-def for_local_address(address: IPv6Address) -> Iterator[InBandRule]:
+def for_local_address(address: IPv6Address) -> list[InBandRule]:
     """(l): for an address of the local port, so that a duplicate of it is noticed (RFC 4862, 5.4.4)."""
-    yield InBandRule("l", str(without_scope(address)), _nd(NEIGHBOUR_ADVERTISEMENT, ipv6_nd_target=int(address)))
+    return [LOCAL_ADDRESS.rule(str(without_scope(address)), int(address))]
 
 
 def without_scope(address: IpAddress) -> IpAddress:
@@ -182,21 +219,3 @@ def without_scope(address: IpAddress) -> IpAddress:
 def needs_rules(address: IpAddress) -> bool:
     """Whether a remote's traffic can be in-band at all: never for loopback, multicast or no address."""
     return not (address.is_loopback or address.is_multicast or address.is_unspecified)
-
-
-def _arp(operation: int, **fields: int) -> Match:
-    return Match.of(eth_type=ETH_ARP, arp_op=operation, **fields)
-
-
-def _nd(icmpv6_type: int, **fields: int) -> Match:
-    return Match.of(eth_type=ETH_IPV6, ip_proto=IP_ICMPV6, icmpv6_type=icmpv6_type, **fields)
-
-
-def _dhcpv6_request(local_mac: Mac) -> Match:
-    udp = {"eth_type": ETH_IPV6, "ip_proto": IP_UDP, "udp_src": DHCPV6_CLIENT, "udp_dst": DHCPV6_SERVER}
-    return Match.of(in_port=LOCAL, eth_src=local_mac, **udp)
-
-
-def _dhcp_request(local_mac: Mac) -> Match:
-    udp = {"eth_type": ETH_IPV4, "ip_proto": IP_UDP, "udp_src": DHCP_CLIENT, "udp_dst": DHCP_SERVER}
-    return Match.of(in_port=LOCAL, eth_src=local_mac, **udp)
