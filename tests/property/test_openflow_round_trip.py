@@ -112,7 +112,7 @@ def _meaning(instructions: tuple[a.Instruction, ...]) -> list[tuple[object, ...]
     out: list[tuple[object, ...]] = []
     for instruction in instructions:
         assert isinstance(instruction, a.ApplyActions)
-        for action in instruction.actions:
+        for action in map(_as_set_field, instruction.actions):
             if isinstance(action, a.SetField):
                 mask = FIELDS[action.field].all_ones if action.mask is None else action.mask
                 # The tag's presence is no bit that 1.0 can choose: setting a VLAN sets it.
@@ -122,6 +122,16 @@ def _meaning(instructions: tuple[a.Instruction, ...]) -> list[tuple[object, ...]
             else:
                 out.append((action,))
     return out
+
+
+def _as_set_field(action: a.Action) -> a.Action:
+    """1.0 cannot set a tag's fields without adding a tag where there is none."""
+    match action:
+        case a.SetVlanVid(vid):
+            return a.SetField("vlan_vid", vid | VLAN_PRESENT)
+        case a.SetVlanPcp(pcp):
+            return a.SetField("vlan_pcp", pcp)
+    return action
 
 
 @_FEW

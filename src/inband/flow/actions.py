@@ -77,6 +77,20 @@ class PopVlan:
 
 
 @dataclass(frozen=True, slots=True)
+class SetVlanVid:
+    """Set the VID (12 bits) of the outermost VLAN tag; a packet without one gets an 802.1Q tag (OpenFlow 1.0, 3.3)."""
+
+    vid: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetVlanPcp:
+    """Set the priority of the outermost VLAN tag; a packet without one gets an 802.1Q tag of VLAN 0 (1.0, 3.3)."""
+
+    pcp: int
+
+
+@dataclass(frozen=True, slots=True)
 class PushMpls:
     """Push an MPLS shim header of this ethertype."""
 
@@ -204,7 +218,18 @@ HeaderAction = (
 )
 """Actions that change the packet's bytes (SetField of a pipeline field excepted)."""
 
-Action = HeaderAction | Output | Group | SetQueue | PopQueue | MoveField | Resubmit | SendToController
+Action = (
+    HeaderAction
+    | Output
+    | Group
+    | SetQueue
+    | PopQueue
+    | SetVlanVid
+    | SetVlanPcp
+    | MoveField
+    | Resubmit
+    | SendToController
+)
 """What a flow, a bucket or a PACKET_OUT may hold."""
 
 DatapathAction = HeaderAction | Output | ToController | SetQueue | PopQueue | Clone

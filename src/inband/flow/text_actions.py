@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from inband.errors import UsageError
 from inband.flow import actions as a
 from inband.flow import ports
-from inband.flow.fields import FIELDS, VLAN_PRESENT, Field
+from inband.flow.fields import FIELDS, Field
 from inband.flow.text_fields import (
     NO_PORTS,
     WIRE_NAMES,
@@ -87,6 +87,10 @@ def format_action(action: a.Action | a.DatapathAction) -> str:
             return f"resubmit({'' if in_port is None else in_port},{table_id})"
         case a.Clone(actions):
             return f"clone({format_actions(actions)})"
+        case a.SetVlanVid(vid):
+            return f"mod_vlan_vid:{vid}"
+        case a.SetVlanPcp(pcp):
+            return f"mod_vlan_pcp:{pcp}"
         case a.SetMplsTtl(ttl):
             return f"set_mpls_ttl({ttl})"
         case a.SetNwTtl(ttl):
@@ -281,10 +285,6 @@ def _set(name: str) -> Callable[[str, Ports], Sequence[a.Action]]:
     return lambda argument, known: [a.SetField(name, parse_value(FIELDS[name], argument, known)[0])]
 
 
-def _parse_mod_vlan_vid(argument: str, _known: Ports) -> Sequence[a.Action]:
-    return [a.SetField("vlan_vid", VLAN_PRESENT | parse_number(argument, 12, "mod_vlan_vid"))]
-
-
 def _parse_load(argument: str, _known: Ports) -> Sequence[a.Action]:
     value_text, _, target = argument.partition("->")
     field, low, bits = _parse_subfield(target)
@@ -347,8 +347,8 @@ _WITH_ARGUMENT: Mapping[str, Callable[[str, Ports], Sequence[a.Action]]] = {
     "set_field": _parse_set_field,
     "load": _parse_load,
     "move": _parse_move,
-    "mod_vlan_vid": _parse_mod_vlan_vid,
-    "mod_vlan_pcp": _set("vlan_pcp"),
+    "mod_vlan_vid": _number(12, a.SetVlanVid),
+    "mod_vlan_pcp": _number(3, a.SetVlanPcp),
     "mod_dl_src": _set("eth_src"),
     "mod_dl_dst": _set("eth_dst"),
     "mod_nw_src": _set("ipv4_src"),

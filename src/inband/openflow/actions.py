@@ -10,7 +10,7 @@ from typing import Any
 
 from inband.errors import UsageError
 from inband.flow import actions as a
-from inband.flow.fields import ETH_MPLS, ETH_MPLS_MC, ETH_PBB, ETH_QINQ, ETH_VLAN, FIELDS
+from inband.flow.fields import ETH_MPLS, ETH_MPLS_MC, ETH_PBB, ETH_QINQ, ETH_VLAN, FIELDS, VLAN_PRESENT
 from inband.flow.ports import PortNo
 from inband.openflow import actions10, nicira_actions
 from inband.openflow.constants import NICIRA, OFP10, OFP13, ActionType, BadAction
@@ -141,10 +141,21 @@ def _encode_13(action: a.Action) -> bytes:
         return (kind << 16 | len(body) + 4).to_bytes(4, "big") + body
     if isinstance(action, a.SetField) and action.mask is None and FIELDS[action.field].oxm is not None:
         return _encode_set_field(action)
+    if isinstance(action, a.SetVlanVid | a.SetVlanPcp):
+        return _encode_vlan(action)
     data = nicira_actions.encode_action(action)
     if data is None:
         raise UsageError(f"{type(action).__name__} has no form in OpenFlow 1.3")
     return data
+
+
+def _encode_vlan(action: a.SetVlanVid | a.SetVlanPcp) -> bytes:
+    """What 1.0's action does to an untagged packet; "push if there is none" cannot be said, as in Open vSwitch."""
+    if isinstance(action, a.SetVlanVid):
+        change = a.SetField("vlan_vid", action.vid | VLAN_PRESENT)
+    else:
+        change = a.SetField("vlan_pcp", action.pcp)
+    return _encode_13(a.PushVlan()) + _encode_13(change)
 
 
 def _encode_set_field(action: a.SetField) -> bytes:

@@ -3,7 +3,8 @@
 - ``enqueue`` is SetQueue, Output, PopQueue, and is written when these three stand side by side.
 - ``set_tp_src`` changes whichever transport port a packet has: it is a SetField of tcp_src AND one of udp_src (the
   one that does not fit the packet does nothing), and is written when the two stand side by side.
-- ``set_vlan_vid`` is a SetField of vlan_vid, which on an untagged packet adds the tag (1.0, table 5).
+- ``set_vlan_vid`` and ``set_vlan_pcp`` add a tag where there is none (1.0, 3.3), so they are no SetFields. A 1.3
+  flow's SetField of the same is shown as one all the same: that is the nearest that 1.0 can say.
 - What 1.0 has no action for is written in Nicira's form where there is one.
 """
 
@@ -14,7 +15,6 @@ import struct
 from inband.errors import UsageError
 from inband.flow import actions as a
 from inband.flow import ports
-from inband.flow.fields import VLAN_PRESENT
 from inband.openflow import nicira_actions
 from inband.openflow.constants import BadAction
 from inband.openflow.errors import MalformedError
@@ -38,6 +38,7 @@ _SETS: dict[int, tuple[str, int, int, int]] = {
 _SET_TYPES = {field: kind for kind, (field, *_) in _SETS.items()}
 _SIZES = {_OUTPUT: 8, _STRIP_VLAN: 8, 4: 16, 5: 16, _ENQUEUE: 16}
 _TWIN = {"tcp_src": "udp_src", "tcp_dst": "udp_dst"}
+_VLAN: dict[str, type[a.SetVlanVid] | type[a.SetVlanPcp]] = {"vlan_vid": a.SetVlanVid, "vlan_pcp": a.SetVlanPcp}
 _ENQUEUE_BODY = struct.Struct("!H6xI")
 
 
@@ -67,7 +68,9 @@ def _decode_set(kind: int, body: bytes) -> tuple[a.Action, ...]:
     value >>= shift
     if field in _TWIN:
         return a.SetField(field, value), a.SetField(_TWIN[field], value)
-    return (a.SetField(field, value | VLAN_PRESENT if field == "vlan_vid" else value),)
+    if field in _VLAN:
+        return (_VLAN[field](value),)
+    return (a.SetField(field, value),)
 
 
 def encode_actions(actions: tuple[a.Action, ...], *, lenient: bool) -> bytes:
@@ -75,7 +78,7 @@ def encode_actions(actions: tuple[a.Action, ...], *, lenient: bool) -> bytes:
     out, index = [], 0
     while index < len(actions):
         match actions[index : index + 3]:
-            case (a.SetQueue(queue_id), a.Output(port), a.PopQueue()) if _has_queues(port):
+            case (a.SetQueue(queue_id), a.Output(port, a.WHOLE_PACKET), a.PopQueue()) if _has_queues(port):
                 out.append(struct.pack("!HHH6xI", _ENQUEUE, 16, narrow_port(port), queue_id))
                 index += 3
                 continue
@@ -106,6 +109,10 @@ def _encode(action: a.Action) -> bytes | None:
             return struct.pack("!HHHH", _OUTPUT, 8, narrow_port(port), max_len)
         case a.PopVlan():
             return struct.pack("!HH4x", _STRIP_VLAN, 8)
+        case a.SetVlanVid(vid):
+            return _encode_set(_SET_VLAN_VID, vid)
+        case a.SetVlanPcp(pcp):
+            return _encode_set(_SET_VLAN_PCP, pcp)
         case a.SetField(field, value, None):
             kind = _SET_TYPES.get(field)
             if kind is not None and field not in _TWIN:

@@ -24,6 +24,8 @@ from inband.flow.actions import (
     SetMplsTtl,
     SetNwTtl,
     SetQueue,
+    SetVlanPcp,
+    SetVlanVid,
 )
 
 # The order of OpenFlow 1.3.5, 5.10; actions that it does not know stand where they do the same as in a list.
@@ -35,7 +37,7 @@ _ORDER: tuple[type[Action], ...] = (
     PushVlan,
     CopyTtlOut,
     *(DecMplsTtl, DecNwTtl),
-    *(SetField, SetMplsTtl, SetNwTtl, MoveField),
+    *(SetField, SetVlanVid, SetVlanPcp, SetMplsTtl, SetNwTtl, MoveField),
     *(SetQueue, PopQueue),
     SendToController,
     Group,

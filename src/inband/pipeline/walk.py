@@ -33,15 +33,18 @@ from inband.flow.actions import (
     Output,
     PacketInReason,
     PopQueue,
+    PushVlan,
     Resubmit,
     SendToController,
     SetField,
     SetQueue,
+    SetVlanPcp,
+    SetVlanVid,
     ToController,
     WriteActions,
     WriteMetadata,
 )
-from inband.flow.fields import FIELDS
+from inband.flow.fields import FIELDS, VLAN_PRESENT
 from inband.flow.flow import Flow, Instant
 from inband.flow.match import ANY
 from inband.flow.ports import ALL, CONTROLLER, FLOOD, IN_PORT, NORMAL, TABLE, PortNo
@@ -255,6 +258,10 @@ class Walk:
                 self.program.set_queue(None)
             case Resubmit(in_port, table_id):
                 self._resubmit(in_port, table_id)
+            case SetVlanVid(vid):
+                self._set_vlan(SetField("vlan_vid", vid | VLAN_PRESENT))
+            case SetVlanPcp(pcp):
+                self._set_vlan(SetField("vlan_pcp", pcp))
             case MoveField():
                 self._move(action)
             case SendToController(max_len, controller_id, reason):
@@ -269,6 +276,11 @@ class Walk:
     def _edit(self, action: HeaderAction) -> None:
         if self.packet.edit(action):
             self.program.edit(action)
+
+    def _set_vlan(self, change: SetField) -> None:
+        if not self.packet.is_tagged:
+            self._edit(PushVlan())
+        self._edit(change)
 
     def _decrement_ttl(self, action: DecNwTtl | DecMplsTtl) -> None:
         before = self.packet.save()

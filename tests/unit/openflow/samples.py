@@ -54,8 +54,8 @@ ACTIONS_13: tuple[a.Action, ...] = (
 )
 ACTIONS_10: tuple[a.Action, ...] = (
     OUTPUT,
-    a.SetField("vlan_vid", 0x1000 | 9),
-    a.SetField("vlan_pcp", 5),
+    a.SetVlanVid(9),
+    a.SetVlanPcp(5),
     a.PopVlan(),
     a.SetField("eth_src", int(MAC)),
     a.SetField("eth_dst", int(MAC)),
