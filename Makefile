@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 APT := iproute2 iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc iperf3 ethtool procps python3-venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench bpf clean
 
 setup: $(VENV)/.done
 
@@ -32,6 +32,19 @@ lint: setup
 
 bench: setup
 	$(PY) -m bench
+
+# The program of the eBPF datapath, which ships built: only whoever changes it needs clang-14, llvm-14 and libbpf-dev.
+BPF_OBJECT := src/inband/datapath/ebpf/fastpath.bpf.o
+CLANG ?= clang-14
+LLVM_STRIP ?= llvm-strip-14
+
+bpf: $(BPF_OBJECT)
+
+# From inside bpf/, so that no path of a machine gets into the object. -g for its types (BTF), without the rest of it.
+$(BPF_OBJECT): $(wildcard bpf/*.c bpf/*.h)
+	cd bpf && $(CLANG) -O2 -g -Wall -Wextra -Werror -target bpf -mcpu=v3 -I/usr/include/$(shell uname -m)-linux-gnu \
+		-c fastpath.bpf.c -o ../$@
+	$(LLVM_STRIP) --strip-debug $@
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Runs a megaflow's ops on a frame. The kernel's helpers do the delicate part: they make the frame writable (a copy
+ * sent on before keeps its bytes) and know a checksum that was left to the card from a finished one.
+ *
+ * Offsets move when a tag goes into the frame or comes out of it, which the frame's length shows. An op on a header
+ * that the frame does not have does nothing, as in inband/packet/edit.py.
+ */
+#ifndef INBAND_ACTIONS_H
+#define INBAND_ACTIONS_H
+
+#include "upcall.h"
+
+#ifndef BPF_MTU_CHK_RET_SUCCESS
+#define BPF_MTU_CHK_RET_SUCCESS 0
+#endif
+
+/* No link takes less (RFC 8200, 5): shorter frames need not be held against a port's MTU. */
+#define SMALLEST_MTU 1280
+#define ETHERNET_HEADER 14
+#define TAG_SIZE 4
+
+#define IPV4_CHECKSUM 10
+#define TCP_CHECKSUM 16
+#define UDP_CHECKSUM 6
+
+/* Where the transport checksum stands, or 0. */
+static __always_inline __u32 checksum_at(const struct places *places)
+{
+	if (places->transport == IP_TCP)
+		return places->transport_at + TCP_CHECKSUM;
+	return places->transport == IP_UDP ? places->transport_at + UDP_CHECKSUM : 0;
+}
+
+/* A UDP checksum of 0 means that there is none, and must neither be made nor touched. */
+static __always_inline __u64 checksum_flags(const struct places *places)
+{
+	return places->transport == IP_UDP ? BPF_F_MARK_MANGLED_0 : 0;
+}
+
+static __always_inline long set_ipv4_address(struct __sk_buff *skb, const struct places *places, __u32 offset,
+					     __be32 address_be)
+{
+	__u32 at = places->ip_at + offset, sum_at = checksum_at(places);
+	__be32 old_be;
+
+	if (places->ip_version != 4)
+		return 0;
+	if (bpf_skb_load_bytes(skb, at, &old_be, 4) < 0)
+		return -1;
+	if (sum_at && bpf_l4_csum_replace(skb, sum_at, old_be, address_be,
+					  BPF_F_PSEUDO_HDR | checksum_flags(places) | 4) < 0)
+		return -1;
+	if (bpf_l3_csum_replace(skb, places->ip_at + IPV4_CHECKSUM, old_be, address_be, 4) < 0)
+		return -1;
+	return bpf_skb_store_bytes(skb, at, &address_be, 4, 0);
+}
+
+/* Change bits of the 16-bit word at `offset` of the IP header. */
+static __always_inline long set_ip_word(struct __sk_buff *skb, const struct places *places, __u32 offset, __u16 bits,
+					__u16 mask)
+{
+	__u32 at = places->ip_at + offset;
+	__be16 old_be, new_be;
+
+	if (bpf_skb_load_bytes(skb, at, &old_be, 2) < 0)
+		return -1;
+	new_be = (old_be & bpf_htons(~mask)) | bpf_htons(bits & mask);
+	if (places->ip_version == 6)
+		return bpf_skb_store_bytes(skb, at, &new_be, 2, BPF_F_RECOMPUTE_CSUM);
+	if (bpf_l3_csum_replace(skb, places->ip_at + IPV4_CHECKSUM, old_be, new_be, 2) < 0)
+		return -1;
+	return bpf_skb_store_bytes(skb, at, &new_be, 2, 0);
+}
+
+static __always_inline long set_ttl(struct __sk_buff *skb, const struct places *places, __u8 ttl)
+{
+	if (places->ip_version == 4)
+		return set_ip_word(skb, places, 8, ttl << 8, 0xff00);
+	return places->ip_version == 6 ? set_ip_word(skb, places, 6, ttl, 0x00ff) : 0;
+}
+
+static __always_inline long decrement_ttl(struct __sk_buff *skb, const struct places *places)
+{
+	__u8 ttl;
+
+	if (!places->ip_version)
+		return 0;
+	if (bpf_skb_load_bytes(skb, places->ip_at + (places->ip_version == 4 ? 8 : 7), &ttl, 1) < 0)
+		return -1;
+	return ttl ? set_ttl(skb, places, ttl - 1) : 0;
+}
+
+static __always_inline long set_tos(struct __sk_buff *skb, const struct places *places, __u8 bits, __u8 mask)
+{
+	if (places->ip_version == 4)
+		return set_ip_word(skb, places, 0, bits, mask);
+	return places->ip_version == 6 ? set_ip_word(skb, places, 0, bits << 4, mask << 4) : 0;
+}
+
+static __always_inline long set_transport_port(struct __sk_buff *skb, const struct places *places, __u8 proto,
+					       __u32 offset, __be16 port_be)
+{
+	__u32 at = places->transport_at + offset;
+	__be16 old_be;
+
+	if (places->transport != proto)
+		return 0;
+	if (bpf_skb_load_bytes(skb, at, &old_be, 2) < 0)
+		return -1;
+	if (bpf_l4_csum_replace(skb, checksum_at(places), old_be, port_be, checksum_flags(places) | 2) < 0)
+		return -1;
+	return bpf_skb_store_bytes(skb, at, &port_be, 2, 0);
+}
+
+/* Tags are kept beside the frame by every kernel of today; one that stands in it (a test's) is taken out first. */
+static __always_inline long push_vlan(struct __sk_buff *skb, __u16 eth_type)
+{
+	__u16 tci = skb->vlan_present ? skb->vlan_tci & 0xefff : 0;
+	return bpf_skb_vlan_push(skb, bpf_htons(eth_type), tci);
+}
+
+static __always_inline long set_vlan(struct __sk_buff *skb, __u16 bits, __u16 mask)
+{
+	if (!skb->vlan_present)
+		return 0;
+	__be16 proto_be = skb->vlan_proto;
+	__u16 tci = (skb->vlan_tci & ~mask) | bits;
+	if (bpf_skb_vlan_pop(skb) < 0)
+		return -1;
+	return bpf_skb_vlan_push(skb, proto_be, tci);
+}
+
+static __always_inline long pop_vlan(struct __sk_buff *skb)
+{
+	return skb->vlan_present ? bpf_skb_vlan_pop(skb) : 0;
+}
+
+static __always_inline long edit(struct __sk_buff *skb, struct places *places, const struct op *op)
+{
+	switch (op->kind) {
+	case OP_SET_QUEUE:
+		skb->priority = op->arg32;
+		return 0;
+	case OP_PUSH_VLAN:
+		return push_vlan(skb, op->arg16);
+	case OP_POP_VLAN:
+		return pop_vlan(skb);
+	case OP_SET_VLAN:
+		return set_vlan(skb, op->arg16, op->arg32);
+	case OP_SET_ETH_DST:
+		return bpf_skb_store_bytes(skb, 0, &op->arg16, 6, 0);
+	case OP_SET_ETH_SRC:
+		return bpf_skb_store_bytes(skb, 6, &op->arg16, 6, 0);
+	case OP_SET_IPV4_SRC:
+		return set_ipv4_address(skb, places, 12, op->arg32);
+	case OP_SET_IPV4_DST:
+		return set_ipv4_address(skb, places, 16, op->arg32);
+	case OP_SET_IP_TOS:
+		return set_tos(skb, places, op->arg8, op->arg16);
+	case OP_SET_IP_TTL:
+		return set_ttl(skb, places, op->arg8);
+	case OP_DEC_IP_TTL:
+		return decrement_ttl(skb, places);
+	case OP_SET_PORT_SRC:
+		return set_transport_port(skb, places, op->arg8, 0, op->arg16);
+	case OP_SET_PORT_DST:
+		return set_transport_port(skb, places, op->arg8, 2, op->arg16);
+	}
+	return -1;
+}
+
+__noinline int run_edit(struct __sk_buff *skb, struct packet *packet, const struct op *op)
+{
+	__u32 before = skb->len;
+
+	if (!packet || !op)
+		return 1;
+	long failed = edit(skb, &packet->places, op);
+	__u32 moved = skb->len - before; /* by a tag that went into the frame or came out; may be "negative" */
+
+	packet->places.ip_at += moved;
+	packet->places.transport_at += moved;
+	return failed < 0;
+}
+
+/* Whether a port takes a frame of this length. Only a frame that is not cut later needs to be asked about. */
+static __always_inline bool fits(struct __sk_buff *skb, __u32 ifindex)
+{
+	__u32 mtu = 0;
+
+	if (skb->len <= SMALLEST_MTU + ETHERNET_HEADER || skb->gso_size)
+		return true;
+	/* A tag's four bytes are beside the MTU, as everywhere in Linux. */
+	return bpf_check_mtu(skb, ifindex, &mtu, -TAG_SIZE, 0) == BPF_MTU_CHK_RET_SUCCESS;
+}
+
+static __always_inline void lose(struct port_stats *stats, __u32 verdict, __u32 segments)
+{
+	stats->tx_dropped += segments;
+	count(verdict);
+}
+
+/* Send the frame, or a copy of it, out of a port; the program's return value for the last. */
+__noinline int output(struct __sk_buff *skb, const struct packet *packet, __u32 slot, int is_last)
+{
+	struct port_out *port = bpf_map_lookup_elem(&ports_out, &slot);
+	struct port_stats *stats = bpf_map_lookup_elem(&port_stats, &slot);
+
+	if (!packet || !port || !stats || !port->ifindex) {
+		count(VERDICT_OUTPUT_NO_PORT);
+		return TC_ACT_SHOT;
+	}
+	if (!fits(skb, port->ifindex)) {
+		lose(stats, VERDICT_TX_TOO_BIG, packet->segments);
+		return TC_ACT_SHOT;
+	}
+	__u32 bytes = skb->len + (skb->vlan_present ? TAG_SIZE : 0);
+	if (!is_last && bpf_clone_redirect(skb, port->ifindex, 0)) {
+		lose(stats, VERDICT_TX_REFUSED, packet->segments);
+		return TC_ACT_SHOT;
+	}
+	stats->tx_packets += packet->segments;
+	stats->tx_bytes += bytes;
+	return is_last ? bpf_redirect(port->ifindex, 0) : TC_ACT_SHOT;
+}
+
+/* The ops of an entry; the frame is gone afterwards: sent, dropped, or copied to the switch. */
+__noinline int run(struct __sk_buff *skb, struct packet *packet, const struct flow_entry *entry)
+{
+	if (!packet || !entry)
+		return TC_ACT_SHOT;
+	__u32 op_count = entry->op_count;
+
+	if (!op_count) {
+		count(VERDICT_DROPPED_BY_FLOW);
+		return TC_ACT_SHOT;
+	}
+	for (__u32 i = 0; i < MAX_OPS && i < op_count; i++) {
+		const struct op *op = &entry->ops[i];
+		if (op->kind == OP_SEND_UP) {
+			count(VERDICT_SLOW_ACTION);
+			send_up(skb, packet, UPCALL_SLOW_ACTION, entry->slot, entry->epoch);
+			return TC_ACT_SHOT;
+		}
+		if (op->kind == OP_OUTPUT) {
+			int result = output(skb, packet, op->arg16, i + 1 == op_count);
+			if (i + 1 == op_count)
+				return result;
+		} else if (run_edit(skb, packet, op)) {
+			count(VERDICT_EDIT_REFUSED);
+			return TC_ACT_SHOT;
+		}
+	}
+	return TC_ACT_SHOT;
+}
+
+#endif

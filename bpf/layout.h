@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * What the program in the kernel and the switch in Python both read and write: the structs in the maps and in the
+ * rings, and the numbers in them. `inband/datapath/ebpf/layout.py` says the same in Python; a test compares the two
+ * through the type information in the built object, so a difference cannot be shipped.
+ *
+ * Maps are pinned and outlive the process: whoever changes anything here raises LAYOUT_VERSION, so that the next
+ * switch does not take old bytes for new ones.
+ */
+#ifndef INBAND_LAYOUT_H
+#define INBAND_LAYOUT_H
+
+#include <linux/types.h>
+
+enum layout {
+	LAYOUT_VERSION = 1,
+	MAX_MASKS = 32,
+	MAX_OPS = 32,
+	MAX_PORTS = 1024, /* slots; slot 0 is "no such port" */
+	MAX_MEGAFLOWS = 131072,
+	CACHE_SIZE = 4096,
+	CONTROL_RING = 512 * 1024,
+	DATA_RING = 512 * 1024,
+	/* Whole frames go up. Records come in four sizes, because the kernel wants to know them when it verifies. */
+	UPCALL_SMALL = 256,
+	UPCALL_MEDIUM = 2048,
+	UPCALL_LARGE = 16 * 1024,
+	UPCALL_HUGE = 66 * 1024,
+};
+
+/*
+ * A packet as flows see it, everything in network byte order, 0 where the packet has no such field. Fields that no
+ * packet has together share their place, so a mask that looks at a shared place covers eth_type (and ip_proto) whole.
+ */
+struct flow_key {
+	__be32 in_port_be;
+	__be16 mask_id_be; /* in an entry's key: which mask it belongs to, from 1; else 0 */
+	__be16 eth_type_be;
+	__u8 eth_dst[6];
+	__u8 eth_src[6];
+	__be16 vlan_be; /* PCP, OFPVID_PRESENT, VID */
+	__u8 ip_tos;
+	__u8 ip_proto;
+	__u8 ip_ttl;
+	__u8 ip_frag;
+	__be16 tcp_flags_be;
+	union {
+		struct {
+			__be16 src_be;
+			__be16 dst_be;
+		} transport;
+		struct {
+			__u8 type;
+			__u8 code;
+		} icmp;
+	};
+	union {
+		struct {
+			__be32 src_be;
+			__be32 dst_be;
+		} ipv4;
+		struct {
+			__u8 src[16];
+			__u8 dst[16];
+			__be32 flow_label_be;
+			__be16 exthdr_be;
+		} ipv6;
+		struct {
+			__u8 spa[4];
+			__u8 tpa[4];
+			__u8 sha[6];
+			__u8 tha[6];
+			__be16 op_be;
+		} arp;
+		__be32 mpls_be;
+		__be32 pbb_isid_be;
+		__u8 network[40];
+	};
+	__u8 nd_target[16];
+	__u8 nd_lladdr[6];
+	__u8 padding[2];
+};
+
+enum op_kind {
+	OP_OUTPUT = 1,	   /* arg16: port slot */
+	OP_SET_QUEUE,	   /* arg32: skb priority, 0 for none */
+	OP_PUSH_VLAN,	   /* arg16: ethertype */
+	OP_POP_VLAN,
+	OP_SET_VLAN,	   /* arg16: bits of the TCI, arg32: which */
+	OP_SET_ETH_DST,	   /* the last six bytes */
+	OP_SET_ETH_SRC,
+	OP_SET_IPV4_SRC,   /* arg32_be */
+	OP_SET_IPV4_DST,
+	OP_SET_IP_TOS,	   /* arg8: bits, arg16: which */
+	OP_SET_IP_TTL,	   /* arg8 */
+	OP_DEC_IP_TTL,
+	OP_SET_PORT_SRC,   /* arg8: TCP or UDP, arg16_be */
+	OP_SET_PORT_DST,
+	OP_SEND_UP,	   /* the switch does it; the only op then */
+};
+
+struct op {
+	__u8 kind;
+	__u8 arg8;
+	__u16 arg16;
+	__u32 arg32;
+};
+
+/* A cached decision. It is one of the present only if its epoch is. */
+struct flow_entry {
+	__u32 epoch;
+	__u32 slot; /* of its flow_stats */
+	__u32 op_count;
+	__u32 padding;
+	struct op ops[MAX_OPS];
+};
+
+struct flow_stats {
+	__u64 packets; /* as on a wire: segments, not frames */
+	__u64 bytes;
+	__u64 used_ns; /* CLOCK_MONOTONIC */
+	__u64 padding;
+};
+
+struct config {
+	__u32 epoch;	     /* never 0 */
+	__u32 adopted_epoch; /* entries of the process before are good too; 0: none are */
+	__u32 mask_count;
+	__u32 padding;
+};
+
+struct port_in {
+	__be32 number_be;
+	__u32 slot;
+};
+
+struct port_out {
+	__u32 ifindex; /* 0: not there */
+	__u32 number;
+	__u32 made_promiscuous;
+	__u32 padding;
+};
+
+struct port_stats {
+	__u64 rx_packets;
+	__u64 rx_bytes;
+	__u64 tx_packets;
+	__u64 tx_bytes;
+	__u64 rx_dropped;
+	__u64 tx_dropped;
+};
+
+/* What became of a frame. Every frame that goes nowhere is counted by one of these. */
+enum verdict {
+	VERDICT_MEGAFLOW_HIT,
+	VERDICT_MISS,
+	VERDICT_DROPPED_BY_FLOW,
+	VERDICT_SLOW_ACTION,	     /* a hit whose actions the switch carries out */
+	VERDICT_NOT_UNDERSTOOD,	     /* more headers than this program follows: went up */
+	VERDICT_INPUT_NO_PORT,
+	VERDICT_OUTPUT_NO_PORT,
+	VERDICT_TX_TOO_BIG,
+	VERDICT_TX_REFUSED,
+	VERDICT_EDIT_REFUSED,	     /* the kernel would not change the frame: dropped */
+	VERDICT_UPCALL_TOO_BIG,
+	VERDICT_UPCALL_UNREADABLE,
+	VERDICT_UPCALL_FULL_CONTROL, /* no room in the ring */
+	VERDICT_UPCALL_FULL_DATA,
+	VERDICT_COUNT,
+};
+
+/* GSO types as in a virtio_net_hdr (virtio 1.2, 5.1.6). */
+enum gso_type {
+	GSO_NONE = 0,
+	GSO_TCPV4 = 1,
+	GSO_TCPV6 = 4,
+	GSO_UDP_L4 = 5,
+	GSO_UNKNOWN = 0x7f, /* to be cut in a way this program cannot tell: a tunnel's frame */
+	GSO_ECN = 0x80,
+};
+
+enum upcall_reason {
+	UPCALL_MISS,
+	UPCALL_SLOW_ACTION,
+};
+
+/*
+ * What comes up, in front of the frame as it came. The kernel does not tell a program which checksum was left to the
+ * card (CHECKSUM_PARTIAL), but such a checksum field holds the pseudo-header's sum, and that can be seen. Offsets count
+ * in the frame without a tag that is beside it.
+ */
+struct upcall {
+	__u32 frame_len;
+	__u32 in_port;
+	__u32 flow_slot;
+	__u32 epoch;
+	__u16 vlan_tci;
+	__be16 vlan_proto_be; /* 0: no tag is beside the frame */
+	__u16 checksum_start; /* 0: the checksum is finished */
+	__u16 checksum_offset;
+	__u16 gso_size; /* 0: not to be cut */
+	__u16 header_len;
+	__u8 gso_type;
+	__u8 reason;
+	__u8 padding[2];
+	struct flow_key key;
+};
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* Every map of the program, each with one sentence. Their names are what the switch finds them by. */
+#ifndef INBAND_MAPS_H
+#define INBAND_MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "layout.h"
+
+/* The epoch and the number of masks; written by the switch through shared memory, in one store. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct config);
+} config SEC(".maps");
+
+/* The masks of all megaflows; one whose mask_id is 0 is not in use. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_MASKS);
+	__type(key, __u32);
+	__type(value, struct flow_key);
+} masks SEC(".maps");
+
+/* The megaflows, by masked key and mask; memory is taken as they come. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_MEGAFLOWS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct flow_key);
+	__type(value, struct flow_entry);
+} megaflows SEC(".maps");
+
+/* What megaflows counted, apart from them so that the switch reads it through shared memory. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_MEGAFLOWS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct flow_stats);
+} stats SEC(".maps");
+
+/* Which mask (plus 1) the last packet with this hash of its whole key hit: a hint, never believed without a lookup. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, CACHE_SIZE);
+	__type(key, __u32);
+	__type(value, __u32);
+} mask_cache SEC(".maps");
+
+/* Which port an interface is, by its index. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_PORTS);
+	__type(key, __u32);
+	__type(value, struct port_in);
+} ports_in SEC(".maps");
+
+/* Which interface a port's slot is, so that entries need not change when an interface comes back with another index. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PORTS);
+	__type(key, __u32);
+	__type(value, struct port_out);
+} ports_out SEC(".maps");
+
+/* Packets and bytes per port's slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_PORTS);
+	__type(key, __u32);
+	__type(value, struct port_stats);
+} port_stats SEC(".maps");
+
+/* How often each verdict was given. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, VERDICT_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} verdicts SEC(".maps");
+
+/* A bit for each TCP port that is control traffic. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536 / 64);
+	__type(key, __u32);
+	__type(value, __u64);
+} control_ports SEC(".maps");
+
+/* Frames for the switch that may be control traffic. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, CONTROL_RING);
+} upcalls_control SEC(".maps");
+
+/* All other frames for the switch. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, DATA_RING);
+} upcalls_data SEC(".maps");
+
+static __always_inline void count(__u32 verdict)
+{
+	__u64 *value = bpf_map_lookup_elem(&verdicts, &verdict);
+	if (value)
+		*value += 1;
+}
+
+#endif

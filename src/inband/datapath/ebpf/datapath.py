@@ -1,0 +1,241 @@
+"""The eBPF datapath: known flows are forwarded in the kernel, by the program in ``bpf/``; the rest comes up.
+
+This process decides and does the rare things: it takes frames that no megaflow matched out of two rings, asks its
+client, writes the answer into the kernel's maps, and carries out itself what the program cannot. What the program knows
+goes on without it, also when it dies (``kernel``).
+
+What must stay true:
+- Control frames are taken before data frames, and again after each handful of data, whatever the flood of them.
+- The work of one wake-up is bounded, so that the event loop's other work (the control channel itself) gets its turn.
+- What the kernel or a frame does becomes a counter; nothing of it reaches the event loop.
+
+The clock must be the monotonic one, by which the program notes when a megaflow was used. Linux 5.12 is the oldest that
+has all helpers; tcx needs 6.6 and clsact stands in for it.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from struct import Struct
+from time import monotonic
+
+from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflow, PortCounters
+from inband.datapath.ebpf import libbpf
+from inband.datapath.ebpf.entries import Entries
+from inband.datapath.ebpf.kernel import Kernel
+from inband.datapath.ebpf.layout import MAX_MEGAFLOWS, UpcallReason, Verdict
+from inband.datapath.ebpf.ops import compile_ops
+from inband.datapath.ebpf.ports import Ownership, Ports
+from inband.datapath.ebpf.ring import Ring
+from inband.datapath.ebpf.upcall import Upcall, read_upcall
+from inband.datapath.execute import execute
+from inband.errors import HostError
+from inband.flow.actions import DatapathAction, ToController
+from inband.flow.flow import Instant
+from inband.flow.ports import PortNo
+from inband.host.ports import PortOwnership
+from inband.packet.frame import Frame
+from inband.packet.parse import parse
+
+# Upcalls take 100 us and more each: so many control frames in a row, and data frames between two looks at control.
+CONTROL_BUDGET = 64
+DATA_BUDGET = 8
+# Looks at the rings before the event loop has its turn.
+ROUNDS = 4
+
+# How long entries of a process that died stay valid beside the new ones: long enough for controllers to be back and to
+# have said what they want, short enough that nobody wonders why an old decision still holds.
+ADOPTION_S = 5.0
+
+_WORD = Struct("=Q")
+_WORD_BITS = 64
+_LOST_NAMES = {Verdict.UPCALL_FULL_CONTROL: "rx_queue_full_control", Verdict.UPCALL_FULL_DATA: "rx_queue_full_data"}
+
+
+class EbpfDatapath:
+    """Ports are interfaces of this network namespace. ``attach`` it to an event loop, or call ``poll``."""
+
+    kind = "ebpf"
+
+    def __init__(
+        self,
+        client: DatapathClient | None = None,
+        *,
+        clock: Callable[[], Instant] = monotonic,
+        ownership: Ownership | None = None,
+        max_megaflows: int = MAX_MEGAFLOWS,
+        pin_dir: Path | None = None,
+    ) -> None:
+        """Load the program. ``pin_dir``, if given, is where it outlives this process. Raises HostError."""
+        self.client = client
+        self._clock = clock
+        self._counters = Counters()
+        self._kernel = Kernel(pin_dir)
+        self._entries = Entries(self._kernel, self._counters, max_megaflows)
+        self._ports = Ports(self._kernel, self._counters, ownership or PortOwnership())
+        self._cpus = libbpf.cpu_count()
+        self._verdicts_before = self._verdicts()
+        self._tcp_ports: frozenset[int] = frozenset()
+        self._adopted_until = clock() + ADOPTION_S if self._entries.adopted_count else None
+        self._packet: int | None = None
+        self._loop: AbstractEventLoop | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """What could not be had here, for people."""
+        return self._kernel.notes
+
+    @property
+    def program(self) -> int:
+        """The program's descriptor, for tests by the kernel's test-run facility."""
+        return self._kernel.program
+
+    # The loop
+
+    def attach(self, loop: AbstractEventLoop) -> None:
+        """Have the event loop call ``poll`` whenever frames wait. The ports are those added by now."""
+        self._loop = loop
+        for ring in self._rings():
+            loop.add_reader(ring.descriptor, self.poll)
+        self._ports.release_left_over()
+        if self._adopted_until is not None:
+            loop.call_later(ADOPTION_S, self._end_adoption)
+
+    def detach(self) -> None:
+        """Leave the event loop."""
+        if self._loop is not None:
+            for ring in self._rings():
+                self._loop.remove_reader(ring.descriptor)
+            self._loop = None
+
+    def _rings(self) -> tuple[Ring, Ring]:
+        return self._kernel.control_ring, self._kernel.data_ring
+
+    def poll(self) -> None:
+        """Handle frames that wait, a bounded number of them, control first. Does not block."""
+        for _ in range(ROUNDS):
+            control = self._take(self._kernel.control_ring, CONTROL_BUDGET)
+            if not self._take(self._kernel.data_ring, DATA_BUDGET) and not control:
+                return
+
+    def _take(self, ring: Ring, budget: int) -> int:
+        """Handle up to ``budget`` frames of a ring; returns how many."""
+        for taken in range(budget):
+            record = ring.read()
+            if record is None:
+                return taken
+            self._receive(read_upcall(record))
+        return budget
+
+    def _receive(self, upcall: Upcall) -> None:
+        if not upcall.is_whole:
+            self._counters.add("upcall_gso_unknown")
+        if upcall.reason is UpcallReason.SLOW_ACTION and upcall.epoch == self._kernel.epoch:
+            megaflow = self._entries.megaflow(upcall.slot)
+            if megaflow is not None:
+                self.execute(upcall.in_port, upcall.frame, megaflow.actions)
+                return
+        if self.client is None:
+            self._counters.add("upcall_no_client")
+            return
+        self._packet = key = parse(upcall.frame.data, upcall.in_port)
+        try:
+            self.client.upcall(upcall.in_port, upcall.frame, key)
+        finally:
+            self._packet = None
+
+    def _end_adoption(self) -> None:
+        self._adopted_until = None
+        if self._loop is not None:
+            self._entries.release_adopted()
+
+    # Where frames go (execute.Outlet)
+
+    def execute(self, in_port: PortNo, frame: Frame, actions: Iterable[DatapathAction]) -> None:
+        """As ``Datapath.execute``."""
+        execute(in_port, frame, actions, self)
+
+    def output(self, port: PortNo, queue: int | None, frame: Frame) -> None:
+        """Send a frame (``execute.Outlet``)."""
+        self._ports.send(port, queue, frame)
+
+    def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:
+        """Hand a frame to the client for the controllers (``execute.Outlet``)."""
+        self._counters.add("to_controller" if self.client else "upcall_no_client")
+        if self.client:
+            self.client.packet_in(in_port, frame, action)
+
+    # Ports
+
+    def add_port(self, port: PortNo, interface: str) -> None:
+        """As ``Datapath.add_port``. A port that is there is opened again: its interface may have a new index."""
+        self._ports.add(port, interface)
+
+    def remove_port(self, port: PortNo) -> None:
+        """As ``Datapath.remove_port``."""
+        self._ports.remove(port)
+
+    def port_counters(self, port: PortNo) -> PortCounters:
+        """As ``Datapath.port_counters``."""
+        return self._ports.counters(port)
+
+    def set_control_hints(self, hints: ControlHints) -> None:
+        """As ``Datapath.set_control_hints``; only words of the bitmap that differ are written."""
+        before, after = self._tcp_ports, hints.tcp_ports
+        self._tcp_ports = after
+        for word in {port // _WORD_BITS for port in before ^ after}:
+            bits = sum(1 << port % _WORD_BITS for port in after if port // _WORD_BITS == word)
+            try:
+                libbpf.update(self._kernel.map("control_ports"), word.to_bytes(4, "little"), _WORD.pack(bits))
+            except HostError:
+                self._counters.add("filter_refused")
+
+    # Cache
+
+    def install(self, megaflow: Megaflow) -> None:
+        """As ``Datapath.install``."""
+        self._entries.install(megaflow, compile_ops(megaflow.actions, self._ports.slot_of), self._packet)
+
+    def remove(self, megaflows: Iterable[Megaflow]) -> None:
+        """As ``Datapath.remove``."""
+        self._entries.remove(megaflows)
+
+    def flush(self) -> None:
+        """As ``Datapath.flush``. Entries adopted from an earlier process stay until their time is over."""
+        self._entries.flush()
+
+    def megaflows(self) -> list[Megaflow]:
+        """As ``Datapath.megaflows``."""
+        return self._entries.megaflows()
+
+    # The rest
+
+    def counters(self) -> Mapping[str, int]:
+        """As ``Datapath.counters``: the program's verdicts and this process's."""
+        total = Counters(dict(self._counters.values))
+        for verdict, now, before in zip(Verdict, self._verdicts(), self._verdicts_before, strict=True):
+            if now > before:
+                total.add(_LOST_NAMES.get(verdict, verdict.name.lower()), now - before)
+        for name, count in self._ports.losses().values.items():
+            total.add(name, count)
+        if self._entries.adopted_count:
+            total.values["megaflows_adopted"] = self._entries.adopted_count
+        return total.values
+
+    def _verdicts(self) -> list[int]:
+        return [self._verdict(verdict) for verdict in Verdict]
+
+    def _verdict(self, verdict: Verdict) -> int:
+        key, size = int(verdict).to_bytes(4, "little"), _WORD.size * self._cpus
+        found = libbpf.look_up(self._kernel.map("verdicts"), key, size)
+        return sum(value for (value,) in _WORD.iter_unpack(found or b""))
+
+    def close(self) -> None:
+        """As ``Datapath.close``: nothing stays in the kernel."""
+        self.detach()
+        self._entries.flush()
+        for port in list(self._ports):
+            self.remove_port(port)
+        self._kernel.close()

@@ -1,0 +1,251 @@
+"""The megaflows in the kernel: what was installed, under which key, and what it has counted.
+
+Each entry has a slot in an array of counters that this process reads through shared memory, so bringing counters up to
+date asks the kernel nothing: the array is compared with its last copy, block by block, and only slots in blocks that
+changed are looked at. Slots are given out again in the order they came back, so a packet that is still under way for an
+old entry does not count for a new one.
+
+Forgetting everything is one store (the epoch); the entries it made stale are deleted later, a few at a time, or at
+once when the map is full.
+
+What must stay true: an entry that the kernel holds under the present epoch is in this book; when ``remove`` or
+``flush`` return, their megaflows decide nothing any more and have their final counts.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from inband.datapath.base import Counters, Megaflow
+from inband.datapath.ebpf import libbpf
+from inband.datapath.ebpf.kernel import Kernel
+from inband.datapath.ebpf.keys import KeyCompiler, with_mask_id
+from inband.datapath.ebpf.layout import ENTRY_HEAD, ENTRY_SIZE, KEY_SIZE, MAX_MASKS, MAX_MEGAFLOWS, OP, STATS
+from inband.datapath.ebpf.masks import MaskTable
+from inband.errors import HostError
+
+# Slots that rest before they are used again; a packet on another CPU is done within microseconds.
+_RESTING = 1024
+# Counters compared at a time.
+_BLOCK = 128
+_BLOCK_BYTES = _BLOCK * STATS.size
+# Stale entries deleted at a time: about 0.3 ms.
+_SWEEP = 512
+_NANOSECONDS = 1e-9
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """What the kernel holds for a megaflow; ``packets`` and ``bytes`` are what its slot showed last."""
+
+    megaflow: Megaflow
+    key: bytes
+    mask: int
+    slot: int
+    packets: int
+    bytes: int
+
+
+class Entries:
+    """The book of one kernel's megaflows."""
+
+    def __init__(self, kernel: Kernel, counters: Counters, limit: int = MAX_MEGAFLOWS) -> None:
+        self._kernel = kernel
+        self._counters = counters
+        self._map = kernel.map("megaflows")
+        self._limit = min(limit, MAX_MEGAFLOWS)
+        self._keys = KeyCompiler()
+        self._masks = MaskTable(self._write_mask, kernel.set_mask_count)
+        self._by_megaflow: dict[Megaflow, _Entry] = {}
+        self._by_key: dict[bytes, _Entry] = {}
+        self._by_slot: dict[int, _Entry] = {}
+        self._adopted: dict[bytes, tuple[int, int]] = {}
+        self._stale: dict[bytes, None] = {}
+        self._free: deque[int] = deque()
+        self._unused_from = 1
+        self._seen = b""
+        self._start()
+
+    def __len__(self) -> int:
+        return len(self._by_megaflow)
+
+    @property
+    def mask_count(self) -> int:
+        """Masks in use."""
+        return len(self._masks)
+
+    @property
+    def adopted_count(self) -> int:
+        """Entries of an earlier process that are still in use."""
+        return len(self._adopted)
+
+    def megaflow(self, slot: int) -> Megaflow | None:
+        """The megaflow whose entry has a slot."""
+        entry = self._by_slot.get(slot)
+        return entry.megaflow if entry else None
+
+    # Changes
+
+    def install(self, megaflow: Megaflow, ops: bytes, packet: int | None) -> None:
+        """Put a megaflow into the kernel if it can be said there; ``packet`` is the key of one that it is for."""
+        compiled = self._keys.compile(megaflow.match, packet)
+        if compiled is None:
+            self._counters.add("not_cached_ambiguous")
+            return
+        mask = self._masks.take(compiled.mask)
+        if mask is None:
+            self._counters.add("not_cached_masks_full")
+            return
+        key = with_mask_id(compiled.key, mask)
+        slot = self._take_slot(is_new=key not in self._by_key)
+        if slot is None or not self._write_entry(key, slot, ops):
+            self._masks.give_back(mask)
+            if slot is not None:
+                self._free.append(slot)
+            self._counters.add("cache_full")
+            return
+        for old in (self._by_key.get(key), self._by_megaflow.get(megaflow)):
+            if old is not None:
+                self._forget(old, is_replaced=old.key == key)
+        self._stale.pop(key, None)
+        packets, bytes_, _, _ = STATS.unpack_from(self._kernel.stats, slot * STATS.size)
+        entry = _Entry(megaflow, key, mask, slot, packets, bytes_)
+        self._by_megaflow[megaflow] = self._by_key[key] = self._by_slot[slot] = entry
+
+    def remove(self, megaflows: Iterable[Megaflow]) -> None:
+        """Take megaflows out of the kernel; those that are not in it are left alone."""
+        entries = [entry for megaflow in megaflows if (entry := self._by_megaflow.get(megaflow))]
+        libbpf.delete_many(self._map, [entry.key for entry in entries])
+        for entry in entries:
+            self._forget(entry, is_replaced=True)
+
+    def flush(self) -> None:
+        """Make every entry of this process stale."""
+        adopted = self._kernel.adopted_epoch
+        self._kernel.set_epochs(self._kernel.epoch + 1, adopted)
+        for entry in self._by_megaflow.values():
+            self._count(entry)
+            self._free.append(entry.slot)
+            self._masks.give_back(entry.mask)
+        self._stale.update(dict.fromkeys(self._by_key))
+        self._by_megaflow.clear()
+        self._by_key.clear()
+        self._by_slot.clear()
+        self.sweep()
+
+    def release_adopted(self) -> None:
+        """Entries of an earlier process are not valid any more."""
+        if not self._adopted:
+            return
+        self._kernel.set_epochs(self._kernel.epoch, 0)
+        for key, (mask, slot) in self._adopted.items():
+            self._free.append(slot)
+            self._masks.give_back(mask)
+            if key not in self._by_key:
+                self._stale[key] = None
+        self._adopted.clear()
+        self.sweep()
+
+    def sweep(self, count: int = _SWEEP) -> None:
+        """Delete some stale entries."""
+        keys = list(islice(self._stale, count))
+        libbpf.delete_many(self._map, keys)
+        for key in keys:
+            del self._stale[key]
+
+    def megaflows(self) -> list[Megaflow]:
+        """Every megaflow that the kernel holds, counters up to date."""
+        self._count_all()
+        self.sweep()
+        return list(self._by_megaflow)
+
+    # Inside
+
+    def _start(self) -> None:
+        """Begin a new epoch; what an earlier process installed in its last one stays valid beside it."""
+        last = self._kernel.epoch
+        mask_uses = [0] * MAX_MASKS
+        for key, value in libbpf.dump(self._map, KEY_SIZE, ENTRY_SIZE) if last else []:
+            epoch, slot, _, _ = ENTRY_HEAD.unpack_from(value)
+            mask = int.from_bytes(key[4:6], "big")
+            if epoch != last or not 0 < mask <= MAX_MASKS:
+                self._stale[key] = None
+                continue
+            mask_uses[mask - 1] += 1
+            self._adopted[key] = (mask, slot)
+            self._unused_from = max(self._unused_from, slot + 1)
+        self._kernel.set_epochs(last + 1, last if self._adopted else 0)
+        for index, uses in enumerate(mask_uses):
+            place = index.to_bytes(4, "little")
+            if not uses:
+                self._write_mask(index, bytes(KEY_SIZE))
+            elif found := libbpf.look_up(self._kernel.map("masks"), place, KEY_SIZE):
+                self._masks.adopt(index, found[:4] + bytes(2) + found[6:], uses)
+        used = {slot for _, slot in self._adopted.values()}
+        self._free.extend(slot for slot in range(1, self._unused_from) if slot not in used)
+
+    def _take_slot(self, *, is_new: bool) -> int | None:
+        if is_new and len(self._by_key) + len(self._adopted) >= self._limit:
+            return None
+        if len(self._free) > _RESTING or self._unused_from >= MAX_MEGAFLOWS:
+            return self._free.popleft() if self._free else None
+        self._unused_from += 1
+        return self._unused_from - 1
+
+    def _write_entry(self, key: bytes, slot: int, ops: bytes) -> bool:
+        head = ENTRY_HEAD.pack(self._kernel.epoch, slot, len(ops) // OP.size, 0)
+        value = (head + ops).ljust(ENTRY_SIZE, b"\0")
+        for _ in range(2):
+            try:
+                libbpf.update(self._map, key, value)
+            except HostError as error:
+                if error.errno not in (errno.E2BIG, errno.ENOMEM) or not self._stale:
+                    return False
+                self.sweep(len(self._stale))
+            else:
+                return True
+        return False
+
+    def _write_mask(self, index: int, mask: bytes) -> None:
+        libbpf.update(self._kernel.map("masks"), index.to_bytes(4, "little"), mask)
+
+    def _forget(self, entry: _Entry, *, is_replaced: bool) -> None:
+        """Leave an entry, whose place in the kernel is taken by another one or empty, or is to be emptied."""
+        if not is_replaced:
+            libbpf.delete(self._map, entry.key)
+        self._count(entry)
+        self._free.append(entry.slot)
+        del self._by_slot[entry.slot]
+        self._by_key.pop(entry.key, None)
+        self._by_megaflow.pop(entry.megaflow, None)
+        self._masks.give_back(entry.mask)
+
+    def _count_all(self) -> None:
+        """Look at the counters of every slot in a block that changed since the last time."""
+        size = self._unused_from * STATS.size
+        size += -size % _BLOCK_BYTES
+        now = self._kernel.stats[:size]
+        if now == self._seen[:size]:
+            return
+        before, after = memoryview(self._seen), memoryview(now)
+        for start in range(0, size, _BLOCK_BYTES):
+            if before[start : start + _BLOCK_BYTES] != after[start : start + _BLOCK_BYTES]:
+                first = start // STATS.size
+                for slot in range(first, first + _BLOCK):
+                    if entry := self._by_slot.get(slot):
+                        self._count(entry)
+        self._seen = now
+
+    def _count(self, entry: _Entry) -> None:
+        packets, bytes_, used_ns, _ = STATS.unpack_from(self._kernel.stats, entry.slot * STATS.size)
+        if packets == entry.packets:
+            return
+        megaflow = entry.megaflow
+        megaflow.packets += packets - entry.packets
+        megaflow.bytes += bytes_ - entry.bytes
+        megaflow.used = max(megaflow.used, used_ns * _NANOSECONDS)
+        entry.packets, entry.bytes = packets, bytes_

@@ -1,0 +1,202 @@
+"""The program and its maps in the kernel, made anew or taken over from a process that died.
+
+Everything that must outlive the process is pinned in a bpffs: the maps, and the links that hold the program at its
+interfaces. So after kill -9 known flows go on, and the next process finds the maps, loads its own program (it may be a
+newer one) onto them, and exchanges the program in each link without a gap. The rings are not pinned: what nobody took
+out of them is lost, counted by the kernel when they were full.
+
+The directory's name holds LAYOUT_VERSION. Pins of another version, or only some of them, are no use: they are removed,
+and with them the links of a process that died.
+
+What must stay true: an orderly ``close`` leaves nothing behind. Without a directory nothing is pinned, and everything
+goes with the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from inband.datapath.ebpf import libbpf
+from inband.datapath.ebpf.attach import attach, detach_filter
+from inband.datapath.ebpf.bpffs import ensure_bpffs, unmount
+from inband.datapath.ebpf.layout import CONFIG, CONTROL_RING, DATA_RING, LAYOUT_VERSION, MAX_MEGAFLOWS, STATS
+from inband.datapath.ebpf.ring import Ring
+from inband.errors import HostError
+
+PROGRAM = "fastpath"
+_PINNED_MAPS = (
+    *("config", "masks", "megaflows", "stats", "ports_in", "ports_out", "port_stats", "verdicts", "control_ports"),
+)
+
+
+class Kernel:
+    """One switch's program and maps. ``adopted``: they were there already. ``notes`` say what could not be had."""
+
+    def __init__(self, pin_dir: Path | None = None) -> None:
+        """Load everything; ``pin_dir`` becomes a bpffs. Raises HostError."""
+        self.notes: list[str] = []
+        self.adopted = False
+        self._mounted = False
+        self._pins = self._prepare(pin_dir)
+        self._links: dict[int, int] = {}
+        self._object = libbpf.BpfObject()
+        try:
+            self._load()
+            self.config = mmap.mmap(self.map("config"), mmap.PAGESIZE)
+            self.stats = mmap.mmap(self.map("stats"), MAX_MEGAFLOWS * STATS.size)
+            self.control_ring = Ring(self.map("upcalls_control"), CONTROL_RING)
+            self.data_ring = Ring(self.map("upcalls_data"), DATA_RING)
+        except BaseException:
+            self._object.close()
+            raise
+
+    def map(self, name: str) -> int:
+        """A map's descriptor."""
+        return self._object.map(name)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of valid entries."""
+        return int(CONFIG.unpack_from(self.config)[0])
+
+    @property
+    def adopted_epoch(self) -> int:
+        """The epoch of entries that an earlier process left and that are valid too; 0 for none."""
+        return int(CONFIG.unpack_from(self.config)[1])
+
+    def set_epochs(self, epoch: int, adopted: int) -> None:
+        """Which entries are valid from now on: two stores in memory that the program reads."""
+        count = CONFIG.unpack_from(self.config)[2]
+        CONFIG.pack_into(self.config, 0, epoch, adopted, count, 0)
+
+    def set_mask_count(self, count: int) -> None:
+        """How many places the program looks at for masks."""
+        epoch, adopted, _, _ = CONFIG.unpack_from(self.config)
+        CONFIG.pack_into(self.config, 0, epoch, adopted, count, 0)
+
+    # Interfaces
+
+    def attach(self, slot: int, index: int) -> None:
+        """Put the program at an interface's ingress; one that holds it already gets this one. Raises HostError."""
+        self.detach(slot, keep=index)
+        if slot in self._links:
+            libbpf.update_link(self._links[slot], self.program)
+            return
+        link = attach(self.program, index)
+        if link is None:
+            self.notes.append("tcx is missing (Linux 6.6): attached by clsact")
+            return
+        self._links[slot] = link
+        if self._pins is not None:
+            libbpf.pin(link, self._pins / f"link-{slot}")
+
+    def detach(self, slot: int, keep: int = 0) -> None:
+        """Take the program away from a slot's interface; not if that is the interface ``keep``."""
+        link = self._links.pop(slot, None) or self._pinned_link(slot)
+        if link is None:
+            return
+        if keep and libbpf.link_index(link) == keep:
+            self._links[slot] = link
+            return
+        if self._pins is not None:
+            (self._pins / f"link-{slot}").unlink(missing_ok=True)
+        os.close(link)
+
+    def detach_filter(self, index: int) -> None:
+        """Take away what ``attach`` put there where there is no tcx."""
+        detach_filter(index)
+
+    def _pinned_link(self, slot: int) -> int | None:
+        path = self._pins / f"link-{slot}" if self._pins is not None else None
+        return libbpf.open_pinned(path) if path is not None and path.exists() else None
+
+    # Life
+
+    def close(self) -> None:
+        """Detach and unpin everything, and give back all memory."""
+        for slot in list(self._links):
+            self.detach(slot)
+        self.control_ring.close()
+        self.data_ring.close()
+        self.config.close()
+        self.stats.close()
+        self._object.close()
+        if self._pins is not None:
+            _remove(self._pins)
+            if self._mounted:
+                unmount(self._pins.parent)
+
+    def _prepare(self, pin_dir: Path | None) -> Path | None:
+        if pin_dir is None:
+            return None
+        try:
+            self._mounted = ensure_bpffs(pin_dir)
+        except HostError as error:
+            self.notes.append(f"flows do not outlive the process: {error}")
+            return None
+        pins = pin_dir / f"v{LAYOUT_VERSION}"
+        for other in pin_dir.glob("v*"):
+            if other != pins:
+                _remove(other)
+        pins.mkdir(mode=0o700, exist_ok=True)
+        return pins
+
+    def _load(self) -> None:
+        if self._pins is not None and not self._adopt(self._pins):
+            _remove(self._pins)
+            self._pins.mkdir(mode=0o700, exist_ok=True)
+        self.program = self._object.load(PROGRAM)
+        if self._pins is not None and not self.adopted:
+            for name in _PINNED_MAPS:
+                libbpf.pin(self.map(name), self._pins / name)
+
+    def _adopt(self, pins: Path) -> bool:
+        """Use the maps that are pinned, if all are; else none of them may be used."""
+        with contextlib.ExitStack() as opened:
+            try:
+                descriptors = {name: libbpf.open_pinned(pins / name) for name in _PINNED_MAPS if _exists(pins, name)}
+            except HostError:
+                return False
+            for descriptor in descriptors.values():
+                opened.callback(os.close, descriptor)
+            if len(descriptors) < len(_PINNED_MAPS):
+                return False
+            for name, descriptor in descriptors.items():
+                self._object.reuse_map(name, descriptor)
+        self.adopted = True
+        return True
+
+
+def _exists(pins: Path, name: str) -> bool:
+    return (pins / name).exists()
+
+
+def _remove(pins: Path) -> None:
+    """Remove a directory of pins; what only they held goes away."""
+    with suppress(OSError):
+        for path in _files(pins):
+            path.unlink()
+        pins.rmdir()
+
+
+def _files(pins: Path) -> Iterator[Path]:
+    # Links first: no program runs on without its maps' owner.
+    yield from sorted(pins.iterdir(), key=lambda path: not path.name.startswith("link-"))
+
+
+def probe() -> str | None:
+    """Why the eBPF datapath cannot be used here, for people; None when it can."""
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+        Kernel().close()
+    except HostError as error:
+        return str(error)
+    except OSError as error:
+        return f"open a packet socket: {error.strerror}; this needs CAP_NET_RAW"
+    return None

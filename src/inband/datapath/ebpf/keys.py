@@ -1,0 +1,161 @@
+"""A match over the flow key becomes a mask and a key as the program in the kernel has them.
+
+A kernel key (``struct flow_key``) is 96 bytes in network order, so it is one big-endian integer, as a flow key is one
+integer; a field moves from its bits in the one to its bits in the other. Fields that no packet has together share
+their place there. That is right only where the mask settles which of them is meant: a mask that looks at a shared place
+must cover eth_type, for ports ip_proto too. Masks from flows do, by their prerequisites; where one does not, it is
+narrowed by the packet that the decision was made for, which is always right and only serves fewer packets.
+
+What must stay true: a packet matches the kernel's key exactly if it matches the (narrowed) match. Fields that are
+0 for every packet of that kind, in the value as well, need no place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from inband.datapath.ebpf.layout import KEY_SIZE
+from inband.flow.fields import FIELDS, PIPELINE_FIELDS, Field
+from inband.flow.match import Match
+
+# Field: its first byte, how many bytes hold it, how many bits it stands from their right end.
+_PLACES: dict[str, tuple[int, int, int]] = {
+    "in_port": (0, 4, 0),
+    "eth_type": (6, 2, 0),
+    "eth_dst": (8, 6, 0),
+    "eth_src": (14, 6, 0),
+    "vlan_vid": (20, 2, 0),
+    "vlan_pcp": (20, 2, 13),
+    "ip_dscp": (22, 1, 2),
+    "ip_ecn": (22, 1, 0),
+    "ip_proto": (23, 1, 0),
+    "ip_ttl": (24, 1, 0),
+    "ip_frag": (25, 1, 0),
+    "tcp_flags": (26, 2, 0),
+    **dict.fromkeys(("tcp_src", "udp_src", "sctp_src"), (28, 2, 0)),
+    **dict.fromkeys(("tcp_dst", "udp_dst", "sctp_dst"), (30, 2, 0)),
+    **dict.fromkeys(("icmpv4_type", "icmpv6_type"), (28, 1, 0)),
+    **dict.fromkeys(("icmpv4_code", "icmpv6_code"), (29, 1, 0)),
+    "ipv4_src": (32, 4, 0),
+    "ipv4_dst": (36, 4, 0),
+    "ipv6_src": (32, 16, 0),
+    "ipv6_dst": (48, 16, 0),
+    "ipv6_flabel": (64, 4, 0),
+    "ipv6_exthdr": (68, 2, 0),
+    "arp_spa": (32, 4, 0),
+    "arp_tpa": (36, 4, 0),
+    "arp_sha": (40, 6, 0),
+    "arp_tha": (46, 6, 0),
+    "arp_op": (52, 2, 0),
+    "mpls_label": (32, 4, 12),
+    "mpls_tc": (32, 4, 9),
+    "mpls_bos": (32, 4, 8),
+    "mpls_ttl": (32, 4, 0),
+    "pbb_isid": (32, 4, 0),
+    "ipv6_nd_target": (72, 16, 0),
+    **dict.fromkeys(("ipv6_nd_sll", "ipv6_nd_tll"), (88, 6, 0)),
+}
+
+# The mask's own number stands in an entry's key, so that entries of two masks are never taken for each other.
+_MASK_ID_SHIFT = (KEY_SIZE - 6) * 8
+
+_UNSHARED = (
+    *("in_port", "eth_type", "eth_dst", "eth_src", "vlan_vid", "vlan_pcp"),
+    *("ip_dscp", "ip_ecn", "ip_proto", "ip_ttl", "ip_frag", "tcp_flags"),
+)
+_ALWAYS_ZERO = sum(FIELDS[name].mask for name in PIPELINE_FIELDS)
+_PINS = tuple(FIELDS[name] for name in ("eth_type", "ip_proto", "icmpv6_type"))
+
+
+class KernelMatch(NamedTuple):
+    """A mask and a masked key, without the mask's number."""
+
+    mask: bytes
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How values under one mask, of one kind of packet, are moved: (shift, bits, shift in the kernel's key)."""
+
+    mask: bytes
+    moves: tuple[tuple[int, int, int], ...]
+    zeros: int
+
+
+class KeyCompiler:
+    """Turns matches into kernel keys; remembers how for each mask, of which there are few."""
+
+    def __init__(self) -> None:
+        self._plans: dict[tuple[int, ...], _Plan | None] = {}
+
+    def compile(self, match: Match, packet: int | None = None) -> KernelMatch | None:
+        """The match for the kernel, narrowed by a ``packet`` that it matches where that is needed.
+
+        None if it cannot be said to the kernel: it would need narrowing and there is no packet, or no packet matches.
+        """
+        value, mask = match.value, match.mask
+        plan = self._plan(value, mask)
+        if plan is None:
+            if packet is None or packet & mask != value:
+                return None
+            pins = sum(pin.mask for pin in _PINS)
+            value, mask = packet & (mask | pins), mask | pins
+            plan = self._plan(value, mask)
+            if plan is None:
+                return None
+        if value & plan.zeros:
+            return None
+        key = 0
+        for shift, bits, to in plan.moves:
+            key |= (value >> shift & bits) << to
+        return KernelMatch(plan.mask, key)
+
+    def _plan(self, value: int, mask: int) -> _Plan | None:
+        which = (mask, *(pin.get(value) for pin in _PINS))
+        if which not in self._plans:
+            if len(self._plans) > 4096:
+                self._plans.clear()
+            self._plans[which] = _make_plan(value, mask)
+        return self._plans[which]
+
+
+def with_mask_id(key: int, mask_id: int) -> bytes:
+    """An entry's key."""
+    return (key | mask_id << _MASK_ID_SHIFT).to_bytes(KEY_SIZE, "big")
+
+
+def _make_plan(value: int, mask: int) -> _Plan | None:
+    """None if the mask looks at a shared place and leaves open whose."""
+    moves = []
+    zeros = mask & _ALWAYS_ZERO
+    kernel_mask = 0
+    for name, (at, size, shift) in _PLACES.items():
+        field = FIELDS[name]
+        bits = field.get(mask)
+        if not bits:
+            continue
+        if name not in _UNSHARED:
+            is_there = _is_there(field, value, mask)
+            if is_there is None:
+                return None
+            if not is_there:
+                zeros |= bits << field.shift
+                continue
+        to = (KEY_SIZE - at - size) * 8 + shift
+        moves.append((field.shift, bits, to))
+        kernel_mask |= bits << to
+    return _Plan(kernel_mask.to_bytes(KEY_SIZE, "big"), tuple(moves), zeros)
+
+
+def _is_there(field: Field, value: int, mask: int) -> bool | None:
+    """Whether packets of this match have the field; None if the mask leaves it open."""
+    is_open = False
+    for name, allowed in field.needs:
+        needed = FIELDS[name]
+        if needed.get(mask) != needed.all_ones:
+            is_open = True
+        elif needed.get(value) not in allowed:
+            return False
+    return None if is_open else True

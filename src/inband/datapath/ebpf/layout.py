@@ -1,0 +1,91 @@
+"""The structs and numbers that this process shares with the program in the kernel: ``bpf/layout.h``, in Python.
+
+A test compares the two through the type information inside the built object. Nothing else knows an offset.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from struct import Struct
+
+LAYOUT_VERSION = 1
+MAX_MASKS = 32
+MAX_OPS = 32
+MAX_PORTS = 1024
+MAX_MEGAFLOWS = 131072
+CONTROL_RING = 512 * 1024
+DATA_RING = 512 * 1024
+
+KEY_SIZE = 96
+OP = Struct("=BBHI")
+OP_BYTES = Struct("=BB6s")
+"""An op whose argument is six bytes."""
+
+ENTRY_HEAD = Struct("=IIII")
+"""epoch, slot, op_count, padding; MAX_OPS ops follow."""
+ENTRY_SIZE = ENTRY_HEAD.size + MAX_OPS * OP.size
+
+STATS = Struct("=QQQQ")
+"""packets, bytes, used_ns, padding."""
+
+CONFIG = Struct("=IIII")
+"""epoch, adopted_epoch, mask_count, padding."""
+
+PORT_IN = Struct("=4sI")
+"""number (network order), slot."""
+PORT_OUT = Struct("=IIII")
+"""ifindex, number, made_promiscuous, padding."""
+PORT_STATS = Struct("=QQQQQQ")
+"""rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped."""
+
+UPCALL = Struct("=IIIIH2sHHHHBB2x96s")
+"""frame_len, in_port, flow_slot, epoch, vlan_tci, vlan_proto (network order), checksum_start, checksum_offset,
+gso_size, header_len, gso_type, reason, key; the frame follows."""
+
+GSO_UNKNOWN = 0x7F
+
+
+class OpKind(IntEnum):
+    """enum op_kind."""
+
+    OUTPUT = 1
+    SET_QUEUE = 2
+    PUSH_VLAN = 3
+    POP_VLAN = 4
+    SET_VLAN = 5
+    SET_ETH_DST = 6
+    SET_ETH_SRC = 7
+    SET_IPV4_SRC = 8
+    SET_IPV4_DST = 9
+    SET_IP_TOS = 10
+    SET_IP_TTL = 11
+    DEC_IP_TTL = 12
+    SET_PORT_SRC = 13
+    SET_PORT_DST = 14
+    SEND_UP = 15
+
+
+class Verdict(IntEnum):
+    """enum verdict; the names in lower case are the names of counters."""
+
+    MEGAFLOW_HIT = 0
+    MISS = 1
+    DROPPED_BY_FLOW = 2
+    SLOW_ACTION = 3
+    NOT_UNDERSTOOD = 4
+    INPUT_NO_PORT = 5
+    OUTPUT_NO_PORT = 6
+    TX_TOO_BIG = 7
+    TX_REFUSED = 8
+    EDIT_REFUSED = 9
+    UPCALL_TOO_BIG = 10
+    UPCALL_UNREADABLE = 11
+    UPCALL_FULL_CONTROL = 12
+    UPCALL_FULL_DATA = 13
+
+
+class UpcallReason(IntEnum):
+    """enum upcall_reason."""
+
+    MISS = 0
+    SLOW_ACTION = 1

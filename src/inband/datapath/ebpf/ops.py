@@ -1,0 +1,145 @@
+"""A decision's actions become ops that the program in the kernel runs, or one op: "the switch does it".
+
+The program does what is common and cheap: outputs, queues, VLAN tags, addresses, ports, DSCP, ECN, TTL, drops. A
+decision with anything else in it (a controller, MPLS, a copy that is edited and then the original) is sent up frame
+by frame and carried out by ``execute`` in this process: slower, and by definition right.
+
+What must stay true: ops do what ``datapath.execute`` does with the same actions; the table of packets and a property
+test compare them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from inband.datapath.ebpf.layout import MAX_OPS, OP, OP_BYTES, OpKind
+from inband.datapath.userspace_port import MAX_QUEUE
+from inband.flow.actions import (
+    Clone,
+    DatapathAction,
+    DecNwTtl,
+    Output,
+    PopQueue,
+    PopVlan,
+    PushVlan,
+    SetField,
+    SetNwTtl,
+    SetQueue,
+)
+from inband.flow.fields import FIELDS, IP_TCP, IP_UDP
+from inband.flow.ports import PortNo
+
+SEND_UP = OP.pack(OpKind.SEND_UP, 0, 0, 0)
+
+_VID_BITS = 0xFFF
+_ETHERNET = {"eth_dst": OpKind.SET_ETH_DST, "eth_src": OpKind.SET_ETH_SRC}
+_IPV4 = {"ipv4_src": OpKind.SET_IPV4_SRC, "ipv4_dst": OpKind.SET_IPV4_DST}
+_PORTS = {
+    "tcp_src": (OpKind.SET_PORT_SRC, IP_TCP),
+    "tcp_dst": (OpKind.SET_PORT_DST, IP_TCP),
+    "udp_src": (OpKind.SET_PORT_SRC, IP_UDP),
+    "udp_dst": (OpKind.SET_PORT_DST, IP_UDP),
+}
+
+
+class _UnfitError(Exception):
+    """The program in the kernel cannot do this."""
+
+
+def compile_ops(actions: Iterable[DatapathAction], slot_of: Callable[[PortNo], int]) -> bytes:
+    """The ops of a decision, packed; none for a drop, SEND_UP alone for what the program cannot do."""
+    try:
+        program = _Program(slot_of)
+        program.run(tuple(actions))
+    except _UnfitError:
+        return SEND_UP
+    ops = program.ops[: program.length]
+    return b"".join(ops) if len(ops) <= MAX_OPS else SEND_UP
+
+
+class _Program:
+    """Ops so far. What stands behind the last output does nothing, so ``length`` ends there."""
+
+    def __init__(self, slot_of: Callable[[PortNo], int]) -> None:
+        self.ops: list[bytes] = []
+        self.length = 0
+        self._slot_of = slot_of
+        self._wanted_queue: int | None = None
+        self._queue: int | None = None
+
+    def run(self, actions: tuple[DatapathAction, ...]) -> None:
+        for index, action in enumerate(actions):
+            match action:
+                case Output(port):
+                    self._output(port)
+                case SetQueue(queue):
+                    self._wanted_queue = queue
+                case PopQueue():
+                    self._wanted_queue = None
+                case Clone(copied):
+                    self._clone(copied, is_last=not _sends(actions[index + 1 :]))
+                case _:
+                    self.ops.append(_edit(action))
+
+    def _output(self, port: PortNo) -> None:
+        if self._wanted_queue != self._queue:
+            self._queue = self._wanted_queue
+            self.ops.append(OP.pack(OpKind.SET_QUEUE, 0, 0, _priority(self._queue)))
+        self.ops.append(OP.pack(OpKind.OUTPUT, 0, self._slot_of(port), 0))
+        self.length = len(self.ops)
+
+    def _clone(self, actions: tuple[DatapathAction, ...], *, is_last: bool) -> None:
+        """A copy's edits cannot be undone: they may only stand where nothing is sent afterwards."""
+        queue = self._wanted_queue
+        if not (is_last or all(isinstance(action, (Output, SetQueue, PopQueue)) for action in actions)):
+            raise _UnfitError
+        self.run(actions)
+        self._wanted_queue = queue
+
+
+def _sends(actions: tuple[DatapathAction, ...]) -> bool:
+    return any(isinstance(action, (Output, Clone)) for action in actions)
+
+
+def _priority(queue: int | None) -> int:
+    """skb->priority for a queue: as Open vSwitch's linux-htb numbers its classes. One that cannot be is none."""
+    return 0 if queue is None or queue > MAX_QUEUE else 1 << 16 | queue + 1
+
+
+def _edit(action: DatapathAction) -> bytes:
+    match action:
+        case PushVlan(eth_type):
+            return OP.pack(OpKind.PUSH_VLAN, 0, eth_type, 0)
+        case PopVlan():
+            return OP.pack(OpKind.POP_VLAN, 0, 0, 0)
+        case DecNwTtl():
+            return OP.pack(OpKind.DEC_IP_TTL, 0, 0, 0)
+        case SetNwTtl(ttl):
+            return OP.pack(OpKind.SET_IP_TTL, ttl, 0, 0)
+        case SetField(name, value, mask):
+            ones = FIELDS[name].all_ones
+            return _set_field(name, value & ones, ones if mask is None else mask & ones)
+        case _:
+            raise _UnfitError
+
+
+def _set_field(name: str, value: int, mask: int) -> bytes:
+    is_whole = mask == FIELDS[name].all_ones
+    if name == "vlan_vid":
+        return OP.pack(OpKind.SET_VLAN, 0, value & mask & _VID_BITS, mask & _VID_BITS)
+    if name == "vlan_pcp":
+        return OP.pack(OpKind.SET_VLAN, 0, (value & mask) << 13, mask << 13)
+    if name == "ip_dscp":
+        return OP.pack(OpKind.SET_IP_TOS, (value & mask) << 2, mask << 2, 0)
+    if name == "ip_ecn":
+        return OP.pack(OpKind.SET_IP_TOS, value & mask, mask, 0)
+    if name in _ETHERNET and is_whole:
+        return OP_BYTES.pack(_ETHERNET[name], 0, value.to_bytes(6, "big"))
+    if name in _IPV4 and is_whole:
+        return OP_BYTES.pack(_IPV4[name], 0, bytes(2) + value.to_bytes(4, "big"))
+    if name in _PORTS and is_whole:
+        kind, proto = _PORTS[name]
+        return OP_BYTES.pack(kind, proto, value.to_bytes(2, "big") + bytes(4))
+    if name == "ip_ttl" and is_whole:
+        return OP.pack(OpKind.SET_IP_TTL, value, 0, 0)
+    raise _UnfitError

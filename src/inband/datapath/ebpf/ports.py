@@ -1,0 +1,256 @@
+"""The ports of the eBPF datapath: which interface is which port, in the kernel's maps and here.
+
+Each port has a slot, by which entries name it: an interface that comes back with another index is written into the
+slot, and every entry is right again. Frames that this process sends leave by packet sockets with a vnet header
+(``userspace_port``), because offload goes with them; frames that the program forwards never come here.
+
+What must stay true: an interface is in the maps before the program is attached to it, and out of them after it is
+detached; the host's stack is kept away (``host.ports``) from before the one until after the other.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from inband.datapath.base import Counters, PortCounters
+from inband.datapath.ebpf import libbpf
+from inband.datapath.ebpf.kernel import Kernel
+from inband.datapath.ebpf.layout import MAX_PORTS, PORT_IN, PORT_OUT, PORT_STATS
+from inband.datapath.userspace_port import TX_FAULTS
+from inband.datapath.userspace_port import Port as Sender
+from inband.errors import HostError, UsageError
+from inband.flow.ports import PortNo
+from inband.host.requests import RTM_SETLINK, Requests, ifinfmsg
+from inband.packet.checksum import complete
+from inband.packet.frame import Frame
+from inband.packet.vnet import build_vnet
+
+_IFF_PROMISC = 0x100
+# Where SCTP's checksum stands in its header (RFC 9260, 3.1); TCP's and UDP's stand elsewhere.
+_SCTP_CHECKSUM = 8
+
+
+class Ownership(Protocol):
+    """Keeps the host's own stack from seeing the frames of a port (``host.ports``)."""
+
+    def own_port(self, interface: str) -> object:
+        """From now on only packet sockets and the program see what it receives. Raises HostError or UsageError."""
+
+    def release_port(self, interface: str) -> None:
+        """Give it back. Raises nothing."""
+
+
+@dataclass(slots=True)
+class _Port:
+    """One port. ``sender.counters`` are of frames that this process sent; ``before`` is what the slot counted for
+    others before it was this port's.
+    """
+
+    slot: int
+    sender: Sender
+    before: PortCounters
+
+
+class Ports:
+    """The ports of one kernel's program."""
+
+    def __init__(self, kernel: Kernel, counters: Counters, ownership: Ownership) -> None:
+        self._kernel = kernel
+        self._counters = counters
+        self._ownership = ownership
+        self._cpus = libbpf.cpu_count()
+        self._ports: dict[PortNo, _Port] = {}
+        self._slots: dict[PortNo, int] = {}
+        self._left_over: set[PortNo] = set()
+        if kernel.adopted:
+            self._adopt()
+
+    def __iter__(self) -> Iterator[PortNo]:
+        return iter(list(self._ports))
+
+    def slot_of(self, port: PortNo) -> int:
+        """The slot of a port, there or not; 0, where nothing ever is, when all are taken."""
+        slot = self._slots.get(port)
+        if slot is None:
+            slot = next((i for i in range(1, MAX_PORTS) if i not in self._slots.values()), 0)
+            if slot:
+                self._slots[port] = slot
+        return slot
+
+    # Coming and going
+
+    def add(self, port: PortNo, interface: str) -> None:
+        """Own an interface. Raises HostError; then nothing has changed, but for a port that was there before."""
+        old = self._ports.get(port)
+        owned = old is not None and old.sender.interface == interface
+        try:
+            self._ownership.own_port(interface)
+        except UsageError as error:
+            raise HostError(f"add port {port}", str(error), errno=errno.ENODEV) from error
+        try:
+            opened = self._open(port, interface)
+            self._put(opened, port)
+        except HostError:
+            if not owned:
+                self._ownership.release_port(interface)
+            raise
+        if old is not None:
+            self._leave(old)
+            opened.sender.counters = old.sender.counters
+            opened.before = old.before
+            if not owned:
+                self._ownership.release_port(old.sender.interface)
+        self._ports[port] = opened
+        self._left_over.discard(port)
+
+    def remove(self, port: PortNo) -> None:
+        """Give an interface back; a port that is not there is ignored."""
+        gone = self._ports.pop(port, None)
+        if gone is None:
+            return
+        self._vacate(gone.slot, gone.sender.index)
+        for name, count in gone.sender.losses().items():
+            self._counters.add(name, count)
+        gone.sender.close()
+        self._ownership.release_port(gone.sender.interface)
+
+    def release_left_over(self) -> None:
+        """Forget ports of an earlier process that are none of ours."""
+        for port in self._left_over:
+            slot = self._slots[port]
+            index, _, _, _ = self._read_out(slot)
+            self._vacate(slot, index)
+        self._left_over.clear()
+
+    def _open(self, port: PortNo, interface: str) -> _Port:
+        """Everything that can fail in this process, before anything is changed in the kernel."""
+        slot = self.slot_of(port)
+        if not slot:
+            raise HostError(f"add port {port}", f"there are {MAX_PORTS - 1} ports already", errno=errno.ENOSPC)
+        try:
+            sender = Sender(port, interface, socket.if_nametoindex(interface), bytearray())
+            sender.sender(None)
+        except OSError as error:
+            reason = f"{error.strerror}; sending frames needs CAP_NET_RAW"
+            raise HostError(f"open {interface}", reason, errno=error.errno or 0) from error
+        return _Port(slot, sender, self._counted(slot))
+
+    def _put(self, port: _Port, number: PortNo) -> None:
+        index = port.sender.index
+        old_index, _, made_promiscuous, _ = self._read_out(port.slot)
+        promiscuous = _make_promiscuous(index) or (old_index == index and made_promiscuous)
+        key = index.to_bytes(4, "little")
+        libbpf.update(self._kernel.map("ports_in"), key, PORT_IN.pack(int(number).to_bytes(4, "big"), port.slot))
+        self._kernel.attach(port.slot, index)
+        self._write_out(port.slot, index, number, promiscuous)
+
+    def _leave(self, old: _Port) -> None:
+        """Its slot belongs to another interface, or to the same one opened again."""
+        old.sender.close()
+        index, _, _, _ = self._read_out(old.slot)
+        if index != old.sender.index:
+            libbpf.delete(self._kernel.map("ports_in"), old.sender.index.to_bytes(4, "little"))
+
+    def _vacate(self, slot: int, index: int) -> None:
+        _, _, made_promiscuous, _ = self._read_out(slot)
+        self._write_out(slot, 0, PortNo(0), 0)
+        self._kernel.detach(slot)
+        self._kernel.detach_filter(index)
+        libbpf.delete(self._kernel.map("ports_in"), index.to_bytes(4, "little"))
+        if made_promiscuous:
+            _end_promiscuous(index)
+
+    def _adopt(self) -> None:
+        for slot in range(1, MAX_PORTS):
+            index, number, _, _ = self._read_out(slot)
+            if index:
+                self._slots[PortNo(number)] = slot
+                self._left_over.add(PortNo(number))
+
+    def _read_out(self, slot: int) -> tuple[int, int, int, int]:
+        found = libbpf.look_up(self._kernel.map("ports_out"), slot.to_bytes(4, "little"), PORT_OUT.size)
+        index, number, promiscuous, _ = PORT_OUT.unpack(found) if found else (0, 0, 0, 0)
+        return index, number, promiscuous, 0
+
+    def _write_out(self, slot: int, index: int, number: PortNo, promiscuous: int) -> None:
+        value = PORT_OUT.pack(index, number, promiscuous, 0)
+        libbpf.update(self._kernel.map("ports_out"), slot.to_bytes(4, "little"), value)
+
+    # Frames and counters
+
+    def send(self, port: PortNo, queue: int | None, frame: Frame) -> None:
+        """Send a frame; what cannot be sent is counted."""
+        out = self._ports.get(port)
+        if out is None:
+            self._counters.add("output_no_port")
+            return
+        sender = out.sender
+        try:
+            if frame.offload is not None and frame.offload.csum_offset == _SCTP_CHECKSUM:
+                frame = complete(frame)  # a vnet header cannot say CRC32c: the kernel would write an Internet checksum
+            sender.sender(queue).sendmsg([build_vnet(frame.offload), frame.data])
+        except OSError as error:
+            self._counters.add(TX_FAULTS.get(error.errno or 0, "tx_refused"))
+            sender.counters.tx_dropped += 1
+        else:
+            sender.counters.tx_packets += frame.segments
+            sender.counters.tx_bytes += len(frame.data)
+
+    def counters(self, port: PortNo) -> PortCounters:
+        """What the program and this process counted for a port since it was added."""
+        found = self._ports.get(port)
+        if found is None:
+            return PortCounters()
+        now, before, sent = self._counted(found.slot), found.before, found.sender.counters
+        return PortCounters(
+            rx_packets=now.rx_packets - before.rx_packets,
+            tx_packets=now.tx_packets - before.tx_packets + sent.tx_packets,
+            rx_bytes=now.rx_bytes - before.rx_bytes,
+            tx_bytes=now.tx_bytes - before.tx_bytes + sent.tx_bytes,
+            rx_dropped=now.rx_dropped - before.rx_dropped,
+            tx_dropped=now.tx_dropped - before.tx_dropped + sent.tx_dropped,
+        )
+
+    def losses(self) -> Counters:
+        """Named counters of what the sockets could not do as wanted."""
+        total = Counters()
+        for port in self._ports.values():
+            for name, count in port.sender.losses().items():
+                total.add(name, count)
+        return total
+
+    def _counted(self, slot: int) -> PortCounters:
+        size = PORT_STATS.size
+        found = libbpf.look_up(self._kernel.map("port_stats"), slot.to_bytes(4, "little"), size * self._cpus)
+        rx, rx_bytes, tx, tx_bytes, rx_lost, tx_lost = (
+            sum(column) for column in zip(*PORT_STATS.iter_unpack(found or bytes(size)), strict=True)
+        )
+        return PortCounters(rx, tx, rx_bytes, tx_bytes, rx_lost, tx_lost)
+
+
+def _make_promiscuous(index: int) -> int:
+    """Have an interface take frames for everybody, also when this process dies; whether it did not before."""
+    with Requests() as requests:
+        answers = requests.send(f"look at interface {index}", ifinfmsg, 18, 0, {"index": index}, [])
+        if answers and answers[0]["flags"] & _IFF_PROMISC:
+            return 0
+        _set_flags(requests, index, _IFF_PROMISC)
+    return 1
+
+
+def _end_promiscuous(index: int) -> None:
+    try:
+        with Requests() as requests:
+            _set_flags(requests, index, 0)
+    except HostError as error:
+        if error.errno != errno.ENODEV:
+            raise
+
+
+def _set_flags(requests: Requests, index: int, flags: int) -> None:
+    fields = {"index": index, "flags": flags, "change": _IFF_PROMISC}
+    requests.send(f"make interface {index} promiscuous", ifinfmsg, RTM_SETLINK, 0, fields, [])
