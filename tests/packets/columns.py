@@ -1,7 +1,7 @@
 """The datapaths that the table runs on, each with three ports and something at the other end of them.
 
-A column is a datapath with the means to put frames on its ports' wires and to see what comes out of them. One for
-eBPF fits here: like the userspace one it has veth pairs.
+A column is a datapath with the means to put frames on its ports' wires and to see what comes out of them. Those of real
+datapaths have veth pairs.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Protocol
 import pytest
 
 from inband.datapath.base import Datapath
+from inband.datapath.ebpf.datapath import EbpfDatapath
 from inband.datapath.simulated import SimulatedDatapath
 from inband.datapath.userspace import UserspaceDatapath
 from inband.flow.actions import Output
@@ -90,9 +91,37 @@ class Userspace:
             assert time.monotonic() < end, "the datapath did not take a frame"
 
     def left(self) -> dict[PortNo, list[bytes]]:
-        for port in PORTS:
-            self.datapath.execute(port, Frame(SENTINEL), [Output(port)])
-        return {port: list(_until_sentinel(host)) for port, host in self.hosts.items()}
+        return _left(self.datapath, self.hosts)
+
+
+@dataclass
+class Ebpf:
+    """As Userspace. The kernel is asked for its verdicts to know when it is done with a frame."""
+
+    datapath: EbpfDatapath
+    hosts: dict[PortNo, socket.socket]
+
+    def arrive(self, port: PortNo, frame: Frame) -> None:
+        judged = self._judged() + 1
+        self.hosts[port].sendmsg([build_vnet(frame.offload), frame.data])
+        end = time.monotonic() + PATIENCE_S
+        while self._judged() < judged:
+            assert time.monotonic() < end, "the program did not take a frame"
+        self.datapath.poll()
+
+    def _judged(self) -> int:
+        counters = self.datapath.counters()
+        return sum(counters.get(name, 0) for name in ("megaflow_hit", "miss", "not_understood"))
+
+    def left(self) -> dict[PortNo, list[bytes]]:
+        return _left(self.datapath, self.hosts)
+
+
+def _left(datapath: Datapath, hosts: dict[PortNo, socket.socket]) -> dict[PortNo, list[bytes]]:
+    """What reached the hosts before a frame that is sent to each of them now."""
+    for port in PORTS:
+        datapath.execute(port, Frame(SENTINEL), [Output(port)])
+    return {port: list(_until_sentinel(host)) for port, host in hosts.items()}
 
 
 def _until_sentinel(host: socket.socket) -> Iterator[bytes]:
@@ -134,6 +163,35 @@ def userspace() -> Iterator[Userspace]:
             datapath.close()
             for host in hosts.values():
                 host.close()
+
+
+@contextmanager
+def ebpf() -> Iterator[Ebpf]:
+    """The eBPF datapath in a namespace of its own."""
+    with own_namespace(), _one_cpu():
+        for number in PORTS:
+            add_veth(int(number))
+        datapath = EbpfDatapath()
+        hosts = {port: open_host(f"h{port}") for port in PORTS}
+        try:
+            for port in PORTS:
+                datapath.add_port(port, f"p{port}")
+            yield Ebpf(datapath, hosts)
+        finally:
+            datapath.close()
+            for host in hosts.values():
+                host.close()
+
+
+@contextmanager
+def _one_cpu() -> Iterator[None]:
+    """Frames that two CPUs send may overtake each other, and the sentinel must be the last."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 @contextmanager
@@ -189,4 +247,8 @@ def open_host(interface: str) -> socket.socket:
     return host
 
 
-COLUMNS: dict[str, Callable[[], AbstractContextManager[Column]]] = {"simulated": simulated, "userspace": userspace}
+COLUMNS: dict[str, Callable[[], AbstractContextManager[Column]]] = {
+    "simulated": simulated,
+    "userspace": userspace,
+    "ebpf": ebpf,
+}

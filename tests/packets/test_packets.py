@@ -97,6 +97,7 @@ def test_the_first_frame_goes_up_whole_and_the_rest_are_counted(column: Column, 
     assert in_port == P1
     assert [each.data for each in segment(frame)] == [each.data for each in segment(row.frame)]
     assert key == parse(row.frame.data, P1)
+    assert column.datapath.megaflows() == [megaflow]
     assert (megaflow.packets, megaflow.bytes) == (2 * row.frame.segments, 2 * len(row.frame.data))
 
 
