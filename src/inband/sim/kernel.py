@@ -38,6 +38,7 @@ ECHO_REPLY, ECHO_REQUEST = 0, 8
 DEFAULT = IPv4Network("0.0.0.0/0")
 LIMITED_BROADCAST = b"\xff\xff\xff\xff"
 MTU = 1500
+DONT_FRAGMENT = 0x4000
 
 Deliver = Callable[[HostEvent | NextHopFound], None]
 Protocol = Callable[[IPv4Address, IPv4Address, bytes], None]
@@ -81,6 +82,7 @@ class Kernel:
     protocols: dict[int, Protocol] = field(default_factory=dict)
     on_echo_reply: Callable[[IPv4Address, bytes], None] = lambda _source, _body: None
     _routes: list[Route] = field(default_factory=list)
+    _last_id: int = 0
 
     # --- configuration ------------------------------------------------------------------------------------------
 
@@ -163,7 +165,11 @@ class Kernel:
 
     def send(self, source: IPv4Address, destination: IPv4Address, proto: int, payload: bytes) -> None:
         """Send a packet, to itself too."""
-        self._route(encode.ipv4(source, destination, proto, payload, fragment=0x4000))
+        # A retransmission is another packet, as with Linux: switches that remember floods tell them apart by this.
+        self._last_id = self._last_id + 1 & 0xFFFF
+        self._route(
+            encode.ipv4(source, destination, proto, payload, identification=self._last_id, fragment=DONT_FRAGMENT)
+        )
 
     def ping(self, destination: IPv4Address, body: bytes) -> None:
         """Send an ICMP echo request; ``on_echo_reply`` gets the answer's body."""

@@ -94,7 +94,7 @@ class BridgeRunner:
         self._inner = inner
         self._ports = ports
         self._remotes: frozenset[ev.Remote] = frozenset()
-        self._hops: dict[IpAddress, tuple[IpAddress | None, Mac | None]] = {}
+        self._hops: dict[IpAddress, tuple[IpAddress, Mac] | None] = {}
         self._timer: Timer | None = None
         self._is_pumping = False
         self._last_number = 0
@@ -172,7 +172,7 @@ class BridgeRunner:
     def _carrier_changed(self, number: PortNo, mac: Mac, is_up: bool) -> None:
         self.bridge.link_changed(number, link_up=is_up, mac=mac)
         if is_up:
-            self._hurry(self.diallers)
+            self._hurry()
 
     def _transmit(self, port: PortNo, frame: Frame, _queue: int | None) -> None:
         nic = self._inner if port == LOCAL else self._ports.get(port)
@@ -186,28 +186,24 @@ class BridgeRunner:
         self.bridge.host_event(event)
         match event:
             case AddressChanged(present=True) | LinkChanged(running=True):
-                self._hurry(self.diallers)
+                self._hurry()
             case NeighbourChanged() | NextHopFound() | RoutesChanged():
                 self._hurry_where_the_way_is_new()
             case _:
                 pass
 
     def _hurry_where_the_way_is_new(self) -> None:
-        waiting = [dialler for dialler in self.diallers if not dialler.is_connected]
-        if not waiting:
-            return
-        hops: dict[IpAddress, tuple[IpAddress | None, Mac | None]] = {
-            status.address: (status.next_hop, status.next_hop_mac) for status in self.bridge.in_band.engine.remotes()
-        }
-        for dialler in waiting:
+        for dialler in self.diallers:
+            if dialler.is_connected:
+                continue
             address = dialler.target[0]
-            hop = hops.get(address, (None, None))
-            if hop != self._hops.get(address) and hop[1] is not None:
-                self._hurry([dialler])
+            hop = self.bridge.in_band.engine.next_hop_of(address)
+            if hop is not None and hop != self._hops.get(address):
+                dialler.network_changed()
             self._hops[address] = hop
 
-    def _hurry(self, diallers: Iterable[Dialler]) -> None:
-        for dialler in diallers:
+    def _hurry(self) -> None:
+        for dialler in self.diallers:
             dialler.network_changed()
 
     # --- channels (DiallerUser) ---------------------------------------------------------------------------------
