@@ -49,6 +49,7 @@ class Bed:
         self._far = far
         plan = BridgePlan("br0", PORTS, controller="192.0.2.2")
         maker = OvsSwitch if target == "ovs" else InbandSwitch
+        self._kind = target
         self._target: Switch = maker(lab, Site(near, (plan,)))
         self._tester: Switch = OvsSwitch(lab, Site(far, (plan,)))
         self._runs = 0
@@ -87,7 +88,8 @@ class Bed:
             switch.set_controllers()
         script = Path(__file__).with_name("os_ken_tester.py")
         process = self._far.start(
-            sys.executable, str(script), str(folder), version, self._target.dpid(), self._tester.dpid(), str(PORT),
+            sys.executable, str(script), self._kind, str(folder), version,
+            self._target.dpid(), self._tester.dpid(), str(PORT),
             label="tester", env={**os.environ, "OSKEN_HUB_TYPE": "eventlet"},
         )  # fmt: skip
         _wait_until_it_listens(self._far.name, process)
