@@ -1,8 +1,8 @@
-"""The userspace datapath with the smallest client that can use it: a learning switch, for measurements.
+"""A datapath with the smallest client that can use it: a learning switch, for measurements.
 
 It shows what the datapath itself can do, without tables, controllers and in-band control, and serves to profile it:
 
-    python -m bench.learning_switch p1 p2 [--profile FILE]
+    python -m bench.learning_switch p1 p2 [--ebpf] [--profile FILE]
 
 Run it in the network namespace of its ports. It ends on SIGTERM, printing the counters.
 """
@@ -15,6 +15,7 @@ import cProfile
 import signal
 
 from inband.datapath.base import Megaflow
+from inband.datapath.ebpf.datapath import EbpfDatapath
 from inband.datapath.userspace import UserspaceDatapath
 from inband.flow.actions import Output, ToController
 from inband.flow.fields import FIELDS, FlowKey
@@ -28,7 +29,7 @@ _MASK = FIELDS["in_port"].mask | FIELDS["eth_src"].mask | FIELDS["eth_dst"].mask
 class LearningSwitch:
     """A DatapathClient: learns who is where, floods what it does not know, caches what it knows."""
 
-    def __init__(self, datapath: UserspaceDatapath, ports: list[PortNo]) -> None:
+    def __init__(self, datapath: UserspaceDatapath | EbpfDatapath, ports: list[PortNo]) -> None:
         self._datapath = datapath
         self._ports = ports
         self._where: dict[int, PortNo] = {}
@@ -48,9 +49,9 @@ class LearningSwitch:
         """There is no controller."""
 
 
-async def serve(interfaces: list[str]) -> None:
+async def serve(interfaces: list[str], *, ebpf: bool = False) -> None:
     """Switch until SIGTERM."""
-    datapath = UserspaceDatapath()
+    datapath = EbpfDatapath() if ebpf else UserspaceDatapath()
     ports = [PortNo(number) for number in range(1, len(interfaces) + 1)]
     datapath.client = LearningSwitch(datapath, ports)
     for port, interface in zip(ports, interfaces, strict=True):
@@ -71,14 +72,15 @@ def main() -> None:
     """Read the command line and serve."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("interfaces", nargs="+")
+    options.add_argument("--ebpf", action="store_true", help="the eBPF datapath, not the userspace one")
     options.add_argument("--profile", help="write a cProfile to this file")
     given = options.parse_args()
     if not given.profile:
-        asyncio.run(serve(given.interfaces))
+        asyncio.run(serve(given.interfaces, ebpf=given.ebpf))
         return
     profile = cProfile.Profile()
     try:
-        profile.runcall(asyncio.run, serve(given.interfaces))
+        profile.runcall(asyncio.run, serve(given.interfaces, ebpf=given.ebpf))
     finally:
         profile.dump_stats(given.profile)
 

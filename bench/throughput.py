@@ -12,7 +12,8 @@ alike. Compare the columns of one run; figures of two runs or two machines say n
 
 Linux bridge and direct veth pair are the limits that a switch in user space has above it. Open vSwitch is its
 userspace datapath with userspace-tso, the fastest it has without a kernel module. "inband datapath" is our userspace
-datapath under a learning switch of a few lines (``learning_switch``), "inband" the whole switch with it.
+datapath under a learning switch of a few lines (``learning_switch``), "inband eBPF datapath" the eBPF
+datapath under the same, "inband" the whole switch with the userspace datapath.
 """
 
 from __future__ import annotations
@@ -129,6 +130,12 @@ def _datapath(lab: Lab) -> Hosts:
     return hosts
 
 
+def _ebpf_datapath(lab: Lab) -> Hosts:
+    hosts, switch = _with_switch(lab)
+    switch.start(PYTHON, "-m", "bench.learning_switch", "p1", "p2", "--ebpf", env={"PYTHONPATH": "src"})
+    return hosts
+
+
 def _inband(lab: Lab) -> Hosts:
     hosts, switch = _with_switch(lab)
     command = [PYTHON, "-c", "from inband.cli.main import main; main()", "run", "--run-dir", str(lab.folder / "run")]
@@ -141,6 +148,7 @@ SWITCHES: dict[str, Callable[[Lab], Hosts]] = {
     "direct veth": _direct,
     "Linux bridge": _bridge,
     "inband datapath": _datapath,
+    "inband eBPF datapath": _ebpf_datapath,
     "inband": _inband,
 }
 if ovs.is_installed():
