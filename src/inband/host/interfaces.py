@@ -110,6 +110,7 @@ def ensure_local(bridge: str, mac: Mac | None = None) -> LocalPair:
         set_up(requests, inner, up=True)
         set_up(requests, outer, up=True)
         _tune_neighbours(requests, outer)
+        _announce_changes(outer)
         return LocalPair(outer.name, inner.name, outer.index, mac if mac is not None else outer.mac)
 
 
@@ -272,6 +273,13 @@ def _tune_neighbours(requests: Requests, link: Link) -> None:
             requests.send_raw(f"tune the neighbours of {link.name}", RTM_SETNEIGHTBL, 0, body)
         except HostError as error:
             _LOG.debug("%s keeps the system's neighbour timers: %s", link.name, error)
+
+
+def _announce_changes(link: Link) -> None:
+    """Have the kernel tell the neighbours of another MAC address: with the old one they cannot answer for a minute."""
+    for name in ("ipv4/conf/{}/arp_notify", "ipv6/conf/{}/ndisc_notify"):
+        with contextlib.suppress(OSError):  # sysctls may be read-only in a container
+            Path("/proc/sys/net", name.format(link.name)).write_text("1")
 
 
 # One interface
