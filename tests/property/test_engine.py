@@ -16,6 +16,7 @@ from inband.packet.addresses import Mac
 
 REMOTES = [*(ip_address(f"192.0.2.{i}") for i in range(1, 4)), ip_address("2001:db8::1"), ip_address("fe80::9")]
 HOPS = [ip_address("10.0.0.1"), ip_address("10.0.0.2"), ip_address("fe80::1"), *REMOTES[1:4]]
+SERVERS = [ip_address("192.0.2.53"), ip_address("2001:db8::53"), ip_address("127.0.0.53"), *REMOTES[2:4]]
 OWN = [ip_address("fe80::2"), ip_address("2001:db8::2")]
 
 remotes = st.builds(
@@ -25,17 +26,19 @@ macs = st.none() | st.sampled_from([Mac(0), Mac(0x020000000001), Mac(0x020000000
 hops = st.none() | st.builds(NextHop, st.sampled_from([1, 2]), st.just("br0"), st.sampled_from(HOPS))
 events = st.one_of(
     st.builds(ev.RemotesChanged, st.lists(remotes, max_size=3), st.lists(remotes, max_size=3)),
+    st.builds(ev.ServersChanged, st.frozensets(st.sampled_from(SERVERS), max_size=3)),
     st.builds(ev.InBandEnabled, st.booleans()),
     st.builds(ev.QueueChanged, st.sampled_from([None, 0, 7])),
     st.builds(ev.LocalMacChanged, macs),
     st.builds(ev.LocalAddressesChanged, st.frozensets(st.sampled_from(OWN))),
+    st.builds(ev.LocalAddressReady, st.sampled_from([4, 6])),
     st.just(ev.FlowsLost()),
-    st.builds(ev.ChannelSilent, st.sampled_from(REMOTES)),
+    st.builds(ev.ChannelSilent, st.sampled_from([*REMOTES, SERVERS[0]])),
     st.builds(ev.ChannelAlive, st.sampled_from(REMOTES)),
     st.just(ev.TimePassed()),
     st.builds(NeighbourChanged, st.sampled_from([1, 2]), st.sampled_from(HOPS), macs),
     st.just(RoutesChanged(ip_network("192.0.2.0/25"))),
-    st.builds(NextHopFound, st.sampled_from(REMOTES), hops),
+    st.builds(NextHopFound, st.sampled_from([*REMOTES, *SERVERS[:2]]), hops),
 )
 steps = st.lists(st.tuples(events, st.floats(0, 40), st.booleans()), max_size=40)
 

@@ -34,17 +34,21 @@ from inband.packet.addresses import IpAddress, Mac
 
 @dataclass(slots=True, eq=False)
 class _Destination:
-    """One remote address: its endpoints, the next hop in use, and the previous one while that is still needed."""
+    """One remote address: its endpoints, the next hop in use, and the previous one while that is still needed.
+
+    A DNS server is one too, with or without endpoints.
+    """
 
     address: IpAddress
     endpoints: dict[int, set[ev.RemoteKind]] = field(default_factory=dict)
+    is_server: bool = False
     hop: Hop | None = None
     previous: Hop | None = None
     previous_until: Instant = 0.0
 
     @property
     def urgent(self) -> bool:
-        return any(ev.RemoteKind.CONTROLLER in kinds for kinds in self.endpoints.values())
+        return self.is_server or any(ev.RemoteKind.CONTROLLER in kinds for kinds in self.endpoints.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class Engine:
         self._ipv6_endpoints = 0
         self._ipv6_mac: Mac | None = None  # the MAC that IPv6's (a), (b), (c) are wanted for
         self._destinations: dict[IpAddress, _Destination] = {}
+        self._servers: frozenset[IpAddress] = frozenset()
         self._hops: dict[HopKey, Hop] = {}
         self._waiting: dict[HopKey, set[_Destination]] = {}
         self._neighbours: dict[HopKey, Mac] = {}
@@ -91,6 +96,8 @@ class Engine:
         match event:
             case ev.RemotesChanged():
                 self._remotes_changed(event, now)
+            case ev.ServersChanged():
+                self._set_servers(event.servers, now)
             case ev.InBandEnabled():
                 self._set_enabled(event.enabled)
             case ev.QueueChanged():
@@ -99,6 +106,8 @@ class Engine:
                 self._set_local_mac(event.mac or None)
             case ev.LocalAddressesChanged():
                 self._set_local_addresses(event.addresses)
+            case ev.LocalAddressReady():
+                self._ask_anew(event.version, now)
             case ev.FlowsLost():
                 self._installed.clear()
                 self._leaving.clear()
@@ -137,6 +146,7 @@ class Engine:
             hops=frozenset(hop.address for hop in self._hops.values()),
             hop_macs=frozenset((hop.address.version, hop.mac) for hop in self._hops.values() if hop.mac),
             local_addresses=self._local_addresses,
+            servers=self._servers,
         )
 
     @property
@@ -171,7 +181,7 @@ class Engine:
 
     @property
     def tcp_ports(self) -> frozenset[int]:
-        """Every remote's TCP port; the same object until it changes."""
+        """Every remote's TCP port, and DNS's with servers; the same object until it changes."""
         return self._tcp_ports
 
     def next_hop_of(self, address: IpAddress) -> tuple[IpAddress, Mac] | None:
@@ -183,17 +193,13 @@ class Engine:
     def remotes(self) -> Iterator[RemoteStatus]:
         """Every remote with its next hop, for ``show``."""
         for destination in self._destinations.values():
-            hop = destination.hop or destination.previous
             for port, kinds in destination.endpoints.items():
-                yield RemoteStatus(
-                    destination.address,
-                    port,
-                    tuple(sorted(kind.value for kind in kinds)),
-                    hop.address if hop else None,
-                    hop.mac if hop else None,
-                    hop.interface if hop else None,
-                    hop.resolved_at if hop else None,
-                )
+                yield _status(destination, port, tuple(sorted(kind.value for kind in kinds)))
+
+    def servers(self) -> Iterator[RemoteStatus]:
+        """Every DNS server with its next hop, for ``show``."""
+        for address in self._servers:
+            yield _status(self._destinations[address], letters.DNS_PORT, ("dns server",))
 
     # --- remotes ------------------------------------------------------------------------------------------------
 
@@ -205,16 +211,12 @@ class Engine:
             self._remove_remote(remote)
 
     def _add_remote(self, remote: ev.Remote, now: Instant) -> None:
-        destination = self._destinations.get(remote.address)
-        if destination is None:
-            destination = self._destinations[remote.address] = _Destination(remote.address)
-            self._want(letters.for_address(remote.address))
-            self._commands.append(ev.LookUpNextHop(remote.address))
+        destination = self._destination(remote.address)
         was_urgent = destination.urgent
         if remote.port not in destination.endpoints:
             destination.endpoints[remote.port] = set()
             self._want(letters.for_endpoint(remote.address, remote.port))
-            self._count_endpoint(remote, 1)
+            self._count_endpoint(remote.address, remote.port, 1)
         destination.endpoints[remote.port].add(remote.kind)
         self._urgency_changed(destination, was_urgent, now)
 
@@ -228,23 +230,48 @@ class Engine:
         if not kinds:
             del destination.endpoints[remote.port]
             self._unwant(letters.for_endpoint(remote.address, remote.port))
-            self._count_endpoint(remote, -1)
+            self._count_endpoint(remote.address, remote.port, -1)
         self._urgency_changed(destination, was_urgent, 0.0)
-        if not destination.endpoints:
-            self._forget(destination)
+        self._forget_if_unused(destination)
 
-    def _count_endpoint(self, remote: ev.Remote, change: int) -> None:
-        users = self._port_users.get(remote.port, 0)
-        self._port_users[remote.port] = users + change
+    def _set_servers(self, servers: frozenset[IpAddress], now: Instant) -> None:
+        servers = frozenset(address for address in servers if letters.needs_rules(address))
+        before, self._servers = self._servers, servers
+        for address in servers - before:
+            self._want(letters.for_server(address))
+            self._set_server(self._destination(address), True, now)
+        for address in before - servers:
+            self._unwant(letters.for_server(address))
+            self._set_server(self._destinations[address], False, now)
+            self._forget_if_unused(self._destinations[address])
+
+    def _set_server(self, destination: _Destination, is_server: bool, now: Instant) -> None:
+        was_urgent, destination.is_server = destination.urgent, is_server
+        self._urgency_changed(destination, was_urgent, now)
+        self._count_endpoint(destination.address, letters.DNS_PORT, 1 if is_server else -1)
+
+    def _destination(self, address: IpAddress) -> _Destination:
+        destination = self._destinations.get(address)
+        if destination is None:
+            destination = self._destinations[address] = _Destination(address)
+            self._want(letters.for_address(address))
+            self._commands.append(ev.LookUpNextHop(address))
+        return destination
+
+    def _count_endpoint(self, address: IpAddress, port: int, change: int) -> None:
+        users = self._port_users.get(port, 0)
+        self._port_users[port] = users + change
         if users + change == 0:
-            del self._port_users[remote.port]
+            del self._port_users[port]
         if 0 in (users, users + change):
             self._tcp_ports = frozenset(self._port_users)
-        if remote.address.version == 6:
+        if address.version == 6:
             self._ipv6_endpoints += change
             self._follow_ipv6()
 
-    def _forget(self, destination: _Destination) -> None:
+    def _forget_if_unused(self, destination: _Destination) -> None:
+        if destination.endpoints or destination.is_server:
+            return
         self._release_previous(destination)
         self._release(destination.hop, urgent=False)
         self._stop_waiting(destination)
@@ -394,6 +421,14 @@ class Engine:
             if hop.resolved:
                 self._agenda.stop_asking(hop)
 
+    def _ask_anew(self, version: int, now: Instant) -> None:
+        """Ask at once for what controllers wait for: so far there was no address to ask from."""
+        for hop in self._hops.values():
+            if hop.urgent and not hop.resolved and hop.address.version == version:
+                self._agenda.ask_soon(hop, now)
+                hop.questions = 1  # the kernel's own question waits for its timer, so one of ours goes too
+                self._ask_if_due(hop, now)
+
     def _time_passed(self, now: Instant) -> None:
         for hop in self._agenda.due(now):
             if hop.hold_until is not None and hop.hold_until <= now:
@@ -504,3 +539,16 @@ class Engine:
         commands += self._commands
         self._commands = []
         return commands
+
+
+def _status(destination: _Destination, port: int, kinds: tuple[str, ...]) -> RemoteStatus:
+    hop = destination.hop or destination.previous
+    return RemoteStatus(
+        destination.address,
+        port,
+        kinds,
+        hop.address if hop else None,
+        hop.mac if hop else None,
+        hop.interface if hop else None,
+        hop.resolved_at if hop else None,
+    )

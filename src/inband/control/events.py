@@ -44,6 +44,13 @@ class RemotesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ServersChanged:
+    """The DNS servers that remotes' names are asked of are these; none while no remote has a name."""
+
+    servers: frozenset[IpAddress]
+
+
+@dataclass(frozen=True, slots=True)
 class InBandEnabled:
     """In-band control was turned on or off for this bridge."""
 
@@ -69,6 +76,17 @@ class LocalAddressesChanged:
     """The local port's IPv6 addresses are these, tentative ones included."""
 
     addresses: frozenset[IPv6Address]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAddressReady:
+    """The local port can send from an address of this IP version (4 or 6) from now on.
+
+    Before that the kernel has no source for its questions, and none of ours may use an address that duplicate address
+    detection has not confirmed.
+    """
+
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +122,12 @@ class TimePassed:
 
 Event = (
     RemotesChanged
+    | ServersChanged
     | InBandEnabled
     | QueueChanged
     | LocalMacChanged
     | LocalAddressesChanged
+    | LocalAddressReady
     | FlowsLost
     | RulesRemoved
     | ChannelSilent

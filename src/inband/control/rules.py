@@ -13,6 +13,8 @@
     j       remote or next-hop IP  ARP requests whose target is that IP    neighbour solicitations for that target
     k       remote or next-hop IP  ARP replies whose sender is that IP     neighbour advertisements for that target
     l       local IPv6 address     -                                       neighbour advertisements for that target
+    m       DNS server IP          UDP and TCP to its port 53              the same
+    n       DNS server IP          UDP and TCP from its port 53            the same
 
 (a), (b), (c) of IPv6 are there once IPv6 is in use: the local port has an IPv6 address, or a remote is one. (l) is
 ours: a host that has our address already says so to all nodes, not to our MAC, and duplicate address detection must
@@ -21,6 +23,10 @@ hear it.
 (a) to (i) carry this switch's own channel and that of switches behind it once they know their next hop. (j) and (k),
 and (f), (g) for a next hop, let a switch behind this one find out who its next hop is: without them its first
 question is dropped here and a row of switches never starts.
+
+(m) and (n) are there while a remote has a name, and the server's IP and next hop have (d) to (g), (j), (k) like those
+of a remote. They decide only for questions for remotes' names and the answers to them: the name stands in the payload,
+which the pipeline looks at (``pipeline.dns_hook``).
 
 ``wanted`` computes the set from nothing. The engine keeps the same set up to date change by change; a property test
 compares the two after every event. Nothing here knows what is installed.
@@ -45,6 +51,7 @@ FIRST_PRIORITY = 180_000
 ARP_REQUEST, ARP_REPLY = 1, 2
 DHCP_CLIENT, DHCP_SERVER = 68, 67
 DHCPV6_CLIENT, DHCPV6_SERVER = 546, 547
+DNS_PORT = 53
 ROUTER_SOLICITATION, NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 133, 135, 136
 
 
@@ -93,8 +100,9 @@ _ICMPV6 = {"eth_type": ETH_IPV6, "ip_proto": IP_ICMPV6}
 _SOLICITATION = {**_ICMPV6, "icmpv6_type": NEIGHBOUR_SOLICITATION}
 _ADVERTISEMENT = {**_ICMPV6, "icmpv6_type": NEIGHBOUR_ADVERTISEMENT}
 _TCP4, _TCP6 = ({"eth_type": eth_type, "ip_proto": IP_TCP} for eth_type in (ETH_IPV4, ETH_IPV6))
-_DHCP = {"eth_type": ETH_IPV4, "ip_proto": IP_UDP, "udp_src": DHCP_CLIENT, "udp_dst": DHCP_SERVER}
-_DHCPV6 = {"eth_type": ETH_IPV6, "ip_proto": IP_UDP, "udp_src": DHCPV6_CLIENT, "udp_dst": DHCPV6_SERVER}
+_UDP4, _UDP6 = ({"eth_type": eth_type, "ip_proto": IP_UDP} for eth_type in (ETH_IPV4, ETH_IPV6))
+_DHCP = {**_UDP4, "udp_src": DHCP_CLIENT, "udp_dst": DHCP_SERVER}
+_DHCPV6 = {**_UDP6, "udp_src": DHCPV6_CLIENT, "udp_dst": DHCPV6_SERVER}
 
 BRIDGE = {
     4: (
@@ -131,6 +139,20 @@ ENDPOINT = {
     4: (Pattern("h", _TCP4, "ipv4_dst", "tcp_dst"), Pattern("i", _TCP4, "ipv4_src", "tcp_src")),
     6: (Pattern("h", _TCP6, "ipv6_dst", "tcp_dst"), Pattern("i", _TCP6, "ipv6_src", "tcp_src")),
 }
+SERVER = {
+    4: (
+        Pattern("m", {**_UDP4, "udp_dst": DNS_PORT}, "ipv4_dst"),
+        Pattern("m", {**_TCP4, "tcp_dst": DNS_PORT}, "ipv4_dst"),
+        Pattern("n", {**_UDP4, "udp_src": DNS_PORT}, "ipv4_src"),
+        Pattern("n", {**_TCP4, "tcp_src": DNS_PORT}, "ipv4_src"),
+    ),
+    6: (
+        Pattern("m", {**_UDP6, "udp_dst": DNS_PORT}, "ipv6_dst"),
+        Pattern("m", {**_TCP6, "tcp_dst": DNS_PORT}, "ipv6_dst"),
+        Pattern("n", {**_UDP6, "udp_src": DNS_PORT}, "ipv6_src"),
+        Pattern("n", {**_TCP6, "tcp_src": DNS_PORT}, "ipv6_src"),
+    ),
+}
 LOCAL_ADDRESS = Pattern("l", _ADVERTISEMENT, "ipv6_nd_target")
 
 
@@ -140,7 +162,8 @@ class State:
 
     ``endpoints`` are (address, TCP port) of remotes; ``hops`` the next-hop addresses in use; ``hop_macs`` their known
     MAC addresses, with the IP version (4 or 6) that they are used for. ``local_mac`` is None while it is unknown.
-    ``local_addresses`` are the local port's IPv6 addresses, tentative ones too.
+    ``local_addresses`` are the local port's IPv6 addresses, tentative ones too. ``servers`` are the DNS servers that
+    remotes' names are asked of.
     """
 
     enabled: bool
@@ -149,15 +172,17 @@ class State:
     hops: frozenset[IpAddress]
     hop_macs: frozenset[tuple[int, Mac]]
     local_addresses: frozenset[IPv6Address] = frozenset()
+    servers: frozenset[IpAddress] = frozenset()
 
     @property
     def uses_ipv6(self) -> bool:
         """Whether anything here speaks IPv6: a bridge without it needs no rules for it."""
-        return bool(self.local_addresses) or any(address.version == 6 for address, _ in self.endpoints)
+        remotes = (*(address for address, _ in self.endpoints), *self.servers)
+        return bool(self.local_addresses) or any(address.version == 6 for address in remotes)
 
 
 def wanted(state: State) -> frozenset[InBandRule]:
-    """The whole set of rules for a state; its size is bounded by 8 + 4 a MAC + 4 an address + 2 an endpoint."""
+    """The whole set of rules for a state: at most 8, and 4 a MAC, 4 an address, 2 an endpoint and 4 a server."""
     if not state.enabled:
         return frozenset()
     rules: set[InBandRule] = set()
@@ -169,10 +194,12 @@ def wanted(state: State) -> frozenset[InBandRule]:
         rules.update(for_hop_mac(mac, version))
     for own in state.local_addresses:
         rules.update(for_local_address(own))
-    for address in {address for address, _ in state.endpoints} | state.hops:
+    for address in {address for address, _ in state.endpoints} | state.hops | state.servers:
         rules.update(for_address(address))
     for address, port in state.endpoints:
         rules.update(for_endpoint(address, port))
+    for server in state.servers:
+        rules.update(for_server(server))
     return frozenset(rules)
 
 
@@ -204,6 +231,12 @@ def for_endpoint(address: IpAddress, port: int) -> list[InBandRule]:
     ip, host = int(address), str(without_scope(address))
     subject = f"{host}:{port}" if address.version == 4 else f"[{host}]:{port}"
     return [pattern.rule(subject, ip, port) for pattern in ENDPOINT[address.version]]
+
+
+def for_server(address: IpAddress) -> list[InBandRule]:
+    """(m), (n): what goes to and comes from a DNS server (RFC 1035, 4.2; RFC 7766: TCP as well as UDP)."""
+    ip, subject = int(address), str(without_scope(address))
+    return [pattern.rule(subject, ip) for pattern in SERVER[address.version]]
 
 
 def for_local_address(address: IPv6Address) -> list[InBandRule]:
