@@ -37,8 +37,8 @@ def _bits(*names: str) -> int:
 
 _ETHERNET = _bits("eth_src", "eth_dst", "eth_type", "vlan_vid")
 _NETWORK = {
-    ETH_IPV4: _bits("ipv4_src", "ipv4_dst", "ip_proto", "ip_frag"),
-    ETH_IPV6: _bits("ipv6_src", "ipv6_dst", "ip_proto", "ip_frag"),
+    ETH_IPV4: _bits("ipv4_src", "ipv4_dst", "ip_proto"),
+    ETH_IPV6: _bits("ipv6_src", "ipv6_dst", "ip_proto"),
     ETH_ARP: _bits("arp_spa", "arp_tpa"),
 }
 _TRANSPORT = {

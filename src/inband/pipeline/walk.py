@@ -378,8 +378,13 @@ class Walk:
             self._stop(f"over the rate of meter {meter_id}")
         else:
             self._note(f"over the rate of meter {meter_id}: a worse drop precedence")
-            dscp = worse_precedence(_IP_DSCP.get(self.packet.key), band.band.prec_level)
-            self._edit(SetField("ip_dscp", dscp))
+            self._remark(band.band.prec_level)
+
+    def _remark(self, levels: int) -> None:
+        dscp = _IP_DSCP.get(self.packet.key)
+        worse = worse_precedence(dscp, levels)
+        if worse != dscp:
+            self._edit(SetField("ip_dscp", worse))
 
     # --- outputs -----------------------------------------------------------------------------------------------
 

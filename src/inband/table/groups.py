@@ -170,7 +170,12 @@ class GroupTable:
         return entry
 
     def _leads_to(self, group_id: int, references: set[int]) -> bool:
-        """Whether following references from these groups comes to ``group_id``."""
+        """Whether following references from these groups comes to ``group_id``.
+
+        Where no group refers to it, as in every ADD, only it could itself.
+        """
+        if group_id not in self._users:
+            return group_id in references
         seen: set[int] = set()
         to_visit = list(references)
         while to_visit:

@@ -141,6 +141,16 @@ def router_solicitation(source_ip: str = "fe80::1", *, src: str = MAC_A) -> byte
     return nd.build_router_solicitation(IPv6Address(source_ip), Mac.parse(src))
 
 
+def router_advertisement(
+    router_ip: str = "fe80::1", *, src: str = MAC_B, dst: str = "33:33:00:00:00:01", target: str = "ff02::1"
+) -> bytes:
+    """A router advertisement without options, to all nodes unless said."""
+    a, b = IPv6Address(router_ip), IPv6Address(target)
+    # hop limit 64, no flags, a lifetime of 1800 s, no times (RFC 4861, 4.2)
+    body = encode.icmpv6(a, b, 134, 0, bytes((64, 0)) + (1800).to_bytes(2, "big") + bytes(8))
+    return ethernet(encode.eth_type_of(a), encode.ip(a, b, IP_ICMPV6, body, ttl=255), src=src, dst=dst)
+
+
 def dhcp_request(*, chaddr: str = MAC_A, src: str = MAC_A) -> bytes:
     """A DHCP discover, broadcast from 0.0.0.0."""
     message = _bootp(1, chaddr, "0.0.0.0", kind=1)
