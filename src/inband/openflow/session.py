@@ -40,6 +40,13 @@ from inband.openflow.messages import (
 
 OFPT_ERROR = 1
 
+# A peer that usually says something more often than four times in this silence, and at least each second, is asked
+# early: its silence means more than that of a peer that has nothing to say.
+UNUSUAL_SILENCE = 4
+LEAST_SILENCE_S = 1.0
+# How fast the usual gap follows: about the last eight messages count.
+_GAP_WEIGHT = 1 / 8
+
 
 @dataclass(frozen=True, slots=True)
 class SessionConfig:
@@ -68,6 +75,7 @@ class SessionState(Enum):
 class Notice(Enum):
     """What ``run`` found out."""
 
+    ASKED = "asked"  # an ECHO was sent early: this silence is unusual for this peer
     PROBED = "probed"  # an ECHO was sent to a silent peer
     EXPIRED = "expired"  # the peer did not answer; ``closing`` says so
 
@@ -81,6 +89,8 @@ class Session:
         self.version: int | None = None
         self.closing: str | None = None
         self.last_heard = now
+        self._usual_gap_s = self.config.probe_interval_s  # nothing is unusual yet
+        self._has_asked = False
         self.dropped = 0
         self.malformed = 0
         self.unsayable = 0
@@ -144,7 +154,8 @@ class Session:
         """
         if self.closing is not None or not data:
             return []
-        self.last_heard = now
+        self._usual_gap_s += (now - self.last_heard - self._usual_gap_s) * _GAP_WEIGHT
+        self.last_heard, self._has_asked = now, False
         if self.state is SessionState.PROBING:
             self.state = SessionState.ACTIVE
         self._input += data
@@ -163,12 +174,31 @@ class Session:
         interval = self.config.probe_interval_s
         if self.closing is not None or not interval:
             return None
-        return self.last_heard + (2 * interval if self.state is SessionState.PROBING else interval)
+        return self._early_deadline() or self._probe_deadline()
+
+    def _probe_deadline(self) -> Instant:
+        return self.last_heard + self.config.probe_interval_s * (2 if self.state is SessionState.PROBING else 1)
+
+    def _early_deadline(self) -> Instant | None:
+        """When a peer that usually talks has been silent unusually long; None when its silence says nothing."""
+        unusual = max(LEAST_SILENCE_S, UNUSUAL_SILENCE * self._usual_gap_s)
+        if self.state is not SessionState.ACTIVE or self._has_asked or unusual >= self.config.probe_interval_s:
+            return None
+        return self.last_heard + unusual
 
     def run(self, now: Instant) -> list[Notice]:
         """Do what silence calls for."""
-        deadline = self.next_deadline()
-        return [] if deadline is None or now < deadline else [self._probe()]
+        if self.closing is not None or not self.config.probe_interval_s:
+            return []
+        if now >= self._probe_deadline():
+            return [self._probe()]
+        early = self._early_deadline()
+        if early is None or now < early:
+            return []
+        # The question itself is what helps: if the path is broken, TCP will have to send it again and tells us so.
+        self._has_asked = True
+        self._push_urgent(EchoRequest())
+        return [Notice.ASKED]
 
     def _probe(self) -> Notice:
         interval = self.config.probe_interval_s

@@ -39,6 +39,9 @@ class ChannelUser(Protocol):
     def negotiated(self, channel: Channel) -> None:
         """A version was agreed on."""
 
+    def heard(self, channel: Channel) -> None:
+        """The peer said something, if only an answer to a probe."""
+
     def received(self, channel: Channel, envelopes: list[Envelope]) -> None:
         """Messages to act on."""
 
@@ -92,6 +95,10 @@ class Channel(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Feed the session and hand up what it read."""
         self._inbox += self.session.receive(data, self._loop.time())
+        self._user.heard(self)
+        due = self.session.next_deadline()
+        if self._timer is None or (due is not None and due < self._timer.when()):
+            self._plan()
         if not self._was_negotiated and self.session.is_negotiated:
             self._was_negotiated = True
             self._user.negotiated(self)

@@ -185,11 +185,14 @@ class Connections:
             log.info("bridge %s: connected to %s", self._bridge.name, owner.target)
             self._obey(self.fail_mode.set_connected(True, self._loop.time()))
 
-    def received(self, channel: Channel, envelopes: list[Envelope]) -> None:
-        """Messages to carry out."""
+    def heard(self, channel: Channel) -> None:
+        """A peer said something."""
         owner = self._owners[channel.number]
         if isinstance(owner, Dialler):
             owner.heard()
+
+    def received(self, channel: Channel, envelopes: list[Envelope]) -> None:
+        """Messages to carry out."""
         self._bridge.receive(channel.number, envelopes)
         self.send()
 

@@ -318,3 +318,39 @@ def test_niciras_flow_mod_table_id_is_remembered_for_the_messages_that_follow() 
     (flow_mod,) = [envelope.message for envelope in received]
     assert isinstance(flow_mod, FlowMod)
     assert flow_mod.table_id == 3
+
+
+def talkative() -> Session:
+    """A session whose peer has said something each tenth of a second for six seconds."""
+    session = opened()
+    for tenth in range(1, 61):
+        session.receive(wire(EchoRequest()), tenth / 10)
+    output(session)
+    return session
+
+
+def test_a_talkative_peer_that_falls_silent_is_asked_after_a_second() -> None:
+    session = talkative()
+
+    assert session.next_deadline() == pytest.approx(7.0)
+    assert session.run(6.9) == []
+    assert session.run(7.0) == [Notice.ASKED]
+    assert [type(envelope.message) for envelope in output(session)] == [EchoRequest]
+
+
+def test_an_early_question_is_asked_once_and_changes_nothing_of_the_probes() -> None:
+    session = talkative()
+    session.run(7.0)
+
+    assert session.run(7.5) == []
+    assert session.next_deadline() == pytest.approx(11.0)
+    assert session.run(11.0) == [Notice.PROBED]
+    assert session.run(16.0) == [Notice.EXPIRED]
+
+
+def test_a_peer_that_seldom_says_anything_is_not_asked_early() -> None:
+    session = opened()
+    for second in range(3, 30, 3):
+        session.receive(wire(EchoRequest()), float(second))
+
+    assert session.next_deadline() == pytest.approx(27.0 + 5.0)
