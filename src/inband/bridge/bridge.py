@@ -96,7 +96,7 @@ class Bridge:
         self.counters = Counters()
         self._hinted_ports: frozenset[int] = frozenset()
         self._local_index: int | None = None
-        self._local_addresses: dict[IpAddress, int] = {}
+        self._local_addresses: dict[IpAddress, AddressChanged] = {}
         self._housekeeping_at: Instant | None = None
 
     @property
@@ -253,12 +253,14 @@ class Bridge:
 
     def _address_changed(self, event: AddressChanged) -> None:
         if event.present:
-            self._local_addresses[event.address] = event.prefix_length
+            self._local_addresses[event.address] = event
         else:
             self._local_addresses.pop(event.address, None)
         if isinstance(event.address, IPv6Address):
             own = frozenset(address for address in self._local_addresses if isinstance(address, IPv6Address))
             self.control(ev.LocalAddressesChanged(own))
+        if event.present and not event.tentative:
+            self.control(ev.LocalAddressReady(event.address.version))
 
     def set_local(self, index: int, mac: Mac | None) -> None:
         """The local port's interface and MAC address."""
@@ -291,10 +293,15 @@ class Bridge:
             self.inject(build_neighbour_solicitation(address, sender, mac))
 
     def _address_towards(self, target: IpAddress) -> IpAddress | None:
-        """Our address in the target's network, else any of ours: a host answers only who it could reach."""
-        ours = [address for address in self._local_addresses if address.version == target.version]
-        near = (a for a in ours if target in ip_network((int(a), self._local_addresses[a]), strict=False))
-        return next(near, ours[0] if ours else None)
+        """Our address in the target's network, else any of ours: a host answers only who it could reach.
+
+        Never one that may be somebody else's (RFC 4862, 5.4).
+        """
+        ours = [each for each in self._local_addresses.values() if not each.tentative]
+        usable = [each for each in ours if each.address.version == target.version]
+        near = (each for each in usable if target in ip_network((each.address, each.prefix_length), strict=False))
+        found = next(near, usable[0] if usable else None)
+        return None if found is None else found.address
 
     def inject(self, data: bytes) -> None:
         """Process a frame as if the local port had sent it."""

@@ -213,7 +213,7 @@ class BridgeRunner:
                 self.ports.handle(event)
         self.bridge.host_event(event)
         match event:
-            case AddressChanged(present=True) | LinkChanged(running=True):
+            case AddressChanged(present=True, tentative=False) | LinkChanged(running=True):
                 self.connections.hurry()
             case NeighbourChanged() | NextHopFound() | RoutesChanged():
                 self.connections.hurry_where_the_way_is_new()

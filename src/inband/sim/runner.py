@@ -185,7 +185,7 @@ class BridgeRunner:
         """Pass on what the kernel said, and dial again when it is good news."""
         self.bridge.host_event(event)
         match event:
-            case AddressChanged(present=True) | LinkChanged(running=True):
+            case AddressChanged(present=True, tentative=False) | LinkChanged(running=True):
                 self._hurry()
             case NeighbourChanged() | NextHopFound() | RoutesChanged():
                 self._hurry_where_the_way_is_new()

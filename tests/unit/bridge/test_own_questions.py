@@ -1,0 +1,97 @@
+"""The questions that a bridge asks in its own name: from which address it asks for a neighbour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+
+import pytest
+
+from inband.agent.switch import Identity
+from inband.bridge.bridge import Bridge, BridgeSettings
+from inband.control import events as ev
+from inband.datapath.simulated import SimulatedDatapath
+from inband.flow.fields import key_fields
+from inband.flow.ports import LOCAL, PortNo
+from inband.host.events import AddressChanged, NextHop, NextHopFound
+from inband.packet.addresses import IpAddress, Mac, parse_ip
+from inband.packet.parse import parse
+
+INDEX, MAC = 7, Mac.parse("02:00:00:00:00:01")
+REMOTE = parse_ip("2001:db8::9")
+UPLINK = PortNo(1)
+
+
+class SilentHost:
+    """A kernel that never answers."""
+
+    def look_up_next_hop(self, destination: IpAddress) -> None:
+        """Nothing comes of it."""
+
+    def solicit(self, index: int, address: IpAddress) -> None:
+        """Nothing comes of it."""
+
+
+@dataclass
+class Clock:
+    """Time as the test wants it."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def bridge(clock: Clock) -> Bridge:
+    """One uplink, in-band control on, a controller on the local port's link whose MAC nobody knows."""
+    datapath = SimulatedDatapath(clock=clock)
+    bridge = Bridge(BridgeSettings("br0", Identity(1)), datapath, SilentHost(), clock, lambda: None)
+    datapath.client = bridge
+    for number, name in ((LOCAL, "br0"), (UPLINK, "eth0")):
+        datapath.add_port(number, name)
+        bridge.add_port(number, name, MAC)
+    bridge.set_local(INDEX, MAC)
+    bridge.control(ev.InBandEnabled(True))
+    bridge.control(ev.RemotesChanged(added=[ev.Remote(REMOTE, 6653, ev.RemoteKind.CONTROLLER)]))
+    bridge.host_event(NextHopFound(REMOTE, NextHop(INDEX, "br0", REMOTE)))
+    return bridge
+
+
+def senders(bridge: Bridge, clock: Clock, seconds: float) -> set[IPv6Address]:
+    """Return whom the questions of the next seconds come from."""
+    assert isinstance(bridge.datapath, SimulatedDatapath)
+    end = clock.now + seconds
+    while (due := bridge.next_deadline()) is not None and due <= end:
+        clock.now = max(clock.now, due)
+        bridge.run()
+    sent = bridge.datapath.take_sent()
+    return {IPv6Address(key_fields(parse(frame.data, port))["ipv6_src"]) for port, frame, _ in sent}
+
+
+def test_nothing_is_asked_from_an_address_that_may_be_somebody_elses(bridge: Bridge, clock: Clock) -> None:
+    bridge.host_event(AddressChanged(INDEX, parse_ip("2001:db8::1"), 64, present=True, tentative=True))
+
+    assert senders(bridge, clock, 3.0) == set()
+
+
+def test_an_address_is_asked_from_as_soon_as_it_is_known_to_be_ours(bridge: Bridge, clock: Clock) -> None:
+    own = parse_ip("2001:db8::1")
+    bridge.host_event(AddressChanged(INDEX, own, 64, present=True, tentative=True))
+    bridge.host_event(AddressChanged(INDEX, own, 64, present=True))
+
+    assert senders(bridge, clock, 0.0) == {own}
+
+
+def test_the_address_in_the_network_of_who_is_asked_for_is_asked_from(bridge: Bridge, clock: Clock) -> None:
+    for own in ("fe80::1", "2001:db8::1", "2001:db8:1::1"):
+        bridge.host_event(AddressChanged(INDEX, parse_ip(own), 64, present=True))
+    senders(bridge, clock, 0.0)
+
+    assert senders(bridge, clock, 2.0) == {parse_ip("2001:db8::1")}

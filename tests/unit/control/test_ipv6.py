@@ -1,0 +1,48 @@
+"""The in-band engine over IPv6, where an address cannot be used before duplicate address detection is done."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+
+import pytest
+
+from inband.control import events as ev
+from inband.control.engine import Engine
+from inband.host.events import NeighbourChanged, NextHop, NextHopFound
+from inband.packet.addresses import Mac
+
+REMOTE, GATEWAY = IPv6Address("2001:db8::9"), IPv6Address("fe80::fe")
+GATEWAY_MAC = Mac.parse("02:00:00:00:00:fe")
+
+
+@pytest.fixture
+def engine() -> Engine:
+    """Enabled, with one controller behind a link-local gateway that was asked for once, in vain."""
+    engine = Engine()
+    engine.handle(ev.InBandEnabled(True), 0.0)
+    engine.handle(ev.RemotesChanged(added=[ev.Remote(REMOTE, 6653, ev.RemoteKind.CONTROLLER)]), 0.0)
+    engine.handle(NextHopFound(REMOTE, NextHop(7, "br0", GATEWAY)), 0.0)
+    return engine
+
+
+def test_an_address_that_can_be_used_has_the_next_hop_asked_for_at_once(engine: Engine) -> None:
+    commands = engine.handle(ev.LocalAddressReady(6), 0.01)
+
+    assert commands == [ev.SolicitNeighbour(7, GATEWAY), ev.ProbeNeighbour(7, GATEWAY)]
+
+
+def test_an_address_of_the_other_family_asks_for_nothing(engine: Engine) -> None:
+    assert engine.handle(ev.LocalAddressReady(4), 0.01) == []
+
+
+def test_a_next_hop_that_is_known_is_not_asked_for_again(engine: Engine) -> None:
+    engine.handle(NeighbourChanged(7, GATEWAY, GATEWAY_MAC), 0.01)
+
+    assert engine.handle(ev.LocalAddressReady(6), 0.02) == []
+
+
+def test_addresses_that_keep_coming_do_not_end_the_questions(engine: Engine) -> None:
+    for step in range(100):
+        engine.handle(ev.LocalAddressReady(6), step / 100)
+
+    assert engine.next_deadline() == pytest.approx(1.09)
