@@ -92,6 +92,16 @@ class Pipeline:
         self._around.local_mac = mac
         self._ipv6_configuration = None if mac is None else ipv6_configuration(mac)
 
+    @property
+    def dns_names(self) -> frozenset[str]:
+        """Names, in lower case, for which DNS passes by (m) and (n)."""
+        return self._around.dns.names
+
+    @dns_names.setter
+    def dns_names(self, names: frozenset[str]) -> None:
+        # No decision about such packets is cached, so there is none to forget.
+        self._around.dns.names = names
+
     def translate(
         self, key: FlowKey, frame: Frame, now: Instant, *, hidden: bool = True, trace: Trace | None = None
     ) -> Translation:

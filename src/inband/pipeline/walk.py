@@ -1,8 +1,8 @@
 """One packet's way through the tables (OpenFlow 1.3.5, 5.1 to 5.12): which flows, which actions, which outputs.
 
 A Walk lives for one packet. It reads its Surroundings and collects what the answer is made of: the datapath's program,
-the bits that mattered, the lookups to count. Two things it may change, and does not when it is traced: the MAC table
-and the storm guard.
+the bits that mattered, the lookups to count. Three things it may change, and does not when it is traced: the MAC table,
+the storm guard and the DNS connections under way.
 
 Control before data: while the actions of a flow of in-band control run, port configuration does not count.
 
@@ -53,6 +53,7 @@ from inband.packet.addresses import Mac
 from inband.packet.frame import Frame
 from inband.pipeline import normal
 from inband.pipeline.action_set import ActionSet
+from inband.pipeline.dns_hook import DnsWatch
 from inband.pipeline.dscp import worse_precedence
 from inband.pipeline.group_choice import choose
 from inband.pipeline.in_flight import InFlight
@@ -93,6 +94,7 @@ class Surroundings:
     ports: PortTable
     macs: MacTable
     storm_guard: StormGuard = field(default_factory=StormGuard)
+    dns: DnsWatch = field(default_factory=DnsWatch)
     local_mac: Mac | None = None
     counters: dict[str, int] = field(default_factory=dict)
 
@@ -161,6 +163,8 @@ class Walk:
     def _is_in_band(self) -> bool:
         if not self._in_band:
             return False
+        if self._look_up_dns(0) is not None:
+            return True
         flow, mattered = self._around.tables[0].lookup_in_band(self.packet.key)
         self.packet.depend_on(mattered)
         return flow is not None
@@ -191,12 +195,27 @@ class Walk:
         if table_id >= len(self._around.tables):
             self._note(f"there is no table {table_id}")
             return None
-        flow, mattered = self._around.tables[table_id].lookup(self.packet.key, in_band=self._in_band)
-        self.packet.depend_on(mattered)
+        flow = self._look_up_dns(table_id) if self._in_band else None
+        if flow is None:
+            flow, mattered = self._around.tables[table_id].lookup(self.packet.key, in_band=self._in_band)
+            self.packet.depend_on(mattered)
         self.credits.append((table_id, flow))
         if self._trace is not None:
             self._trace.steps.append(TableStep(self._depth, table_id, flow))
         return flow
+
+    def _look_up_dns(self, table_id: int) -> Flow | None:
+        """The rule (m) or (n) that decides, which depends on whose name the payload is about."""
+        flow, mattered = self._around.tables[table_id].lookup_conditional(self.packet.key)
+        self.packet.depend_on(mattered)
+        if flow is None:
+            return None
+        self.packet.cacheable = False
+        if self._around.dns.lets_pass(self._frame.data, remember=self._trace is None):
+            return flow
+        letter = flow.origin.letter if flow.origin else ""
+        self._note(f"({letter}) does not apply: this is no question for a remote's name, nor the answer to one")
+        return None
 
     def _miss(self, table_id: int) -> None:
         self._place = _Place(table_id, NO_COOKIE, PacketInReason.NO_MATCH)

@@ -2,7 +2,7 @@
 
 In-band control's flows have a classifier of their own that is asked first: their priorities are above all others, so
 the order is the same as in one classifier, and leaving them out ("what would happen without in-band?") is not asking
-it.
+it. Those whose match does not say all (DNS) have another one before it, which only who can look at the payload asks.
 
 What must stay true: ``active``, ``lookups`` and ``matched`` never include a hidden flow or a packet that one decided.
 """
@@ -16,7 +16,7 @@ from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.flow.priority import Priority
 from inband.table.classifier import Classifier
-from inband.table.visibility import is_visible, overrides_port_config
+from inband.table.visibility import depends_on_payload, is_visible, overrides_port_config
 
 _EntryKey = tuple[int, int, int]
 
@@ -36,6 +36,7 @@ class FlowTable:
         self.miss = miss
         self.lookups = 0
         self.matched = 0
+        self._conditional = make_classifier()
         self._in_band = make_classifier()
         self._others = make_classifier()
         self._visible: dict[_EntryKey, Flow] = {}
@@ -72,12 +73,19 @@ class FlowTable:
     def __contains__(self, flow: Flow) -> bool:
         return self._entries(flow).get(_entry_key(flow)) is flow
 
+    def lookup_conditional(self, key: int) -> tuple[Flow | None, int]:
+        """The flow of in-band control that decides if the payload is right, and the key bits that this depends on."""
+        return self._conditional.lookup(key)
+
     def lookup_in_band(self, key: int) -> tuple[Flow | None, int]:
-        """The flow of in-band control that decides, if one does, and the key bits that this depends on."""
+        """The flow of in-band control that decides by the key alone, if one does, and the key bits that mattered."""
         return self._in_band.lookup(key)
 
     def lookup(self, key: int, *, in_band: bool = True) -> tuple[Flow | None, int]:
-        """The deciding flow and the key bits that the decision depends on; without in-band's flows on demand."""
+        """The deciding flow and the key bits that the decision depends on; without in-band's flows on demand.
+
+        Flows whose match does not say all are not asked: see ``lookup_conditional``.
+        """
         asked = 0
         if in_band:
             flow, asked = self._in_band.lookup(key)
@@ -90,6 +98,8 @@ class FlowTable:
         return self._visible if is_visible(flow) else self._hidden
 
     def _classifier(self, flow: Flow) -> Classifier:
+        if depends_on_payload(flow):
+            return self._conditional
         return self._in_band if overrides_port_config(flow) else self._others
 
 

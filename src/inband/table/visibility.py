@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from inband.flow.flow import Flow
 
+DNS_LETTERS = ("m", "n")
+"""Rules that decide only for packets whose payload ``pipeline.dns_hook`` lets pass."""
+
 
 def is_visible(flow: Flow) -> bool:
     """Whether a controller can see, count, change and delete this flow."""
@@ -21,3 +24,8 @@ def is_visible(flow: Flow) -> bool:
 def overrides_port_config(flow: Flow) -> bool:
     """Whether packets of this flow pass ports that the controller has closed: in-band control's flows only."""
     return flow.is_hidden and flow.origin is not None and len(flow.origin.letter) == 1
+
+
+def depends_on_payload(flow: Flow) -> bool:
+    """Whether a flow's match does not say all: it is one of DNS_LETTERS of in-band control."""
+    return flow.is_hidden and flow.origin is not None and flow.origin.letter in DNS_LETTERS
