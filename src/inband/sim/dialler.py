@@ -121,6 +121,7 @@ class Dialler:
         if envelopes:
             self._user.received(self, envelopes)
         self.flush()
+        self._plan()
 
     def closed(self, reason: str) -> None:
         """The connection, or the attempt, is over."""
