@@ -12,6 +12,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 
 from inband.errors import WireError
 from inband.host import rtnetlink
@@ -106,7 +107,9 @@ class RouteLookups:
         if answer is None:
             return None
         index = answer.interface_index
-        return NextHop(index, self.name_of(index), answer.gateway or destination, answer.source)
+        # A neighbour is known by interface and address: the scope that the destination was written with is the index.
+        on_link = destination if destination.version == 4 else IPv6Address(int(destination))
+        return NextHop(index, self.name_of(index), answer.gateway or on_link, answer.source)
 
 
 def _scope_index(destination: IpAddress) -> int:

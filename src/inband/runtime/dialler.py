@@ -14,6 +14,7 @@ import socket
 import ssl
 import stat
 from collections.abc import Callable
+from ipaddress import IPv6Address
 from pathlib import Path
 
 from inband.errors import HostError
@@ -151,10 +152,29 @@ class Dialler:
         if target.scheme is Scheme.UNIX:
             _, channel = await self._loop.create_unix_connection(lambda: self._make_channel(self), target.path)
             return channel
+        if isinstance(target.address, IPv6Address) and target.address.scope_id:
+            sock = await self._connect_link_local(target.address, target.port)
+            name = None if self._tls is None else ""  # nothing to check: names of peers are not
+            _, channel = await self._loop.create_connection(
+                lambda: self._make_channel(self), sock=sock, ssl=self._tls, server_hostname=name
+            )
+            return channel
         _, channel = await self._loop.create_connection(
             lambda: self._make_channel(self), str(target.address), target.port, ssl=self._tls
         )
         return channel
+
+    async def _connect_link_local(self, address: IPv6Address, port: int) -> socket.socket:
+        """Connect through the interface that the address names; asyncio would ask the resolver which one that is."""
+        assert address.scope_id is not None
+        index = socket.if_nametoindex(address.scope_id)
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            await self._loop.sock_connect(sock, (str(IPv6Address(int(address))), port, 0, index))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
 
 class Listener:
@@ -240,7 +260,7 @@ def reason_of(error: OSError) -> str:
         return f"TLS: the certificate was refused: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"TLS: {error.reason or error}"
-    if error.errno == errno.EEXIST:
+    if error.errno == errno.EEXIST or isinstance(error, socket.gaierror):  # its numbers are not the kernel's
         return error.strerror or str(error)
     # asyncio puts a sentence of its own in strerror; the kernel's words are those that people know.
     return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__

@@ -1,7 +1,8 @@
 """Targets: how people write who to connect to, and where to listen.
 
 The syntax is that of ovs-vsctl, because the operators' fingers know it: ``tcp:192.0.2.1:6653``, ``ssl:[2001:db8::1]``,
-``ptcp:6653:127.0.0.1``, ``punix:/path``. Ours: ``tls`` for ``ssl``, and options after a comma (``,out-of-band``).
+``tcp:[fe80::1%br0]`` (a link-local address needs its interface), ``ptcp:6653:127.0.0.1``, ``punix:/path``. Ours:
+``tls`` for ``ssl``, and options after a comma (``,out-of-band``).
 
 What must stay true: ``parse_target(str(target)) == target`` for every target, so that what ``show`` prints can be
 given to ``set-controller`` again. Nothing is resolved or dialled here.
@@ -23,6 +24,9 @@ DEFAULT_PORT = 6653
 
 # One label of a host name (RFC 1123, 2.1), underscores allowed because people use them.
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
+# What the kernel takes for an interface's name (dev_valid_name), of ASCII and without what would end the name here.
+_INTERFACE = re.compile(r"(?:(?![/:%,\[\]])[!-~]){1,15}")
 
 EXAMPLE = "write tcp:192.0.2.1:6653 or tls:[2001:db8::1]:6653"
 
@@ -189,7 +193,7 @@ def _parse_listen_host(text: str, host: str) -> IpAddress:
 
 def _parse_host(text: str, host: str) -> IpAddress | str:
     try:
-        return ip_address(host)
+        return _with_proper_scope(text, ip_address(host))
     except ValueError:
         pass
     labels = host.rstrip(".").split(".")
@@ -197,3 +201,19 @@ def _parse_host(text: str, host: str) -> IpAddress | str:
     if numeric or len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise UsageError(f"target {text!r}: {host!r} is neither an address nor a host name: {EXAMPLE}")
     return host.lower().rstrip(".")
+
+
+def _with_proper_scope(text: str, address: IpAddress) -> IpAddress:
+    """A link-local address names its interface, any other none (RFC 4007, 6 and 11.2)."""
+    if isinstance(address, IPv4Address):
+        return address
+    scope = address.scope_id
+    if not address.is_link_local and scope is not None:
+        raise UsageError(f"target {text!r}: only a link-local address has an interface: leave out %{scope}")
+    if address.ipv4_mapped is not None:  # the kernel would speak IPv4
+        raise UsageError(f"target {text!r}: this is an IPv4 address: write {address.ipv4_mapped}")
+    if address.is_link_local and scope is None:
+        raise UsageError(f"target {text!r}: a link-local address needs its interface: write [{address}%br0]")
+    if scope is not None and not _INTERFACE.fullmatch(scope):
+        raise UsageError(f"target {text!r}: {scope!r} cannot be the name of an interface")
+    return address

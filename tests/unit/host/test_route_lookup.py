@@ -48,6 +48,17 @@ def test_an_on_link_answer_names_the_destination_itself() -> None:
     assert asked.next_deadline() is None
 
 
+def test_a_neighbour_on_the_link_has_no_scope_as_the_kernel_speaks_of_it_without_one() -> None:
+    remote = ip_address("fe80::1%lo")
+    asked = lookups()
+    asked.ask(remote)
+    (sequence,) = sequences(asked.requests(now=0.0))
+
+    found = asked.receive(answer(sequence))
+
+    assert found == NextHopFound(remote, NextHop(3, "eth3", ip_address("fe80::1"), None))
+
+
 def test_a_refusal_means_no_next_hop() -> None:
     asked = lookups()
     asked.ask(REMOTE)
