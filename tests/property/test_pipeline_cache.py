@@ -1,7 +1,7 @@
 """What a translation promises a cache: every packet that agrees on the mask would get the same actions.
 
-Random tables of up to three levels, and a fixed pool of frames close to each other; each decision about one frame
-is held against the fresh decision about every other that it would serve.
+Random tables of up to three levels with groups of all types, and a fixed pool of frames close to each other; each
+decision about one frame is held against the fresh decision about every other that it would serve.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from inband.flow.actions import (
     ClearActions,
     DecNwTtl,
     GotoTable,
+    Group,
     Instruction,
+    Meter,
     MoveField,
     Output,
     PopMpls,
@@ -26,6 +28,8 @@ from inband.flow.actions import (
     SetField,
     SetNwTtl,
     SetQueue,
+    SetVlanPcp,
+    SetVlanVid,
     WriteActions,
     WriteMetadata,
 )
@@ -34,10 +38,12 @@ from inband.flow.flow import Flow, Origin
 from inband.flow.match import Match
 from inband.flow.ports import ALL, CONTROLLER, FLOOD, IN_PORT, LOCAL, NORMAL, PortNo
 from inband.flow.priority import HiddenPriority, OpenFlowPriority
-from inband.openflow.constants import PortConfig
+from inband.openflow.constants import GroupType, MeterBandType, MeterFlags, PortConfig
+from inband.openflow.parts import Bucket, MeterBand
 from inband.packet.addresses import Mac
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
+from inband.pipeline.dhcp_hook import reaches_local_unchanged
 from inband.pipeline.learning import MacKey, MacTable
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.trace import Trace
@@ -49,6 +55,15 @@ from inband.testing import packets
 MAC_LOCAL = "02:00:00:00:00:01"
 REMOTE = "192.0.2.1"
 _MACS = (packets.MAC_A, packets.MAC_B, MAC_LOCAL)
+
+
+IPV6_CONFIGURATION = [
+    packets.router_advertisement(),
+    packets.router_advertisement(dst=MAC_LOCAL),
+    packets.router_advertisement(dst=packets.MAC_B),
+    packets.udp(packets.IP6_A, packets.IP6_B, 547, 546, dst=MAC_LOCAL),
+    packets.udp(packets.IP6_A, packets.IP6_B, 547, 546, dst=packets.MAC_B),
+]
 
 
 def _frames() -> list[bytes]:
@@ -66,7 +81,7 @@ def _frames() -> list[bytes]:
     tagged = [packets.vlan(frame, vid) for frame in frames[:6] for vid in (1, 2)]
     stacked = [packets.vlan(frame, 1, eth_type=0x88A8) for frame in tagged]
     replies = [packets.dhcp_reply(chaddr=mac) for mac in _MACS]
-    return [*frames, *tagged, *stacked, *replies]
+    return [*frames, *tagged, *stacked, *replies, *IPV6_CONFIGURATION]
 
 
 POOL: list[tuple[FlowKey, Frame]] = [(parse(frame, port), Frame(frame)) for frame in _frames() for port in (1, 2)]
@@ -103,6 +118,8 @@ edits: st.SearchStrategy[Action] = st.sampled_from(
         DecNwTtl(),
         PushVlan(),
         PopVlan(),
+        SetVlanVid(2),
+        SetVlanPcp(3),
         PushMpls(),
         PopMpls(ETH_IPV4),
         SetQueue(1),
@@ -115,8 +132,14 @@ outputs: st.SearchStrategy[Action] = st.sampled_from(_PORTS).map(Output)
 resubmits: st.SearchStrategy[Action] = st.builds(
     Resubmit, st.sampled_from((None, PortNo(2))), st.sampled_from((0, 1, 2))
 )
-actions = st.lists(st.one_of(edits, outputs, resubmits), max_size=4).map(tuple)
-written = st.lists(st.one_of(edits, outputs), max_size=3).map(tuple)
+# Group 0 is select, 1 all, 2 fast failover; each may lead to the one before.
+groups_used: st.SearchStrategy[Action] = st.sampled_from((Group(0), Group(1), Group(2)))
+actions = st.lists(st.one_of(edits, outputs, resubmits, groups_used), max_size=4).map(tuple)
+written = st.lists(st.one_of(edits, outputs, groups_used), max_size=3).map(tuple)
+bucket_actions = st.lists(st.one_of(edits, outputs), max_size=3).map(tuple)
+chained = st.tuples(bucket_actions, st.booleans())
+group_buckets = st.tuples(*(st.lists(chained, min_size=1, max_size=3) for _ in range(3)))
+Chained = tuple[tuple[Action, ...], bool]
 
 
 @st.composite
@@ -129,6 +152,8 @@ def instructions(draw: st.DrawFn, table_id: int) -> tuple[Instruction, ...]:
         chosen.append(WriteMetadata(draw(st.integers(0, 7)), 7))
     if draw(st.integers(0, 9)) == 0:
         chosen.append(ClearActions())
+    if draw(st.integers(0, 9)) == 0:
+        chosen.append(Meter(1))
     if table_id < 2 and draw(st.booleans()):
         chosen.append(GotoTable(table_id + 1))
     return tuple(chosen)
@@ -157,10 +182,32 @@ def _hidden_flows() -> list[Flow]:
     ]
 
 
-def _pipeline(make_classifier: type[LinearClassifier | TupleSpaceClassifier], visible: list[Flow]) -> Pipeline:
+def _add_groups(tables: TableSet, groups: tuple[list[Chained], ...]) -> None:
+    """Groups 0 to 2, of which the later ones may hand packets to the earlier ones."""
+    for number, buckets in enumerate(groups):
+        kind = (GroupType.SELECT, GroupType.ALL, GroupType.FF)[number]
+        made = []
+        for at, (steps, leads_on) in enumerate(buckets):
+            more = (Group(number - 1),) if leads_on and number else ()
+            weight = at + 1 if kind is GroupType.SELECT else 0
+            watched = {"watch_port": PortNo(9 if at else 1)} if kind is GroupType.FF else {}
+            made.append(Bucket((*steps, *more), weight, **watched))
+        tables.groups.add(number, kind, made, 0.0)
+
+
+_NO_GROUPS: tuple[list[Chained], ...] = ([], [], [])
+
+
+def _pipeline(
+    make_classifier: type[LinearClassifier | TupleSpaceClassifier],
+    visible: list[Flow],
+    groups: tuple[list[Chained], ...] = _NO_GROUPS,
+) -> Pipeline:
     tables, ports, macs = TableSet(4, make_classifier=make_classifier), PortTable(), MacTable()
     for flow in _hidden_flows():
         tables.install_hidden(flow)
+    _add_groups(tables, groups)
+    tables.meters.add(1, MeterFlags.PKTPS, (MeterBand(MeterBandType.DROP, 1),), 0.0)
     for flow in visible:
         tables.add(flow, 0.0)
     configs = {1: PortConfig.NONE, 2: PortConfig.NO_RECV, 3: PortConfig.NO_FLOOD, LOCAL: PortConfig.NO_FWD}
@@ -169,15 +216,17 @@ def _pipeline(make_classifier: type[LinearClassifier | TupleSpaceClassifier], vi
     macs.learn(MacKey(0, Mac.parse(packets.MAC_A)), PortNo(1), 0.0)
     macs.learn(MacKey(1, Mac.parse(packets.MAC_B)), PortNo(3), 0.0)
     pipeline = Pipeline(tables, ports, macs)
-    pipeline.in_band = True
+    pipeline.in_band = pipeline.ipv6 = True
     pipeline.local_mac = Mac.parse(MAC_LOCAL)
     return pipeline
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.lists(flows(), max_size=8), st.integers(0, len(POOL) - 1))
-def test_packets_that_agree_on_the_mask_get_the_same_actions(visible: list[Flow], chosen: int) -> None:
-    pipeline = _pipeline(TupleSpaceClassifier, visible)
+@given(st.lists(flows(), max_size=8), group_buckets, st.integers(0, len(POOL) - 1))
+def test_packets_that_agree_on_the_mask_get_the_same_actions(
+    visible: list[Flow], groups: tuple[list[Chained], ...], chosen: int
+) -> None:
+    pipeline = _pipeline(TupleSpaceClassifier, visible, groups)
     key, frame = POOL[chosen]
 
     decision = pipeline.translate(key, frame, 1.0, trace=Trace())
@@ -192,9 +241,11 @@ def _entries(credits_: tuple[Credit, ...]) -> list[object]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(flows(), max_size=8), st.lists(st.integers(0, len(POOL) - 1), min_size=1, max_size=6))
-def test_both_classifiers_lead_to_the_same_actions(visible: list[Flow], chosen: list[int]) -> None:
-    fast, linear = _pipeline(TupleSpaceClassifier, visible), _pipeline(LinearClassifier, visible)
+@given(st.lists(flows(), max_size=8), group_buckets, st.lists(st.integers(0, len(POOL) - 1), min_size=1, max_size=6))
+def test_both_classifiers_lead_to_the_same_actions(
+    visible: list[Flow], groups: tuple[list[Chained], ...], chosen: list[int]
+) -> None:
+    fast, linear = _pipeline(TupleSpaceClassifier, visible, groups), _pipeline(LinearClassifier, visible, groups)
 
     for index in chosen:
         key, frame = POOL[index]
@@ -205,13 +256,42 @@ def test_both_classifiers_lead_to_the_same_actions(visible: list[Flow], chosen: 
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(flows(), max_size=8), st.integers(0, len(POOL) - 1))
-def test_no_cached_decision_takes_a_dhcp_reply_from_the_local_port(visible: list[Flow], chosen: int) -> None:
-    pipeline = _pipeline(TupleSpaceClassifier, visible)
+@given(st.lists(flows(), max_size=8), group_buckets, st.integers(0, len(POOL) - 1))
+def test_no_cached_decision_takes_from_the_local_port_what_configures_it(
+    visible: list[Flow], groups: tuple[list[Chained], ...], chosen: int
+) -> None:
+    pipeline = _pipeline(TupleSpaceClassifier, visible, groups)
     key, frame = POOL[chosen]
-    reply = packets.dhcp_reply(chaddr=MAC_LOCAL)
 
     decision = pipeline.translate(key, frame, 1.0, trace=Trace())
 
-    if decision.cacheable and (parse(reply, FIELDS["in_port"].get(key)) ^ key) & decision.mask == 0:
-        assert Output(LOCAL) in decision.actions
+    for wanted in (packets.dhcp_reply(chaddr=MAC_LOCAL), *IPV6_CONFIGURATION[:2], IPV6_CONFIGURATION[3]):
+        if decision.cacheable and (parse(wanted, FIELDS["in_port"].get(key)) ^ key) & decision.mask == 0:
+            assert reaches_local_unchanged(decision.actions)
+
+
+_CONTROL = [
+    (parse(frame, port), Frame(frame))
+    for port in (1, 2)
+    for frame in (
+        packets.arp_reply(packets.IP_A, REMOTE, dst=packets.MAC_A),
+        packets.arp_request(packets.IP_A, REMOTE),
+        packets.tcp(packets.IP_A, REMOTE, 40000, 6653, ttl=1),
+        packets.tcp(packets.IP_A, REMOTE, 40000, 6653, dst=MAC_LOCAL),
+    )
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(flows(), max_size=8), group_buckets)
+def test_nothing_a_controller_makes_changes_what_a_control_packet_gets(
+    visible: list[Flow], groups: tuple[list[Chained], ...]
+) -> None:
+    hostile, empty = _pipeline(TupleSpaceClassifier, visible, groups), _pipeline(TupleSpaceClassifier, [])
+
+    for key, frame in _CONTROL:
+        ours, undisturbed = (pipeline.translate(key, frame, 1.0, trace=Trace()) for pipeline in (hostile, empty))
+
+        assert ours.hidden is not None
+        assert ours.actions == undisturbed.actions
+        assert ours.counted == ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.unit.pipeline.scene import P1, P2, P3, US, A, B, C, Scene, out
 
-from inband.flow.actions import Output
+from inband.flow.actions import Output, SetField
 from inband.flow.fields import FIELDS
+from inband.flow.match import Match
 from inband.flow.ports import ALL, FLOOD, LOCAL, NORMAL, PortNo
 from inband.openflow.constants import PortConfig
 from inband.packet.addresses import Mac
@@ -160,3 +161,13 @@ def test_the_local_port_has_a_configuration_too(scene: Scene) -> None:
     scene.configure(LOCAL, PortConfig.NO_FWD)
 
     assert scene.actions(packets.tcp(src=A, dst=B)) == out(P2, P3)
+
+
+def test_a_source_address_that_a_flow_wrote_moves_no_station(scene: Scene) -> None:
+    scene.knows(C, P2)
+    forged = SetField("eth_src", int(Mac.parse(C)))
+    scene.flow(forged, Output(NORMAL), priority=9, match=Match.of(in_port=1))
+
+    scene.receive(packets.tcp(src=A, dst=B), P1)
+
+    assert scene.actions(packets.tcp(src=B, dst=C), P3) == out(P2)

@@ -28,6 +28,8 @@ from inband.flow.actions import (
     SetField,
     SetNwTtl,
     SetQueue,
+    SetVlanPcp,
+    SetVlanVid,
     ToController,
     WriteActions,
     WriteMetadata,
@@ -422,3 +424,25 @@ def test_a_packet_out_without_a_port_floods_everywhere_and_teaches_nothing() -> 
 
     assert actions == out(P1, P2, P3, LOCAL)
     assert len(scene.macs) == 0
+
+
+# --- OpenFlow 1.0's VLAN actions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("action", "change"),
+    [(SetVlanVid(5), SetField("vlan_vid", 0x1005)), (SetVlanPcp(3), SetField("vlan_pcp", 3))],
+)
+def test_setting_a_vlan_field_as_1_0_does_adds_a_tag_where_there_is_none(action: Action, change: SetField) -> None:
+    scene = Scene()
+    scene.flow(action, Output(P2))
+
+    assert scene.actions(WEB) == (PushVlan(), change, Output(P2))
+    assert scene.actions(packets.vlan(WEB, 9)) == (change, Output(P2))
+
+
+def test_two_vlan_actions_of_1_0_add_one_tag() -> None:
+    scene = Scene()
+    scene.flow(SetVlanVid(5), SetVlanPcp(3), Output(P2))
+
+    assert scene.actions(WEB) == (PushVlan(), SetField("vlan_vid", 0x1005), SetField("vlan_pcp", 3), Output(P2))
