@@ -43,25 +43,28 @@ def start_osken(namespace: Namespace, port: int = PORT) -> Process:
     environment = {**os.environ, "OSKEN_HUB_TYPE": "eventlet"}
     script = Path(__file__).with_name("osken_learning.py")
     process = namespace.start(sys.executable, str(script), str(port), label="osken", env=environment)
-    _wait_listening(namespace, process, port)
+    wait_listening(namespace, process, port)
     return process
 
 
-def start_testcontroller(namespace: Namespace, port: int = PORT) -> Process:
-    """Start ovs-testcontroller, a learning switch in C, listening."""
+def start_testcontroller(namespace: Namespace, port: int = PORT, protocol: str = "OpenFlow13") -> Process:
+    """Start ovs-testcontroller, a learning switch in C, listening; ``protocol`` as `ovs-testcontroller -O` has it."""
     control = namespace.lab.folder / f"testcontroller-{next(_numbers)}.ctl"
     process = namespace.start(
         "ovs-testcontroller",
         f"--unixctl={control}",
         "--log-file=/dev/null",
+        "-O",
+        protocol,
         f"ptcp:{port}:0.0.0.0",
         label="testcontroller",
     )
-    _wait_listening(namespace, process, port)
+    wait_listening(namespace, process, port)
     return process
 
 
-def _wait_listening(namespace: Namespace, process: Process, port: int) -> None:
+def wait_listening(namespace: Namespace, process: Process, port: int) -> None:
+    """Wait until the process listens on a TCP port of its namespace; fail with its last words when it never does."""
     listens = f":{port:04X} 00000000:0000 0A"  # local port, no peer, state LISTEN, as /proc/net/tcp has them
     if not until(lambda: listens in namespace.run("cat", "/proc/net/tcp"), START_S):
         raise AssertionError(f"{process.argv[4]} does not listen on {port}:\n{process.tail()}")
