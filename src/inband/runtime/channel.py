@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections import deque
 from typing import Protocol, cast
@@ -246,6 +247,8 @@ def peer_text(transport: asyncio.Transport) -> str:
 def _reason(error: Exception | None) -> str:
     if error is None:
         return "the peer closed the connection"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {error.reason or error}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

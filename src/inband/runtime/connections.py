@@ -224,6 +224,9 @@ class Connections:
             return
         if was_connected and owner.reconnect.state is not State.VOID:
             log.warning("bridge %s: lost controller %s: %s; dialling again", self._bridge.name, owner.target, reason)
+        if owner.target.uses_tls and channel.session.version is None:
+            # With TLS 1.3 our side is done with the handshake before the peer has looked at our certificate.
+            reason = f"{reason}, before its HELLO: perhaps it does not take our certificate"
         owner.lost(channel, reason)
         self._obey(self.fail_mode.set_connected(self._bridge.agent.has_controller, self._loop.time()))
 
