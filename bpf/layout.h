@@ -206,4 +206,15 @@ struct upcall {
 	struct flow_key key;
 };
 
+/* The compiler writes down only types that are in use. This puts the rest into the object, for the test to read. */
+struct all_of_layout {
+	enum layout layout;
+	enum op_kind op_kind;
+	enum verdict verdict;
+	enum gso_type gso_type;
+	enum upcall_reason upcall_reason;
+	struct upcall upcall;
+};
+const struct all_of_layout *all_of_layout __attribute__((unused));
+
 #endif

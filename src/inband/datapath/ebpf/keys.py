@@ -20,7 +20,7 @@ from inband.flow.fields import FIELDS, PIPELINE_FIELDS, Field
 from inband.flow.match import Match
 
 # Field: its first byte, how many bytes hold it, how many bits it stands from their right end.
-_PLACES: dict[str, tuple[int, int, int]] = {
+PLACES: dict[str, tuple[int, int, int]] = {
     "in_port": (0, 4, 0),
     "eth_type": (6, 2, 0),
     "eth_dst": (8, 6, 0),
@@ -131,7 +131,7 @@ def _make_plan(value: int, mask: int) -> _Plan | None:
     moves = []
     zeros = mask & _ALWAYS_ZERO
     kernel_mask = 0
-    for name, (at, size, shift) in _PLACES.items():
+    for name, (at, size, shift) in PLACES.items():
         field = FIELDS[name]
         bits = field.get(mask)
         if not bits:

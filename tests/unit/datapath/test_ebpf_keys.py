@@ -1,0 +1,125 @@
+"""Matches in the kernel's words: the same packets match."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.packets.rows import ROWS
+
+from inband.datapath.ebpf.keys import KernelMatch, KeyCompiler, with_mask_id
+from inband.flow.fields import ALL_BITS, FIELDS, make_key
+from inband.flow.match import ANY, Match
+from inband.packet.parse import parse
+from inband.testing import packets
+
+FRAMES = [row.frame.data for row in ROWS] + [
+    packets.tcp(packets.IP6_A, packets.IP6_B),
+    packets.neighbour_advertisement(),
+    packets.arp_reply(),
+    packets.sctp(),
+    packets.icmp_echo(packets.IP6_A, packets.IP6_B),
+]
+KEYS = [parse(frame, port) for frame in FRAMES for port in (1, 0xFFFFFFFE)]
+
+TCP = parse(packets.tcp(dst_port=80), 1)
+UDP = parse(packets.udp(dst_port=80), 1)
+
+
+def packet_key(key: int) -> int:
+    """A packet's whole key in the kernel."""
+    compiled = KeyCompiler().compile(Match(key, ALL_BITS))
+    assert compiled is not None
+    return compiled.key
+
+
+def matches(compiled: KernelMatch, key: int) -> bool:
+    return packet_key(key) & int.from_bytes(compiled.mask, "big") == compiled.key
+
+
+names = st.sampled_from(sorted(FIELDS))
+
+
+@settings(max_examples=150, deadline=None)
+@given(packet=st.sampled_from(KEYS), others=st.lists(st.sampled_from(KEYS), max_size=8), fields=st.sets(names))
+def test_a_packet_matches_in_the_kernel_if_it_matches_here(packet: int, others: list[int], fields: set[str]) -> None:
+    mask = sum(FIELDS[name].mask for name in fields)
+    match = Match(packet & mask, mask)
+
+    compiled = KeyCompiler().compile(match, packet)
+
+    assert compiled is not None
+    assert matches(compiled, packet)
+    for other in others:
+        assert not matches(compiled, other) or match.matches(other)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    packet=st.sampled_from(KEYS),
+    other=st.sampled_from(KEYS),
+    fields=st.sets(names),
+    bits=st.integers(min_value=0, max_value=ALL_BITS),
+)
+def test_a_match_that_names_the_kind_of_packet_is_not_narrowed(
+    packet: int, other: int, fields: set[str], bits: int
+) -> None:
+    pins = sum(FIELDS[name].mask for name in ("eth_type", "ip_proto", "icmpv6_type"))
+    mask = pins | sum(FIELDS[name].mask for name in fields) & bits
+    match = Match(packet & mask, mask)
+
+    compiled = KeyCompiler().compile(match)
+
+    assert compiled is not None
+    assert matches(compiled, other) == match.matches(other)
+
+
+def test_a_match_of_everything_has_an_empty_mask() -> None:
+    compiled = KeyCompiler().compile(ANY)
+
+    assert compiled == KernelMatch(bytes(96), 0)
+
+
+def test_ports_without_a_protocol_are_narrowed_by_the_packet() -> None:
+    match = Match.of(udp_dst=(0, 1))
+
+    compiled = KeyCompiler().compile(match, TCP)
+
+    assert compiled is not None
+    assert matches(compiled, TCP)
+    assert not matches(compiled, UDP)
+
+
+def test_ports_without_a_protocol_and_without_a_packet_cannot_be_said() -> None:
+    assert KeyCompiler().compile(Match.of(udp_dst=(0, 1))) is None
+    assert KeyCompiler().compile(Match.of(udp_dst=(0, 1)), UDP | FIELDS["udp_dst"].put(0, 1)) is None
+
+
+def test_a_match_that_no_packet_can_have_cannot_be_said() -> None:
+    assert KeyCompiler().compile(Match.of(metadata=5)) is None
+    assert KeyCompiler().compile(Match.of(eth_type=0x0806, ip_proto=0, tcp_dst=80)) is None
+
+
+def test_fields_that_the_packet_does_not_have_need_no_place() -> None:
+    with_zero = KeyCompiler().compile(Match.of(eth_type=0x0800, ip_proto=6, udp_dst=0, metadata=0, tcp_dst=80))
+    without = KeyCompiler().compile(Match.of(eth_type=0x0800, ip_proto=6, tcp_dst=80))
+
+    assert with_zero == without
+
+
+def test_one_compiler_keeps_kinds_of_packets_apart() -> None:
+    compiler = KeyCompiler()
+    fields = ("eth_type", "ip_proto", "tcp_dst", "udp_dst")
+    mask = sum(FIELDS[name].mask for name in fields)
+
+    tcp, udp = (compiler.compile(Match(key & mask, mask)) for key in (TCP, UDP))
+
+    assert tcp is not None
+    assert udp is not None
+    assert [matches(tcp, key) for key in (TCP, UDP)] == [True, False]
+    assert [matches(udp, key) for key in (TCP, UDP)] == [False, True]
+
+
+def test_the_masks_number_stands_in_the_key_and_nowhere_in_a_packets() -> None:
+    key = with_mask_id(packet_key(make_key(in_port=1, eth_type=0x0800)), 7)
+
+    assert key[:8] == bytes([0, 0, 0, 1, 0, 7, 8, 0])

@@ -1,0 +1,123 @@
+"""What this process takes for the program's structs is what the compiler made of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from struct import Struct
+
+import pytest
+from tests.unit.datapath.btf import Btf, read_btf
+
+import inband
+from inband.datapath.ebpf import keys, layout
+from inband.flow.fields import FIELDS, PIPELINE_FIELDS
+
+OBJECT = Path(inband.__file__).with_name("datapath") / "ebpf" / "fastpath.bpf.o"
+
+
+@pytest.fixture(scope="module")
+def btf() -> Btf:
+    return read_btf(OBJECT)
+
+
+STRUCTS = {
+    "op": (layout.OP, ["kind", "arg8", "arg16", "arg32"]),
+    "flow_stats": (layout.STATS, ["packets", "bytes", "used_ns", "padding"]),
+    "config": (layout.CONFIG, ["epoch", "adopted_epoch", "mask_count", "padding"]),
+    "port_in": (layout.PORT_IN, ["number_be", "slot"]),
+    "port_out": (layout.PORT_OUT, ["ifindex", "number", "made_promiscuous", "padding"]),
+    "port_stats": (
+        layout.PORT_STATS,
+        ["rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "rx_dropped", "tx_dropped"],
+    ),
+    "upcall": (
+        layout.UPCALL,
+        [
+            *("frame_len", "in_port", "flow_slot", "epoch", "vlan_tci", "vlan_proto_be", "checksum_start"),
+            *("checksum_offset", "gso_size", "header_len", "gso_type", "reason", "key"),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STRUCTS)
+def test_structs_have_the_same_members_at_the_same_places(btf: Btf, name: str) -> None:
+    form, members = STRUCTS[name]
+
+    assert btf.sizes[name] == form.size
+    assert [btf.offsets[name][member] for member in members] == _offsets(form)
+
+
+def _offsets(form: Struct) -> list[int]:
+    """Where each value of a format starts; without alignment that is where the one before ends."""
+    starts, at = [], 0
+    for part in re.findall(r"\d+[sx]|[A-Z]", form.format[1:]):
+        if not part.endswith("x"):
+            starts.append(at)
+        at += Struct("=" + part).size
+    return starts
+
+
+def test_an_entry_is_its_head_and_its_ops(btf: Btf) -> None:
+    assert btf.sizes["flow_entry"] == layout.ENTRY_SIZE
+    assert [btf.offsets["flow_entry"][name] for name in ("epoch", "slot", "op_count")] == [0, 4, 8]
+    assert btf.offsets["flow_entry"]["ops"] == layout.ENTRY_HEAD.size
+
+
+def test_numbers_are_the_same(btf: Btf) -> None:
+    names = ("LAYOUT_VERSION", "MAX_MASKS", "MAX_OPS", "MAX_PORTS", "MAX_MEGAFLOWS", "CONTROL_RING", "DATA_RING")
+
+    assert {name: btf.enumerators[name] for name in names} == {name: getattr(layout, name) for name in names}
+    assert btf.enumerators["GSO_UNKNOWN"] == layout.GSO_UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("prefix", "enum"), [("OP_", layout.OpKind), ("VERDICT_", layout.Verdict), ("UPCALL_", layout.UpcallReason)]
+)
+def test_enums_are_the_same(btf: Btf, prefix: str, enum: type[layout.OpKind]) -> None:
+    assert {each.name: btf.enumerators[prefix + each.name] for each in enum} == {each.name: each for each in enum}
+
+
+def test_every_verdict_has_a_name(btf: Btf) -> None:
+    assert btf.enumerators["VERDICT_COUNT"] == len(layout.Verdict)
+
+
+def test_every_field_stands_where_the_program_puts_it(btf: Btf) -> None:
+    members = {
+        "in_port": "in_port_be",
+        "eth_type": "eth_type_be",
+        "eth_dst": "eth_dst",
+        "eth_src": "eth_src",
+        "vlan_vid": "vlan_be",
+        "vlan_pcp": "vlan_be",
+        "ip_dscp": "ip_tos",
+        "ip_ecn": "ip_tos",
+        "ip_proto": "ip_proto",
+        "ip_ttl": "ip_ttl",
+        "ip_frag": "ip_frag",
+        "tcp_flags": "tcp_flags_be",
+        **{f"{proto}_src": "transport.src_be" for proto in ("tcp", "udp", "sctp")},
+        **{f"{proto}_dst": "transport.dst_be" for proto in ("tcp", "udp", "sctp")},
+        **{f"icmpv{version}_type": "icmp.type" for version in (4, 6)},
+        **{f"icmpv{version}_code": "icmp.code" for version in (4, 6)},
+        "ipv4_src": "ipv4.src_be",
+        "ipv4_dst": "ipv4.dst_be",
+        "ipv6_src": "ipv6.src",
+        "ipv6_dst": "ipv6.dst",
+        "ipv6_flabel": "ipv6.flow_label_be",
+        "ipv6_exthdr": "ipv6.exthdr_be",
+        **{name: name.replace("_", ".") for name in ("arp_spa", "arp_tpa", "arp_sha", "arp_tha")},
+        "arp_op": "arp.op_be",
+        **dict.fromkeys(("mpls_label", "mpls_tc", "mpls_bos", "mpls_ttl"), "mpls_be"),
+        "pbb_isid": "pbb_isid_be",
+        "ipv6_nd_target": "nd_target",
+        "ipv6_nd_sll": "nd_lladdr",
+        "ipv6_nd_tll": "nd_lladdr",
+    }
+
+    assert btf.sizes["flow_key"] == layout.KEY_SIZE
+    assert {name: place[0] for name, place in keys.PLACES.items()} == {
+        name: btf.offsets["flow_key"][member] for name, member in members.items()
+    }
+    assert set(keys.PLACES) == set(FIELDS) - set(PIPELINE_FIELDS)
