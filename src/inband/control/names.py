@@ -39,6 +39,8 @@ MAX_NEGATIVE_S = 60.0
 REFRESH_AT = 0.8
 # The first question may be lost while the way comes up; a recursive server may well take longer, and its answer counts.
 FIRST_WAIT_S, MAX_WAIT_S = 0.25, 5.0
+# The longest pause when an address of the name is known and not known to be wrong.
+PATIENT_WAIT_S = 60.0
 # News from the network come in bursts.
 LEAST_WAIT_S = 0.1
 # While dialling is in vain.
@@ -92,7 +94,7 @@ class _Name:
     text: str
     queries: tuple[_Query, ...] = ()
     held: dict[IpAddress, tuple[KnownAddress, Instant]] = field(default_factory=dict)
-    announced: tuple[IpAddress, ...] = ()
+    announced: tuple[frozenset[IpAddress], frozenset[IpAddress]] = (frozenset(), frozenset())
     is_failing: bool = False
 
     @property
@@ -275,7 +277,8 @@ class Resolver:
         self._send(query, server, transport, now)
         self._plan(query, now + query.wait_s)
         if query.tries % len(self._servers) == 0:
-            query.wait_s = min(query.wait_s * 2, MAX_WAIT_S)
+            is_patient = any(query.name.announced) and not query.name.is_failing
+            query.wait_s = min(query.wait_s * 2, PATIENT_WAIT_S if is_patient else MAX_WAIT_S)
 
     def _send(self, query: _Query, server: IpAddress, transport: Transport, now: Instant) -> None:
         while len(query.pending) >= MAX_PENDING:
@@ -390,24 +393,22 @@ class Resolver:
         else:
             due = now + min(ttl_s, MAX_NEGATIVE_S)
             query.problem = f"{server}: {answer.outcome.value}"
-            self._follow_no(query, now)
+        self._weigh_families(query.name, now)
         if query.name.is_failing:
             due = min(due, now + query.eager_s)
             query.eager_s = min(query.eager_s * 2, EAGER_MAX_S)
             query.first += 1
         self._plan(query, due)
 
-    def _follow_no(self, query: _Query, now: Instant) -> None:
-        """A no never takes the last addresses away; but one family is given up while the other is known to be there."""
-        others = [other for other in query.name.queries if other is not query]
-        has_other = any(other.addresses and other.outcome is Outcome.ADDRESSES for other in others)
-        if has_other:
-            query.problem = ""
-            if query.outcome is Outcome.NO_DATA:
-                self._replace(query, (), now)
-        for other in others:
-            if other.outcome is Outcome.NO_DATA and query.outcome is Outcome.ADDRESSES:
-                other.problem = ""
+    def _weigh_families(self, name: _Name, now: Instant) -> None:
+        """A no never takes a name's last addresses away, but one family is given up while the other is there."""
+        if not any(query.outcome is Outcome.ADDRESSES for query in name.queries):
+            return
+        for query in name.queries:
+            if query.outcome is Outcome.NO_DATA and query not in self._unanswered:
+                query.problem = ""
+                if query.addresses:
+                    self._replace(query, (), now)
 
     def _replace(self, query: _Query, addresses: tuple[IpAddress, ...], now: Instant) -> None:
         """Another answer: what it does not have is held, as there is no knowing yet whether the new ones work."""
@@ -488,9 +489,10 @@ class Resolver:
         changes: list[ev.NameCommand] = []
         for name in self._touched:
             addresses = tuple(dict.fromkeys((*name.current, *name.held)))
-            if set(addresses) != set(name.announced):
+            parts = (frozenset(name.current), frozenset(name.held))
+            if parts != name.announced:
                 changes.append(ev.AddressesChanged(name.text, addresses))
-            name.announced = addresses
+            name.announced = parts
         self._touched.clear()
         commands, self._commands = self._commands, []
         return [*changes, *commands]
