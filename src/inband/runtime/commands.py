@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from inband import __version__
@@ -34,6 +34,9 @@ class Process(Protocol):
     def stopping(self) -> Stop:
         """Set to end the process."""
 
+    def counters(self) -> Mapping[str, Mapping[str, int]]:
+        """Named counters of what all bridges share, by part."""
+
     async def change(self, verb: str, arguments: Sequence[str]) -> None:
         """Carry out a verb."""
 
@@ -44,7 +47,7 @@ def make_registry(process: Process) -> Registry:
     registry.add("version", "", 0, 0, lambda _: f"inband {__version__}\n")
     registry.add("exit", "", 0, 0, lambda _: _stop(process))
     registry.add("vlog/set", "[MODULE:]LEVEL", 1, 1, lambda arguments: set_level(arguments[0]))
-    registry.add("coverage/show", "", 0, 0, lambda _: documents.counters_text(process.bridges.values()))
+    registry.add("coverage/show", "", 0, 0, lambda _: _counters(process))
     registry.add("inband/show", "[json]", 0, 1, lambda arguments: _show(process, arguments))
     registry.add("inband/dump-flows", "BRIDGE [hidden] [json]", 1, 3, lambda arguments: _dump_flows(process, arguments))
     registry.add("bridge/dump-flows", "BRIDGE", 1, 1, lambda arguments: _bridge_dump_flows(process, arguments))
@@ -78,6 +81,10 @@ def _show(process: Process, arguments: Sequence[str]) -> str:
     if arguments not in ([], ["json"]):
         raise UsageError(f"inband/show: unknown argument {arguments[0]!r}: only json is allowed")
     return json.dumps(documents.show(process.bridges.values(), process.config)) + "\n"
+
+
+def _counters(process: Process) -> str:
+    return documents.counters_text(process.bridges.values(), process.counters())
 
 
 def _dump_flows(process: Process, arguments: Sequence[str]) -> str:

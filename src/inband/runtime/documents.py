@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from inband import __version__
 from inband.control.engine import RemoteStatus
@@ -166,12 +166,15 @@ def stations_text(runner: BridgeRunner) -> str:
     return "\n".join(lines) + "\n"
 
 
-def counters_text(runners: Iterable[BridgeRunner]) -> str:
-    """Every named counter, a line each, with the bridge's name in front."""
+def counters_text(runners: Iterable[BridgeRunner], process: Mapping[str, Mapping[str, int]]) -> str:
+    """Every named counter, a line each, with the name of the bridge, or of the part of the process, in front."""
     lines = []
     for runner in runners:
         bridge = runner.bridge
         values = {**bridge.datapath.counters(), **bridge.pipeline.counters, **bridge.counters.values}
+        values |= runner.connections.counters()
         values["megaflows"] = len(bridge.book)
         lines += [f"{bridge.name}  {name:<32} {value}" for name, value in sorted(values.items())]
+    for part, counters in process.items():
+        lines += [f"{part}  {name:<32} {value}" for name, value in sorted(counters.items())]
     return "".join(f"{line}\n" for line in lines)

@@ -14,8 +14,8 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 
 from inband.control.events import Remote, RemoteKind
 from inband.errors import InbandError
@@ -124,6 +124,10 @@ class SwitchProcess:
                 except InbandError as error:
                     log.error("going back after a refused change failed: %s; restart the switch", error)
                 raise
+
+    def counters(self) -> dict[str, Mapping[str, int]]:
+        """What the kernel and the clients of the control socket did to us, by part."""
+        return {"(host)": self._host.counters, "(control)": asdict(self._control.counters)}
 
     async def _apply(self, config: SwitchConfig) -> None:
         """Go to a configuration: what others need is given up first, what nobody needs only when the rest is done."""
