@@ -12,13 +12,15 @@
     i       remote IP and port     TCP from it                             TCP from it
     j       remote or next-hop IP  ARP requests whose target is that IP    neighbour solicitations for that target
     k       remote or next-hop IP  ARP replies whose sender is that IP     neighbour advertisements for that target
-    l       local IPv6 address     -                                       neighbour advertisements for that target
+    l       local IPv6 address     -                                       solicitations, advertisements for that target
     m       DNS server IP          UDP and TCP to its port 53              the same
     n       DNS server IP          UDP and TCP from its port 53            the same
 
 (a), (b), (c) of IPv6 are there once IPv6 is in use: the local port has an IPv6 address, or a remote is one. (l) is
-ours: a host that has our address already says so to all nodes, not to our MAC, and duplicate address detection must
-hear it.
+ours. A host that has our address already says so to all nodes, not to our MAC, and duplicate address detection must
+hear it; one that wants our address asks for it, and must hear that it is taken. And a gateway whose MAC changed asks
+for us from its link-local address, which nobody here knows ((g) does not match): until it hears from us nothing comes
+through it, not even what would make us doubt it.
 
 (a) to (i) carry this switch's own channel and that of switches behind it once they know their next hop. (j) and (k),
 and (f), (g) for a next hop, let a switch behind this one find out who its next hop is: without them its first
@@ -153,7 +155,7 @@ SERVER = {
         Pattern("n", {**_TCP6, "tcp_src": DNS_PORT}, "ipv6_src"),
     ),
 }
-LOCAL_ADDRESS = Pattern("l", _ADVERTISEMENT, "ipv6_nd_target")
+LOCAL_ADDRESS = (Pattern("l", _SOLICITATION, "ipv6_nd_target"), Pattern("l", _ADVERTISEMENT, "ipv6_nd_target"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,7 @@ class State:
 
 
 def wanted(state: State) -> frozenset[InBandRule]:
-    """The whole set of rules for a state: at most 8, and 4 a MAC, 4 an address, 2 an endpoint and 4 a server."""
+    """The whole set for a state: at most 8, 2 a local address, 4 a MAC, 4 an address, 2 an endpoint, 4 a server."""
     if not state.enabled:
         return frozenset()
     rules: set[InBandRule] = set()
@@ -240,8 +242,9 @@ def for_server(address: IpAddress) -> list[InBandRule]:
 
 
 def for_local_address(address: IPv6Address) -> list[InBandRule]:
-    """(l): for an address of the local port, so that a duplicate of it is noticed (RFC 4862, 5.4.4)."""
-    return [LOCAL_ADDRESS.rule(str(without_scope(address)), int(address))]
+    """(l): for an address of the local port: who asks for it, and who says to have it (RFC 4862, 5.4.3 and 5.4.4)."""
+    ip, subject = int(address), str(without_scope(address))
+    return [pattern.rule(subject, ip) for pattern in LOCAL_ADDRESS]
 
 
 def without_scope(address: IpAddress) -> IpAddress:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.system.lab import frames, special, topology
+from tests.system.lab.addressing import IPV4, Addressing
 from tests.system.lab.controllers import LabController
 from tests.system.lab.journal import until
 from tests.system.lab.messages import NO_FWD, NO_RECV, PORT_DOWN
@@ -119,19 +120,21 @@ def full_table(make: SwitchMaker, limit: int = 100) -> tuple[str, float | None] 
         return "".join(sorted(rules)), max(found.values()) - start if found else None
 
 
-def gateway_mac(make: SwitchMaker, how: str, wait_s: float) -> Change | None:
+def gateway_mac(make: SwitchMaker, how: str, wait_s: float, on: Addressing = IPV4) -> Change | None:
     """Change the gateway's MAC address under a session.
 
-    ``how``: `announced` by gratuitous ARP; `silent`, but it asks for the switch's MAC when it forwards to it; `mute`:
-    it knows the switch's MAC, so not even that: only who probes it finds out.
+    ``how``: `announced` by gratuitous ARP or unsolicited advertisement; `silent`, but it asks for the switch's MAC when
+    it forwards to it; `mute`: it knows the switch's MAC, so not even that: only who probes it finds out.
     """
-    with up(make, topology.behind_gateway) as stage, contextlib.ExitStack() as stack:
+    with up(make, lambda lab: topology.behind_gateway(lab, on)) as stage, contextlib.ExitStack() as stack:
         if stage is None:
             return None
         gateway, mac = stage.topology.gateways[0], new_mac()
-        gateway.sysctl(net__ipv4__conf__eth1__arp_notify=int(how == "announced"))
+        says = int(how == "announced")
+        gateway.sysctl(net__ipv4__conf__eth1__arp_notify=says, net__ipv6__conf__eth1__ndisc_notify=says)
         switch_mac = stage.topology.sites[0].namespace.mac("br0")
-        known = [f"neigh replace 10.0.0.1 lladdr {switch_mac} dev eth1 nud permanent"] if how == "mute" else []
+        switch = on.addresses(on.near, 1) if how == "mute" else ()
+        known = [f"neigh replace {each} lladdr {switch_mac} dev eth1 nud permanent" for each in switch]
         sampler = stack.enter_context(Sampler(stage.switch))
         start = time.monotonic()
         gateway.ip(f"link set dev eth1 address {mac}", *known)
@@ -140,15 +143,15 @@ def gateway_mac(make: SwitchMaker, how: str, wait_s: float) -> Change | None:
         return Change(rules, stage.silence(start, time.monotonic()))
 
 
-def route_moves(make: SwitchMaker, wait_s: float) -> Change | None:
+def route_moves(make: SwitchMaker, wait_s: float, on: Addressing = IPV4) -> Change | None:
     """Let the route to the controller go over the other gateway."""
-    with up(make, special.two_gateways) as stage, contextlib.ExitStack() as stack:
+    with up(make, lambda lab: special.two_gateways(lab, on)) as stage, contextlib.ExitStack() as stack:
         if stage is None:
             return None
         mac = stage.topology.gateways[1].mac("eth1")
         sampler = stack.enter_context(Sampler(stage.switch))
         start = time.monotonic()
-        stage.topology.sites[0].namespace.route("default", special.GATEWAYS[1])
+        on.route(stage.topology.sites[0].namespace, on.near, special.GATEWAYS[1])
         rules = sampler.wait(lambda flows: has_mac(flows, "de", mac), start, wait_s)
         time.sleep(1.0)
         return Change(rules, stage.silence(start, time.monotonic()))
@@ -166,9 +169,9 @@ def default_route_elsewhere(make: SwitchMaker, wait_s: float = 6.0) -> bool | No
         return found and all(right in each.match for each in stage.switch.hidden() if each.letter in "de")
 
 
-def local_mac(make: SwitchMaker, wait_s: float = 5.0) -> Change | None:
+def local_mac(make: SwitchMaker, wait_s: float = 5.0, on: Addressing = IPV4) -> Change | None:
     """Change the local port's MAC address: when (a) to (c) follow, and how long (d) or (e) were absent."""
-    with up(make, topology.behind_gateway) as stage, contextlib.ExitStack() as stack:
+    with up(make, lambda lab: topology.behind_gateway(lab, on)) as stage, contextlib.ExitStack() as stack:
         if stage is None:
             return None
         mac = new_mac()

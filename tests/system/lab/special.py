@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from tests.system.lab.addressing import IPV4, Addressing
 from tests.system.lab.net import Lab, Namespace
 from tests.system.lab.topology import BridgePlan, Site, Topology
 
 REMOTE = "10.9.0.100"
-GATEWAYS = ("10.0.0.254", "10.0.0.253")
+GATEWAYS = (254, 253)
+"""The host numbers of two gateways, in every network."""
 
 
-def two_gateways(lab: Lab) -> Topology:
+def two_gateways(lab: Lab, on: Addressing = IPV4) -> Topology:
     """Lay one switch on a segment with two gateways, both leading to the controller; the first is the default route."""
     controller, site = lab.namespace("c"), lab.namespace("s1")
+    on.prepare(controller)
     near, far = segment(lab, "near"), segment(lab, "far")
     lab.link(site, "north", near, "s1")
     lab.link(controller, "eth0", far, "c")
-    routers = tuple(_router(lab, near, far, number) for number in (0, 1))
+    routers = tuple(_router(lab, near, far, number, on) for number in GATEWAYS)
     for each in (near, far):
         plug_all(each)
-    controller.address("eth0", f"{REMOTE}/24")
-    controller.route("default", "10.9.0.254")
-    plan = BridgePlan("br0", ("north",), "10.0.0.1/24", GATEWAYS[0], REMOTE)
-    return Topology("two gateways", lab, controller, REMOTE, (Site(site, (plan,)),), gateways=routers)
+    controller.address("eth0", *on.interfaces(on.far, 100))
+    on.route(controller, on.far, GATEWAYS[0])
+    remotes = on.addresses(on.far, 100)
+    gateway = on.addresses(on.near, GATEWAYS[0])[0]
+    plan = BridgePlan("br0", ("north",), ",".join(on.interfaces(on.near, 1)), gateway, ",".join(remotes))
+    return Topology("two gateways", lab, controller, remotes[0], (Site(site, (plan,)),), gateways=routers)
 
 
 def other_default_route(lab: Lab) -> Topology:
@@ -76,11 +81,12 @@ def plug_all(made: Namespace) -> None:
     made.ip(*(f"link set dev {name} master lan" for name in names if name not in ("lo", "lan")))
 
 
-def _router(lab: Lab, near: Namespace, far: Namespace, number: int) -> Namespace:
+def _router(lab: Lab, near: Namespace, far: Namespace, number: int, on: Addressing) -> Namespace:
     made = lab.namespace(f"gw{number}")
+    on.prepare(made)
     lab.link(made, "eth0", far, f"gw{number}")
     lab.link(made, "eth1", near, f"gw{number}")
-    made.address("eth0", f"10.9.0.{254 - number}/24")
-    made.address("eth1", f"{GATEWAYS[number]}/24")
-    made.sysctl(net__ipv4__ip_forward=1)
+    made.address("eth0", *on.interfaces(on.far, number))
+    made.address("eth1", *on.interfaces(on.near, number))
+    on.forward(made)
     return made

@@ -8,6 +8,7 @@ import pytest
 
 from inband.control import events as ev
 from inband.control.engine import Engine
+from inband.flow.fields import key_fields
 from inband.host.events import NeighbourChanged, NextHop, NextHopFound
 from inband.packet.addresses import Mac
 
@@ -46,3 +47,17 @@ def test_addresses_that_keep_coming_do_not_end_the_questions(engine: Engine) -> 
         engine.handle(ev.LocalAddressReady(6), step / 100)
 
     assert engine.next_deadline() == pytest.approx(1.09)
+
+
+def test_whoever_asks_for_an_address_of_ours_or_says_to_have_it_is_heard(engine: Engine) -> None:
+    own = IPv6Address("2001:db8::1")
+
+    (command,) = engine.handle(ev.LocalAddressesChanged(frozenset({own})), 0.1)
+
+    assert isinstance(command, ev.InstallRules)
+    assert {
+        (rule.letter, rule.subject, key_fields(rule.value, rule.mask)["icmpv6_type"]) for rule in command.rules
+    } == {
+        ("l", "2001:db8::1", 135),
+        ("l", "2001:db8::1", 136),
+    }
