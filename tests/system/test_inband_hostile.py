@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from tests.system.lab import measure, topology
 from tests.system.lab.switch import SwitchMaker, letters
@@ -29,6 +31,19 @@ def test_everything_to_the_controller_does_not_cut_the_channel_nor_feed_it_to_it
         assert stage.lost() == 0
         assert silence < 1.5
         assert stage.controller.journal.count("packet_in") < 50
+
+
+def test_groups_meters_spent_ttls_and_queues_do_not_reach_the_channel(make: SwitchMaker) -> None:
+    with measure.up(make, partial(topology.row, length=2)) as stage:
+        assert stage is not None
+        stage.controller.order("twist")
+
+        silence = stage.watch(3.0)
+
+        assert stage.lost() == 0
+        assert silence < 1.5
+        assert stage.controller.journal.count("error") == 0
+        assert "group:3" in stage.switch.ofctl("dump-flows")
 
 
 def test_a_full_table_still_takes_the_hidden_flows_of_a_new_controller(make: SwitchMaker) -> None:

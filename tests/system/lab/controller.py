@@ -5,6 +5,8 @@ standard input, it does harm to every switch that is connected or connects later
 
     drop            delete all flows, then drop everything at priority 65535 in every table
     to-controller   delete all flows, then send everything to the controller
+    twist           delete all flows, groups and meters, then have meters, groups that lose packets, spent TTLs and
+                    queues that are not there handle everything in every table (1.3 only)
     port-mod BITS   set these configuration bits on every port and on LOCAL
     fill N          add N flows
     calm            stop doing that (what was done stays)
@@ -121,6 +123,13 @@ class Connection:
                 ]
             case "to-controller":
                 return [of.delete_all(version, next(xids)), of.to_controller(version, next(xids))]
+            case "twist" if version >= of.V13:
+                return [
+                    of.delete_all(version, next(xids)),
+                    *of.take_powers_back(next(xids)),
+                    *of.powers(next(xids)),
+                    *(flow for each in tables for flow in of.twisted(next(xids), each)),
+                ]
             case "port-mod":
                 return [of.port_mod(version, next(xids), port, mac, argument) for port, mac in self._ports]
             case "fill":

@@ -13,6 +13,7 @@ V10, V13 = 1, 4
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY = 0, 1, 2, 3
 FEATURES_REQUEST, FEATURES_REPLY = 5, 6
 FLOW_MOD, PACKET_IN = 14, 10
+GROUP_MOD, METER_MOD = 15, 29  # of 1.3
 _PORT_MOD = {V10: 15, V13: 16}
 _MULTIPART_REQUEST = {V10: 16, V13: 18}
 MULTIPART_REPLY = 19  # OFPT_MULTIPART_REPLY of 1.3
@@ -60,6 +61,57 @@ def to_controller(version: int, xid: int, table: int = 0) -> bytes:
         return _everything(version, xid, table, struct.pack("!HHHH", 0, 8, _CONTROLLER[V10], 0xFFFF))
     output = struct.pack("!HHIH6x", 0, 16, _CONTROLLER[V13], 0xFFFF)
     return _everything(version, xid, table, struct.pack("!HH4x", 4, 8 + len(output)) + output)  # APPLY_ACTIONS
+
+
+def take_powers_back(xid: int) -> list[bytes]:
+    """Return the 1.3 messages that delete every group and every meter, and with them the flows that use them."""
+    return [
+        message(V13, GROUP_MOD, xid, struct.pack("!HBxI", 2, 0, 0xFFFFFFFC)),  # OFPGC_DELETE, OFPG_ALL
+        message(V13, METER_MOD, xid, struct.pack("!HHI", 2, 0, _ANY)),  # OFPMC_DELETE, OFPM_ALL
+    ]
+
+
+def powers(xid: int) -> list[bytes]:
+    """Return the 1.3 messages that make a meter that drops nearly all and three groups that lose what they get.
+
+    Group 1 drops; group 2 is a select group that rewrites the destination and hands on to group 1; group 3 fails over
+    from a port that is not there to group 2.
+    """
+    drop_band = struct.pack("!HHII4x", 1, 16, 1, 1)
+    set_dst = struct.pack("!HHI6s2x", 25, 16, 0x80000606, b"\2\0\0\0\0\xee")  # SET_FIELD of OXM_OF_ETH_DST
+    return [
+        message(V13, METER_MOD, xid, struct.pack("!HHI", 0, 1 << 1 | 1 << 2, 1) + drop_band),  # PKTPS, BURST
+        _group(xid, 1, 0, b""),
+        _group(xid, 2, 1, _bucket(set_dst + _to_group(1), weight=1)),
+        _group(xid, 3, 3, _bucket(_to_group(1), watch_port=99) + _bucket(_to_group(2), watch_group=2)),
+    ]
+
+
+def twisted(xid: int, table: int) -> list[bytes]:
+    """Return FLOW_MODs that spend the TTL of IPv4, and meter and hand to groups whatever comes into a table."""
+    set_queue = struct.pack("!HHI", 21, 8, 0xFFFFFFFE)
+    spend_ttl = struct.pack("!HHB3x", 23, 8, 1) + struct.pack("!HH4x", 24, 8)  # SET_NW_TTL 1, DEC_NW_TTL
+    ipv4 = struct.pack("!HHIH6x", 1, 10, 0x80000A02, 0x0800)  # OXM_OF_ETH_TYPE
+    rows = ((HIGHEST_PRIORITY, ipv4, spend_ttl + set_queue + _to_group(3)), (HIGHEST_PRIORITY - 1, None, _to_group(2)))
+    out = []
+    for priority, match, actions in rows:
+        apply = struct.pack("!HH4x", 4, 8 + len(actions)) + actions
+        instructions = struct.pack("!HHI", 6, 8, 1) + apply  # METER 1, APPLY_ACTIONS
+        body = _flow_mod_13(table, 0, priority) + (match or _MATCH_ALL[V13]) + instructions
+        out.append(message(V13, FLOW_MOD, xid, body))
+    return out
+
+
+def _group(xid: int, number: int, kind: int, buckets: bytes) -> bytes:
+    return message(V13, GROUP_MOD, xid, struct.pack("!HBxI", 0, kind, number) + buckets)
+
+
+def _bucket(actions: bytes, *, weight: int = 0, watch_port: int = _ANY, watch_group: int = _ANY) -> bytes:
+    return struct.pack("!HHII4x", 16 + len(actions), weight, watch_port, watch_group) + actions
+
+
+def _to_group(number: int) -> bytes:
+    return struct.pack("!HHI", 22, 8, number)
 
 
 def filler(version: int, xid: int, number: int) -> bytes:
