@@ -1,0 +1,155 @@
+"""Groups, meters and IPv6 in a whole bridge: cached decisions follow changes, and each packet is counted once."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+
+import pytest
+from tests.unit.bridge.test_own_questions import Clock, SilentHost
+
+from inband.agent.connection import Kind
+from inband.agent.switch import Identity
+from inband.bridge.bridge import Bridge, BridgeSettings
+from inband.control import events as ev
+from inband.datapath.simulated import SimulatedDatapath
+from inband.flow.actions import ApplyActions, Group, Instruction, Meter, Output
+from inband.flow.ports import LOCAL, PortNo
+from inband.host.events import AddressChanged
+from inband.openflow.constants import (
+    OFP13,
+    FlowModCommand,
+    GroupModCommand,
+    GroupType,
+    MeterBandType,
+    MeterFlags,
+    MeterModCommand,
+)
+from inband.openflow.messages import Envelope, FlowMod, GroupMod, Message, MeterMod
+from inband.openflow.parts import Bucket, MeterBand
+from inband.packet.addresses import Mac
+from inband.packet.frame import Frame
+from inband.testing import packets
+
+US = "02:00:00:00:00:01"
+P1, P2, P3 = PortNo(1), PortNo(2), PortNo(3)
+WEB = Frame(packets.tcp())
+
+
+class Stage:
+    """A bridge on a simulated datapath, with a controller on connection 1."""
+
+    def __init__(self) -> None:
+        self.datapath = SimulatedDatapath(clock=Clock())
+        self.bridge = Bridge(BridgeSettings("br0", Identity(1)), self.datapath, SilentHost(), Clock(), lambda: None)
+        self.datapath.client = self.bridge
+        for number in (LOCAL, P1, P2, P3):
+            self.datapath.add_port(number, f"p{number}")
+            self.bridge.add_port(number, f"p{number}", Mac.parse(US))
+        self.bridge.set_local(7, Mac.parse(US))
+        self.bridge.control(ev.InBandEnabled(True))
+        self.bridge.connect(1, Kind.CONTROLLER, OFP13)
+
+    def say(self, *messages: Message) -> None:
+        """What the controller sends."""
+        self.bridge.receive(1, [Envelope(OFP13, 1, message) for message in messages])
+
+    def flow(self, *instructions: Instruction) -> None:
+        """Have the controller add a flow for everything."""
+        self.say(FlowMod(FlowModCommand.ADD, instructions=instructions))
+
+    def group(self, kind: GroupType, *buckets: Bucket, command: GroupModCommand = GroupModCommand.ADD) -> None:
+        """Have the controller make or change group 1."""
+        self.say(GroupMod(command, kind, 1, buckets))
+
+    def sent(self, frame: Frame = WEB) -> list[PortNo]:
+        """Where a frame that arrives at port 1 goes."""
+        self.datapath.deliver(P1, frame)
+        return [port for port, _, _ in self.datapath.take_sent()]
+
+
+def to(port: PortNo, watch: PortNo | None = None) -> Bucket:
+    """A bucket that outputs."""
+    return Bucket((Output(port),)) if watch is None else Bucket((Output(port),), watch_port=watch)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def test_a_changed_group_is_followed_by_the_next_packet(stage: Stage) -> None:
+    stage.group(GroupType.INDIRECT, to(P2))
+    stage.flow(ApplyActions((Group(1),)))
+    assert [stage.sent(), stage.sent()] == [[P2], [P2]]
+
+    stage.group(GroupType.ALL, to(P2), to(P3), command=GroupModCommand.MODIFY)
+
+    assert stage.sent() == [P2, P3]
+    assert len(stage.datapath.megaflows()) == 1
+
+
+def test_a_lost_link_is_followed_by_the_next_packet(stage: Stage) -> None:
+    stage.group(GroupType.FF, to(P2, watch=P2), to(P3, watch=P3))
+    stage.flow(ApplyActions((Group(1),)))
+    assert stage.sent() == [P2]
+
+    stage.bridge.link_changed(P2, link_up=False, mac=Mac.parse(US))
+    assert stage.sent() == [P3]
+    stage.bridge.link_changed(P2, link_up=True, mac=Mac.parse(US))
+    assert stage.sent() == [P2]
+
+
+def test_a_deleted_group_takes_its_flows_and_what_was_cached_of_them(stage: Stage) -> None:
+    stage.group(GroupType.INDIRECT, to(P2))
+    stage.flow(ApplyActions((Group(1),)))
+    stage.sent()
+
+    stage.group(GroupType.INDIRECT, command=GroupModCommand.DELETE)
+
+    assert stage.sent() == []
+
+
+def test_packets_of_cached_decisions_are_counted_by_group_and_bucket(stage: Stage) -> None:
+    stage.group(GroupType.ALL, to(P2), to(P3))
+    stage.flow(ApplyActions((Group(1),)))
+    for _ in range(5):
+        stage.sent()
+
+    stage.bridge.refresh(0.0)
+
+    group = stage.bridge.tables.groups.get(1)
+    assert group is not None
+    assert group.counter.packets == 5
+    assert [bucket.counter.packets for bucket in group.buckets] == [5, 5]
+    assert group.counter.bytes == 5 * len(WEB.data)
+
+
+def test_every_packet_of_a_metered_flow_meets_the_meter(stage: Stage) -> None:
+    band = MeterBand(MeterBandType.DROP, 2)
+    stage.say(MeterMod(MeterModCommand.ADD, MeterFlags.PKTPS, 1, (band,)))
+    stage.flow(Meter(1), ApplyActions((Output(P2),)))
+
+    assert [stage.sent() for _ in range(4)] == [[P2], [P2], [], []]
+    assert stage.datapath.megaflows() == []
+
+
+def test_router_advertisements_reach_local_from_the_moment_the_bridge_uses_ipv6(stage: Stage) -> None:
+    stage.flow()
+    advertisement = Frame(packets.router_advertisement())
+    assert stage.sent(advertisement) == []
+
+    own = IPv6Address("fe80::1")
+    stage.bridge.host_event(AddressChanged(7, own, 64, True))
+    assert [stage.sent(advertisement), stage.sent(advertisement)] == [[LOCAL], [LOCAL]]
+    stage.bridge.host_event(AddressChanged(7, own, 64, False))
+
+    assert stage.sent(advertisement) == []
+
+
+def test_a_data_decision_cached_before_does_not_hide_an_advertisement(stage: Stage) -> None:
+    stage.bridge.host_event(AddressChanged(7, IPv6Address("fe80::1"), 64, True))
+    stage.flow(ApplyActions((Output(P2),)))
+    for frame in (packets.router_advertisement(dst=packets.MAC_B), packets.icmp_echo("fe80::1", "ff02::1")):
+        stage.sent(Frame(frame))
+
+    assert stage.sent(Frame(packets.router_advertisement())) == [LOCAL, P2]
