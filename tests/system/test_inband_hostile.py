@@ -76,5 +76,5 @@ def test_a_flush_by_hand_leaves_the_hidden_flows_alone(make: SwitchMaker) -> Non
             stage.switch.ofctl("del-flows")
             stage.switch.ofctl("add-flow", "priority=65535,actions=drop")
 
-        assert stage.switch.hidden() == before
+        assert before <= stage.switch.hidden()
         assert stage.watch(0.5) < 0.5

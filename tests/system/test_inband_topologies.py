@@ -65,7 +65,8 @@ def test_all_rules_that_need_no_neighbour_are_there_before_there_is_a_neighbour(
 
         there = letters(stage.switch.hidden())
 
-        assert there == "abcfghijk"
+        assert set("abcfghijk") <= set(there)
+        assert not set("de") & set(there)
 
 
 def test_an_echo_is_answered_at_once_while_nothing_else_happens(make: SwitchMaker) -> None:
