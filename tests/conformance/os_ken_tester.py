@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from typing import Any
 
 from os_ken import cfg, flags, log  # the latter two declare the options that the tester reads
@@ -32,11 +33,31 @@ tester.INTERVAL = COUNT_S[sys.argv[1]]
 
 
 class PatientTester(tester.OfTester):  # type: ignore[misc]  # os-ken has no types
-    """The tester, with a pause between its flows and its packets."""
+    """The tester, with a pause between its flows and its packets, and a sender that keeps its pace."""
 
     def _one_time_packet_send(self, pkt: Any) -> None:
         hub.sleep(SETTLE_S)
         super()._one_time_packet_send(pkt)
+
+    def _send_packet_thread(self, arg: dict[str, Any]) -> None:
+        """Send at the rate that the case names: the original sleeps between its packets and falls 15 % behind."""
+        rate = arg["packet_counter_inc"] / tester.CONTINUOUS_THREAD_INTVL
+        start, sent = time.monotonic(), 0
+        while True:
+            hub.sleep(tester.CONTINUOUS_THREAD_INTVL)
+            due = int((time.monotonic() - start) * rate)
+            for _ in range(sent, due):
+                self.tester_sw.send_packet_out(_packet(arg))
+            sent = due
+
+
+def _packet(arg: dict[str, Any]) -> bytes:
+    """The case's packet; a random one is made anew each time, by the constructors that its text names."""
+    if not arg["randomize"]:
+        return bytes(arg["packet_binary"])
+    made = eval("/".join(arg["packet_text"]), vars(tester))  # the tester's own way to read its cases
+    made.serialize()
+    return bytes(made.data)
 
 
 def main() -> None:
