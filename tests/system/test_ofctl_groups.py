@@ -184,3 +184,20 @@ def test_1_0_sets_a_vlan_of_untagged_packets(desk: Desk) -> None:
 
     assert desk.passes()
     assert "actions=mod_vlan_vid:5,mod_vlan_pcp:3,resubmit(,1)" in desk.ofctl(v10, "dump-flows", "table=0")
+
+
+def test_queues_of_the_system_are_shown_used_and_counted(desk: Desk) -> None:
+    desk.box.run("tc", "qdisc", "add", "dev", "p2", "root", "handle", "1:", "htb", "default", "1")
+    try:
+        for minor, rate in (("1:1", "100mbit"), ("1:6", "1gbit")):
+            desk.box.run("tc", "class", "add", "dev", "p2", "parent", "1:", "classid", minor, "htb", "rate", rate)
+        desk.ofctl(V13, "add-flow", "icmp,in_port=1,actions=set_queue:5,output:2")
+
+        assert desk.passes()
+
+        assert re.search(r"port 2 queue 5: bytes=294, pkts=3, errors=0", desk.ofctl(V13, "queue-stats", "2", "5"))
+        assert "2 queues" in desk.ofctl(V13, "queue-stats", "2")
+        assert re.search(r"port=2.*queue 0.*queue 5", desk.ofctl(V13, "queue-get-config", "2"), re.DOTALL)
+        assert "OFPQOFC_BAD_QUEUE" in desk.ofctl(V13, "queue-stats", "2", "9")
+    finally:
+        desk.box.run("tc", "qdisc", "del", "dev", "p2", "root")

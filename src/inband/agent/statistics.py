@@ -3,7 +3,7 @@
 Numbers are current: the datapath's counts are credited to flows and tables before an answer is made. Hidden flows are
 in no answer, for the tables do not count or select them. A reply holds all entries; the codec cuts it into messages.
 
-What groups and meters have counted is in ``groups`` and ``meters``.
+What groups, meters and queues have counted is in ``groups``, ``meters`` and ``queues``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,8 @@ from inband.flow.flow import Flow, Instant
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow.constants import (
-    ALL_QUEUES,
     BadRequest,
-    QueueOpFailed,
 )
-from inband.openflow.messages import QueueGetConfigReply, QueueGetConfigRequest
 from inband.openflow.multipart import (
     AggregateReply,
     AggregateRequest,
@@ -35,8 +32,6 @@ from inband.openflow.multipart import (
     PortStats,
     PortStatsReply,
     PortStatsRequest,
-    QueueStatsReply,
-    QueueStatsRequest,
     TableStats,
     TableStatsReply,
     TableStatsRequest,
@@ -91,22 +86,6 @@ def port_stats(switch: Switch, _: Connection, request: PortStatsRequest, now: In
     else:
         wanted = [request.port]
     return PortStatsReply(tuple(_port_entry(switch, port, now) for port in wanted))
-
-
-def queue_stats(switch: Switch, _: Connection, request: QueueStatsRequest, __: Instant) -> QueueStatsReply:
-    """QUEUE: this switch keeps no counters of queues."""
-    if request.port not in (ports.ANY, ports.ALL) and switch.ports.get(request.port) is None:
-        raise RefusalError(QueueOpFailed.BAD_PORT, f"there is no port {request.port}")
-    if request.queue_id != ALL_QUEUES:
-        raise RefusalError(QueueOpFailed.BAD_QUEUE, f"no queue {request.queue_id} is known")
-    return QueueStatsReply(())
-
-
-def queue_config(switch: Switch, _: Connection, request: QueueGetConfigRequest, __: Instant) -> QueueGetConfigReply:
-    """QUEUE_GET_CONFIG: queues belong to the system (tc); the switch knows none of its own."""
-    if request.port != ports.ANY and switch.ports.get(request.port) is None:
-        raise RefusalError(QueueOpFailed.BAD_PORT, f"there is no port {request.port}")
-    return QueueGetConfigReply(request.port)
 
 
 def _select(switch: Switch, request: FlowStatsRequest | AggregateRequest, now: Instant) -> list[Flow]:

@@ -6,12 +6,13 @@ the replies, or raise RefusalError and then have changed nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from inband.agent.connection import Connection
 from inband.agent.effects import Effect
-from inband.datapath.base import PortCounters
+from inband.datapath.base import PortCounters, QueueState
 from inband.flow.flow import Instant
 from inband.flow.ports import PortNo
 from inband.pipeline.ports import PortTable
@@ -50,6 +51,9 @@ class Statistics(Protocol):
 
     def port_counters(self, port: PortNo) -> PortCounters:
         """A port's counters now; zeros for a port the datapath does not have."""
+
+    def queues(self, port: PortNo) -> Sequence[QueueState]:
+        """A port's queues as they are now, by number."""
 
 
 @dataclass(slots=True, eq=False)

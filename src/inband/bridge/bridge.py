@@ -237,6 +237,11 @@ class Bridge:
         self.in_band.handle(event, self._clock())
         self._follow_engine()
 
+    def set_dns(self, servers: frozenset[IpAddress], names: frozenset[str]) -> None:
+        """Let DNS pass between anybody and these servers, for these names (lower case) and no others."""
+        self.pipeline.dns_names = names
+        self.control(ev.ServersChanged(servers))
+
     def host_event(self, event: HostEvent | NextHopFound) -> None:
         """The kernel said something; events about ports are the caller's to turn into ``link_changed``."""
         match event:

@@ -45,6 +45,19 @@ class _Target(click.ParamType[str, str]):
         return value
 
 
+class _Server(click.ParamType[str, str]):
+    name = "addr"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from inband.runtime.dns_servers import parse_dns_server
+
+        try:
+            parse_dns_server(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+        return value
+
+
 @click.command()
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file.")
 @run_dir_option
@@ -53,6 +66,12 @@ class _Target(click.ParamType[str, str]):
 @click.option("--port", type=_Value("port", "if"), multiple=True, help="An interface of the bridge; may be repeated.")
 @click.option("--controller", type=_Target(), multiple=True, help="A controller; may be repeated.")
 @click.option("--manager", type=_Target(), multiple=True, help="A manager to protect; may be repeated.")
+@click.option(
+    "--dns-server",
+    type=_Server(),
+    multiple=True,
+    help="Whom to ask for names of controllers and managers; may be repeated.  [default: the system's servers]",
+)
 @click.option(
     "--fail-mode",
     type=click.Choice(["secure", "standalone"]),
@@ -91,6 +110,7 @@ def run(context: click.Context, /, **given: Any) -> int:
         pidfile=given["pidfile"],
         bridge=given["bridge"],
         managers=given["manager"],
+        dns_servers=given["dns_server"],
         settings=_settings(given),
     )
     config = load(options)

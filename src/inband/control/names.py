@@ -300,7 +300,8 @@ class Resolver:
         if record is not None:
             record.unanswered += 1
             record.last_error = f"no answer in {waited:.1f} s"
-        query.problem = f"no answer from {last.server}"
+        if query.tries > len(self._servers):  # one question that got lost is no problem
+            query.problem = f"no answer from {last.server}"
 
     def _hurry(self, now: Instant) -> None:
         for query in self._unanswered:
@@ -401,13 +402,15 @@ class Resolver:
         self._plan(query, due)
 
     def _weigh_families(self, name: _Name, now: Instant) -> None:
-        """A no never takes a name's last addresses away, but one family is given up while the other is there."""
-        if not any(query.outcome is Outcome.ADDRESSES for query in name.queries):
-            return
+        """A no never takes a name's last addresses away, but one family is given up while the other is there.
+
+        And "no address of this family" is no problem unless it is so of both.
+        """
+        outcomes = {query.outcome for query in name.queries}
         for query in name.queries:
-            if query.outcome is Outcome.NO_DATA and query not in self._unanswered:
+            if query.outcome is Outcome.NO_DATA and outcomes != {Outcome.NO_DATA} and query not in self._unanswered:
                 query.problem = ""
-                if query.addresses:
+                if query.addresses and Outcome.ADDRESSES in outcomes:
                     self._replace(query, (), now)
 
     def _replace(self, query: _Query, addresses: tuple[IpAddress, ...], now: Instant) -> None:

@@ -69,6 +69,18 @@ class PortCounters:
     tx_errors: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """One queue of a port: what it is promised and limited to (bit/s, 0: unknown), and what left by it."""
+
+    queue_id: int
+    min_rate_bps: int = 0
+    max_rate_bps: int = 0
+    tx_packets: int = 0
+    tx_bytes: int = 0
+    tx_errors: int = 0
+
+
 class DatapathClient(Protocol):
     """Who a datapath reports to: the switch."""
 

@@ -117,6 +117,11 @@ def question_of(message: bytes) -> Question | None:
     return Question(ident, b".".join(labels).decode("latin-1"), rdtype, bool(flags & _QR))
 
 
+def load_reader() -> None:
+    """Import what ``read_answer`` needs, which takes a while; a thread may do it."""
+    import dns.message  # noqa: F401
+
+
 def read_answer(data: bytes) -> Answer:
     """Read an answer whose question was checked; raises WireError when it is none or contradicts itself."""
     import dns.exception

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from inband import __version__
@@ -57,6 +57,7 @@ class Environment:
     known: KnownHost
     run_dir: RunDir
     claims: Claims
+    channels_changed: Callable[[], None]
 
 
 class BridgeRunner:
@@ -95,7 +96,7 @@ class BridgeRunner:
         settings = BridgeSettings(config.name, self._identity(), config.flow_limit)
         self.bridge = Bridge(settings, datapath, environment.host, self._loop.time, self._wake)
         self.ports = BridgePorts(self.bridge, environment.claims, environment.known.links)
-        self.connections = Connections(self.bridge, config, self._loop, self._wake)
+        self.connections = Connections(self.bridge, config, self._loop, self._wake, environment.channels_changed)
         datapath.client = self.bridge
         self._is_open = True
         self._open_local()

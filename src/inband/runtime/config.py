@@ -89,15 +89,20 @@ class RunOptions:
     pidfile: Path | None = None
     bridge: str | None = None
     managers: tuple[str, ...] = ()
+    dns_servers: tuple[str, ...] = ()
     settings: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchConfig:
-    """One switch process: its bridges, the managers that every bridge protects, and its run directory."""
+    """One switch process: its bridges, the managers that every bridge protects, and its run directory.
+
+    ``dns_servers`` are asked for the names of controllers and managers; none: those that the system has.
+    """
 
     bridges: tuple[BridgeConfig, ...] = ()
     managers: tuple[Target, ...] = ()
+    dns_servers: tuple[IpAddress, ...] = ()
     run_dir: Path = DEFAULT_RUN_DIR
     options: RunOptions = field(default_factory=RunOptions)
 
@@ -134,7 +139,6 @@ def _complaints(config: SwitchConfig) -> Iterator[str]:
     for target in config.managers:
         if target.listens or target.is_unix:
             yield f"manager {target}: a manager is protected, not dialled: give its address as tcp:HOST:PORT"
-        yield from _name_complaints("manager", target)
     for bridge in config.bridges:
         for complaint in _bridge_complaints(bridge):
             yield f"bridge {bridge.name}: {complaint}"
@@ -158,7 +162,6 @@ def _bridge_complaints(bridge: BridgeConfig) -> Iterator[str]:
         yield "openflow-version: the list is empty: allowed are 1.0 and 1.3"
     addresses = [(target.host, target.port, target.path) for target in bridge.controllers]
     for target, place in zip(bridge.controllers, addresses, strict=True):
-        yield from _name_complaints("controller", target)
         if addresses.count(place) > 1:
             yield f"controller {target} is listed twice"
         if target.uses_tls and None in (bridge.private_key, bridge.certificate, bridge.ca_cert):
@@ -170,8 +173,3 @@ def _bridge_complaints(bridge: BridgeConfig) -> Iterator[str]:
             yield f"gateway {gateway} is in none of the bridge's networks ({', '.join(map(str, reachable))})"
         if any(gateway == address.ip for address in bridge.addresses):
             yield f"gateway {gateway} is the bridge's own address: give the router's"
-
-
-def _name_complaints(role: str, target: Target) -> Iterator[str]:
-    if target.name is not None:
-        yield f"{role} {target}: names are not looked up in this version: give the address of {target.name}"

@@ -3,6 +3,7 @@
 The file uses the words of the options::
 
     manager = "tcp:192.0.2.9:6640"
+    dns-server = ["192.0.2.53"]
 
     [[bridge]]
     name = "br0"
@@ -21,9 +22,10 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from inband.errors import UsageError
 from inband.runtime.config import (
@@ -35,14 +37,17 @@ from inband.runtime.config import (
     checked,
 )
 from inband.runtime.config_keys import KEYS, find_key, suggestion, with_values
-from inband.runtime.targets import Target, parse_target
+from inband.runtime.dns_servers import parse_dns_server
+from inband.runtime.targets import parse_target
 from inband.runtime.unixctl_client import find_run_dir
 
 # A thousand bridges with fifty lines each; a larger "file" is a mistake such as /dev/zero.
 MAX_FILE_BYTES = 4 << 20
 
-_TOP_KEYS = ("bridge", "manager", "run-dir")
+_TOP_KEYS = ("bridge", "manager", "dns-server", "run-dir")
 _BRIDGE_KEYS = ("name", *KEYS)
+
+Value = TypeVar("Value")
 
 
 def load(options: RunOptions, environment: Mapping[str, str] = os.environ) -> SwitchConfig:
@@ -52,6 +57,8 @@ def load(options: RunOptions, environment: Mapping[str, str] = os.environ) -> Sw
     config = replace(config, run_dir=run_dir, options=options)
     if options.managers:
         config = replace(config, managers=tuple(dict.fromkeys(map(parse_target, options.managers))))
+    if options.dns_servers:
+        config = replace(config, dns_servers=tuple(dict.fromkeys(map(parse_dns_server, options.dns_servers))))
     return checked(_with_options(config, options))
 
 
@@ -124,16 +131,21 @@ class _Reader:
         if not isinstance(run_dir, str):
             raise self._refusal("run-dir", "run-dir: allowed is a string with the path of a directory")
         bridges = tuple(self._bridge(table, number) for number, table in enumerate(tables, 1))
-        return SwitchConfig(bridges, self._managers(document.get("manager", [])), Path(run_dir))
+        managers = self._several("manager", document, parse_target, "a target or a list of targets")
+        servers = self._several("dns-server", document, parse_dns_server, "an address or a list of addresses")
+        return SwitchConfig(bridges, managers, servers, Path(run_dir))
 
-    def _managers(self, value: object) -> tuple[Target, ...]:
-        targets = [text for text in _as_list(value) if isinstance(text, str)]
-        if targets != _as_list(value):
-            raise self._refusal("manager", "manager: allowed is a target or a list of targets")
+    def _several(
+        self, key: str, document: Mapping[str, object], parse: Callable[[str], Value], allowed: str
+    ) -> tuple[Value, ...]:
+        given = _as_list(document.get(key, []))
+        texts = [text for text in given if isinstance(text, str)]
+        if texts != given:
+            raise self._refusal(key, f"{key}: allowed is {allowed}")
         try:
-            return tuple(dict.fromkeys(map(parse_target, targets)))
+            return tuple(dict.fromkeys(map(parse, texts)))
         except UsageError as error:
-            raise self._refusal("manager", f"manager: {error}") from None
+            raise self._refusal(key, f"{key}: {str(error).removeprefix(f'{key}: ')}") from None
 
     def _bridge(self, table: Mapping[str, object], number: int) -> BridgeConfig:
         name = table.get("name")

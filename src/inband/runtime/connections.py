@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from ssl import SSLContext
 
@@ -41,9 +41,17 @@ class Connections:
     """Implements ``runtime.channel.ChannelUser`` for every channel of a bridge."""
 
     def __init__(
-        self, bridge: Bridge, config: BridgeConfig, loop: asyncio.AbstractEventLoop, wake: Callable[[], None]
+        self,
+        bridge: Bridge,
+        config: BridgeConfig,
+        loop: asyncio.AbstractEventLoop,
+        wake: Callable[[], None],
+        channels_changed: Callable[[], None],
     ) -> None:
-        """``wake`` asks for ``send`` soon, and for a look at the fail mode's next deadline."""
+        """``wake`` asks for ``send`` soon, and for a look at the fail mode's next deadline.
+
+        ``channels_changed`` is called when a controller that has a name may be connected now, or not any more.
+        """
         self.fail_mode = FailMode()
         self.diallers: list[Dialler] = []
         self.listeners: list[Listener] = []
@@ -52,6 +60,8 @@ class Connections:
         self._config = config
         self._loop = loop
         self._wake = wake
+        self._channels_changed = channels_changed
+        self._names: Mapping[str, tuple[IpAddress, ...]] = {}
         self._management: Listener | None = None
         self._owners: dict[int, Dialler | Listener] = {}
         self._channels: dict[int, Channel] = {}
@@ -107,7 +117,9 @@ class Connections:
                 self._loop,
                 max_backoff_s=config.max_backoff_s,
                 tls=contexts.get(target),
+                changed=self._channels_changed if target.name else lambda: None,
             )
+            self._tell_addresses(dialler)
             self.diallers.append(dialler)
             dialler.start()
         for dialler in dialled.values():
@@ -142,6 +154,16 @@ class Connections:
         total["connections turned away"] = sum(listener.turned_away for listener in listeners)
         return total
 
+    def set_names(self, names: Mapping[str, tuple[IpAddress, ...]]) -> None:
+        """Which addresses the names of controllers have; hidden rules for them must be there."""
+        self._names = names
+        for dialler in self.diallers:
+            self._tell_addresses(dialler)
+
+    def _tell_addresses(self, dialler: Dialler) -> None:
+        if dialler.target.name is not None:
+            dialler.set_addresses(self._names.get(dialler.target.name, ()))
+
     # --- the network ----------------------------------------------------------------------------------------------
 
     def hurry(self) -> None:
@@ -153,13 +175,13 @@ class Connections:
         """A neighbour or a route changed: dial again whose next hop is another one now."""
         engine = self._bridge.in_band.engine
         for dialler in self.diallers:
-            address = dialler.target.address
-            if address is None or dialler.reconnect.is_connected:
+            if dialler.reconnect.is_connected:
                 continue
-            hop = engine.next_hop_of(address)
-            if hop is not None and hop != self._hops.get(address):
-                dialler.network_changed()
-            self._hops[address] = hop
+            for address in dialler.addresses:
+                hop = engine.next_hop_of(address)
+                if hop is not None and hop != self._hops.get(address):
+                    dialler.network_changed()
+                self._hops[address] = hop
 
     # --- channels (ChannelUser) ---------------------------------------------------------------------------------
 
@@ -209,7 +231,7 @@ class Connections:
     def silent(self, channel: Channel, *, is_silent: bool) -> None:
         """TCP has to send again: the next hop is doubted at once, not after the kernel's own patience."""
         owner = self._owners[channel.number]
-        address = owner.target.address if isinstance(owner, Dialler) else None
+        address = owner.address if isinstance(owner, Dialler) else None
         if address is not None:
             self._bridge.control(ev.ChannelSilent(address) if is_silent else ev.ChannelAlive(address))
 

@@ -1,7 +1,8 @@
 """Who connects: one dialler per controller that the switch calls, one listener per place where it is called.
 
 When to dial is decided by ``openflow.reconnect``; this carries it out. An attempt that was given up is cancelled, so a
-late answer to it cannot become a second connection.
+late answer to it cannot become a second connection. A target with a name is dialled at all the addresses that the name
+has (``runtime.connecting``), and not before it has one.
 """
 
 from __future__ import annotations
@@ -9,17 +10,17 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import os
 import socket
 import ssl
 import stat
 from collections.abc import Callable
-from ipaddress import IPv6Address
 from pathlib import Path
 
 from inband.errors import HostError
 from inband.openflow.reconnect import Command, Dial, Event, HangUp, Reconnect, State
+from inband.packet.addresses import IpAddress
 from inband.runtime.channel import Channel
+from inband.runtime.connecting import UnreachableError, connect_first, in_dialling_order, kernel_words
 from inband.runtime.targets import Scheme, Target
 
 log = logging.getLogger(__name__)
@@ -41,26 +42,54 @@ class Dialler:
         *,
         max_backoff_s: float,
         tls: ssl.SSLContext | None = None,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
+        """``changed`` is called whenever the connection's state may have."""
         self.target = target
+        self.addresses: tuple[IpAddress, ...] = () if target.address is None else (target.address,)
+        self.failures: dict[IpAddress, str] = {}
         self.reconnect = Reconnect(max_backoff_s=max_backoff_s)
         self.channel: Channel | None = None
         self._make_channel = make_channel
         self._loop = loop
         self._tls = tls
+        self._changed = changed
+        self._is_started = False
+        self._last_good: IpAddress | None = None
         self._attempt: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Dial now and whenever the connection is gone."""
-        self._tell(Event.ENABLED)
+        self._is_started = True
+        if self.addresses or self.target.is_unix:
+            self._tell(Event.ENABLED)
 
     def stop(self) -> None:
         """Hang up and stay away."""
+        self._is_started = False
         self._tell(Event.DISABLED)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def set_addresses(self, addresses: tuple[IpAddress, ...]) -> None:
+        """Where the target is, as far as is known: what comes is dialled at once unless there is a connection."""
+        new = set(addresses) - set(self.addresses)
+        self.addresses = addresses
+        if not (self._is_started and new):
+            return
+        self._tell(Event.ENABLED if self.reconnect.state is State.VOID else Event.NETWORK_CHANGED)
+
+    @property
+    def address(self) -> IpAddress | None:
+        """Where the connection goes to, or the last one that stood did, or the next one may."""
+        return self._last_good or next(iter(self.addresses), None)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether it was dialled in vain and there is no connection."""
+        return self.reconnect.backoff_s > 0 and not self.reconnect.is_connected
 
     def configure(self, max_backoff_s: float, tls: ssl.SSLContext | None) -> None:
         """What holds for the next attempts; the connection that stands is not touched."""
@@ -118,6 +147,7 @@ class Dialler:
     def _plan(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._changed()
         due = self.reconnect.next_deadline()
         self._timer = None if due is None else self._loop.call_at(due, self._on_timer)
 
@@ -152,29 +182,18 @@ class Dialler:
         if target.scheme is Scheme.UNIX:
             _, channel = await self._loop.create_unix_connection(lambda: self._make_channel(self), target.path)
             return channel
-        if isinstance(target.address, IPv6Address) and target.address.scope_id:
-            sock = await self._connect_link_local(target.address, target.port)
-            name = None if self._tls is None else ""  # nothing to check: names of peers are not
-            _, channel = await self._loop.create_connection(
-                lambda: self._make_channel(self), sock=sock, ssl=self._tls, server_hostname=name
-            )
-            return channel
+        self.failures = {}
+        order = in_dialling_order(self.addresses, self._last_good)
+        try:
+            self._last_good, sock = await connect_first(self._loop, order, target.port)
+        except UnreachableError as error:
+            self.failures = {address: reason_of(reason) for address, reason in error.failures.items()}
+            raise
+        name = None if self._tls is None else ""  # nothing to check: names of peers are not
         _, channel = await self._loop.create_connection(
-            lambda: self._make_channel(self), str(target.address), target.port, ssl=self._tls
+            lambda: self._make_channel(self), sock=sock, ssl=self._tls, server_hostname=name
         )
         return channel
-
-    async def _connect_link_local(self, address: IPv6Address, port: int) -> socket.socket:
-        """Connect through the interface that the address names; asyncio would ask the resolver which one that is."""
-        assert address.scope_id is not None
-        index = socket.if_nametoindex(address.scope_id)
-        sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        try:
-            await self._loop.sock_connect(sock, (str(IPv6Address(int(address))), port, 0, index))
-        except BaseException:
-            sock.close()
-            raise
-        return sock
 
 
 class Listener:
@@ -256,11 +275,12 @@ def _remove_dead_socket(path: Path) -> None:
 
 def reason_of(error: OSError) -> str:
     """An error in the words people search for."""
+    if isinstance(error, UnreachableError) and len(error.failures) > 1:
+        return "; ".join(f"{address}: {reason_of(reason)}" for address, reason in error.failures.items())
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"TLS: the certificate was refused: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"TLS: {error.reason or error}"
     if error.errno == errno.EEXIST or isinstance(error, socket.gaierror):  # its numbers are not the kernel's
         return error.strerror or str(error)
-    # asyncio puts a sentence of its own in strerror; the kernel's words are those that people know.
-    return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
+    return kernel_words(error)

@@ -22,6 +22,7 @@ from inband.errors import InbandError
 from inband.host.events import HostEvent, NextHopFound
 from inband.host.interfaces import check_port
 from inband.host.netlink import KernelHost
+from inband.packet.addresses import IpAddress
 from inband.runtime.bridge_runner import BridgeRunner, Environment
 from inband.runtime.changes import with_change
 from inband.runtime.claims import Claims
@@ -30,6 +31,7 @@ from inband.runtime.config import BridgeConfig, SwitchConfig
 from inband.runtime.known_host import KnownHost
 from inband.runtime.left_overs import give_back_left_overs
 from inband.runtime.logs import set_up_logging
+from inband.runtime.named_remotes import NamedRemotes
 from inband.runtime.rundir import PidFile, RunDir, notify_service_manager
 from inband.runtime.targets import Target
 from inband.runtime.tls import tls_contexts
@@ -77,7 +79,12 @@ class SwitchProcess:
         self._known = KnownHost()
         self._host = KernelHost(self._host_event)
         self._claims = Claims()
-        self._environment = Environment(loop, self._host, self._known, run_dir, self._claims)
+        self.names = NamedRemotes(loop, run_dir.path, self.bridges, self._addresses_changed)
+        self._environment = Environment(
+            loop, self._host, self._known, run_dir, self._claims, self.names.channels_changed
+        )
+        self._following: asyncio.Task[None] | None = None
+        self._has_new_addresses = False
         self._changing = asyncio.Lock()
         self._reloading: asyncio.Task[None] | None = None
         self._control = UnixctlServer(run_dir.control_socket, make_registry(self))
@@ -88,7 +95,8 @@ class SwitchProcess:
             self._loop.add_signal_handler(number, self.stopping.set)
         self._loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         self._host.start(self._loop)
-        await self._apply(config)
+        async with self._changing:
+            await self._apply(config)
         await self._control.start()
         give_back_left_overs([link.name for link in self._known.links.values()], self._claims)
         log.info("inband runs with run directory %s, process %d", self._run_dir.path, os.getpid())
@@ -96,6 +104,9 @@ class SwitchProcess:
     async def stop(self) -> None:
         """Give everything back, each thing whatever became of the others."""
         await self._control.close()
+        self.names.stop()
+        if self._following is not None:
+            self._following.cancel()
         for name in list(self.bridges):
             await self._stop_bridge(name)
         self._claims.close()
@@ -139,11 +150,13 @@ class SwitchProcess:
         for name, runner in self.bridges.items():
             if name in wanted:
                 runner.release(wanted[name])
-        remotes = remotes_of(config)
+        await self.names.prepare(config)
+        remotes = remotes_of(config, self.names.addresses)
         for name, bridge in wanted.items():
             # First the rules for remotes that come, so that they are there before anybody dials.
             if name in self.bridges:
                 await self.bridges[name].set_remotes(remotes | self.bridges[name].remotes)
+                self.names.set_up(self.bridges[name])
                 await self.bridges[name].apply(bridge)
             else:
                 await self._start_bridge(BridgeRunner(self._environment, bridge), remotes)
@@ -152,6 +165,23 @@ class SwitchProcess:
         for runner in self.bridges.values():
             await runner.set_remotes(remotes)
         self.config = replace(config)
+        self.names.follow(config)
+
+    def _addresses_changed(self) -> None:
+        self._has_new_addresses = True
+        if self._following is None:
+            self._following = self._loop.create_task(self._follow_addresses())
+
+    async def _follow_addresses(self) -> None:
+        """Protect what names lead to now, and then dial it."""
+        while self._has_new_addresses:
+            async with self._changing:
+                self._has_new_addresses = False
+                remotes = remotes_of(self.config, self.names.addresses)
+                for runner in list(self.bridges.values()):
+                    await runner.set_remotes(remotes)
+                    self.names.set_up(runner)
+        self._following = None
 
     def _check(self, config: SwitchConfig) -> None:
         """Find what would be refused, as far as that can be told before anything is touched. Raises InbandError."""
@@ -168,6 +198,7 @@ class SwitchProcess:
         try:
             runner.open()
             self.bridges[name] = runner  # from here on it must hear what the kernel says
+            self.names.set_up(runner)
             await runner.start(remotes)
         except BaseException:
             self.bridges[name] = runner
@@ -187,6 +218,7 @@ class SwitchProcess:
         self._known.note(event)
         for runner in list(self.bridges.values()):
             runner.host_event(event)
+        self.names.host_event(event)
 
 
 def _is_in_the_way(gone: BridgeConfig, config: SwitchConfig) -> bool:
@@ -195,15 +227,24 @@ def _is_in_the_way(gone: BridgeConfig, config: SwitchConfig) -> bool:
     return any(has & {*bridge.ports, *bridge.controllers} for bridge in config.bridges)
 
 
-def remotes_of(config: SwitchConfig) -> frozenset[Remote]:
-    """Every remote of the process. Each bridge protects them all: one bridge's channel may cross another one."""
-    remotes = set(_remotes(config.managers, RemoteKind.MANAGER))
+def remotes_of(config: SwitchConfig, names: Mapping[str, tuple[IpAddress, ...]]) -> frozenset[Remote]:
+    """Every remote of the process. Each bridge protects them all: one bridge's channel may cross another one.
+
+    ``names`` has the addresses of those that have names.
+    """
+    remotes = set(_remotes(config.managers, RemoteKind.MANAGER, names))
     for bridge in config.bridges:
-        remotes.update(_remotes(bridge.controllers, RemoteKind.CONTROLLER))
+        remotes.update(_remotes(bridge.controllers, RemoteKind.CONTROLLER, names))
     return frozenset(remotes)
 
 
-def _remotes(targets: Sequence[Target], kind: RemoteKind) -> Iterator[Remote]:
+def _remotes(
+    targets: Sequence[Target], kind: RemoteKind, names: Mapping[str, tuple[IpAddress, ...]]
+) -> Iterator[Remote]:
     for target in targets:
-        if target.in_band and target.address is not None:
+        if not target.in_band:
+            continue
+        if target.address is not None:
             yield Remote(target.address, target.port, kind)
+        for address in names.get(target.name, ()) if target.name else ():
+            yield Remote(address, target.port, kind)

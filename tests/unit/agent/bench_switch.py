@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from inband.agent.agent import Agent
 from inband.agent.connection import Kind
 from inband.agent.switch import Identity, Limits, Switch
-from inband.datapath.base import PortCounters
+from inband.datapath.base import PortCounters, QueueState
 from inband.flow.flow import Flow, Instant, Origin
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL, PortNo
@@ -31,6 +32,7 @@ class CountingStatistics:
 
     ports: dict[PortNo, PortCounters] = field(default_factory=dict)
     refreshed: list[Instant] = field(default_factory=list)
+    port_queues: dict[PortNo, Sequence[QueueState]] = field(default_factory=dict)
 
     def refresh(self, now: Instant) -> None:
         """Remember."""
@@ -39,6 +41,10 @@ class CountingStatistics:
     def port_counters(self, port: PortNo) -> PortCounters:
         """What the test gave."""
         return self.ports.get(port, PortCounters())
+
+    def queues(self, port: PortNo) -> Sequence[QueueState]:
+        """What the test gave."""
+        return self.port_queues.get(port, ())
 
 
 class Bench:

@@ -1,0 +1,80 @@
+"""Which DNS servers to ask: those that are configured, else the system's, else those that came with a DHCP lease.
+
+The system's are those of /etc/resolv.conf. Where they are stubs on this host (systemd-resolved), the servers behind the
+stub are taken: the stub's own questions are not ours, so no hidden rule would let them through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+
+from inband.errors import UsageError
+from inband.packet.addresses import IpAddress, parse_ip
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+BEHIND_THE_STUB = Path("/run/systemd/resolve/resolv.conf")
+
+# The C library asks no more than three (resolv.conf(5)); one more costs a second at worst.
+MAX_SERVERS = 4
+# What DHCP clients leave in the run directory, one address a line: see host/dhcp_script.sh.
+LEASE_SUFFIX = ".dns"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerList:
+    """Servers, best first, and where they are from, for people."""
+
+    servers: tuple[IpAddress, ...] = ()
+    source: str = "nowhere"
+
+
+def parse_dns_server(text: str) -> IpAddress:
+    """Read the address of a DNS server; raises UsageError for what cannot be one."""
+    address = parse_ip(text)
+    if address.is_multicast or address.is_unspecified:
+        raise UsageError(f"dns-server: {text} is not the address of one host")
+    if isinstance(address, IPv6Address) and address.is_link_local and address.scope_id is None:
+        raise UsageError(f"dns-server: a link-local address needs its interface: write {text}%br0")
+    return address
+
+
+def find_servers(configured: Sequence[IpAddress], run_dir: Path, resolv_conf: Path = RESOLV_CONF) -> ServerList:
+    """The servers to ask now. Reads a few small files; what cannot be read has none."""
+    if configured:
+        return ServerList(tuple(configured)[:MAX_SERVERS], "the configuration")
+    found = _read(resolv_conf)
+    if found and not all(server.is_loopback for server in found):
+        return ServerList(found, str(resolv_conf))
+    behind = _read(BEHIND_THE_STUB) if found else ()
+    if behind:
+        return ServerList(behind, str(BEHIND_THE_STUB))
+    leased = _addresses(line for path in sorted(run_dir.glob(f"*{LEASE_SUFFIX}")) for line in _lines(path))
+    if leased:
+        return ServerList(leased, "DHCP")
+    return ServerList(found, str(resolv_conf)) if found else ServerList()
+
+
+def _read(path: Path) -> tuple[IpAddress, ...]:
+    """The nameserver lines of a file (resolv.conf(5))."""
+    words = (line.split() for line in _lines(path))
+    return _addresses(line[1] for line in words if len(line) > 1 and line[0] == "nameserver")
+
+
+def _addresses(texts: Iterable[str]) -> tuple[IpAddress, ...]:
+    found: dict[IpAddress, None] = {}
+    for text in texts:
+        try:
+            found[ip_address(text.strip())] = None
+        except ValueError:
+            continue
+    return tuple(found)[:MAX_SERVERS]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
