@@ -46,6 +46,35 @@ def test_groups_meters_spent_ttls_and_queues_do_not_reach_the_channel(make: Swit
         assert "group:3" in stage.switch.ofctl("dump-flows")
 
 
+def test_a_way_through_every_table_into_nothing_does_not_cut_the_channel(make: SwitchMaker) -> None:
+    with measure.up(make, partial(topology.row, length=2)) as stage:
+        assert stage is not None
+        stage.controller.order("detour")
+
+        silence = stage.watch(2.0)
+
+        assert stage.lost() == 0
+        assert silence < 1.5
+        assert stage.controller.journal.count("error") == 0
+        assert "goto_table:253" in stage.switch.ofctl("dump-flows")
+
+
+def test_roles_and_silencing_configurations_do_not_cut_the_channel(make: SwitchMaker) -> None:
+    with measure.up(make, partial(topology.row, length=2)) as stage:
+        assert stage is not None
+        stage.controller.order("throne")
+
+        silence = stage.watch(2.0)
+
+        assert stage.lost() == 0
+        assert silence < 1.5
+        errors = {(each.details["type"], each.details["code"]) for each in stage.controller.journal.entries("error")}
+        # OFPBRC_IS_SLAVE, OFPRRFC_STALE, and OFPSCFC_BAD_FLAGS for the wish to drop fragments
+        assert errors <= {(1, 10), (11, 0), (10, 0)}
+        assert (11, 0) in errors
+        assert "priority=65535" in stage.switch.ofctl("dump-flows")
+
+
 def test_a_full_table_still_takes_the_hidden_flows_of_a_new_controller(make: SwitchMaker) -> None:
     found = measure.full_table(make)
 

@@ -7,6 +7,8 @@ standard input, it does harm to every switch that is connected or connects later
     to-controller   delete all flows, then send everything to the controller
     twist           delete all flows, groups and meters, then have meters, groups that lose packets, spent TTLs and
                     queues that are not there handle everything in every table (1.3 only)
+    detour          delete all flows, then lead everything through all tables and forget it in the last (1.3 only)
+    throne          be a slave, be refused, be master again, want to hear nothing; then as drop (1.3 only)
     port-mod BITS   set these configuration bits on every port and on LOCAL
     fill N          add N flows
     calm            stop doing that (what was done stays)
@@ -80,7 +82,7 @@ class Connection:
         self._reader = reader
         self._writer = writer
         self._dpid = ""
-        self._tables = 1
+        self._tables = self._all_tables = 1
         self._ports: list[tuple[int, bytes]] = []
         self._xids = itertools.count(100)
 
@@ -130,6 +132,12 @@ class Connection:
                     *of.powers(next(xids)),
                     *(flow for each in tables for flow in of.twisted(next(xids), each)),
                 ]
+            case "detour" if version >= of.V13:
+                last = self._all_tables - 1
+                chain = (of.detours(next(xids), each, last) for each in range(self._all_tables))
+                return [of.delete_all(version, next(xids)), *chain]
+            case "throne" if version >= of.V13:
+                return [*of.throne(next(xids)), of.delete_all(version, next(xids)), of.drop_all(version, next(xids))]
             case "port-mod":
                 return [of.port_mod(version, next(xids), port, mac, argument) for port, mac in self._ports]
             case "fill":
@@ -155,6 +163,7 @@ class Connection:
 
     def _take_features(self, body: bytes) -> None:
         self._dpid = body[:8].hex()
+        self._all_tables = body[12]
         self._tables = min(body[12], 4)  # more tables than four would only repeat the same harm
         self._note("features_reply", tables=body[12])
         if self._version == of.V10:

@@ -14,6 +14,8 @@ HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY = 0, 1, 2, 3
 FEATURES_REQUEST, FEATURES_REPLY = 5, 6
 FLOW_MOD, PACKET_IN = 14, 10
 GROUP_MOD, METER_MOD = 15, 29  # of 1.3
+SET_CONFIG, ROLE_REQUEST, SET_ASYNC = 9, 24, 28
+_MASTER, _SLAVE = 2, 3
 _PORT_MOD = {V10: 15, V13: 16}
 _MULTIPART_REQUEST = {V10: 16, V13: 18}
 MULTIPART_REPLY = 19  # OFPT_MULTIPART_REPLY of 1.3
@@ -100,6 +102,36 @@ def twisted(xid: int, table: int) -> list[bytes]:
         body = _flow_mod_13(table, 0, priority) + (match or _MATCH_ALL[V13]) + instructions
         out.append(message(V13, FLOW_MOD, xid, body))
     return out
+
+
+def detours(xid: int, table: int, last: int) -> bytes:
+    """Return the FLOW_MOD that sends all that comes into a table on to the next, marked, and forgets it in the last."""
+    if table == last:
+        instructions = struct.pack("!HH4x", 5, 8)  # CLEAR_ACTIONS
+    else:
+        write_metadata = struct.pack("!HH4xQQ", 2, 24, 0xDEAD, 0xFFFF)
+        write_nothing = struct.pack("!HH4x", 3, 8)  # WRITE_ACTIONS without any: the empty set drops
+        instructions = write_metadata + write_nothing + struct.pack("!HHB3x", 1, 8, table + 1)  # GOTO_TABLE
+    return message(V13, FLOW_MOD, xid, _flow_mod_13(table, 0, HIGHEST_PRIORITY) + _MATCH_ALL[V13] + instructions)
+
+
+def throne(xid: int) -> list[bytes]:
+    """Return messages by which a controller abdicates, is refused, rules again, and wants to hear nothing any more.
+
+    Generations count up with ``xid``. The configuration at the end drops fragments and cuts packets sent up to nothing.
+    """
+
+    def role(number: int, generation: int) -> bytes:
+        return message(V13, ROLE_REQUEST, xid, struct.pack("!I4xQ", number, generation))
+
+    return [
+        role(_SLAVE, 2 * xid),
+        drop_all(V13, xid),  # refused: a slave may not
+        role(_MASTER, 2 * xid + 1),
+        role(_MASTER, 0),  # refused: stale
+        message(V13, SET_ASYNC, xid, bytes(24)),
+        message(V13, SET_CONFIG, xid, struct.pack("!HH", 1, 0)),  # OFPC_FRAG_DROP
+    ]
 
 
 def _group(xid: int, number: int, kind: int, buckets: bytes) -> bytes:
