@@ -27,18 +27,17 @@ _libc.statfs.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
 _libc.statfs.restype = ctypes.c_int
 
 
-def ensure_bpffs(path: Path) -> bool:
-    """Make the directory a bpffs unless it is in one; whether it had to be mounted. Raises HostError."""
+def ensure_bpffs(path: Path) -> None:
+    """Make the directory a bpffs unless it is in one. Raises HostError."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise HostError(f"make {path}", error.strerror or str(error), errno=error.errno or 0) from error
     if is_bpffs(path):
-        return False
+        return
     flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
     if _libc.mount(b"bpf", os.fsencode(path), b"bpf", flags, b"mode=0700") != 0:
         raise refused(f"mount a bpffs on {path}", ctypes.get_errno(), "this needs CAP_SYS_ADMIN")
-    return True
 
 
 def is_bpffs(path: Path) -> bool:

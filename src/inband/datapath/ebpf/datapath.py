@@ -15,7 +15,7 @@ has all helpers; tcx needs 6.6 and clsact stands in for it.
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from struct import Struct
@@ -78,9 +78,9 @@ class EbpfDatapath:
         self._cpus = libbpf.cpu_count()
         self._verdicts_before = self._verdicts()
         self._tcp_ports: frozenset[int] = frozenset()
-        self._adopted_until = clock() + ADOPTION_S if self._entries.adopted_count else None
         self._packet: int | None = None
         self._loop: AbstractEventLoop | None = None
+        self._adoption: TimerHandle | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -99,9 +99,9 @@ class EbpfDatapath:
         self._loop = loop
         for ring in self._rings():
             loop.add_reader(ring.descriptor, self.poll)
-        self._ports.release_left_over()
-        if self._adopted_until is not None:
-            loop.call_later(ADOPTION_S, self._end_adoption)
+        self.release_left_over()
+        if self._entries.adopted_count:
+            self._adoption = loop.call_later(ADOPTION_S, self.end_adoption)
 
     def detach(self) -> None:
         """Leave the event loop."""
@@ -109,6 +109,17 @@ class EbpfDatapath:
             for ring in self._rings():
                 self._loop.remove_reader(ring.descriptor)
             self._loop = None
+        if self._adoption is not None:
+            self._adoption.cancel()
+            self._adoption = None
+
+    def release_left_over(self) -> None:
+        """Let go of ports of an earlier process that were not added again. ``attach`` does it."""
+        self._ports.release_left_over()
+
+    def end_adoption(self) -> None:
+        """Entries of an earlier process decide nothing any more. ``attach`` has it done after ADOPTION_S."""
+        self._entries.release_adopted()
 
     def _rings(self) -> tuple[Ring, Ring]:
         return self._kernel.control_ring, self._kernel.data_ring
@@ -145,11 +156,6 @@ class EbpfDatapath:
             self.client.upcall(upcall.in_port, upcall.frame, key)
         finally:
             self._packet = None
-
-    def _end_adoption(self) -> None:
-        self._adopted_until = None
-        if self._loop is not None:
-            self._entries.release_adopted()
 
     # Where frames go (execute.Outlet)
 
@@ -239,3 +245,12 @@ class EbpfDatapath:
         for port in list(self._ports):
             self.remove_port(port)
         self._kernel.close()
+
+    def abandon(self) -> None:
+        """Give back descriptors and memory, and leave the kernel as it is: known flows go on if there are pins.
+
+        It is what the end of a process does that was killed; another one can take over in its place.
+        """
+        self.detach()
+        self._ports.abandon()
+        self._kernel.abandon()

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -166,15 +166,10 @@ class Entries:
     # Inside
 
     def _start(self) -> None:
-        """Begin a new epoch; what an earlier process installed in its last one stays valid beside it."""
+        """Begin a new epoch; what an earlier process installed or adopted stays valid beside it."""
         last = self._kernel.epoch
         mask_uses = [0] * MAX_MASKS
-        for key, value in libbpf.dump(self._map, KEY_SIZE, ENTRY_SIZE) if last else []:
-            epoch, slot, _, _ = ENTRY_HEAD.unpack_from(value)
-            mask = int.from_bytes(key[4:6], "big")
-            if epoch != last or not 0 < mask <= MAX_MASKS:
-                self._stale[key] = None
-                continue
+        for key, mask, slot in self._left_over(last) if last else []:
             mask_uses[mask - 1] += 1
             self._adopted[key] = (mask, slot)
             self._unused_from = max(self._unused_from, slot + 1)
@@ -187,6 +182,19 @@ class Entries:
                 self._masks.adopt(index, found[:4] + bytes(2) + found[6:], uses)
         used = {slot for _, slot in self._adopted.values()}
         self._free.extend(slot for slot in range(1, self._unused_from) if slot not in used)
+
+    def _left_over(self, last: int) -> Iterator[tuple[bytes, int, int]]:
+        """(key, mask, slot) of an earlier process's valid entries, all of which are of its last epoch afterwards."""
+        valid = {last, self._kernel.adopted_epoch} - {0}
+        for key, value in libbpf.dump(self._map, KEY_SIZE, ENTRY_SIZE):
+            epoch, slot, count, _ = ENTRY_HEAD.unpack_from(value)
+            mask = int.from_bytes(key[4:6], "big")
+            if epoch not in valid or not 0 < mask <= MAX_MASKS:
+                self._stale[key] = None
+                continue
+            if epoch != last:
+                libbpf.update(self._map, key, ENTRY_HEAD.pack(last, slot, count, 0) + value[ENTRY_HEAD.size :])
+            yield key, mask, slot
 
     def _take_slot(self, *, is_new: bool) -> int | None:
         if is_new and len(self._by_key) + len(self._adopted) >= self._limit:

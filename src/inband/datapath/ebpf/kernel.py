@@ -42,7 +42,6 @@ class Kernel:
         """Load everything; ``pin_dir`` becomes a bpffs. Raises HostError."""
         self.notes: list[str] = []
         self.adopted = False
-        self._mounted = False
         self._pins = self._prepare(pin_dir)
         self._links: dict[int, int] = {}
         self._object = libbpf.BpfObject()
@@ -122,21 +121,26 @@ class Kernel:
         """Detach and unpin everything, and give back all memory."""
         for slot in list(self._links):
             self.detach(slot)
+        self.abandon()
+        if self._pins is not None:
+            remove_pins(self._pins.parent)
+
+    def abandon(self) -> None:
+        """Give back descriptors and memory, as the end of the process does; what is pinned stays and works."""
+        for link in self._links.values():
+            os.close(link)
+        self._links.clear()
         self.control_ring.close()
         self.data_ring.close()
         self.config.close()
         self.stats.close()
         self._object.close()
-        if self._pins is not None:
-            _remove(self._pins)
-            if self._mounted:
-                unmount(self._pins.parent)
 
     def _prepare(self, pin_dir: Path | None) -> Path | None:
         if pin_dir is None:
             return None
         try:
-            self._mounted = ensure_bpffs(pin_dir)
+            ensure_bpffs(pin_dir)
         except HostError as error:
             self.notes.append(f"flows do not outlive the process: {error}")
             return None
@@ -171,6 +175,16 @@ class Kernel:
                 self._object.reuse_map(name, descriptor)
         self.adopted = True
         return True
+
+
+def remove_pins(pin_dir: Path) -> None:
+    """Take everything away that a process left there, program and flows; nothing there is no error."""
+    for pins in pin_dir.glob("v*"):
+        _remove(pins)
+    if os.path.ismount(pin_dir):
+        unmount(pin_dir)
+    with suppress(OSError):
+        pin_dir.rmdir()
 
 
 def _exists(pins: Path, name: str) -> bool:

@@ -118,6 +118,12 @@ class Ports:
         gone.sender.close()
         self._ownership.release_port(gone.sender.interface)
 
+    def abandon(self) -> None:
+        """Give back descriptors, nothing else."""
+        for port in self._ports.values():
+            port.sender.close()
+        self._ports.clear()
+
     def release_left_over(self) -> None:
         """Forget ports of an earlier process that are none of ours."""
         for port in self._left_over:
