@@ -12,7 +12,7 @@ and why no control packet can be decided by a stale decision.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
@@ -24,7 +24,7 @@ from inband.bridge.in_band import InBand
 from inband.bridge.megaflows import Decision, MegaflowBook
 from inband.control import events as ev
 from inband.control.rules import ARP_REQUEST
-from inband.datapath.base import ControlHints, Counters, Datapath, Megaflow, PortCounters
+from inband.datapath.base import ControlHints, Counters, Datapath, Megaflow, PortCounters, QueueState
 from inband.flow.actions import ApplyActions, Output, ToController
 from inband.flow.fields import FlowKey
 from inband.flow.flow import Flow, Instant, Origin
@@ -61,6 +61,10 @@ _NORMALLY = (ApplyActions((Output(NORMAL),)),)
 HOUSEKEEPING_S = 1.0
 
 
+ReadQueues = Callable[[str], Sequence[QueueState]]
+"""Tells the queues of an interface, by number; whoever runs the bridge on a real kernel knows how."""
+
+
 @dataclass(frozen=True, slots=True)
 class BridgeSettings:
     """What does not change while a bridge lives. ``flow_limit`` is per table."""
@@ -94,6 +98,7 @@ class Bridge:
         self._wake = wake
         self._standalone = Flow(ANY, STANDALONE_PRIORITY, _NORMALLY, origin=Origin("standalone", "fail mode"))
         self.counters = Counters()
+        self.read_queues: ReadQueues = _no_queues
         self._hinted_ports: frozenset[int] = frozenset()
         self._local_index: int | None = None
         self._local_addresses: dict[IpAddress, AddressChanged] = {}
@@ -192,6 +197,11 @@ class Bridge:
     def port_counters(self, port: PortNo) -> PortCounters:
         """A port's counters."""
         return self.datapath.port_counters(port)
+
+    def queues(self, port: PortNo) -> Sequence[QueueState]:
+        """A port's queues, by number. LOCAL has none: what is sent there is on this host already."""
+        found = self.ports.get(port)
+        return () if found is None or port == LOCAL else self.read_queues(found.name)
 
     # --- ports --------------------------------------------------------------------------------------------------
 
@@ -368,6 +378,10 @@ class Bridge:
         removed = self.tables.expire(now)
         self.book.flows_changed(flow for flow, _ in removed)
         self.agent.flows_removed(removed, now)
+
+
+def _no_queues(_: str) -> Sequence[QueueState]:
+    return ()
 
 
 def _is_due(deadline: Instant | None, now: Instant) -> bool:

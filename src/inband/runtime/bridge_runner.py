@@ -38,6 +38,7 @@ from inband.runtime.connections import Connections
 from inband.runtime.datapaths import make_datapath
 from inband.runtime.known_host import KnownHost
 from inband.runtime.local_port import LocalPort
+from inband.runtime.queues import read_queues
 from inband.runtime.rundir import RunDir
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ class BridgeRunner:
         self.bridge = Bridge(settings, datapath, environment.host, self._loop.time, self._wake)
         self.ports = BridgePorts(self.bridge, environment.claims, environment.known.links)
         self.connections = Connections(self.bridge, config, self._loop, self._wake, environment.channels_changed)
+        self.bridge.read_queues = read_queues
         datapath.client = self.bridge
         self._is_open = True
         self._open_local()
