@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 APT := iproute2 iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc iperf3 ethtool procps python3-venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
-.PHONY: setup demo test lint bench bpf clean
+.PHONY: setup demo test lint bench bpf clean conformance
 
 setup: $(VENV)/.done
 
@@ -29,6 +29,10 @@ lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+# The os-ken switch tester, ours beside Open vSwitch: about an hour, `ARGS=--seconds 10` for less.
+conformance: setup
+	$(PY) -m tests.conformance.run $(ARGS)
 
 bench: setup
 	$(PY) -m bench
