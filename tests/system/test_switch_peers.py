@@ -182,9 +182,9 @@ def test_a_peer_that_never_reads_costs_bounded_memory_and_delays_nobody(rig: Rig
             rig.call("version")
             worst = max(worst, time.monotonic() - start)
 
-    assert worst < 0.4
-    assert _resident_kb(rig) - before < 64 << 10
-    assert until(lambda: "probe" in (rig.controller()["last_error"] or ""), 3.0)
+        assert worst < 0.4
+        assert _resident_kb(rig) - before < 64 << 10
+        assert until(lambda: "probe" in (rig.controller()["last_error"] or ""), 6.0), str(rig.controller())
     ofctl(rig, "del-flows")
 
 
