@@ -24,9 +24,10 @@ from inband.pipeline.dhcp_hook import DHCP_REPLIES, Recogniser, ipv6_configurati
 from inband.pipeline.in_flight import InFlight
 from inband.pipeline.learning import MacTable
 from inband.pipeline.ports import PortTable
+from inband.pipeline.surroundings import Surroundings
 from inband.pipeline.trace import Note, Trace
 from inband.pipeline.translation import Translation
-from inband.pipeline.walk import Surroundings, Walk
+from inband.pipeline.walk import Walk
 from inband.table.table_set import TableSet
 
 

@@ -14,7 +14,7 @@ The work is bounded by MAX_LOOKUPS lookups, as many buckets, and MAX_DEPTH resub
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import assert_never
 
 from inband.flow.actions import (
@@ -49,22 +49,19 @@ from inband.flow.flow import Flow, Instant
 from inband.flow.match import ANY
 from inband.flow.ports import ALL, CONTROLLER, FLOOD, IN_PORT, NORMAL, TABLE, PortNo
 from inband.openflow.constants import NO_COOKIE, MeterBandType, PortConfig
-from inband.packet.addresses import Mac
 from inband.packet.frame import Frame
 from inband.pipeline import normal
 from inband.pipeline.action_set import ActionSet
-from inband.pipeline.dns_hook import DnsWatch
 from inband.pipeline.dscp import worse_precedence
 from inband.pipeline.group_choice import choose
 from inband.pipeline.in_flight import InFlight
-from inband.pipeline.learning import Learned, MacKey, MacTable
-from inband.pipeline.ports import PortTable
+from inband.pipeline.learning import Learned, MacKey
 from inband.pipeline.program import Program
-from inband.pipeline.storm import StormGuard
+from inband.pipeline.surroundings import Surroundings
 from inband.pipeline.trace import ActionStep, Note, TableStep, Trace
 from inband.table.flow_table import TableMiss
 from inband.table.groups import Counter, GroupBucket
-from inband.table.table_set import Credit, TableSet
+from inband.table.table_set import Credit
 from inband.table.visibility import overrides_port_config
 
 # Resubmits and groups within one another, and lookups or buckets for one packet; more is a loop, or groups of groups
@@ -84,19 +81,6 @@ _ETH_SRC = FIELDS["eth_src"]
 _IP_DSCP = FIELDS["ip_dscp"]
 _METADATA = FIELDS["metadata"]
 _TUNNEL_ID = FIELDS["tunnel_id"]
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """What decisions are made from, besides the packet. ``counters`` are named events of the slow path."""
-
-    tables: TableSet
-    ports: PortTable
-    macs: MacTable
-    storm_guard: StormGuard = field(default_factory=StormGuard)
-    dns: DnsWatch = field(default_factory=DnsWatch)
-    local_mac: Mac | None = None
-    counters: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,25 @@
+"""What a decision is made from besides the packet: tables, ports, stations, and what the slow path remembers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from inband.packet.addresses import Mac
+from inband.pipeline.dns_hook import DnsWatch
+from inband.pipeline.learning import MacTable
+from inband.pipeline.ports import PortTable
+from inband.pipeline.storm import StormGuard
+from inband.table.table_set import TableSet
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What decisions are made from, besides the packet. ``counters`` are named events of the slow path."""
+
+    tables: TableSet
+    ports: PortTable
+    macs: MacTable
+    storm_guard: StormGuard = field(default_factory=StormGuard)
+    dns: DnsWatch = field(default_factory=DnsWatch)
+    local_mac: Mac | None = None
+    counters: dict[str, int] = field(default_factory=dict)
