@@ -58,6 +58,17 @@ def lease_and_connection(make: SwitchMaker, wait_s: float = 10.0) -> float | Non
         return stage.up_after(wait_s)
 
 
+def in_both_families(stage: Scene, wait_s: float) -> bool:
+    """Tell whether every switch gets a session over IPv4 and one over IPv6 within this time."""
+    journal = stage.controller.journal
+
+    def sessions() -> set[tuple[str, bool]]:
+        over_ipv6 = {each.conn: ":" in each.details["peer"] for each in journal.entries("accept")}
+        return {(each.dpid, over_ipv6[each.conn]) for each in journal.entries("features_reply")}
+
+    return until(lambda: len(sessions()) == 2 * len(stage.dpids), wait_s)
+
+
 def hostile_silence(make: SwitchMaker, lay: Layer, seconds: float, *orders: str) -> float | None:
     """Return the longest silence of any switch while the controller does harm for so long; None: not all were up."""
     with up(make, lay) as stage:

@@ -100,16 +100,18 @@ def guest_controller(lab: Lab, on: Addressing = IPV4) -> Topology:
 
     The guest's own switch has an uplink and a guest port, as a hypervisor's has; the other hangs on the uplink.
     """
-    guest = lab.namespace("guest")
-    host, other = lab.namespace("host"), lab.namespace("other")
+    guest, host, other = lab.namespace("guest"), lab.namespace("host"), lab.namespace("other")
+    on.prepare(guest)
     lab.link(guest, "eth0", host, "vnet0")
     lab.link(host, "eth0", other, "eth0")
-    guest.address("eth0", "10.0.0.100/24")
+    guest.address("eth0", *on.interfaces(on.near, 100))
+    remotes = on.addresses(on.near, 100)
+    first, second = (",".join(on.interfaces(on.near, number)) for number in (1, 2))
     plans = [
-        Site(host, (BridgePlan("br0", ("vnet0", "eth0"), "10.0.0.1/24", controller="10.0.0.100"),)),
-        Site(other, (BridgePlan("br0", ("eth0",), "10.0.0.2/24", controller="10.0.0.100"),)),
+        Site(host, (BridgePlan("br0", ("vnet0", "eth0"), first, controller=",".join(remotes)),)),
+        Site(other, (BridgePlan("br0", ("eth0",), second, controller=",".join(remotes)),)),
     ]
-    return Topology("T5", lab, guest, "10.0.0.100", tuple(plans))
+    return Topology("T5", lab, guest, remotes[0], tuple(plans))
 
 
 def guest_over_segment(lab: Lab, on: Addressing = IPV4) -> Topology:

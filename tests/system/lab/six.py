@@ -1,0 +1,78 @@
+"""What only IPv6 has: routers that announce themselves, link-local remotes and gateways, addresses by DHCPv6, and
+addresses that two hosts claim.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tests.system.lab import topology
+from tests.system.lab.addressing import BOTH, IPV6, Addressing
+from tests.system.lab.net import Lab, Namespace
+from tests.system.lab.topology import Topology
+
+REMOTE, GATEWAY = "fe80::100", "fe80::254"
+DUPLICATE = "fd00:a::1"
+"""The first switch's address."""
+
+ROUTER_LIFETIME_S = 60
+ADVERTISE_S = 4
+"""How often routers say that they are there: the least that dnsmasq and RFC 4861 (6.2.1) allow."""
+
+
+def link_local_remote(lab: Lab, length: int) -> Topology:
+    """A row of switches without global addresses: the controller is a link-local address on each one's own link."""
+    made = topology.row(lab, length, IPV6)
+    made.controller.address("eth0", f"{REMOTE}/64")
+    return replace(_planned(made, address="", controller=f"{REMOTE}%br0"), remote=REMOTE)
+
+
+def link_local_gateway(lab: Lab, length: int) -> Topology:
+    """T2 and T4 where each switch is told the gateway's link-local address."""
+    made = topology.behind_gateway(lab, IPV6) if length == 1 else topology.between_switch_and_gateway(lab, IPV6)
+    made.gateways[0].address("eth1", f"{GATEWAY}/64")
+    return _planned(made, gateway=GATEWAY)
+
+
+def by_advertisement(lab: Lab, on: Addressing = IPV6) -> Topology:
+    """T2 where a router gives IPv6 address and default route, as most do; IPv4's, if any, are the switch's own."""
+    made = topology.behind_gateway(lab, on)
+    advertise(made.gateways[0], "eth1", "fd00:a::,ra-only,64,120")
+    plan = made.sites[0].bridges[0]
+    own = [each for each in plan.addresses if ":" not in each]
+    return _planned(made, address=",".join(own), gateway=plan.gateway if on is BOTH else "")
+
+
+def advertise(router: Namespace, interface: str, pool: str) -> None:
+    """Have a router announce itself, with prefixes or a DHCPv6 pool as dnsmasq's --dhcp-range has them."""
+    leases = router.lab.folder / f"{router.short}-leases6"
+    router.start(
+        "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", f"--interface={interface}",
+        "--enable-ra", f"--ra-param={interface},{ADVERTISE_S},{ROUTER_LIFETIME_S}", f"--dhcp-range={pool}",
+        f"--dhcp-leasefile={leases}", "--pid-file=", "--user=root", "--log-dhcp", "--log-facility=-",
+        label="router",
+    )  # fmt: skip
+
+
+def same_address_elsewhere(lab: Lab) -> Topology:
+    """T1 with a host on a port of the switch that has the switch's IPv6 address already."""
+    made = topology.with_hosts(topology.same_subnet(lab, BOTH), 1, BOTH)
+    host, _ = made.hosts["h1"]
+    host.address("eth0", f"{DUPLICATE}/64")
+    return made
+
+
+def state_of(host: Namespace, interface: str, address: str) -> str:
+    """Return what the kernel thinks of an address: `missing`, `duplicate`, `tentative` or `usable`."""
+    line = host.run("ip", "-6", "-o", "address", "show", "dev", interface, "to", address)
+    for sign, state in (("dadfailed", "duplicate"), ("tentative", "tentative"), ("inet6", "usable")):
+        if sign in line:
+            return state
+    return "missing"
+
+
+def _planned(made: Topology, **fields: Any) -> Topology:
+    """Change every bridge's plan."""
+    sites = tuple(replace(site, bridges=tuple(replace(each, **fields) for each in site.bridges)) for site in made.sites)
+    return replace(made, sites=sites)
