@@ -114,7 +114,12 @@ static __always_inline void credit(const struct flow_entry *entry, const struct 
 		return;
 	__sync_fetch_and_add(&counted->packets, packet->segments);
 	__sync_fetch_and_add(&counted->bytes, packet->bytes);
-	counted->used_ns = bpf_ktime_get_coarse_ns();
+	/* The clock is read once per tick, which is as exact as this clock is. */
+	__u64 tick = bpf_jiffies64();
+	if (counted->tick != tick) {
+		counted->tick = tick;
+		counted->used_ns = bpf_ktime_get_coarse_ns();
+	}
 }
 
 static __always_inline int receive(struct __sk_buff *skb, struct packet *packet)

@@ -119,7 +119,7 @@ struct flow_stats {
 	__u64 packets; /* as on a wire: segments, not frames */
 	__u64 bytes;
 	__u64 used_ns; /* CLOCK_MONOTONIC */
-	__u64 padding;
+	__u64 tick;    /* when that was, by a clock that costs nothing to read */
 };
 
 struct config {

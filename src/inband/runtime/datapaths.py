@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from inband.datapath.ebpf.datapath import EbpfDatapath
+from inband.datapath.ebpf.kernel import remove_pins
 from inband.datapath.userspace import UserspaceDatapath
-from inband.errors import UsageError
+from inband.errors import HostError
 from inband.runtime.config import DatapathKind
 
 
-def make_datapath(kind: DatapathKind) -> tuple[UserspaceDatapath, str | None]:
-    """The datapath, and a remark for people when ``auto`` did not take the fastest one. Raises UsageError."""
-    if kind is DatapathKind.EBPF:
-        raise UsageError("this version has no eBPF datapath: use --datapath userspace, or auto")
-    note = "datapath auto: userspace, for this version has no eBPF datapath" if kind is DatapathKind.AUTO else None
-    return UserspaceDatapath(), note
+def make_datapath(
+    kind: DatapathKind, pin_dir: Path | None = None
+) -> tuple[UserspaceDatapath | EbpfDatapath, str | None]:
+    """The datapath, and a remark for people when ``auto`` did not take the fastest one, or not all of it could be had.
+
+    ``pin_dir``, a directory for this bridge alone, is where known flows of the eBPF datapath outlive the process; what
+    a process that died left there is taken over, or removed where another datapath takes its place. Raises HostError
+    when ``kind`` is EBPF and the kernel refuses.
+    """
+    refused = None
+    if kind is not DatapathKind.USERSPACE:
+        try:
+            datapath = EbpfDatapath(pin_dir=pin_dir)
+        except HostError as error:
+            if kind is DatapathKind.EBPF:
+                raise
+            refused = f"datapath auto: userspace, for eBPF is not to be had: {error}"
+        else:
+            return datapath, "; ".join(datapath.notes) or None
+    if pin_dir is not None:
+        remove_pins(pin_dir)
+    return UserspaceDatapath(), refused

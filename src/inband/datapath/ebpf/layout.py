@@ -26,7 +26,7 @@ ENTRY_HEAD = Struct("=IIII")
 ENTRY_SIZE = ENTRY_HEAD.size + MAX_OPS * OP.size
 
 STATS = Struct("=QQQQ")
-"""packets, bytes, used_ns, padding."""
+"""packets, bytes, used_ns, tick."""
 
 CONFIG = Struct("=IIII")
 """epoch, adopted_epoch, mask_count, padding."""

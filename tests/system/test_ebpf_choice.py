@@ -1,0 +1,95 @@
+"""Which datapath a bridge gets, and two kernels' TCP through it."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.packets.columns import own_namespace, require_root
+from tests.system.lab.journal import until
+from tests.system.lab.net import Lab
+from tests.system.test_userspace_tcp import RECEIVE, SEND, SIZE
+
+from inband.datapath.ebpf.datapath import EbpfDatapath
+from inband.runtime.config import DatapathKind
+from inband.runtime.datapaths import make_datapath
+
+pytestmark = pytest.mark.root
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [(DatapathKind.AUTO, "ebpf"), (DatapathKind.EBPF, "ebpf"), (DatapathKind.USERSPACE, "userspace")],
+)
+def test_where_ebpf_works_it_is_taken_unless_another_is_named(kind: DatapathKind, expected: str) -> None:
+    with own_namespace():
+        datapath, note = make_datapath(kind)
+
+        assert (datapath.kind, note) == (expected, None)
+        datapath.close()
+
+
+CHOOSE = """
+import sys
+from inband.runtime.config import DatapathKind
+from inband.runtime.datapaths import make_datapath
+datapath, note = make_datapath(DatapathKind(sys.argv[1]))
+print(datapath.kind, note)
+"""
+
+
+def _without_ebpf(kind: str) -> subprocess.CompletedProcess[str]:
+    require_root()
+    command = ["unshare", "--user", "--map-root-user", "--net"]
+    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system forbids unprivileged user namespaces")
+    chosen = [*command, sys.executable, "-c", CHOOSE, kind]
+    return subprocess.run(chosen, capture_output=True, text=True, check=False, env={"PYTHONPATH": "src"})
+
+
+def test_where_ebpf_is_refused_auto_takes_the_other_and_says_why() -> None:
+    done = _without_ebpf("auto")
+
+    assert done.stdout.startswith("userspace datapath auto: userspace, for eBPF is not to be had: ")
+    assert "CAP_BPF" in done.stdout
+
+
+def test_where_ebpf_is_refused_and_wanted_the_reason_is_an_error() -> None:
+    done = _without_ebpf("ebpf")
+
+    assert "HostError" in done.stderr
+    assert "CAP_BPF" in done.stderr
+
+
+def test_another_datapath_takes_the_place_of_what_a_dead_process_left(tmp_path: Path) -> None:
+    with own_namespace():
+        left = EbpfDatapath(pin_dir=tmp_path / "br0")
+        left.abandon()
+
+        datapath, _ = make_datapath(DatapathKind.USERSPACE, tmp_path / "br0")
+
+        assert not (tmp_path / "br0").exists()
+        datapath.close()
+
+
+@pytest.mark.parametrize("offload", ["on", "off"])
+def test_a_tcp_connection_arrives_whole(offload: str) -> None:
+    with Lab("ihj", offloads=offload == "on") as lab:
+        left, right, switch = (lab.namespace(name) for name in ("left", "right", "switch"))
+        lab.link(left, "eth0", switch, "p1")
+        lab.link(right, "eth0", switch, "p2")
+        left.address("eth0", "10.9.0.1/24")
+        right.address("eth0", "10.9.0.2/24")
+        learning = [sys.executable, "-m", "bench.learning_switch", "p1", "p2", "--ebpf"]
+        switch.start(*learning, env={"PYTHONPATH": "src"})
+        receiver = right.start(sys.executable, "-c", RECEIVE)
+        assert until(lambda: "listening" in receiver.tail(), 10)
+        assert until(lambda: left.pings("10.9.0.2", count=1) == 1, 10)
+
+        left.run(sys.executable, "-c", SEND)
+
+        receiver.wait(10)
+        assert hashlib.sha256(bytes(range(250)) * (SIZE // 250)).hexdigest() in receiver.tail()
