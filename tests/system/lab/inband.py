@@ -33,6 +33,7 @@ class InbandSwitch:
 
     def __init__(self, lab: Lab, site: Site) -> None:
         self.site = site
+        self.dns_servers: tuple[str, ...] = ()
         self._lab = lab
         self.run_dir = lab.folder / f"inband-{site.namespace.short}"
         self.run_dir.mkdir(mode=0o700)
@@ -111,7 +112,9 @@ class InbandSwitch:
         return (self._process.pid,)
 
     def _launch(self, *, connect: bool) -> Process:
-        self._config.write_text("\n".join(self._toml(plan, connect=connect) for plan in self.site.bridges))
+        servers = [f"dns-server = {list(self.dns_servers)}"] if self.dns_servers else []
+        bridges = [self._toml(plan, connect=connect) for plan in self.site.bridges]
+        self._config.write_text("\n".join([*servers, *bridges]))
         self._process = self.site.namespace.start(
             COMMAND, "run", "--config", str(self._config), "--run-dir", str(self.run_dir), label="inband"
         )
