@@ -6,6 +6,7 @@ import ipaddress
 import struct
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
+ALL_NODES_MAC = "33:33:00:00:00:01"
 _TCP_RST = 0x04
 
 
@@ -30,6 +31,18 @@ def arp_request(eth_src: str, ip_src: str, ip_dst: str) -> bytes:
     return _ethernet(eth_src, BROADCAST, 0x0806) + body + bytes(18)  # padded as a wire pads it
 
 
+def router_advertisement(eth_src: str, ip_src: str, lifetime_s: int, preference: str = "medium") -> bytes:
+    """Return a router's word that it is one (RFC 4861, 4.2; preferences: RFC 4191, 2.2); a lifetime of 0 ends that."""
+    flags = {"low": 0b11, "medium": 0b00, "high": 0b01}[preference] << 3
+    body = struct.pack("!BBHII", 64, flags, lifetime_s, 0, 0) + struct.pack("!BB", 1, 1) + _mac(eth_src)
+    return _ethernet(eth_src, ALL_NODES_MAC, 0x86DD) + _icmpv6(ip_src, "ff02::1", 134, body)
+
+
+def _icmpv6(src: str, dst: str, kind: int, body: bytes) -> bytes:
+    message = _with_sum(src, dst, 58, struct.pack("!BBH", kind, 0, 0) + body, 2)
+    return struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + _ip(src) + _ip(dst) + message
+
+
 def _ethernet(src: str, dst: str, eth_type: int) -> bytes:
     return _mac(dst) + _mac(src) + struct.pack("!H", eth_type)
 
@@ -40,7 +53,7 @@ def _ipv4(src: str, dst: str, protocol: int, payload: bytes) -> bytes:
 
 
 def _with_sum(src: str, dst: str, protocol: int, segment: bytes, at: int) -> bytes:
-    pseudo = _ip(src) + _ip(dst) + struct.pack("!HH", protocol, len(segment))
+    pseudo = _ip(src) + _ip(dst) + struct.pack("!II", protocol, len(segment))  # IPv6's words; IPv4's sum is the same
     return segment[:at] + struct.pack("!H", _sum(pseudo + segment)) + segment[at + 2 :]
 
 

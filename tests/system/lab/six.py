@@ -4,15 +4,16 @@ addresses that two hosts claim.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
-from tests.system.lab import topology
+from tests.system.lab import frames, special, topology
 from tests.system.lab.addressing import BOTH, IPV6, Addressing
 from tests.system.lab.net import Lab, Namespace
 from tests.system.lab.topology import Topology
 
-REMOTE, GATEWAY = "fe80::100", "fe80::254"
+REMOTE, GATEWAY, OTHER_GATEWAY = "fe80::100", "fe80::254", "fe80::253"
 DUPLICATE = "fd00:a::1"
 """The first switch's address."""
 
@@ -42,6 +43,20 @@ def by_advertisement(lab: Lab, on: Addressing = IPV6) -> Topology:
     plan = made.sites[0].bridges[0]
     own = [each for each in plan.addresses if ":" not in each]
     return _planned(made, address=",".join(own), gateway=plan.gateway if on is BOTH else "")
+
+
+def two_routers(lab: Lab) -> Topology:
+    """One switch on a segment with two routers, GATEWAY and OTHER_GATEWAY, that advertise when they are told to."""
+    made = special.two_gateways(lab, IPV6)
+    for router, address in zip(made.gateways, (GATEWAY, OTHER_GATEWAY), strict=True):
+        router.address("eth1", f"{address}/64")
+    return _planned(made, gateway="")
+
+
+def advertise_once(router: Namespace, address: str, preference: str = "medium", lifetime_s: int = 600) -> None:
+    """Have a router of :func:`two_routers` say that it is one, or (0) that it is none any more."""
+    frame = frames.router_advertisement(router.mac("eth1"), address, lifetime_s, preference)
+    router.run(sys.executable, "-m", "tests.system.lab.probe", "send", "eth1", frame.hex(), "1000", "0.001")
 
 
 def advertise(router: Namespace, interface: str, pool: str) -> None:

@@ -1,0 +1,84 @@
+"""The network changes under a channel over IPv6: MAC addresses, routers, and hosts that claim the switch's address."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from tests.system.lab import measure, six, topology
+from tests.system.lab.addressing import IPV6
+from tests.system.lab.journal import until
+from tests.system.lab.net import Lab
+from tests.system.lab.scene import scene
+from tests.system.lab.switch import SwitchMaker
+
+pytestmark = pytest.mark.root
+
+
+@pytest.mark.parametrize(
+    ("how", "rules_s", "silence_s"), [("announced", 1.0, 3.0), ("silent", 3.0, 6.0), ("mute", 3.0, 6.0)]
+)
+def test_over_ipv6_a_gateway_that_changes_its_mac_is_followed(
+    make: SwitchMaker, how: str, rules_s: float, silence_s: float
+) -> None:
+    change = measure.gateway_mac(make, how, wait_s=15.0, on=IPV6)
+
+    assert change is not None
+    assert change.rules_s is not None
+    assert change.rules_s < rules_s
+    assert change.silence_s < silence_s
+
+
+def test_over_ipv6_rules_follow_a_route_to_another_gateway(make: SwitchMaker) -> None:
+    change = measure.route_moves(make, wait_s=10.0, on=IPV6)
+
+    assert change is not None
+    assert change.rules_s is not None
+    assert change.rules_s < 1.0
+    assert change.silence_s < 1.5
+
+
+@pytest.mark.parametrize("how", ["preferred", "ended"])
+def test_rules_follow_what_routers_say_of_themselves(make: SwitchMaker, how: str) -> None:
+    change = measure.router_changes(make, how, wait_s=10.0)
+
+    assert change is not None
+    assert change.rules_s is not None
+    assert change.rules_s < 1.5
+    assert change.silence_s < 1.5
+
+
+def test_over_ipv6_a_new_local_mac_never_takes_d_and_e_away(make: SwitchMaker) -> None:
+    change = measure.local_mac(make, on=IPV6)
+
+    assert change is not None
+    assert change.rules_s is not None
+    assert change.rules_s < 1.0
+    assert change.absent_s == 0
+    assert change.silence_s < 1.5
+
+
+def test_the_switch_notices_that_a_host_has_its_address_already(make: SwitchMaker) -> None:
+    with scene(make, six.same_address_elsewhere, "drop") as stage:
+        stage.connect()
+        site, (host, _) = stage.topology.sites[0].namespace, stage.topology.hosts["h1"]
+
+        assert until(lambda: six.state_of(site, "br0", six.DUPLICATE) == "duplicate", 10.0)
+        assert six.state_of(host, "eth0", six.DUPLICATE) == "usable"
+
+
+def test_a_host_that_wants_the_address_of_the_switch_is_told_that_it_is_taken(make: SwitchMaker) -> None:
+    def lay(lab: Lab) -> topology.Topology:
+        return topology.with_hosts(topology.same_subnet(lab, IPV6), 1, IPV6)
+
+    with scene(make, lay, "drop") as stage:
+        stage.connect()
+        assert stage.all_up(10.0)
+        time.sleep(1.0)  # the controller's first harm is done
+        host, _ = stage.topology.hosts["h1"]
+        host.sysctl(net__ipv6__conf__eth0__accept_dad=1)
+        host.address("eth0", f"{six.DUPLICATE}/64")
+
+        assert until(lambda: six.state_of(host, "eth0", six.DUPLICATE) == "duplicate", 10.0)
+        assert six.state_of(stage.topology.sites[0].namespace, "br0", six.DUPLICATE) == "usable"
+        assert stage.lost() == 0
