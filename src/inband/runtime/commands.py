@@ -87,18 +87,19 @@ def _counters(process: Process) -> str:
     return documents.counters_text(process.bridges.values(), process.counters())
 
 
-def _dump_flows(process: Process, arguments: Sequence[str]) -> str:
+async def _dump_flows(process: Process, arguments: Sequence[str]) -> str:
     name, *options = arguments
     unknown = set(options) - {"hidden", "json"}
     if unknown:
         raise UsageError(f"inband/dump-flows: unknown argument {min(unknown)!r}: allowed are hidden and json")
     runner = _bridge(process, name)
     flows = documents.flows(runner, hidden="hidden" in options)
-    return documents.flows_json(runner, flows) if "json" in options else documents.flows_text(runner, flows)
+    render = documents.flows_json if "json" in options else documents.flows_text
+    return await render(runner, flows)
 
 
-def _bridge_dump_flows(process: Process, arguments: Sequence[str]) -> str:
-    return documents.bridge_flows_text(_bridge(process, arguments[0]))
+async def _bridge_dump_flows(process: Process, arguments: Sequence[str]) -> str:
+    return await documents.bridge_flows_text(_bridge(process, arguments[0]))
 
 
 def _trace(process: Process, arguments: Sequence[str]) -> str:

@@ -370,7 +370,9 @@ def matches(draw: st.DrawFn) -> Match:
     for name in draw(st.lists(st.sampled_from(sorted(FIELDS)), max_size=6)):
         field = FIELDS[name]
         mask = draw(st.integers(1, field.all_ones)) if field.maskable and draw(st.booleans()) else field.all_ones
-        match = match.with_field(name, draw(st.integers(0, field.all_ones)), mask)
+        # Numbers of 16 bits from 0xff00 on are OpenFlow 1.0's reserved ports to ovs-ofctl, never ports of a switch.
+        largest = 0xFEFF if field.text == "port" else field.all_ones
+        match = match.with_field(name, draw(st.integers(0, largest)), mask)
     for name in reversed(list(match.fields())):
         for needed, allowed in FIELDS[name].needs:
             if needed == "vlan_vid":
