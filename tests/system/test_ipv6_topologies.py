@@ -92,6 +92,17 @@ def test_over_ipv6_switches_that_tried_in_vain_come_up_as_soon_as_the_one_before
     assert took < 3.0
 
 
+def test_the_local_port_gets_its_address_by_dhcpv6_under_a_hostile_controller_and_then_connects(
+    make: SwitchMaker,
+) -> None:
+    with scene(make, six.address_by_dhcpv6, "drop") as stage:
+        stage.switch.ofctl("add-flow", "priority=65535,actions=drop")
+        stage.connect()
+
+        assert stage.all_up(UP_S)
+        assert all(each.details["peer"].startswith("fd00:a::1") for each in stage.controller.journal.entries("accept"))
+
+
 def test_hidden_flows_of_ipv6_are_there_before_there_is_a_neighbour(make: SwitchMaker) -> None:
     with scene(make, OVER_IPV6["T1"]) as stage:
         stage.topology.controller.ip("link set dev eth0 down")

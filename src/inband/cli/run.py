@@ -82,9 +82,9 @@ class _Server(click.ParamType[str, str]):
 )
 @click.option(
     "--address",
-    type=_Value("address", "addr/len|dhcp"),
+    type=_Value("address", "addr/len|dhcp|dhcpv6"),
     multiple=True,
-    help="An address of the bridge's own interface, or dhcp; may be repeated.",
+    help="An address of the bridge's own interface, or dhcp, or dhcpv6; may be repeated.",
 )
 @click.option("--gateway", type=_Value("gateway", "addr"), help="The default gateway.")
 @click.option("--queue", type=_Value("queue", "n"), help="The queue of control traffic.")

@@ -1,7 +1,8 @@
 """The local port's address by DHCP: the system's own client, kept running.
 
 What: starts udhcpc, dhclient or dhcpcd in the foreground as a child, restarts it when it ends, stops it by its pid.
-The address arrives in the kernel and is seen there like any other (``inband.host.netlink``).
+The address arrives in the kernel and is seen there like any other (``inband.host.netlink``). DHCPv6 is the same with
+the two of them that speak it; the default route over IPv6 comes from routers, not from there.
 
 Why not a client of our own: leases, renewals and their corner cases are solved. Why a script of our own: see
 ``dhcp_script.sh``.
@@ -9,7 +10,7 @@ Why not a client of our own: leases, renewals and their corner cases are solved.
 What must stay true: one client per interface also after our kill -9, so the kernel kills the child with us. The lease
 stays in place when the client stops: whoever removes the interface removes the address.
 
-Not here: letting DHCP through the flow table (``inband.control``). DHCPv6.
+Not here: letting DHCP through the flow table (``inband.control``).
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from inband.errors import HostError
 _LOG = logging.getLogger(__name__)
 
 _SCRIPT = Path(__file__).with_name("dhcp_script.sh")
+# By IP version: the clients, best first, and the packages that have them.
+_CLIENTS = {4: ("udhcpc", "dhclient", "dhcpcd"), 6: ("dhclient", "dhcpcd")}
+_PACKAGES = {4: "udhcpc, isc-dhcp-client or dhcpcd", 6: "isc-dhcp-client or dhcpcd"}
 _SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 _BACK_OFF_S = (0.2, 1.0, 2.0, 5.0, 15.0, 60.0)
 _STEADY_S = 60.0  # a client that lived this long is started again at once
@@ -36,11 +40,13 @@ _STOP_TIMEOUT_S = 2.0
 class DhcpClient:
     """Keeps a DHCP client running on one interface, in the network namespace of the calling thread.
 
-    ``restarts`` counts how often the client ended by itself; ``last_error`` is the last thing it said.
+    ``version`` is the IP version, 4 or 6. ``restarts`` counts how often the client ended by itself; ``last_error`` is
+    the last thing it said.
     """
 
-    def __init__(self, interface: str) -> None:
+    def __init__(self, interface: str, version: int = 4) -> None:
         self.interface = interface
+        self.version = version
         self.restarts = 0
         self.last_error = ""
         self._task: asyncio.Task[None] | None = None
@@ -49,7 +55,7 @@ class DhcpClient:
         """Start the client; needs a running event loop. Raises HostError when the system has none."""
         if self._task is not None:
             return
-        client = find_client()
+        client = find_client(version=self.version)
         self._task = asyncio.get_running_loop().create_task(self._keep_running(client), name=f"dhcp {self.interface}")
 
     async def stop(self) -> None:
@@ -64,7 +70,7 @@ class DhcpClient:
         loop = asyncio.get_running_loop()
         failures = 0
         with tempfile.TemporaryDirectory(prefix="inband-dhcp-") as directory:
-            command = command_line(client, self.interface, Path(directory))
+            command = command_line(client, self.interface, Path(directory), self.version)
             while True:
                 started = loop.time()
                 await self._run_once(command)
@@ -72,8 +78,8 @@ class DhcpClient:
                 failures = 0 if loop.time() - started >= _STEADY_S else failures + 1
                 delay = _BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)]
                 level = logging.WARNING if failures == 1 else logging.DEBUG
-                text = "the DHCP client on %s ended (%s); it is started again in %g s"
-                _LOG.log(level, text, self.interface, self.last_error or "without a word", delay)
+                text = "the DHCPv%d client on %s ended (%s); it is started again in %g s"
+                _LOG.log(level, text, self.version, self.interface, self.last_error or "without a word", delay)
                 await asyncio.sleep(delay)
 
     async def _run_once(self, command: list[str]) -> None:
@@ -100,18 +106,17 @@ class DhcpClient:
             self.last_error = next((line.strip()[:200] for line in reversed(lines) if line.strip()), self.last_error)
 
 
-def find_client(search_path: str = _SEARCH_PATH) -> str:
+def find_client(search_path: str = _SEARCH_PATH, version: int = 4) -> str:
     """The path of the system's DHCP client; raises HostError that names packages when there is none."""
-    for name in ("udhcpc", "dhclient", "dhcpcd"):
+    for name in _CLIENTS[version]:
         path = shutil.which(name, path=search_path)
         if path is not None:
             return path
-    raise HostError(
-        "start DHCP", "this system has no DHCP client: install one of the packages udhcpc, isc-dhcp-client or dhcpcd"
-    )
+    reason = f"this system has no DHCPv{version} client: install one of the packages {_PACKAGES[version]}"
+    raise HostError("start DHCP", reason)
 
 
-def command_line(client: str, interface: str, directory: Path) -> list[str]:
+def command_line(client: str, interface: str, directory: Path, version: int = 4) -> list[str]:
     """The client in the foreground, with our script where it takes one; ``directory`` is for its files."""
     match Path(client).name:
         case "udhcpc":
@@ -120,9 +125,9 @@ def command_line(client: str, interface: str, directory: Path) -> list[str]:
             options = ["-f", "-i", interface, "-s", str(_SCRIPT), "-t", "3", "-T", "1", "-A", "1", "-O", "121"]
         case "dhclient":
             files = ["-pf", str(directory / "pid"), "-lf", str(directory / "leases")]
-            options = ["-4", "-d", "-sf", str(_SCRIPT), *files, interface]
+            options = [f"-{version}", "-d", "-sf", str(_SCRIPT), *files, interface]
         case _:
-            options = ["--nobackground", "--ipv4only", "--nohook", "resolv.conf", interface]
+            options = ["--nobackground", f"--ipv{version}only", "--nohook", "resolv.conf", interface]
     return [*_die_with_us(), client, *options]
 
 

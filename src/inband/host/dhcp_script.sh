@@ -16,6 +16,9 @@ else # dhclient
     BOUND | RENEW | REBIND | REBOOT) event=bound ;;
     EXPIRE | STOP | RELEASE) event=nak ;;
     PREINIT) event=deconfig ;;
+    BOUND6 | RENEW6 | REBIND6) event=bound6 ;;
+    EXPIRE6 | STOP6 | RELEASE6) event=nak6 ;;
+    PREINIT6) event=deconfig6 ;;
     *) event=other ;;
     esac
     address=${new_ip_address:-} netmask=${new_subnet_mask:-} routers=${new_routers:-} static=''
@@ -27,6 +30,37 @@ remove_leased() {
     ip -4 -o address show dev "$interface" dynamic | while read -r _ _ _ found _; do
         [ "${found%/*}" = "$1" ] || ip address delete "$found" dev "$interface"
     done
+}
+
+# Of IPv6 only the address that the lease had: others are from routers.
+remove_leased6() {
+    [ -z "${old_ip6_address:-}" ] || [ "$old_ip6_address" = "$1" ] ||
+        ip -6 address delete "$old_ip6_address/${old_ip6_prefixlen:-128}" dev "$interface" 2>/dev/null
+}
+
+# Wait while something is said to be so, at most 5 s: duplicate address detection takes one or two.
+wait_while() {
+    tries=0
+    while "$@" && [ $tries -lt 50 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+}
+
+has_no_link_local_address() {
+    [ -z "$(ip -6 -o address show dev "$interface" scope link -tentative)" ]
+}
+
+is_being_checked() {
+    case $(ip -6 -o address show dev "$interface" to "$1") in
+    *dadfailed*) return 1 ;;
+    *tentative*) return 0 ;;
+    *) return 1 ;;
+    esac
+}
+
+is_duplicate() {
+    [ -n "$(ip -6 -o address show dev "$interface" to "$1" dadfailed)" ]
 }
 
 # A route of ours; where another one stands in the way, behind that one.
@@ -72,6 +106,25 @@ bound | renew)
     ;;
 nak)
     remove_leased ''
+    ;;
+deconfig6)
+    ip link set "$interface" up
+    wait_while has_no_link_local_address # the client speaks from it, and gives up without it
+    ;;
+bound6)
+    if [ -n "${new_ip6_address:-}" ]; then
+        ip -6 address replace "$new_ip6_address/${new_ip6_prefixlen:-128}" dev "$interface" \
+            valid_lft "${new_max_life:-forever}" preferred_lft "${new_preferred_life:-forever}"
+        wait_while is_being_checked "$new_ip6_address"
+        if is_duplicate "$new_ip6_address"; then
+            ip -6 address delete "$new_ip6_address/${new_ip6_prefixlen:-128}" dev "$interface"
+            exit 3 # the client declines the lease (RFC 8415, 18.2.8)
+        fi
+        remove_leased6 "$new_ip6_address"
+    fi
+    ;;
+nak6)
+    remove_leased6 ''
     ;;
 esac
 exit 0

@@ -170,7 +170,7 @@ class BridgeRunner:
         old, self.config = self.config, config
         self.ports.apply(config.ports)
         self.local.set_mac(config.mac)
-        if (config.addresses, config.gateway, config.dhcp) != (old.addresses, old.gateway, old.dhcp):
+        if _own_addresses(config) != _own_addresses(old):
             await self.local.set_addresses(config, old)
         self.bridge.control(ev.QueueChanged(config.queue))
         self.bridge.control(ev.InBandEnabled(config.in_band))
@@ -266,6 +266,10 @@ class BridgeRunner:
         self._timer = None
         self.bridge.run()
         self.connections.run()
+
+
+def _own_addresses(config: BridgeConfig) -> tuple[object, ...]:
+    return (config.addresses, config.gateway, config.dhcp, config.dhcpv6)
 
 
 def _portions(remotes: Sequence[ev.Remote]) -> Iterator[Sequence[ev.Remote]]:

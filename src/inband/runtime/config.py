@@ -51,9 +51,9 @@ class DatapathKind(StrEnum):
 class BridgeConfig:
     """One bridge.
 
-    ``addresses`` and ``dhcp`` say what the bridge's own interface gets; neither: the system sets it. ``queue`` is the
-    queue of control traffic. ``inactivity_probe_s`` 0 means no probes. ``flow_limit`` counts visible flows per table.
-    ``openflow_versions`` are version bytes, ascending. The three files are for tls: targets.
+    ``addresses``, ``dhcp`` and ``dhcpv6`` say what the bridge's own interface gets; none: the system sets it. ``queue``
+    is the queue of control traffic. ``inactivity_probe_s`` 0 means no probes. ``flow_limit`` counts visible flows per
+    table. ``openflow_versions`` are version bytes, ascending. The three files are for tls: targets.
     """
 
     name: str
@@ -63,6 +63,7 @@ class BridgeConfig:
     datapath: DatapathKind = DatapathKind.AUTO
     addresses: tuple[IpInterface, ...] = ()
     dhcp: bool = False
+    dhcpv6: bool = False
     gateway: IpAddress | None = None
     queue: int | None = None
     in_band: bool = True

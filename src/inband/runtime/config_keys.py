@@ -29,7 +29,7 @@ from inband.runtime.config import (
 )
 from inband.runtime.targets import parse_target
 
-DHCP = "dhcp"
+DHCP, DHCPV6 = "dhcp", "dhcpv6"
 NONE = "none"
 
 # OFPQ_ALL is 0xffffffff (OpenFlow 1.3.5, 7.2.2); Linux's class ids, which queues become, have 16 bits.
@@ -143,8 +143,8 @@ def _own_mac(text: str) -> Mac:
 
 
 def _address(text: str) -> IpInterface | str:
-    if text == DHCP:
-        return DHCP
+    if text in (DHCP, DHCPV6):
+        return text
     if "/" not in text:
         parse_ip(text)  # says what is wrong with the address; else only the length is missing
         raise UsageError(f"{text!r} has no prefix length: write {text}/24")
@@ -174,7 +174,7 @@ _ROWS = (
     Key("controller", "controllers", parse_target, "a target", many=True, optional=True, settable=False),
     Key("fail-mode", "fail_mode", FailMode, "secure or standalone"),
     Key("datapath", "datapath", DatapathKind, "auto, ebpf or userspace", settable=False),
-    Key("address", "addresses", _address, "ADDRESS/LENGTH or dhcp", many=True, optional=True),
+    Key("address", "addresses", _address, "ADDRESS/LENGTH, dhcp or dhcpv6", many=True, optional=True),
     Key("gateway", "gateway", parse_ip, "an address", optional=True),
     Key("queue", "queue", _number(0, MAX_QUEUE), f"0 to {MAX_QUEUE}, or none", (int, str), optional=True),
     Key("in-band", "in_band", _on_off, "on or off", (bool, str)),
@@ -221,8 +221,8 @@ def with_values(bridge: BridgeConfig, values: Mapping[str, object]) -> BridgeCon
     fields: dict[str, Any] = dict(values)
     if "addresses" in fields:
         addresses = fields["addresses"]
-        fields["addresses"] = tuple(dict.fromkeys(address for address in addresses if address != DHCP))
-        fields["dhcp"] = DHCP in addresses
+        fields["addresses"] = tuple(dict.fromkeys(each for each in addresses if each not in (DHCP, DHCPV6)))
+        fields["dhcp"], fields["dhcpv6"] = DHCP in addresses, DHCPV6 in addresses
     if "openflow_versions" in fields:
         fields["openflow_versions"] = tuple(sorted(set(fields["openflow_versions"])))
     return replace(bridge, **fields)

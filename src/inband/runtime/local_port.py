@@ -1,4 +1,4 @@
-"""The bridge's own interface while the switch runs: made or adopted, its MAC and addresses, and a DHCP client on it.
+"""The bridge's own interface while the switch runs: made or adopted, its MAC and addresses, and DHCP clients on it.
 
 What must stay true: the claim on its name is held before anything is touched, so nothing of a live switch is adopted;
 what this made is removed by ``stop``, wherever ``make`` or ``apply`` came to an end.
@@ -24,7 +24,7 @@ class LocalPort:
         self.pair: interfaces.LocalPair
         self._name = name
         self._claims = claims
-        self._dhcp: DhcpClient | None = None
+        self._dhcp: dict[int, DhcpClient] = {}  # by IP version
         self._is_claimed = False
 
     def make(self, config: BridgeConfig, links: Iterable[LinkChanged]) -> None:
@@ -56,7 +56,7 @@ class LocalPort:
             self.mac_changed(mac)
 
     async def set_addresses(self, config: BridgeConfig, old: BridgeConfig | None = None) -> None:
-        """Give it the addresses, gateway and DHCP client of ``config`` instead of those of ``old``.
+        """Give it the addresses, gateway and DHCP clients of ``config`` instead of those of ``old``.
 
         Raises InbandError.
         """
@@ -72,26 +72,27 @@ class LocalPort:
                 previous=old.addresses,
                 previous_gateway=old.gateway,
             )
-        await self._run_dhcp(wanted=config.dhcp)
+        await self._run_dhcp(version for version, wanted in ((4, config.dhcp), (6, config.dhcpv6)) if wanted)
 
-    async def _run_dhcp(self, *, wanted: bool) -> None:
-        if self._dhcp is not None and not wanted:
-            client, self._dhcp = self._dhcp, None
-            await client.stop()
-        if wanted and self._dhcp is None:
-            client = DhcpClient(self._name)
-            client.start()
-            self._dhcp = client
+    async def _run_dhcp(self, versions: Iterable[int]) -> None:
+        wanted = list(versions)
+        for version in [each for each in self._dhcp if each not in wanted]:
+            await self._dhcp.pop(version).stop()
+        for version in wanted:
+            if version not in self._dhcp:
+                client = DhcpClient(self._name, version)
+                client.start()
+                self._dhcp[version] = client
 
     async def restart_dhcp(self) -> None:
-        """Have the DHCP client look at the interface that is there now. Raises InbandError."""
-        if self._dhcp is not None:
-            await self._run_dhcp(wanted=False)
-            await self._run_dhcp(wanted=True)
+        """Have the DHCP clients look at the interface that is there now. Raises InbandError."""
+        versions = list(self._dhcp)
+        await self._run_dhcp([])
+        await self._run_dhcp(versions)
 
     async def stop(self) -> None:
         """Remove the interface with its addresses. Raises HostError."""
-        await self._run_dhcp(wanted=False)
+        await self._run_dhcp([])
         if self._is_claimed:
             try:
                 interfaces.remove_local(self._name)

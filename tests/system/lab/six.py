@@ -14,6 +14,7 @@ from tests.system.lab.net import Lab, Namespace
 from tests.system.lab.topology import Topology
 
 REMOTE, GATEWAY, OTHER_GATEWAY = "fe80::100", "fe80::254", "fe80::253"
+DHCPV6 = "dhcpv6"
 DUPLICATE = "fd00:a::1"
 """The first switch's address."""
 
@@ -43,6 +44,13 @@ def by_advertisement(lab: Lab, on: Addressing = IPV6) -> Topology:
     plan = made.sites[0].bridges[0]
     own = [each for each in plan.addresses if ":" not in each]
     return _planned(made, address=",".join(own), gateway=plan.gateway if on is BOTH else "")
+
+
+def address_by_dhcpv6(lab: Lab) -> Topology:
+    """T7 with T2: the address comes by DHCPv6, the way to the controller by advertisement, from one router."""
+    made = topology.behind_gateway(lab, IPV6)
+    advertise(made.gateways[0], "eth1", "fd00:a::1000,fd00:a::1fff,64,2m")
+    return _planned(made, address=DHCPV6, gateway="")
 
 
 def two_routers(lab: Lab) -> Topology:

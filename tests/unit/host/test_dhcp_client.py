@@ -30,6 +30,20 @@ def test_udhcpc_is_preferred(tmp_path: Path) -> None:
     assert find_client(str(tmp_path)) == udhcpc
 
 
+def test_a_client_that_speaks_no_ipv6_is_not_asked_for_an_address_of_it(tmp_path: Path) -> None:
+    executable(tmp_path / "udhcpc")
+    with pytest.raises(HostError, match="no DHCPv6 client: install one of the packages isc-dhcp-client or dhcpcd"):
+        find_client(str(tmp_path), version=6)
+    dhclient = executable(tmp_path / "dhclient")
+
+    assert find_client(str(tmp_path), version=6) == dhclient
+
+
+@pytest.mark.parametrize(("client", "sign"), [("dhclient", "-6"), ("dhcpcd", "--ipv6only")])
+def test_a_client_is_told_which_family_it_is_for(client: str, sign: str, tmp_path: Path) -> None:
+    assert sign in command_line(f"/sbin/{client}", "br0", tmp_path, version=6)
+
+
 @pytest.mark.parametrize("client", ["udhcpc", "dhclient", "dhcpcd"])
 def test_every_client_stays_in_the_foreground_on_its_interface(client: str, tmp_path: Path) -> None:
     command = command_line(f"/sbin/{client}", "br0", tmp_path)

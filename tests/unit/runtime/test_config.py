@@ -28,7 +28,7 @@ port = ["eth1", "eth2"]
 controller = ["tcp:192.0.2.1:6653", "tls:192.0.2.3,out-of-band"]
 fail-mode = "secure"
 datapath = "userspace"
-address = ["192.0.2.2/24", "dhcp"]
+address = ["192.0.2.2/24", "dhcp", "dhcpv6"]
 gateway = "192.0.2.254"
 queue = 1
 in-band = false
@@ -68,6 +68,7 @@ def test_a_file_with_every_key_becomes_the_values_it_says(tmp_path: Path) -> Non
         datapath=DatapathKind.USERSPACE,
         addresses=(ip_interface("192.0.2.2/24"),),
         dhcp=True,
+        dhcpv6=True,
         gateway=ip_address("192.0.2.254"),
         queue=1,
         in_band=False,
@@ -125,7 +126,7 @@ BRIDGE = '[[bridge]]\nname = "br0"\n'
         (BRIDGE + "in-band = 'maybe'", "in-band: 'maybe' is not allowed: on or off"),
         (BRIDGE + "address = '192.0.2.2'", "address: '192.0.2.2' has no prefix length: write 192.0.2.2/24"),
         (BRIDGE + "address = '192.0.2.x'", "address: '192.0.2.x' is not an IP address"),
-        (BRIDGE + "address = '192.0.2.2/33'", "address: '192.0.2.2/33' is not allowed: ADDRESS/LENGTH or dhcp"),
+        (BRIDGE + "address = '192.0.2.2/33'", "address: '192.0.2.2/33' is not allowed: ADDRESS/LENGTH, dhcp or"),
         (BRIDGE + "address = '224.0.0.1/8'", "address: '224.0.0.1/8' is not allowed"),
         (BRIDGE + "address = '192.0.2.2/24'\ngateway = '192.0.3.1'", "gateway 192.0.3.1 is in none of the bridge's"),
         (BRIDGE + "address = '192.0.2.2/24'\ngateway = '192.0.2.2'", "gateway 192.0.2.2 is the bridge's own address"),
