@@ -29,7 +29,8 @@ from tests.system.lab.topology import BridgePlan, Site
 
 PORT = 6653
 PORTS = ("p1", "p2", "p3")
-TARGETS = ("inband", "ovs")
+TARGETS = ("inband", "ovs", "ebpf")
+"""Ours on its userspace datapath, Open vSwitch on its own, and ours on its eBPF datapath."""
 _STALL_S = 15.0
 """Beyond the tester's own time-outs and a switch's back-off to reconnect; a throughput case sends for longer."""
 _THROUGHPUT_STALL_S = 60.0
@@ -48,9 +49,8 @@ class Bed:
         far.address("ctl", "192.0.2.2/24")
         self._far = far
         plan = BridgePlan("br0", PORTS, controller="192.0.2.2")
-        maker = OvsSwitch if target == "ovs" else InbandSwitch
         self._kind = target
-        self._target: Switch = maker(lab, Site(near, (plan,)))
+        self._target: Switch = _target(lab, target, Site(near, (plan,)))
         self._tester: Switch = OvsSwitch(lab, Site(far, (plan,)))
         self._runs = 0
         for switch in (self._target, self._tester):
@@ -96,6 +96,15 @@ class Bed:
         for switch in (self._target, self._tester):
             switch.set_controllers(f"tcp:192.0.2.2:{PORT}")
         return process
+
+
+def _target(lab: Lab, kind: str, site: Site) -> Switch:
+    if kind == "ovs":
+        return OvsSwitch(lab, site)
+    switch = InbandSwitch(lab, site)
+    if kind == "ebpf":
+        switch.datapath = "ebpf"
+    return switch
 
 
 def _watch(process: Process, cases: Sequence[Case]) -> list[Outcome]:

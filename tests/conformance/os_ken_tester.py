@@ -1,4 +1,4 @@
-"""The os-ken switch tester as a process: `os_ken_tester.py inband|ovs FOLDER VERSION TARGET_DPID TESTER_DPID PORT`.
+"""The os-ken switch tester as a process: `os_ken_tester.py KIND FOLDER VERSION TARGET_DPID TESTER_DPID PORT`.
 
 There is no osken-manager any more, so this starts the application manager with the tester in it. It is a process of its
 own because the tester ends by killing the process it is in (SIGTERM, exit 143). OSKEN_HUB_TYPE=eventlet must be set
@@ -28,7 +28,7 @@ DECLARED = (flags, log)
 SETTLE_S = 0.1
 # Between a packet and the question how many there were, 1 s in the original. Open vSwitch gathers its counters twice a
 # second; ours are exact, and are asked in a hurry.
-COUNT_S = {"inband": 0.2, "ovs": 1.0}
+COUNT_S = {"inband": 0.2, "ebpf": 0.2, "ovs": 1.0}
 tester.INTERVAL = COUNT_S[sys.argv[1]]
 
 
