@@ -7,6 +7,7 @@ name makes a channel slower or less sure than an address does, or a hole in the 
 from __future__ import annotations
 
 import itertools
+import json
 import time
 
 import pytest
@@ -249,3 +250,26 @@ def test_two_gateways_are_no_matter_for_a_name() -> None:
     with scene(Asking((special.REMOTE,)), named(special.two_gateways, serve_far)) as stage:
         stage.connect()
         assert stage.all_up(8.0), stage.story()
+
+
+def test_show_and_trace_say_which_name_gave_which_address_and_why_others_did_not() -> None:
+    def serve_some(made: Topology) -> None:
+        dnsmasq(made.controller, CONTROLLER, record(CONTROLLER))
+
+    with scene(Asking((CONTROLLER,)), named(topology.same_subnet, serve_some)) as stage:
+        stage.connect()
+        assert stage.all_up(8.0), stage.story()
+        stage.switch.set_controllers(f"tcp:{NAME}:6653", "tcp:missing.example.net:6653")
+        with stage.switch.control() as control:
+            flow = f"in_port=LOCAL,tcp,nw_dst={CONTROLLER},tp_dst=6653"
+            traced = control.call("inband/trace", "br0", flow)
+            assert until(lambda: "no such name" in control.call("inband/show", "json"), 3.0)
+            shown = json.loads(control.call("inband/show", "json"))
+
+    assert f"{CONTROLLER}:6653 = {NAME} until " in traced
+    there, missing = shown["bridges"][0]["controllers"]
+    assert (there["address"], there["family"], there["advice"]) == (CONTROLLER, "IPv4", None)
+    assert "check how missing.example.net is spelled" in missing["advice"]
+    (address,) = next(name for name in shown["names"] if name["name"] == NAME)["addresses"]
+    assert (address["address"], address["server"], address["in_use"]) == (CONTROLLER, CONTROLLER, True)
+    assert shown["dns_servers"][0]["answers"] > 0

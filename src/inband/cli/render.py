@@ -17,7 +17,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from inband.runtime.show import BridgeDocument, ControllerDocument, RemoteDocument, ShowDocument
+from inband.runtime.show import (
+    BridgeDocument,
+    ControllerDocument,
+    NameDocument,
+    RemoteDocument,
+    ServerDocument,
+    ShowDocument,
+)
 
 # Wide enough for any line: in a pipe nothing is folded.
 _PIPE_WIDTH = 10_000
@@ -44,6 +51,7 @@ def _print_document(console: Console, document: ShowDocument, now: float) -> Non
         console.print("no bridges: add one with `inband add-bridge`")
     for bridge in document["bridges"]:
         _print_bridge(console, bridge, now)
+    _print_names(console, document, now)
 
 
 def _print_bridge(console: Console, bridge: BridgeDocument, now: float) -> None:
@@ -70,6 +78,7 @@ def _print_bridge(console: Console, bridge: BridgeDocument, now: float) -> None:
     _print_rows(console, ("port", "interface", "MAC", "link", "set by controller"), ports)
     controllers = [_controller_row(controller, now) for controller in bridge["controllers"]]
     _print_rows(console, ("controller", "state", "role", "OpenFlow", "in-band", "last error"), controllers)
+    _print_rows(console, None, _advice_rows(bridge))
     remotes = [_remote_row(remote, now) for remote in in_band["remotes"]]
     _print_rows(console, ("protected remote", "for", "next hop", "MAC", "interface", "resolved"), remotes)
 
@@ -91,11 +100,62 @@ def _controller_row(controller: ControllerDocument, now: float) -> Sequence[Cell
     )
     return (
         controller["target"],
-        state,
+        state if controller.get("address") is None else Text.assemble(state, f" to {controller.get('address')}"),
         controller["role"] or "-",
         controller["version"] or "-",
         "yes" if controller["in_band"] else "no",
         controller["last_error"] or "",
+    )
+
+
+def _advice_rows(bridge: BridgeDocument) -> Iterable[Sequence[Cell]]:
+    """Why those that are not there are not, and what to do; each cause once."""
+    for controller in bridge["controllers"]:
+        if advice := controller.get("advice"):
+            yield f"{controller['target']}:", advice
+    told = {controller.get("advice") for controller in bridge["controllers"]}
+    causes = {remote.get("advice"): remote for remote in bridge["in_band"]["remotes"]}
+    for advice, remote in causes.items():
+        if advice and advice not in told:
+            yield f"{remote['address']}:", advice
+
+
+def _print_names(console: Console, document: ShowDocument, now: float) -> None:
+    names = document.get("names", [])
+    if not names:
+        return
+    console.print(Text("names of remotes", "bold"))
+    _print_rows(
+        console,
+        ("name", "address", "family", "valid", "said by", "state"),
+        (row for name in names for row in _name_rows(name, now)),
+    )
+    servers = [_server_row(server, now) for server in document.get("dns_servers", [])]
+    _print_rows(console, ("DNS server", "from", "answered", "ignored", "last answer", "last error"), servers)
+
+
+def _name_rows(name: NameDocument, now: float) -> Iterable[Sequence[Cell]]:
+    for known in name["addresses"]:
+        left = known["valid_until"] - now
+        valid = f"for {_duration(left)}" if left > 0 else Text(f"ended {_duration(-left)} ago, kept", "yellow")
+        kept = "" if known["current"] else "kept for now"
+        state = Text("in use", "green") if known["in_use"] else kept
+        yield name["name"], known["address"], known["family"], valid, known["server"] or "an earlier run", state
+    if name["problem"]:
+        yield name["name"], "-", "-", "-", "-", Text(_printable(name["problem"]), "red")
+    elif not name["addresses"]:
+        yield name["name"], "-", "-", "-", "-", "asked for"
+
+
+def _server_row(server: ServerDocument, now: float) -> Sequence[Cell]:
+    last = server["last_answer"]
+    return (
+        server["address"],
+        server["source"],
+        f"{server['answers']} of {server['answers'] + server['unanswered']}",
+        str(server["ignored"]),
+        "never" if last is None else f"{_duration(now - last)} ago",
+        server["last_error"] or "",
     )
 
 
@@ -104,7 +164,7 @@ def _remote_row(remote: RemoteDocument, now: float) -> Sequence[Cell]:
     resolved = remote["resolved_at"]
     return (
         f"{host}:{remote['port']}/{remote['protocol']}",
-        ", ".join(remote["kinds"]),
+        ", ".join([*remote["kinds"], *remote.get("names", [])]),
         remote["next_hop"] or Text("no route", "red"),
         remote["next_hop_mac"] or Text("unknown", "red"),
         remote["interface"] or "-",

@@ -8,11 +8,14 @@ from typing import Protocol
 
 from inband import __version__
 from inband.errors import UsageError
+from inband.flow.flow import Instant
 from inband.runtime import documents
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.changes import CHANGES
 from inband.runtime.config import SwitchConfig
 from inband.runtime.logs import set_level
+from inband.runtime.name_documents import names_by_address
+from inband.runtime.named_remotes import NamedRemotes
 from inband.runtime.tracing import explain
 from inband.runtime.unixctl import Registry
 
@@ -29,6 +32,11 @@ class Process(Protocol):
 
     config: SwitchConfig
     bridges: dict[str, BridgeRunner]
+    names: NamedRemotes
+
+    @property
+    def now(self) -> Instant:
+        """The clock of everything in the process."""
 
     @property
     def stopping(self) -> Stop:
@@ -80,7 +88,7 @@ def _bridge(process: Process, name: str) -> BridgeRunner:
 def _show(process: Process, arguments: Sequence[str]) -> str:
     if arguments not in ([], ["json"]):
         raise UsageError(f"inband/show: unknown argument {arguments[0]!r}: only json is allowed")
-    return json.dumps(documents.show(process.bridges.values(), process.config)) + "\n"
+    return json.dumps(documents.show(process.bridges.values(), process.config, process.names, process.now)) + "\n"
 
 
 def _counters(process: Process) -> str:
@@ -104,4 +112,4 @@ async def _bridge_dump_flows(process: Process, arguments: Sequence[str]) -> str:
 
 def _trace(process: Process, arguments: Sequence[str]) -> str:
     name, *packet = arguments
-    return explain(_bridge(process, name).bridge, packet)
+    return explain(_bridge(process, name).bridge, packet, names_by_address(process.names.service.names(), process.now))

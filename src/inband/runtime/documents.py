@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from inband import __version__
 from inband.control.engine import RemoteStatus
+from inband.control.names import NameStatus
 from inband.flow.flow import Flow, Instant
 from inband.flow.text import flow_document, format_bridge_flow, format_flow
 from inband.openflow.constants import OFP10, PortConfig, PortState
 from inband.openflow.reconnect import State
+from inband.packet.addresses import IpAddress
 from inband.pipeline.ports import SwitchPort
+from inband.runtime.advice import Hops, controller_advice, way_advice
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.config import SwitchConfig
 from inband.runtime.dialler import Dialler, Listener
+from inband.runtime.name_documents import family, name_documents, server_documents, wall
+from inband.runtime.named_remotes import NamedRemotes
+from inband.runtime.resolver import NameService
 from inband.runtime.show import (
     BridgeDocument,
     ControllerDocument,
@@ -34,18 +39,23 @@ _VERSIONS = {OFP10: "1.0"}
 _CONFIG_WORDS = {bit: str(bit.name).lower().replace("_", "-") for bit in PortConfig if bit}
 
 
-def show(runners: Iterable[BridgeRunner], config: SwitchConfig) -> ShowDocument:
+def show(runners: Iterable[BridgeRunner], config: SwitchConfig, names: NamedRemotes, now: Instant) -> ShowDocument:
     """The whole document."""
+    service = names.service
     return {
         "version": __version__,
         "pid": os.getpid(),
-        "bridges": [_bridge(runner) for runner in runners],
+        "bridges": [_bridge(runner, service) for runner in runners],
         "managers": [str(target) for target in config.managers],
+        "names": name_documents(service.names(), names.connected(), now),
+        "dns_servers": server_documents(service.servers(), service.server_list, now),
     }
 
 
-def _bridge(runner: BridgeRunner) -> BridgeDocument:
-    bridge = runner.bridge
+def _bridge(runner: BridgeRunner, service: NameService) -> BridgeDocument:
+    bridge, engine = runner.bridge, runner.bridge.in_band.engine
+    hops = {status.address: status for status in (*engine.remotes(), *engine.servers())}
+    names = {status.name: status for status in service.names()}
     return {
         "name": bridge.name,
         "datapath": bridge.datapath.kind,
@@ -54,10 +64,10 @@ def _bridge(runner: BridgeRunner) -> BridgeDocument:
         "forwarding": runner.connections.fail_mode.forwarding.value,
         "ports": [_port(port) for port in bridge.ports],
         "controllers": [
-            *(_controller(runner, dialler) for dialler in runner.connections.diallers),
+            *(_controller(runner, dialler, names, service, hops) for dialler in runner.connections.diallers),
             *(_listener(listener) for listener in runner.connections.listeners),
         ],
-        "in_band": _in_band(runner),
+        "in_band": _in_band(runner, names.values(), hops),
         "notes": runner.notes + _port_notes(runner),
     }
 
@@ -82,8 +92,11 @@ def _port_notes(runner: BridgeRunner) -> list[str]:
     return notes
 
 
-def _controller(runner: BridgeRunner, dialler: Dialler) -> ControllerDocument:
+def _controller(
+    runner: BridgeRunner, dialler: Dialler, names: Mapping[str, NameStatus], service: NameService, hops: Hops
+) -> ControllerDocument:
     reconnect, channel, now = dialler.reconnect, dialler.channel, runner.now
+    address = dialler.address if reconnect.is_connected else None
     connection = runner.bridge.agent.switch.connections.get(channel.number) if channel else None
     due = reconnect.next_deadline() if reconnect.state is State.BACKOFF else None
     return {
@@ -91,11 +104,26 @@ def _controller(runner: BridgeRunner, dialler: Dialler) -> ControllerDocument:
         "connected": reconnect.is_connected,
         "role": connection.role.name.lower() if connection else None,
         "version": _VERSIONS.get(connection.version, "1.3") if connection else None,
-        "since": _wall(reconnect.since, now),
+        "since": None if reconnect.state is State.VOID else wall(reconnect.since, now),
         "last_error": reconnect.last_error,
         "in_band": dialler.target.in_band and runner.config.in_band,
-        "next_try": _wall(due, now),
+        "next_try": wall(due, now),
+        "address": None if address is None else str(address),
+        "family": None if address is None else family(address),
+        "advice": None if reconnect.is_connected else _advice(dialler, names, service, hops),
     }
+
+
+def _advice(dialler: Dialler, names: Mapping[str, NameStatus], service: NameService, hops: Hops) -> str | None:
+    return controller_advice(
+        dialler.target,
+        dialler.addresses,
+        dialler.failures,
+        dialler.reconnect.last_error,
+        names.get(dialler.target.name) if dialler.target.name else None,
+        service.server_list.servers,
+        hops,
+    )
 
 
 def _listener(listener: Listener) -> ControllerDocument:
@@ -110,18 +138,22 @@ def _listener(listener: Listener) -> ControllerDocument:
     }
 
 
-def _in_band(runner: BridgeRunner) -> InBandDocument:
+def _in_band(runner: BridgeRunner, names: Iterable[NameStatus], hops: Hops) -> InBandDocument:
     engine = runner.bridge.in_band.engine
+    called: dict[IpAddress, list[str]] = {}
+    for status in names:
+        for known in status.addresses:
+            called.setdefault(known.address, []).append(status.name)
     return {
         "enabled": engine.is_enabled,
         "local_mac": str(engine.local_mac) if engine.local_mac else None,
         "queue": engine.queue,
         "hidden_flows": len(runner.bridge.in_band.flows),
-        "remotes": [_remote(status, runner.now) for status in engine.remotes()],
+        "remotes": [_remote(each, called.get(each.address, []), hops, runner.now) for each in engine.remotes()],
     }
 
 
-def _remote(status: RemoteStatus, now: Instant) -> RemoteDocument:
+def _remote(status: RemoteStatus, names: list[str], hops: Hops, now: Instant) -> RemoteDocument:
     return {
         "address": str(status.address),
         "port": status.port,
@@ -130,13 +162,10 @@ def _remote(status: RemoteStatus, now: Instant) -> RemoteDocument:
         "next_hop": str(status.next_hop) if status.next_hop else None,
         "next_hop_mac": str(status.next_hop_mac) if status.next_hop_mac else None,
         "interface": status.interface,
-        "resolved_at": _wall(status.resolved_at, now),
+        "resolved_at": wall(status.resolved_at, now),
+        "names": names,
+        "advice": way_advice(status.address, hops),
     }
-
-
-def _wall(instant: Instant | None, now: Instant) -> float | None:
-    """An instant of the monotonic clock as seconds since 1970."""
-    return None if instant is None else round(time.time() - (now - instant), 3)
 
 
 def flows(runner: BridgeRunner, *, hidden: bool) -> list[Flow]:

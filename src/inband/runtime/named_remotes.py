@@ -102,9 +102,12 @@ class NamedRemotes:
 
     def _look_at_channels(self) -> None:
         self._is_looking = False
-        connected = frozenset(d.address for d in self._diallers() if d.reconnect.is_connected and d.address)
         failing = frozenset(d.target.name for d in self._diallers() if d.is_failing and d.target.name)
-        self.service.channels_changed(connected, failing)
+        self.service.channels_changed(self.connected(), failing)
+
+    def connected(self) -> frozenset[IpAddress]:
+        """The addresses that channels to controllers with names stand to."""
+        return frozenset(d.address for d in self._diallers() if d.reconnect.is_connected and d.address)
 
     def _diallers(self) -> Iterator[Dialler]:
         """Those whose target has a name."""

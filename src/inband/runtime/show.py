@@ -20,7 +20,10 @@ class PortDocument(TypedDict):
 
 
 class ControllerDocument(TypedDict):
-    """A controller. ``since``: connected or lost then; ``version`` as "1.3"; ``next_try``: when it is dialled."""
+    """A controller. ``since``: connected or lost then; ``version`` as "1.3"; ``next_try``: when it is dialled.
+
+    ``address`` is the one it is connected to, ``advice`` why it is not connected and what to do about it.
+    """
 
     target: str
     connected: bool
@@ -30,10 +33,13 @@ class ControllerDocument(TypedDict):
     last_error: str | None
     in_band: bool
     next_try: NotRequired[float | None]
+    address: NotRequired[str | None]
+    family: NotRequired[str | None]
+    advice: NotRequired[str | None]
 
 
 class RemoteDocument(TypedDict):
-    """A remote that in-band control protects. ``kinds``: "controller", "manager" or both."""
+    """A remote that in-band control protects. ``kinds``: "controller", "manager" or both; ``names``: its names."""
 
     address: str
     port: int
@@ -43,6 +49,8 @@ class RemoteDocument(TypedDict):
     next_hop_mac: str | None
     interface: str | None
     resolved_at: float | None
+    names: NotRequired[list[str]]
+    advice: NotRequired[str | None]
 
 
 class InBandDocument(TypedDict):
@@ -69,6 +77,38 @@ class BridgeDocument(TypedDict):
     notes: NotRequired[list[str]]
 
 
+class NamedAddressDocument(TypedDict):
+    """An address of a name. ``server`` said so; ``current`` False: kept until a newer one has connected."""
+
+    address: str
+    family: str
+    valid_until: float
+    server: str | None
+    current: bool
+    in_use: bool
+
+
+class NameDocument(TypedDict):
+    """A name of a remote. ``problem``: what went wrong with the last question, if anything."""
+
+    name: str
+    addresses: list[NamedAddressDocument]
+    problem: str | None
+    next_question: float | None
+
+
+class ServerDocument(TypedDict):
+    """A DNS server. ``source``: who named it; ``ignored``: messages that were no answer to a question of ours."""
+
+    address: str
+    source: str
+    answers: int
+    unanswered: int
+    ignored: int
+    last_answer: float | None
+    last_error: str | None
+
+
 class ShowDocument(TypedDict):
     """The whole."""
 
@@ -76,3 +116,5 @@ class ShowDocument(TypedDict):
     pid: NotRequired[int]
     bridges: list[BridgeDocument]
     managers: NotRequired[list[str]]
+    names: NotRequired[list[NameDocument]]
+    dns_servers: NotRequired[list[ServerDocument]]

@@ -19,6 +19,7 @@ from dataclasses import asdict, replace
 
 from inband.control.events import Remote, RemoteKind
 from inband.errors import InbandError
+from inband.flow.flow import Instant
 from inband.host.events import HostEvent, NextHopFound
 from inband.host.interfaces import check_port
 from inband.host.netlink import KernelHost
@@ -135,6 +136,11 @@ class SwitchProcess:
                 except InbandError as error:
                     log.error("going back after a refused change failed: %s; restart the switch", error)
                 raise
+
+    @property
+    def now(self) -> Instant:
+        """The clock of everything in the process."""
+        return self._loop.time()
 
     def counters(self) -> dict[str, Mapping[str, int]]:
         """What the kernel and the clients of the control socket did to us, by part."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from inband.bridge.bridge import Bridge
 from inband.control.engine import RemoteStatus
+from inband.control.rules import DNS_PORT
 from inband.errors import UsageError
 from inband.flow.fields import FIELDS, FlowKey
 from inband.flow.flow import Flow
@@ -13,25 +14,32 @@ from inband.flow.match import Match
 from inband.flow.ports import LOCAL
 from inband.flow.text import format_action, format_actions, format_match, parse_flow, parse_port
 from inband.flow.text_fields import Ports
+from inband.packet.addresses import IpAddress
 from inband.packet.build import frame_of_key
 from inband.packet.frame import Frame
 from inband.packet.parse import parse_checked
 from inband.pipeline.trace import ActionStep, Note, TableStep, Trace
 from inband.pipeline.translation import Translation
+from inband.table.visibility import DNS_LETTERS
 
 
-def explain(bridge: Bridge, packet: Sequence[str]) -> str:
-    """The text for a packet: ``[FLOW]``, or ``["hex", FRAME, IN_PORT?]``. Raises UsageError."""
+def explain(bridge: Bridge, packet: Sequence[str], names: Mapping[IpAddress, str]) -> str:
+    """The text for a packet: ``[FLOW]``, or ``["hex", FRAME, IN_PORT?]``. Raises UsageError.
+
+    ``names`` says what a remote's address is called, and until when.
+    """
     ports = {port.name: port.number for port in bridge.ports}
     key, frame, fault = _packet(packet, ports)
     explanation = bridge.pipeline.explain(key, frame, bridge.now)
     lines = [f"packet: {format_match(_as_match(key)) or 'no fields'}"]
     if fault:
         lines.append(f"note: the frame is malformed ({fault}); fields after the fault are missing")
+    if packet[0] != "hex" and bridge.pipeline.dns_names and _is_dns(key):
+        lines.append("note: (m) and (n) depend on the payload, which a flow does not have: trace a frame with --hex")
     lines += ["", *_steps(explanation.trace), ""]
     decider = explanation.decider
     if decider is not None and decider.origin is not None:
-        lines.append(f"decided by: in-band rule ({decider.origin.letter}) for {_remotes(bridge, decider)}")
+        lines.append(f"decided by: in-band rule ({decider.origin.letter}) for {_remotes(bridge, decider, names)}")
     lines.append(f"verdict: {_verdict(explanation.verdict)}")
     lines.append(f"megaflow: {_megaflow(key, explanation.verdict)}")
     lines.append(f"without in-band: {_verdict(explanation.verdict_without)}")
@@ -62,6 +70,10 @@ def _from_flow(text: str, ports: Ports) -> tuple[FlowKey, Frame, str | None]:
     return key, Frame(frame_of_key(key)), None
 
 
+def _is_dns(key: FlowKey) -> bool:
+    return any(FIELDS[name].get(key) == DNS_PORT for name in ("udp_src", "udp_dst", "tcp_src", "tcp_dst"))
+
+
 def _as_match(key: FlowKey) -> Match:
     mask = sum(field.mask for field in FIELDS.values() if field.get(key))
     return Match(key & mask, mask)
@@ -88,13 +100,22 @@ def _flow(flow: Flow) -> str:
     return f"{where}priority={int(flow.priority)} actions={format_actions(flow.instructions)}{letter}"
 
 
-def _remotes(bridge: Bridge, flow: Flow) -> str:
+def _remotes(bridge: Bridge, flow: Flow, names: Mapping[IpAddress, str]) -> str:
     """The rule's subject, and which remotes it serves when that is somebody else (a gateway, the bridge)."""
     origin = flow.origin
     assert origin is not None
-    served = sorted({f"{s.address}:{s.port}" for s in bridge.in_band.engine.remotes() if _serves(origin.subject, s)})
+    if origin.letter in DNS_LETTERS:
+        return f"DNS server {origin.subject} (for {', '.join(sorted(bridge.pipeline.dns_names))})"
+    engine = bridge.in_band.engine
+    served = sorted({_in_words(s, names) for s in engine.remotes() if _serves(origin.subject, s)})
+    served += [f"DNS server {s.address}" for s in engine.servers() if _serves(origin.subject, s)]
     rest = f" and {len(served) - 3} more" if len(served) > 3 else ""
     return f"{origin.subject} (remote {', '.join(served[:3])}{rest})" if served else origin.subject
+
+
+def _in_words(remote: RemoteStatus, names: Mapping[IpAddress, str]) -> str:
+    name = names.get(remote.address)
+    return f"{remote.address}:{remote.port}" + (f" = {name}" if name else "")
 
 
 def _serves(subject: str, remote: RemoteStatus) -> bool:

@@ -116,3 +116,67 @@ def test_a_bridge_with_nothing_is_short() -> None:
 
 def test_no_bridges_say_what_to_do() -> None:
     assert shown({"bridges": []}) == ["no bridges: add one with `inband add-bridge`"]
+
+
+def test_names_are_shown_with_their_addresses_until_when_and_who_said_so() -> None:
+    document: ShowDocument = {
+        "bridges": [],
+        "names": [
+            {
+                "name": "ctl.example.net",
+                "addresses": [
+                    {
+                        "address": "2001:db8::1",
+                        "family": "IPv6",
+                        "valid_until": NOW + 240,
+                        "server": "10.0.0.53",
+                        "current": True,
+                        "in_use": True,
+                    },
+                    {
+                        "address": "192.0.2.1",
+                        "family": "IPv4",
+                        "valid_until": NOW - 60,
+                        "server": None,
+                        "current": False,
+                        "in_use": False,
+                    },
+                ],
+                "problem": "no answer\x07 from 10.0.0.53",
+                "next_question": NOW + 1,
+            },
+            {"name": "new.example.net", "addresses": [], "problem": None, "next_question": None},
+        ],
+        "dns_servers": [
+            {
+                "address": "10.0.0.53",
+                "source": "DHCP",
+                "answers": 3,
+                "unanswered": 1,
+                "ignored": 2,
+                "last_answer": NOW - 5,
+                "last_error": "no answer in 0.3 s",
+            }
+        ],
+    }
+
+    assert shown(document)[1:] == [
+        "names of remotes",
+        "    name             address      family  valid                 said by         state",
+        "    ctl.example.net  2001:db8::1  IPv6    for 4 min             10.0.0.53       in use",
+        "    ctl.example.net  192.0.2.1    IPv4    ended 60 s ago, kept  an earlier run  kept for now",
+        "    ctl.example.net  -            -       -                     -               no answer\\x07 from 10.0.0.53",
+        "    new.example.net  -            -       -                     -               asked for",
+        "    DNS server  from  answered  ignored  last answer  last error",
+        "    10.0.0.53   DHCP  3 of 4    2        5.0 s ago    no answer in 0.3 s",
+    ]
+
+
+def test_advice_is_given_once_for_each_cause() -> None:
+    lost = bridge()
+    lost["controllers"][1]["advice"] = "there is no route"
+    lost["in_band"]["remotes"][0]["advice"] = "there is no route"
+    lost["in_band"]["remotes"][1]["advice"] = "it is mute"
+
+    lines = [line for line in shown({"bridges": [lost]}) if ("route" in line and ":1:" in line) or "mute" in line]
+    assert lines == ["    tcp:[2001:db8::1]:1:  there is no route", "    192.0.2.9:            it is mute"]

@@ -1,0 +1,91 @@
+"""Why a remote cannot be reached, in words, with what to do next: the first thing on the way that does not work.
+
+The way to a remote with a name is long: a DNS server, the way to it, its answer, an address, the way to that, somebody
+who listens there. People see the last error only; what they need is the first cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from inband.control.engine import RemoteStatus
+from inband.control.names import NameStatus
+from inband.packet.addresses import IpAddress
+from inband.packet.dns import Outcome
+from inband.runtime.targets import Target
+
+Hops = Mapping[IpAddress, RemoteStatus]
+"""How each protected address is reached."""
+
+
+def way_advice(address: IpAddress, hops: Hops) -> str | None:
+    """What is wrong with the way to an address; None when nothing is known to be."""
+    status = hops.get(address)
+    if status is None:
+        return None
+    if status.next_hop is None:
+        return f"there is no route to {address}: give the bridge an address in its network, or a gateway"
+    if status.next_hop_mac is None:
+        asked = "ARP" if status.next_hop.version == 4 else "neighbour solicitations"
+        role = "" if status.next_hop == address else f" (the next hop to {address})"
+        return (
+            f"{status.next_hop}{role} does not answer {asked} on {status.interface}: "
+            "check that it is up, and the links and switches on the way"
+        )
+    return None
+
+
+def name_advice(name: NameStatus, servers: Sequence[IpAddress], hops: Hops) -> str | None:
+    """Why a name has no address yet; None when it has one."""
+    if name.addresses:
+        return None
+    if not servers:
+        return f"no DNS server is known to ask for {name.name}: set dns-server, or give the controller's address"
+    if Outcome.NO_NAME in name.outcomes:
+        return f"{name.problem}: check how {name.name} is spelled, or add it to the zone"
+    if set(name.outcomes) == {Outcome.NO_DATA}:
+        return f"{name.name} has no address: add an A or AAAA record to the zone"
+    ways = [way_advice(server, hops) for server in servers]
+    if None not in ways:
+        return f"no DNS server can be reached: {ways[0]}"
+    problem = name.problem or f"{servers[0]} has not answered yet"
+    return f"{name.name} is not resolved: {problem}: check that the DNS server runs and serves this switch"
+
+
+def controller_advice(
+    target: Target,
+    addresses: Sequence[IpAddress],
+    failures: Mapping[IpAddress, str],
+    last_error: str | None,
+    name: NameStatus | None,
+    servers: Sequence[IpAddress],
+    hops: Hops,
+) -> str | None:
+    """Why a controller that is dialled is not connected; ``failures`` and ``last_error`` are of the last attempt."""
+    if target.is_unix:
+        return None if last_error is None else f"{last_error}: check that somebody listens at {target.path}"
+    unresolved = name_advice(name, servers, hops) if name else None
+    if unresolved or not addresses:
+        return unresolved
+    ways = [way_advice(address, hops) for address in addresses]
+    if None not in ways:
+        return ways[0]
+    if last_error is None:
+        return None
+    return _endpoint_advice(target, addresses, failures, last_error)
+
+
+def _endpoint_advice(
+    target: Target, addresses: Sequence[IpAddress], failures: Mapping[IpAddress, str], last_error: str
+) -> str:
+    where = ", ".join(map(str, addresses))
+    reasons = " ".join([last_error, *failures.values()])
+    if "refused" in reasons and "certificate" not in reasons:
+        return f"nobody listens on TCP port {target.port} of {where}: start the controller, or check the port"
+    if "no answer in" in reasons or "timed out" in reasons:
+        return f"{where} can be asked for but TCP port {target.port} stays silent: check firewalls and the way back"
+    if "unreachable" in reasons or "No route" in reasons:
+        return f"the way to {where} ends on a router: check its routes ({last_error})"
+    if target.uses_tls:
+        return f"{last_error}: check the certificates of both sides and their ca-cert"
+    return f"{last_error}: see the controller's log"
