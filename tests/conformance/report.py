@@ -68,11 +68,11 @@ class Table:
                 found.setdefault(why, []).append(key)
         return found
 
-    def save(self) -> None:
-        """Write both files."""
+    def save(self, heading: str) -> None:
+        """Write both files; ``heading`` is one line on top of the text."""
         FOLDER.mkdir(exist_ok=True)
         (FOLDER / "results.json").write_text(json.dumps(self._rows, indent=1, sort_keys=True) + "\n")
-        (FOLDER / "results.txt").write_text(self.text())
+        (FOLDER / "results.txt").write_text(f"{heading}\n\n{self.text()}")
 
 
 def load() -> Table:

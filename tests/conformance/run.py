@@ -14,8 +14,10 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from importlib import metadata
 from itertools import groupby
 
+from bench import ovs
 from tests.conformance import report
 from tests.conformance.bed import TARGETS, Bed
 from tests.conformance.cases import SUITES, Case, load
@@ -40,9 +42,14 @@ def main() -> int:
         table = report.load()  # only now: another run may have written meanwhile
         table.update(target, cases, outcomes)
         if not given.keep:
-            table.save()
+            table.save(heading())
     print(table.text())
     return 1 if table.missing() or table.unexplained() else 0
+
+
+def heading() -> str:
+    """Return what was run, with versions."""
+    return f"The switch tester of os-ken {metadata.version('os-ken')}; inband beside Open vSwitch {ovs.version()}."
 
 
 def measure(target: str, cases: Sequence[Case], seconds: int | None = None) -> list[Outcome]:
