@@ -24,7 +24,6 @@ REFUSED_OPTIONS = {
     "tls without files": ("private-key", (*PLAIN, "--controller", "tls:10.0.0.9")),
     "an address that is not ours": ("ptcp:6653:10.9.9.9", (*PLAIN, "--controller", "ptcp:6653:10.9.9.9")),
     "a port that is taken": ("already in use", (*PLAIN, "--controller", "ptcp:7777:127.0.0.1")),
-    "a datapath that is not there": ("userspace", (*PLAIN, "--datapath", "ebpf")),
     "a pid file that cannot be written": ("/nowhere/pid", (*PLAIN, "--pidfile", "/nowhere/pid")),
 }
 """Options by what is wrong with them, and the word that the refusal must have."""

@@ -63,11 +63,19 @@ def test_an_orderly_end_leaves_nothing(rig: Rig, end: Callable[[Rig, Process], N
     assert "Traceback" not in rig.log()
 
 
-def test_after_a_crash_the_same_configuration_is_taken_up_again(rig: Rig) -> None:
-    before = rig.state()
-    rig.start("--bridge", "br0", "--port", "p1", "--port", "p2", "--address", "10.0.0.1/24").kill9()
+DATAPATHS = [
+    "userspace",
+    pytest.param("ebpf", marks=pytest.mark.xfail(reason="ports stay promiscuous: nobody remembers what they were")),
+]
 
-    process = rig.start("--bridge", "br0", "--port", "p1", "--port", "p2", "--address", "10.0.0.1/24")
+
+@pytest.mark.parametrize("datapath", DATAPATHS)
+def test_after_a_crash_the_same_configuration_is_taken_up_again(rig: Rig, datapath: str) -> None:
+    before = rig.state()
+    options = ("--bridge", "br0", "--port", "p1", "--port", "p2", "--address", "10.0.0.1/24", "--datapath", datapath)
+    rig.start(*options).kill9()
+
+    process = rig.start(*options)
 
     assert rig.ports() == {"p1": 1, "p2": 2}
     assert rig.h1.pings("10.0.0.1") == 3
@@ -90,7 +98,7 @@ def test_after_a_crash_a_port_that_is_not_configured_any_more_is_given_back(rig:
 
 def test_after_a_crash_a_bridge_that_is_not_configured_any_more_is_named_and_left(rig: Rig) -> None:
     before = rig.state()
-    rig.start("--bridge", "old", "--port", "p1", "--address", "10.0.0.1/24").kill9()
+    rig.start("--bridge", "old", "--port", "p1", "--address", "10.0.0.1/24", "--datapath", "userspace").kill9()
 
     process = rig.start("--bridge", "br0", "--port", "p1", "--port", "p2")
 
