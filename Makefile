@@ -3,9 +3,10 @@ SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
 # iproute2: `ip netns` in demo and tests; openvswitch-switch: ovs-ofctl (oracle) and the peer of the benchmarks;
-# openvswitch-testcontroller: a controller in C; dnsmasq-base, udhcpc: DHCP server and client; unbound: a DNS server
-# beside dnsmasq; iperf3: throughput; iputils-ping: data traffic in tests; python3-venv: the virtual environment.
-APT := iproute2 iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc unbound iperf3 ethtool procps python3-venv
+# openvswitch-testcontroller: a controller in C; dnsmasq-base, udhcpc, isc-dhcp-client (DHCPv6): DHCP server and clients;
+# unbound: a DNS server beside dnsmasq; iperf3: throughput; iputils-ping: data traffic in tests; python3-venv: the
+# virtual environment.
+APT := iproute2 iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc isc-dhcp-client unbound iperf3 ethtool procps python3-venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
 .PHONY: setup demo test lint bench bpf clean conformance

@@ -67,6 +67,14 @@ def test_the_switch_notices_that_a_host_has_its_address_already(make: SwitchMake
         assert six.state_of(host, "eth0", six.DUPLICATE) == "usable"
 
 
+def test_a_leased_address_that_a_host_has_already_is_declined_for_another_one(make: SwitchMaker) -> None:
+    with scene(make, six.leased_address_elsewhere) as stage:
+        site = stage.topology.sites[0].namespace
+
+        assert until(lambda: six.state_of(site, "br0", six.LEASES[1]) == "usable", 20.0)
+        assert six.state_of(site, "br0", six.LEASES[0]) == "missing"
+
+
 def test_a_host_that_wants_the_address_of_the_switch_is_told_that_it_is_taken(make: SwitchMaker) -> None:
     def lay(lab: Lab) -> topology.Topology:
         return topology.with_hosts(topology.same_subnet(lab, IPV6), 1, IPV6)

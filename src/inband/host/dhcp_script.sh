@@ -59,8 +59,9 @@ is_being_checked() {
     esac
 }
 
+# The kernel takes an address with a lifetime away when another host has it, and only marks one without.
 is_duplicate() {
-    [ -n "$(ip -6 -o address show dev "$interface" to "$1" dadfailed)" ]
+    [ -z "$(ip -6 -o address show dev "$interface" to "$1" -dadfailed)" ]
 }
 
 # A route of ours; where another one stands in the way, behind that one.
@@ -117,7 +118,7 @@ bound6)
             valid_lft "${new_max_life:-forever}" preferred_lft "${new_preferred_life:-forever}"
         wait_while is_being_checked "$new_ip6_address"
         if is_duplicate "$new_ip6_address"; then
-            ip -6 address delete "$new_ip6_address/${new_ip6_prefixlen:-128}" dev "$interface"
+            ip -6 address delete "$new_ip6_address/${new_ip6_prefixlen:-128}" dev "$interface" 2>/dev/null
             exit 3 # the client declines the lease (RFC 8415, 18.2.8)
         fi
         remove_leased6 "$new_ip6_address"

@@ -14,7 +14,7 @@ from tests.system.lab.net import Lab, Namespace
 from tests.system.lab.topology import Topology
 
 REMOTE, GATEWAY, OTHER_GATEWAY = "fe80::100", "fe80::254", "fe80::253"
-DHCPV6 = "dhcpv6"
+DHCPV6, LEASES = "dhcpv6", ("fd00:a::1000", "fd00:a::1001")
 DUPLICATE = "fd00:a::1"
 """The first switch's address."""
 
@@ -50,6 +50,15 @@ def address_by_dhcpv6(lab: Lab) -> Topology:
     """T7 with T2: the address comes by DHCPv6, the way to the controller by advertisement, from one router."""
     made = topology.behind_gateway(lab, IPV6)
     advertise(made.gateways[0], "eth1", "fd00:a::1000,fd00:a::1fff,64,2m")
+    return _planned(made, address=DHCPV6, gateway="")
+
+
+def leased_address_elsewhere(lab: Lab) -> Topology:
+    """The same where a host on a port of the switch has one of the two addresses that there are to lease."""
+    made = topology.with_hosts(topology.behind_gateway(lab, IPV6), 1, IPV6)
+    host, _ = made.hosts["h1"]
+    host.address("eth0", f"{LEASES[0]}/64")
+    advertise(made.gateways[0], "eth1", f"{LEASES[0]},{LEASES[1]},64,2m")
     return _planned(made, address=DHCPV6, gateway="")
 
 
