@@ -38,11 +38,16 @@ def main() -> int:
     given = options.parse_args()
     cases = load(given.suite or SUITES, given.only)
     for target in given.target or TARGETS[:2]:
-        outcomes = measure(target, cases, given.seconds)
-        table = report.load()  # only now: another run may have written meanwhile
-        table.update(target, cases, outcomes)
-        if not given.keep:
-            table.save(heading())
+        for suite, group in groupby(cases, key=lambda case: case.suite):
+            some = list(group)
+            started = time.monotonic()
+            outcomes = measure(target, some, given.seconds)
+            passed = sum(each.passed for each in outcomes)
+            print(f"{target:8} {suite:12} {passed} of {len(some)} in {time.monotonic() - started:.0f} s", flush=True)
+            table = report.load()  # only now: another run may have written meanwhile
+            table.update(target, some, outcomes)
+            if not given.keep:
+                table.save(heading())
     print(table.text())
     return 1 if table.missing() or table.unexplained() else 0
 
@@ -53,17 +58,9 @@ def heading() -> str:
 
 
 def measure(target: str, cases: Sequence[Case], seconds: int | None = None) -> list[Outcome]:
-    """Run these cases against one target, suite by suite; return one outcome each."""
-    outcomes: list[Outcome] = []
-    for suite, group in groupby(cases, key=lambda case: case.suite):
-        started = time.monotonic()
-        some = list(group)
-        with Lab(PREFIX, offloads=False) as lab:
-            found = Bed(lab, target).run(some, seconds)
-        passed = sum(each.passed for each in found)
-        print(f"{target:8} {suite:12} {passed} of {len(some)} in {time.monotonic() - started:.0f} s", file=sys.stderr)
-        outcomes += found
-    return outcomes
+    """Run cases of one OpenFlow version against one target, in a bed of their own; return one outcome each."""
+    with Lab(PREFIX, offloads=False) as lab:
+        return Bed(lab, target).run(cases, seconds)
 
 
 if __name__ == "__main__":
