@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.system.lab import measure, topology
+from tests.system.lab import dns, measure, topology
 from tests.system.lab.switch import SwitchMaker
 
 from bench.ovs import OvsSwitch, OvsTso
@@ -52,6 +52,7 @@ def rows(effort: Effort) -> list[Row]:
     """Return the table's rows, in its order."""
     return [
         *(_first(name, effort) for name in ("T1", "T2")),
+        _by_name(effort),
         *(_row_up(name) for name in ROWS),
         *(_nearest_last(name) for name in ("T3 row of 4", "T4")),
         Row("T7 lease and channel, after the switch is ready", "up", _t7),
@@ -89,6 +90,20 @@ def _first(name: str, effort: Effort) -> Row:
         return Figure(text, median <= 0.1 and worst <= 0.5, {"median_s": median, "seconds": times})
 
     return Row(f"{name} first connection, cold, median", "0.1 s, none over 0.5 s", take)
+
+
+def _by_name(effort: Effort) -> Row:
+    lay = dns.named(topology.same_subnet, dns.serve_here)
+
+    def take(make: SwitchMaker) -> Figure:
+        times = [measure.first_connection(make, lay, NEVER_S) for _ in range(_rounds(make, effort))]
+        seen = [each for each in times if each is not None]
+        if len(seen) < len(times):
+            return Figure(f"{len(times) - len(seen)} of {len(times)} never", False, {"seconds": times})
+        median = statistics.median(seen)
+        return Figure(f"{_s(median)}, worst {_s(max(seen))}", median <= 0.3, {"median_s": median, "seconds": times})
+
+    return Row("T1 first connection by name, DNS server reached in-band, median", "0.3 s", take)
 
 
 def _row_up(name: str) -> Row:

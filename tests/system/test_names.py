@@ -230,6 +230,12 @@ def test_rules_for_dns_come_with_the_first_name_and_go_with_the_last() -> None:
         assert not measure.has_letters(stage.switch.hidden(), "n")
 
 
+def test_the_systems_dns_server_is_asked_when_none_is_configured() -> None:
+    with scene(Asking(()), named(topology.same_subnet, dns.serve_here)) as stage:
+        stage.connect()
+        assert stage.all_up(8.0), stage.story()
+
+
 def test_a_second_controller_by_name_does_not_disturb_the_first() -> None:
     with scene(Asking((CONTROLLER,)), named(topology.same_subnet, serve)) as stage:
         stage.connect()

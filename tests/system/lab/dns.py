@@ -54,6 +54,13 @@ def named(lay: Callable[[Lab], Topology], server: Callable[[Topology], object]) 
     return lay_named
 
 
+def serve_here(made: Topology) -> None:
+    """Run a DNS server on the controller's own address, which the systems of all switches are told to ask."""
+    for site in made.sites:
+        site.namespace.resolv_conf(made.remote)
+    dnsmasq(made.controller, made.remote, record(made.remote))
+
+
 def dnsmasq(namespace: Namespace, address: str, *options: str) -> Process:
     """Serve what the options say (``--host-record=...``); everything else does not exist."""
     process = namespace.start(

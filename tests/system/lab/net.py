@@ -30,6 +30,10 @@ ROOT = Path(__file__).resolve().parents[3]
 """Where commands are started, so that `python -m tests.system.lab.controller` works."""
 
 
+NETNS = Path("/etc/netns")
+"""Where `ip netns exec` looks for files to show instead of those of /etc."""
+
+
 class CommandError(Exception):
     """A command of the laboratory (not of the switch) failed: what, where, and what it said."""
 
@@ -82,6 +86,12 @@ class Namespace:
     def counter(self, interface: str, name: str) -> int:
         """Return one of the kernel's counters of an interface, for example `rx_packets`."""
         return int(self.run("cat", f"/sys/class/net/{interface}/statistics/{name}"))
+
+    def resolv_conf(self, *servers: str) -> None:
+        """Have commands started inside from now on find these DNS servers in /etc/resolv.conf (ip-netns(8))."""
+        folder = NETNS / self.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "resolv.conf").write_text("".join(f"nameserver {server}\n" for server in servers))
 
     def sysctl(self, **values: str | int) -> None:
         """Set kernel parameters; `__` stands for a dot: `net__ipv4__ip_forward=1`."""
@@ -179,6 +189,7 @@ class Lab:
         for namespace in self._namespaces:
             with contextlib.suppress(CommandError):
                 run("ip", "netns", "del", namespace.name)
+            shutil.rmtree(NETNS / namespace.name, ignore_errors=True)
         self._processes.clear()
         self._namespaces.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
