@@ -131,9 +131,13 @@ class OvsSwitch:
         """Return a connection of its own to the control socket."""
         return Control(self._folder / "vs.ctl")
 
+    def management(self, bridge: str = "br0") -> Path:
+        """Return the socket that takes OpenFlow without being a controller's."""
+        return self._folder / f"{bridge}.mgmt"
+
     def ofctl(self, command: str, *arguments: str, bridge: str = "br0") -> str:
         """Run ovs-ofctl on the management socket."""
-        return run("ovs-ofctl", "-O", "OpenFlow13", command, f"unix:{self._folder}/{bridge}.mgmt", *arguments)
+        return run("ovs-ofctl", "-O", "OpenFlow13", command, f"unix:{self.management(bridge)}", *arguments)
 
     def pids(self) -> tuple[int, ...]:
         """Return ovs-vswitchd alone: the database does not forward."""

@@ -102,9 +102,13 @@ class InbandSwitch:
         """Return a connection of its own to the control socket."""
         return Control(self.run_dir / "inband.ctl")
 
+    def management(self, bridge: str = "br0") -> Path:
+        """Return the socket that takes OpenFlow without being a controller's."""
+        return self.run_dir / f"{bridge}.mgmt"
+
     def ofctl(self, command: str, *arguments: str, bridge: str = "br0") -> str:
         """Run ovs-ofctl on the management socket."""
-        return run("ovs-ofctl", "-O", "OpenFlow13", command, f"unix:{self.run_dir}/{bridge}.mgmt", *arguments)
+        return run("ovs-ofctl", "-O", "OpenFlow13", command, f"unix:{self.management(bridge)}", *arguments)
 
     def pids(self) -> tuple[int, ...]:
         """Return the one process."""

@@ -1,0 +1,46 @@
+"""Frames whose decision nobody has cached: `python -m bench.openflow_misses OUT IN COUNT WINDOW`.
+
+Sends COUNT frames, each to another host, out of interface OUT; they are to come back by interface IN. At most WINDOW
+are under way, so that nothing is lost in a queue. Prints frames a second and, in microseconds, the median of how long
+one was under way. A frame that does not come back within a second ends it.
+"""
+
+from __future__ import annotations
+
+import socket
+import statistics
+import sys
+import time
+
+from bench.openflow_load import frame
+
+_BEFORE = bytes.fromhex("02000000000b02000000000a")
+_ETH_P_ALL = 3
+
+
+def misses(out: str, back: str, count: int, window: int) -> tuple[float, float]:
+    """Frames a second, and the median way in microseconds."""
+    frames = [frame(number) for number in range(count)]
+    sender, receiver = _open(out, 0), _open(back, _ETH_P_ALL)
+    receiver.settimeout(1.0)
+    sent_at: list[float] = []
+    ways: list[float] = []
+    start = time.perf_counter()
+    while len(ways) < count:
+        while len(sent_at) < min(count, len(ways) + window):
+            sent_at.append(time.perf_counter())
+            sender.send(frames[len(sent_at) - 1])
+        if receiver.recv(2048).startswith(_BEFORE):
+            ways.append(time.perf_counter() - sent_at[len(ways)])
+    return count / (time.perf_counter() - start), statistics.median(ways) * 1e6
+
+
+def _open(interface: str, protocol: int) -> socket.socket:
+    opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(protocol))
+    opened.bind((interface, protocol))
+    return opened
+
+
+if __name__ == "__main__":
+    _out, _back, _count, _window = sys.argv[1:]
+    print(*misses(_out, _back, int(_count), int(_window)))
