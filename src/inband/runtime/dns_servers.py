@@ -1,7 +1,8 @@
-"""Which DNS servers to ask: those that are configured, else the system's, else those that came with a DHCP lease.
+"""Which DNS servers to ask: those that are configured, else those that came with a DHCP lease and then the system's.
 
-The system's are those of /etc/resolv.conf. Where they are stubs on this host (systemd-resolved), the servers behind the
-stub are taken: the stub's own questions are not ours, so no hidden rule would let them through.
+A lease that the switch itself got says who serves this network; the system's servers may be on another one. They are
+those of /etc/resolv.conf. Where they are stubs on this host (systemd-resolved), the servers behind the stub are taken:
+the stub's own questions are not ours, so no hidden rule would let them through.
 """
 
 from __future__ import annotations
@@ -41,20 +42,22 @@ def parse_dns_server(text: str) -> IpAddress:
     return address
 
 
-def find_servers(configured: Sequence[IpAddress], run_dir: Path, resolv_conf: Path = RESOLV_CONF) -> ServerList:
+def find_servers(
+    configured: Sequence[IpAddress],
+    run_dir: Path,
+    resolv_conf: Path = RESOLV_CONF,
+    behind_the_stub: Path = BEHIND_THE_STUB,
+) -> ServerList:
     """The servers to ask now. Reads a few small files; what cannot be read has none."""
     if configured:
         return ServerList(tuple(configured)[:MAX_SERVERS], "the configuration")
-    found = _read(resolv_conf)
-    if found and not all(server.is_loopback for server in found):
-        return ServerList(found, str(resolv_conf))
-    behind = _read(BEHIND_THE_STUB) if found else ()
-    if behind:
-        return ServerList(behind, str(BEHIND_THE_STUB))
     leased = _addresses(line for path in sorted(run_dir.glob(f"*{LEASE_SUFFIX}")) for line in _lines(path))
-    if leased:
-        return ServerList(leased, "DHCP")
-    return ServerList(found, str(resolv_conf)) if found else ServerList()
+    systems, source = _read(resolv_conf), str(resolv_conf)
+    if systems and all(server.is_loopback for server in systems):
+        behind = _read(behind_the_stub)
+        systems, source = (behind, str(behind_the_stub)) if behind else (systems, source)
+    sources = [*(["DHCP"] if leased else []), *([source] if systems else [])]
+    return ServerList(tuple(dict.fromkeys((*leased, *systems)))[:MAX_SERVERS], " and ".join(sources) or "nowhere")
 
 
 def _read(path: Path) -> tuple[IpAddress, ...]:

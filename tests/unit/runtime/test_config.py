@@ -20,6 +20,7 @@ from inband.runtime.unixctl_client import find_run_dir
 
 FULL = """
 manager = "tcp:192.0.2.9:6640"
+dns-server = ["192.0.2.53", "2001:db8::53"]
 run-dir = "/run/x"
 
 [[bridge]]
@@ -59,6 +60,7 @@ def test_a_file_with_every_key_becomes_the_values_it_says(tmp_path: Path) -> Non
 
     assert config.run_dir == Path("/run/x")
     assert config.managers == (parse_target("tcp:192.0.2.9:6640"),)
+    assert config.dns_servers == (ip_address("192.0.2.53"), ip_address("2001:db8::53"))
     assert config.bridges[1] == BridgeConfig("br1")
     assert config.bridges[0] == BridgeConfig(
         name="br0",
@@ -140,6 +142,9 @@ BRIDGE = '[[bridge]]\nname = "br0"\n'
         (BRIDGE + "openflow-version = []", "openflow-version: the list is empty"),
         (BRIDGE + "controller = 'tls:192.0.2.1'", "needs private-key, certificate and ca-cert"),
         (BRIDGE + "controller = ['tcp:192.0.2.1', 'tcp:192.0.2.1']", "is listed twice"),
+        ("dns-server = 'x'\n" + BRIDGE, "dns-server: 'x' is not an IP address"),
+        ("dns-server = '224.0.0.1'\n" + BRIDGE, "dns-server: 224.0.0.1 is not the address of one host"),
+        ("dns-server = 53\n" + BRIDGE, "dns-server: allowed is an address or a list of addresses"),
         ("x = " + "[" * 5000, "not valid TOML"),
     ],
 )
