@@ -13,7 +13,7 @@ alike. Compare the columns of one run; figures of two runs or two machines say n
 Linux bridge and direct veth pair are the limits that a switch in user space has above it. Open vSwitch is its
 userspace datapath with userspace-tso, the fastest it has without a kernel module. "inband datapath" is our userspace
 datapath under a learning switch of a few lines (``learning_switch``), "inband eBPF datapath" the eBPF
-datapath under the same, "inband" the whole switch with the userspace datapath.
+datapath under the same, "inband" and "inband eBPF" the whole switch with either.
 """
 
 from __future__ import annotations
@@ -136,10 +136,10 @@ def _ebpf_datapath(lab: Lab) -> Hosts:
     return hosts
 
 
-def _inband(lab: Lab) -> Hosts:
+def _inband(lab: Lab, datapath: str = "userspace") -> Hosts:
     hosts, switch = _with_switch(lab)
     command = [PYTHON, "-c", "from inband.cli.main import main; main()", "run", "--run-dir", str(lab.folder / "run")]
-    ports = ["--bridge", "br0", "--port", "p1", "--port", "p2", "--datapath", "userspace"]
+    ports = ["--bridge", "br0", "--port", "p1", "--port", "p2", "--datapath", datapath]
     switch.start(*command, *ports, env={"PYTHONPATH": "src"})
     return hosts
 
@@ -150,6 +150,7 @@ SWITCHES: dict[str, Callable[[Lab], Hosts]] = {
     "inband datapath": _datapath,
     "inband eBPF datapath": _ebpf_datapath,
     "inband": _inband,
+    "inband eBPF": lambda lab: _inband(lab, "ebpf"),
 }
 if ovs.is_installed():
     SWITCHES["Open vSwitch userspace-tso"] = _ovs_tso
