@@ -1,4 +1,4 @@
-"""Which datapath a bridge gets, and two kernels' TCP through it."""
+"""Which datapath a bridge gets, by what kernel and privileges allow, and two kernels' TCP through it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from tests.system.lab.journal import until
 from tests.system.lab.net import Lab
 from tests.system.test_userspace_tcp import RECEIVE, SEND, SIZE
 
+from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.datapath import EbpfDatapath
+from inband.datapath.ebpf.kernel import probe
 from inband.runtime.config import DatapathKind
 from inband.runtime.datapaths import make_datapath
 
@@ -73,6 +75,48 @@ def test_another_datapath_takes_the_place_of_what_a_dead_process_left(tmp_path: 
 
         assert not (tmp_path / "br0").exists()
         datapath.close()
+
+
+def test_here_it_can_be_used() -> None:
+    require_root()
+
+    assert probe() is None
+
+
+PROBE = "from inband.datapath.ebpf.kernel import probe\nprint(probe())"
+
+
+@pytest.mark.parametrize(
+    ("keep", "about"),
+    [("-all", "CAP_NET_RAW"), ("-all,+net_raw,+net_admin", "CAP_BPF"), ("-bpf,-sys_admin", "CAP_BPF")],
+)
+def test_without_privileges_the_reason_says_what_is_missing(keep: str, about: str) -> None:
+    require_root()
+    command = ["setpriv", f"--bounding-set={keep}", f"--inh-caps={keep}", sys.executable, "-c", PROBE]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONPATH": "src"})
+
+    assert about in done.stdout, done.stderr
+
+
+def test_in_a_user_namespace_the_reason_says_that_it_cannot_be() -> None:
+    require_root()
+    command = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", PROBE]
+    if subprocess.run([*command[:4], "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system forbids unprivileged user namespaces")
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONPATH": "src"})
+
+    assert "initial user namespace" in done.stdout, done.stderr
+
+
+def test_without_the_library_the_reason_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libbpf, "LIBRARY", "libnosuch.so.1")
+    libbpf._library.cache_clear()
+    try:
+        assert "libbpf1" in str(probe())
+    finally:
+        libbpf._library.cache_clear()
 
 
 @pytest.mark.parametrize("offload", ["on", "off"])

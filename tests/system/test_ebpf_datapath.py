@@ -8,7 +8,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,13 +23,11 @@ from tests.packets.columns import (
     ip,
     open_host,
     own_namespace,
-    require_root,
 )
 
 from inband.datapath.base import ControlHints, Megaflow
 from inband.datapath.ebpf import attach, libbpf
 from inband.datapath.ebpf.datapath import DATA_BUDGET, EbpfDatapath
-from inband.datapath.ebpf.kernel import probe
 from inband.datapath.ebpf.layout import MAX_MASKS
 from inband.errors import HostError
 from inband.flow.actions import Output, SetQueue, ToController
@@ -412,7 +409,7 @@ def test_a_client_may_remove_the_port_whose_frame_it_is_given(column: Ebpf) -> N
     poll_until(column.datapath, lambda: len(client.upcalls) == 3)
 
 
-# What kernels and privileges allow
+# Older kernels, neighbours, and what is given back
 
 
 def test_where_there_is_no_tcx_clsact_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,55 +433,6 @@ def test_where_there_is_no_tcx_clsact_does_it(monkeypatch: pytest.MonkeyPatch) -
 def _filters(interface: str) -> str:
     command = ["tc", "filter", "show", "dev", interface, "ingress"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def test_removing_a_filter_that_is_not_there_is_no_error() -> None:
-    with own_namespace():
-        add_veth(1)
-        attach.detach_filter(socket.if_nametoindex("p1"))
-        attach.detach_filter(9999)
-
-
-def test_here_it_can_be_used() -> None:
-    require_root()
-
-    assert probe() is None
-
-
-PROBE = "from inband.datapath.ebpf.kernel import probe\nprint(probe())"
-
-
-@pytest.mark.parametrize(
-    ("keep", "about"),
-    [("-all", "CAP_NET_RAW"), ("-all,+net_raw,+net_admin", "CAP_BPF"), ("-bpf,-sys_admin", "CAP_BPF")],
-)
-def test_without_privileges_the_reason_says_what_is_missing(keep: str, about: str) -> None:
-    require_root()
-    command = ["setpriv", f"--bounding-set={keep}", f"--inh-caps={keep}", sys.executable, "-c", PROBE]
-
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONPATH": "src"})
-
-    assert about in done.stdout, done.stderr
-
-
-def test_in_a_user_namespace_the_reason_says_that_it_cannot_be() -> None:
-    require_root()
-    command = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", PROBE]
-    if subprocess.run([*command[:4], "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this system forbids unprivileged user namespaces")
-
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONPATH": "src"})
-
-    assert "initial user namespace" in done.stdout, done.stderr
-
-
-def test_without_the_library_the_reason_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libbpf, "LIBRARY", "libnosuch.so.1")
-    libbpf._library.cache_clear()
-    try:
-        assert "libbpf1" in str(probe())
-    finally:
-        libbpf._library.cache_clear()
 
 
 def test_two_datapaths_share_nothing() -> None:
@@ -519,3 +467,10 @@ def test_descriptors_are_all_given_back() -> None:
         datapath.close()
 
         assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_removing_a_filter_that_is_not_there_is_no_error() -> None:
+    with own_namespace():
+        add_veth(1)
+        attach.detach_filter(socket.if_nametoindex("p1"))
+        attach.detach_filter(9999)
