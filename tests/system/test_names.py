@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from tests.system.lab import dns, measure, special, topology
@@ -234,6 +235,27 @@ def test_the_systems_dns_server_is_asked_when_none_is_configured() -> None:
     with scene(Asking(()), named(topology.same_subnet, dns.serve_here)) as stage:
         stage.connect()
         assert stage.all_up(8.0), stage.story()
+
+
+def test_the_dns_server_of_a_lease_is_asked() -> None:
+    def lay(lab: Lab) -> Topology:
+        made = topology.same_subnet(lab)
+        site = made.sites[0]
+        leased = replace(site.bridges[0], address=topology.DHCP)
+        dnsmasq(
+            made.controller, CONTROLLER, record(CONTROLLER), "--dhcp-range=10.0.0.10,10.0.0.90,255.255.255.0,2m",
+            "--interface=eth0", f"--dhcp-leasefile={lab.folder}/leases", "--dhcp-option=3", "--no-ping",
+            "--dhcp-authoritative",
+        )  # fmt: skip
+        site.namespace.resolv_conf()
+        return dns.by_name(replace(made, sites=(replace(site, bridges=(leased,)),)))
+
+    with scene(Asking(()), lay) as stage:
+        assert stage.all_up(10.0), stage.story()
+        with stage.switch.control() as control:
+            shown = json.loads(control.call("inband/show", "json"))
+
+    assert [(each["address"], each["source"]) for each in shown["dns_servers"]] == [(CONTROLLER, "DHCP")]
 
 
 def test_a_second_controller_by_name_does_not_disturb_the_first() -> None:

@@ -21,6 +21,7 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from inband.errors import HostError
@@ -41,11 +42,12 @@ class DhcpClient:
     """Keeps a DHCP client running on one interface, in the network namespace of the calling thread.
 
     ``version`` is the IP version, 4 or 6. ``restarts`` counts how often the client ended by itself; ``last_error`` is
-    the last thing it said.
+    the last thing it said. ``dns_file``, if given, is where the DNS servers of the lease are written, one a line.
     """
 
-    def __init__(self, interface: str, version: int = 4) -> None:
+    def __init__(self, interface: str, version: int = 4, dns_file: Path | None = None) -> None:
         self.interface = interface
+        self._dns = {} if dns_file is None else {"INBAND_DNS_FILE": str(dns_file)}
         self.version = version
         self.restarts = 0
         self.last_error = ""
@@ -70,7 +72,7 @@ class DhcpClient:
         loop = asyncio.get_running_loop()
         failures = 0
         with tempfile.TemporaryDirectory(prefix="inband-dhcp-") as directory:
-            command = command_line(client, self.interface, Path(directory), self.version)
+            command = command_line(client, self.interface, Path(directory), self.version, self._dns)
             while True:
                 started = loop.time()
                 await self._run_once(command)
@@ -88,7 +90,7 @@ class DhcpClient:
         try:
             # A session of its own: a Ctrl-C in our terminal is for us.
             process = await asyncio.create_subprocess_exec(
-                *command, stdin=null, stdout=null, stderr=pipe, start_new_session=True
+                *command, stdin=null, stdout=null, stderr=pipe, start_new_session=True, env={**os.environ, **self._dns}
             )
         except OSError as error:
             self.last_error = f"{command[0]}: {error.strerror}"
@@ -116,8 +118,13 @@ def find_client(search_path: str = _SEARCH_PATH, version: int = 4) -> str:
     raise HostError("start DHCP", reason)
 
 
-def command_line(client: str, interface: str, directory: Path, version: int = 4) -> list[str]:
-    """The client in the foreground, with our script where it takes one; ``directory`` is for its files."""
+def command_line(
+    client: str, interface: str, directory: Path, version: int = 4, environment: Mapping[str, str] | None = None
+) -> list[str]:
+    """The client in the foreground, with our script where it takes one; ``directory`` is for its files.
+
+    ``environment`` is for the script, which gets it from udhcpc anyhow.
+    """
     match Path(client).name:
         case "udhcpc":
             # Ask each second, and after 3 times without an answer wait 1 s: the way to the server may only just be
@@ -125,7 +132,8 @@ def command_line(client: str, interface: str, directory: Path, version: int = 4)
             options = ["-f", "-i", interface, "-s", str(_SCRIPT), "-t", "3", "-T", "1", "-A", "1", "-O", "121"]
         case "dhclient":
             files = ["-pf", str(directory / "pid"), "-lf", str(directory / "leases")]
-            options = [f"-{version}", "-d", "-sf", str(_SCRIPT), *files, interface]
+            variables = [word for name, value in (environment or {}).items() for word in ("-e", f"{name}={value}")]
+            options = [f"-{version}", "-d", "-sf", str(_SCRIPT), *variables, *files, interface]
         case _:
             options = ["--nobackground", f"--ipv{version}only", "--nohook", "resolv.conf", interface]
     return [*_die_with_us(), client, *options]

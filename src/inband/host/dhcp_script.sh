@@ -1,5 +1,6 @@
 #!/bin/sh
-# What udhcpc and dhclient run when a lease comes or goes: address and routes, nothing else.
+# What udhcpc and dhclient run when a lease comes or goes: address and routes, and the lease's DNS servers go to the
+# file INBAND_DNS_FILE, one a line, where the switch finds them. Nothing else.
 #
 # Not the clients' own scripts: those write /etc/resolv.conf (of the whole host, also from a network namespace) and
 # take the address away when the client starts, which would cut a session that lives through our restart.
@@ -11,6 +12,7 @@ PATH=$PATH:/usr/sbin:/sbin
 if [ $# -gt 0 ]; then # udhcpc
     event=$1
     address=${ip:-} netmask=${subnet:-} routers=${router:-} static=${staticroutes:-} lifetime=${lease:-}
+    servers=${dns:-}
 else # dhclient
     case ${reason:-} in
     BOUND | RENEW | REBIND | REBOOT) event=bound ;;
@@ -23,7 +25,20 @@ else # dhclient
     esac
     address=${new_ip_address:-} netmask=${new_subnet_mask:-} routers=${new_routers:-} static=''
     lifetime=${new_dhcp_lease_time:-}
+    servers="${new_domain_name_servers:-} ${new_dhcp6_name_servers:-}"
 fi
+
+# Before the address: whoever hears that it is there looks for servers.
+keep_servers() {
+    [ -n "${INBAND_DNS_FILE:-}" ] || return 0
+    # shellcheck disable=SC2086 # a list
+    set -- $servers
+    if [ $# -gt 0 ]; then
+        printf '%s\n' "$@" >"$INBAND_DNS_FILE.new" && mv "$INBAND_DNS_FILE.new" "$INBAND_DNS_FILE"
+    else
+        rm -f "$INBAND_DNS_FILE"
+    fi
+}
 
 # Every IPv4 address that came with a lease, except the one named.
 remove_leased() {
@@ -89,6 +104,7 @@ deconfig)
     ip link set "$interface" up
     ;;
 bound | renew)
+    keep_servers
     ip -4 address replace "$address/${netmask:-255.255.255.255}" dev "$interface" \
         valid_lft "${lifetime:-forever}" preferred_lft "${lifetime:-forever}"
     # RFC 3442: with classless routes the router option does not count.
@@ -107,12 +123,14 @@ bound | renew)
     ;;
 nak)
     remove_leased ''
+    servers='' && keep_servers
     ;;
 deconfig6)
     ip link set "$interface" up
     wait_while has_no_link_local_address # the client speaks from it, and gives up without it
     ;;
 bound6)
+    keep_servers
     if [ -n "${new_ip6_address:-}" ]; then
         ip -6 address replace "$new_ip6_address/${new_ip6_prefixlen:-128}" dev "$interface" \
             valid_lft "${new_max_life:-forever}" preferred_lft "${new_preferred_life:-forever}"
@@ -126,6 +144,7 @@ bound6)
     ;;
 nak6)
     remove_leased6 ''
+    servers='' && keep_servers
     ;;
 esac
 exit 0

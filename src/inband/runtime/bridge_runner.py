@@ -70,7 +70,7 @@ class BridgeRunner:
         self.bridge: Bridge
         self.ports: BridgePorts
         self.connections: Connections
-        self.local = LocalPort(config.name, environment.claims)
+        self.local = LocalPort(config.name, environment.claims, environment.run_dir.path)
         self._environment = environment
         self._loop = environment.loop
         self._is_open = False

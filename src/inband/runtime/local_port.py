@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from inband.host import interfaces
 from inband.host.dhcp_client import DhcpClient
@@ -15,15 +16,20 @@ from inband.host.events import LinkChanged
 from inband.packet.addresses import Mac
 from inband.runtime.claims import Claims
 from inband.runtime.config import BridgeConfig
+from inband.runtime.dns_servers import LEASE_SUFFIX
 
 
 class LocalPort:
-    """The interface named like a bridge. ``pair`` is there after ``make``."""
+    """The interface named like a bridge. ``pair`` is there after ``make``.
 
-    def __init__(self, name: str, claims: Claims) -> None:
+    DHCP clients leave the DNS servers of their leases in ``directory`` (see ``runtime.dns_servers``).
+    """
+
+    def __init__(self, name: str, claims: Claims, directory: Path) -> None:
         self.pair: interfaces.LocalPair
         self._name = name
         self._claims = claims
+        self._directory = directory
         self._dhcp: dict[int, DhcpClient] = {}  # by IP version
         self._is_claimed = False
 
@@ -78,11 +84,16 @@ class LocalPort:
         wanted = list(versions)
         for version in [each for each in self._dhcp if each not in wanted]:
             await self._dhcp.pop(version).stop()
+        for version in {4, 6}.difference(wanted):
+            self._dns_file(version).unlink(missing_ok=True)
         for version in wanted:
             if version not in self._dhcp:
-                client = DhcpClient(self._name, version)
+                client = DhcpClient(self._name, version, self._dns_file(version))
                 client.start()
                 self._dhcp[version] = client
+
+    def _dns_file(self, version: int) -> Path:
+        return self._directory / f"{self._name}.{version}{LEASE_SUFFIX}"
 
     async def restart_dhcp(self) -> None:
         """Have the DHCP clients look at the interface that is there now. Raises InbandError."""

@@ -29,7 +29,7 @@ def test_a_link_local_address_is_dialled_through_its_interface() -> None:
     assert socket_address(V4[0], 1) == ("127.0.0.1", 1)
     assert socket_address(V6[0], 1) == ("2001:db8::1", 1, 0, 0)
     assert socket_address(ip_address("fe80::1%lo"), 1) == ("fe80::1", 1, 0, socket.if_nametoindex("lo"))
-    with pytest.raises(OSError, match="No such device|no interface"):
+    with pytest.raises(OSError, match=r"No such device|no interface"):
         socket_address(ip_address("fe80::1%nosuch0"), 1)
 
 
