@@ -22,8 +22,8 @@ from rich.table import Table
 from tests.system.lab.inband import InbandSwitch
 from tests.system.lab.switch import SwitchMaker
 
-from bench import ovs
-from bench.inband_figures import Effort, Figure, Row, rows
+from bench import inband_figures, ipv6_figures, ovs
+from bench.figures import Effort, Figure, Row
 
 RESULTS = Path(__file__).with_name("results")
 QUICK = Effort(rounds=2, peer_rounds=1, hostile_s=3.0, short_s=2.0)
@@ -37,7 +37,9 @@ def main() -> int:
     makes: list[SwitchMaker] = [InbandSwitch]
     if ovs.is_installed() and not given.no_peer:
         makes.append(ovs.OvsSwitch)
-    chosen = [row for row in rows(QUICK if given.quick else Effort()) if _is_wanted(row, given.only)]
+    effort = QUICK if given.quick else Effort()
+    rows = [*inband_figures.rows(effort), *ipv6_figures.rows(effort)]
+    chosen = [row for row in rows if _is_wanted(row, given.only)]
     lines: list[Line] = []
     for row in chosen:
         lines.append((row, [_measure(row, make) for make in makes]))

@@ -1,51 +1,32 @@
 """The figures of in-band control: one function for each row of the table, the same for ours and for the peer.
 
-A row measures one switch and returns a :class:`Figure`: the text for the table, the numbers for the JSON file, and
-whether what is to be reached was reached. Each measurement builds its networks anew, so every neighbour cache is
-cold, and the peer's turn comes right after ours, so both meet the same machine.
+Each measurement builds its networks anew, so every neighbour cache is cold, and the peer's turn comes right after
+ours, so both meet the same machine.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from tests.system.lab import dns, measure, topology
 from tests.system.lab.switch import SwitchMaker
 
+from bench.figures import (
+    ECHO_SILENCE_S,
+    NEVER_S,
+    Effort,
+    Figure,
+    Row,
+    change_figure,
+    numbers_of,
+    rounds_of,
+    shown,
+    silence_figure,
+)
 from bench.ovs import OvsSwitch, OvsTso
 
-ECHO_SILENCE_S = 0.4
-"""What no session's silence may exceed; the controller echoes each 0.1 s."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One cell: its text, its numbers, and whether it reaches the goal."""
-
-    text: str
-    reached: bool
-    numbers: dict[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table: what, how much is to be reached, and how it is measured for a switch."""
-
-    what: str
-    goal: str
-    measure: Callable[[SwitchMaker], Figure]
-
-
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """How long and how often: the whole, or a tenth of it to see that everything runs."""
-
-    rounds: int = 10
-    peer_rounds: int = 3
-    hostile_s: float = 30.0
-    short_s: float = 5.0
+__all__ = ["Effort", "Figure", "Row", "rows"]
 
 
 def rows(effort: Effort) -> list[Row]:
@@ -75,18 +56,16 @@ def rows(effort: Effort) -> list[Row]:
 
 
 ROWS = ("T3 row of 2", "T3 row of 4", "T3 row of 10", "T4", "T5", "T6 segment", "T6 router")
-NEVER_S = 10.0
-"""After this long "never" is said; the peer was watched for 60 s once (ovs-measured.md)."""
 
 
 def _first(name: str, effort: Effort) -> Row:
     def take(make: SwitchMaker) -> Figure:
-        times = [measure.first_connection(make, topology.MANY[name]) for _ in range(_rounds(make, effort))]
+        times = [measure.first_connection(make, topology.MANY[name]) for _ in range(rounds_of(make, effort))]
         seen = [each for each in times if each is not None]
         if len(seen) < len(times):
             return Figure(f"{len(times) - len(seen)} of {len(times)} never", False, {"seconds": times})
         median, worst = statistics.median(seen), max(seen)
-        text = f"{_s(median)}, worst {_s(worst)} of {len(seen)}"
+        text = f"{shown(median)}, worst {shown(worst)} of {len(seen)}"
         return Figure(text, median <= 0.1 and worst <= 0.5, {"median_s": median, "seconds": times})
 
     return Row(f"{name} first connection, cold, median", "0.1 s, none over 0.5 s", take)
@@ -96,12 +75,14 @@ def _by_name(effort: Effort) -> Row:
     lay = dns.named(topology.same_subnet, dns.serve_here)
 
     def take(make: SwitchMaker) -> Figure:
-        times = [measure.first_connection(make, lay, NEVER_S) for _ in range(_rounds(make, effort))]
+        times = [measure.first_connection(make, lay, NEVER_S) for _ in range(rounds_of(make, effort))]
         seen = [each for each in times if each is not None]
         if len(seen) < len(times):
             return Figure(f"{len(times) - len(seen)} of {len(times)} never", False, {"seconds": times})
         median = statistics.median(seen)
-        return Figure(f"{_s(median)}, worst {_s(max(seen))}", median <= 0.3, {"median_s": median, "seconds": times})
+        return Figure(
+            f"{shown(median)}, worst {shown(max(seen))}", median <= 0.3, {"median_s": median, "seconds": times}
+        )
 
     return Row("T1 first connection by name, DNS server reached in-band, median", "0.3 s", take)
 
@@ -109,7 +90,7 @@ def _by_name(effort: Effort) -> Row:
 def _row_up(name: str) -> Row:
     def take(make: SwitchMaker) -> Figure:
         took = measure.first_connection(make, topology.MANY[name], NEVER_S)
-        return Figure(_s(took), took is not None and took <= 1.0, {"seconds": took})
+        return Figure(shown(took), took is not None and took <= 1.0, {"seconds": took})
 
     return Row(f"{name}: every switch up, mute controller", "1 s after the last", take)
 
@@ -117,20 +98,20 @@ def _row_up(name: str) -> Row:
 def _nearest_last(name: str) -> Row:
     def take(make: SwitchMaker) -> Figure:
         took = measure.nearest_last(make, topology.MANY[name], 5.0, NEVER_S)
-        return Figure(_s(took), took is not None and took <= 1.0, {"seconds": took})
+        return Figure(shown(took), took is not None and took <= 1.0, {"seconds": took})
 
     return Row(f"{name}: the nearest switch starts last, 5 s later", "1 s after the last", take)
 
 
 def _t7(make: SwitchMaker) -> Figure:
     took = measure.lease_and_connection(make)
-    return Figure(_s(took), took is not None, {"seconds": took})
+    return Figure(shown(took), took is not None, {"seconds": took})
 
 
 def _hostile(name: str, effort: Effort) -> Row:
     def take(make: SwitchMaker) -> Figure:
         silence = measure.hostile_silence(make, topology.MANY[name], effort.hostile_s, "drop")
-        return _silence(silence)
+        return silence_figure(silence)
 
     return Row(f"{name} under delete-all and drop-all, {effort.hostile_s:.0f} s", "no silence over 0.4 s", take)
 
@@ -141,7 +122,7 @@ def _port_mod(effort: Effort) -> Callable[[SwitchMaker], Figure]:
         if found is None:
             return Figure("never up", False)
         silence, before, during = found
-        text = f"silence {_s(silence)}, pings {before} then {during}"
+        text = f"silence {shown(silence)}, pings {before} then {during}"
         reached = silence <= ECHO_SILENCE_S and before > 0 and during == 0
         return Figure(text, reached, {"silence_s": silence, "pings_before": before, "pings_during": during})
 
@@ -153,19 +134,19 @@ def _full_table(make: SwitchMaker) -> Figure:
     if found is None:
         return Figure("never up", False)
     letters, took = found
-    text = f"flows {letters or 'missing'}, up {_s(took)}"
+    text = f"flows {letters or 'missing'}, up {shown(took)}"
     return Figure(text, set("fghi") <= set(letters) and took is not None, {"letters": letters, "up_s": took})
 
 
 def _gateway(how: str, rules_s: float, silence_s: float) -> Callable[[SwitchMaker], Figure]:
     def take(make: SwitchMaker) -> Figure:
-        return _change(measure.gateway_mac(make, how, wait_s=70.0), rules_s, silence_s)
+        return change_figure(measure.gateway_mac(make, how, wait_s=70.0), rules_s, silence_s)
 
     return take
 
 
 def _route(make: SwitchMaker) -> Figure:
-    return _change(measure.route_moves(make, wait_s=15.0), 0.1, 1.0)
+    return change_figure(measure.route_moves(make, wait_s=15.0), 0.1, 1.0)
 
 
 def _default_route(make: SwitchMaker) -> Figure:
@@ -178,9 +159,9 @@ def _local_mac(make: SwitchMaker) -> Figure:
     change = measure.local_mac(make)
     if change is None:
         return Figure("never up", False)
-    text = f"rules {_s(change.rules_s)}, (d), (e) absent {_s(change.absent_s)}, silence {_s(change.silence_s)}"
+    text = f"rules {shown(change.rules_s)}, (d), (e) absent {shown(change.absent_s)}, silence {shown(change.silence_s)}"
     reached = change.rules_s is not None and change.rules_s <= 0.1 and change.absent_s == 0
-    return Figure(text, reached, _numbers(change))
+    return Figure(text, reached, numbers_of(change))
 
 
 def _comings(effort: Effort) -> Callable[[SwitchMaker], Figure]:
@@ -197,7 +178,7 @@ def _comings(effort: Effort) -> Callable[[SwitchMaker], Figure]:
 
 def _lease(make: SwitchMaker) -> Figure:
     under = {policy: measure.lease(make, policy) for policy in ("drop", "controller")}
-    text = ", ".join(f"{policy} {_s(took)}" for policy, took in under.items())
+    text = ", ".join(f"{policy} {shown(took)}" for policy, took in under.items())
     return Figure(text, None not in under.values(), {f"{policy}_s": took for policy, took in under.items()})
 
 
@@ -208,7 +189,7 @@ def _chaddr(make: SwitchMaker) -> Figure:
 
 def _crash(make: SwitchMaker) -> Figure:
     took = measure.crash(make)
-    return Figure(_s(took), took is not None and took <= 1.0, {"seconds": took})
+    return Figure(shown(took), took is not None and took <= 1.0, {"seconds": took})
 
 
 def _managers(effort: Effort) -> Callable[[SwitchMaker], Figure]:
@@ -217,7 +198,7 @@ def _managers(effort: Effort) -> Callable[[SwitchMaker], Figure]:
         if found is None:
             return Figure("never up", False)
         took, share, silence = found
-        text = f"{_s(took)}, {share:.1%}, silence {_s(silence)}"
+        text = f"{shown(took)}, {share:.1%}, silence {shown(silence)}"
         reached = took is not None and took <= 0.3 and share < 0.01 and silence <= ECHO_SILENCE_S
         return Figure(text, reached, {"installed_s": took, "cpu": share, "silence_s": silence})
 
@@ -238,30 +219,3 @@ def _iperf(effort: Effort) -> Callable[[SwitchMaker], Figure]:
         return Figure(f"{median:.2f} Gbit/s", not best_of_peer or median >= best_of_peer[0], {"gbit_s": found})
 
     return take
-
-
-def _rounds(make: SwitchMaker, effort: Effort) -> int:
-    return effort.peer_rounds if make is OvsSwitch else effort.rounds
-
-
-def _silence(silence: float | None) -> Figure:
-    if silence is None:
-        return Figure("never up", False)
-    return Figure(_s(silence), silence <= ECHO_SILENCE_S, {"silence_s": silence})
-
-
-def _change(change: measure.Change | None, rules_s: float, silence_s: float) -> Figure:
-    if change is None:
-        return Figure("never up", False)
-    reached = change.rules_s is not None and change.rules_s <= rules_s and change.silence_s <= silence_s
-    return Figure(f"rules {_s(change.rules_s)}, silence {_s(change.silence_s)}", reached, _numbers(change))
-
-
-def _numbers(change: measure.Change) -> dict[str, object]:
-    return {"rules_s": change.rules_s, "silence_s": change.silence_s, "absent_s": change.absent_s}
-
-
-def _s(seconds: float | None) -> str:
-    if seconds is None:
-        return "never"
-    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.system.lab import measure, six, topology
+from tests.system.lab import measure, measure_six, six, topology
 from tests.system.lab.addressing import IPV6
 from tests.system.lab.journal import until
 from tests.system.lab.net import Lab
@@ -40,7 +40,7 @@ def test_over_ipv6_rules_follow_a_route_to_another_gateway(make: SwitchMaker) ->
 
 @pytest.mark.parametrize("how", ["preferred", "ended"])
 def test_rules_follow_what_routers_say_of_themselves(make: SwitchMaker, how: str) -> None:
-    change = measure.router_changes(make, how, wait_s=10.0)
+    change = measure_six.router_changes(make, how, wait_s=10.0)
 
     assert change is not None
     assert change.rules_s is not None

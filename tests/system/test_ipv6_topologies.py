@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.system.lab import measure, six, topology
+from tests.system.lab import measure, measure_six, six, topology
 from tests.system.lab.addressing import BOTH, IPV6
 from tests.system.lab.scene import Layer, scene
 from tests.system.lab.switch import SwitchMaker
@@ -77,7 +77,7 @@ def test_one_controller_is_reached_in_both_families_at_once(make: SwitchMaker, n
     with scene(make, WITH_BOTH[name]) as stage:
         stage.connect()
 
-        assert measure.in_both_families(stage, UP_S)
+        assert measure_six.in_both_families(stage, UP_S)
 
         stage.controller.order("drop")
         time.sleep(1.2)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.system.lab import frames, six, special, topology
+from tests.system.lab import frames, special, topology
 from tests.system.lab.addressing import IPV4, Addressing
 from tests.system.lab.controllers import LabController
 from tests.system.lab.journal import until
@@ -56,17 +56,6 @@ def lease_and_connection(make: SwitchMaker, wait_s: float = 10.0) -> float | Non
     """Return the seconds from the switch being ready (its DHCP client starting) to FEATURES_REPLY: T7."""
     with scene(make, topology.address_by_dhcp) as stage:
         return stage.up_after(wait_s)
-
-
-def in_both_families(stage: Scene, wait_s: float) -> bool:
-    """Tell whether every switch gets a session over IPv4 and one over IPv6 within this time."""
-    journal = stage.controller.journal
-
-    def sessions() -> set[tuple[str, bool]]:
-        over_ipv6 = {each.conn: ":" in each.details["peer"] for each in journal.entries("accept")}
-        return {(each.dpid, over_ipv6[each.conn]) for each in journal.entries("features_reply")}
-
-    return until(lambda: len(sessions()) == 2 * len(stage.dpids), wait_s)
 
 
 def hostile_silence(make: SwitchMaker, lay: Layer, seconds: float, *orders: str) -> float | None:
@@ -163,33 +152,6 @@ def route_moves(make: SwitchMaker, wait_s: float, on: Addressing = IPV4) -> Chan
         sampler = stack.enter_context(Sampler(stage.switch))
         start = time.monotonic()
         on.route(stage.topology.sites[0].namespace, on.near, special.GATEWAYS[1])
-        rules = sampler.wait(lambda flows: has_mac(flows, "de", mac), start, wait_s)
-        time.sleep(1.0)
-        return Change(rules, stage.silence(start, time.monotonic()))
-
-
-def router_changes(make: SwitchMaker, how: str, wait_s: float) -> Change | None:
-    """Let the way to the controller go over another router, by advertisements alone.
-
-    ``how``: `preferred`: the other one says that it is to be preferred; `ended`: the first one says that it is no
-    router any more.
-    """
-    with scene(make, six.two_routers) as stage, contextlib.ExitStack() as stack:
-        first, other = stage.topology.gateways
-        stage.connect()
-        six.advertise_once(first, six.GATEWAY, "high" if how == "ended" else "medium")
-        if how == "ended":
-            six.advertise_once(other, six.OTHER_GATEWAY)
-        if not stage.all_up(10.0):
-            return None
-        time.sleep(SETTLE_S)
-        mac = other.mac("eth1")
-        sampler = stack.enter_context(Sampler(stage.switch))
-        start = time.monotonic()
-        if how == "ended":
-            six.advertise_once(first, six.GATEWAY, lifetime_s=0)
-        else:
-            six.advertise_once(other, six.OTHER_GATEWAY, "high")
         rules = sampler.wait(lambda flows: has_mac(flows, "de", mac), start, wait_s)
         time.sleep(1.0)
         return Change(rules, stage.silence(start, time.monotonic()))
