@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from inband.flow.flow import Instant
 
-# Longer than a frame takes around any ring of switches (ten hops of slow path: 10 ms), shorter than any retry.
-WINDOW_S = 0.25
+# Longer than a frame takes around any ring of switches (ten hops of slow path: 10 ms), shorter than any retry: the
+# bridge's own interface asks for neighbours each 250 ms, and timers are not exact.
+WINDOW_S = 0.2
 
-# 4,096 floods in a quarter second are a storm by themselves; more memory would not help.
+# 4,096 floods in 0.2 s are a storm by themselves; more memory would not help.
 MAX_FRAMES = 4096
 
 

@@ -1,0 +1,69 @@
+"""The main job with packets in the kernel: the same scenes as in the other files, on the eBPF datapath."""
+
+from __future__ import annotations
+
+import pytest
+from tests.system.lab import measure, topology
+from tests.system.lab.inband import InbandSwitch
+from tests.system.lab.scene import scene
+
+pytestmark = pytest.mark.root
+
+UP_S, SILENCE_S = 10.0, 1.5
+
+
+class EbpfSwitch(InbandSwitch):
+    """`inband run --datapath ebpf`."""
+
+    name = "inband on eBPF"
+    datapath = "ebpf"
+
+
+@pytest.mark.parametrize("name", ["T1", "T2", "T3 row of 4", "T4", "T5", "T6 segment", "T6 router"])
+def test_every_switch_comes_up_with_a_mute_controller_and_stays_up_under_a_hostile_one(name: str) -> None:
+    with scene(EbpfSwitch, topology.MANY[name]) as stage:
+        stage.connect()
+
+        assert stage.all_up(UP_S)
+        for switch in stage.switches:
+            assert isinstance(switch, EbpfSwitch)
+            assert switch.status()["datapath"] == "ebpf"
+
+        stage.controller.order("drop")
+        silence = stage.watch(2.0)
+
+        assert stage.lost() == 0
+        assert silence < SILENCE_S
+
+
+def test_closed_ports_stop_data_and_not_the_channel() -> None:
+    found = measure.port_modification(EbpfSwitch, 2.0)
+
+    assert found is not None
+    silence, before, during = found
+    assert before > 0
+    assert during == 0
+    assert silence < SILENCE_S
+
+
+def test_a_gateway_that_moves_is_followed() -> None:
+    change = measure.gateway_mac(EbpfSwitch, "silent", wait_s=20.0)
+
+    assert change is not None
+    assert change.silence_s < 3.0
+
+
+@pytest.mark.parametrize("policy", ["drop", "controller"])
+def test_a_lease_is_obtained_whatever_the_flow_table_says(policy: str) -> None:
+    assert measure.lease(EbpfSwitch, policy) is not None
+
+
+def test_a_reply_for_another_client_is_not_delivered_to_local() -> None:
+    assert measure.other_chaddr(EbpfSwitch) == 0
+
+
+def test_a_killed_switch_is_back_soon_after_its_start() -> None:
+    took = measure.crash(EbpfSwitch)
+
+    assert took is not None
+    assert took < 5.0
