@@ -116,7 +116,7 @@ def test_a_retry_after_the_window_is_flooded_again() -> None:
     scene.in_band(ARP)
     scene.receive(request(), P1, 1.0)
 
-    assert scene.actions(request(), P1, 1.0 + WINDOW_S) == out(P2, P3, LOCAL)
+    assert scene.actions(request(), P1, 1.001 + WINDOW_S) == out(P2, P3, LOCAL)
 
 
 def test_another_frame_is_flooded_meanwhile() -> None:
