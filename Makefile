@@ -45,10 +45,11 @@ LLVM_STRIP ?= llvm-strip-14
 
 bpf: $(BPF_OBJECT)
 
-# From inside bpf/, so that no path of a machine gets into the object. -g for its types (BTF), without the rest of it.
+# -g for its types (BTF), without the rest of it; the directory is mapped so that no path of a machine gets into it.
 $(BPF_OBJECT): $(wildcard bpf/*.c bpf/*.h)
-	cd bpf && $(CLANG) -O2 -g -Wall -Wextra -Werror -target bpf -mcpu=v3 -I/usr/include/$(shell uname -m)-linux-gnu \
-		-c fastpath.bpf.c -o ../$@
+	cd bpf && $(CLANG) -O2 -g -Wall -Wextra -Werror -target bpf -mcpu=v3 \
+		-fdebug-prefix-map=$(CURDIR)/bpf=bpf -I/usr/include/$(shell uname -m)-linux-gnu \
+		-c fastpath.bpf.c -o $(abspath $@)
 	$(LLVM_STRIP) --strip-debug $@
 
 clean:

@@ -39,16 +39,18 @@ class _Struct:
 
 def read_btf(path: Path) -> Btf:
     """Read the .BTF section of an ELF object."""
-    return _read(_section(path.read_bytes(), b".BTF"))
+    return _read(section(path, ".BTF"))
 
 
-def _section(elf: bytes, wanted: bytes) -> bytes:
+def section(path: Path, wanted: str) -> bytes:
+    """The bytes of a section of an ELF object."""
+    elf = path.read_bytes()
     (table,) = struct.unpack_from("<Q", elf, 40)
     size, count, names = struct.unpack_from("<HHH", elf, 58)
     headers = [struct.unpack_from("<IIQQQQ", elf, table + size * i) for i in range(count)]
     names_at = headers[names][4]
     for name, _, _, _, at, length in headers:
-        if elf[names_at + name : elf.index(b"\0", names_at + name)] == wanted:
+        if elf[names_at + name : elf.index(b"\0", names_at + name)].decode() == wanted:
             return elf[at : at + length]
     raise AssertionError(f"no section {wanted!r}")
 

@@ -1,0 +1,29 @@
+"""The object that ships is what the sources compile to."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.unit.datapath.btf import section
+
+import inband
+
+ROOT = Path(__file__).resolve().parents[3]
+SHIPPED = Path(inband.__file__).with_name("datapath") / "ebpf" / "fastpath.bpf.o"
+
+
+def test_it_is_what_the_sources_compile_to(tmp_path: Path) -> None:
+    """Other compilers choose other instructions, so this asks only the one it was built with (see ``make bpf``)."""
+    clang, include = shutil.which("clang-14"), Path("/usr/include/bpf/bpf_helpers.h")
+    if clang is None or not include.exists():
+        pytest.skip("needs clang-14 and libbpf-dev")
+    made = tmp_path / "fastpath.bpf.o"
+
+    subprocess.run(["make", "-s", "bpf", f"BPF_OBJECT={made}"], cwd=ROOT, check=True)
+
+    # The kernel's headers may be newer here: the types differ then, instructions and maps do not.
+    for name in (".text", "tc", ".maps", "license"):
+        assert section(made, name) == section(SHIPPED, name), "the sources have changed: run `make bpf` and commit"
