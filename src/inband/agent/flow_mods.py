@@ -49,9 +49,10 @@ def change_flows(switch: Switch, connection: Connection, request: FlowMod, now: 
         changes = _apply(switch, connection, request, now)
     except TableRefusedError as refusal:
         raise RefusalError(_code(refusal), str(refusal)) from None
-    if changes != Changes():
+    if changes.added or changes.modified or changes.removed:
         switch.effects.append(FlowsChanged(changes))
-    announce_removed(switch, ((flow, FlowRemovedReason.DELETE) for flow in changes.removed), now)
+    if changes.removed:
+        announce_removed(switch, ((flow, FlowRemovedReason.DELETE) for flow in changes.removed), now)
 
 
 def remove_users(switch: Switch, gone: Iterable[Needed], reason: FlowRemovedReason, now: Instant) -> None:

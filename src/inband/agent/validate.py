@@ -44,6 +44,7 @@ from inband.table.table_set import TableSet
 HIGHEST_PORT = 0xFEFF
 """Ports that a flow can name end where OpenFlow 1.0's do (there 5.2.1), so that every peer can be shown every flow."""
 
+_IN_PORT = FIELDS["in_port"]
 _MPLS = (ETH_MPLS, ETH_MPLS_MC)
 _IP = (ETH_IPV4, ETH_IPV6)
 
@@ -54,8 +55,8 @@ def check_flow(
     """Check a flow's instructions and the port it matches; raises RefusalError. Only groups and meters are asked for
     of ``tables``, and how many tables there are.
     """
-    in_port = match.get("in_port")
-    if in_port is not None and not (0 <= in_port <= HIGHEST_PORT or in_port in ports.NAMES):
+    in_port = _IN_PORT.get(match.value)  # 0 when it is not asked for
+    if in_port > HIGHEST_PORT and in_port not in ports.NAMES:
         raise RefusalError(BadMatch.BAD_VALUE, f"a packet cannot come in on port {in_port}")
     packet = match if is_strict else None
     for instruction in instructions:

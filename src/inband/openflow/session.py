@@ -20,7 +20,7 @@ Not here: what messages do (``inband.agent``), and when to dial again (``inband.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 from inband.errors import UsageError
@@ -239,7 +239,7 @@ class Session:
                 self._has_table_ids = enabled
                 return None
             case _:
-                return replace(envelope, head=raw[:ERROR_DATA])
+                return Envelope(envelope.version, envelope.xid, envelope.message, raw[:ERROR_DATA])
 
     def _refuse(self, raw: bytes, xid: int, type_: int, code: int) -> None:
         self.malformed += 1

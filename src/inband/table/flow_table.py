@@ -14,9 +14,9 @@ from enum import Enum
 
 from inband.flow.flow import Flow
 from inband.flow.match import Match
-from inband.flow.priority import Priority
+from inband.flow.priority import OpenFlowPriority, Priority
 from inband.table.classifier import Classifier
-from inband.table.visibility import depends_on_payload, is_visible, overrides_port_config
+from inband.table.visibility import depends_on_payload, overrides_port_config
 
 _EntryKey = tuple[int, int, int]
 
@@ -58,7 +58,7 @@ class FlowTable:
     def find(self, match: Match, priority: Priority) -> Flow | None:
         """The flow with exactly this match and priority; hidden ones are found by hidden priorities only."""
         entry_key = (priority, match.value, match.mask)
-        return self._visible.get(entry_key) or self._hidden.get(entry_key)
+        return (self._visible if isinstance(priority, OpenFlowPriority) else self._hidden).get(entry_key)
 
     def insert(self, flow: Flow) -> None:
         """Add a flow; there must be none with the same match and priority."""
@@ -95,9 +95,11 @@ class FlowTable:
         return flow, asked | mattered
 
     def _entries(self, flow: Flow) -> dict[_EntryKey, Flow]:
-        return self._visible if is_visible(flow) else self._hidden
+        return self._hidden if flow.is_hidden else self._visible
 
     def _classifier(self, flow: Flow) -> Classifier:
+        if not flow.is_hidden:  # nearly all are
+            return self._others
         if depends_on_payload(flow):
             return self._conditional
         return self._in_band if overrides_port_config(flow) else self._others

@@ -36,12 +36,11 @@ class References:
 def needs(instructions: tuple[Instruction, ...]) -> set[Needed]:
     """The groups and meters that instructions use."""
     found: set[Needed] = set()
-    for instruction in instructions:
-        match instruction:
-            case Meter():
-                found.add(instruction)
-            case ApplyActions(actions) | WriteActions(actions):
-                found.update(action for action in actions if isinstance(action, Group))
-            case _:
-                pass
+    for instruction in instructions:  # for each FLOW_MOD, and nearly none needs anything
+        if isinstance(instruction, ApplyActions | WriteActions):
+            for action in instruction.actions:
+                if isinstance(action, Group):
+                    found.add(action)
+        elif isinstance(instruction, Meter):
+            found.add(instruction)
     return found
