@@ -61,7 +61,7 @@ def test_a_controller_with_a_name_is_found_from_empty_tables_and_kept_under_drop
         up_s = stage.up_after(8.0)
         assert up_s is not None, stage.story()
         stage.controller.order("drop")
-        silence_s = stage.watch(2.0)
+        silence_s = stage.watch(1.0)
 
     assert up_s < 2.0  # a busy machine; the benchmark has the figures
     assert silence_s < 1.0
@@ -87,13 +87,14 @@ def test_both_families_of_a_name_are_protected_and_shown(server: str) -> None:
     assert {remote["address"] for remote in in_band_state["remotes"]} == {CONTROLLER, "fd00::100"}
 
 
-def test_other_dns_stays_the_controllers_business() -> None:
+@pytest.mark.parametrize("datapath", ["userspace", "ebpf"])
+def test_other_dns_stays_the_controllers_business(datapath: str) -> None:
     def lay(lab: Lab) -> Topology:
         made = topology.with_hosts(topology.same_subnet(lab), 1)
         dnsmasq(made.controller, CONTROLLER, record(CONTROLLER), record("10.0.0.77", name=OTHER))
         return dns.by_name(made)
 
-    with scene(Asking((CONTROLLER,)), lay) as stage:
+    with scene(Asking((CONTROLLER,), datapath=datapath), lay) as stage:
         stage.connect()
         assert stage.all_up(8.0), stage.story()
         host = stage.topology.hosts["h1"][0]
@@ -104,7 +105,7 @@ def test_other_dns_stays_the_controllers_business() -> None:
             assert not dns.asks(host, CONTROLLER, OTHER, tcp=tcp), "drop-all did not drop it"
 
 
-@pytest.mark.parametrize("how", ["wrong-id", "wrong-name", "wrong-case", "rubbish", "truncate", "silent"])
+@pytest.mark.parametrize("how", ["wrong-id", "wrong-case", "truncate", "silent"])
 def test_a_server_that_lies_is_not_believed_and_the_next_one_asked(how: str) -> None:
     def serve_lies(made: Topology) -> None:
         with_servers(made, FIRST, SECOND)

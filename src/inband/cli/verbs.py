@@ -200,6 +200,31 @@ def del_manager(run_dir: str | None) -> None:
     _print(ask(run_dir, "del-manager"))
 
 
+@click.command()
+@click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
+@run_dir_option
+def set_dns_server(addresses: tuple[str, ...], run_dir: str | None) -> None:
+    """Ask the DNS servers at ADDRESSes for names of controllers and managers, best first.
+
+    \b
+    Example:
+        inband set-dns-server 192.0.2.53
+    """
+    _print(ask(run_dir, "set-dns-server", addresses))
+
+
+@click.command()
+@run_dir_option
+def del_dns_server(run_dir: str | None) -> None:
+    """Ask the DNS servers of a lease and of the system again.
+
+    \b
+    Example:
+        inband del-dns-server
+    """
+    _print(ask(run_dir, "del-dns-server"))
+
+
 @click.command(name="set")
 @click.argument("bridge")
 @click.argument("settings", metavar="KEY=VALUE...", nargs=-1, required=True)
@@ -252,6 +277,8 @@ VERBS: tuple[click.Command, ...] = (
     del_controller,
     set_manager,
     del_manager,
+    set_dns_server,
+    del_dns_server,
     set_,
     reload,
     version,

@@ -14,6 +14,7 @@ from inband.errors import UsageError
 from inband.runtime.config import BridgeConfig, SwitchConfig, check_interface_name, checked
 from inband.runtime.config_keys import KEYS, parse_setting, with_values
 from inband.runtime.config_load import load
+from inband.runtime.dns_servers import parse_dns_server
 from inband.runtime.targets import parse_target
 
 
@@ -88,6 +89,14 @@ def _del_manager(config: SwitchConfig, _arguments: Sequence[str]) -> SwitchConfi
     return replace(config, managers=())
 
 
+def _set_dns_server(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
+    return replace(config, dns_servers=tuple(dict.fromkeys(map(parse_dns_server, arguments))))
+
+
+def _del_dns_server(config: SwitchConfig, _arguments: Sequence[str]) -> SwitchConfig:
+    return replace(config, dns_servers=())
+
+
 def _set(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
     bridge = config.bridge(arguments[0])
     return _with_bridge(config, with_values(bridge, dict(map(parse_setting, arguments[1:]))))
@@ -116,6 +125,8 @@ CHANGES: Mapping[str, Change] = {
     "del-controller": Change("BRIDGE", 1, 1, _del_controller),
     "set-manager": Change("TARGET...", 1, None, _set_manager),
     "del-manager": Change("", 0, 0, _del_manager),
+    "set-dns-server": Change("ADDRESS...", 1, None, _set_dns_server),
+    "del-dns-server": Change("", 0, 0, _del_dns_server),
     "set": Change("BRIDGE KEY=VALUE...", 2, None, _set),
     "reload": Change("", 0, 0, _reload),
 }

@@ -27,11 +27,13 @@ class Asking:
     servers: tuple[str, ...]
     name: str = "inband"
     offloads: bool = True
+    datapath: str = "userspace"
 
     def __call__(self, lab: Lab, site: Site) -> InbandSwitch:
         """Make one; it is not started yet."""
         switch = InbandSwitch(lab, site)
         switch.dns_servers = self.servers
+        switch.datapath = self.datapath
         return switch
 
 

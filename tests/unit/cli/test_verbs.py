@@ -81,6 +81,8 @@ def switch() -> Iterator[FakeSwitch]:
         ("del-controller br0", ["del-controller", "br0"], ""),
         ("set-manager tcp:a", ["set-manager", "tcp:a"], ""),
         ("del-manager", ["del-manager"], ""),
+        ("set-dns-server 192.0.2.53", ["set-dns-server", "192.0.2.53"], ""),
+        ("del-dns-server", ["del-dns-server"], ""),
         ("set br0 fail-mode=secure queue=none", ["set", "br0", "fail-mode=secure", "queue=none"], ""),
         ("reload", ["reload"], ""),
     ],

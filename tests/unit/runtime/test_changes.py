@@ -104,3 +104,12 @@ def test_a_reload_that_cannot_be_done_is_refused(tmp_path: Path, text: str, comp
 
     with pytest.raises(UsageError, match=complaint):
         with_change(config, "reload", [])
+
+
+def test_dns_servers_are_replaced_and_taken_back() -> None:
+    changed = with_change(START, "set-dns-server", ["192.0.2.53", "2001:db8::53", "192.0.2.53"])
+
+    assert [str(server) for server in changed.dns_servers] == ["192.0.2.53", "2001:db8::53"]
+    assert with_change(changed, "del-dns-server", []) == START
+    with pytest.raises(UsageError, match="is not an IP address"):
+        with_change(START, "set-dns-server", ["ns.example.net"])
