@@ -1,9 +1,11 @@
-"""`python -m bench`: measure ours and the peer side by side, print one table, write it as text and as JSON.
+"""`python -m bench`: measure ours and peers side by side, print tables, write them as text and as JSON.
 
-    python -m bench [--only TEXT]... [--quick] [--no-peer] [--name NAME]
+    python -m bench [--table inband|openflow|throughput]... [--only TEXT]... [--quick] [--no-peer] [--name NAME]
 
-The peer is measured where it is installed. Rows go in their order, ours first, the peer right after; the table grows
-while they come. A row that fails (a switch that does not start) says so in its cell and stops no other.
+Tables of rows (in-band control, OpenFlow): the peer is measured where it is installed. Rows go in their order, ours
+first, the peer right after; the table grows while they come. A row that fails (a switch that does not start) says so in
+its cell and stops no other. Throughput, which compares more than two switches, has a table of its own form
+(``throughput``) and comes last; it is left out when there is ``--only`` or ``--no-peer``, which do not fit it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import platform
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,11 +25,17 @@ from rich.table import Table
 from tests.system.lab.inband import InbandSwitch
 from tests.system.lab.switch import SwitchMaker
 
-from bench import inband_figures, ipv6_figures, ovs
+from bench import inband_figures, ipv6_figures, openflow, ovs, throughput
 from bench.figures import Effort, Figure, Row
 
 RESULTS = Path(__file__).with_name("results")
 QUICK = Effort(rounds=2, peer_rounds=1, hostile_s=3.0, short_s=2.0)
+THROUGHPUT = "throughput"
+TABLES: dict[str, tuple[str, tuple[Callable[[Effort], list[Row]], ...]]] = {
+    "inband": ("In-band control, measured in one run", (inband_figures.rows, ipv6_figures.rows)),
+    "openflow": ("OpenFlow, measured in one run", (openflow.rows,)),
+}
+"""Title and sections of each, by the name of its results' file."""
 Line = tuple[Row, list[Figure]]
 
 
@@ -37,15 +46,24 @@ def main() -> int:
     makes: list[SwitchMaker] = [InbandSwitch]
     if ovs.is_installed() and not given.no_peer:
         makes.append(ovs.OvsSwitch)
+    wanted = given.table or [*TABLES, THROUGHPUT]
+    reached = [_run_table(name, given, makes) for name in wanted if name != THROUGHPUT]
+    if THROUGHPUT in wanted and not given.only and not given.no_peer:
+        throughput.measure(2 if given.quick else throughput.ROUNDS)
+    return 0 if all(reached) else 1
+
+
+def _run_table(name: str, given: argparse.Namespace, makes: list[SwitchMaker]) -> bool:
+    """Measure a table's rows, print and write it; whether ours reaches all of its goals."""
+    title, sections = TABLES[name]
     effort = QUICK if given.quick else Effort()
-    rows = [*inband_figures.rows(effort), *ipv6_figures.rows(effort)]
-    chosen = [row for row in rows if _is_wanted(row, given.only)]
     lines: list[Line] = []
-    for row in chosen:
+    for row in (row for section in sections for row in section(effort) if _is_wanted(row, given.only)):
         lines.append((row, [_measure(row, make) for make in makes]))
         print(f"{row.what}: {' | '.join(figure.text for figure in lines[-1][1])}", file=sys.stderr, flush=True)
-    _write(given.name, makes, lines)
-    return 0 if all(figures[0].reached for _, figures in lines) else 1
+    if lines:
+        _write(title, given.name or name, makes, lines)
+    return all(figures[0].reached for _, figures in lines)
 
 
 def _options() -> argparse.ArgumentParser:
@@ -53,7 +71,10 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument("--only", action="append", default=[], help="rows whose text contains this; several if wanted")
     options.add_argument("--quick", action="store_true", help="fewer rounds and shorter, to see that everything runs")
     options.add_argument("--no-peer", action="store_true", help="ours alone")
-    options.add_argument("--name", default="inband", help="the results' file name")
+    options.add_argument("--name", help="the results' file name, instead of the table's")
+    options.add_argument(
+        "--table", action="append", default=[], choices=[*TABLES, THROUGHPUT], help="one table; several if wanted"
+    )
     return options
 
 
@@ -69,9 +90,9 @@ def _measure(row: Row, make: SwitchMaker) -> Figure:
         return Figure("failed", False, {"error": str(error).splitlines()[0]})
 
 
-def _write(name: str, makes: list[SwitchMaker], lines: list[Line]) -> None:
+def _write(title: str, name: str, makes: list[SwitchMaker], lines: list[Line]) -> None:
     RESULTS.mkdir(exist_ok=True)
-    table = _table(makes, lines)
+    table = _table(title, makes, lines)
     Console().print(table)
     with (RESULTS / f"{name}.txt").open("w", encoding="utf-8") as out:
         Console(file=out, width=120).print(table)
@@ -89,9 +110,9 @@ def _as_json(makes: list[SwitchMaker], row: Row, figures: list[Figure]) -> dict[
     return {"what": row.what, "goal": row.goal, **cells}
 
 
-def _table(makes: list[SwitchMaker], lines: list[Line]) -> Table:
+def _table(title: str, makes: list[SwitchMaker], lines: list[Line]) -> Table:
     peer = [f"Open vSwitch {ovs.version()}"] if len(makes) > 1 else []
-    table = Table("what", "to reach", "inband", *peer, "reached", title="In-band control, measured in one run")
+    table = Table("what", "to reach", "inband", *peer, "reached", title=title)
     for row, figures in lines:
         table.add_row(row.what, row.goal, *(each.text for each in figures), "yes" if figures[0].reached else "NO")
     return table

@@ -1,6 +1,6 @@
 """The figures of OpenFlow: how fast flows are taken, found and told of, and how fast what nobody has cached is decided.
 
-Rows are taken as those of in-band control are (``inband_figures``): a function for each, the same for ours and for the
+Rows are taken as those of in-band control are (``figures``): a function for each, the same for ours and for the
 peer, and the peer's turn right after ours. Both are reached by their management sockets and forward between two ports.
 Rows about the inside of ours leave the peer's cell empty; they take CPU time of this process.
 """
@@ -22,7 +22,7 @@ from tests.system.lab.switch import SwitchMaker
 from tests.system.lab.topology import BridgePlan, Site
 
 from bench import codec, openflow_load
-from bench.inband_figures import Effort, Figure, Row
+from bench.figures import Effort, Figure, Row
 from bench.openflow_client import Client, additions
 from bench.ovs import OvsSwitch
 from inband.datapath.simulated import SimulatedDatapath

@@ -38,6 +38,7 @@ from bench import ovs
 
 RESULTS = Path(__file__).with_name("results")
 SECONDS = 2.0
+ROUNDS = 5
 LEFT_IP, RIGHT_IP = "10.9.0.1", "10.9.0.2"
 PYTHON = sys.executable
 
@@ -60,7 +61,12 @@ class Row:
     rr_per_s: float
 
 
-def run(rounds: int = 5, only: tuple[str, ...] = ()) -> list[Row]:
+def measure(rounds: int, only: tuple[str, ...] = ()) -> None:
+    """Measure, print and write."""
+    _write(run(rounds, only), rounds)
+
+
+def run(rounds: int = ROUNDS, only: tuple[str, ...] = ()) -> list[Row]:
     """Measure all switches that are installed (or those named), medians of so many rounds.
 
     A switch that does not start is left out, with a line on standard error; it stops no other.
@@ -246,10 +252,10 @@ def _write(rows: list[Row], rounds: int) -> None:
 def main() -> None:
     """Measure, print and write."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--rounds", type=int, default=ROUNDS)
     options.add_argument("--only", action="append", default=[], choices=sorted(SWITCHES))
     given = options.parse_args()
-    _write(run(given.rounds, tuple(given.only)), given.rounds)
+    measure(given.rounds, tuple(given.only))
 
 
 if __name__ == "__main__":
