@@ -240,7 +240,7 @@ __noinline int run(struct __sk_buff *skb, struct packet *packet, const struct fl
 		const struct op *op = &entry->ops[i];
 		if (op->kind == OP_SEND_UP) {
 			count(VERDICT_SLOW_ACTION);
-			send_up(skb, packet, UPCALL_SLOW_ACTION, entry->slot, entry->epoch);
+			send_up(skb, packet, UPCALL_SLOW_ACTION);
 			return TC_ACT_SHOT;
 		}
 		if (op->kind == OP_OUTPUT) {

@@ -155,7 +155,7 @@ int fastpath(struct __sk_buff *skb)
 	parse(skb, &packet);
 	struct flow_entry *entry = packet.cursor.lost ? NULL : find(&packet.key, now);
 	if (!entry) {
-		send_up(skb, &packet, UPCALL_MISS, 0, now->epoch);
+		send_up(skb, &packet, UPCALL_MISS);
 		count(packet.cursor.lost ? VERDICT_NOT_UNDERSTOOD : VERDICT_MISS);
 		return TC_ACT_SHOT;
 	}

@@ -192,8 +192,6 @@ enum upcall_reason {
 struct upcall {
 	__u32 frame_len;
 	__u32 in_port;
-	__u32 flow_slot;
-	__u32 epoch;
 	__u16 vlan_tci;
 	__be16 vlan_proto_be; /* 0: no tag is beside the frame */
 	__u16 checksum_start; /* 0: the checksum is finished */

@@ -106,8 +106,8 @@ static __always_inline void describe(struct __sk_buff *skb, const struct packet 
 }
 
 /* Reserve, fill, submit; one copy of this for each ring and size, for the kernel wants both as constants. */
-static __always_inline bool submit(struct __sk_buff *skb, const struct packet *packet, __u32 reason, __u32 flow_slot,
-				   __u32 epoch, void *ring, const __u32 capacity)
+static __always_inline bool submit(struct __sk_buff *skb, const struct packet *packet, __u32 reason, void *ring,
+				   const __u32 capacity)
 {
 	__u32 length = skb->len;
 	struct upcall *upcall = bpf_ringbuf_reserve(ring, capacity, 0);
@@ -116,8 +116,6 @@ static __always_inline bool submit(struct __sk_buff *skb, const struct packet *p
 		return false;
 	describe(skb, packet, upcall);
 	upcall->reason = reason;
-	upcall->flow_slot = flow_slot;
-	upcall->epoch = epoch;
 	/* The compiler knows the bounds already and would drop these tests; the verifier has to see them. */
 	asm volatile("" : "+r"(length));
 	if (length == 0 || length > capacity - sizeof(*upcall) ||
@@ -132,23 +130,22 @@ static __always_inline bool submit(struct __sk_buff *skb, const struct packet *p
 
 /* One for each ring: the ring of a call must be a constant. */
 #define DEFINE_SEND_UP(name, ring, full)                                                                          \
-	__noinline int name(struct __sk_buff *skb, const struct packet *packet, __u32 reason, __u32 flow_slot,    \
-			    __u32 epoch)                                                                          \
+	__noinline int name(struct __sk_buff *skb, const struct packet *packet, __u32 reason)                     \
 	{                                                                                                         \
 		__u32 record = skb->len + sizeof(struct upcall);                                                  \
 		bool taken;                                                                                       \
                                                                                                                   \
 		if (!packet)                                                                                      \
 			return 0;                                                                                 \
-		if (record <= UPCALL_SMALL)                                                                       \
-			taken = submit(skb, packet, reason, flow_slot, epoch, ring, UPCALL_SMALL);                \
-		else if (record <= UPCALL_MEDIUM)                                                                 \
-			taken = submit(skb, packet, reason, flow_slot, epoch, ring, UPCALL_MEDIUM);               \
-		else if (record <= UPCALL_LARGE)                                                                  \
-			taken = submit(skb, packet, reason, flow_slot, epoch, ring, UPCALL_LARGE);                \
-		else if (record <= UPCALL_HUGE)                                                                   \
-			taken = submit(skb, packet, reason, flow_slot, epoch, ring, UPCALL_HUGE);                 \
-		else {                                                                                            \
+		if (record <= UPCALL_SMALL) {                                                                     \
+			taken = submit(skb, packet, reason, ring, UPCALL_SMALL);                                  \
+		} else if (record <= UPCALL_MEDIUM) {                                                             \
+			taken = submit(skb, packet, reason, ring, UPCALL_MEDIUM);                                 \
+		} else if (record <= UPCALL_LARGE) {                                                              \
+			taken = submit(skb, packet, reason, ring, UPCALL_LARGE);                                  \
+		} else if (record <= UPCALL_HUGE) {                                                               \
+			taken = submit(skb, packet, reason, ring, UPCALL_HUGE);                                   \
+		} else {                                                                                          \
 			count(VERDICT_UPCALL_TOO_BIG);                                                            \
 			return 0;                                                                                 \
 		}                                                                                                 \
@@ -160,12 +157,9 @@ static __always_inline bool submit(struct __sk_buff *skb, const struct packet *p
 DEFINE_SEND_UP(send_up_control, &upcalls_control, VERDICT_UPCALL_FULL_CONTROL)
 DEFINE_SEND_UP(send_up_data, &upcalls_data, VERDICT_UPCALL_FULL_DATA)
 
-static __always_inline void send_up(struct __sk_buff *skb, const struct packet *packet, __u32 reason, __u32 flow_slot,
-				    __u32 epoch)
+static __always_inline void send_up(struct __sk_buff *skb, const struct packet *packet, __u32 reason)
 {
-	bool taken = is_control(&packet->key) ? send_up_control(skb, packet, reason, flow_slot, epoch)
-					      : send_up_data(skb, packet, reason, flow_slot, epoch);
-	if (taken)
+	if (is_control(&packet->key) ? send_up_control(skb, packet, reason) : send_up_data(skb, packet, reason))
 		return;
 	struct port_stats *port = bpf_map_lookup_elem(&port_stats, &packet->port_slot);
 	if (port)

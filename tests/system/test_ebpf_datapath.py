@@ -34,6 +34,7 @@ from inband.flow.actions import Output, SetQueue, ToController
 from inband.flow.fields import FlowKey
 from inband.flow.match import ANY, Match
 from inband.flow.ports import PortNo
+from inband.packet.addresses import Mac
 from inband.packet.frame import Frame
 from inband.testing import packets
 
@@ -172,6 +173,7 @@ def test_a_port_may_change_its_interface(column: Ebpf) -> None:
         column.arrive(P1, FRAME)
 
         assert host.recv(2000)[10:] == FRAME.data
+        assert "PROMISC" not in _shown("p2")
         host.sendmsg([bytes(10), FRAME.data])
     poll_until(column.datapath, lambda: client_of(column).upcalls)
 
@@ -274,17 +276,35 @@ def test_a_flush_forgets_all_and_credits_all(column: Ebpf) -> None:
     assert len(client_of(column).upcalls) == 1
 
 
-def test_more_masks_than_there_are_places_are_counted_and_not_cached(column: Ebpf) -> None:
+def test_masks_for_which_the_kernel_has_no_place_are_served_here(column: Ebpf) -> None:
     for bits in range(1, MAX_MASKS + 4):
-        column.datapath.install(Megaflow(Match.of(eth_dst=(0, 1 << bits)), (Output(P2),)))
+        column.datapath.install(Megaflow(Match.of(eth_dst=(1 << bits, 1 << bits)), (Output(P2),)))
+    late = Frame(packets.ethernet(0x88B5, dst=str(Mac(1 << MAX_MASKS + 2))))
 
-    assert len(column.datapath.megaflows()) == MAX_MASKS
-    assert counter(column.datapath, "not_cached_masks_full") == 3
+    column.arrive(P1, late)
+
+    assert column.left()[P2] == [late.data]
+    assert client_of(column).upcalls == []
+    assert counter(column.datapath, "not_in_kernel_masks_full") == 3
+    assert [megaflow.packets for megaflow in column.datapath.megaflows()][-2:] == [1, 0]
 
     column.datapath.flush()
     column.datapath.install(Megaflow(FROM_1, (Output(P3),)))
     column.arrive(P1, FRAME)
     assert column.left()[P3] == [FRAME.data]
+
+
+def test_frames_that_came_up_before_their_megaflow_do_not_ask_again(column: Ebpf) -> None:
+    client = client_of(column)
+    megaflow = Megaflow(FROM_1, (Output(P2),))
+    client.then = lambda: column.datapath.install(megaflow)
+    send(column, P1, FRAME.data, 5)
+
+    poll_until(column.datapath, lambda: counter(column.datapath, "late_hit") == 4)
+
+    assert client.upcalls == [FRAME.data]
+    assert column.left()[P2] == [FRAME.data] * 4
+    assert (megaflow.packets, megaflow.bytes) == (4, 4 * len(FRAME.data))
 
 
 def test_of_many_masks_each_finds_its_packets(column: Ebpf) -> None:

@@ -34,7 +34,7 @@ STRUCTS = {
     "upcall": (
         layout.UPCALL,
         [
-            *("frame_len", "in_port", "flow_slot", "epoch", "vlan_tci", "vlan_proto_be", "checksum_start"),
+            *("frame_len", "in_port", "vlan_tci", "vlan_proto_be", "checksum_start"),
             *("checksum_offset", "gso_size", "header_len", "gso_type", "reason", "key"),
         ],
     ),

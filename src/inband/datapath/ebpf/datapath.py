@@ -4,6 +4,9 @@ This process decides and does the rare things: it takes frames that no megaflow 
 client, writes the answer into the kernel's maps, and carries out itself what the program cannot. What the program knows
 goes on without it, also when it dies (``kernel``).
 
+All megaflows stand in a cache here too. It answers for frames that came up before their megaflow was in the kernel, of
+which a burst of a new flow brings many, and for megaflows that the kernel has no place or no words for.
+
 What must stay true:
 - Control frames are taken before data frames, and again after each handful of data, whatever the flood of them.
 - The work of one wake-up is bounded, so that the event loop's other work (the control channel itself) gets its turn.
@@ -22,10 +25,11 @@ from struct import Struct
 from time import monotonic
 
 from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflow, PortCounters
+from inband.datapath.cache import MAX_MEGAFLOWS, MegaflowCache
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.entries import Entries
 from inband.datapath.ebpf.kernel import Kernel
-from inband.datapath.ebpf.layout import MAX_MEGAFLOWS, UpcallReason, Verdict
+from inband.datapath.ebpf.layout import UpcallReason, Verdict
 from inband.datapath.ebpf.ops import compile_ops
 from inband.datapath.ebpf.ports import Ownership, Ports
 from inband.datapath.ebpf.ring import Ring
@@ -33,6 +37,7 @@ from inband.datapath.ebpf.upcall import Upcall, read_upcall
 from inband.datapath.execute import execute
 from inband.errors import HostError
 from inband.flow.actions import DatapathAction, ToController
+from inband.flow.fields import FlowKey
 from inband.flow.flow import Instant
 from inband.flow.ports import PortNo
 from inband.host.ports import PortOwnership
@@ -73,7 +78,8 @@ class EbpfDatapath:
         self._clock = clock
         self._counters = Counters()
         self._kernel = Kernel(pin_dir)
-        self._entries = Entries(self._kernel, self._counters, max_megaflows)
+        self._cache = MegaflowCache(max_megaflows)
+        self._entries = Entries(self._kernel, self._counters)
         self._ports = Ports(self._kernel, self._counters, ownership or PortOwnership())
         self._cpus = libbpf.cpu_count()
         self._verdicts_before = self._verdicts()
@@ -143,19 +149,26 @@ class EbpfDatapath:
     def _receive(self, upcall: Upcall) -> None:
         if not upcall.is_whole:
             self._counters.add("upcall_gso_unknown")
-        if upcall.reason is UpcallReason.SLOW_ACTION and upcall.epoch == self._kernel.epoch:
-            megaflow = self._entries.megaflow(upcall.slot)
-            if megaflow is not None:
-                self.execute(upcall.in_port, upcall.frame, megaflow.actions)
-                return
-        if self.client is None:
-            self._counters.add("upcall_no_client")
-            return
         self._packet = key = parse(upcall.frame.data, upcall.in_port)
         try:
-            self.client.upcall(upcall.in_port, upcall.frame, key)
+            self._decide(upcall, key)
         finally:
             self._packet = None
+
+    def _decide(self, upcall: Upcall, key: FlowKey) -> None:
+        frame = upcall.frame
+        megaflow = self._cache.find(key)
+        if megaflow is not None:
+            if upcall.reason is UpcallReason.MISS:  # else the kernel has counted it
+                self._counters.add("late_hit")
+                megaflow.packets += frame.segments
+                megaflow.bytes += len(frame.data)
+                megaflow.used = self._clock()
+            self.execute(upcall.in_port, frame, megaflow.actions)
+        elif self.client is not None:
+            self.client.upcall(upcall.in_port, frame, key)
+        else:
+            self._counters.add("upcall_no_client")
 
     # Where frames go (execute.Outlet)
 
@@ -190,6 +203,8 @@ class EbpfDatapath:
     def set_control_hints(self, hints: ControlHints) -> None:
         """As ``Datapath.set_control_hints``; only words of the bitmap that differ are written."""
         before, after = self._tcp_ports, hints.tcp_ports
+        if before == after:
+            return
         self._tcp_ports = after
         for word in {port // _WORD_BITS for port in before ^ after}:
             bits = sum(1 << port % _WORD_BITS for port in after if port // _WORD_BITS == word)
@@ -202,19 +217,27 @@ class EbpfDatapath:
 
     def install(self, megaflow: Megaflow) -> None:
         """As ``Datapath.install``."""
+        taken, replaced = self._cache.install(megaflow)
+        if not taken:
+            self._counters.add("cache_full")
+            return
         self._entries.install(megaflow, compile_ops(megaflow.actions, self._ports.slot_of), self._packet)
+        if replaced is not None and replaced is not megaflow:
+            self._entries.remove([replaced])
 
     def remove(self, megaflows: Iterable[Megaflow]) -> None:
         """As ``Datapath.remove``."""
-        self._entries.remove(megaflows)
+        self._entries.remove(self._cache.remove(megaflows))
 
     def flush(self) -> None:
         """As ``Datapath.flush``. Entries adopted from an earlier process stay until their time is over."""
+        self._cache.flush()
         self._entries.flush()
 
     def megaflows(self) -> list[Megaflow]:
         """As ``Datapath.megaflows``."""
-        return self._entries.megaflows()
+        self._entries.bring_up_to_date()
+        return list(self._cache)
 
     # The rest
 

@@ -53,11 +53,10 @@ class _Entry:
 class Entries:
     """The book of one kernel's megaflows."""
 
-    def __init__(self, kernel: Kernel, counters: Counters, limit: int = MAX_MEGAFLOWS) -> None:
+    def __init__(self, kernel: Kernel, counters: Counters) -> None:
         self._kernel = kernel
         self._counters = counters
         self._map = kernel.map("megaflows")
-        self._limit = min(limit, MAX_MEGAFLOWS)
         self._keys = KeyCompiler()
         self._masks = MaskTable(self._write_mask, kernel.set_mask_count)
         self._by_megaflow: dict[Megaflow, _Entry] = {}
@@ -70,23 +69,10 @@ class Entries:
         self._seen = b""
         self._start()
 
-    def __len__(self) -> int:
-        return len(self._by_megaflow)
-
-    @property
-    def mask_count(self) -> int:
-        """Masks in use."""
-        return len(self._masks)
-
     @property
     def adopted_count(self) -> int:
         """Entries of an earlier process that are still in use."""
         return len(self._adopted)
-
-    def megaflow(self, slot: int) -> Megaflow | None:
-        """The megaflow whose entry has a slot."""
-        entry = self._by_slot.get(slot)
-        return entry.megaflow if entry else None
 
     # Changes
 
@@ -94,11 +80,11 @@ class Entries:
         """Put a megaflow into the kernel if it can be said there; ``packet`` is the key of one that it is for."""
         compiled = self._keys.compile(megaflow.match, packet)
         if compiled is None:
-            self._counters.add("not_cached_ambiguous")
+            self._counters.add("not_in_kernel_ambiguous")
             return
         mask = self._masks.take(compiled.mask)
         if mask is None:
-            self._counters.add("not_cached_masks_full")
+            self._counters.add("not_in_kernel_masks_full")
             return
         key = with_mask_id(compiled.key, mask)
         slot = self._take_slot(is_new=key not in self._by_key)
@@ -106,7 +92,7 @@ class Entries:
             self._masks.give_back(mask)
             if slot is not None:
                 self._free.append(slot)
-            self._counters.add("cache_full")
+            self._counters.add("not_in_kernel_full")
             return
         for old in (self._by_key.get(key), self._by_megaflow.get(megaflow)):
             if old is not None:
@@ -157,11 +143,10 @@ class Entries:
         for key in keys:
             del self._stale[key]
 
-    def megaflows(self) -> list[Megaflow]:
-        """Every megaflow that the kernel holds, counters up to date."""
+    def bring_up_to_date(self) -> None:
+        """Write into megaflows what the kernel has counted for them, and tidy up a little."""
         self._count_all()
         self.sweep()
-        return list(self._by_megaflow)
 
     # Inside
 
@@ -197,7 +182,7 @@ class Entries:
             yield key, mask, slot
 
     def _take_slot(self, *, is_new: bool) -> int | None:
-        if is_new and len(self._by_key) + len(self._adopted) >= self._limit:
+        if is_new and len(self._by_key) + len(self._adopted) >= MAX_MEGAFLOWS - 1:
             return None
         if len(self._free) > _RESTING or self._unused_from >= MAX_MEGAFLOWS:
             return self._free.popleft() if self._free else None

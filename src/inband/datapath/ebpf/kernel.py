@@ -82,12 +82,17 @@ class Kernel:
     # Interfaces
 
     def attach(self, slot: int, index: int) -> None:
-        """Put the program at an interface's ingress; one that holds it already gets this one. Raises HostError."""
-        self.detach(slot, keep=index)
-        if slot in self._links:
-            libbpf.update_link(self._links[slot], self.program)
+        """Put the program at an interface's ingress; one that holds it already gets this one.
+
+        An interface that had the slot before is left as soon as the new one is there. Raises HostError.
+        """
+        old = self._links.get(slot) or self._pinned_link(slot)
+        if old is not None and libbpf.link_index(old) == index:
+            self._links[slot] = old
+            libbpf.update_link(old, self.program)
             return
         link = attach(self.program, index)
+        self._drop(slot, old)
         if link is None:
             self.notes.append("tcx is missing (Linux 6.6): attached by clsact")
             return
@@ -95,17 +100,16 @@ class Kernel:
         if self._pins is not None:
             libbpf.pin(link, self._pins / f"link-{slot}")
 
-    def detach(self, slot: int, keep: int = 0) -> None:
-        """Take the program away from a slot's interface; not if that is the interface ``keep``."""
-        link = self._links.pop(slot, None) or self._pinned_link(slot)
-        if link is None:
-            return
-        if keep and libbpf.link_index(link) == keep:
-            self._links[slot] = link
-            return
+    def detach(self, slot: int) -> None:
+        """Take the program away from a slot's interface."""
+        self._drop(slot, self._links.get(slot) or self._pinned_link(slot))
+
+    def _drop(self, slot: int, link: int | None) -> None:
+        self._links.pop(slot, None)
         if self._pins is not None:
             (self._pins / f"link-{slot}").unlink(missing_ok=True)
-        os.close(link)
+        if link is not None:
+            os.close(link)
 
     def detach_filter(self, index: int) -> None:
         """Take away what ``attach`` put there where there is no tcx."""

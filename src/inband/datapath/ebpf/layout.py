@@ -38,8 +38,8 @@ PORT_OUT = Struct("=IIII")
 PORT_STATS = Struct("=QQQQQQ")
 """rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped."""
 
-UPCALL = Struct("=IIIIH2sHHHHBB2x96s")
-"""frame_len, in_port, flow_slot, epoch, vlan_tci, vlan_proto (network order), checksum_start, checksum_offset,
+UPCALL = Struct("=IIH2sHHHHBB2x96s")
+"""frame_len, in_port, vlan_tci, vlan_proto (network order), checksum_start, checksum_offset,
 gso_size, header_len, gso_type, reason, key; the frame follows."""
 
 GSO_UNKNOWN = 0x7F

@@ -93,7 +93,6 @@ class Ports:
             raise HostError(f"add port {port}", str(error), errno=errno.ENODEV) from error
         try:
             opened = self._open(port, interface)
-            self._put(opened, port)
         except HostError:
             if not owned:
                 self._ownership.release_port(interface)
@@ -133,26 +132,34 @@ class Ports:
         self._left_over.clear()
 
     def _open(self, port: PortNo, interface: str) -> _Port:
-        """Everything that can fail in this process, before anything is changed in the kernel."""
         slot = self.slot_of(port)
         if not slot:
             raise HostError(f"add port {port}", f"there are {MAX_PORTS - 1} ports already", errno=errno.ENOSPC)
+        sender = _open_sender(port, interface)
         try:
-            sender = Sender(port, interface, socket.if_nametoindex(interface), bytearray())
-            sender.sender(None)
-        except OSError as error:
-            reason = f"{error.strerror}; sending frames needs CAP_NET_RAW"
-            raise HostError(f"open {interface}", reason, errno=error.errno or 0) from error
-        return _Port(slot, sender, self._counted(slot))
+            opened = _Port(slot, sender, self._counted(slot))
+            self._put(opened, port)
+        except HostError:
+            sender.close()
+            raise
+        return opened
 
     def _put(self, port: _Port, number: PortNo) -> None:
-        index = port.sender.index
+        """Write an interface into the maps and attach the program; the slot's other interface gets its due."""
+        index, key = port.sender.index, port.sender.index.to_bytes(4, "little")
         old_index, _, made_promiscuous, _ = self._read_out(port.slot)
-        promiscuous = _make_promiscuous(index) or (old_index == index and made_promiscuous)
-        key = index.to_bytes(4, "little")
+        is_new = index != old_index
         libbpf.update(self._kernel.map("ports_in"), key, PORT_IN.pack(int(number).to_bytes(4, "big"), port.slot))
-        self._kernel.attach(port.slot, index)
+        try:
+            self._kernel.attach(port.slot, index)
+            promiscuous = _make_promiscuous(index) or (made_promiscuous and not is_new)
+        except HostError:
+            if is_new:
+                libbpf.delete(self._kernel.map("ports_in"), key)
+            raise
         self._write_out(port.slot, index, number, promiscuous)
+        if is_new and made_promiscuous:
+            _end_promiscuous(old_index)
 
     def _leave(self, old: _Port) -> None:
         """Its slot belongs to another interface, or to the same one opened again."""
@@ -236,6 +243,16 @@ class Ports:
             sum(column) for column in zip(*PORT_STATS.iter_unpack(found or bytes(size)), strict=True)
         )
         return PortCounters(rx, tx, rx_bytes, tx_bytes, rx_lost, tx_lost)
+
+
+def _open_sender(port: PortNo, interface: str) -> Sender:
+    try:
+        sender = Sender(port, interface, socket.if_nametoindex(interface), bytearray())
+        sender.sender(None)
+    except OSError as error:
+        reason = f"{error.strerror}; sending frames needs CAP_NET_RAW"
+        raise HostError(f"open {interface}", reason, errno=error.errno or 0) from error
+    return sender
 
 
 def _make_promiscuous(index: int) -> int:

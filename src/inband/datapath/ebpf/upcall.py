@@ -16,7 +16,7 @@ from inband.packet.vnet import restore_vlan, restore_vlan_offload
 
 
 class Upcall(NamedTuple):
-    """One frame. ``slot`` and ``epoch`` name the entry whose actions this process has to carry out.
+    """One frame, and why it came.
 
     ``key`` is the kernel's, as bytes. ``is_whole`` is False if the frame's GSO cannot be described (a tunnel's).
     """
@@ -24,8 +24,6 @@ class Upcall(NamedTuple):
     in_port: PortNo
     frame: Frame
     reason: UpcallReason
-    slot: int
-    epoch: int
     key: bytes
     is_whole: bool
 
@@ -35,8 +33,6 @@ def read_upcall(record: bytes) -> Upcall:
     (
         length,
         in_port,
-        slot,
-        epoch,
         tci,
         tpid,
         checksum_start,
@@ -59,4 +55,4 @@ def read_upcall(record: bytes) -> Upcall:
         data = restore_vlan(data, tci, int.from_bytes(tpid, "big"))
         offload = restore_vlan_offload(offload)
     frame = Frame(data, offload)
-    return Upcall(PortNo(in_port), frame, UpcallReason(reason), slot, epoch, key, is_whole)
+    return Upcall(PortNo(in_port), frame, UpcallReason(reason), key, is_whole)
