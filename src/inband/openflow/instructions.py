@@ -7,6 +7,7 @@ clear, write, metadata, goto. Two of a kind are refused; 1.3 has no code for tha
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 
 from inband.flow import actions as a
 from inband.openflow.actions import decode_actions, encode_actions
@@ -17,6 +18,9 @@ _GOTO = struct.Struct("!HHB3x")
 _METADATA = struct.Struct("!HH4xQQ")
 _METER = struct.Struct("!HHI")
 _ACTIONS = struct.Struct("!HH4x")
+# A controller's flows do few different things: what short lists mean is remembered, values being immutable. The bounds
+# are for peers who would have us remember more than is worth it.
+_REMEMBERED, _REMEMBERED_BYTES = 1024, 64
 _SIZES = {
     InstructionType.GOTO_TABLE: 8,
     InstructionType.WRITE_METADATA: 24,
@@ -42,6 +46,17 @@ def decode_instructions(data: bytes, pos: int, end: int) -> tuple[a.Instruction,
 
     Raises MalformedError with OFPBIC_* (BAD_LEN, UNKNOWN_INST, UNSUP_INST, BAD_EXPERIMENTER) or OFPBAC_*.
     """
+    if end - pos <= _REMEMBERED_BYTES:
+        return _decode_short(data[pos:end])
+    return _decode_all(data, pos, end)
+
+
+@lru_cache(_REMEMBERED)
+def _decode_short(data: bytes) -> tuple[a.Instruction, ...]:
+    return _decode_all(data, 0, len(data))
+
+
+def _decode_all(data: bytes, pos: int, end: int) -> tuple[a.Instruction, ...]:
     out: list[a.Instruction] = []
     while pos < end:
         kind, length = int.from_bytes(data[pos : pos + 2], "big"), int.from_bytes(data[pos + 2 : pos + 4], "big")

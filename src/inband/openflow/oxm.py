@@ -264,7 +264,8 @@ def decode_match(data: bytes, pos: int) -> tuple[Match, int]:
 
     Raises MalformedError with OFPBMC_BAD_TYPE, BAD_LEN and what decode_fields raises.
     """
-    kind, length = int.from_bytes(data[pos : pos + 2], "big"), int.from_bytes(data[pos + 2 : pos + 4], "big")
+    head = int.from_bytes(data[pos : pos + 4], "big")
+    kind, length = head >> 16, head & 0xFFFF
     end = pos + (length + 7) // 8 * 8
     if len(data) < pos + 4 or length < 4 or end > len(data):
         raise MalformedError(BadMatch.BAD_LEN, f"a match of {length} bytes where {len(data) - pos} are left")

@@ -109,7 +109,7 @@ class TableSet:
         if not is_visible(flow):
             raise TypeError("add() is for flows of controllers; in-band control uses install_hidden()")
         table = self[flow.table_id]
-        if flow.flags & FlowFlags.CHECK_OVERLAP:
+        if flow.flags is not FlowFlags.NONE and flow.flags & FlowFlags.CHECK_OVERLAP:  # an & of flags is slow
             _refuse_overlap(table, flow)
         replaced = table.find(flow.match, flow.priority)
         if replaced is None and self.limit is not None and table.active >= self.limit:
