@@ -76,7 +76,7 @@ def run(rounds: int = ROUNDS, only: tuple[str, ...] = ()) -> list[Row]:
         networks = _build(stack, [name for name in SWITCHES if name in only or not only])
         for _ in range(rounds):
             for name, hosts in networks.items():
-                samples.setdefault(name, []).append((_tcp(hosts), _kpps(hosts), _rr(hosts)))
+                samples.setdefault(name, []).append((tcp_gbit_s(hosts), kilo_frames_s(hosts), transactions_s(hosts)))
     return [Row(name, *map(statistics.median, zip(*rows, strict=True))) for name, rows in samples.items()]
 
 
@@ -86,7 +86,7 @@ def _build(stack: contextlib.ExitStack, names: list[str]) -> dict[str, Hosts]:
         lab = stack.enter_context(Lab("ihe"))
         try:
             hosts = SWITCHES[name](lab)
-            _prepare(name, hosts)
+            prepare(name, hosts)
         except (RuntimeError, CommandError) as error:
             print(f"{name}: {error}\n{lab.story()}", file=sys.stderr)
         else:
@@ -97,20 +97,22 @@ def _build(stack: contextlib.ExitStack, names: list[str]) -> dict[str, Hosts]:
 # Switches: each builds a network in a laboratory and returns its hosts.
 
 
-def _direct(lab: Lab) -> Hosts:
+def direct(lab: Lab) -> Hosts:
+    """Two hosts on one veth pair."""
     hosts = _hosts(lab)
     lab.link(hosts.left, "eth0", hosts.right, "eth0")
     return hosts
 
 
-def _bridge(lab: Lab) -> Hosts:
-    hosts, switch = _with_switch(lab)
+def bridge(lab: Lab) -> Hosts:
+    """Two hosts on a Linux bridge."""
+    hosts, switch = with_switch(lab)
     switch.ip("link add br0 type bridge", "link set br0 up", "link set p1 master br0", "link set p2 master br0")
     return hosts
 
 
 def _ovs_tso(lab: Lab) -> Hosts:
-    hosts, switch = _with_switch(lab)
+    hosts, switch = with_switch(lab)
     _keep_stack_off(switch)
     folder = str(lab.folder)
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "OVS_RUNDIR": folder, "OVS_LOGDIR": folder, "OVS_DBDIR": folder}
@@ -120,7 +122,7 @@ def _ovs_tso(lab: Lab) -> Hosts:
     switch.start(
         "ovsdb-server", f"{folder}/conf.db", f"--remote=punix:{folder}/db.sock", f"--unixctl={folder}/db.ctl", env=env
     )
-    _wait_until(Path(f"{folder}/db.sock").exists)
+    wait_until(Path(f"{folder}/db.sock").exists)
     # The offloads are decided at start.
     run_command(*vsctl, "--no-wait", "init")
     run_command(*vsctl, "--no-wait", "set", "Open_vSwitch", ".", "other_config:userspace-tso-enable=true")
@@ -131,19 +133,19 @@ def _ovs_tso(lab: Lab) -> Hosts:
 
 
 def _datapath(lab: Lab) -> Hosts:
-    hosts, switch = _with_switch(lab)
+    hosts, switch = with_switch(lab)
     switch.start(PYTHON, "-m", "bench.learning_switch", "p1", "p2", env={"PYTHONPATH": "src"})
     return hosts
 
 
 def _ebpf_datapath(lab: Lab) -> Hosts:
-    hosts, switch = _with_switch(lab)
+    hosts, switch = with_switch(lab)
     switch.start(PYTHON, "-m", "bench.learning_switch", "p1", "p2", "--ebpf", env={"PYTHONPATH": "src"})
     return hosts
 
 
 def _inband(lab: Lab, datapath: str = "userspace") -> Hosts:
-    hosts, switch = _with_switch(lab)
+    hosts, switch = with_switch(lab)
     command = [PYTHON, "-c", "from inband.cli.main import main; main()", "run", "--run-dir", str(lab.folder / "run")]
     ports = ["--bridge", "br0", "--port", "p1", "--port", "p2", "--datapath", datapath]
     switch.start(*command, *ports, env={"PYTHONPATH": "src"})
@@ -151,8 +153,8 @@ def _inband(lab: Lab, datapath: str = "userspace") -> Hosts:
 
 
 SWITCHES: dict[str, Callable[[Lab], Hosts]] = {
-    "direct veth": _direct,
-    "Linux bridge": _bridge,
+    "direct veth": direct,
+    "Linux bridge": bridge,
     "inband datapath": _datapath,
     "inband eBPF datapath": _ebpf_datapath,
     "inband": _inband,
@@ -166,7 +168,8 @@ def _hosts(lab: Lab) -> Hosts:
     return Hosts(lab.namespace("left"), lab.namespace("right"))
 
 
-def _with_switch(lab: Lab) -> tuple[Hosts, Namespace]:
+def with_switch(lab: Lab) -> tuple[Hosts, Namespace]:
+    """Two hosts, and between them a namespace with ports p1 and p2 that nobody switches yet."""
     hosts, switch = _hosts(lab), lab.namespace("switch")
     lab.link(hosts.left, "eth0", switch, "p1")
     lab.link(hosts.right, "eth0", switch, "p2")
@@ -181,18 +184,19 @@ def _keep_stack_off(switch: Namespace) -> None:
         )
 
 
-def _prepare(name: str, hosts: Hosts) -> None:
+def prepare(name: str, hosts: Hosts) -> None:
     """Addresses and servers; a first ping, so that neighbours are known before anything is measured."""
     hosts.left.address("eth0", f"{LEFT_IP}/24")
     hosts.right.address("eth0", f"{RIGHT_IP}/24")
     hosts.right.start("iperf3", "-s", "-B", RIGHT_IP)
     hosts.right.start(PYTHON, "-m", "bench.traffic", "sink", RIGHT_IP)
     hosts.right.start("taskset", "-c", "0", PYTHON, "-m", "bench.traffic", "rr-server", RIGHT_IP)
-    _wait_until(lambda: hosts.left.pings(RIGHT_IP, count=2) == 2, f"no ping gets through {name}")
+    wait_until(lambda: hosts.left.pings(RIGHT_IP, count=2) == 2, f"no ping gets through {name}")
     time.sleep(1)  # the servers' interpreters start
 
 
-def _wait_until(condition: Callable[[], object], failure: str = "a switch does not start", seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], object], failure: str = "a switch does not start", seconds: float = 20) -> None:
+    """Wait until something is so; raise RuntimeError when it does not become so."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -203,12 +207,14 @@ def _wait_until(condition: Callable[[], object], failure: str = "a switch does n
 # Measurements
 
 
-def _tcp(hosts: Hosts) -> float:
+def tcp_gbit_s(hosts: Hosts) -> float:
+    """One stream of TCP, from left to right."""
     report = json.loads(hosts.left.run("iperf3", "-J", "-c", RIGHT_IP, "-t", f"{SECONDS}"))
     return float(report["end"]["sum_received"]["bits_per_second"]) / 1e9
 
 
-def _kpps(hosts: Hosts) -> float:
+def kilo_frames_s(hosts: Hosts) -> float:
+    """Small frames that arrive, in thousands a second."""
     mac = hosts.right.mac("eth0")
     with _counting(lambda: hosts.right.counter("eth0", "rx_packets")) as rate:
         hosts.left.run(PYTHON, "-m", "bench.traffic", "flood", "eth0", mac, LEFT_IP, RIGHT_IP, f"{SECONDS}")
@@ -224,7 +230,8 @@ def _counting(counter: Callable[[], int]) -> Iterator[Callable[[], int]]:
     after[0] = counter()
 
 
-def _rr(hosts: Hosts) -> float:
+def transactions_s(hosts: Hosts) -> float:
+    """One byte there and back, times a second."""
     return float(
         hosts.left.run("taskset", "-c", "0", PYTHON, "-m", "bench.traffic", "rr-client", RIGHT_IP, f"{SECONDS}")
     )

@@ -22,11 +22,11 @@ BATCH = 64
 FRAME_BYTES = 60
 
 
-class _Iovec(ctypes.Structure):
+class Iovec(ctypes.Structure):
     _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
 
 
-class _Message(ctypes.Structure):
+class Message(ctypes.Structure):
     """struct mmsghdr."""
 
     _fields_ = (
@@ -46,8 +46,8 @@ def flood(interface: str, dst_mac: str, src: str, dst: str, seconds: float) -> N
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     sock.bind((interface, 0))
     frame = ctypes.create_string_buffer(_udp_frame(sock.getsockname()[4], dst_mac, src, dst), FRAME_BYTES)
-    iovec = _Iovec(ctypes.addressof(frame), FRAME_BYTES)
-    messages = (_Message * BATCH)(*(_Message(iovecs=ctypes.addressof(iovec), iovec_count=1) for _ in range(BATCH)))
+    iovec = Iovec(ctypes.addressof(frame), FRAME_BYTES)
+    messages = (Message * BATCH)(*(Message(iovecs=ctypes.addressof(iovec), iovec_count=1) for _ in range(BATCH)))
     sendmmsg = ctypes.CDLL(None, use_errno=True).sendmmsg
     sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
     end = time.monotonic() + seconds
