@@ -15,7 +15,7 @@ writes it; codec, text syntax, parser and datapaths all read it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NewType
 
@@ -37,7 +37,8 @@ class Field:
     """One field: ``bits`` wide, standing ``shift`` bits from the right end of a key.
 
     ``oxm`` is the field's number in class OFPXMC_OPENFLOW_BASIC, or None. ``needs`` lists prerequisites as
-    (field name, allowed values): all must hold. ``text`` is how people write it.
+    (field name, allowed values): all must hold. ``text`` is how people write it. ``all_ones`` is the largest value,
+    unshifted, and ``mask`` the bits of this field within a key: both follow from the rest and are needed per packet.
     """
 
     name: str
@@ -47,16 +48,12 @@ class Field:
     maskable: bool
     needs: tuple[tuple[str, tuple[int, ...]], ...]
     text: TextKind
+    all_ones: int = field(init=False, repr=False, compare=False)
+    mask: int = field(init=False, repr=False, compare=False)
 
-    @property
-    def all_ones(self) -> int:
-        """The largest value, unshifted."""
-        return (1 << self.bits) - 1
-
-    @property
-    def mask(self) -> int:
-        """The bits of this field within a key."""
-        return self.all_ones << self.shift
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "all_ones", (1 << self.bits) - 1)
+        object.__setattr__(self, "mask", self.all_ones << self.shift)
 
     @property
     def size(self) -> int:

@@ -63,6 +63,8 @@ class ActionSet:
 
     def in_order(self) -> tuple[Action, ...]:
         """The actions as they run; an output beside a group is ignored."""
+        if not self._actions:
+            return ()
         ordered = sorted(self._actions.values(), key=lambda action: _RANK[type(action)])
         if any(isinstance(action, Group) for action in ordered):
             ordered = [action for action in ordered if not isinstance(action, Output)]

@@ -218,7 +218,8 @@ class Walk:
         reason = PacketInReason.NO_MATCH if is_miss_flow else PacketInReason.ACTION
         self._place = _Place(flow.table_id, flow.cookie, reason)
         next_table = None
-        for instruction in sorted(flow.instructions, key=_instruction_rank):
+        instructions = flow.instructions
+        for instruction in instructions if len(instructions) == 1 else sorted(instructions, key=_instruction_rank):
             next_table = self._instruct(instruction)
         self._overrides_ports = outer
         return next_table if next_table is not None and next_table > flow.table_id else None

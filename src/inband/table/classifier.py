@@ -243,6 +243,8 @@ class TupleSpaceClassifier:
 
     def lookup(self, key: int) -> tuple[Flow | None, int]:
         """The deciding flow and the bits that mattered; see :class:`Classifier`."""
+        if not self._tables:  # of each table's three classifiers two mostly are empty
+            return None, 0
         tables = self._best_first or self._sort()
         eth_type = key >> _ETH_TYPE.shift & 0xFFFF
         best: Flow | None = None
