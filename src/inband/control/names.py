@@ -48,9 +48,8 @@ EAGER_FIRST_S, EAGER_MAX_S = 1.0, 60.0
 # An address that a later answer did not have, while none of the later ones has connected.
 HOLD_S = 3600.0
 MAX_HELD = 16
-# Questions of one query that may still be answered, and of all.
+# Questions of one query that may still be answered, and of all: past that, one waits until another is answered or old.
 MAX_PENDING, MAX_QUESTIONS = 4, 64
-PACE_S = 0.05
 # After so many wrong answers somebody is guessing: TCP is asked, where guessing is hopeless.
 MAX_WRONG = 8
 
@@ -63,6 +62,7 @@ class _Pending:
     spelled: str
     server: IpAddress
     transport: Transport
+    asked_at: Instant
     wrong: int = 0
 
 
@@ -180,7 +180,7 @@ class Resolver:
         while self._heap and self._heap[0][0] != self._heap[0][2].due:
             heapq.heappop(self._heap)
         held = (until for name in self._holding for known, until in name.held.values() if not self._stands(known))
-        asked = [self._heap[0][0]] if self._heap else []
+        asked = [max(self._heap[0][0], self._next_slot)] if self._heap else []
         return min((*held, *asked), default=None)
 
     @property
@@ -190,17 +190,21 @@ class Resolver:
 
     def names(self) -> Iterator[NameStatus]:
         """Every wanted name."""
-        for name in self._names.values():
-            current = (KnownAddress(a, q.until, q.server) for q in name.queries for a in q.addresses)
-            due = min((query.due for query in name.queries if query.due is not None), default=None)
-            yield NameStatus(
-                name.text,
-                (*current, *(known for known, _ in name.held.values())),
-                next((query.problem for query in name.queries if query.problem), ""),
-                tuple(query.outcome for query in name.queries),
-                any(query in self._unanswered for query in name.queries),
-                due,
-            )
+        for text in self._names:
+            yield self.status(text)
+
+    def status(self, text: str) -> NameStatus:
+        """A name that is wanted; raises KeyError for another one."""
+        name = self._names[text]
+        current = (KnownAddress(a, q.until, q.server) for q in name.queries for a in q.addresses)
+        return NameStatus(
+            name.text,
+            (*current, *(known for known, _ in name.held.values())),
+            next((query.problem for query in name.queries if query.problem), ""),
+            tuple(query.outcome for query in name.queries),
+            any(query in self._unanswered for query in name.queries),
+            min((query.due for query in name.queries if query.due is not None), default=None),
+        )
 
     # --- names and servers --------------------------------------------------------------------------------------
 
@@ -255,19 +259,24 @@ class Resolver:
             heapq.heappush(self._heap, (due, self._pushed, query))
 
     def _ask_due(self, now: Instant) -> None:
-        while self._heap and self._heap[0][0] <= now:
+        while self._heap and self._heap[0][0] <= now and self._next_slot <= now:
             due, _, query = heapq.heappop(self._heap)
             if due == query.due:
                 self._ask(query, now)
+
+    @property
+    def _next_slot(self) -> Instant:
+        """When one more question may be under way: at once, or when the oldest one has had its time."""
+        if len(self._tickets) < MAX_QUESTIONS:
+            return 0.0
+        ticket, query = next(iter(self._tickets.items()))
+        return query.pending[ticket].asked_at + FIRST_WAIT_S
 
     def _ask(self, query: _Query, now: Instant, transport: Transport = Transport.UDP) -> None:
         """Ask the next server, and plan to ask the one after it."""
         if not self._servers:
             query.problem = "no DNS server is known"
             self._plan(query, None)
-            return
-        if len(self._tickets) >= MAX_QUESTIONS:
-            self._plan(query, now + PACE_S)
             return
         self._unanswered[query] = None
         if query.tries and query.pending:
@@ -283,10 +292,13 @@ class Resolver:
     def _send(self, query: _Query, server: IpAddress, transport: Transport, now: Instant) -> None:
         while len(query.pending) >= MAX_PENDING:
             self._forget_question(query, next(iter(query.pending)))
+        if len(self._tickets) >= MAX_QUESTIONS:
+            oldest, its_query = next(iter(self._tickets.items()))
+            self._forget_question(its_query, oldest)
         self._last_ticket += 1
         text = query.name.text
         ident, spelled = self._random_bits(16), spell(text, self._random_bits(len(text)))
-        query.pending[self._last_ticket] = _Pending(ident, spelled, server, transport)
+        query.pending[self._last_ticket] = _Pending(ident, spelled, server, transport, now)
         self._tickets[self._last_ticket] = query
         query.asked_at = now
         message = build_question(ident, spelled, query.rdtype)

@@ -25,6 +25,9 @@ from inband.runtime.dns_sockets import DnsSockets
 
 log = logging.getLogger(__name__)
 
+# How long problems may wait for their line in the log, and new addresses for their place in the file.
+TIDY_S = 0.2
+
 
 class NameService:
     """Names of remotes. ``addresses`` are those to protect and dial, by name; ``server_list`` who is asked."""
@@ -52,6 +55,8 @@ class NameService:
         self._names: frozenset[str] = frozenset()
         self._problems: dict[str, str] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._tidying: asyncio.TimerHandle | None = None
+        self._has_news = False
 
     # --- what the owner calls -----------------------------------------------------------------------------------
 
@@ -100,11 +105,14 @@ class NameService:
 
     def stop(self) -> None:
         """End all questions."""
+        if self._has_news:
+            self._remember()
         self._names = frozenset()
         self._sockets.close()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for handle in (self._timer, self._tidying):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._tidying = None
 
     # --- what people see ----------------------------------------------------------------------------------------
 
@@ -140,10 +148,10 @@ class NameService:
                 case ev.AddressesChanged(name, addresses):
                     changed |= self._take_addresses(name, addresses)
         self._plan()
-        if not isinstance(event, ev.NetworkChanged):
-            self._report_problems()
+        if not isinstance(event, ev.NetworkChanged) and self._tidying is None:
+            self._tidying = self._loop.call_later(TIDY_S, self._tidy)
         if changed:
-            self._remember()
+            self._has_news = True
             self._addresses_changed()
 
     def _take_addresses(self, name: str, addresses: tuple[IpAddress, ...]) -> bool:
@@ -162,15 +170,22 @@ class NameService:
         due = self._resolver.next_deadline() if self._names else None
         self._timer = None if due is None else self._loop.call_at(due, self._on_timer)
 
+    def _tidy(self) -> None:
+        """What takes a look at all names, once for a burst of answers."""
+        self._tidying = None
+        self._report_problems()
+        if self._has_news:
+            self._remember()
+
     def _remember(self) -> None:
+        self._has_news = False
         known = {status.name: status.addresses for status in self._resolver.names() if status.addresses}
         name_memory.write(self._path, known, offset_s=self._offset_s)
 
     # --- log ----------------------------------------------------------------------------------------------------
 
     def _in_words(self, name: str) -> str:
-        status = next(status for status in self._resolver.names() if status.name == name)
-        return ", ".join(self._address_in_words(known) for known in status.addresses)
+        return ", ".join(self._address_in_words(known) for known in self._resolver.status(name).addresses)
 
     def _address_in_words(self, known: ev.KnownAddress) -> str:
         family = "IPv6" if isinstance(known.address, IPv6Address) else "IPv4"
