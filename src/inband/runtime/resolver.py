@@ -25,7 +25,7 @@ from inband.runtime.dns_sockets import DnsSockets
 
 log = logging.getLogger(__name__)
 
-# How long problems may wait for their line in the log, and new addresses for their place in the file.
+# In a burst of answers, how long problems wait for their line in the log, and addresses for their place in the file.
 TIDY_S = 0.2
 
 
@@ -57,6 +57,7 @@ class NameService:
         self._timer: asyncio.TimerHandle | None = None
         self._tidying: asyncio.TimerHandle | None = None
         self._has_news = False
+        self._remembered_at = float("-inf")
 
     # --- what the owner calls -----------------------------------------------------------------------------------
 
@@ -152,6 +153,8 @@ class NameService:
             self._tidying = self._loop.call_later(TIDY_S, self._tidy)
         if changed:
             self._has_news = True
+            if self._loop.time() >= self._remembered_at + TIDY_S:
+                self._remember()
             self._addresses_changed()
 
     def _take_addresses(self, name: str, addresses: tuple[IpAddress, ...]) -> bool:
@@ -178,7 +181,7 @@ class NameService:
             self._remember()
 
     def _remember(self) -> None:
-        self._has_news = False
+        self._has_news, self._remembered_at = False, self._loop.time()
         known = {status.name: status.addresses for status in self._resolver.names() if status.addresses}
         name_memory.write(self._path, known, offset_s=self._offset_s)
 
