@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NoReturn
 
 from inband.errors import UsageError
@@ -244,19 +245,23 @@ def _refuse(header: int, left: int) -> NoReturn:
 def encode_fields(value: int, mask: int, *, nxm: bool = False) -> bytes:
     """Write (value, mask) as OXM or NXM fields; fields without a form of that kind take the other's."""
     out = []
-    for row in _NXM_PLAN if nxm else _OXM_PLAN:
-        bits = mask & row.mask
-        if bits:
-            number, size = (value & bits) >> row.shift, row.size
-            if bits == row.mask:
-                if row.wide:
-                    row, number = (row, narrow_port(number)) if is_narrow(number) else (_BY_NAME[row.name], number)
-                    size = row.size
-                out.append((row.header << size * 8 | number).to_bytes(4 + size, "big"))
-            else:
-                head = _masked_header(row) << size * 16
-                out.append((head | number << size * 8 | bits >> row.shift).to_bytes(4 + size * 2, "big"))
+    for row, bits in _rows_under(mask, nxm):
+        number, size = (value & bits) >> row.shift, row.size
+        if bits == row.mask:
+            if row.wide:
+                row, number = (row, narrow_port(number)) if is_narrow(number) else (_BY_NAME[row.name], number)
+                size = row.size
+            out.append((row.header << size * 8 | number).to_bytes(4 + size, "big"))
+        else:
+            head = _masked_header(row) << size * 16
+            out.append((head | number << size * 8 | bits >> row.shift).to_bytes(4 + size * 2, "big"))
     return b"".join(out)
+
+
+@lru_cache(1024)  # flows have few different masks, and dumps have many flows
+def _rows_under(mask: int, nxm: bool) -> tuple[tuple[WireField, int], ...]:
+    """The fields that a mask asks for, in the order in which they are written, with its bits of each."""
+    return tuple((row, bits) for row in (_NXM_PLAN if nxm else _OXM_PLAN) if (bits := mask & row.mask))
 
 
 def decode_match(data: bytes, pos: int) -> tuple[Match, int]:
