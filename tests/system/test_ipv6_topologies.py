@@ -10,6 +10,7 @@ import time
 import pytest
 from tests.system.lab import measure, measure_six, six, topology
 from tests.system.lab.addressing import BOTH, IPV6
+from tests.system.lab.inband import InbandSwitch, OnDatapath
 from tests.system.lab.scene import Layer, scene
 from tests.system.lab.switch import SwitchMaker
 
@@ -56,6 +57,22 @@ def test_over_ipv6_every_switch_comes_up_with_a_mute_controller_and_stays_up_und
         assert stage.lost() == 0
         assert silence < SILENCE_S
         assert all(":" in each.details["peer"] for each in stage.controller.journal.entries("accept"))
+
+
+@pytest.mark.parametrize("name", ["T3 row of 4", "T4", "a router that announces itself"])
+def test_over_ipv6_every_switch_comes_up_and_stays_up_on_the_datapath_in_the_kernel(name: str) -> None:
+    with scene(OnDatapath("ebpf"), OVER_IPV6[name]) as stage:
+        stage.connect()
+
+        assert stage.all_up(UP_S)
+
+        stage.controller.order("drop")
+        silence = stage.watch(1.5)
+
+        assert isinstance(stage.switch, InbandSwitch)
+        assert stage.switch.status()["datapath"] == "ebpf"
+        assert stage.lost() == 0
+        assert silence < SILENCE_S
 
 
 @pytest.mark.parametrize("name", ["T3 row of 4", "a router that announces itself"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,18 @@ class InbandSwitch:
         if connect and plan.controller:
             lines.append(f"controller = {list(plan.targets)}")
         return "\n".join([*lines, ""])
+
+
+@dataclass(frozen=True, slots=True)
+class OnDatapath:
+    """Makes our switch with this datapath: see :class:`tests.system.lab.switch.SwitchMaker`."""
+
+    datapath: str
+    name: str = "inband"
+    offloads: bool = True
+
+    def __call__(self, lab: Lab, site: Site) -> InbandSwitch:
+        """Make one; it is not started yet."""
+        switch = InbandSwitch(lab, site)
+        switch.datapath = self.datapath
+        return switch
