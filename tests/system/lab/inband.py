@@ -153,7 +153,7 @@ class InbandSwitch:
         return "\n".join([*lines, ""])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OnDatapath:
     """Makes our switch with this datapath: see :class:`tests.system.lab.switch.SwitchMaker`."""
 
