@@ -233,13 +233,38 @@ def test_a_port_that_the_next_process_does_not_have_is_let_go(scene: Scene) -> N
     scene.column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2), Output(P3))))
     datapath = scene.restart(P1, P3)
 
-    datapath.release_left_over()
+    datapath.end_adoption()
+    datapath.install(Megaflow(Match.of(in_port=1), (Output(P2), Output(P3))))
     scene.column.arrive(P1, FRAME)
 
     datapath.execute(P1, FRAME, [Output(P3)])
     assert scene.column.hosts[P3].recv(2000)[10:] == FRAME.data
     assert datapath.counters()["output_no_port"] == 1
     assert not (scene.pins / f"v{LAYOUT_VERSION}" / "link-2").exists()
+
+
+def test_ports_stay_until_the_next_process_has_had_time_to_add_them(scene: Scene) -> None:
+    scene.column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
+
+    datapath = scene.restart(P3)
+    scene.column.arrive(P1, FRAME)
+    for port in (P1, P2):
+        datapath.add_port(port, f"p{port}")
+
+    assert scene.column.left()[P2] == [FRAME.data]
+
+
+def test_an_interface_with_another_number_than_before_has_one_program(scene: Scene) -> None:
+    scene.column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
+    scene.column.datapath.abandon()
+    client = Client()
+    scene.column.datapath = datapath = EbpfDatapath(client, pin_dir=scene.pins)
+
+    datapath.add_port(P3, "p1")
+    scene.column.arrive(P1, FRAME)
+
+    assert client.upcalls == [FRAME.data]
+    assert datapath.port_counters(P3).rx_packets == 1
 
 
 def test_an_interface_that_came_back_with_another_index_meanwhile_is_attached_again(scene: Scene) -> None:

@@ -50,8 +50,8 @@ DATA_BUDGET = 8
 # Looks at the rings before the event loop has its turn.
 ROUNDS = 4
 
-# How long entries of a process that died stay valid beside the new ones: long enough for controllers to be back and to
-# have said what they want, short enough that nobody wonders why an old decision still holds.
+# How long entries and ports of a process that died stay beside the new ones: long enough for ports to be added and
+# controllers to be back and to have said what they want, short enough that nobody wonders why an old decision holds.
 ADOPTION_S = 5.0
 
 _WORD = Struct("=Q")
@@ -101,12 +101,11 @@ class EbpfDatapath:
     # The loop
 
     def attach(self, loop: AbstractEventLoop) -> None:
-        """Have the event loop call ``poll`` whenever frames wait. The ports are those added by now."""
+        """Have the event loop call ``poll`` whenever frames wait."""
         self._loop = loop
         for ring in self._rings():
             loop.add_reader(ring.descriptor, self.poll)
-        self.release_left_over()
-        if self._entries.adopted_count:
+        if self._kernel.adopted:
             self._adoption = loop.call_later(ADOPTION_S, self.end_adoption)
 
     def detach(self) -> None:
@@ -119,13 +118,10 @@ class EbpfDatapath:
             self._adoption.cancel()
             self._adoption = None
 
-    def release_left_over(self) -> None:
-        """Let go of ports of an earlier process that were not added again. ``attach`` does it."""
-        self._ports.release_left_over()
-
     def end_adoption(self) -> None:
-        """Entries of an earlier process decide nothing any more. ``attach`` has it done after ADOPTION_S."""
+        """Entries and ports of an earlier process that are not ours by now are gone. ``attach`` sees to it in time."""
         self._entries.release_adopted()
+        self._ports.release_left_over()
 
     def _rings(self) -> tuple[Ring, Ring]:
         return self._kernel.control_ring, self._kernel.data_ring

@@ -104,7 +104,6 @@ class Ports:
             if not owned:
                 self._ownership.release_port(old.sender.interface)
         self._ports[port] = opened
-        self._left_over.discard(port)
 
     def remove(self, port: PortNo) -> None:
         """Give an interface back; a port that is not there is ignored."""
@@ -123,19 +122,22 @@ class Ports:
             port.sender.close()
         self._ports.clear()
 
-    def release_left_over(self) -> None:
-        """Forget ports of an earlier process that are none of ours."""
-        for port in self._left_over:
+    def release_left_over(self, index: int | None = None) -> None:
+        """Forget ports of an earlier process that are none of ours, or only those of one interface."""
+        for port in list(self._left_over):
             slot = self._slots[port]
-            index, _, _, _ = self._read_out(slot)
-            self._vacate(slot, index)
-        self._left_over.clear()
+            left, _, _, _ = self._read_out(slot)
+            if index is None or left == index:
+                self._vacate(slot, left)
+                self._left_over.discard(port)
 
     def _open(self, port: PortNo, interface: str) -> _Port:
         slot = self.slot_of(port)
         if not slot:
             raise HostError(f"add port {port}", f"there are {MAX_PORTS - 1} ports already", errno=errno.ENOSPC)
         sender = _open_sender(port, interface)
+        self._left_over.discard(port)
+        self.release_left_over(sender.index)  # it may have had another number
         try:
             opened = _Port(slot, sender, self._counted(slot))
             self._put(opened, port)
