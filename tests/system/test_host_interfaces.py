@@ -10,7 +10,15 @@ import pytest
 from tests.system.host_namespace import Namespace, namespace
 
 from inband.errors import HostError, UsageError
-from inband.host.interfaces import LocalPair, check_port, ensure_local, remove_local, set_addresses, set_mac
+from inband.host.interfaces import (
+    LocalPair,
+    check_port,
+    enable_ipv6,
+    ensure_local,
+    remove_local,
+    set_addresses,
+    set_mac,
+)
 from inband.packet.addresses import BROADCAST, Mac
 
 pytestmark = pytest.mark.root
@@ -182,6 +190,28 @@ def test_what_cannot_be_a_port_is_refused_with_the_reason(net: Namespace, interf
 
     with pytest.raises(UsageError, match=reason):
         net.run(lambda: check_port(interface))
+
+
+def test_ipv6_is_allowed_on_the_interface_where_the_system_forbids_it_on_new_ones(net: Namespace) -> None:
+    net.sh("sysctl -qw net.ipv6.conf.default.disable_ipv6=1")
+    made(net)
+
+    with pytest.raises(HostError, match="IPv6 is disabled here: allow it with"):
+        net.run(lambda: set_addresses(BRIDGE, [V6]))
+    net.run(lambda: enable_ipv6(BRIDGE))
+    net.run(lambda: set_addresses(BRIDGE, [V6]))
+
+    assert str(V6) in net.sh(f"ip -6 address show {BRIDGE}")
+
+
+def test_ipv6_addresses_are_kept_while_the_interface_is_down(net: Namespace) -> None:
+    made(net)
+    net.run(lambda: enable_ipv6(BRIDGE))
+    net.run(lambda: set_addresses(BRIDGE, [V6]))
+
+    net.sh(f"ip link set {BRIDGE} down; ip link set {BRIDGE} up")
+
+    assert str(V6) in net.sh(f"ip -6 address show {BRIDGE}")
 
 
 def test_addresses_are_set_once_and_only_ours_go_away(net: Namespace) -> None:

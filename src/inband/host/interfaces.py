@@ -47,6 +47,7 @@ __all__ = [
     "LocalPair",
     "PortOwnership",
     "check_port",
+    "enable_ipv6",
     "ensure_local",
     "inner_name",
     "made_of",
@@ -161,6 +162,17 @@ def made_of(interface: str) -> Literal["bridge", "port"] | None:
         return "port" if is_guarded(requests, link) else None
 
 
+def enable_ipv6(interface: str) -> None:
+    """Let the kernel speak IPv6 on an interface of ours, and keep its addresses while it is down.
+
+    Many systems and containers forbid IPv6 on new interfaces (net.ipv6.conf.default.disable_ipv6). Nothing is raised:
+    where sysctls cannot be written, giving an address says what is wrong.
+    """
+    for name, value in (("disable_ipv6", "0"), ("keep_addr_on_down", "1")):
+        with contextlib.suppress(OSError):
+            Path(f"/proc/sys/net/ipv6/conf/{interface}/{name}").write_text(value)
+
+
 def set_addresses(
     interface: str,
     addresses: Iterable[IpInterface],
@@ -180,7 +192,7 @@ def set_addresses(
         link = _existing(requests, interface)
         _promote_secondaries(link)
         for address in wanted:
-            add_address(requests, link, address)
+            _give(requests, link, address)
         for address in previous:
             if address not in wanted:
                 _remove_address(requests, link, address)
@@ -303,6 +315,17 @@ def _check_mac(interface: str, mac: Mac) -> None:
 
 def _set_mac(requests: Requests, link: Link, mac: Mac) -> None:
     _change(requests, link, f"set the MAC address of {link.name} to {mac}", [("IFLA_ADDRESS", str(mac))])
+
+
+def _give(requests: Requests, link: Link, address: IpInterface) -> None:
+    """Add an address; raises HostError with what to do where the system does not allow IPv6."""
+    try:
+        add_address(requests, link, address)
+    except HostError as error:
+        if address.version == 4 or error.errno not in (errno.EACCES, errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
+            raise
+        hint = f"IPv6 is disabled here: allow it with `sysctl net.ipv6.conf.{link.name}.disable_ipv6=0`"
+        raise HostError(error.operation, hint, errno=error.errno) from None
 
 
 def _promote_secondaries(link: Link) -> None:

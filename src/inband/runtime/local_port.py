@@ -66,6 +66,8 @@ class LocalPort:
 
         Raises InbandError.
         """
+        if config.dhcpv6 or any(each.version == 6 for each in config.addresses):
+            interfaces.enable_ipv6(self._name)
         if old is None and not (config.addresses or config.gateway):
             pass  # the system's, which are not ours to touch
         elif old is None:
