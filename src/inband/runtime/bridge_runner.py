@@ -183,13 +183,12 @@ class BridgeRunner:
 
         Thousands of remotes are taken in portions, between which everything else in the process has its turn.
         """
-        added, removed = remotes - self._remotes, self._remotes - remotes
+        added, removed = await asyncio.to_thread(_differences, self._remotes, remotes)
         self._remotes = remotes
-        ordered = sorted(added, key=lambda remote: remote.kind is not ev.RemoteKind.CONTROLLER)
-        for portion in _portions(ordered):
+        for portion in _portions(added):
             self.bridge.control(ev.RemotesChanged(added=portion))
             await asyncio.sleep(0)
-        for portion in _portions(list(removed)):
+        for portion in _portions(removed):
             self.bridge.control(ev.RemotesChanged(removed=portion))
             await asyncio.sleep(0)
 
@@ -270,6 +269,12 @@ class BridgeRunner:
 
 def _own_addresses(config: BridgeConfig) -> tuple[object, ...]:
     return (config.addresses, config.gateway, config.dhcp, config.dhcpv6)
+
+
+def _differences(before: frozenset[ev.Remote], after: frozenset[ev.Remote]) -> tuple[list[ev.Remote], list[ev.Remote]]:
+    """What came, controllers first, and what went."""
+    came = sorted(after - before, key=lambda remote: remote.kind is not ev.RemoteKind.CONTROLLER)
+    return came, list(before - after)
 
 
 def _portions(remotes: Sequence[ev.Remote]) -> Iterator[Sequence[ev.Remote]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
@@ -85,10 +86,11 @@ def _bridge(process: Process, name: str) -> BridgeRunner:
     return process.bridges[name]
 
 
-def _show(process: Process, arguments: Sequence[str]) -> str:
+async def _show(process: Process, arguments: Sequence[str]) -> str:
     if arguments not in ([], ["json"]):
         raise UsageError(f"inband/show: unknown argument {arguments[0]!r}: only json is allowed")
-    return json.dumps(documents.show(process.bridges.values(), process.config, process.names, process.now)) + "\n"
+    document = documents.show(process.bridges.values(), process.config, process.names, process.now)
+    return await asyncio.to_thread(json.dumps, document) + "\n"
 
 
 def _counters(process: Process) -> str:
