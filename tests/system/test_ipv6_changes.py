@@ -7,6 +7,7 @@ import time
 import pytest
 from tests.system.lab import measure, measure_six, six, topology
 from tests.system.lab.addressing import IPV6
+from tests.system.lab.inband import InbandSwitch
 from tests.system.lab.journal import until
 from tests.system.lab.net import Lab
 from tests.system.lab.scene import scene
@@ -65,6 +66,8 @@ def test_the_switch_notices_that_a_host_has_its_address_already(make: SwitchMake
 
         assert until(lambda: six.state_of(site, "br0", six.DUPLICATE) == "duplicate", 10.0)
         assert six.state_of(host, "eth0", six.DUPLICATE) == "usable"
+        assert isinstance(stage.switch, InbandSwitch)
+        assert any(f"address {six.DUPLICATE}: another host has it" in note for note in stage.switch.status()["notes"])
 
 
 def test_a_leased_address_that_a_host_has_already_is_declined_for_another_one(make: SwitchMaker) -> None:

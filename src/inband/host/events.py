@@ -33,13 +33,17 @@ class LinkRemoved:
 
 @dataclass(frozen=True, slots=True)
 class AddressChanged:
-    """An interface has an address (``present``) or lost it. ``tentative``: duplicate address detection is running."""
+    """An interface has an address (``present``) or lost it. ``tentative``: it cannot be used yet, or never.
+
+    Duplicate address detection is running then, or has found another host that has it (``duplicate``).
+    """
 
     index: int
     address: IpAddress
     prefix_length: int
     present: bool
     tentative: bool = False
+    duplicate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ _U32 = struct.Struct("=I")
 _I32 = struct.Struct("=i")
 
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
-_IFA_F_TENTATIVE = 0x40
+_IFA_F_DADFAILED, _IFA_F_TENTATIVE, _IFA_F_PERMANENT = 0x08, 0x40, 0x80
 _RTN_UNICAST, _RTN_BROADCAST, _RTN_MULTICAST = 1, 3, 5
 _RTM_F_CLONED = 0x200
 _NLA_TYPE_MASK = 0x3FFF  # the two upper bits say "nested" and "network byte order"
@@ -224,7 +224,10 @@ def _decode_address(message: Message) -> AddressChanged | None:
     if IFA_FLAGS in found:
         flags = _U32.unpack(found[IFA_FLAGS])[0]
     present = message.kind == RTM_NEWADDR
-    return AddressChanged(index, address, prefix_length, present, present and bool(flags & _IFA_F_TENTATIVE))
+    # An address with a lifetime is taken away at once, with this flag; one without keeps the flag until somebody does.
+    duplicate = bool(flags & _IFA_F_DADFAILED) and (present or not flags & _IFA_F_PERMANENT)
+    tentative = present and bool(flags & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED))
+    return AddressChanged(index, address, prefix_length, present, tentative, duplicate)
 
 
 def _decode_route(message: Message) -> RoutesChanged | None:

@@ -209,6 +209,8 @@ class BridgeRunner:
                 self.bridge.link_changed(LOCAL, link_up=event.up and event.running, mac=event.mac)
             case LinkRemoved(index=index) if index == self.local.pair.index:
                 self._local_removed()
+            case AddressChanged(index=index) if index == self.local.pair.index:
+                self.local.address_changed(event)
             case NextHopFound():
                 pass
             case _:

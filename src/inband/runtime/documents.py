@@ -68,7 +68,7 @@ def _bridge(runner: BridgeRunner, service: NameService) -> BridgeDocument:
             *(_listener(listener) for listener in runner.connections.listeners),
         ],
         "in_band": _in_band(runner, names.values(), hops),
-        "notes": runner.notes + _port_notes(runner),
+        "notes": runner.notes + _address_notes(runner) + _port_notes(runner),
     }
 
 
@@ -80,6 +80,11 @@ def _port(port: SwitchPort) -> PortDocument:
         "link_up": not port.state & PortState.LINK_DOWN,
         "config": [word for bit, word in _CONFIG_WORDS.items() if port.config & bit],
     }
+
+
+def _address_notes(runner: BridgeRunner) -> list[str]:
+    there = "another host has it, so it cannot be used: give one of them another address"
+    return [f"address {address}: {there}" for address in sorted(runner.local.duplicates, key=str)]
 
 
 def _port_notes(runner: BridgeRunner) -> list[str]:

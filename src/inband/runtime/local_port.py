@@ -6,22 +6,26 @@ what this made is removed by ``stop``, wherever ``make`` or ``apply`` came to an
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from inband.host import interfaces
 from inband.host.dhcp_client import DhcpClient
-from inband.host.events import LinkChanged
-from inband.packet.addresses import Mac
+from inband.host.events import AddressChanged, LinkChanged
+from inband.packet.addresses import IpAddress, Mac
 from inband.runtime.claims import Claims
 from inband.runtime.config import BridgeConfig
 from inband.runtime.dns_servers import LEASE_SUFFIX
+
+_LOG = logging.getLogger(__name__)
 
 
 class LocalPort:
     """The interface named like a bridge. ``pair`` is there after ``make``.
 
+    ``duplicates`` are addresses that it should have and another host has.
     DHCP clients leave the DNS servers of their leases in ``directory`` (see ``runtime.dns_servers``).
     """
 
@@ -32,6 +36,7 @@ class LocalPort:
         self._directory = directory
         self._dhcp: dict[int, DhcpClient] = {}  # by IP version
         self._is_claimed = False
+        self.duplicates: set[IpAddress] = set()
 
     def make(self, config: BridgeConfig, links: Iterable[LinkChanged]) -> None:
         """Make the interface, or adopt what a switch that died has left. Raises InbandError.
@@ -54,6 +59,15 @@ class LocalPort:
     def mac_changed(self, mac: Mac) -> None:
         """The kernel says that the interface has another MAC address."""
         self.pair = replace(self.pair, mac=mac)
+
+    def address_changed(self, event: AddressChanged) -> None:
+        """The kernel says something about an address of the interface."""
+        if event.duplicate:
+            text = "another host has %s, so %s cannot use it: give one of them another address"
+            _LOG.error(text, event.address, self._name)
+            self.duplicates.add(event.address)
+        elif not event.tentative:
+            self.duplicates.discard(event.address)
 
     def set_mac(self, mac: Mac | None) -> None:
         """Give it this MAC address; None leaves the one it has. Raises InbandError."""

@@ -76,6 +76,18 @@ MESSAGES: dict[str, tuple[bytes, rtnetlink.Decoded | None]] = {
         address(10, 64, [("IFA_ADDRESS", "2001:db8::1"), ("IFA_FLAGS", 0x40)]),
         AddressChanged(7, V6, 64, present=True, tentative=True),
     ),
+    "an address that another host has": (
+        address(10, 64, [("IFA_ADDRESS", "2001:db8::1"), ("IFA_FLAGS", 0xC8)]),
+        AddressChanged(7, V6, 64, present=True, tentative=True, duplicate=True),
+    ),
+    "an address that is taken away as another host has it": (
+        address(10, 64, [("IFA_ADDRESS", "2001:db8::1"), ("IFA_FLAGS", 0x48)], kind=21),
+        AddressChanged(7, V6, 64, present=False, duplicate=True),
+    ),
+    "an address that another host has, given up": (
+        address(10, 64, [("IFA_ADDRESS", "2001:db8::1"), ("IFA_FLAGS", 0xC8)], kind=21),
+        AddressChanged(7, V6, 64, present=False),
+    ),
     "an address that is gone": (
         address(10, 64, [("IFA_ADDRESS", "2001:db8::1"), ("IFA_FLAGS", 0x40)], kind=21),
         AddressChanged(7, V6, 64, present=False),
