@@ -121,7 +121,18 @@ def _with_actions(kind: int, actions: tuple[a.Action, ...]) -> bytes:
 
 
 def decode_action_list(data: bytes, pos: int, end: int) -> tuple[a.Instruction, ...]:
-    """Read 1.0's action list as instructions: none, or one ApplyActions."""
+    """Read 1.0's action list as instructions: none, or one ApplyActions. Raises MalformedError with OFPBAC_*."""
+    if end - pos <= _REMEMBERED_BYTES:
+        return _decode_short_list(data[pos:end])
+    return _decode_list(data, pos, end)
+
+
+@lru_cache(_REMEMBERED)
+def _decode_short_list(data: bytes) -> tuple[a.Instruction, ...]:
+    return _decode_list(data, 0, len(data))
+
+
+def _decode_list(data: bytes, pos: int, end: int) -> tuple[a.Instruction, ...]:
     actions = decode_actions(data, pos, end, OFP10)
     return (a.ApplyActions(actions),) if actions else ()
 
