@@ -22,7 +22,7 @@ from tests.system.lab.messages import NO_FWD, NO_RECV, PORT_DOWN
 from tests.system.lab.net import Lab, Namespace
 from tests.system.lab.sampler import Flows, Sampler
 from tests.system.lab.scene import Layer, Scene, scene
-from tests.system.lab.switch import Hidden, SwitchMaker, cpu_s
+from tests.system.lab.switch import Hidden, SwitchMaker, cpu_s, memory_mb
 
 SETTLE_S = 0.3
 """Between "it is up" and the next act: what came up with it (second SYNs, gratuitous ARP) is over by then."""
@@ -196,24 +196,35 @@ def crash(make: SwitchMaker, wait_s: float = 10.0) -> float | None:
         return max(found.values()) - start if found else None
 
 
-def managers(make: SwitchMaker, count: int, idle_s: float) -> tuple[float | None, float, float] | None:
-    """Protect many managers: return seconds until installed, idle CPU share, and the controller session's silence.
+@dataclass(frozen=True, slots=True)
+class Managers:
+    """What many managers cost: seconds until installed, idle CPU share, memory, and the session's silence meanwhile."""
+
+    installed_s: float | None
+    cpu_share: float
+    memory_mb: float
+    silence_s: float
+
+
+def managers(make: SwitchMaker, count: int, idle_s: float) -> Managers | None:
+    """Protect many managers beside a live session.
 
     The silence is taken first and undisturbed: a dump of thousands of flows is work for a switch, too.
     """
-    targets = [f"tcp:10.1.{number // 250}.{number % 250 + 1}:6640" for number in range(count)]
+    targets = [f"tcp:10.{1 + number // 62500}.{number // 250 % 250}.{number % 250 + 1}:6640" for number in range(count)]
     with up(make, topology.behind_gateway) as stage:
         if stage is None:
             return None
-        start = time.monotonic()
+        memory, start = memory_mb(stage.switch.pids()), time.monotonic()
         stage.switch.set_managers(*targets)
-        time.sleep(2.0)
+        time.sleep(2.0 + count / 2500)
         before, since = cpu_s(stage.switch.pids()), time.monotonic()
         time.sleep(idle_s)
         share = (cpu_s(stage.switch.pids()) - before) / (time.monotonic() - since)
         silence = stage.silence(start, time.monotonic())
+        memory = memory_mb(stage.switch.pids()) - memory
         stage.switch.set_managers()
-        return _installed(stage, targets, 10.0), share, silence
+        return Managers(_installed(stage, targets, 10.0), share, memory, silence)
 
 
 def _installed(stage: Scene, targets: list[str], wait_s: float) -> float | None:

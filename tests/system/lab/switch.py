@@ -110,6 +110,15 @@ def at_all_sites(make: SwitchMaker, topology: Topology) -> list[Switch]:
     return [make(topology.lab, site) for site in topology.sites]
 
 
+def memory_mb(pids: Iterable[int]) -> float:
+    """Return the resident memory of processes, in megabytes."""
+    pages = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as statm:
+            pages += int(statm.read().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
 def cpu_s(pids: Iterable[int]) -> float:
     """Return the processor time that processes have used so far, in seconds, user and system."""
     ticks = 0
