@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import asdict
 
-from tests.system.lab import dns, measure, topology
+from tests.system.lab import measure, name_servers, topology
 from tests.system.lab.switch import SwitchMaker
 
 from bench.figures import (
@@ -82,7 +82,7 @@ def _first(name: str, effort: Effort) -> Row:
 
 
 def _by_name(effort: Effort) -> Row:
-    lay = dns.named(topology.same_subnet, dns.serve_here)
+    lay = name_servers.named(topology.same_subnet, name_servers.serve_here)
 
     def take(make: SwitchMaker) -> Figure:
         times = [measure.first_connection(make, lay, NEVER_S) for _ in range(rounds_of(make, effort))]

@@ -12,11 +12,11 @@ import time
 from dataclasses import replace
 
 import pytest
-from tests.system.lab import dns, measure, special, topology
+from tests.system.lab import measure, name_servers, special, topology
 from tests.system.lab.controllers import LabController
-from tests.system.lab.dns import NAME, OTHER, Asking, dnsmasq, liar, named, record, unbound
 from tests.system.lab.inband import InbandSwitch
 from tests.system.lab.journal import until
+from tests.system.lab.name_servers import NAME, OTHER, Asking, dnsmasq, liar, named, record, unbound
 from tests.system.lab.net import Lab
 from tests.system.lab.scene import Scene, scene
 from tests.system.lab.topology import Topology
@@ -92,7 +92,7 @@ def test_other_dns_stays_the_controllers_business(datapath: str) -> None:
     def lay(lab: Lab) -> Topology:
         made = topology.with_hosts(topology.same_subnet(lab), 1)
         dnsmasq(made.controller, CONTROLLER, record(CONTROLLER), record("10.0.0.77", name=OTHER))
-        return dns.by_name(made)
+        return name_servers.by_name(made)
 
     with scene(Asking((CONTROLLER,), datapath=datapath), lay) as stage:
         stage.connect()
@@ -101,8 +101,8 @@ def test_other_dns_stays_the_controllers_business(datapath: str) -> None:
         stage.controller.order("drop")
         time.sleep(measure.SETTLE_S)
         for tcp in (False, True):
-            assert dns.asks(host, CONTROLLER, NAME, tcp=tcp), "a switch behind this one could not ask"
-            assert not dns.asks(host, CONTROLLER, OTHER, tcp=tcp), "drop-all did not drop it"
+            assert name_servers.asks(host, CONTROLLER, NAME, tcp=tcp), "a switch behind this one could not ask"
+            assert not name_servers.asks(host, CONTROLLER, OTHER, tcp=tcp), "drop-all did not drop it"
 
 
 @pytest.mark.parametrize("how", ["wrong-id", "wrong-case", "truncate", "silent"])
@@ -209,7 +209,7 @@ def test_a_manager_with_a_name_is_protected_at_its_address() -> None:
     def lay(lab: Lab) -> Topology:
         made = topology.same_subnet(lab)
         dnsmasq(made.controller, CONTROLLER, record(CONTROLLER), record("10.0.0.150", name="admin.example.net"))
-        return dns.by_name(made)
+        return name_servers.by_name(made)
 
     with scene(Asking((CONTROLLER,)), lay) as stage:
         stage.connect()
@@ -233,7 +233,7 @@ def test_rules_for_dns_come_with_the_first_name_and_go_with_the_last() -> None:
 
 
 def test_the_systems_dns_server_is_asked_when_none_is_configured() -> None:
-    with scene(Asking(()), named(topology.same_subnet, dns.serve_here)) as stage:
+    with scene(Asking(()), named(topology.same_subnet, name_servers.serve_here)) as stage:
         stage.connect()
         assert stage.all_up(8.0), stage.story()
 
@@ -249,7 +249,7 @@ def test_the_dns_server_of_a_lease_is_asked() -> None:
             "--dhcp-authoritative",
         )  # fmt: skip
         site.namespace.resolv_conf()
-        return dns.by_name(replace(made, sites=(replace(site, bridges=(leased,)),)))
+        return name_servers.by_name(replace(made, sites=(replace(site, bridges=(leased,)),)))
 
     with scene(Asking(()), lay) as stage:
         assert stage.all_up(10.0), stage.story()
