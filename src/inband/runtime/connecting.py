@@ -20,6 +20,11 @@ from inband.runtime.channel import mark_as_control
 # The least that RFC 8305, 5 allows: the paths are short, and a whole attempt has half a second at first.
 STAGGER_S = 0.1
 
+# Fits packets of 1280 bytes, which every link that carries IPv6 must take (RFC 8200, 5): 40 of IPv6 and 20 of TCP less.
+# Who sends larger ones depends on being told by ICMP where they do not fit, and what a controller lets through is its
+# own affair. It holds for both directions, and IPv4's tunnels are as narrow.
+SEGMENT_BYTES = 1220
+
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 
 
@@ -84,6 +89,7 @@ async def connect(loop: asyncio.AbstractEventLoop, address: IpAddress, port: int
     sock = socket.socket(family_of(address), socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         mark_as_control(sock)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
         await loop.sock_connect(sock, socket_address(address, port))
     except BaseException:
         sock.close()

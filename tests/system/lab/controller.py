@@ -11,6 +11,7 @@ standard input, it does harm to every switch that is connected or connects later
     throne          be a slave, be refused, be master again, want to hear nothing; then as drop (1.3 only)
     port-mod BITS   set these configuration bits on every port and on LOCAL
     fill N          add N flows
+    echo N          ask for N bytes back
     calm            stop doing that (what was done stays)
 
 One JSON object a line goes to the log: ``t`` (CLOCK_MONOTONIC in seconds, the same clock in every namespace),
@@ -140,6 +141,8 @@ class Connection:
                 return [*of.throne(next(xids)), of.delete_all(version, next(xids)), of.drop_all(version, next(xids))]
             case "port-mod":
                 return [of.port_mod(version, next(xids), port, mac, argument) for port, mac in self._ports]
+            case "echo":
+                return [of.message(version, of.ECHO_REQUEST, next(xids), bytes(argument))]
             case "fill":
                 return [of.filler(version, next(xids), number) for number in range(argument)]
             case _:

@@ -54,6 +54,36 @@ def narrow_route(topology: Topology) -> None:
     topology.sites[0].namespace.route("10.9.0.0/24", "10.0.0.254")
 
 
+def narrow_path(lab: Lab, on: Addressing = IPV4) -> Topology:
+    """Lay T2 with a second router and between the two a link that carries no packet of more than 1280 bytes.
+
+    Whoever sends a larger one is told so by ICMP, which a drop-all policy drops.
+    """
+    controller, outer, gateway = lab.namespace("c"), lab.namespace("outer"), lab.namespace("gw")
+    on.prepare(controller, outer, gateway)
+    lab.link(controller, "eth0", outer, "eth0")
+    lab.link(outer, "eth1", gateway, "eth0")
+    for host in (outer, gateway):
+        on.forward(host)
+    outer.ip("link set dev eth1 mtu 1280")
+    gateway.ip("link set dev eth0 mtu 1280")
+    site = lab.namespace("s1")
+    lab.link(gateway, "eth1", site, "north")
+    controller.address("eth0", *on.interfaces(on.far, 100))
+    on.route(controller, on.far, 254)
+    outer.address("eth0", *on.interfaces(on.far, 254))
+    middle = tuple(each.replace(".9.", ".5.").replace(":9:", ":5:") for each in on.far)
+    outer.address("eth1", *on.interfaces(middle, 1))
+    gateway.address("eth0", *on.interfaces(middle, 2))
+    on.route(outer, middle, 2)
+    on.route(gateway, middle, 1)
+    gateway.address("eth1", *on.interfaces(on.near, 254))
+    remotes = on.addresses(on.far, 100)
+    own, via = ",".join(on.interfaces(on.near, 1)), on.addresses(on.near, 254)[0]
+    plan = BridgePlan("br0", ("north",), own, via, ",".join(remotes))
+    return Topology("narrow path", lab, controller, remotes[0], (Site(site, (plan,)),), gateways=(gateway,))
+
+
 def ring(lab: Lab) -> Topology:
     """Lay two switches joined by two links, without any protocol that would break the ring."""
     controller, first, second = lab.namespace("c"), lab.namespace("s1"), lab.namespace("s2")
