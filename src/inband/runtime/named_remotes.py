@@ -1,7 +1,8 @@
-"""Remotes that have names, joined to the bridges: hidden rules for the servers, addresses for the diallers.
+"""Remotes that have names, joined to the bridges: rules for the servers, and news of channels for the resolver.
 
-The order is what matters here. Rules for a server are in all bridges before a question goes to it, and rules for an
-address before anybody dials it; what is not needed any more goes last.
+What must stay true: rules for a server are in all bridges before a question goes to it. (That rules for an address are
+there before it is dialled is ``runtime.switch``'s care: it is told of new addresses, protects them, and then tells the
+diallers.)
 """
 
 from __future__ import annotations
@@ -57,10 +58,9 @@ class NamedRemotes:
         await self.service.recall(names_of(config))
 
     def set_up(self, runner: BridgeRunner) -> None:
-        """Bring a bridge up to date: rules for the servers, addresses for its diallers."""
+        """Let DNS for the names pass a bridge."""
         servers = self.service.server_list.servers if self._in_band else ()
         runner.bridge.set_dns(frozenset(servers), self._in_band)
-        runner.connections.set_names(dict(self.addresses))  # what comes later needs rules first
 
     def follow(self, config: SwitchConfig) -> None:
         """The configuration was applied: ask for its names, and forget others."""

@@ -30,6 +30,7 @@ from inband.runtime.changes import with_change
 from inband.runtime.claims import Claims
 from inband.runtime.commands import make_registry
 from inband.runtime.config import BridgeConfig, SwitchConfig
+from inband.runtime.datapaths import remove_left_over_pins
 from inband.runtime.known_host import KnownHost
 from inband.runtime.left_overs import give_back_left_overs
 from inband.runtime.logs import set_up_logging
@@ -110,6 +111,7 @@ class SwitchProcess:
             await self._apply(config)
         await self._control.start()
         give_back_left_overs([link.name for link in self._known.links.values()], self._claims)
+        remove_left_over_pins(self._run_dir.path, self.bridges)
         log.info("inband runs with run directory %s, process %d", self._run_dir.path, os.getpid())
 
     async def stop(self) -> None:
@@ -167,15 +169,16 @@ class SwitchProcess:
             if name in wanted:
                 runner.release(wanted[name])
         await self.names.prepare(config)
-        remotes = await asyncio.to_thread(remotes_of, config, dict(self.names.addresses))
+        addresses = dict(self.names.addresses)
+        remotes = await asyncio.to_thread(remotes_of, config, addresses)
         for name, bridge in wanted.items():
             # First the rules for remotes that come, so that they are there before anybody dials.
             if name in self.bridges:
                 await self.bridges[name].set_remotes(remotes | self.bridges[name].remotes)
-                self.names.set_up(self.bridges[name])
+                self.bridges[name].connections.set_names(addresses)
                 await self.bridges[name].apply(bridge)
             else:
-                await self._start_bridge(BridgeRunner(self._environment, bridge), remotes)
+                await self._start_bridge(BridgeRunner(self._environment, bridge), remotes, addresses)
         for name in gone:
             await self._stop_bridge(name)
         for runner in self.bridges.values():
@@ -193,10 +196,11 @@ class SwitchProcess:
         while self._has_new_addresses:
             async with self._changing:
                 self._has_new_addresses = False
-                remotes = await asyncio.to_thread(remotes_of, self.config, dict(self.names.addresses))
+                addresses = dict(self.names.addresses)  # what comes from here on needs rules first: the next round's
+                remotes = await asyncio.to_thread(remotes_of, self.config, addresses)
                 for runner in list(self.bridges.values()):
                     await runner.set_remotes(remotes)
-                    self.names.set_up(runner)
+                    runner.connections.set_names(addresses)
         self._following = None
 
     def _check(self, config: SwitchConfig) -> None:
@@ -209,12 +213,15 @@ class SwitchProcess:
                 if port in there and port not in ours:
                     check_port(port)
 
-    async def _start_bridge(self, runner: BridgeRunner, remotes: frozenset[Remote]) -> None:
+    async def _start_bridge(
+        self, runner: BridgeRunner, remotes: frozenset[Remote], addresses: Mapping[str, tuple[IpAddress, ...]]
+    ) -> None:
         name = runner.config.name
         try:
             runner.open()
             self.bridges[name] = runner  # from here on it must hear what the kernel says
             self.names.set_up(runner)
+            runner.connections.set_names(addresses)
             await runner.start(remotes)
         except BaseException:
             self.bridges[name] = runner
