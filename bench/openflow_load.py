@@ -116,7 +116,7 @@ def pipeline(table: Iterable[Flow]) -> Pipeline:
 def bridge(table: Iterable[FlowMod]) -> SimulatedDatapath:
     """A bridge on the simulated datapath with these flows, which throws away what it sends."""
     datapath = SimulatedDatapath(clock=time.monotonic, transmit=lambda port, frame, queue: None)
-    made = Bridge(BridgeSettings("br0", Identity(1)), datapath, _SilentHost(), time.monotonic, lambda: None)
+    made = Bridge(BridgeSettings("br0", Identity(1)), datapath, SilentHost(), time.monotonic, lambda: None)
     datapath.client = made
     for number in (IN_PORT, OUT_PORT):
         datapath.add_port(number, f"eth{number}")
@@ -126,7 +126,7 @@ def bridge(table: Iterable[FlowMod]) -> SimulatedDatapath:
     return datapath
 
 
-class _SilentHost:
+class SilentHost:
     """A kernel that is never asked, in-band control being off."""
 
     def look_up_next_hop(self, destination: IpAddress) -> None:

@@ -1,0 +1,144 @@
+"""What 100,000 megaflows cost: `python -m bench.kernel_megaflows IF IF`, in the namespace of the interfaces.
+
+The bridge of the switch with its eBPF datapath and one NORMAL flow, without the event loop around it, so that pauses
+can be told one by one; its clock is set by hand. Each pair of stations is a megaflow. Prints, as JSON:
+
+- ``idle_cpu_percent``: what counting and ageing take while no packet comes;
+- ``memory_mb``, ``kernel_mb``: what the process grew by, and the kernel's maps, which mostly are made in full at start;
+- ``revalidated_ms``: from a FLOW_MOD that makes every megaflow wrong until none decides any more;
+- ``forgotten_ms``: the longest pause while megaflows that nobody used are forgotten.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from itertools import permutations
+from pathlib import Path
+
+from bench.openflow_load import SilentHost
+from inband.agent.connection import Kind
+from inband.agent.switch import Identity
+from inband.bridge.bridge import Bridge, BridgeSettings
+from inband.bridge.megaflows import MAX_IDLE_S
+from inband.datapath.ebpf.datapath import EbpfDatapath
+from inband.flow.actions import ApplyActions, Output
+from inband.flow.match import ANY, Match
+from inband.flow.ports import NORMAL, PortNo
+from inband.flow.priority import OpenFlowPriority
+from inband.openflow.constants import OFP13, FlowModCommand
+from inband.openflow.messages import Envelope, FlowMod
+from inband.packet.addresses import Mac
+from inband.packet.frame import Frame
+from inband.packet.parse import parse
+
+# 317 stations make 100,172 pairs; the book holds no more than 100,000.
+STATIONS, MEGAFLOWS = 317, 100_000
+_IDLE_S, _FORGETTING_S = 5, 10
+_MB = 1e6
+
+
+class ManualClock:
+    """Stands until it is put forward."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+def main(interfaces: list[str]) -> None:
+    """Take the figures and print them."""
+    clock = ManualClock()
+    datapath = EbpfDatapath(clock=clock)
+    bridge = _bridge(datapath, clock, interfaces)
+    try:
+        gc.collect()
+        before = _resident_bytes()
+        _fill(bridge)
+        gc.collect()
+        figures = {"memory_mb": (_resident_bytes() - before) / _MB, "kernel_mb": _map_bytes() / _MB}
+        figures["idle_cpu_percent"] = _run(bridge, clock, _IDLE_S)[0] / _IDLE_S * 100
+        held = len(bridge.book)
+        figures["revalidated_ms"] = _seconds(lambda: _add(bridge, Match.of(in_port=1))) * 1e3
+        _fill(bridge)
+        clock.now += MAX_IDLE_S
+        figures["forgotten_ms"] = _run(bridge, clock, _FORGETTING_S)[1] * 1e3
+        print(json.dumps(figures | {"megaflows": held}))
+    finally:
+        datapath.close()
+
+
+def _bridge(datapath: EbpfDatapath, clock: ManualClock, interfaces: list[str]) -> Bridge:
+    bridge = Bridge(BridgeSettings("br0", Identity(1)), datapath, SilentHost(), clock, lambda: None)
+    datapath.client = bridge
+    for number, name in enumerate(interfaces, start=1):
+        datapath.add_port(PortNo(number), name)
+        bridge.add_port(PortNo(number), name, Mac(0x020000000000 | number))
+    bridge.connect(1, Kind.MANAGEMENT, OFP13)
+    _add(bridge, ANY)
+    return bridge
+
+
+def _add(bridge: Bridge, match: Match) -> None:
+    actions = (ApplyActions((Output(NORMAL),)),)
+    priority = OpenFlowPriority(100 if match.mask else 0)
+    bridge.receive(1, [Envelope(OFP13, 1, FlowMod(FlowModCommand.ADD, match, priority, actions))])
+    bridge.take()
+
+
+def _fill(bridge: Bridge) -> None:
+    """Each station sends to each other one, all having been heard of before."""
+    for number in range(STATIONS):
+        _upcall(bridge, number, (number + 1) % STATIONS)
+    for source, destination in permutations(range(STATIONS), 2):
+        if len(bridge.book) >= MEGAFLOWS:
+            return
+        _upcall(bridge, source, destination)
+
+
+def _upcall(bridge: Bridge, source: int, destination: int) -> None:
+    macs = b"".join((0x025A00000000 | number).to_bytes(6, "big") for number in (destination, source))
+    frame = Frame(macs + b"\x88\xb5" + bytes(46))
+    in_port = PortNo(1 + source % 2)
+    bridge.upcall(in_port, frame, parse(frame.data, in_port))
+
+
+def _run(bridge: Bridge, clock: ManualClock, seconds: int) -> tuple[float, float]:
+    """Let so much time pass, a tenth of a second at a time: CPU seconds in all, and of the longest turn."""
+    turns = []
+    for _ in range(seconds * 10):
+        clock.now += 0.1
+        turns.append(_seconds(bridge.run))
+    return sum(turns), max(turns)
+
+
+def _seconds(act: Callable[[], object]) -> float:
+    start = time.process_time()
+    act()
+    return time.process_time() - start
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _map_bytes() -> int:
+    """What the kernel holds for the maps of this process."""
+    total = 0
+    for info in Path("/proc/self/fdinfo").iterdir():
+        lines = info.read_text().splitlines() if info.exists() else []
+        if any(line.startswith("map_type") for line in lines):
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("memlock"))
+    return total
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,146 @@
+"""The networks whose figures are compared: two hosts, and between them a switch or none, each with its flows.
+
+Every switch is a whole one, as a user runs it. Its flows are one of three sets:
+
+- "NORMAL": one flow that says NORMAL;
+- "flows": 1,000 flows over 10 masks, two of which carry the hosts' traffic; what they leave over is NORMAL;
+- "in-band": one NORMAL flow, in-band control on for 100 managers behind a gateway.
+
+Killed switches keep their pins: ``ip netns exec`` gives each process a mount namespace of its own, in which the pins of
+the eBPF datapath would die with it, as they would not on a real machine. So there is one for all starts of a switch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from tests.system.lab.inband import InbandSwitch
+from tests.system.lab.net import ROOT, Lab, Namespace
+from tests.system.lab.process import Process
+from tests.system.lab.switch import Switch, SwitchMaker
+from tests.system.lab.topology import BridgePlan, Site
+
+from bench import ovs, throughput
+from bench.throughput import LEFT_IP, RIGHT_IP, Hosts
+
+PREFIX = "ihs"
+DIRECT, BRIDGE = "direct veth", "Linux bridge"
+NORMAL, FLOWS, IN_BAND = "NORMAL", "flows", "in-band"
+REMOTES = 100
+
+
+class Inband:
+    """Makes one of ours: see :class:`tests.system.lab.switch.SwitchMaker`."""
+
+    offloads = True
+
+    def __init__(self, name: str, datapath: str) -> None:
+        self.name = name
+        self._datapath = datapath
+
+    def __call__(self, lab: Lab, site: Site) -> InbandSwitch:
+        """Make one that outlives its mount namespace."""
+        kept = Site(KeptNamespace(site.namespace), site.bridges)
+        made = InbandSwitch(lab, kept)
+        made.datapath = self._datapath
+        return made
+
+
+class KeptNamespace(Namespace):
+    """A namespace together with one mount namespace, in which all its processes are started."""
+
+    def __init__(self, network: Namespace) -> None:
+        super().__init__(network.lab, network.short)
+        self._keeper = network.start("sh", "-c", "echo here; exec sleep infinity", label="keeper")
+        throughput.wait_until(lambda: "here" in self._keeper.tail())  # before that it is in the system's namespaces
+
+    def start(self, *argv: str, label: str = "", env: Mapping[str, str] | None = None) -> Process:
+        """As ``Namespace.start``."""
+        enter = ["nsenter", f"--net=/run/netns/{self.name}", f"--mount=/proc/{self._keeper.pid}/ns/mnt"]
+        return self.lab.start([*enter, f"--wd={ROOT}", *argv], f"{self.short}-{label or argv[0]}", env)
+
+
+EBPF, USERSPACE = Inband("inband eBPF", "ebpf"), Inband("inband userspace", "userspace")
+MAKES: list[SwitchMaker] = [*([ovs.OvsTso()] if ovs.is_installed() else []), USERSPACE, EBPF]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Two hosts with all servers started; ``switch`` is None for what needs no process."""
+
+    hosts: Hosts
+    switch: Switch | None
+
+
+def label(make: SwitchMaker, flows: str) -> str:
+    """A network's name in tables."""
+    return f"{make.name}, {flows}"
+
+
+def networks() -> dict[str, Callable[[Lab], Network]]:
+    """Builders of all networks by name."""
+    made: dict[str, Callable[[Lab], Network]] = {
+        DIRECT: lambda lab: Network(throughput.direct(lab), None),
+        BRIDGE: lambda lab: Network(throughput.bridge(lab), None),
+    }
+    for make in MAKES:
+        for flows in (NORMAL, FLOWS, IN_BAND):
+            made[label(make, flows)] = partial(switched_network, make=make, flows=flows)
+    return made
+
+
+def switched_network(lab: Lab, make: SwitchMaker, flows: str) -> Network:
+    """Two hosts at a switch with its flows."""
+    hosts, namespace = throughput.with_switch(lab)
+    plan = BridgePlan("br0", ("p1", "p2"))
+    if flows == IN_BAND:
+        plan = BridgePlan("br0", ("p1", "p2"), "10.9.0.254/24", gateway=LEFT_IP)
+    switch = make(lab, Site(namespace, (plan,)))
+    switch.start(connect=False)
+    if flows == FLOWS:
+        table = lab.folder / "flows"
+        table.write_text("\n".join(thousand()))
+        switch.ofctl("add-flows", str(table))
+    else:
+        switch.ofctl("add-flow", "priority=0,actions=NORMAL")
+    if flows == IN_BAND:
+        switch.set_managers(*(f"tcp:10.1.0.{number}:6640" for number in range(1, REMOTES + 1)))
+    return Network(hosts, switch)
+
+
+def thousand() -> list[str]:
+    """1,000 flows of 10 masks, 100 of each, as ovs-ofctl reads them; the one for the hosts is below most others."""
+    made = ["priority=0,actions=NORMAL"]
+    for number in range(99):
+        made += [each.format(n=number, port=number + 1000, hex=f"{number:02x}") for each in _TEMPLATES]
+    made += [
+        f"priority=50,ip,nw_dst={RIGHT_IP},actions=output:2",
+        f"priority=50,ip,nw_dst={LEFT_IP},actions=output:1",
+    ]
+    return made + [f"priority=50,ip,nw_dst=10.9.2.{number},actions=drop" for number in range(7)]
+
+
+_TEMPLATES = (
+    "priority=50,ip,nw_dst=10.9.1.{n},actions=drop",
+    "priority=60,ip,nw_dst=10.10.{n}.0/24,actions=output:2",
+    "priority=70,ip,nw_src=10.11.0.{n},actions=drop",
+    "priority=80,tcp,tp_dst={port},actions=drop",
+    "priority=90,tcp,nw_dst=10.12.0.{n},tp_dst={port},actions=output:2",
+    "priority=100,udp,tp_dst={port},actions=drop",
+    "priority=110,dl_dst=02:10:00:00:00:{hex},actions=output:2",
+    "priority=120,in_port=1,dl_src=02:11:00:00:00:{hex},actions=drop",
+    "priority=130,udp,nw_dst=10.13.0.{n},tp_dst={port},actions=output:2",
+    "priority=140,in_port=1,ip,nw_dst=10.14.{n}.0/28,actions=drop",
+)
+
+
+def counters(network: Network) -> dict[str, int]:
+    """Counters of a switch of ours by name; of others none."""
+    if not isinstance(network.switch, InbandSwitch):
+        return {}
+    with network.switch.control() as control:
+        lines = [line for line in control.call("coverage/show").splitlines() if line.startswith("br0")]
+    parted = (line.removeprefix("br0").rpartition(" ") for line in lines)
+    return {name.strip(): int(count) for name, _, count in parted}

@@ -1,0 +1,100 @@
+"""What is measured in networks of their own, built anew for each round: a flood of new flows, a crash, a full cache.
+
+The scenes are those of in-band control (``tests.system.lab``): the controller, which installs nothing, is reached
+through the switch whose datapath is under load.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+
+from tests.system.lab import topology
+from tests.system.lab.journal import until
+from tests.system.lab.measure import up
+from tests.system.lab.net import Lab
+from tests.system.lab.scene import Scene
+from tests.system.lab.switch import SwitchMaker
+
+from bench import throughput
+from bench.kernel_figures import TRAFFIC, Figures, percentile
+from bench.kernel_networks import EBPF, PREFIX
+
+FLOOD_S = 4.0
+CRASH_PPS, CRASH_S = 15_000, 4.0
+# Flows are known and the next ones of the process are not yet asked for.
+BEFORE_CRASH_S, DEAD_S = 1.0, 0.5
+BACK_S = 10.0
+MANY_S = 300.0
+_MS = 1e3
+
+
+def _two_hosts(lab: Lab) -> topology.Topology:
+    return topology.with_hosts(topology.same_subnet(lab), 2)
+
+
+def flood(make: SwitchMaker) -> Figures:
+    """The control channel while a host sends frames of ever new flows as fast as it can; empty: it never came up."""
+    with up(make, _two_hosts) as stage:
+        if stage is None:
+            return {}
+        stage.switch.ofctl("add-flow", "priority=0,actions=NORMAL")
+        (host, _), (other, target) = stage.topology.hosts["h1"], stage.topology.hosts["h2"]
+        assert host.pings(target) == 3
+        received = other.counter("eth0", "rx_packets")
+        start = time.monotonic()
+        host.run(*TRAFFIC, "flood", "eth0", other.mac("eth0"), f"{FLOOD_S}")
+        end = time.monotonic()
+        time.sleep(1.0)  # replies that are still under way
+        return {
+            "flood_silence_s": stage.silence(start, end),
+            "flood_echo_p99_ms": percentile(_round_trips(stage, start, end), 99) * _MS,
+            "flood_forwarded_per_s": (other.counter("eth0", "rx_packets") - received) / FLOOD_S,
+            "flood_sessions_lost": stage.lost(),
+        }
+
+
+def _round_trips(stage: Scene, start: float, end: float) -> list[float]:
+    """Of all echoes that were asked for in this time and answered, and how long those have waited that were not."""
+    echoes = stage.controller.journal.entries("echo")
+    found = [float(each.details["rtt"]) for each in echoes if start <= each.t - float(each.details["rtt"]) <= end]
+    return found or [end - start]
+
+
+def crash(make: SwitchMaker) -> Figures:
+    """Kill -9 and a restart while datagrams of one known flow pass; empty: the channel never came up."""
+    with up(make, _two_hosts) as stage:
+        if stage is None:
+            return {}
+        stage.switch.ofctl("add-flow", "priority=0,actions=NORMAL")
+        (host, _), (other, target) = stage.topology.hosts["h1"], stage.topology.hosts["h2"]
+        receiver = other.start(*TRAFFIC, "receive", target, label="receive")
+        assert until(lambda: "ready" in receiver.tail(), BACK_S)
+        assert host.pings(target) == 3
+        sender = host.start(*TRAFFIC, "send", target, f"{CRASH_PPS}", f"{CRASH_S}", label="send")
+        time.sleep(BEFORE_CRASH_S)
+        stage.switch.kill9()
+        time.sleep(DEAD_S)
+        start = time.monotonic()
+        stage.switch.restart()
+        back = stage.controller.journal.wait_up(stage.dpids, BACK_S, since=start)
+        sender.wait(CRASH_S + BACK_S)
+        until(lambda: "lost" in receiver.tail(), BACK_S)
+        lines = [line for line in receiver.tail().splitlines() if line.startswith("{")]
+        figures = {"crash_lost": float(json.loads(lines[0])["lost"])} if lines else {}
+        return figures | ({"crash_back_s": max(back.values()) - start} if back else {})
+
+
+def megaflows(make: SwitchMaker) -> Figures:
+    """What very many megaflows cost the eBPF datapath; empty for others."""
+    if make is not EBPF:
+        return {}
+    with Lab(PREFIX) as lab:
+        network = throughput.with_switch(lab)[1]
+        command = (sys.executable, "-m", "bench.kernel_megaflows", "p1", "p2")
+        return dict(json.loads(network.run(*command, timeout_s=MANY_S)))
+
+
+ALL: tuple[Callable[[SwitchMaker], Figures], ...] = (flood, crash, megaflows)

@@ -1,0 +1,184 @@
+"""Traffic that asks for decisions, for measurements of the path in the kernel: `python -m bench.kernel_traffic VERB`.
+
+    misses LEFT RIGHT MAC COUNT WINDOW   frames of as many new flows from eth0 of namespace LEFT to eth0 of RIGHT, at
+                                         most WINDOW under way: prints the seconds, and the microseconds of each
+    flood IF MAC SECONDS                 frames of ever new flows, as many as go
+    accept IP | connect IP SECONDS       TCP connections one after the other: prints the microseconds each took
+    receive IP | send IP PPS SECONDS     numbered datagrams at a rate: receive prints the numbers that are missing
+
+A new flow is a source MAC address (and, but for the flood, a destination address) that no frame had before: new for
+whichever of the two a switch looks at. MAC is the right host's; the destination address is not, so its stack drops the
+frames. What is printed is JSON.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import secrets
+import socket
+import struct
+import sys
+import time
+from ipaddress import IPv4Address
+
+from pyroute2 import netns
+
+from bench.traffic import BATCH, FRAME_BYTES, Iovec, Message
+
+CONNECT_PORT, NUMBERED_PORT = 4000, 4001
+SECOND_US = 1e6
+_LOST_AFTER_S = 1.0
+_SO_RCVBUFFORCE = 33
+_BUFFER_BYTES = 64 << 20
+_ETH_P_ALL = 3
+# Numbers of flows have 24 bits, so that destinations are all in 11.0.0.0/8.
+_NUMBERS = 1 << 24
+_FLOOD_FRAMES = 4096
+
+
+def frame(number: int, dst_mac: str) -> bytes:
+    """The 60 bytes of flow ``number``."""
+    size = FRAME_BYTES - 14
+    destination = 11 << 24 | number % _NUMBERS
+    words = (0x4500, size, 0, 0, 64 << 8 | 17, 0, *_words(int(IPv4Address("10.9.0.1"))), *_words(destination))
+    total = sum(words)
+    total = (total & 0xFFFF) + (total >> 16)
+    words = (*words[:5], ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF, *words[6:])
+    ethernet = bytes.fromhex(dst_mac.replace(":", "")) + b"\x02\x5a" + struct.pack("!IH", number % _NUMBERS, 0x0800)
+    return (ethernet + struct.pack("!10H4H", *words, 1024, 9, size - 20, 0)).ljust(FRAME_BYTES, b"\0")
+
+
+def _words(value: int) -> tuple[int, int]:
+    return value >> 16, value & 0xFFFF
+
+
+def misses(left: str, right: str, dst_mac: str, count: int, window: int) -> None:
+    """Send and take in; what is not back within a second of the last that came is lost."""
+    netns.setns(right)
+    receiver = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+    receiver.bind(("eth0", _ETH_P_ALL))
+    receiver.settimeout(_LOST_AFTER_S)
+    netns.setns(left)
+    sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    sender.bind(("eth0", 0))
+    first = secrets.randbelow(_NUMBERS)
+    frames = [frame(first + number, dst_mac) for number in range(count)]
+    number_of = {each: number for number, each in enumerate(frames)}
+    sent: list[float] = []
+    ways: list[float] = []
+    start = time.perf_counter()
+    while len(ways) < count:
+        while len(sent) < min(count, len(ways) + window):
+            sent.append(time.perf_counter())
+            sender.send(frames[len(sent) - 1])
+        try:
+            number = number_of.get(receiver.recv(2048))
+        except TimeoutError:
+            break
+        if number is not None:
+            ways.append((time.perf_counter() - sent[number]) * SECOND_US)
+    print(json.dumps({"seconds": time.perf_counter() - start, "ways_us": ways, "lost": count - len(ways)}))
+
+
+def flood(interface: str, dst_mac: str, seconds: float) -> None:
+    """A pass over all frames, then the same frames with other sources, and so on."""
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    sock.bind((interface, 0))
+    frames = bytearray(b"".join(frame(number, dst_mac) for number in range(_FLOOD_FRAMES)))
+    base = ctypes.addressof(ctypes.c_char.from_buffer(frames))
+    iovecs = (Iovec * _FLOOD_FRAMES)(*(Iovec(base + at * FRAME_BYTES, FRAME_BYTES) for at in range(_FLOOD_FRAMES)))
+    each = ctypes.sizeof(Iovec)
+    messages = (Message * _FLOOD_FRAMES)(
+        *(Message(iovecs=ctypes.addressof(iovecs) + at * each, iovec_count=1) for at in range(_FLOOD_FRAMES))
+    )
+    sendmmsg = ctypes.CDLL(None, use_errno=True).sendmmsg
+    sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
+    end = time.monotonic() + seconds
+    run = 0
+    while time.monotonic() < end:
+        for at in range(0, _FLOOD_FRAMES, BATCH):
+            sendmmsg(sock.fileno(), ctypes.addressof(messages) + at * ctypes.sizeof(Message), BATCH, 0)
+        run += 1
+        # The third and fourth byte of the source: numbers of frames, which are small, do not reach them.
+        frames[8::FRAME_BYTES] = bytes([run >> 8 & 0xFF]) * _FLOOD_FRAMES
+        frames[9::FRAME_BYTES] = bytes([run & 0xFF]) * _FLOOD_FRAMES
+
+
+def accept(address: str) -> None:
+    """Take connections and hang up."""
+    listener = socket.create_server((address, CONNECT_PORT), backlog=128)
+    while True:
+        connection, _ = listener.accept()
+        connection.close()
+
+
+def connect(address: str, seconds: float) -> None:
+    """Connect, be hung up on and hang up with a reset, so that no port waits for its second use; over and over."""
+    ways = []
+    start = time.perf_counter()
+    while time.perf_counter() < start + seconds:
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        before = time.perf_counter()
+        connection.connect((address, CONNECT_PORT))
+        ways.append((time.perf_counter() - before) * SECOND_US)
+        connection.recv(1)  # the other side has accepted: its queue does not fill
+        connection.close()
+    print(json.dumps({"seconds": time.perf_counter() - start, "ways_us": ways}))
+
+
+def send(address: str, rate: int, seconds: float) -> None:
+    """Send numbered datagrams, a few each millisecond, then some that say how many there were."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.connect((address, NUMBERED_PORT))
+    count, number = int(rate * seconds), 0
+    start = time.perf_counter()
+    while number < count:
+        due = min(count, int((time.perf_counter() - start) * rate) + 1)
+        for each in range(number, due):
+            sock.send(struct.pack("!II", each, 0))
+        number = due
+        time.sleep(0.001)
+    for _ in range(10):
+        time.sleep(0.05)
+        sock.send(struct.pack("!II", count, 1))
+
+
+def receive(address: str) -> None:
+    """Take datagrams in until the sender says how many there were."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+    sock.bind((address, NUMBERED_PORT))
+    print("ready", flush=True)
+    seen: set[int] = set()
+    while True:
+        number, is_end = struct.unpack("!II", sock.recv(64))
+        if is_end:
+            missing = sorted(set(range(number)) - seen)
+            print(json.dumps({"sent": number, "lost": len(missing)}), flush=True)
+            return
+        seen.add(number)
+
+
+def main(argv: list[str]) -> None:
+    """Run one verb."""
+    match argv:
+        case ["misses", left, right, mac, count, window]:
+            misses(left, right, mac, int(count), int(window))
+        case ["flood", interface, mac, seconds]:
+            flood(interface, mac, float(seconds))
+        case ["accept", address]:
+            accept(address)
+        case ["connect", address, seconds]:
+            connect(address, float(seconds))
+        case ["receive", address]:
+            receive(address)
+        case ["send", address, rate, seconds]:
+            send(address, int(rate), float(seconds))
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
