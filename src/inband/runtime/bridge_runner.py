@@ -35,7 +35,7 @@ from inband.runtime.bridge_ports import BridgePorts
 from inband.runtime.claims import Claims
 from inband.runtime.config import BridgeConfig
 from inband.runtime.connections import Connections
-from inband.runtime.datapaths import make_datapath
+from inband.runtime.datapaths import make_datapath, pin_dir
 from inband.runtime.known_host import KnownHost
 from inband.runtime.local_port import LocalPort
 from inband.runtime.queues import read_queues
@@ -89,7 +89,7 @@ class BridgeRunner:
         Raises InbandError; then call ``stop``.
         """
         config, environment = self.config, self._environment
-        datapath, note = make_datapath(config.datapath)
+        datapath, note = make_datapath(config.datapath, pin_dir(environment.run_dir.path, config.name))
         if note:
             self.notes.append(note)
         self.local.make(config, environment.known.links.values())

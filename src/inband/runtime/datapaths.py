@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from inband.datapath.ebpf.datapath import EbpfDatapath
@@ -11,25 +12,37 @@ from inband.errors import HostError
 from inband.runtime.config import DatapathKind
 
 
+def pin_dir(run_dir: Path, bridge: str) -> Path:
+    """Where a bridge's program and known flows outlive the process."""
+    return run_dir / "bpf" / bridge
+
+
+def remove_left_over_pins(run_dir: Path, bridges: Iterable[str]) -> None:
+    """Take away what a process that died left of bridges that are none of these: it would switch on for ever."""
+    for left in (run_dir / "bpf").glob("*"):
+        if left.name not in bridges:
+            remove_pins(left)
+
+
 def make_datapath(
-    kind: DatapathKind, pin_dir: Path | None = None
+    kind: DatapathKind, pins: Path | None = None
 ) -> tuple[UserspaceDatapath | EbpfDatapath, str | None]:
     """The datapath, and a remark for people when ``auto`` did not take the fastest one, or not all of it could be had.
 
-    ``pin_dir``, a directory for this bridge alone, is where known flows of the eBPF datapath outlive the process; what
+    ``pins``, a directory for this bridge alone, is where known flows of the eBPF datapath outlive the process; what
     a process that died left there is taken over, or removed where another datapath takes its place. Raises HostError
     when ``kind`` is EBPF and the kernel refuses.
     """
     refused = None
     if kind is not DatapathKind.USERSPACE:
         try:
-            datapath = EbpfDatapath(pin_dir=pin_dir)
+            datapath = EbpfDatapath(pin_dir=pins)
         except HostError as error:
             if kind is DatapathKind.EBPF:
                 raise
             refused = f"datapath auto: userspace, for eBPF is not to be had: {error}"
         else:
             return datapath, "; ".join(datapath.notes) or None
-    if pin_dir is not None:
-        remove_pins(pin_dir)
+    if pins is not None:
+        remove_pins(pins)
     return UserspaceDatapath(), refused
