@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import pytest
 from tests.system.lab import measure, name_servers, special, topology
+from tests.system.lab.addressing import IPV6
 from tests.system.lab.controllers import LabController
 from tests.system.lab.inband import InbandSwitch
 from tests.system.lab.journal import until
@@ -85,6 +86,19 @@ def test_both_families_of_a_name_are_protected_and_shown(server: str) -> None:
         in_band_state = in_band(stage).status()["in_band"]
 
     assert {remote["address"] for remote in in_band_state["remotes"]} == {CONTROLLER, "fd00::100"}
+
+
+def test_over_ipv6_alone_a_name_is_resolved_behind_another_switch() -> None:
+    def lay(lab: Lab) -> Topology:
+        made = topology.row(lab, 2, IPV6)
+        name_servers.serve_here(made)
+        return name_servers.by_name(made)
+
+    with scene(Asking(()), lay) as stage:
+        stage.connect()
+        assert stage.all_up(10.0), stage.story()
+        stage.controller.order("drop")
+        assert stage.watch(1.0) < 1.0
 
 
 @pytest.mark.parametrize("datapath", ["userspace", "ebpf"])
