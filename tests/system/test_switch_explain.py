@@ -53,14 +53,14 @@ def test_a_trace_names_the_letter_and_the_remote_and_what_would_be_without(rig: 
 
 
 def test_a_trace_of_data_says_why_it_is_dropped_and_changes_nothing(rig: Rig) -> None:
-    before = rig.call("bridge/dump-flows", "br0").count("\n"), rig.call("fdb/show", "br0").count("\n")
+    before = rig.call("inband/dump-flows", "br0").count("\n"), rig.call("fdb/show", "br0").count("\n")
 
     said = trace(rig, "in_port=2,icmp,dl_src=02:00:00:00:00:55,nw_src=10.0.0.12,nw_dst=10.0.0.11")
 
     assert "verdict: drop (no flow in table 0 matches)" in said
     assert "in-band rule" not in said
     assert "02:00:00:00:00:55" not in rig.call("fdb/show", "br0")
-    assert (rig.call("bridge/dump-flows", "br0").count("\n"), rig.call("fdb/show", "br0").count("\n")) == before
+    assert (rig.call("inband/dump-flows", "br0").count("\n"), rig.call("fdb/show", "br0").count("\n")) == before
 
 
 def test_a_frame_can_be_traced_by_its_bytes_also_when_it_is_broken(rig: Rig) -> None:
@@ -127,3 +127,23 @@ def test_every_lost_frame_is_in_a_named_counter(rig: Rig) -> None:
 def _dropped(rig: Rig) -> int:
     """Dropped by a decision just made, and by one that was cached."""
     return rig.counter("dropped: no flow in table 0 matches") + rig.counter("dropped_by_flow")
+
+
+def test_cached_decisions_are_shown_with_counts_and_the_rules_that_they_came_from(rig: Rig) -> None:
+    assert until(lambda: "letter=h, remote=10.0.0.11:6653" in rig.call("inband/dump-datapath", "br0"), 5.0)
+
+    text = rig.inband("dump-datapath", "br0").stdout
+    document = json.loads(rig.inband("dump-datapath", "br0", "--json").stdout)
+
+    to_controller = [each for each in document["megaflows"] if any("letter=h" in flow for flow in each["flows"])]
+    assert document["datapath"] in ("userspace", "ebpf")
+    assert to_controller[0]["actions"] == "output:1"
+    assert to_controller[0]["packets"] > 0
+    assert "actions:output:1\n    from table=0, letter=h, remote=10.0.0.11:6653, priority=180007," in text
+
+
+def test_a_dump_of_an_unknown_bridge_names_those_there_are(rig: Rig) -> None:
+    done = rig.inband("dump-datapath", "br9")
+
+    assert done.returncode == 1
+    assert "br0" in one_line(done)

@@ -72,6 +72,20 @@ def dump_flows(bridge: str, hidden: bool, as_json: bool, run_dir: str | None) ->
 
 @click.command()
 @click.argument("bridge")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@run_dir_option
+def dump_datapath(bridge: str, as_json: bool, run_dir: str | None) -> None:
+    """Print the decisions that the datapath of BRIDGE has cached, with the flows that they came from.
+
+    \b
+    Example:
+        inband dump-datapath br0
+    """
+    _print(ask(run_dir, "dump-datapath", [bridge, *(["json"] if as_json else [])]))
+
+
+@click.command()
+@click.argument("bridge")
 @click.argument("flow", required=False)
 @click.option("--hex", "frame", metavar="FRAME", help="The packet's bytes as hexadecimal digits; then no FLOW.")
 @click.option("--in-port", metavar="PORT", help="With --hex: the port it comes in by, number or LOCAL.")
@@ -268,6 +282,7 @@ def version() -> None:
 VERBS: tuple[click.Command, ...] = (
     show,
     dump_flows,
+    dump_datapath,
     trace,
     add_bridge,
     del_bridge,

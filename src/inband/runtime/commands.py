@@ -60,6 +60,7 @@ def make_registry(process: Process) -> Registry:
     registry.add("inband/show", "[json]", 0, 1, lambda arguments: _show(process, arguments))
     registry.add("inband/dump-flows", "BRIDGE [hidden] [json]", 1, 3, lambda arguments: _dump_flows(process, arguments))
     registry.add("bridge/dump-flows", "BRIDGE", 1, 1, lambda arguments: _bridge_dump_flows(process, arguments))
+    registry.add("inband/dump-datapath", "BRIDGE [json]", 1, 2, lambda arguments: _dump_datapath(process, arguments))
     registry.add("fdb/show", "BRIDGE", 1, 1, lambda arguments: documents.stations_text(_bridge(process, arguments[0])))
     trace_usage = "BRIDGE FLOW | BRIDGE hex FRAME [IN_PORT]"
     registry.add("inband/trace", trace_usage, 2, 4, lambda arguments: _trace(process, arguments))
@@ -106,6 +107,14 @@ async def _dump_flows(process: Process, arguments: Sequence[str]) -> str:
     flows = documents.flows(runner, hidden="hidden" in options)
     render = documents.flows_json if "json" in options else documents.flows_text
     return await render(runner, flows)
+
+
+async def _dump_datapath(process: Process, arguments: Sequence[str]) -> str:
+    name, *options = arguments
+    if options not in ([], ["json"]):
+        raise UsageError(f"inband/dump-datapath: unknown argument {options[0]!r}: only json is allowed")
+    runner = _bridge(process, name)
+    return await (documents.megaflows_json(runner) if options else documents.megaflows_text(runner))
 
 
 async def _bridge_dump_flows(process: Process, arguments: Sequence[str]) -> str:

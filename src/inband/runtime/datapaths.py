@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from inband.datapath.ebpf.datapath import EbpfDatapath
@@ -24,9 +25,13 @@ def remove_left_over_pins(run_dir: Path, bridges: Iterable[str]) -> None:
             remove_pins(left)
 
 
-def make_datapath(
-    kind: DatapathKind, pins: Path | None = None
-) -> tuple[UserspaceDatapath | EbpfDatapath, str | None]:
+def remove_pin_root(run_dir: Path) -> None:
+    """Remove the directory of all pins once it is empty."""
+    with suppress(OSError):
+        (run_dir / "bpf").rmdir()
+
+
+def make_datapath(kind: DatapathKind, pins: Path | None = None) -> tuple[UserspaceDatapath | EbpfDatapath, str | None]:
     """The datapath, and a remark for people when ``auto`` did not take the fastest one, or not all of it could be had.
 
     ``pins``, a directory for this bridge alone, is where known flows of the eBPF datapath outlive the process; what

@@ -6,12 +6,15 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypedDict, TypeVar
 
 from inband import __version__
+from inband.bridge.megaflows import Decision
 from inband.control.engine import RemoteStatus
 from inband.control.names import NameStatus
+from inband.datapath.base import Megaflow
 from inband.flow.flow import Flow, Instant
-from inband.flow.text import flow_document, format_bridge_flow, format_flow
+from inband.flow.text import flow_document, format_actions, format_bridge_flow, format_flow, format_match
 from inband.openflow.constants import OFP10, PortConfig, PortState
 from inband.openflow.reconnect import State
 from inband.packet.addresses import IpAddress
@@ -34,6 +37,8 @@ from inband.runtime.show import (
 
 # About 10 ms of work.
 FLOWS_AT_ONCE = 200
+
+_Item = TypeVar("_Item")
 
 _VERSIONS = {OFP10: "1.0"}
 _CONFIG_WORDS = {bit: str(bit.name).lower().replace("_", "-") for bit in PortConfig if bit}
@@ -199,13 +204,61 @@ async def flows_json(runner: BridgeRunner, flows: Sequence[Flow]) -> str:
     return f'{{"flows": [{", ".join(texts)}]}}\n'
 
 
-async def _in_portions(flows: Sequence[Flow], render: Callable[[Flow], str]) -> list[str]:
+async def _in_portions(items: Sequence[_Item], render: Callable[[_Item], str]) -> list[str]:
     """Render thousands of flows without keeping packets and channels waiting."""
     rendered: list[str] = []
-    for start in range(0, len(flows), FLOWS_AT_ONCE):
-        rendered += map(render, flows[start : start + FLOWS_AT_ONCE])
+    for start in range(0, len(items), FLOWS_AT_ONCE):
+        rendered += map(render, items[start : start + FLOWS_AT_ONCE])
         await asyncio.sleep(0)
     return rendered
+
+
+class MegaflowDocument(TypedDict):
+    """A cached decision in ``inband dump-datapath --json``; ``flows`` are those that it came from, by table."""
+
+    match: str
+    actions: str
+    packets: int
+    bytes: int
+    used_s: float
+    flows: list[str]
+
+
+async def megaflows_text(runner: BridgeRunner) -> str:
+    """Cached decisions, a line each, with the flows that they came from below, indented."""
+    lines = await _in_portions(runner.bridge.book.decisions(), lambda each: _megaflow_text(_megaflow(runner, *each)))
+    return "".join(lines) or "no megaflows: every packet comes up\n"
+
+
+async def megaflows_json(runner: BridgeRunner) -> str:
+    """Cached decisions as one document."""
+    texts = await _in_portions(runner.bridge.book.decisions(), lambda each: json.dumps(_megaflow(runner, *each)))
+    return f'{{"datapath": "{runner.bridge.datapath.kind}", "megaflows": [{", ".join(texts)}]}}\n'
+
+
+def _megaflow(runner: BridgeRunner, megaflow: Megaflow, decision: Decision) -> MegaflowDocument:
+    return {
+        "match": format_match(megaflow.match),
+        "actions": format_actions(megaflow.actions) or "drop",
+        "packets": megaflow.packets,
+        "bytes": megaflow.bytes,
+        "used_s": round(max(0.0, runner.now - megaflow.used), 3),
+        "flows": [_source(table_id, flow) for table_id, flow in decision.credits],
+    }
+
+
+def _source(table_id: int, flow: Flow | None) -> str:
+    if flow is None:
+        return f"table={table_id}, no flow matches"
+    letter = f", letter={flow.origin.letter}, remote={flow.origin.subject}" if flow.origin else ""
+    match = format_match(flow.match)
+    return f"table={table_id}{letter}, priority={int(flow.priority)}{',' if match else ''}{match}"
+
+
+def _megaflow_text(document: MegaflowDocument) -> str:
+    counts = f"packets:{document['packets']}, bytes:{document['bytes']}, used:{document['used_s']:.3f}s"
+    lines = [f"{document['match']}, {counts}, actions:{document['actions']}"]
+    return "".join(f"{line}\n" for line in (*lines, *(f"    from {source}" for source in document["flows"])))
 
 
 def stations_text(runner: BridgeRunner) -> str:

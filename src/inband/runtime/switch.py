@@ -30,7 +30,7 @@ from inband.runtime.changes import with_change
 from inband.runtime.claims import Claims
 from inband.runtime.commands import make_registry
 from inband.runtime.config import BridgeConfig, SwitchConfig
-from inband.runtime.datapaths import remove_left_over_pins
+from inband.runtime.datapaths import remove_left_over_pins, remove_pin_root
 from inband.runtime.known_host import KnownHost
 from inband.runtime.left_overs import give_back_left_overs
 from inband.runtime.logs import set_up_logging
@@ -49,8 +49,6 @@ GC_THRESHOLDS = (50_000, 20, 50)
 def run(config: SwitchConfig) -> int:
     """Run a switch until it is told to stop; returns the exit code. Raises InbandError when it cannot start."""
     set_up_logging()
-    gc.collect()
-    gc.freeze()  # what the imports made stays for good: to visit it in each full collection is a pause for nothing
     run_dir = RunDir.take(config.run_dir)
     try:
         pid_file = PidFile(config.options.pidfile) if config.options.pidfile else None
@@ -124,6 +122,7 @@ class SwitchProcess:
             await self._stop_bridge(name)
         self._claims.close()
         self._host.close()
+        remove_pin_root(self._run_dir.path)
 
     def _hung_up(self) -> None:
         """SIGHUP: the habit of daemons to read their configuration again; never an end, for the channel's sake."""
