@@ -59,6 +59,20 @@ def test_over_ipv6_a_new_local_mac_never_takes_d_and_e_away(make: SwitchMaker) -
     assert change.silence_s < 1.5
 
 
+def test_a_segment_that_snoops_knows_where_the_switch_listens_and_goes_on_knowing(make: SwitchMaker) -> None:
+    with scene(make, six.snooping_segment, "drop") as stage:
+        lan = stage.topology.gateways[0]
+        stage.connect()
+        assert stage.all_up(10.0)
+        time.sleep(4.0)  # longer than the segment remembers
+
+        assert six.listens(lan, "s1", "ff02::1:ff00:1")
+
+        stage.topology.controller.ip("neigh flush dev eth0")
+
+        assert stage.watch(1.0) < 0.5
+
+
 def test_the_switch_notices_that_a_host_has_its_address_already(make: SwitchMaker) -> None:
     with scene(make, six.same_address_elsewhere, "drop") as stage:
         stage.connect()

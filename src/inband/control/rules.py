@@ -1,7 +1,8 @@
 """The rules of in-band control by letter, and the whole wanted set as one pure function.
 
     letter  one per                packets (IPv4)                          packets (IPv6)
-    a       bridge                 DHCP requests from LOCAL                DHCPv6 and router solicitations from LOCAL
+    a       bridge                 DHCP requests from LOCAL                DHCPv6, router solicitations and
+                                                                           listener reports from LOCAL
     b       bridge                 ARP replies to the local MAC            neighbour advertisements to the local MAC
     c       bridge                 ARP requests from the local MAC         neighbour solicitations from the local MAC
     d       next-hop MAC           ARP replies to it                       neighbour advertisements to it
@@ -21,6 +22,9 @@ ours. A host that has our address already says so to all nodes, not to our MAC, 
 hear it; one that wants our address asks for it, and must hear that it is taken. And a gateway whose MAC changed asks
 for us from its link-local address, which nobody here knows ((g) does not match): until it hears from us nothing comes
 through it, not even what would make us doubt it.
+
+Listener reports are among (a) because a switch on the way may send multicast only where somebody is known to listen,
+and neighbour solicitations are multicast: without them nobody there could look for us.
 
 (a) to (i) carry this switch's own channel and that of switches behind it once they know their next hop. (j) and (k),
 and (f), (g) for a next hop, let a switch behind this one find out who its next hop is: without them its first
@@ -55,6 +59,8 @@ DHCP_CLIENT, DHCP_SERVER = 68, 67
 DHCPV6_CLIENT, DHCPV6_SERVER = 546, 547
 DNS_PORT = 53
 ROUTER_SOLICITATION, NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 133, 135, 136
+# Reports and ends of version 1 (RFC 2710, 3.1) and reports of version 2 (RFC 3810, 4): which groups a host listens to.
+LISTENER_MESSAGES = (131, 132, 143)
 
 
 class InBandRule(NamedTuple):
@@ -114,7 +120,10 @@ BRIDGE = {
     ),
     6: (
         Pattern("a", {**_DHCPV6, "in_port": LOCAL}, "eth_src"),
-        Pattern("a", {**_ICMPV6, "icmpv6_type": ROUTER_SOLICITATION, "in_port": LOCAL}, "eth_src"),
+        *(
+            Pattern("a", {**_ICMPV6, "icmpv6_type": kind, "in_port": LOCAL}, "eth_src")
+            for kind in (ROUTER_SOLICITATION, *LISTENER_MESSAGES)
+        ),
         Pattern("b", _ADVERTISEMENT, "eth_dst"),
         Pattern("c", _SOLICITATION, "eth_src"),
     ),
@@ -184,7 +193,7 @@ class State:
 
 
 def wanted(state: State) -> frozenset[InBandRule]:
-    """The whole set for a state: at most 8, 2 a local address, 4 a MAC, 4 an address, 2 an endpoint, 4 a server."""
+    """The whole set for a state: at most 11, 2 a local address, 4 a MAC, 4 an address, 2 an endpoint, 4 a server."""
     if not state.enabled:
         return frozenset()
     rules: set[InBandRule] = set()

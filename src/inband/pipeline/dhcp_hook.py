@@ -5,9 +5,9 @@ itself. That only works if it sees them, hence two duties (in-band.md, "Packets 
 about a reply may be cached only if it reaches LOCAL anyway, and every other cached decision must depend on the bits
 that show that its packets are no DHCP replies.
 
-IPv6 configures by router advertisements, to all nodes or to us, and DHCPv6 replies to us. Headers show these, so a
-decision about one may be cached; while IPv6 is in use every other decision must again depend on what shows that its
-packets are none.
+IPv6 configures by router advertisements, to all nodes or to us, and DHCPv6 replies to us; and it is asked which groups
+it listens to. Headers show these, so a decision about one may be cached; while IPv6 is in use every other decision must
+again depend on what shows that its packets are none.
 
 All are matches, so the fast classifier with just these flows answers both "is this one?" and "which bits show that it
 is not?".
@@ -31,7 +31,7 @@ DHCP_REPLY = Match.of(eth_type=ETH_IPV4, ip_proto=IP_UDP, udp_src=67, udp_dst=68
 
 _ALL_NODES = Mac(0x333300000001)
 """Where ff02::1 is sent to (RFC 2464, 7)."""
-_ROUTER_ADVERTISEMENT = 134
+_LISTENER_QUERY, _ROUTER_ADVERTISEMENT = 130, 134
 
 
 class Recogniser:
@@ -52,10 +52,16 @@ DHCP_REPLIES = Recogniser(DHCP_REPLY)
 
 
 def ipv6_configuration(local_mac: Mac) -> Recogniser:
-    """What a host's IPv6 needs to hear (RFC 4861, 4.2; RFC 8415, 7.2), for the host with this MAC address."""
+    """What a host's IPv6 needs to hear, for the host with this MAC address.
+
+    Router advertisements (RFC 4861, 4.2), DHCPv6 replies (RFC 8415, 7.2) and the question which groups it listens to
+    (RFC 3810, 5.1.15): what we answered once is forgotten by switches after some minutes.
+    """
+    query = Match.of(eth_type=ETH_IPV6, ip_proto=IP_ICMPV6, icmpv6_type=_LISTENER_QUERY, eth_dst=_ALL_NODES)
     advertisement = Match.of(eth_type=ETH_IPV6, ip_proto=IP_ICMPV6, icmpv6_type=_ROUTER_ADVERTISEMENT)
     reply = Match.of(eth_type=ETH_IPV6, ip_proto=IP_UDP, udp_src=547, udp_dst=546)
     return Recogniser(
+        query,
         advertisement.with_field("eth_dst", _ALL_NODES),
         advertisement.with_field("eth_dst", local_mac),
         reply.with_field("eth_dst", local_mac),

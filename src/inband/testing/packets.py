@@ -151,6 +151,16 @@ def router_advertisement(
     return ethernet(encode.eth_type_of(a), encode.ip(a, b, IP_ICMPV6, body, ttl=255), src=src, dst=dst)
 
 
+def listener_query(*, src: str = MAC_B) -> bytes:
+    """A general query of multicast listener discovery, version 2 (RFC 3810, 5.1), from fe80::1."""
+    a, b = IPv6Address("fe80::1"), IPv6Address("ff02::1")
+    query = encode.icmpv6(a, b, 130, 0, bytes(4 + 16 + 4))
+    router_alert = bytes((IP_ICMPV6, 0, 5, 2, 0, 0, 1, 0))  # RFC 2711, 2.1, in a hop-by-hop header
+    return ethernet(
+        encode.eth_type_of(a), encode.ip(a, b, 0, router_alert + query, ttl=1), src=src, dst="33:33:00:00:00:01"
+    )
+
+
 def dhcp_request(*, chaddr: str = MAC_A, src: str = MAC_A) -> bytes:
     """A DHCP discover, broadcast from 0.0.0.0."""
     message = _bootp(1, chaddr, "0.0.0.0", kind=1)

@@ -11,7 +11,7 @@ from typing import Any
 from tests.system.lab import frames, special, topology
 from tests.system.lab.addressing import BOTH, IPV6, Addressing
 from tests.system.lab.net import Lab, Namespace
-from tests.system.lab.topology import Topology
+from tests.system.lab.topology import BridgePlan, Site, Topology
 
 REMOTE, GATEWAY, OTHER_GATEWAY = "fe80::100", "fe80::254", "fe80::253"
 DHCPV6, LEASES = "dhcpv6", ("fd00:a::1000", "fd00:a::1001")
@@ -60,6 +60,29 @@ def leased_address_elsewhere(lab: Lab) -> Topology:
     host.address("eth0", f"{LEASES[0]}/64")
     advertise(made.gateways[0], "eth1", f"{LEASES[0]},{LEASES[1]},64,2m")
     return _planned(made, address=DHCPV6, gateway="")
+
+
+def snooping_segment(lab: Lab) -> Topology:
+    """T1 with a bridge between that sends multicast only where somebody listens, asks each second, and forgets soon."""
+    controller, site = lab.namespace("c"), lab.namespace("s1")
+    IPV6.prepare(controller)
+    lan = special.segment(lab, "lan")
+    lab.link(controller, "eth0", lan, "c")
+    lab.link(site, "north", lan, "s1")
+    special.plug_all(lan)
+    lan.ip(
+        "link set lan type bridge mcast_snooping 1 mcast_querier 1 mcast_startup_query_interval 50"
+        " mcast_query_interval 100 mcast_query_response_interval 50 mcast_membership_interval 300"
+    )
+    controller.address("eth0", *IPV6.interfaces(IPV6.near, 100))
+    (own,), (remote,) = IPV6.interfaces(IPV6.near, 1), IPV6.addresses(IPV6.near, 100)
+    plan = BridgePlan("br0", ("north",), own, controller=remote)
+    return Topology("snooping segment", lab, controller, remote, (Site(site, (plan,)),), gateways=(lan,))
+
+
+def listens(lan: Namespace, port: str, group: str) -> bool:
+    """Tell whether a bridge knows of a listener to a multicast group behind a port."""
+    return f"port {port} grp {group} " in lan.run("bridge", "mdb", "show", "dev", "lan")
 
 
 def two_routers(lab: Lab) -> Topology:

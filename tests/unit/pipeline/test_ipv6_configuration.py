@@ -1,4 +1,4 @@
-"""Router advertisements and DHCPv6 replies that the local port needs reach it whatever the flow tables say."""
+"""What the local port's IPv6 needs to hear reaches it whatever tables say: advertisements, replies, queries."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ V6 = ("fe80::1", "fe80::2")
 REPLY = packets.udp(*V6, 547, 546, dst=US)
 REPLY_TO_B = packets.udp(*V6, 547, 546, dst=B)
 REQUEST = packets.udp(*V6, 546, 547, dst=US)
-OURS = (TO_ALL, TO_US, REPLY)
-names = ("advertisement to all nodes", "advertisement to us", "DHCPv6 reply")
+OURS = (TO_ALL, TO_US, REPLY, packets.listener_query())
+names = ("advertisement to all nodes", "advertisement to us", "DHCPv6 reply", "listener query")
 
 
 def with_ipv6() -> Scene:
