@@ -59,6 +59,8 @@ STANDALONE_PRIORITY = HiddenPriority(100_000)
 _NORMALLY = (ApplyActions((Output(NORMAL),)),)
 # How often counters are passed on and idle decisions forgotten while there are cached decisions.
 HOUSEKEEPING_S = 1.0
+# Between two turns of forgetting: everything else has its turn, and a full book is empty after three seconds.
+BETWEEN_TURNS_S = 0.02
 
 
 ReadQueues = Callable[[str], Sequence[QueueState]]
@@ -103,6 +105,7 @@ class Bridge:
         self._local_index: int | None = None
         self._local_addresses: dict[IpAddress, AddressChanged] = {}
         self._housekeeping_at: Instant | None = None
+        self._is_forgetting = False
 
     @property
     def now(self) -> Instant:
@@ -362,9 +365,7 @@ class Bridge:
         if _is_due(self.in_band.engine.next_deadline(), now):
             self.control(ev.TimePassed())
         if _is_due(self._housekeeping_at, now):
-            self.book.credit()
-            self.book.forget_idle(now)
-            self._housekeeping_at = now + HOUSEKEEPING_S if len(self.book) else None
+            self._keep_house(now)
         if _is_due(self.tables.next_deadline(), now):
             self._expire_flows(now)
         if _is_due(self.macs.next_deadline(), now):
@@ -372,6 +373,14 @@ class Bridge:
             self.book.stations_changed(self.macs.expire(now))
         self.book.settle()
         self._wake()
+
+    def _keep_house(self, now: Instant) -> None:
+        """Count, and forget what is idle; what is too much for one turn goes on in the next, without counting."""
+        if not self._is_forgetting:
+            self.book.credit()
+        self._is_forgetting = self.book.forget_idle(now)
+        pause = BETWEEN_TURNS_S if self._is_forgetting else HOUSEKEEPING_S
+        self._housekeeping_at = now + pause if len(self.book) else None
 
     def _expire_flows(self, now: Instant) -> None:
         self.book.credit()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from inband.bridge.megaflows import MAX_COMPARISONS, MAX_IDLE_S, Decision, MegaflowBook
+from inband.bridge.megaflows import AT_ONCE, MAX_COMPARISONS, MAX_IDLE_S, Decision, MegaflowBook
 from inband.datapath.base import Megaflow
 from inband.datapath.simulated import SimulatedDatapath
 from inband.flow.flow import Flow
@@ -158,3 +158,28 @@ def test_a_decision_that_nobody_needs_any_more_is_forgotten(book: MegaflowBook) 
     book.forget_idle(1.5 + MAX_IDLE_S)
 
     assert cached(book) == [used]
+
+
+def test_very_many_idle_decisions_are_forgotten_a_part_at_a_time(book: MegaflowBook) -> None:
+    for number in range(AT_ONCE + 1):
+        cache(book, decided(flow()), in_port=number)
+
+    more = book.forget_idle(1.0 + MAX_IDLE_S)
+    left = len(book)
+    last = book.forget_idle(1.0 + MAX_IDLE_S)
+
+    assert (more, left) == (True, 1)
+    assert (last, len(book)) == (False, 0)
+
+
+def test_an_idle_decision_that_was_replaced_before_its_turn_is_left_alone(book: MegaflowBook) -> None:
+    for number in range(AT_ONCE + 1):
+        cache(book, decided(flow()), in_port=number)
+    book.forget_idle(1.0 + MAX_IDLE_S)
+    (waiting,) = cached(book)
+    new = Megaflow(waiting.match, (), decided(flow()), used=1.0 + MAX_IDLE_S)
+    book.install(new)
+
+    book.forget_idle(1.0 + MAX_IDLE_S)
+
+    assert cached(book) == [new]
