@@ -6,7 +6,7 @@ import time
 
 import pytest
 from tests.system.lab import measure, measure_six, six, topology
-from tests.system.lab.addressing import IPV6
+from tests.system.lab.addressing import IPV4, IPV6, Addressing
 from tests.system.lab.inband import InbandSwitch
 from tests.system.lab.journal import until
 from tests.system.lab.net import Lab
@@ -37,6 +37,18 @@ def test_over_ipv6_rules_follow_a_route_to_another_gateway(make: SwitchMaker) ->
     assert change.rules_s is not None
     assert change.rules_s < 1.0
     assert change.silence_s < 1.5
+
+
+@pytest.mark.parametrize("on", [IPV4, IPV6], ids=lambda on: on.name)
+def test_the_channel_is_back_after_somebody_set_the_interface_down_and_up(make: SwitchMaker, on: Addressing) -> None:
+    with scene(make, lambda lab: topology.behind_gateway(lab, on)) as stage:
+        stage.connect()
+        assert stage.all_up(10.0)
+
+        stage.topology.sites[0].namespace.ip("link set dev br0 down", "link set dev br0 up")
+        back = time.monotonic()
+
+        assert until(lambda: bool(stage.controller.journal.entries("echo", since=back + 0.2)), 6.0)
 
 
 @pytest.mark.parametrize("how", ["preferred", "ended"])

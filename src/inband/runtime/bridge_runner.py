@@ -80,6 +80,7 @@ class BridgeRunner:
         self._timer: asyncio.TimerHandle | None = None
         self._is_pumping = False
         self._remaking: asyncio.Task[None] | None = None
+        self._restoring: asyncio.Task[None] | None = None
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -121,8 +122,9 @@ class BridgeRunner:
     async def stop(self) -> None:
         """Give everything back, hidden flows first. What was never started is skipped. Raises HostError."""
         self._is_stopped = True
-        if self._remaking is not None:
-            self._remaking.cancel()
+        for task in (self._remaking, self._restoring):
+            if task is not None:
+                task.cancel()
         if self._is_open:
             self.connections.stop()
             self.bridge.control(ev.InBandEnabled(False))
@@ -205,7 +207,8 @@ class BridgeRunner:
         """Pass on what the kernel said, and dial again when it is good news."""
         match event:
             case LinkChanged(index=index) if index == self.local.pair.index:
-                self.local.mac_changed(event.mac)
+                if self.local.link_changed(event):
+                    self._restoring = self._loop.create_task(self._restore_local())
                 self.bridge.link_changed(LOCAL, link_up=event.up and event.running, mac=event.mac)
             case LinkRemoved(index=index) if index == self.local.pair.index:
                 self._local_removed()
@@ -228,6 +231,14 @@ class BridgeRunner:
         if not self._is_stopped and self._remaking is None:
             log.error("bridge %s: somebody removed its interface: it is made again", self.config.name)
             self._remaking = self._loop.create_task(self._remake_local())
+
+    async def _restore_local(self) -> None:
+        """Somebody set the interface down and up: give it again what went away meanwhile."""
+        try:
+            await self.local.set_addresses(self.config)
+            await self.local.restart_dhcp()
+        except InbandError as error:
+            log.warning("bridge %s: its interface is up again, but not as it was: %s", self.config.name, error)
 
     async def _remake_local(self) -> None:
         """Connections survive this: TCP knows addresses, not interfaces."""

@@ -37,6 +37,8 @@ class LocalPort:
         self._dhcp: dict[int, DhcpClient] = {}  # by IP version
         self._is_claimed = False
         self.duplicates: set[IpAddress] = set()
+        self._was_up = False
+        self._went_down = False
 
     def make(self, config: BridgeConfig, links: Iterable[LinkChanged]) -> None:
         """Make the interface, or adopt what a switch that died has left. Raises InbandError.
@@ -54,10 +56,21 @@ class LocalPort:
 
     def make_again(self) -> None:
         """Make it anew, as somebody has removed it. Raises InbandError."""
+        self._was_up = self._went_down = False
         self.pair = interfaces.ensure_local(self._name, self.pair.mac)
 
-    def mac_changed(self, mac: Mac) -> None:
-        """The kernel says that the interface has another MAC address."""
+    def link_changed(self, event: LinkChanged) -> bool:
+        """The kernel says what the interface is like; returns whether it is up again after it was down.
+
+        The kernel has then forgotten its routes, and its IPv6 addresses where ``enable_ipv6`` did not reach.
+        """
+        self._mac_changed(event.mac)
+        is_back = event.up and self._went_down
+        self._went_down = not event.up and self._was_up
+        self._was_up |= event.up
+        return is_back
+
+    def _mac_changed(self, mac: Mac) -> None:
         self.pair = replace(self.pair, mac=mac)
 
     def address_changed(self, event: AddressChanged) -> None:
@@ -73,7 +86,7 @@ class LocalPort:
         """Give it this MAC address; None leaves the one it has. Raises InbandError."""
         if mac is not None and mac != self.pair.mac:
             interfaces.set_mac(self._name, mac)
-            self.mac_changed(mac)
+            self._mac_changed(mac)
 
     async def set_addresses(self, config: BridgeConfig, old: BridgeConfig | None = None) -> None:
         """Give it the addresses, gateway and DHCP clients of ``config`` instead of those of ``old``.
