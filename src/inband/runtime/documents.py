@@ -74,6 +74,7 @@ def _bridge(runner: BridgeRunner, service: NameService) -> BridgeDocument:
         ],
         "in_band": _in_band(runner, names.values(), hops),
         "notes": runner.notes + _address_notes(runner) + _port_notes(runner),
+        "counters": _counters(runner),
     }
 
 
@@ -269,15 +270,18 @@ def stations_text(runner: BridgeRunner) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _counters(runner: BridgeRunner) -> dict[str, int]:
+    """Every named counter of a bridge, by name."""
+    bridge = runner.bridge
+    values = {**bridge.datapath.counters(), **bridge.pipeline.counters, **bridge.counters.values}
+    return dict(sorted((values | runner.connections.counters() | {"megaflows": len(bridge.book)}).items()))
+
+
 def counters_text(runners: Iterable[BridgeRunner], process: Mapping[str, Mapping[str, int]]) -> str:
     """Every named counter, a line each, with the name of the bridge, or of the part of the process, in front."""
     lines = []
     for runner in runners:
-        bridge = runner.bridge
-        values = {**bridge.datapath.counters(), **bridge.pipeline.counters, **bridge.counters.values}
-        values |= runner.connections.counters()
-        values["megaflows"] = len(bridge.book)
-        lines += [f"{bridge.name}  {name:<32} {value}" for name, value in sorted(values.items())]
+        lines += [f"{runner.bridge.name}  {name:<32} {value}" for name, value in _counters(runner).items()]
     for part, counters in process.items():
         lines += [f"{part}  {name:<32} {value}" for name, value in sorted(counters.items())]
     return "".join(f"{line}\n" for line in lines)

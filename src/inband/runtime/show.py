@@ -64,7 +64,10 @@ class InBandDocument(TypedDict):
 
 
 class BridgeDocument(TypedDict):
-    """A bridge. ``notes`` are remarks for people, such as why another datapath was not taken."""
+    """A bridge. ``notes`` are remarks for people, such as why another datapath was not taken.
+
+    ``counters`` are all named events: upcalls by reason, verdicts, losses.
+    """
 
     name: str
     datapath: str
@@ -75,6 +78,7 @@ class BridgeDocument(TypedDict):
     controllers: list[ControllerDocument]
     in_band: InBandDocument
     notes: NotRequired[list[str]]
+    counters: NotRequired[dict[str, int]]
 
 
 class NamedAddressDocument(TypedDict):
