@@ -88,8 +88,8 @@ def test_the_show_document_has_the_keys_that_tools_rely_on(rig: Rig) -> None:
     assert all(_has(port, "name number mac link_up config") for port in bridge["ports"])
     assert _has(bridge["controllers"][0], "target connected role version since last_error in_band")
     assert _has(bridge["in_band"], "enabled local_mac queue hidden_flows remotes")
-    assert bridge["counters"]["megaflows"] > 0
-    assert {"miss", "megaflows"} <= set(bridge["counters"])
+    assert bridge["counters"]["miss"] > 0
+    assert "megaflows" in bridge["counters"]
     keys = "address port protocol kinds next_hop next_hop_mac interface resolved_at"
     assert all(_has(remote, keys) for remote in bridge["in_band"]["remotes"])
     kinds = {(one["address"], one["port"]): one["kinds"] for one in bridge["in_band"]["remotes"]}
