@@ -1,6 +1,6 @@
-"""What is measured of each network in each round: see ``measure``. Names of figures tell their units.
+"""What is measured of each network in each round: see ``ALL``. Names of figures tell their units.
 
-Frames a second, streams and transactions are ``throughput``'s. New flows are ``kernel_traffic``'s. What takes a network
+Streams and transactions are ``throughput``'s, the rest of the traffic is ``kernel_traffic``'s. What takes a network
 of its own (a flood, a crash) is in ``kernel_situations``.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from tests.system.lab.net import run
@@ -24,6 +25,7 @@ MISSES = 10_000
 # Under way at once: enough to keep a switch busy, far less than its queues hold.
 WINDOW = 64
 CONNECT_S = 1.0
+FRAMES_S = 2.0
 
 
 def prepare(name: str, network: Network) -> None:
@@ -32,16 +34,20 @@ def prepare(name: str, network: Network) -> None:
     network.hosts.right.start(*TRAFFIC, "accept", RIGHT_IP, label="accept")
 
 
-def measure(network: Network) -> Figures:
-    """Everything that is measured of every network, one after the other."""
+def _throughput(network: Network) -> Figures:
+    return {"tcp_gbit_s": throughput.tcp_gbit_s(network.hosts)}
+
+
+def _frames(network: Network) -> Figures:
+    """Thousands of small frames of one flow that arrive in a second."""
     hosts = network.hosts
-    return {
-        "tcp_gbit_s": throughput.tcp_gbit_s(hosts),
-        "kpps": throughput.kilo_frames_s(hosts),
-        "rr_per_s": throughput.transactions_s(hosts),
-        **_connections(network),
-        **_new_flows(network),
-    }
+    before = hosts.right.counter("eth0", "rx_packets")
+    hosts.left.run(*TRAFFIC, "frames", "eth0", hosts.right.mac("eth0"), RIGHT_IP, f"{FRAMES_S}")
+    return {"kpps": (hosts.right.counter("eth0", "rx_packets") - before) / FRAMES_S / 1e3}
+
+
+def _transactions(network: Network) -> Figures:
+    return {"rr_per_s": throughput.transactions_s(network.hosts)}
 
 
 def _connections(network: Network) -> Figures:
@@ -57,14 +63,18 @@ def _connections(network: Network) -> Figures:
     return figures
 
 
+def _first_frames(network: Network) -> Figures:
+    """The first frame of each of many flows, one at a time."""
+    ways = take(network.hosts, FIRST_FRAMES, 1)["ways_us"]
+    return {"first_p50_us": statistics.median(ways), "first_p99_us": percentile(ways, 99)}
+
+
 def _new_flows(network: Network) -> Figures:
-    """First frames, one at a time and then many."""
-    one = take(network.hosts, FIRST_FRAMES, 1)
-    figures = {"first_p50_us": statistics.median(one["ways_us"]), "first_p99_us": percentile(one["ways_us"], 99)}
+    """As many new flows as get through, and frames that never reached whoever decides."""
     before = _losses(network)
-    many = take(network.hosts, MISSES, WINDOW)
-    rate = len(many["ways_us"]) / many["seconds"]
-    return {**figures, "misses_per_s": rate, "misses_lost": many["lost"] + _losses(network) - before}
+    found = take(network.hosts, MISSES, WINDOW)
+    rate = len(found["ways_us"]) / found["seconds"]
+    return {"misses_per_s": rate, "misses_lost": found["lost"] + _losses(network) - before}
 
 
 def take(hosts: Hosts, count: int, window: int) -> dict[str, Any]:
@@ -80,3 +90,9 @@ def percentile(values: list[float], percent: int) -> float:
 
 def _losses(network: Network) -> int:
     return sum(count for name, count in counters(network).items() if name.startswith("rx_queue_full"))
+
+
+ALL: tuple[Callable[[Network], Figures], ...] = (
+    *(_throughput, _frames, _transactions, _connections, _first_frames, _new_flows),
+)
+"""What is measured of every network, in this order."""

@@ -2,10 +2,10 @@
 
     python -m bench.kernel_path [--rounds N] [--only TEXT]...
 
-Networks (``kernel_networks``) stand while all rounds of them are measured; each round measures every one, one after the
-other, so that whatever else the machine does hits all alike. Then come rounds of situations (``kernel_situations``). A
-figure is the median of its rounds; a ratio is the median of the rounds' ratios, not the ratio of medians. What could
-not be measured is left out, with a line on standard error.
+Networks (``kernel_networks``) stand while all rounds of them are measured; each round takes one figure of every
+network, one network right after the other, then the next figure, so that whatever else the machine does hits all alike.
+Then come rounds of situations (``kernel_situations``). A figure is the median of its rounds; a ratio is the median of
+the rounds' ratios, not the ratio of medians. What could not be measured is left out, with a line on standard error.
 
 Written as a table for people, as a document with every sample for programs, and as a picture:
 ``results/kernel_path.*``.
@@ -79,8 +79,9 @@ def run(rounds: int, only: tuple[str, ...] = ()) -> Samples:
     with contextlib.ExitStack() as stack:
         standing = _build(stack, only)
         for number in range(1, rounds + 1):
-            for name, network in standing.items():
-                _add(samples, name, number, partial(kernel_figures.measure, network))
+            for take in kernel_figures.ALL:
+                for name, network in standing.items():
+                    _add(samples, name, number, partial(take, network))
     for number in range(1, rounds + 1):
         for make in MAKES:
             for situation in kernel_situations.ALL if _is_wanted(make.name, only) else ():
