@@ -1,11 +1,13 @@
 """`python -m bench`: measure ours and peers side by side, print tables, write them as text and as JSON.
 
-    python -m bench [--table inband|openflow|throughput]... [--only TEXT]... [--quick] [--no-peer] [--name NAME]
+    python -m bench [--table inband|openflow|throughput|kernel_path]... [--only TEXT]... [--quick] [--no-peer]
+                    [--name NAME]
 
 Tables of rows (in-band control, OpenFlow): the peer is measured where it is installed. Rows go in their order, ours
 first, the peer right after; the table grows while they come. A row that fails (a switch that does not start) says so in
-its cell and stops no other. Throughput, which compares more than two switches, has a table of its own form
-(``throughput``) and comes last; it is left out when there is ``--only`` or ``--no-peer``, which do not fit it.
+its cell and stops no other. Throughput and the path in the kernel, which compare more than two switches, have tables of
+their own form (``throughput``, ``kernel_path``) and come last; they are left out when there is ``--only`` or
+``--no-peer``, which do not fit them.
 """
 
 from __future__ import annotations
@@ -25,12 +27,12 @@ from rich.table import Table
 from tests.system.lab.inband import InbandSwitch
 from tests.system.lab.switch import SwitchMaker
 
-from bench import inband_figures, ipv6_figures, openflow, ovs, throughput
+from bench import inband_figures, ipv6_figures, kernel_path, openflow, ovs, throughput
 from bench.figures import Effort, Figure, Row
 
 RESULTS = Path(__file__).with_name("results")
 QUICK = Effort(rounds=2, peer_rounds=1, hostile_s=3.0, short_s=2.0)
-THROUGHPUT = "throughput"
+THROUGHPUT, KERNEL_PATH = "throughput", "kernel_path"
 TABLES: dict[str, tuple[str, tuple[Callable[[Effort], list[Row]], ...]]] = {
     "inband": ("In-band control, measured in one run", (inband_figures.rows, ipv6_figures.rows)),
     "openflow": ("OpenFlow, measured in one run", (openflow.rows,)),
@@ -46,10 +48,13 @@ def main() -> int:
     makes: list[SwitchMaker] = [InbandSwitch]
     if ovs.is_installed() and not given.no_peer:
         makes.append(ovs.OvsSwitch)
-    wanted = given.table or [*TABLES, THROUGHPUT]
-    reached = [_run_table(name, given, makes) for name in wanted if name != THROUGHPUT]
-    if THROUGHPUT in wanted and not given.only and not given.no_peer:
-        throughput.measure(2 if given.quick else throughput.ROUNDS)
+    wanted = given.table or [*TABLES, THROUGHPUT, KERNEL_PATH]
+    reached = [_run_table(name, given, makes) for name in wanted if name in TABLES]
+    if not given.only and not given.no_peer:
+        if THROUGHPUT in wanted:
+            throughput.measure(2 if given.quick else throughput.ROUNDS)
+        if KERNEL_PATH in wanted:
+            reached.append(kernel_path.measure(1 if given.quick else kernel_path.ROUNDS))
     return 0 if all(reached) else 1
 
 
@@ -72,9 +77,8 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument("--quick", action="store_true", help="fewer rounds and shorter, to see that everything runs")
     options.add_argument("--no-peer", action="store_true", help="ours alone")
     options.add_argument("--name", help="the results' file name, instead of the table's")
-    options.add_argument(
-        "--table", action="append", default=[], choices=[*TABLES, THROUGHPUT], help="one table; several if wanted"
-    )
+    names = [*TABLES, THROUGHPUT, KERNEL_PATH]
+    options.add_argument("--table", action="append", default=[], choices=names, help="one table; several if wanted")
     return options
 
 
