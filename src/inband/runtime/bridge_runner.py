@@ -90,10 +90,10 @@ class BridgeRunner:
         Raises InbandError; then call ``stop``.
         """
         config, environment = self.config, self._environment
+        self.local.make(config, environment.known.links.values())
         datapath, note = make_datapath(config.datapath, pin_dir(environment.run_dir.path, config.name))
         if note:
             self.notes.append(note)
-        self.local.make(config, environment.known.links.values())
         self._default_datapath_id = int(self.local.pair.mac)
         settings = BridgeSettings(config.name, self._identity(), config.flow_limit)
         self.bridge = Bridge(settings, datapath, environment.host, self._loop.time, self._wake)
