@@ -115,23 +115,29 @@ class Bridge:
     # --- frames (DatapathClient) --------------------------------------------------------------------------------
 
     def upcall(self, in_port: PortNo, frame: Frame, key: FlowKey) -> None:
-        """Decide about a frame, cache the decision if it holds for more than this frame, and carry it out."""
+        """Decide about a frame, carry the decision out, and cache it if it holds for more than this frame.
+
+        The frame leaves first: it has waited, and whoever comes next has to wait for the cache in any case.
+        """
         now = self._clock()
         translation = self.pipeline.translate(key, frame, now)
         self._learned(translation)
         self.pipeline.credit(translation, frame.segments, len(frame.data), now)
-        if translation.cacheable:
-            station, counted = translation.station, translation.counted
-            decision = Decision(translation.credits, translation.mac_keys, station, counted)
-            match = Match(key & translation.mask, translation.mask)
-            self.book.install(Megaflow(match, translation.actions, decision, used=now))
-            if self._housekeeping_at is None:
-                self._housekeeping_at = now + HOUSEKEEPING_S
-                self._wake()
         if translation.actions:
             self.datapath.execute(in_port, frame, translation.actions)
         else:
             self.counters.add(f"dropped: {translation.drop_reason or 'no action'}")
+        if translation.cacheable:
+            self._cache(translation, key, now)
+
+    def _cache(self, translation: Translation, key: FlowKey, now: Instant) -> None:
+        station, counted = translation.station, translation.counted
+        decision = Decision(translation.credits, translation.mac_keys, station, counted)
+        match = Match(key & translation.mask, translation.mask)
+        self.book.install(Megaflow(match, translation.actions, decision, used=now))
+        if self._housekeeping_at is None:
+            self._housekeeping_at = now + HOUSEKEEPING_S
+            self._wake()
 
     def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:
         """A frame is for the controllers."""
