@@ -86,10 +86,10 @@ class Rig:
         raise AssertionError(f"{method} {params} was not refused but answered {answer!r}")
 
     def show(self, bridge: str = "br0") -> dict[str, Any]:
-        """A bridge's part of the `show` document."""
+        """A bridge's part of the `show` document, without the counters: those change by themselves."""
         document = json.loads(self.call("inband/show", "json"))
         (found,) = [each for each in document["bridges"] if each["name"] == bridge]
-        return dict(found)
+        return {key: value for key, value in found.items() if key != "counters"}
 
     def controller(self, bridge: str = "br0") -> dict[str, Any]:
         """The first controller in the `show` document."""
