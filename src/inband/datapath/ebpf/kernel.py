@@ -25,7 +25,7 @@ from pathlib import Path
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.attach import attach, detach_filter
 from inband.datapath.ebpf.bpffs import ensure_bpffs, unmount
-from inband.datapath.ebpf.layout import CONFIG, CONTROL_RING, DATA_RING, LAYOUT_VERSION, MAX_MEGAFLOWS, STATS
+from inband.datapath.ebpf.layout import CONTROL_RING, DATA_RING, LAYOUT_VERSION, MAX_MEGAFLOWS, STATS
 from inband.datapath.ebpf.ring import Ring
 from inband.errors import HostError
 
@@ -33,6 +33,9 @@ PROGRAM = "fastpath"
 _PINNED_MAPS = (
     *("config", "masks", "megaflows", "stats", "ports_in", "ports_out", "port_stats", "verdicts", "control_ports"),
 )
+# Words of struct config. Each is written by one store, for the program reads them meanwhile; ``Struct.pack_into`` would
+# fill them with zeros first.
+_EPOCH, _ADOPTED_EPOCH, _MASK_COUNT = range(3)
 
 
 class Kernel:
@@ -48,6 +51,7 @@ class Kernel:
         try:
             self._load()
             self.config = mmap.mmap(self.map("config"), mmap.PAGESIZE)
+            self._words = memoryview(self.config).cast("I")
             self.stats = mmap.mmap(self.map("stats"), MAX_MEGAFLOWS * STATS.size)
             self.control_ring = Ring(self.map("upcalls_control"), CONTROL_RING)
             self.data_ring = Ring(self.map("upcalls_data"), DATA_RING)
@@ -62,22 +66,20 @@ class Kernel:
     @property
     def epoch(self) -> int:
         """The epoch of valid entries."""
-        return int(CONFIG.unpack_from(self.config)[0])
+        return self._words[_EPOCH]
 
     @property
     def adopted_epoch(self) -> int:
         """The epoch of entries that an earlier process left and that are valid too; 0 for none."""
-        return int(CONFIG.unpack_from(self.config)[1])
+        return self._words[_ADOPTED_EPOCH]
 
     def set_epochs(self, epoch: int, adopted: int) -> None:
         """Which entries are valid from now on: two stores in memory that the program reads."""
-        count = CONFIG.unpack_from(self.config)[2]
-        CONFIG.pack_into(self.config, 0, epoch, adopted, count, 0)
+        self._words[_EPOCH], self._words[_ADOPTED_EPOCH] = epoch, adopted
 
     def set_mask_count(self, count: int) -> None:
         """How many places the program looks at for masks."""
-        epoch, adopted, _, _ = CONFIG.unpack_from(self.config)
-        CONFIG.pack_into(self.config, 0, epoch, adopted, count, 0)
+        self._words[_MASK_COUNT] = count
 
     # Interfaces
 
@@ -136,6 +138,7 @@ class Kernel:
         self._links.clear()
         self.control_ring.close()
         self.data_ring.close()
+        self._words.release()
         self.config.close()
         self.stats.close()
         self._object.close()

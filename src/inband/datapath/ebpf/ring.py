@@ -6,7 +6,9 @@ Documentation/bpf/ringbuf.rst): two counters that only grow, the consumer's writ
 on the second, then the data, mapped twice so that no record is ever split. A record starts with its length, whose top
 bits say "not ready" and "void".
 
-What must stay true: what is returned is a copy; the kernel may overwrite the record once the counter has moved on.
+What must stay true: what is returned is a copy; the kernel may overwrite the record once the counter has moved on. Each
+counter is read and written by one access: the kernel looks while it is written. ``Struct.pack_into`` fills its place
+with zeros first, and a counter that is 0 for an instant is a full ring to the kernel, which then drops a frame.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ class Ring:
         self._consumer = mmap.mmap(descriptor, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
         self._producer = mmap.mmap(descriptor, page + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
         self._data = memoryview(self._producer)[page:]
-        (self._position,) = _POSITION.unpack_from(self._consumer)
+        self._consumed = memoryview(self._consumer).cast("Q")
+        self._position = self._consumed[0]
 
     def read(self) -> bytes | None:
         """The next record, or None when no finished one waits."""
@@ -46,12 +49,13 @@ class Ring:
             length = head & _LENGTH
             record = None if head & _DISCARDED else bytes(self._data[at + _HEADER.size : at + _HEADER.size + length])
             self._position += length + _HEADER.size + 7 & ~7
-            _POSITION.pack_into(self._consumer, 0, self._position)
+            self._consumed[0] = self._position
             if record is not None:
                 return record
 
     def close(self) -> None:
         """Unmap it."""
         self._data.release()
+        self._consumed.release()
         self._producer.close()
         self._consumer.close()
