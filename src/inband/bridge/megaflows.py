@@ -31,6 +31,8 @@ MAX_IDLE_S = 10.0
 # Idle decisions removed in one turn: about 5 ms. All of a full book would be a pause of half a second, for the control
 # channel too.
 AT_ONCE = 1_000
+# How many decisions are flushed in the time in which one is removed by itself.
+FLUSH_GAIN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,7 @@ class MegaflowBook:
 
     def credit(self) -> None:
         """Pass on to flows and tables what the datapath has counted since the last time."""
-        for megaflow in self.datapath.megaflows():
-            if megaflow.packets != megaflow.credited_packets:  # of very many few are in use
-                self._credit(megaflow)
+        self._credit_all(self.datapath.megaflows())
 
     def forget_idle(self, now: Instant) -> bool:
         """Remove decisions that no packet needed for MAX_IDLE_S, some of them; whether there are more.
@@ -135,7 +135,8 @@ class MegaflowBook:
         """Remove what could be wrong. Work: changes times megaflows, bounded by MAX_COMPARISONS, or one flush."""
         if not (self._everything or self._matches or self._tables or self._stations):
             return
-        if self._everything or len(self._matches) * len(self._cached) > MAX_COMPARISONS:
+        comparisons = len(self._matches) * len(self._cached)
+        if self._everything or comparisons > MAX_COMPARISONS or self._is_most_by_station():
             self._flush()
         else:
             self._remove(self._suspects())
@@ -145,6 +146,11 @@ class MegaflowBook:
         self._everything = False
 
     # --- inside -------------------------------------------------------------------------------------------------
+
+    def _is_most_by_station(self) -> bool:
+        """Whether so many decisions depend on the stations that changed that a flush is the smaller pause."""
+        count = sum(len(self._by_station.get(key, ())) for key in self._stations)
+        return count > AT_ONCE and count * FLUSH_GAIN > len(self._cached)
 
     def _suspects(self) -> list[Megaflow]:
         suspects = {megaflow for key in self._stations for megaflow in self._by_station.get(key, ())}
@@ -175,11 +181,15 @@ class MegaflowBook:
 
     def _flush(self) -> None:
         self.datapath.flush()
-        for megaflow in self._cached.values():
-            self._credit(megaflow)
+        self._credit_all(self._cached.values())
         self._cached.clear()
         self._by_station.clear()
         self._idle.clear()
+
+    def _credit_all(self, megaflows: Iterable[Megaflow]) -> None:
+        for megaflow in megaflows:
+            if megaflow.packets != megaflow.credited_packets:  # of very many few are in use
+                self._credit(megaflow)
 
     def _credit(self, megaflow: Megaflow) -> None:
         packets = megaflow.packets - megaflow.credited_packets

@@ -183,3 +183,25 @@ def test_an_idle_decision_that_was_replaced_before_its_turn_is_left_alone(book: 
     book.forget_idle(1.0 + MAX_IDLE_S)
 
     assert cached(book) == [new]
+
+
+def test_decisions_by_the_thousand_that_depend_on_a_station_go_by_one_flush(book: MegaflowBook) -> None:
+    cache(book, decided(flow(), stations=(OTHER_STATION,)), in_port=0)
+    for number in range(AT_ONCE + 1):
+        cache(book, decided(flow(), stations=(STATION,)), in_port=1 + number)
+
+    book.stations_changed([STATION])
+    book.settle()
+
+    assert cached(book) == []
+
+
+def test_a_station_that_few_decisions_depend_on_takes_no_others_along(book: MegaflowBook) -> None:
+    other = cache(book, decided(flow(), stations=(OTHER_STATION,)), in_port=0)
+    for number in range(AT_ONCE):
+        cache(book, decided(flow(), stations=(STATION,)), in_port=1 + number)
+
+    book.stations_changed([STATION])
+    book.settle()
+
+    assert cached(book) == [other]
