@@ -76,7 +76,7 @@ def misses(left: str, right: str, dst_mac: str, count: int, window: int) -> None
     number_of = {each: number for number, each in enumerate(frames)}
     sent: list[float] = []
     ways: list[float] = []
-    start = time.perf_counter()
+    end = start = time.perf_counter()
     while len(ways) < count:
         while len(sent) < min(count, len(ways) + window):
             sent.append(time.perf_counter())
@@ -86,8 +86,9 @@ def misses(left: str, right: str, dst_mac: str, count: int, window: int) -> None
         except TimeoutError:
             break
         if number is not None:
-            ways.append((time.perf_counter() - sent[number]) * SECOND_US)
-    print(json.dumps({"seconds": time.perf_counter() - start, "ways_us": ways, "lost": count - len(ways)}))
+            end = time.perf_counter()
+            ways.append((end - sent[number]) * SECOND_US)
+    print(json.dumps({"seconds": end - start, "ways_us": ways, "lost": count - len(ways)}))
 
 
 def flood(interface: str, dst_mac: str, seconds: float) -> None:
