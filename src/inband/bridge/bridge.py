@@ -134,7 +134,7 @@ class Bridge:
         station, counted = translation.station, translation.counted
         decision = Decision(translation.credits, translation.mac_keys, station, counted)
         match = Match(key & translation.mask, translation.mask)
-        self.book.install(Megaflow(match, translation.actions, decision, used=now))
+        self.book.install(Megaflow(match, translation.actions, decision, translation.to_station, used=now))
         if self._housekeeping_at is None:
             self._housekeeping_at = now + HOUSEKEEPING_S
             self._wake()

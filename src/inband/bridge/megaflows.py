@@ -72,7 +72,8 @@ class MegaflowBook:
     _tables: set[int] = field(default_factory=set)
     _stations: set[MacKey] = field(default_factory=set)
     _everything: bool = False
-    _idle: list[Megaflow] = field(default_factory=list)
+    _to_look_at: dict[int, list[Megaflow]] = field(default_factory=dict)
+    _due: list[Megaflow] = field(default_factory=list)
 
     def __len__(self) -> int:
         """How many decisions are cached."""
@@ -90,6 +91,7 @@ class MegaflowBook:
         self._cached[megaflow.match] = megaflow
         for key in _stations_of(megaflow):
             self._by_station.setdefault(key, set()).add(megaflow)
+        self._look_later(megaflow)
         self.datapath.install(megaflow)
 
     def decisions(self) -> list[tuple[Megaflow, Decision]]:
@@ -98,20 +100,27 @@ class MegaflowBook:
 
     def credit(self) -> None:
         """Pass on to flows and tables what the datapath has counted since the last time."""
-        self._credit_all(self.datapath.megaflows())
+        self._credit_all(self.datapath.counted())
 
     def forget_idle(self, now: Instant) -> bool:
-        """Remove decisions that no packet needed for MAX_IDLE_S, some of them; whether there are more.
+        """Remove decisions that no packet needed for MAX_IDLE_S, at most AT_ONCE of them; whether there are more.
 
-        Work: one look at each decision, or AT_ONCE removals.
+        How long ago that was is known as of the last ``credit``. Each decision is looked at when it can be idle at the
+        earliest, so once in MAX_IDLE_S.
         """
-        if not self._idle:
-            oldest = now - MAX_IDLE_S
-            self._idle = [m for m in self.datapath.megaflows() if m.used < oldest]
-        some = self._idle[-AT_ONCE:]
-        del self._idle[-AT_ONCE:]
-        self._remove([m for m in some if self._cached.get(m.match) is m])
-        return bool(self._idle)
+        for second in [each for each in self._to_look_at if each <= now]:
+            self._due += self._to_look_at.pop(second)
+        idle: list[Megaflow] = []
+        while self._due and len(idle) < AT_ONCE:
+            megaflow = self._due.pop()
+            if self._cached.get(megaflow.match) is not megaflow:
+                continue
+            if megaflow.used + MAX_IDLE_S < now:
+                idle.append(megaflow)
+            else:
+                self._look_later(megaflow)
+        self._remove(idle)
+        return bool(self._due)
 
     # --- what changed -------------------------------------------------------------------------------------------
 
@@ -146,6 +155,10 @@ class MegaflowBook:
         self._everything = False
 
     # --- inside -------------------------------------------------------------------------------------------------
+
+    def _look_later(self, megaflow: Megaflow) -> None:
+        """Not before the second in which it will have been idle for long enough if no packet comes."""
+        self._to_look_at.setdefault(int(megaflow.used + MAX_IDLE_S), []).append(megaflow)
 
     def _is_most_by_station(self) -> bool:
         """Whether so many decisions depend on the stations that changed that a flush is the smaller pause."""
@@ -184,7 +197,8 @@ class MegaflowBook:
         self._credit_all(self._cached.values())
         self._cached.clear()
         self._by_station.clear()
-        self._idle.clear()
+        self._to_look_at.clear()
+        self._due.clear()
 
     def _credit_all(self, megaflows: Iterable[Megaflow]) -> None:
         for megaflow in megaflows:

@@ -33,11 +33,13 @@ class Megaflow:
     ``packets`` (GSO segments, not frames), ``bytes`` and ``used`` are totals since the install, written by the
     datapath; ``credited_packets`` and ``credited_bytes`` are the part of them that the switch has already passed on
     to its flows. ``origin`` belongs to whoever installed the megaflow; a datapath does not look at it.
+    ``to_station``: all it does is to send packets out of one port, behind which their destination was learned.
     """
 
     match: Match
     actions: tuple[DatapathAction, ...]
     origin: object = None
+    to_station: bool = False
     packets: int = 0
     bytes: int = 0
     used: Instant = 0.0
@@ -123,6 +125,9 @@ class Datapath(Protocol):
 
     def megaflows(self) -> list[Megaflow]:
         """Every cached decision with counters brought up to date."""
+
+    def counted(self) -> list[Megaflow]:
+        """Cached decisions whose counts are not all credited yet, brought up to date: of very many a few."""
 
     def set_control_hints(self, hints: ControlHints) -> None:
         """Say which TCP ports are control traffic."""

@@ -67,6 +67,10 @@ class MegaflowCache:
                 return megaflow
         return None
 
+    def counted(self) -> list[Megaflow]:
+        """Those with packets that are not credited yet. Work: a look at each."""
+        return [megaflow for megaflow in self if megaflow.packets != megaflow.credited_packets]
+
     def install(self, megaflow: Megaflow) -> tuple[bool, Megaflow | None]:
         """Take a megaflow in. Returns whether it was taken, and the one with the same match that it replaced."""
         match = megaflow.match

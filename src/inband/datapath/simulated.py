@@ -143,6 +143,10 @@ class SimulatedDatapath:
         """As ``Datapath.megaflows``."""
         return list(self._cache)
 
+    def counted(self) -> list[Megaflow]:
+        """As ``Datapath.counted``."""
+        return self._cache.counted()
+
     # The rest
 
     def set_control_hints(self, hints: ControlHints) -> None:

@@ -398,6 +398,10 @@ class UserspaceDatapath:
         """As ``Datapath.megaflows``."""
         return list(self._cache)
 
+    def counted(self) -> list[Megaflow]:
+        """As ``Datapath.counted``."""
+        return self._cache.counted()
+
     def _forget_path(self, megaflow: Megaflow) -> None:
         path = self._paths.pop(megaflow, None)
         if path is not None:

@@ -21,7 +21,8 @@ class Translation:
     packet does. ``credits`` are the lookups that each packet so decided counts to, ``counted`` the groups and their
     buckets, ``station`` is the (MAC table entry, port) that each confirms. ``learned``: the MAC table has changed, in
     the entry of ``station``; cached decisions that have it among their ``mac_keys`` are stale. ``hidden`` is the hidden
-    flow that decided, if one did. ``drop_reason`` says why there are no actions, where there are none.
+    flow that decided, if one did. ``to_station``: all that happens to the packet is that it goes out of one port,
+    behind which its destination was learned. ``drop_reason`` says why there are no actions, where there are none.
     """
 
     actions: tuple[DatapathAction, ...]
@@ -34,3 +35,4 @@ class Translation:
     station: tuple[MacKey, PortNo] | None = None
     drop_reason: str | None = None
     counted: tuple[Counter, ...] = ()
+    to_station: bool = False

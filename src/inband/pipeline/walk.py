@@ -113,6 +113,7 @@ class Walk:
         self.mac_keys: dict[MacKey, None] = {}
         self.station: tuple[MacKey, PortNo] | None = None
         self.learned = False
+        self.towards_station: PortNo | None = None
         self.hidden: Flow | None = None
         self.drop_reason: str | None = None
         self._around = around
@@ -465,6 +466,7 @@ class Walk:
             self._drop(decision.drop_reason)
         elif decision.port is not None:
             self._note(f"{decision.destination.mac if decision.destination else ''} is on port {decision.port}")
+            self.towards_station = decision.port
             self._send(decision.port)
         else:
             self._note("the destination is unknown or a group: flooded")

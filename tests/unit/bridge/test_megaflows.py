@@ -160,6 +160,20 @@ def test_a_decision_that_nobody_needs_any_more_is_forgotten(book: MegaflowBook) 
     assert cached(book) == [used]
 
 
+def test_a_decision_in_use_is_looked_at_again_when_it_can_be_idle(book: MegaflowBook) -> None:
+    megaflow = cache(book, decided(flow()), in_port=1)
+    megaflow.used = 7.5
+    book.forget_idle(MAX_IDLE_S + 1.0)
+    in_use = cached(book)
+
+    book.forget_idle(MAX_IDLE_S + 7.5)
+    just_in_time = cached(book)
+    book.forget_idle(MAX_IDLE_S + 8.5)
+
+    assert in_use == just_in_time == [megaflow]
+    assert (cached(book), len(book)) == ([], 0)
+
+
 def test_very_many_idle_decisions_are_forgotten_a_part_at_a_time(book: MegaflowBook) -> None:
     for number in range(AT_ONCE + 1):
         cache(book, decided(flow()), in_port=number)

@@ -49,6 +49,24 @@ def test_a_known_station_teaches_nothing_new_and_the_decision_names_both_station
     assert set(second.mac_keys) == {MacKey(0, Mac.parse(A)), MacKey(0, Mac.parse(B))}
 
 
+def test_a_decision_says_whether_it_is_the_plain_way_to_a_known_station(scene: Scene) -> None:
+    scene.knows(B, P2)
+    to_b, flooded = packets.tcp(src=A, dst=B), packets.tcp(src=A, dst=C)
+
+    assert scene.receive(to_b, P1).to_station
+    assert not scene.receive(flooded, P1).to_station
+
+    scene.flow(Output(NORMAL), Output(P3), priority=2)
+    assert not scene.receive(to_b, P1).to_station  # P3 gets it too
+    scene.flow(SetField("eth_src", 1), Output(NORMAL), priority=3)
+    assert not scene.receive(to_b, P1).to_station  # it is edited
+    scene.flow(Output(P2), priority=4)
+    assert not scene.receive(to_b, P1).to_station  # right by chance, not by learning
+    scene.configure(P2, PortConfig.NO_FWD)
+    scene.flow(Output(NORMAL), Output(P3), priority=5)
+    assert not scene.receive(to_b, P1).to_station  # only P3 gets it
+
+
 def test_a_station_that_moves_is_followed(scene: Scene) -> None:
     scene.knows(A, P1)
 

@@ -85,6 +85,7 @@ class EbpfDatapath:
         self._verdicts_before = self._verdicts()
         self._tcp_ports: frozenset[int] = frozenset()
         self._packet: int | None = None
+        self._late_hits: set[Megaflow] = set()
         self._loop: AbstractEventLoop | None = None
         self._adoption: TimerHandle | None = None
 
@@ -160,6 +161,7 @@ class EbpfDatapath:
                 megaflow.packets += frame.segments
                 megaflow.bytes += len(frame.data)
                 megaflow.used = self._clock()
+                self._late_hits.add(megaflow)
             self.execute(upcall.in_port, frame, megaflow.actions)
         elif self.client is not None:
             self.client.upcall(upcall.in_port, frame, key)
@@ -234,6 +236,11 @@ class EbpfDatapath:
         """As ``Datapath.megaflows``."""
         self._entries.bring_up_to_date()
         return list(self._cache)
+
+    def counted(self) -> list[Megaflow]:
+        """As ``Datapath.counted``."""
+        here, self._late_hits = self._late_hits, set()
+        return list(self._entries.take_counted() | here)
 
     # The rest
 

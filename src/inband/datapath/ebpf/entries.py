@@ -67,6 +67,7 @@ class Entries:
         self._free: deque[int] = deque()
         self._unused_from = 1
         self._seen = b""
+        self._counted: set[Megaflow] = set()
         self._start()
 
     @property
@@ -147,6 +148,12 @@ class Entries:
         """Write into megaflows what the kernel has counted for them, and tidy up a little."""
         self._count_all()
         self.sweep()
+
+    def take_counted(self) -> set[Megaflow]:
+        """Megaflows that have counted packets since the last call, brought up to date."""
+        self.bring_up_to_date()
+        counted, self._counted = self._counted, set()
+        return counted
 
     # Inside
 
@@ -241,4 +248,5 @@ class Entries:
         megaflow.packets += packets - entry.packets
         megaflow.bytes += bytes_ - entry.bytes
         megaflow.used = max(megaflow.used, used_ns * _NANOSECONDS)
+        self._counted.add(megaflow)
         entry.packets, entry.bytes = packets, bytes_
