@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from inband.datapath.base import Datapath, Megaflow
 from inband.flow.flow import Flow, Instant
@@ -35,8 +36,7 @@ AT_ONCE = 1_000
 FLUSH_GAIN = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What a megaflow came from.
 
     ``credits`` are the lookups that its packets count to, ``counted`` the groups and buckets, ``mac_keys`` the stations
@@ -144,6 +144,9 @@ class MegaflowBook:
         """Remove what could be wrong. Work: changes times megaflows, bounded by MAX_COMPARISONS, or one flush."""
         if not (self._everything or self._matches or self._tables or self._stations):
             return
+        if self._is_nothing_but_news():
+            self._stations.clear()
+            return
         comparisons = len(self._matches) * len(self._cached)
         if self._everything or comparisons > MAX_COMPARISONS or self._is_most_by_station():
             self._flush()
@@ -159,6 +162,12 @@ class MegaflowBook:
     def _look_later(self, megaflow: Megaflow) -> None:
         """Not before the second in which it will have been idle for long enough if no packet comes."""
         self._to_look_at.setdefault(int(megaflow.used + MAX_IDLE_S), []).append(megaflow)
+
+    def _is_nothing_but_news(self) -> bool:
+        """Whether all that changed are stations on which no decision depends, as with each frame of a flood of them."""
+        if self._everything or self._matches or self._tables:
+            return False
+        return self._by_station.keys().isdisjoint(self._stations)
 
     def _is_most_by_station(self) -> bool:
         """Whether so many decisions depend on the stations that changed that a flush is the smaller pause."""

@@ -57,10 +57,6 @@ class ActionSet:
         for action in actions:
             self._actions[type(action), action.field if isinstance(action, SetField) else ""] = action
 
-    def clear(self) -> None:
-        """Forget all actions."""
-        self._actions.clear()
-
     def in_order(self) -> tuple[Action, ...]:
         """The actions as they run; an output beside a group is ignored."""
         if not self._actions:

@@ -9,6 +9,7 @@ entry in use would age out.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -42,7 +43,8 @@ class MacTable:
     def __init__(self, *, max_age_s: float = MAX_AGE_S, max_entries: int = MAX_ENTRIES) -> None:
         self._max_age_s = max_age_s
         self._max_entries = max_entries
-        self._entries: dict[MacKey, tuple[PortNo, Instant]] = {}
+        # A plain dictionary looks for its first entry among all that were removed before it.
+        self._entries: OrderedDict[MacKey, tuple[PortNo, Instant]] = OrderedDict()
 
     def learn(self, key: MacKey, port: PortNo, now: Instant, *, hold_s: float = 0.0) -> Learned:
         """Note that a station sent a packet that came in on ``port``.
@@ -50,12 +52,14 @@ class MacTable:
         Within ``hold_s`` of having been confirmed on another port the station stays there. When the table is full the
         entry that was confirmed longest ago makes room; cached decisions by it are still right until its station sends.
         """
+        entries = self._entries
         outcome = self.would_learn(key, port, now, hold_s=hold_s)
         if outcome is Learned.HELD:
             return outcome
-        if self._entries.pop(key, None) is None and len(self._entries) >= self._max_entries:
-            del self._entries[next(iter(self._entries))]
-        self._entries[key] = (port, now)
+        if key not in entries and len(entries) >= self._max_entries:
+            entries.popitem(last=False)
+        entries[key] = (port, now)
+        entries.move_to_end(key)
         return outcome
 
     def would_learn(self, key: MacKey, port: PortNo, now: Instant, *, hold_s: float = 0.0) -> Learned:
@@ -71,8 +75,8 @@ class MacTable:
         """Note that cached decisions forwarded packets of a station, the last at ``now``; teaches nothing new."""
         entry = self._entries.get(key)
         if entry is not None and entry[0] == port and entry[1] < now:
-            del self._entries[key]
             self._entries[key] = (port, now)
+            self._entries.move_to_end(key)
 
     def lookup(self, key: MacKey, now: Instant) -> PortNo | None:
         """The port of a station, or None if it is not known (any more)."""

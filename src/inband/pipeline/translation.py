@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from inband.flow.actions import DatapathAction
 from inband.flow.flow import Flow
@@ -12,8 +12,7 @@ from inband.table.groups import Counter
 from inband.table.table_set import Credit
 
 
-@dataclass(frozen=True, slots=True)
-class Translation:
+class Translation(NamedTuple):
     """The decision for one packet.
 
     Every packet that agrees with it on ``mask`` gets ``actions`` too, for as long as tables, ports, groups, the

@@ -14,8 +14,7 @@ The work is bounded by MAX_LOOKUPS lookups, as many buckets, and MAX_DEPTH resub
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from inband.flow.actions import (
     WHOLE_PACKET,
@@ -46,7 +45,6 @@ from inband.flow.actions import (
 )
 from inband.flow.fields import FIELDS, VLAN_PRESENT
 from inband.flow.flow import Flow, Instant
-from inband.flow.match import ANY
 from inband.flow.ports import ALL, CONTROLLER, FLOOD, IN_PORT, NORMAL, TABLE, PortNo
 from inband.openflow.constants import NO_COOKIE, MeterBandType, PortConfig
 from inband.packet.frame import Frame
@@ -83,13 +81,15 @@ _METADATA = FIELDS["metadata"]
 _TUNNEL_ID = FIELDS["tunnel_id"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """Where in the tables actions run: what a PACKET_IN says of itself."""
 
     table_id: int = 0
     cookie: int = NO_COOKIE
     reason: PacketInReason = PacketInReason.ACTION
+
+
+_NOWHERE = _Place()
 
 
 class Walk:
@@ -122,8 +122,8 @@ class Walk:
         self._now = now
         self._in_band = in_band
         self._trace = trace
-        self._action_set = ActionSet()
-        self._place = _Place()
+        self._action_set: ActionSet | None = None
+        self._place = _NOWHERE
         self._overrides_ports = False
         self._stopped = False
         self._exhausted = False
@@ -156,7 +156,7 @@ class Walk:
 
     def _go_through_tables(self) -> None:
         self._visit(0)
-        if not self._stopped:
+        if not self._stopped and self._action_set is not None:
             self._run(self._action_set.in_order())
 
     # --- tables ------------------------------------------------------------------------------------------------
@@ -177,12 +177,13 @@ class Walk:
         if len(self.credits) >= MAX_LOOKUPS:
             self._give_up("over 4,096 lookups for one packet: a loop")
             return None
-        if table_id >= len(self._around.tables):
+        tables = self._around.tables
+        if table_id >= len(tables):
             self._note(f"there is no table {table_id}")
             return None
         flow = self._look_up_dns(table_id) if self._in_band else None
         if flow is None:
-            flow, mattered = self._around.tables[table_id].lookup(self.packet.key, in_band=self._in_band)
+            flow, mattered = tables[table_id].lookup(self.packet.key, in_band=self._in_band)
             self.packet.depend_on(mattered)
         self.credits.append((table_id, flow))
         if self._trace is not None:
@@ -192,7 +193,8 @@ class Walk:
     def _look_up_dns(self, table_id: int) -> Flow | None:
         """The rule (m) or (n) that decides, which depends on whose name the payload is about."""
         flow, mattered = self._around.tables[table_id].lookup_conditional(self.packet.key)
-        self.packet.depend_on(mattered)
+        if mattered:
+            self.packet.depend_on(mattered)
         if flow is None:
             return None
         self.packet.cacheable = False
@@ -215,7 +217,7 @@ class Walk:
             self.hidden = flow
         outer = self._overrides_ports
         self._overrides_ports = overrides_port_config(flow)
-        is_miss_flow = flow.priority == 0 and flow.match == ANY  # the table-miss flow entry (OpenFlow 1.3.5, 5.4)
+        is_miss_flow = flow.priority == 0 and not flow.match.mask  # the table-miss flow entry (OpenFlow 1.3.5, 5.4)
         reason = PacketInReason.NO_MATCH if is_miss_flow else PacketInReason.ACTION
         self._place = _Place(flow.table_id, flow.cookie, reason)
         next_table = None
@@ -230,8 +232,9 @@ class Walk:
             case ApplyActions(actions):
                 self._run(actions)
             case ClearActions():
-                self._action_set.clear()
+                self._action_set = None
             case WriteActions(actions):
+                self._action_set = self._action_set or ActionSet()
                 self._action_set.write(actions)
             case WriteMetadata(value, mask):
                 self.packet.set_pipeline_bits(_METADATA, value, mask)

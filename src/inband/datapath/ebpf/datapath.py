@@ -129,10 +129,13 @@ class EbpfDatapath:
 
     def poll(self) -> None:
         """Handle frames that wait, a bounded number of them, control first. Does not block."""
-        for _ in range(ROUNDS):
-            control = self._take(self._kernel.control_ring, CONTROL_BUDGET)
-            if not self._take(self._kernel.data_ring, DATA_BUDGET) and not control:
-                return
+        try:
+            for _ in range(ROUNDS):
+                control = self._take(self._kernel.control_ring, CONTROL_BUDGET)
+                if not self._take(self._kernel.data_ring, DATA_BUDGET) and not control:
+                    return
+        finally:
+            self._entries.commit()
 
     def _take(self, ring: Ring, budget: int) -> int:
         """Handle up to ``budget`` frames of a ring; returns how many."""
@@ -222,6 +225,8 @@ class EbpfDatapath:
         self._entries.install(megaflow, compile_ops(megaflow.actions, self._ports.slot_of), self._packet)
         if replaced is not None and replaced is not megaflow:
             self._entries.remove([replaced])
+        if self._packet is None:  # else ``poll`` writes it, together with others
+            self._entries.commit()
 
     def remove(self, megaflows: Iterable[Megaflow]) -> None:
         """As ``Datapath.remove``."""

@@ -8,6 +8,8 @@ old entry does not count for a new one.
 Forgetting everything is one store (the epoch); the entries it made stale are deleted later, a few at a time, or at
 once when the map is full.
 
+New entries are written by ``commit``, many in one call: a burst of new flows brings hundreds.
+
 What must stay true: an entry that the kernel holds under the present epoch is in this book; when ``remove`` or
 ``flush`` return, their megaflows decide nothing any more and have their final counts.
 """
@@ -68,6 +70,7 @@ class Entries:
         self._unused_from = 1
         self._seen = b""
         self._counted: set[Megaflow] = set()
+        self._unwritten: dict[bytes, bytes] = {}
         self._start()
 
     @property
@@ -78,7 +81,7 @@ class Entries:
     # Changes
 
     def install(self, megaflow: Megaflow, ops: bytes, packet: int | None) -> None:
-        """Put a megaflow into the kernel if it can be said there; ``packet`` is the key of one that it is for."""
+        """Have ``commit`` put a megaflow into the kernel, if it can be said there; ``packet``: one that it is for."""
         compiled = self._keys.compile(megaflow.match, packet)
         if compiled is None:
             self._counters.add("not_in_kernel_ambiguous")
@@ -89,23 +92,36 @@ class Entries:
             return
         key = with_mask_id(compiled.key, mask)
         slot = self._take_slot(is_new=key not in self._by_key)
-        if slot is None or not self._write_entry(key, slot, ops):
+        if slot is None:
             self._masks.give_back(mask)
-            if slot is not None:
-                self._free.append(slot)
             self._counters.add("not_in_kernel_full")
             return
         for old in (self._by_key.get(key), self._by_megaflow.get(megaflow)):
             if old is not None:
                 self._forget(old, is_replaced=old.key == key)
-        self._stale.pop(key, None)
         packets, bytes_, _, _ = STATS.unpack_from(self._kernel.stats, slot * STATS.size)
         entry = _Entry(megaflow, key, mask, slot, packets, bytes_)
         self._by_megaflow[megaflow] = self._by_key[key] = self._by_slot[slot] = entry
+        head = ENTRY_HEAD.pack(self._kernel.epoch, slot, len(ops) // OP.size, 0)
+        self._unwritten[key] = (head + ops).ljust(ENTRY_SIZE, b"\0")
+
+    def commit(self) -> None:
+        """Write what was installed: from now on the kernel decides by it."""
+        if not self._unwritten:
+            return
+        unwritten, self._unwritten = self._unwritten, {}
+        keys = list(unwritten)
+        written = libbpf.update_many(self._map, keys, list(unwritten.values()))
+        for key in keys[:written]:
+            self._stale.pop(key, None)
+        for key in keys[written:]:
+            self._write_alone(key, unwritten[key])
 
     def remove(self, megaflows: Iterable[Megaflow]) -> None:
         """Take megaflows out of the kernel; those that are not in it are left alone."""
         entries = [entry for megaflow in megaflows if (entry := self._by_megaflow.get(megaflow))]
+        for entry in entries:
+            self._unwritten.pop(entry.key, None)
         libbpf.delete_many(self._map, [entry.key for entry in entries])
         for entry in entries:
             self._forget(entry, is_replaced=True)
@@ -119,6 +135,7 @@ class Entries:
             self._free.append(entry.slot)
             self._masks.give_back(entry.mask)
         self._stale.update(dict.fromkeys(self._by_key))
+        self._unwritten.clear()
         self._by_megaflow.clear()
         self._by_key.clear()
         self._by_slot.clear()
@@ -196,19 +213,20 @@ class Entries:
         self._unused_from += 1
         return self._unused_from - 1
 
-    def _write_entry(self, key: bytes, slot: int, ops: bytes) -> bool:
-        head = ENTRY_HEAD.pack(self._kernel.epoch, slot, len(ops) // OP.size, 0)
-        value = (head + ops).ljust(ENTRY_SIZE, b"\0")
+    def _write_alone(self, key: bytes, value: bytes) -> None:
+        """Write an entry that could not be written with others; room is made if stale ones take it."""
         for _ in range(2):
             try:
                 libbpf.update(self._map, key, value)
             except HostError as error:
                 if error.errno not in (errno.E2BIG, errno.ENOMEM) or not self._stale:
-                    return False
+                    break
                 self.sweep(len(self._stale))
             else:
-                return True
-        return False
+                self._stale.pop(key, None)
+                return
+        self._counters.add("not_in_kernel_full")
+        self._forget(self._by_key[key], is_replaced=False)
 
     def _write_mask(self, index: int, mask: bytes) -> None:
         libbpf.update(self._kernel.map("masks"), index.to_bytes(4, "little"), mask)
@@ -216,6 +234,7 @@ class Entries:
     def _forget(self, entry: _Entry, *, is_replaced: bool) -> None:
         """Leave an entry, whose place in the kernel is taken by another one or empty, or is to be emptied."""
         if not is_replaced:
+            self._unwritten.pop(entry.key, None)
             libbpf.delete(self._map, entry.key)
         self._count(entry)
         self._free.append(entry.slot)

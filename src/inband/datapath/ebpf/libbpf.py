@@ -81,6 +81,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bpf_map_update_elem": (c_int, (c_int, c_char_p, c_char_p, c_uint64)),
     "bpf_map_lookup_elem": (c_int, (c_int, c_char_p, c_void_p)),
     "bpf_map_delete_elem": (c_int, (c_int, c_char_p)),
+    "bpf_map_update_batch": (c_int, (c_int, c_char_p, c_char_p, POINTER(c_uint32), POINTER(_BatchOptions))),
     "bpf_map_delete_batch": (c_int, (c_int, c_char_p, POINTER(c_uint32), POINTER(_BatchOptions))),
     "bpf_map_lookup_batch": (
         c_int,
@@ -195,6 +196,14 @@ def update(descriptor: int, key: bytes, value: bytes) -> None:
     """Put an element into a map, replacing an older one. Raises HostError (E2BIG: the map is full)."""
     if _library().bpf_map_update_elem(descriptor, key, value, 0) < 0:
         raise refused("write a map", ctypes.get_errno())
+
+
+def update_many(descriptor: int, keys: list[bytes], values: list[bytes]) -> int:
+    """Put elements into a map, in order; how many are in it. Fewer than all: why not shows when the next is put in."""
+    count = c_uint32(len(keys))
+    if _library().bpf_map_update_batch(descriptor, b"".join(keys), b"".join(values), byref(count), None) == 0:
+        return len(keys)
+    return count.value if count.value < len(keys) else 0  # refused as a whole: the kernel has not touched the count
 
 
 def look_up(descriptor: int, key: bytes, size: int) -> bytes | None:

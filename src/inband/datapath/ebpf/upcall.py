@@ -14,6 +14,8 @@ from inband.flow.ports import PortNo
 from inband.packet.frame import Frame, Offload
 from inband.packet.vnet import restore_vlan, restore_vlan_offload
 
+_REASONS = tuple(UpcallReason)
+
 
 class Upcall(NamedTuple):
     """One frame, and why it came.
@@ -54,5 +56,4 @@ def read_upcall(record: bytes) -> Upcall:
     if tpid != b"\0\0":
         data = restore_vlan(data, tci, int.from_bytes(tpid, "big"))
         offload = restore_vlan_offload(offload)
-    frame = Frame(data, offload)
-    return Upcall(PortNo(in_port), frame, UpcallReason(reason), key, is_whole)
+    return Upcall(PortNo(in_port), Frame(data, offload), _REASONS[reason], key, is_whole)
