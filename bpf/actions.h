@@ -9,6 +9,8 @@
 #ifndef INBAND_ACTIONS_H
 #define INBAND_ACTIONS_H
 
+#include <linux/if_packet.h>
+
 #include "upcall.h"
 
 #ifndef BPF_MTU_CHK_RET_SUCCESS
@@ -201,13 +203,37 @@ static __always_inline void lose(struct port_stats *stats, __u32 verdict, __u32 
 	count(verdict);
 }
 
-/* Send the frame, or a copy of it, out of a port; the program's return value for the last. */
-__noinline int output(struct __sk_buff *skb, const struct packet *packet, __u32 slot, int is_last)
+/*
+ * Whether a frame to a known station is handed to the port's peer (the other end of its veth pair) instead of the port.
+ *
+ * The kernel goes on with it there in the same run, without a queue between: switches that send a frame in a circle
+ * would hold the CPU for ever. So no frame is handed on twice in a row. One that was is PACKET_HOST when it gets here;
+ * all others for a station behind another port are PACKET_OTHERHOST.
+ */
+static __always_inline bool goes_to_peer(struct __sk_buff *skb, const struct port_out *port, const struct op *op)
 {
+	return op->kind == OP_OUTPUT_STATION && port->peer_allowed && skb->pkt_type != PACKET_HOST;
+}
+
+static __always_inline int redirect(struct __sk_buff *skb, const struct port_out *port, const struct op *op)
+{
+	if (!goes_to_peer(skb, port, op))
+		return bpf_redirect(port->ifindex, 0);
+	/* The station would not take a frame for other hosts; kernels before 6.16 do not say so by themselves. */
+	bpf_skb_change_type(skb, PACKET_HOST);
+	return bpf_redirect_peer(port->ifindex, 0);
+}
+
+/* Send the frame, or a copy of it, out of a port; the program's return value for the last. */
+__noinline int output(struct __sk_buff *skb, const struct packet *packet, const struct op *op, int is_last)
+{
+	if (!packet || !op)
+		return TC_ACT_SHOT;
+	__u32 slot = op->arg16;
 	struct port_out *port = bpf_map_lookup_elem(&ports_out, &slot);
 	struct port_stats *stats = bpf_map_lookup_elem(&port_stats, &slot);
 
-	if (!packet || !port || !stats || !port->ifindex) {
+	if (!port || !stats || !port->ifindex) {
 		count(VERDICT_OUTPUT_NO_PORT);
 		return TC_ACT_SHOT;
 	}
@@ -222,7 +248,7 @@ __noinline int output(struct __sk_buff *skb, const struct packet *packet, __u32 
 	}
 	stats->tx_packets += packet->segments;
 	stats->tx_bytes += bytes;
-	return is_last ? bpf_redirect(port->ifindex, 0) : TC_ACT_SHOT;
+	return is_last ? redirect(skb, port, op) : TC_ACT_SHOT;
 }
 
 /* The ops of an entry; the frame is gone afterwards: sent, dropped, or copied to the switch. */
@@ -243,8 +269,8 @@ __noinline int run(struct __sk_buff *skb, struct packet *packet, const struct fl
 			send_up(skb, packet, UPCALL_SLOW_ACTION);
 			return TC_ACT_SHOT;
 		}
-		if (op->kind == OP_OUTPUT) {
-			int result = output(skb, packet, op->arg16, i + 1 == op_count);
+		if (op->kind == OP_OUTPUT || op->kind == OP_OUTPUT_STATION) {
+			int result = output(skb, packet, op, i + 1 == op_count);
 			if (i + 1 == op_count)
 				return result;
 		} else if (run_edit(skb, packet, op)) {

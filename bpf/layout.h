@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 enum layout {
-	LAYOUT_VERSION = 1,
+	LAYOUT_VERSION = 2,
 	MAX_MASKS = 32,
 	MAX_OPS = 32,
 	MAX_PORTS = 1024, /* slots; slot 0 is "no such port" */
@@ -97,6 +97,7 @@ enum op_kind {
 	OP_SET_PORT_SRC,   /* arg8: TCP or UDP, arg16_be */
 	OP_SET_PORT_DST,
 	OP_SEND_UP,	   /* the switch does it; the only op then */
+	OP_OUTPUT_STATION, /* arg16: port slot, behind which the one destination is; the only op then */
 };
 
 struct op {
@@ -138,7 +139,7 @@ struct port_out {
 	__u32 ifindex; /* 0: not there */
 	__u32 number;
 	__u32 made_promiscuous;
-	__u32 padding;
+	__u32 peer_allowed; /* whether bpf_redirect_peer() may be used, as far as the interface goes */
 };
 
 struct port_stats {

@@ -51,6 +51,17 @@ def test_outputs_name_slots_and_a_port_that_is_nowhere_is_slot_0() -> None:
     assert compiled(Output(P1), Output(LOCAL), Output(PortNo(77))) == [output(11), output(13), output(0)]
 
 
+def test_the_one_output_to_a_known_station_says_so_and_no_other_does() -> None:
+    def to_station(*actions: DatapathAction) -> list[tuple[int, int, int, int]]:
+        return list(OP.iter_unpack(compile_ops(actions, lambda port: SLOTS.get(port, 0), to_station=True)))
+
+    assert to_station(Output(P1)) == [(OpKind.OUTPUT_STATION, 0, 11, 0)]
+    assert to_station(Output(P1), Output(P2)) == [output(11), output(12)]
+    assert to_station(PopVlan(), Output(P1)) == [(OpKind.POP_VLAN, 0, 0, 0), output(11)]
+    assert to_station(CONTROLLER) == list(OP.iter_unpack(SEND_UP))
+    assert to_station() == []
+
+
 def test_edits_that_nothing_is_sent_after_are_left_out() -> None:
     assert compiled(Output(P1), PopVlan(), SetQueue(1)) == [output(11)]
     assert compiled(PopVlan()) == []

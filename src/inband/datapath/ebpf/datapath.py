@@ -197,6 +197,14 @@ class EbpfDatapath:
         """As ``Datapath.remove_port``."""
         self._ports.remove(port)
 
+    def set_peer_redirect(self, *, allowed: bool) -> None:
+        """Whether known unicast may skip ports (``peer``). Who allows it calls ``look_at_interface``. At first: no."""
+        self._ports.set_peer_redirect(allowed=allowed)
+
+    def look_at_interface(self, index: int | None) -> None:
+        """The kernel said that an interface or its traffic control has changed; None: that any may have."""
+        self._ports.look_at(index)
+
     def port_counters(self, port: PortNo) -> PortCounters:
         """As ``Datapath.port_counters``."""
         return self._ports.counters(port)
@@ -222,7 +230,8 @@ class EbpfDatapath:
         if not taken:
             self._counters.add("cache_full")
             return
-        self._entries.install(megaflow, compile_ops(megaflow.actions, self._ports.slot_of), self._packet)
+        ops = compile_ops(megaflow.actions, self._ports.slot_of, to_station=megaflow.to_station)
+        self._entries.install(megaflow, ops, self._packet)
         if replaced is not None and replaced is not megaflow:
             self._entries.remove([replaced])
         if self._packet is None:  # else ``poll`` writes it, together with others

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 from struct import Struct
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 MAX_MASKS = 32
 MAX_OPS = 32
 MAX_PORTS = 1024
@@ -34,7 +34,7 @@ CONFIG = Struct("=IIII")
 PORT_IN = Struct("=4sI")
 """number (network order), slot."""
 PORT_OUT = Struct("=IIII")
-"""ifindex, number, made_promiscuous, padding."""
+"""ifindex, number, made_promiscuous, peer_allowed."""
 PORT_STATS = Struct("=QQQQQQ")
 """rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped."""
 
@@ -63,6 +63,7 @@ class OpKind(IntEnum):
     SET_PORT_SRC = 13
     SET_PORT_DST = 14
     SEND_UP = 15
+    OUTPUT_STATION = 16
 
 
 class Verdict(IntEnum):

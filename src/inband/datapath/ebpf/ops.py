@@ -46,14 +46,21 @@ class _UnfitError(Exception):
     """The program in the kernel cannot do this."""
 
 
-def compile_ops(actions: Iterable[DatapathAction], slot_of: Callable[[PortNo], int]) -> bytes:
-    """The ops of a decision, packed; none for a drop, SEND_UP alone for what the program cannot do."""
+def compile_ops(
+    actions: Iterable[DatapathAction], slot_of: Callable[[PortNo], int], *, to_station: bool = False
+) -> bytes:
+    """The ops of a decision, packed; none for a drop, SEND_UP alone for what the program cannot do.
+
+    ``to_station`` is a megaflow's: the program may hand the packet to the port's peer then (``peer``).
+    """
     try:
         program = _Program(slot_of)
         program.run(tuple(actions))
     except _UnfitError:
         return SEND_UP
     ops = program.ops[: program.length]
+    if to_station and len(ops) == 1:
+        ops = [_to_station(ops[0])]
     return b"".join(ops) if len(ops) <= MAX_OPS else SEND_UP
 
 
@@ -95,6 +102,11 @@ class _Program:
             raise _UnfitError
         self.run(actions)
         self._wanted_queue = queue
+
+
+def _to_station(op: bytes) -> bytes:
+    kind, _, slot, _ = OP.unpack(op)
+    return OP.pack(OpKind.OUTPUT_STATION, 0, slot, 0) if kind == OpKind.OUTPUT else op
 
 
 def _sends(actions: tuple[DatapathAction, ...]) -> bool:

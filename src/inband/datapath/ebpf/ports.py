@@ -14,12 +14,13 @@ import errno
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from inband.datapath.base import Counters, PortCounters
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.kernel import Kernel
 from inband.datapath.ebpf.layout import MAX_PORTS, PORT_IN, PORT_OUT, PORT_STATS
+from inband.datapath.ebpf.peer import may_redirect_to_peer
 from inband.datapath.userspace_port import TX_FAULTS
 from inband.datapath.userspace_port import Port as Sender
 from inband.errors import HostError, UsageError
@@ -55,6 +56,15 @@ class _Port:
     before: PortCounters
 
 
+class _Out(NamedTuple):
+    """struct port_out."""
+
+    ifindex: int = 0
+    number: int = 0
+    made_promiscuous: int = 0
+    peer_allowed: int = 0
+
+
 class Ports:
     """The ports of one kernel's program."""
 
@@ -66,6 +76,7 @@ class Ports:
         self._ports: dict[PortNo, _Port] = {}
         self._slots: dict[PortNo, int] = {}
         self._left_over: set[PortNo] = set()
+        self._peer_redirect = False
         if kernel.adopted:
             self._adopt()
 
@@ -126,9 +137,9 @@ class Ports:
         """Forget ports of an earlier process that are none of ours, or only those of one interface."""
         for port in list(self._left_over):
             slot = self._slots[port]
-            left, _, _, _ = self._read_out(slot)
-            if index is None or left == index:
-                self._vacate(slot, left)
+            left = self._read_out(slot)
+            if index is None or left.ifindex == index:
+                self._vacate(slot, left.ifindex)
                 self._left_over.discard(port)
 
     def _open(self, port: PortNo, interface: str) -> _Port:
@@ -149,30 +160,32 @@ class Ports:
     def _put(self, port: _Port, number: PortNo) -> None:
         """Write an interface into the maps and attach the program; the slot's other interface gets its due."""
         index, key = port.sender.index, port.sender.index.to_bytes(4, "little")
-        old_index, _, made_promiscuous, _ = self._read_out(port.slot)
-        is_new = index != old_index
+        old = self._read_out(port.slot)
+        is_new = index != old.ifindex
         libbpf.update(self._kernel.map("ports_in"), key, PORT_IN.pack(int(number).to_bytes(4, "big"), port.slot))
         try:
             self._kernel.attach(port.slot, index)
-            promiscuous = _make_promiscuous(index) or (made_promiscuous and not is_new)
+            promiscuous = _make_promiscuous(index) or (old.made_promiscuous and not is_new)
         except HostError:
             if is_new:
                 libbpf.delete(self._kernel.map("ports_in"), key)
             raise
-        self._write_out(port.slot, index, number, promiscuous)
-        if is_new and made_promiscuous:
-            _end_promiscuous(old_index)
+        if is_new and old.peer_allowed:
+            self._write_out(port.slot, old._replace(peer_allowed=0))  # before the program sees the other interface
+        self._write_out(port.slot, _Out(index, number, promiscuous))
+        self._look_at_peer(port)
+        if is_new and old.made_promiscuous:
+            _end_promiscuous(old.ifindex)
 
     def _leave(self, old: _Port) -> None:
         """Its slot belongs to another interface, or to the same one opened again."""
         old.sender.close()
-        index, _, _, _ = self._read_out(old.slot)
-        if index != old.sender.index:
+        if self._read_out(old.slot).ifindex != old.sender.index:
             libbpf.delete(self._kernel.map("ports_in"), old.sender.index.to_bytes(4, "little"))
 
     def _vacate(self, slot: int, index: int) -> None:
-        _, _, made_promiscuous, _ = self._read_out(slot)
-        self._write_out(slot, 0, PortNo(0), 0)
+        made_promiscuous = self._read_out(slot).made_promiscuous
+        self._write_out(slot, _Out())
         self._kernel.detach(slot)
         self._kernel.detach_filter(index)
         libbpf.delete(self._kernel.map("ports_in"), index.to_bytes(4, "little"))
@@ -181,19 +194,38 @@ class Ports:
 
     def _adopt(self) -> None:
         for slot in range(1, MAX_PORTS):
-            index, number, _, _ = self._read_out(slot)
-            if index:
-                self._slots[PortNo(number)] = slot
-                self._left_over.add(PortNo(number))
+            out = self._read_out(slot)
+            if out.ifindex:
+                self._slots[PortNo(out.number)] = slot
+                self._left_over.add(PortNo(out.number))
+            if out.peer_allowed:  # that was looked at by a process that is dead
+                self._write_out(slot, out._replace(peer_allowed=0))
 
-    def _read_out(self, slot: int) -> tuple[int, int, int, int]:
+    def _read_out(self, slot: int) -> _Out:
         found = libbpf.look_up(self._kernel.map("ports_out"), slot.to_bytes(4, "little"), PORT_OUT.size)
-        index, number, promiscuous, _ = PORT_OUT.unpack(found) if found else (0, 0, 0, 0)
-        return index, number, promiscuous, 0
+        return _Out(*PORT_OUT.unpack(found)) if found else _Out()
 
-    def _write_out(self, slot: int, index: int, number: PortNo, promiscuous: int) -> None:
-        value = PORT_OUT.pack(index, number, promiscuous, 0)
-        libbpf.update(self._kernel.map("ports_out"), slot.to_bytes(4, "little"), value)
+    def _write_out(self, slot: int, out: _Out) -> None:
+        libbpf.update(self._kernel.map("ports_out"), slot.to_bytes(4, "little"), PORT_OUT.pack(*out))
+
+    # Peers
+
+    def set_peer_redirect(self, *, allowed: bool) -> None:
+        """Whether known unicast may skip ports (``peer``); that it may be skipped is asked of each port besides."""
+        self._peer_redirect = allowed
+        self.look_at()
+
+    def look_at(self, index: int | None = None) -> None:
+        """An interface, or any (None), is not what it was: may it still be skipped?"""
+        for port in self._ports.values():
+            if index in (None, port.sender.index):
+                self._look_at_peer(port)
+
+    def _look_at_peer(self, port: _Port) -> None:
+        out = self._read_out(port.slot)
+        allowed = self._peer_redirect and may_redirect_to_peer(port.sender.interface, out.ifindex)
+        if allowed != out.peer_allowed:
+            self._write_out(port.slot, out._replace(peer_allowed=int(allowed)))
 
     # Frames and counters
 
