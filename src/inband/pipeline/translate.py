@@ -111,11 +111,12 @@ class Pipeline:
         With ``hidden`` False in-band control's flows and its care for DHCP are left out. With a ``trace`` nothing is
         changed: no station learned, no flood remembered, nothing counted.
         """
-        walk = Walk(self._around, InFlight(key, frame), _in_port(key), frame, now, in_band=hidden, trace=trace)
+        in_port = PortNo(key & 0xFFFFFFFF)  # it stands rightmost in a key
+        walk = Walk(self._around, InFlight(key, frame), in_port, frame, now, in_band=hidden, trace=trace)
         walk.enter()
         if not (self.in_band and hidden):
             return _answer(walk, walk.program.finished())
-        return _answer(walk, self._with_configuration(walk, key, frame, trace))
+        return _answer(walk, self._with_configuration(walk, in_port, key, frame, trace))
 
     def translate_actions(
         self,
@@ -153,14 +154,14 @@ class Pipeline:
         return Explanation(verdict, trace, verdict_without, trace_without)
 
     def _with_configuration(
-        self, walk: Walk, key: FlowKey, frame: Frame, trace: Trace | None
+        self, walk: Walk, in_port: PortNo, key: FlowKey, frame: Frame, trace: Trace | None
     ) -> tuple[DatapathAction, ...]:
         """The decision's actions, and LOCAL before them for what configures it: see ``dhcp_hook``.
 
         What leaves LOCAL, and what reaches it in any case, needs no care and narrows no cached decision.
         """
         actions = walk.program.finished()
-        if _in_port(key) == LOCAL or reaches_local_unchanged(actions):
+        if in_port == LOCAL or reaches_local_unchanged(actions):
             return actions
         if not (self._is_our_dhcp_reply(walk, key, frame) or self._is_our_ipv6_configuration(walk, key)):
             return actions
@@ -182,10 +183,6 @@ class Pipeline:
         is_ours, mattered = self._ipv6_configuration.recognise(key)
         walk.packet.mask |= mattered
         return is_ours
-
-
-def _in_port(key: FlowKey) -> PortNo:
-    return PortNo(key & 0xFFFFFFFF)  # in_port stands rightmost in a key
 
 
 def _answer(walk: Walk, actions: tuple[DatapathAction, ...]) -> Translation:
