@@ -38,6 +38,7 @@ from inband.runtime.connections import Connections
 from inband.runtime.datapaths import make_datapath, pin_dir
 from inband.runtime.known_host import KnownHost
 from inband.runtime.local_port import LocalPort
+from inband.runtime.peer_redirect import PeerRedirect
 from inband.runtime.queues import read_queues
 from inband.runtime.rundir import RunDir
 
@@ -70,6 +71,7 @@ class BridgeRunner:
         self.bridge: Bridge
         self.ports: BridgePorts
         self.connections: Connections
+        self.peer_redirect: PeerRedirect
         self.local = LocalPort(config.name, environment.claims, environment.run_dir.path)
         self._environment = environment
         self._loop = environment.loop
@@ -99,6 +101,8 @@ class BridgeRunner:
         self.bridge = Bridge(settings, datapath, environment.host, self._loop.time, self._wake)
         self.ports = BridgePorts(self.bridge, environment.claims, environment.known.links)
         self.connections = Connections(self.bridge, config, self._loop, self._wake, environment.channels_changed)
+        self.peer_redirect = PeerRedirect(config.name, datapath, self._loop)
+        self.peer_redirect.apply(allowed=config.peer_redirect)
         self.bridge.read_queues = read_queues
         datapath.client = self.bridge
         self._is_open = True
@@ -127,6 +131,7 @@ class BridgeRunner:
                 task.cancel()
         if self._is_open:
             self.connections.stop()
+            self.peer_redirect.close()
             self.bridge.control(ev.InBandEnabled(False))
             self.bridge.datapath.close()
             self.ports.close()
@@ -177,6 +182,7 @@ class BridgeRunner:
         self.bridge.control(ev.QueueChanged(config.queue))
         self.bridge.control(ev.InBandEnabled(config.in_band))
         self.bridge.tables.limit = config.flow_limit
+        self.peer_redirect.apply(allowed=config.peer_redirect)
         await self.connections.apply(config)
         self._set_identity()
 
@@ -218,6 +224,8 @@ class BridgeRunner:
                 pass
             case _:
                 self.ports.handle(event)
+        if isinstance(event, LinkChanged):
+            self.peer_redirect.link_changed(event.index)
         self.bridge.host_event(event)
         match event:
             case AddressChanged(present=True, tentative=False) | LinkChanged(running=True):

@@ -53,7 +53,8 @@ class BridgeConfig:
 
     ``addresses``, ``dhcp`` and ``dhcpv6`` say what the bridge's own interface gets; none: the system sets it. ``queue``
     is the queue of control traffic. ``inactivity_probe_s`` 0 means no probes. ``flow_limit`` counts visible flows per
-    table. ``openflow_versions`` are version bytes, ascending. The three files are for tls: targets.
+    table. ``peer_redirect``: known unicast may skip a port (``datapath.ebpf.peer``). ``openflow_versions`` are version
+    bytes, ascending. The three files are for tls: targets.
     """
 
     name: str
@@ -72,6 +73,7 @@ class BridgeConfig:
     inactivity_probe_s: float = 5.0  # Open vSwitch's default, which controllers' own timers are chosen for
     max_backoff_s: float = 8.0  # likewise
     flow_limit: int = 1_000_000  # what Open vSwitch reports as max_entries
+    peer_redirect: bool = True
     openflow_versions: tuple[int, ...] = (OPENFLOW_10, OPENFLOW_13)
     private_key: Path | None = None
     certificate: Path | None = None

@@ -189,6 +189,7 @@ _ROWS = (
     ),
     Key("max-backoff", "max_backoff_s", _seconds(0.1, 3600), _INTERVAL, (int, float, str)),
     Key("flow-limit", "flow_limit", _number(0, 2**32 - 1), "flows per table, 0 to 4294967295", (int, str)),
+    Key("peer-redirect", "peer_redirect", _on_off, "on or off", (bool, str)),
     Key("openflow-version", "openflow_versions", _openflow_version, "1.0 and 1.3", (str, float), many=True),
     Key("private-key", "private_key", _file, "a file", optional=True),
     Key("certificate", "certificate", _file, "a file", optional=True),

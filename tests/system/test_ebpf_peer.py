@@ -1,0 +1,355 @@
+"""Known unicast skips a port where nothing is lost by it, and nowhere else.
+
+The kernel does not count such a frame for the port that it skips, while the program does: that tells the ways apart.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+from pyroute2 import netns
+from tests.packets.columns import PATIENCE_S, open_host
+from tests.system.lab.journal import until
+from tests.system.lab.net import Lab, Namespace
+from tests.system.switch_rig import Rig
+
+from inband.datapath.base import Megaflow
+from inband.datapath.ebpf.datapath import EbpfDatapath
+from inband.flow.actions import Output
+from inband.flow.match import Match
+from inband.flow.ports import PortNo
+from inband.packet.checksum import segment
+from inband.packet.frame import Frame
+from inband.packet.vnet import build_vnet, parse_vnet, restore_vlan, restore_vlan_offload
+from inband.testing import packets
+
+pytestmark = pytest.mark.root
+
+P1, P2 = PortNo(1), PortNo(2)
+PINGS = 20
+PACKET_HOST = 0
+AUXDATA, TP_STATUS_VLAN_VALID = struct.Struct("=IIIHHHH"), 0x10
+SHAPED = "tc qdisc add dev p2 root tbf rate 1gbit burst 200kb latency 100ms"
+HTB = "tc qdisc add dev p2 root handle 1: htb default 1"
+NOWHERE = "02:00:00:00:00:99"
+
+
+# A whole switch
+
+FILE = """
+[[bridge]]
+name = "br0"
+port = ["p1", "p2"]
+fail-mode = "secure"
+datapath = "ebpf"
+"""
+
+
+@contextmanager
+def rig_of(setting: str = "", before: str = "") -> Iterator[Rig]:
+    """A switch whose one flow is NORMAL, and two silent hosts that know each other; ``before`` is done first."""
+    with Lab("ihp") as lab:
+        rig = Rig(lab)
+        for namespace in (rig.box, rig.h1, rig.h2):
+            namespace.sysctl(net__ipv6__conf__all__disable_ipv6=1, net__ipv6__conf__default__disable_ipv6=1)
+        for host, other, number in ((rig.h1, rig.h2, 2), (rig.h2, rig.h1, 1)):
+            host.ip(f"neigh replace 10.0.0.1{number} lladdr {other.mac('eth0')} dev eth0 nud permanent")
+        if before:
+            rig.box.run(*before.split())
+        rig.start("--config", rig.config(FILE + setting))
+        flow(rig, "priority=0,actions=NORMAL")
+        assert rig.h1.pings("10.0.0.12") > 0
+        yield rig
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    with rig_of() as standing:
+        yield standing
+
+
+def flow(rig: Rig, text: str) -> None:
+    rig.box.run("ovs-ofctl", "-O", "OpenFlow13", "add-flow", f"unix:{rig.run_dir}/br0.mgmt", text)
+
+
+def sent(rig: Rig) -> tuple[int, int]:
+    """Packets that left port 2: as OpenFlow counts, as the kernel does."""
+    command = ["ovs-ofctl", "-O", "OpenFlow13", "dump-ports", f"unix:{rig.run_dir}/br0.mgmt", "2"]
+    counted = rig.box.run(*command).split("tx pkts=")[1].split(",")[0]
+    return int(counted), rig.box.counter("p2", "tx_packets")
+
+
+def ways(rig: Rig, send: Callable[[], object]) -> tuple[int, int]:
+    """How many packets left by port 2 while ``send`` ran, and how many of them went through the port itself."""
+    before = sent(rig)
+    send()
+    after = sent(rig)
+    return after[0] - before[0], after[1] - before[1]
+
+
+def pings(rig: Rig) -> tuple[int, int]:
+    """``ways`` of pings to the host behind port 2, all of which are answered."""
+
+    def ping() -> None:
+        assert rig.h1.pings("10.0.0.12", count=PINGS, interval_s=0.01) == PINGS
+
+    return ways(rig, ping)
+
+
+SHORT, LONG = (PINGS, 0), (PINGS, PINGS)
+
+
+def test_known_unicast_skips_the_port_and_is_counted(rig: Rig) -> None:
+    assert pings(rig) == SHORT
+
+
+def test_floods_and_unknown_destinations_do_not(rig: Rig) -> None:
+    rig.h1.ip(f"neigh replace 10.0.0.99 lladdr {NOWHERE} dev eth0 nud permanent")
+
+    assert ways(rig, lambda: rig.h1.pings("10.0.0.99", count=5, wait_s=0.1)) == (5, 5)
+    asked, through_the_port = ways(rig, lambda: rig.h1.pings("10.0.0.98", count=1, wait_s=0.1))  # by ARP
+
+    assert asked == through_the_port > 0
+
+
+def test_an_output_that_a_flow_names_does_not(rig: Rig) -> None:
+    flow(rig, "priority=10,in_port=1,actions=output:2")
+
+    assert pings(rig) == LONG
+
+
+@pytest.mark.parametrize("shaper", [SHAPED, HTB], ids=["tbf", "htb"])
+def test_a_queue_that_was_there_before_is_not_skipped(shaper: str) -> None:
+    with rig_of(before=shaper) as rig:
+        assert pings(rig) == LONG
+
+
+@pytest.mark.parametrize(
+    ("add", "remove"),
+    [
+        (SHAPED, "tc qdisc del dev p2 root"),
+        (HTB, "tc qdisc del dev p2 root"),
+        ("tc filter add dev p2 egress prio 9 bpf da bytecode 1,6_0_0_0", "tc filter del dev p2 egress prio 9"),
+        ("ethtool -K p2 tx off", "ethtool -K p2 tx on"),
+        ("ethtool -K p2 tso off", "ethtool -K p2 tso on"),
+    ],
+    ids=["tbf", "htb", "egress filter", "checksums", "segments"],
+)
+def test_what_is_put_at_the_port_later_is_not_skipped_until_it_is_gone(rig: Rig, add: str, remove: str) -> None:
+    rig.box.run(*(word.replace("_", " ") for word in add.split()))
+    assert until(lambda: pings(rig) == LONG, PATIENCE_S)
+
+    rig.box.run(*remove.split())
+
+    assert until(lambda: pings(rig) == SHORT, PATIENCE_S)
+
+
+def test_a_host_moved_into_the_switchs_namespace_goes_on_hearing(rig: Rig) -> None:
+    mac = rig.h2.mac("eth0")
+    rig.h2.ip(f"link set eth0 netns {rig.box.name} name moved")
+    rig.box.ip("link set moved up")
+    assert until(lambda: "p2" in rig.ports() and _learned(rig, mac), PATIENCE_S)
+
+    before = rig.box.counter("moved", "rx_packets")
+    count, through_the_port = ways(rig, lambda: rig.h1.pings("10.0.0.12", count=50, interval_s=0.01, wait_s=0.1))
+
+    assert count == 50
+    assert rig.box.counter("moved", "rx_packets") - before >= 45
+    assert through_the_port >= 45
+
+
+def _learned(rig: Rig, mac: str) -> bool:
+    """Have a host that was moved say something, and see whether the switch knows where it is."""
+    with inside(rig.box), open_host("moved") as host:
+        host.sendmsg([bytes(10), packets.ethernet(0x88B5, bytes(46), dst=NOWHERE, src=mac)])
+    rows = [line.split() for line in rig.call("fdb/show", "br0").splitlines()]
+    return any(row[0] == "2" and mac in row for row in rows)
+
+
+def test_a_host_that_is_down_and_up_again_is_short_again(rig: Rig) -> None:
+    rig.h2.ip("link set eth0 down", "link set eth0 up")
+    mac = rig.h1.mac("eth0")
+    rig.h2.ip(f"neigh replace 10.0.0.11 lladdr {mac} dev eth0 nud permanent")
+
+    assert until(lambda: rig.h1.pings("10.0.0.12", count=1) == 1, PATIENCE_S)
+    assert until(lambda: pings(rig) == SHORT, PATIENCE_S)
+
+
+def test_a_port_that_is_set_down_sends_nothing(rig: Rig) -> None:
+    rig.box.ip("link set p2 down")
+    assert until(lambda: not next(each for each in rig.show()["ports"] if each["name"] == "p2")["link_up"], PATIENCE_S)
+
+    before = rig.h2.counter("eth0", "rx_packets")
+    rig.h1.pings("10.0.0.12", count=5, interval_s=0.01, wait_s=0.1)
+
+    assert rig.h2.counter("eth0", "rx_packets") == before
+
+
+def test_the_configuration_turns_it_off_and_on_without_a_restart() -> None:
+    with rig_of("peer-redirect = false\n") as rig:
+        assert pings(rig) == LONG
+        rig.call("inband/set", "br0", "peer-redirect=on")
+        assert pings(rig) == SHORT
+        rig.call("inband/reload")
+        assert pings(rig) == LONG
+
+
+def test_tcp_passes_with_its_checksums_and_segments_left_to_the_card(rig: Rig) -> None:
+    rig.h2.start("iperf3", "-s", "-1")
+    found: list[float] = []
+
+    def transfer() -> None:
+        shown = ""
+        for _ in range(50):
+            shown = rig.h1.run("iperf3", "-J", "-n", "100M", "-c", "10.0.0.12", check=False)
+            if "sum_received" in shown:
+                break
+        found.append(json.loads(shown)["end"]["sum_received"]["bytes"])
+
+    count, through_the_port = ways(rig, transfer)
+
+    assert found[0] >= 99e6
+    assert count > 50_000
+    assert through_the_port < count / 1000
+
+
+# The datapath by itself
+
+
+@contextmanager
+def inside(namespace: Namespace) -> Iterator[None]:
+    """Be in a namespace; sockets that are opened there stay there."""
+    with open("/proc/self/ns/net") as home:
+        netns.setns(namespace.name)
+        try:
+            yield
+        finally:
+            netns.setns(home)
+
+
+@dataclass
+class Row:
+    """Switches in a row, each in its namespace with ports p1 and p2; the hosts' packet sockets at the ends."""
+
+    switches: list[Namespace]
+    datapaths: list[EbpfDatapath]
+    left: socket.socket
+    right: socket.socket
+
+    def send(self, frame: Frame) -> None:
+        """From the left."""
+        self.left.sendmsg([build_vnet(frame.offload), frame.data])
+
+    def taken(self) -> tuple[Frame, bool]:
+        """The next frame on the right, and whether the kernel says that it is for the host there."""
+        header, data = bytearray(10), bytearray(1 << 17)
+        size, ancillary, _, address = self.right.recvmsg_into([header, data], 1000)
+        frame = Frame(bytes(data[: size - 10]), parse_vnet(bytes(header)))
+        status, *_, tci, tpid = AUXDATA.unpack(ancillary[0][2])
+        if status & TP_STATUS_VLAN_VALID:
+            frame = Frame(restore_vlan(frame.data, tci, tpid), restore_vlan_offload(frame.offload))
+        return frame, address[2] == PACKET_HOST
+
+    def through_ports(self) -> list[int]:
+        """Frames that each switch sent through its port 2, as the kernel counts."""
+        return [switch.counter("p2", "tx_packets") for switch in self.switches]
+
+
+@contextmanager
+def row_of(count: int) -> Iterator[Row]:
+    """Switches that send all they get on port 1 to a station behind port 2."""
+    with Lab("ihp") as lab, ExitStack() as opened:
+        chain = [lab.namespace(name) for name in ("left", *(f"s{n}" for n in range(count)), "right")]
+        for each in chain:
+            each.sysctl(net__ipv6__conf__all__disable_ipv6=1, net__ipv6__conf__default__disable_ipv6=1)
+        for one, other in pairwise(chain):
+            lab.link(one, "p2", other, "p1")
+        left, right = (opened.enter_context(_opened(end, name)) for end, name in ((chain[0], "p2"), (chain[-1], "p1")))
+        datapaths = [_datapath(switch, opened) for switch in chain[1:-1]]
+        yield Row(chain[1:-1], datapaths, left, right)
+
+
+def _opened(namespace: Namespace, interface: str) -> socket.socket:
+    with inside(namespace):
+        return open_host(interface)
+
+
+def _datapath(namespace: Namespace, opened: ExitStack) -> EbpfDatapath:
+    with inside(namespace):
+        datapath = EbpfDatapath()
+        datapath.add_port(P1, "p1")
+        datapath.add_port(P2, "p2")
+        datapath.set_peer_redirect(allowed=True)
+    datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),), to_station=True))
+    opened.callback(_close, namespace, datapath)
+    return datapath
+
+
+def _close(namespace: Namespace, datapath: EbpfDatapath) -> None:
+    with inside(namespace):
+        datapath.close()
+
+
+FRAMES = {
+    "plain": Frame(packets.tcp(payload=bytes(100))),
+    "tagged": Frame(packets.vlan(packets.tcp(payload=bytes(100)), 5, 3)),
+    "checksum left to the card": packets.offloaded(packets.udp(payload=bytes(100))),
+    "segments left to the card": packets.offloaded(packets.tcp(payload=bytes(5000)), gso_size=1000),
+    "tagged segments": packets.offloaded(packets.vlan(packets.tcp(payload=bytes(5000)), 5), gso_size=1000),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_frame_arrives_as_it_was_sent(name: str) -> None:
+    with row_of(1) as row:
+        row.send(FRAMES[name])
+
+        frame, is_for_host = row.taken()
+
+        assert [each.data for each in segment(frame)] == [each.data for each in segment(FRAMES[name])]
+        assert frame.offload == FRAMES[name].offload
+        assert is_for_host
+        assert row.through_ports() == [0]
+        assert row.datapaths[0].port_counters(P2).tx_packets == FRAMES[name].segments
+
+
+def test_of_two_switches_in_a_row_only_one_skips_its_port() -> None:
+    """In a circle the kernel would never get out of it."""
+    with row_of(3) as row:
+        for _ in range(5):
+            row.send(FRAMES["plain"])
+            assert row.taken()[0] == FRAMES["plain"]
+
+        assert row.through_ports() == [0, 5, 0]
+        assert [each.port_counters(P2).tx_packets for each in row.datapaths] == [5, 5, 5]
+
+
+def test_a_frame_too_large_for_the_port_is_counted_and_not_sent() -> None:
+    with row_of(1) as row:
+        row.send(Frame(packets.ethernet(0x88B5, bytes(1400))))
+        assert len(row.taken()[0].data) == 1414
+        row.switches[0].ip("link set p2 mtu 1300")
+
+        row.send(Frame(packets.ethernet(0x88B5, bytes(1400))))
+        row.send(FRAMES["plain"])
+
+        assert row.taken()[0] == FRAMES["plain"]
+        assert row.datapaths[0].counters()["tx_too_big"] == 1
+
+
+def test_nothing_is_skipped_unless_it_is_allowed() -> None:
+    with row_of(1) as row:
+        with inside(row.switches[0]):
+            row.datapaths[0].set_peer_redirect(allowed=False)
+
+        row.send(FRAMES["plain"])
+
+        assert row.taken() == (FRAMES["plain"], False)
+        assert row.through_ports() == [1]

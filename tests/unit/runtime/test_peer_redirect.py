@@ -1,0 +1,39 @@
+"""Which interfaces the kernel speaks of when traffic control changes, and how the setting is written."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from inband.errors import UsageError
+from inband.host.rtnetlink import message_bytes
+from inband.runtime.config import BridgeConfig
+from inband.runtime.config_keys import KEYS, parse_setting, with_values
+from inband.runtime.peer_redirect import changed_interfaces
+
+NEW_QDISC, NEW_FILTER, NEW_ACTION = 36, 44, 48
+
+
+def notification(kind: int, index: int) -> bytes:
+    """A message with a tcmsg (linux/rtnetlink.h)."""
+    return message_bytes(kind, 0, 0, struct.pack("=BxxxiIII", 0, index, 1, 2, 3))
+
+
+def test_each_notification_names_an_interface() -> None:
+    assert changed_interfaces(notification(NEW_QDISC, 7) + notification(NEW_FILTER, 8)) == {7, 8}
+    assert changed_interfaces(b"") == set()
+
+
+def test_what_names_none_may_be_about_any() -> None:
+    assert None in changed_interfaces(notification(NEW_FILTER, -1))
+    assert changed_interfaces(message_bytes(NEW_ACTION, 0, 0, bytes(4))) == {None}
+    assert changed_interfaces(notification(NEW_QDISC, 7)[:-1]) == {None}
+
+
+def test_it_is_on_unless_it_is_set_off() -> None:
+    assert BridgeConfig("br0").peer_redirect
+    assert not with_values(BridgeConfig("br0"), dict([parse_setting("peer-redirect=off")])).peer_redirect
+    assert KEYS["peer-redirect"].read_toml(False) is False
+    with pytest.raises(UsageError, match="on or off"):
+        parse_setting("peer-redirect=perhaps")
