@@ -386,7 +386,7 @@ class Bridge:
             self.book.credit()
         self._is_forgetting = self.book.forget_idle(now)
         pause = BETWEEN_TURNS_S if self._is_forgetting else HOUSEKEEPING_S
-        self._housekeeping_at = now + pause if len(self.book) else None
+        self._housekeeping_at = now + pause if len(self.book) or self._is_forgetting else None
 
     def _expire_flows(self, now: Instant) -> None:
         self.book.credit()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from inband.datapath.base import Datapath, Megaflow
@@ -27,6 +28,9 @@ from inband.table.table_set import Credit, TableSet
 MAX_COMPARISONS = 50_000
 # About 1 kB each; a network with more conversations at a time learns some of them again.
 MAX_DECISIONS = 100_000
+# Decisions that make room for new ones: a millisecond's work. Those used so shortly ago stay if others can go.
+EVICTED_AT_ONCE = 200
+IN_USE_S = 2.0
 # Open vSwitch's max-idle: what was not used for this long is not worth its place.
 MAX_IDLE_S = 10.0
 # Idle decisions removed in one turn: about 5 ms. All of a full book would be a pause of half a second, for the control
@@ -74,6 +78,7 @@ class MegaflowBook:
     _everything: bool = False
     _to_look_at: dict[int, list[Megaflow]] = field(default_factory=dict)
     _due: list[Megaflow] = field(default_factory=list)
+    _flushed: list[list[Megaflow]] = field(default_factory=list)
 
     def __len__(self) -> int:
         """How many decisions are cached."""
@@ -84,7 +89,7 @@ class MegaflowBook:
     def install(self, megaflow: Megaflow) -> None:
         """Cache a decision whose ``origin`` is a Decision and whose ``used`` is now."""
         if len(self._cached) >= MAX_DECISIONS:
-            self._flush()
+            self._evict(megaflow.used)
         replaced = self._cached.get(megaflow.match)
         if replaced is not None:
             self._remove([replaced])
@@ -103,7 +108,7 @@ class MegaflowBook:
         self._credit_all(self.datapath.counted())
 
     def forget_idle(self, now: Instant) -> bool:
-        """Remove decisions that no packet needed for MAX_IDLE_S, at most AT_ONCE of them; whether there are more.
+        """Remove decisions that no packet needed for MAX_IDLE_S, at most AT_ONCE of them; whether there is more to do.
 
         How long ago that was is known as of the last ``credit``. Each decision is looked at when it can be idle at the
         earliest, so once in MAX_IDLE_S.
@@ -120,7 +125,8 @@ class MegaflowBook:
             else:
                 self._look_later(megaflow)
         self._remove(idle)
-        return bool(self._due)
+        self._free_some()
+        return bool(self._due or self._flushed)
 
     # --- what changed -------------------------------------------------------------------------------------------
 
@@ -201,13 +207,29 @@ class MegaflowBook:
                     if not those:
                         del self._by_station[key]
 
+    def _evict(self, now: Instant) -> None:
+        """Make room: the decisions that were made first go, before others those that are not in use."""
+        first = list(islice(self._cached.values(), 2 * EVICTED_AT_ONCE))
+        idle = [megaflow for megaflow in first if megaflow.used < now - IN_USE_S]
+        self._remove((idle or first)[:EVICTED_AT_ONCE])
+
     def _flush(self) -> None:
         self.datapath.flush()
         self._credit_all(self._cached.values())
+        # To free the memory of all at once would be a pause of a tenth of a second.
+        self._flushed.append(list(self._cached.values()))
         self._cached.clear()
         self._by_station.clear()
         self._to_look_at.clear()
         self._due.clear()
+
+    def _free_some(self) -> None:
+        for _ in range(AT_ONCE):
+            while self._flushed and not self._flushed[-1]:
+                del self._flushed[-1]
+            if not self._flushed:
+                return
+            self._flushed[-1].pop()
 
     def _credit_all(self, megaflows: Iterable[Megaflow]) -> None:
         for megaflow in megaflows:

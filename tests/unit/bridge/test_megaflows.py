@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from inband.bridge.megaflows import AT_ONCE, MAX_COMPARISONS, MAX_IDLE_S, Decision, MegaflowBook
+from inband.bridge import megaflows
+from inband.bridge.megaflows import (
+    AT_ONCE,
+    EVICTED_AT_ONCE,
+    IN_USE_S,
+    MAX_COMPARISONS,
+    MAX_IDLE_S,
+    Decision,
+    MegaflowBook,
+)
 from inband.datapath.base import Megaflow
 from inband.datapath.simulated import SimulatedDatapath
 from inband.flow.flow import Flow
@@ -197,6 +206,44 @@ def test_an_idle_decision_that_was_replaced_before_its_turn_is_left_alone(book: 
     book.forget_idle(1.0 + MAX_IDLE_S)
 
     assert cached(book) == [new]
+
+
+def test_a_full_book_makes_room_by_the_oldest_decisions_that_nobody_uses(
+    book: MegaflowBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(megaflows, "MAX_DECISIONS", 3 * EVICTED_AT_ONCE)
+    held = [cache(book, decided(flow()), in_port=number) for number in range(3 * EVICTED_AT_ONCE)]
+    now = IN_USE_S + 1.0
+    held[0].used = now
+
+    new = Megaflow(Match.of(eth_type=1), (), decided(flow()), used=now)
+    book.install(new)
+
+    assert set(cached(book)) == {held[0], *held[EVICTED_AT_ONCE + 1 :], new}
+    assert len(book) == 2 * EVICTED_AT_ONCE + 1
+
+
+def test_a_full_book_whose_decisions_are_all_in_use_makes_room_all_the_same(
+    book: MegaflowBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(megaflows, "MAX_DECISIONS", EVICTED_AT_ONCE)
+    for number in range(EVICTED_AT_ONCE):
+        cache(book, decided(flow()), in_port=number)
+
+    new = cache(book, decided(flow()), eth_type=1)
+
+    assert cached(book) == [new]
+
+
+def test_what_is_flushed_is_freed_a_part_at_a_time(book: MegaflowBook) -> None:
+    for number in range(AT_ONCE + 1):
+        cache(book, decided(flow()), in_port=number)
+    book.everything_changed()
+    book.settle()
+
+    assert (len(book), cached(book)) == (0, [])
+    assert book.forget_idle(0.0)
+    assert not book.forget_idle(0.0)
 
 
 def test_decisions_by_the_thousand_that_depend_on_a_station_go_by_one_flush(book: MegaflowBook) -> None:

@@ -17,10 +17,9 @@ What must stay true: an entry that the kernel holds under the present epoch is i
 from __future__ import annotations
 
 import errno
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from inband.datapath.base import Counters, Megaflow
 from inband.datapath.ebpf import libbpf
@@ -116,26 +115,26 @@ class Entries:
             self._stale.pop(key, None)
         for key in keys[written:]:
             self._write_alone(key, unwritten[key])
+        self.sweep(2 * len(keys))  # stale ones are gone before new ones have filled the map
 
     def remove(self, megaflows: Iterable[Megaflow]) -> None:
         """Take megaflows out of the kernel; those that are not in it are left alone."""
         entries = [entry for megaflow in megaflows if (entry := self._by_megaflow.get(megaflow))]
-        for entry in entries:
-            self._unwritten.pop(entry.key, None)
+        self.commit()
         libbpf.delete_many(self._map, [entry.key for entry in entries])
         for entry in entries:
             self._forget(entry, is_replaced=True)
 
     def flush(self) -> None:
         """Make every entry of this process stale."""
+        self.commit()
         adopted = self._kernel.adopted_epoch
         self._kernel.set_epochs(self._kernel.epoch + 1, adopted)
-        for entry in self._by_megaflow.values():
-            self._count(entry)
-            self._free.append(entry.slot)
-            self._masks.give_back(entry.mask)
+        self._count_all()
+        self._free.extend(self._by_slot)
+        for mask, count in Counter(entry.mask for entry in self._by_slot.values()).items():
+            self._masks.give_back(mask, count)
         self._stale.update(dict.fromkeys(self._by_key))
-        self._unwritten.clear()
         self._by_megaflow.clear()
         self._by_key.clear()
         self._by_slot.clear()
@@ -156,10 +155,10 @@ class Entries:
 
     def sweep(self, count: int = _SWEEP) -> None:
         """Delete some stale entries."""
-        keys = list(islice(self._stale, count))
+        if not self._stale:
+            return
+        keys = [self._stale.popitem()[0] for _ in range(min(count, len(self._stale)))]
         libbpf.delete_many(self._map, keys)
-        for key in keys:
-            del self._stale[key]
 
     def bring_up_to_date(self) -> None:
         """Write into megaflows what the kernel has counted for them, and tidy up a little."""
@@ -221,7 +220,7 @@ class Entries:
             except HostError as error:
                 if error.errno not in (errno.E2BIG, errno.ENOMEM) or not self._stale:
                     break
-                self.sweep(len(self._stale))
+                self.sweep()
             else:
                 self._stale.pop(key, None)
                 return

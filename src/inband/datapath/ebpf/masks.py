@@ -44,10 +44,10 @@ class MaskTable:
         self._uses[index] = uses
         self._count()
 
-    def give_back(self, number: int) -> None:
-        """One entry of this mask is gone."""
+    def give_back(self, number: int, count: int = 1) -> None:
+        """Entries of this mask are gone."""
         index = number - 1
-        self._uses[index] -= 1
+        self._uses[index] -= count
         mask = self._masks[index]
         if self._uses[index] or mask is None:
             return
