@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,12 +53,13 @@ def _command(pid: int) -> str:
 
 def test_a_lease_brings_the_address_and_the_routes_and_leaves_the_resolver_alone(
     hosts: tuple[Namespace, Namespace],
+    tmp_path: Path,
 ) -> None:
     near, _ = hosts
     resolver = Path("/etc/resolv.conf").read_bytes()
 
     async def main() -> None:
-        client = DhcpClient("ihda")
+        client = DhcpClient("ihda", tmp_path / "client")
         client.start()
         try:
             await until(lambda: "10.77.0.0/16" in near.sh("ip route"), "the lease and its routes", 15)
@@ -72,11 +74,13 @@ def test_a_lease_brings_the_address_and_the_routes_and_leaves_the_resolver_alone
     assert clients(near) == []
 
 
-def test_a_client_that_is_killed_comes_back_and_the_address_never_leaves(hosts: tuple[Namespace, Namespace]) -> None:
+def test_a_client_that_is_killed_comes_back_and_the_address_never_leaves(
+    hosts: tuple[Namespace, Namespace], tmp_path: Path
+) -> None:
     near, _ = hosts
 
     async def main() -> tuple[str, str, int]:
-        client = DhcpClient("ihda")
+        client = DhcpClient("ihda", tmp_path / "client")
         client.start()
         try:
             # The client's script counts as one too while it runs.
@@ -94,15 +98,15 @@ def test_a_client_that_is_killed_comes_back_and_the_address_never_leaves(hosts: 
     assert restarts == 1
 
 
-def test_the_client_dies_with_a_process_that_is_killed(hosts: tuple[Namespace, Namespace]) -> None:
+def test_the_client_dies_with_a_process_that_is_killed(hosts: tuple[Namespace, Namespace], tmp_path: Path) -> None:
     near, _ = hosts
     program = (
-        "import asyncio; from inband.host.dhcp_client import DhcpClient\n"
-        "async def main(): DhcpClient('ihda').start(); await asyncio.sleep(60)\n"
+        "import asyncio, sys; from pathlib import Path; from inband.host.dhcp_client import DhcpClient\n"
+        "async def main(): DhcpClient('ihda', Path(sys.argv[1])).start(); await asyncio.sleep(60)\n"
         "asyncio.run(main())"
     )
-    python = Path(__file__).parents[2] / ".venv/bin/python"
-    process = subprocess.Popen(["ip", "netns", "exec", near.name, str(python), "-c", program])
+    command = ["ip", "netns", "exec", near.name, sys.executable, "-c", program, str(tmp_path / "client")]
+    process = subprocess.Popen(command)
 
     async def main() -> None:
         try:
@@ -115,13 +119,13 @@ def test_the_client_dies_with_a_process_that_is_killed(hosts: tuple[Namespace, N
     near.run_async(main)
 
 
-def test_the_default_route_of_somebody_else_comes_first(hosts: tuple[Namespace, Namespace]) -> None:
+def test_the_default_route_of_somebody_else_comes_first(hosts: tuple[Namespace, Namespace], tmp_path: Path) -> None:
     near, _ = hosts
     near.sh("ip link add ihdc type veth peer name ihdd; ip link set ihdc up; ip link set ihdd up")
     near.sh("ip address add 10.5.0.1/24 dev ihdc; ip route add default via 10.5.0.254")
 
     async def main() -> None:
-        client = DhcpClient("ihda")
+        client = DhcpClient("ihda", tmp_path / "client")
         client.start()
         try:
             await until(lambda: "10.0.0.1 dev ihda" in near.sh("ip route show default"), "the second default", 15)
@@ -136,12 +140,12 @@ def test_the_default_route_of_somebody_else_comes_first(hosts: tuple[Namespace, 
 
 
 def test_a_client_that_cannot_run_is_tried_again_with_growing_pauses(
-    hosts: tuple[Namespace, Namespace], caplog: pytest.LogCaptureFixture
+    hosts: tuple[Namespace, Namespace], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     near, _ = hosts
 
     async def main() -> DhcpClient:
-        client = DhcpClient("ihdnothere")
+        client = DhcpClient("ihdnothere", tmp_path / "client")
         client.start()
         try:
             await until(lambda: client.restarts >= 2, "two tries", 10)

@@ -109,6 +109,33 @@ def test_after_a_crash_a_bridge_that_is_not_configured_any_more_is_named_and_lef
     assert rig.state() == before
 
 
+def test_after_a_crash_the_files_of_dhcp_clients_go_with_the_next_start(rig: Rig) -> None:
+    before = rig.state()
+    temporary = rig.lab.folder / "tmp"
+    temporary.mkdir()
+    environment = {"TMPDIR": str(temporary)}
+    options = ("--bridge", "br0", "--port", "p1", "--datapath", "userspace")
+    rig.start(*options, "--address", "dhcp", env=environment).kill9()
+    assert "file inband-dhcp" in rig.state()
+
+    process = rig.start(*options, env=environment)
+
+    assert "file inband-dhcp" not in rig.state()
+    assert process.stop() == 0
+    assert rig.state() == before
+    assert list(temporary.iterdir()) == []
+
+
+def test_an_orderly_end_leaves_no_file_of_a_dhcp_client(rig: Rig) -> None:
+    before = rig.state()
+    process = rig.start("--bridge", "br0", "--port", "p1", "--address", "dhcp")
+    assert "file inband-dhcp" in rig.state()
+
+    assert process.stop() == 0
+
+    assert rig.state() == before
+
+
 def test_what_another_live_switch_has_is_no_left_over(rig: Rig) -> None:
     first = rig.start("--bridge", "br0", "--port", "p1", "--address", "10.0.0.1/24")
     command = first.argv[4:6]

@@ -7,8 +7,9 @@ the two of them that speak it; the default route over IPv6 comes from routers, n
 Why not a client of our own: leases, renewals and their corner cases are solved. Why a script of our own: see
 ``dhcp_script.sh``.
 
-What must stay true: one client per interface also after our kill -9, so the kernel kills the child with us. The lease
-stays in place when the client stops: whoever removes the interface removes the address.
+What must stay true: one client per interface also after our kill -9, so the kernel kills the child with us; and its
+files are where whoever starts next finds and removes them. The lease stays in place when the client stops: whoever
+removes the interface removes the address.
 
 Not here: letting DHCP through the flow table (``inband.control``).
 """
@@ -20,7 +21,6 @@ import contextlib
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,12 +41,14 @@ _STOP_TIMEOUT_S = 2.0
 class DhcpClient:
     """Keeps a DHCP client running on one interface, in the network namespace of the calling thread.
 
+    ``directory`` is for the client's files alone: made by ``start``, empty each time, and removed by ``stop``.
     ``version`` is the IP version, 4 or 6. ``restarts`` counts how often the client ended by itself; ``last_error`` is
     the last thing it said. ``dns_file``, if given, is where the DNS servers of the lease are written, one a line.
     """
 
-    def __init__(self, interface: str, version: int = 4, dns_file: Path | None = None) -> None:
+    def __init__(self, interface: str, directory: Path, version: int = 4, dns_file: Path | None = None) -> None:
         self.interface = interface
+        self._directory = directory
         self._dns = {} if dns_file is None else {"INBAND_DNS_FILE": str(dns_file)}
         self.version = version
         self.restarts = 0
@@ -54,10 +56,14 @@ class DhcpClient:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start the client; needs a running event loop. Raises HostError when the system has none."""
+        """Start the client; needs a running event loop.
+
+        Raises HostError when the system has none, or there can be no directory for its files.
+        """
         if self._task is not None:
             return
         client = find_client(version=self.version)
+        self._make_directory()
         self._task = asyncio.get_running_loop().create_task(self._keep_running(client), name=f"dhcp {self.interface}")
 
     async def stop(self) -> None:
@@ -67,22 +73,30 @@ class DhcpClient:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _make_directory(self) -> None:
+        """Have an empty directory: a lease of an earlier client may be that of another network."""
+        shutil.rmtree(self._directory, ignore_errors=True)
+        try:
+            self._directory.mkdir(mode=0o700, parents=True)
+        except OSError as error:
+            raise HostError(f"make {self._directory}", error.strerror or str(error), errno=error.errno or 0) from None
 
     async def _keep_running(self, client: str) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
-        with tempfile.TemporaryDirectory(prefix="inband-dhcp-") as directory:
-            command = command_line(client, self.interface, Path(directory), self.version, self._dns)
-            while True:
-                started = loop.time()
-                await self._run_once(command)
-                self.restarts += 1
-                failures = 0 if loop.time() - started >= _STEADY_S else failures + 1
-                delay = _BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)]
-                level = logging.WARNING if failures == 1 else logging.DEBUG
-                text = "the DHCPv%d client on %s ended (%s); it is started again in %g s"
-                _LOG.log(level, text, self.version, self.interface, self.last_error or "without a word", delay)
-                await asyncio.sleep(delay)
+        command = command_line(client, self.interface, self._directory, self.version, self._dns)
+        while True:
+            started = loop.time()
+            await self._run_once(command)
+            self.restarts += 1
+            failures = 0 if loop.time() - started >= _STEADY_S else failures + 1
+            delay = _BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)]
+            level = logging.WARNING if failures == 1 else logging.DEBUG
+            text = "the DHCPv%d client on %s ended (%s); it is started again in %g s"
+            _LOG.log(level, text, self.version, self.interface, self.last_error or "without a word", delay)
+            await asyncio.sleep(delay)
 
     async def _run_once(self, command: list[str]) -> None:
         """Run the client until it ends, or end it when we are cancelled."""

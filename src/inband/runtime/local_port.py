@@ -18,6 +18,7 @@ from inband.packet.addresses import IpAddress, Mac
 from inband.runtime.claims import Claims
 from inband.runtime.config import BridgeConfig
 from inband.runtime.dns_servers import LEASE_SUFFIX
+from inband.runtime.rundir import DHCP_DIRECTORY
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,7 +27,8 @@ class LocalPort:
     """The interface named like a bridge. ``pair`` is there after ``make``.
 
     ``duplicates`` are addresses that it should have and another host has.
-    DHCP clients leave the DNS servers of their leases in ``directory`` (see ``runtime.dns_servers``).
+    DHCP clients leave the DNS servers of their leases in ``directory``, the run directory, and have their files in it
+    (see ``runtime.dns_servers``, ``runtime.rundir``).
     """
 
     def __init__(self, name: str, claims: Claims, directory: Path) -> None:
@@ -117,7 +119,8 @@ class LocalPort:
             self._dns_file(version).unlink(missing_ok=True)
         for version in wanted:
             if version not in self._dhcp:
-                client = DhcpClient(self._name, version, self._dns_file(version))
+                files = self._directory / DHCP_DIRECTORY / f"{self._name}.{version}"
+                client = DhcpClient(self._name, files, version, self._dns_file(version))
                 client.start()
                 self._dhcp[version] = client
 

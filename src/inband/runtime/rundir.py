@@ -4,14 +4,15 @@
 flock when its process dies, however it dies; so after kill -9 the next start takes over at once, and never has to
 guess from a pid whether its process is still the same program.
 
-What must stay true: left-over sockets are removed only while the lock is held, and only sockets; the directory is open
-to its owner alone (mode 0700), because that is all that guards the sockets in it.
+What must stay true: what is left over is removed only while the lock is held, and only sockets and what DHCP clients
+had; the directory is open to its owner alone (mode 0700), because that is all that guards the sockets in it.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import socket
 import stat
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ from inband.runtime.unixctl_client import CONTROL_SOCKET
 
 LOCK_FILE = "inband.pid"
 MANAGEMENT_SUFFIX = ".mgmt"
+DHCP_DIRECTORY = "inband-dhcp"
+"""Where DHCP clients have their files, each in a folder of its own."""
 
 
 class RunDir:
@@ -46,6 +49,7 @@ class RunDir:
             reason = error.strerror or str(error)
             raise HostError(f"use {path} as run directory", reason, errno=error.errno or 0) from None
         taken.remove_sockets()
+        taken.remove_dhcp_files()
         return taken
 
     @property
@@ -68,11 +72,23 @@ class RunDir:
             except OSError as error:
                 raise HostError(f"remove {path}", error.strerror or str(error), errno=error.errno or 0) from None
 
+    def remove_dhcp_files(self) -> None:
+        """Remove what DHCP clients have here, of which a killed switch cannot rid itself. Never follows a link."""
+        path = self.path / DHCP_DIRECTORY
+        if path.is_symlink():
+            path.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
     def release(self) -> None:
-        """Remove sockets and pid file, then let others have the directory. Calling again does nothing."""
+        """Remove sockets, DHCP clients' files and pid file, then let others have the directory.
+
+        Calling again does nothing.
+        """
         if self._lock < 0:
             return
         self.remove_sockets()
+        self.remove_dhcp_files()
         (self.path / LOCK_FILE).unlink(missing_ok=True)
         os.close(self._lock)
         self._lock = -1

@@ -91,6 +91,22 @@ def test_a_killed_switch_is_succeeded_at_once_and_its_sockets_removed(
     taken.release()
 
 
+def test_what_dhcp_clients_of_a_killed_switch_left_is_removed_and_no_link_is_followed(path: Path) -> None:
+    path.mkdir(parents=True, mode=0o700)
+    elsewhere = path.parent / "elsewhere"
+    (elsewhere / "br0.4").mkdir(parents=True)
+    (path / "inband-dhcp" / "br0.4").mkdir(parents=True)
+    (path / "inband-dhcp" / "br0.4" / "leases").touch()
+
+    RunDir.take(path).release()
+
+    assert list(path.iterdir()) == []
+
+    (path / "inband-dhcp").symlink_to(elsewhere)
+    RunDir.take(path).release()
+    assert (elsewhere / "br0.4").is_dir()
+
+
 def test_the_same_process_cannot_take_it_twice(path: Path) -> None:
     taken = RunDir.take(path)
 
