@@ -24,9 +24,8 @@ def test_port_modification_stops_data_traffic_but_not_the_channel(make: SwitchMa
 def test_everything_to_the_controller_does_not_cut_the_channel_nor_feed_it_to_itself(make: SwitchMaker) -> None:
     with measure.up(make, topology.behind_gateway) as stage:
         assert stage is not None
-        stage.controller.order("to-controller")
 
-        silence = stage.watch(2.0)
+        silence = stage.withstand("to-controller")
 
         assert stage.lost() == 0
         assert silence < 1.5
@@ -36,9 +35,8 @@ def test_everything_to_the_controller_does_not_cut_the_channel_nor_feed_it_to_it
 def test_groups_meters_spent_ttls_and_queues_do_not_reach_the_channel(make: SwitchMaker) -> None:
     with measure.up(make, partial(topology.row, length=2)) as stage:
         assert stage is not None
-        stage.controller.order("twist")
 
-        silence = stage.watch(3.0)
+        silence = stage.withstand("twist")
 
         assert stage.lost() == 0
         assert silence < 1.5
@@ -49,9 +47,8 @@ def test_groups_meters_spent_ttls_and_queues_do_not_reach_the_channel(make: Swit
 def test_a_way_through_every_table_into_nothing_does_not_cut_the_channel(make: SwitchMaker) -> None:
     with measure.up(make, partial(topology.row, length=2)) as stage:
         assert stage is not None
-        stage.controller.order("detour")
 
-        silence = stage.watch(2.0)
+        silence = stage.withstand("detour")
 
         assert stage.lost() == 0
         assert silence < 1.5
@@ -62,9 +59,8 @@ def test_a_way_through_every_table_into_nothing_does_not_cut_the_channel(make: S
 def test_roles_and_silencing_configurations_do_not_cut_the_channel(make: SwitchMaker) -> None:
     with measure.up(make, partial(topology.row, length=2)) as stage:
         assert stage is not None
-        stage.controller.order("throne")
 
-        silence = stage.watch(2.0)
+        silence = stage.withstand("throne")
 
         assert stage.lost() == 0
         assert silence < 1.5

@@ -29,8 +29,7 @@ def test_every_switch_comes_up_with_a_mute_controller_and_stays_up_under_a_hosti
             assert isinstance(switch, EbpfSwitch)
             assert switch.status()["datapath"] == "ebpf"
 
-        stage.controller.order("drop")
-        silence = stage.watch(2.0)
+        silence = stage.withstand("drop")
 
         assert stage.lost() == 0
         assert silence < SILENCE_S

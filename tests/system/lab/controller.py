@@ -114,6 +114,8 @@ class Connection:
         for order in self._controller.orders:
             name, _, argument = order.partition(" ")
             self._send(*self._harm(name, int(argument or "0", 0)))
+        if self._controller.orders:
+            self._note("harm")
 
     def _harm(self, name: str, argument: int) -> list[bytes]:
         version, xids = self._version, self._xids

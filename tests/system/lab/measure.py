@@ -258,7 +258,6 @@ def lease(make: SwitchMaker, policy: str, wait_s: float = 10.0) -> float | None:
             return None
         topology.dhcp_server(stage.topology.controller, "eth0", "10.0.0.10,10.0.0.90")
         stage.switch.ofctl("add-flow", f"priority=65535,actions={policy}")
-        time.sleep(1.0)  # the server opens its sockets
         namespace = stage.topology.sites[0].namespace
         script = stage.lab.folder / "udhcpc.sh"
         script.write_text('#!/bin/sh\n[ "$1" = bound ] && ip addr add "$ip/24" dev "$interface"\nexit 0\n')
@@ -347,6 +346,7 @@ def through(
     sender = source.start(PYTHON, *probe, "send", out, frame.hex(), str(rate), str(seconds), label="send")
     yield arrived
     sender.wait(seconds + 10.0)
+    catcher.tell("all was sent")
     catcher.wait(seconds + 10.0)
     arrived += map(int, catcher.tail().split()[1:])
 

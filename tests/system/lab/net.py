@@ -182,9 +182,11 @@ class Lab:
         return "\n".join(parts)
 
     def close(self) -> None:
-        """Stop the processes, youngest first, then remove the namespaces and the files."""
+        """Stop the processes, youngest first and all at once, then remove the namespaces and the files."""
         self._held.close()
         for process in reversed(self._processes):
+            process.begin_kill9()
+        for process in self._processes:
             process.kill9()
         for namespace in self._namespaces:
             with contextlib.suppress(CommandError):

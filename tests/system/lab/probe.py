@@ -2,7 +2,7 @@
 
     python -m tests.system.lab.probe send IF HEX RATE SECONDS     the frame, with a number in its last four bytes
     python -m tests.system.lab.probe catch IF HEX SECONDS         prints the numbers of the frames whose other bytes
-    equal HEX
+    equal HEX: those of so many seconds, or, once a line came on the standard input, those until none comes any more
 
 As the numbers stand in the padding after the packet, no checksum depends on them. A process of its own because it has
 to live in a namespace; AF_PACKET because a kernel's stack must neither see nor answer what is sent.
@@ -10,6 +10,7 @@ to live in a namespace; AF_PACKET because a kernel's stack must neither see nor 
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import sys
@@ -17,6 +18,8 @@ import time
 
 ETH_P_ALL = 3
 NUMBER = 4
+QUIET_S = 0.5
+"""Once all was sent: what does not arrive within this time of the frame before it is lost."""
 
 
 def send(interface: str, frame: bytes, rate: float, seconds: float) -> int:
@@ -33,20 +36,23 @@ def send(interface: str, frame: bytes, rate: float, seconds: float) -> int:
 
 
 def catch(interface: str, frame: bytes, seconds: float) -> list[int]:
-    """Return the numbers of the copies that arrived within this time."""
+    """Return the numbers of the copies that arrived within this time, or until all was sent and it is quiet."""
     tap = _open(interface)
     tap.setsockopt(socket.SOL_SOCKET, 33, 4 << 20)  # SO_RCVBUFFORCE: a burst must not be lost here
     print("ready", flush=True)
     deadline = time.monotonic() + seconds
     found = []
+    told = [sys.stdin]
     while (left := deadline - time.monotonic()) > 0:
-        tap.settimeout(left)
-        try:
+        ready, _, _ = select.select([tap, *told], [], [], left if told else min(left, QUIET_S))
+        if tap in ready:
             got = tap.recv(65535)
-        except TimeoutError:
+            if got[: len(frame)] == frame and len(got) >= len(frame) + NUMBER:
+                found.append(struct.unpack_from("!I", got, len(frame))[0])
+        elif ready:
+            told = []
+        else:
             break
-        if got[: len(frame)] == frame and len(got) >= len(frame) + NUMBER:
-            found.append(struct.unpack_from("!I", got, len(frame))[0])
     return found
 
 

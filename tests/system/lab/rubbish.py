@@ -1,4 +1,5 @@
-"""A controller that speaks rubbish: it sends given bytes to whoever connects, then holds the line or hangs up.
+"""A controller that speaks rubbish: it sends given bytes to whoever connects, says `spoke`, and holds the line or hangs
+up.
 
 python -m tests.system.lab.rubbish PORT HEX hold|hang-up
 """
@@ -15,6 +16,7 @@ async def main(port: int, rubbish: bytes, *, hold: bool) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(rubbish)
         await writer.drain()
+        print("spoke", flush=True)
         while hold and await reader.read(4096):
             pass
         writer.close()

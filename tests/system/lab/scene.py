@@ -17,10 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from tests.system.lab.controllers import LabController
+from tests.system.lab.journal import until
 from tests.system.lab.net import Lab
 from tests.system.lab.switch import Switch, SwitchMaker, at_all_sites
 from tests.system.lab.topology import DHCP, Topology
 
+HARM_S, ANSWER_S = 6.0, 3.0
+"""How long to wait for harm and for answers to come: more than any silence that a test accepts."""
 STARTING = 4
 """How many switches start at the same time: more than processors, as starting is waiting too."""
 Layer = Callable[[Lab], Topology]
@@ -91,6 +94,29 @@ class Scene:
         time.sleep(seconds)
         return self.silence(start, time.monotonic())
 
+    def withstand(self, *orders: str, rounds: int = 2) -> float:
+        """Have every switch harmed so many times more; return the longest silence until all have answered after it.
+
+        With orders, those are given first. Rounds follow each other within half a second.
+        """
+        journal, start = self.controller.journal, time.monotonic()
+        for order in orders:
+            self.controller.order(order)
+        until(lambda: all(len(journal.entries("harm", dpid, since=start)) >= rounds for dpid in self.dpids), HARM_S)
+        # Once to know that everybody has carried out the last harm, and once to know that answers get past all of it.
+        for _ in range(2):
+            self._wait_answers(time.monotonic())
+        return self.silence(start, time.monotonic())
+
+    def _wait_answers(self, asked: float) -> None:
+        """Wait until every switch has answered something that it was asked after this time."""
+
+        def answered(dpid: str) -> bool:
+            answers = self.controller.journal.entries("echo", dpid, since=asked)
+            return any(each.t - each.details["rtt"] > asked for each in answers)
+
+        until(lambda: all(answered(dpid) for dpid in self.dpids), ANSWER_S)
+
     def lost(self) -> int:
         """Return how many sessions that had come up ended."""
         return sum(1 for each in self.controller.journal.entries("disconnect") if each.dpid)
@@ -105,11 +131,11 @@ def scene(make: SwitchMaker, lay: Layer, *orders: str) -> Iterator[Scene]:
     """Build a scene; all that it made is gone afterwards."""
     with Lab(offloads=make.offloads) as lab:
         topology = lay(lab)
-        controller = LabController(topology.controller, *orders)
         switches = at_all_sites(make, topology)
         with ThreadPoolExecutor(STARTING) as starting:
+            controller = starting.submit(LabController, topology.controller, *orders)
             list(starting.map(_start, switches))
-        yield Scene(lab, topology, controller, switches, since=time.monotonic())
+        yield Scene(lab, topology, controller.result(), switches, since=time.monotonic())
 
 
 def _start(switch: Switch) -> None:

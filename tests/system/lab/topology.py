@@ -13,9 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.system.lab.addressing import IPV4, Addressing
+from tests.system.lab.journal import until
 from tests.system.lab.net import Lab, Namespace
 
 PORT = 6653
+START_S = 10.0
+"""Until a server has its sockets open."""
 DHCP = "dhcp"
 """In place of an address: the local port gets one by DHCP."""
 
@@ -181,13 +184,15 @@ def with_hosts(made: Topology, count: int, on: Addressing = IPV4) -> Topology:
 
 
 def dhcp_server(namespace: Namespace, interface: str, pool: str) -> None:
-    """Run a DHCP server (no DNS, no router option, leases in the laboratory's own folder)."""
+    """Run a DHCP server (no DNS, no router option, leases in the laboratory's own folder); it is ready on return."""
     leases = namespace.lab.folder / "leases"
-    namespace.start(
+    process = namespace.start(
         "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", f"--interface={interface}",
         f"--dhcp-range={pool},255.255.255.0,2m", f"--dhcp-leasefile={leases}", "--dhcp-option=3",
         "--dhcp-authoritative", "--no-ping", "--pid-file=", "--user=root", "--log-dhcp", "--log-facility=-",
     )  # fmt: skip
+    if not until(lambda: "DHCP, IP range" in process.tail(), START_S):  # said with its sockets open
+        raise AssertionError(f"dnsmasq did not start:\n{process.tail()}")
 
 
 def _row(lab: Lab, name: str, length: int, on: Addressing = IPV4) -> Topology:
