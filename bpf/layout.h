@@ -138,8 +138,8 @@ struct port_in {
 struct port_out {
 	__u32 ifindex; /* 0: not there */
 	__u32 number;
-	__u32 made_promiscuous;
 	__u32 peer_allowed; /* whether bpf_redirect_peer() may be used, as far as the interface goes */
+	__u32 padding;
 };
 
 struct port_stats {

@@ -126,6 +126,22 @@ def test_what_a_killed_process_left_is_adopted_and_given_back(hosts: tuple[Names
     assert state(near) == before
 
 
+@pytest.mark.parametrize("before", ["off", "on"])
+def test_a_port_that_a_datapath_made_promiscuous_is_given_back_as_it_was_also_after_a_kill(
+    hosts: tuple[Namespace, Namespace], before: str
+) -> None:
+    near, _ = hosts
+    near.sh(f"ip address del fd00::1/64 dev ihda; ip link set ihda promisc {before}")
+    was = state(near)
+    own(near)
+    near.sh("ip link set ihda promisc on")
+
+    ports, _ = own(near)  # another process, later
+    near.run(lambda: ports.release_port("ihda"))
+
+    assert state(near) == was
+
+
 def test_owning_twice_is_owning_once(hosts: tuple[Namespace, Namespace]) -> None:
     near, _ = hosts
     before = state(near)

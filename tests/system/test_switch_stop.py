@@ -63,13 +63,7 @@ def test_an_orderly_end_leaves_nothing(rig: Rig, end: Callable[[Rig, Process], N
     assert "Traceback" not in rig.log()
 
 
-DATAPATHS = [
-    "userspace",
-    pytest.param("ebpf", marks=pytest.mark.xfail(reason="ports stay promiscuous: nobody remembers what they were")),
-]
-
-
-@pytest.mark.parametrize("datapath", DATAPATHS)
+@pytest.mark.parametrize("datapath", ["userspace", "ebpf"])
 def test_after_a_crash_the_same_configuration_is_taken_up_again(rig: Rig, datapath: str) -> None:
     before = rig.state()
     options = ("--bridge", "br0", "--port", "p1", "--port", "p2", "--address", "10.0.0.1/24", "--datapath", datapath)

@@ -8,7 +8,8 @@ where eBPF is forbidden, and it needs no action module (act_gact is missing in s
 missing, three sysctls come close; ``Guard.method`` says which it is.
 
 What must stay true: the filter is there before the interface comes up. ``release_port`` gives back exactly what was,
-also after a kill -9: the filter itself remembers it, in an instruction that does nothing else.
+also after a kill -9: the filter itself remembers it, in an instruction that does nothing else. A datapath may make
+the interface promiscuous; that ends too.
 
 Not here: reading and writing frames (``inband.datapath``). tc priority 1 is left to a datapath's own program.
 """
@@ -26,7 +27,7 @@ from typing import Literal
 
 from inband.errors import HostError, UsageError
 from inband.host import rtnetlink
-from inband.host.requests import NLM_F_EXCL, RTM_SETLINK, Link, Requests, family_of, ifaddrmsg, ifinfmsg
+from inband.host.requests import IFF_PROMISC, NLM_F_EXCL, RTM_SETLINK, Link, Requests, family_of, ifaddrmsg, ifinfmsg
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ _INSTRUCTION = struct.Struct("=HBBI")  # sock_filter: code, jt, jf, k
 _LD_IMM, _RET_K = 0x00, 0x06
 _TC_ACT_STOLEN = 4  # taken, not dropped: no drop counter and no drop monitor speaks of it
 _OURS = 0x1B0D0000  # marks the filter as ours; the bits below remember
-_WAS_UP, _HAD_IPV6_DISABLED, _MADE_CLSACT = 1, 2, 4
+_WAS_UP, _HAD_IPV6_DISABLED, _MADE_CLSACT, _ENDS_PROMISCUOUS = 1, 2, 4, 8
 
 _IFA_F_PERMANENT = 0x80
 _IFA_F_GIVEN = 0x712  # what somebody may ask for: NODAD, HOMEADDRESS, MANAGETEMPADDR, NOPREFIXROUTE, MCAUTOJOIN
@@ -133,6 +134,13 @@ def set_up(requests: Requests, link: Link, *, up: bool) -> None:
     requests.send(f"bring {link.name} {'up' if up else 'down'}", ifinfmsg, RTM_SETLINK, 0, fields, [])
 
 
+def set_promiscuous(requests: Requests, index: int, *, promiscuous: bool) -> None:
+    """Have an interface take frames for everybody, or end that. Unlike a socket's membership it stays after kill -9."""
+    flags = IFF_PROMISC if promiscuous else 0
+    fields = {"index": index, "flags": flags, "change": IFF_PROMISC}
+    requests.send(f"make interface {index} promiscuous", ifinfmsg, RTM_SETLINK, 0, fields, [])
+
+
 def _guard(requests: Requests, link: Link) -> _Before:
     """Keep the host's IP stack away from an interface that may still be down."""
     addresses = _ipv6_addresses(requests, link)
@@ -159,6 +167,8 @@ def _guard(requests: Requests, link: Link) -> _Before:
 def _restore(requests: Requests, link: Link, before: _Before) -> None:
     if not before.memory & _WAS_UP:
         set_up(requests, link, up=False)
+    if before.memory & _ENDS_PROMISCUOUS:
+        set_promiscuous(requests, link.index, promiscuous=False)
     if before.guard.method == "tc":
         _delete_filter(requests, link)
         if before.memory & _MADE_CLSACT and not _filters(requests, link, _INGRESS) | _filters(requests, link, _EGRESS):
@@ -270,7 +280,8 @@ def _filters(requests: Requests, link: Link, parent: int) -> set[bytes]:
 
 def _memory_of(link: Link) -> int:
     disabled = _read(_sysctl(link, _DISABLE_IPV6)) == "1"
-    return (_WAS_UP if link.up else 0) | (_HAD_IPV6_DISABLED if disabled else 0)
+    remembered = (_WAS_UP if link.up else 0) | (_HAD_IPV6_DISABLED if disabled else 0)
+    return remembered | (0 if link.promiscuous else _ENDS_PROMISCUOUS)
 
 
 def _sysctl(link: Link, name: str) -> Path:

@@ -62,6 +62,7 @@ _SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11
 _NLMSGERR_ATTR_MSG = 1
 _TIMEOUT_S = 5.0  # others may hold the kernel's rtnl lock, for example while many interfaces go away
 _IFF_UP, _IFF_LOOPBACK, _ARPHRD_ETHER = 0x1, 0x8, 1
+IFF_PROMISC = 0x100
 _TEMPORARY = frozenset({errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.ENOBUFS, errno.ENOMEM, errno.ETIMEDOUT})
 
 Attributes = Sequence[tuple[str, Any]]
@@ -77,6 +78,7 @@ class Link:
     kind: str
     mac: Mac
     up: bool
+    promiscuous: bool
     alias: str
     master: int
     peer: int
@@ -194,6 +196,7 @@ def _link(message: Any) -> Link:
         kind=(info.get_attr("IFLA_INFO_KIND") if info is not None else None) or "",
         mac=Mac.parse(hardware) if len(hardware) == 17 else Mac(0),
         up=bool(message["flags"] & _IFF_UP),
+        promiscuous=bool(message["flags"] & IFF_PROMISC),
         alias=message.get_attr("IFLA_IFALIAS") or "",
         master=message.get_attr("IFLA_MASTER") or 0,
         peer=message.get_attr("IFLA_LINK") or 0,

@@ -26,7 +26,7 @@ STRUCTS = {
     "flow_stats": (layout.STATS, ["packets", "bytes", "used_ns", "tick"]),
     "config": (layout.CONFIG, ["epoch", "adopted_epoch", "mask_count", "padding"]),
     "port_in": (layout.PORT_IN, ["number_be", "slot"]),
-    "port_out": (layout.PORT_OUT, ["ifindex", "number", "made_promiscuous", "peer_allowed"]),
+    "port_out": (layout.PORT_OUT, ["ifindex", "number", "peer_allowed", "padding"]),
     "port_stats": (
         layout.PORT_STATS,
         ["rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "rx_dropped", "tx_dropped"],

@@ -34,7 +34,7 @@ CONFIG = Struct("=IIII")
 PORT_IN = Struct("=4sI")
 """number (network order), slot."""
 PORT_OUT = Struct("=IIII")
-"""ifindex, number, made_promiscuous, peer_allowed."""
+"""ifindex, number, peer_allowed, padding."""
 PORT_STATS = Struct("=QQQQQQ")
 """rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped."""
 

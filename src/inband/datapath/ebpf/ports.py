@@ -25,18 +25,18 @@ from inband.datapath.userspace_port import TX_FAULTS
 from inband.datapath.userspace_port import Port as Sender
 from inband.errors import HostError, UsageError
 from inband.flow.ports import PortNo
-from inband.host.requests import RTM_SETLINK, Requests, ifinfmsg
+from inband.host.ports import set_promiscuous
+from inband.host.requests import Requests
 from inband.packet.checksum import complete
 from inband.packet.frame import Frame
 from inband.packet.vnet import build_vnet
 
-_IFF_PROMISC = 0x100
 # Where SCTP's checksum stands in its header (RFC 9260, 3.1); TCP's and UDP's stand elsewhere.
 _SCTP_CHECKSUM = 8
 
 
 class Ownership(Protocol):
-    """Keeps the host's own stack from seeing the frames of a port (``host.ports``)."""
+    """Keeps the host's own stack from seeing the frames of a port, and gives it back as it was (``host.ports``)."""
 
     def own_port(self, interface: str) -> object:
         """From now on only packet sockets and the program see what it receives. Raises HostError or UsageError."""
@@ -61,8 +61,8 @@ class _Out(NamedTuple):
 
     ifindex: int = 0
     number: int = 0
-    made_promiscuous: int = 0
     peer_allowed: int = 0
+    padding: int = 0
 
 
 class Ports:
@@ -165,17 +165,16 @@ class Ports:
         libbpf.update(self._kernel.map("ports_in"), key, PORT_IN.pack(int(number).to_bytes(4, "big"), port.slot))
         try:
             self._kernel.attach(port.slot, index)
-            promiscuous = _make_promiscuous(index) or (old.made_promiscuous and not is_new)
+            with Requests() as requests:  # the ownership remembers how it was
+                set_promiscuous(requests, index, promiscuous=True)
         except HostError:
             if is_new:
                 libbpf.delete(self._kernel.map("ports_in"), key)
             raise
         if is_new and old.peer_allowed:
             self._write_out(port.slot, old._replace(peer_allowed=0))  # before the program sees the other interface
-        self._write_out(port.slot, _Out(index, number, promiscuous))
+        self._write_out(port.slot, _Out(index, number))
         self._look_at_peer(port)
-        if is_new and old.made_promiscuous:
-            _end_promiscuous(old.ifindex)
 
     def _leave(self, old: _Port) -> None:
         """Its slot belongs to another interface, or to the same one opened again."""
@@ -184,13 +183,10 @@ class Ports:
             libbpf.delete(self._kernel.map("ports_in"), old.sender.index.to_bytes(4, "little"))
 
     def _vacate(self, slot: int, index: int) -> None:
-        made_promiscuous = self._read_out(slot).made_promiscuous
         self._write_out(slot, _Out())
         self._kernel.detach(slot)
         self._kernel.detach_filter(index)
         libbpf.delete(self._kernel.map("ports_in"), index.to_bytes(4, "little"))
-        if made_promiscuous:
-            _end_promiscuous(index)
 
     def _adopt(self) -> None:
         for slot in range(1, MAX_PORTS):
@@ -287,27 +283,3 @@ def _open_sender(port: PortNo, interface: str) -> Sender:
         reason = f"{error.strerror}; sending frames needs CAP_NET_RAW"
         raise HostError(f"open {interface}", reason, errno=error.errno or 0) from error
     return sender
-
-
-def _make_promiscuous(index: int) -> int:
-    """Have an interface take frames for everybody, also when this process dies; whether it did not before."""
-    with Requests() as requests:
-        answers = requests.send(f"look at interface {index}", ifinfmsg, 18, 0, {"index": index}, [])
-        if answers and answers[0]["flags"] & _IFF_PROMISC:
-            return 0
-        _set_flags(requests, index, _IFF_PROMISC)
-    return 1
-
-
-def _end_promiscuous(index: int) -> None:
-    try:
-        with Requests() as requests:
-            _set_flags(requests, index, 0)
-    except HostError as error:
-        if error.errno != errno.ENODEV:
-            raise
-
-
-def _set_flags(requests: Requests, index: int, flags: int) -> None:
-    fields = {"index": index, "flags": flags, "change": _IFF_PROMISC}
-    requests.send(f"make interface {index} promiscuous", ifinfmsg, RTM_SETLINK, 0, fields, [])
