@@ -154,6 +154,7 @@ SETTINGS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "inactivity-probe=700ms": lambda shown: True,
     "max-backoff=1": lambda shown: True,
     "flow-limit=2": lambda shown: True,
+    "peer-redirect=off": lambda shown: True,
     "openflow-version=1.3": lambda shown: True,
     "address=10.0.0.1/24,10.0.0.2/24": lambda shown: True,
     "gateway=10.0.0.11": lambda shown: True,

@@ -38,6 +38,7 @@ mac = "02:00:00:00:00:01"
 inactivity-probe = "500ms"
 max-backoff = 2.5
 flow-limit = 1000
+peer-redirect = "off"
 openflow-version = "1.3"
 private-key = "/etc/key.pem"
 certificate = "/etc/cert.pem"
@@ -79,6 +80,7 @@ def test_a_file_with_every_key_becomes_the_values_it_says(tmp_path: Path) -> Non
         inactivity_probe_s=0.5,
         max_backoff_s=2.5,
         flow_limit=1000,
+        peer_redirect=False,
         openflow_versions=(4,),
         private_key=Path("/etc/key.pem"),
         certificate=Path("/etc/cert.pem"),
