@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from tests.system.lab.process import Process
+from tests.system.lab.process import Process, bury
 
 ROOT = Path(__file__).resolve().parents[3]
 """Where commands are started, so that `python -m tests.system.lab.controller` works."""
@@ -186,12 +186,11 @@ class Lab:
         self._held.close()
         for process in reversed(self._processes):
             process.begin_kill9()
-        for process in self._processes:
-            process.kill9()
         for namespace in self._namespaces:
             with contextlib.suppress(CommandError):
                 run("ip", "netns", "del", namespace.name)
             shutil.rmtree(NETNS / namespace.name, ignore_errors=True)
+        bury(self._processes)
         self._processes.clear()
         self._namespaces.clear()
         shutil.rmtree(self.folder, ignore_errors=True)

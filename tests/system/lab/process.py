@@ -6,14 +6,17 @@ whole text is wanted.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 STOP_S = 3.0
 """How long a process may take to end after SIGTERM before it is killed."""
+
+_dying: list[Process] = []
 
 
 class Process:
@@ -60,7 +63,7 @@ class Process:
         self.wait(STOP_S)
 
     def begin_kill9(self) -> None:
-        """SIGKILL without waiting for the end: the kernel takes a tenth of a second to close a switch's ports."""
+        """SIGKILL without waiting for the end, for which see :func:`bury`."""
         if self.is_running:
             self._popen.kill()
 
@@ -80,3 +83,18 @@ class Process:
         """Return the last lines of its output."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
+
+
+def bury(killed: Iterable[Process]) -> None:
+    """Let killed processes end by themselves, and wait for those of the call before.
+
+    The kernel takes a tenth of a second to close the ports of a switch, some hundred times in a run of the tests. It
+    needs nobody to watch: what comes next has other namespaces.
+    """
+    global _dying
+    before, _dying = _dying, list(killed)
+    for process in before:
+        process.kill9()
+
+
+atexit.register(bury, ())
