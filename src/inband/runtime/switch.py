@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 # How many objects more there must be before the young are searched for cycles, how often that before the middle
 # generation is, and how often that before all are (Python's: 700, 10, 10). Each cached decision is ten objects without
-# a cycle: a search in 10,000 objects is a pause of a few ms, in a million one of 150 ms, which is for once in a long time.
+# a cycle: a search in 10,000 objects is a pause of a few ms, in a million one of 150 ms, which is for once in an hour.
 GC_THRESHOLDS = (2_000, 5, 10_000)
 
 
