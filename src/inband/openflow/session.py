@@ -117,7 +117,12 @@ class Session:
     @property
     def wants_input(self) -> bool:
         """Whether to read on: not while the peer leaves too many of our answers unread."""
-        return self.closing is None and self._waiting_bytes < self.config.soft_bytes
+        return self.closing is None and not self.has_backlog
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether the peer leaves too much of what we said unread to be asked for more."""
+        return self._waiting_bytes >= self.config.soft_bytes
 
     def take_output(self, limit: int = 1 << 16) -> bytes:
         """Whole messages to write next, echoes first: at least one if there is any, then up to ``limit`` bytes."""

@@ -134,17 +134,12 @@ class Channel(asyncio.Protocol):
         """Hand up messages for a few milliseconds, then let others have their turn."""
         self._next_turn = None
         end = self._loop.time() + TURN_S
-        while self._inbox and self._transport is not None and not self._has_backlog:
+        while self._inbox and self._transport is not None and not self.session.has_backlog:
             portion = [self._inbox.popleft() for _ in range(min(len(self._inbox), MESSAGES_AT_ONCE))]
             self._user.received(self, portion)
             if self._loop.time() >= end:
                 break
         self.flush()
-
-    @property
-    def _has_backlog(self) -> bool:
-        """Whether the peer leaves too much of what we wrote unread to be asked for more."""
-        return self.session.closing is None and not self.session.wants_input
 
     # --- for the user -------------------------------------------------------------------------------------------
 
@@ -156,11 +151,13 @@ class Channel(asyncio.Protocol):
         while self.session.has_output and not self._is_paused:
             transport.write(self.session.take_output())
             self._watch_acknowledgements()
+        if self.session.closing is not None and self.session.has_backlog:
+            self._inbox.clear()  # it reads no answers: what it asked meanwhile is not answered
         if self.session.closing is not None and not self._inbox:
             transport.close()
             self._cut_timer = self._loop.call_later(LAST_WORDS_S, transport.abort)
             return
-        if self._inbox and self._next_turn is None and not self._has_backlog:
+        if self._inbox and self._next_turn is None and not self.session.has_backlog:
             self._next_turn = self._loop.call_soon(self._take_turn)
         wants_input = self.session.wants_input and not self._inbox
         if wants_input != transport.is_reading():
