@@ -20,7 +20,7 @@ BEHIND_THE_STUB = Path("/run/systemd/resolve/resolv.conf")
 
 # The C library asks no more than three (resolv.conf(5)); one more costs a second at worst.
 MAX_SERVERS = 4
-# What DHCP clients leave in the run directory, one address a line: see host/dhcp_script.sh.
+# What DHCP clients leave in the run directory as BRIDGE.VERSION.dns, one address a line: see host/dhcp_script.sh.
 LEASE_SUFFIX = ".dns"
 
 
@@ -58,6 +58,13 @@ def find_servers(
         systems, source = (behind, str(behind_the_stub)) if behind else (systems, source)
     sources = [*(["DHCP"] if leased else []), *([source] if systems else [])]
     return ServerList(tuple(dict.fromkeys((*leased, *systems)))[:MAX_SERVERS], " and ".join(sources) or "nowhere")
+
+
+def remove_left_over_leases(run_dir: Path, bridges: Iterable[str]) -> None:
+    """Forget the servers that a process that died was told of for bridges that are none of these."""
+    for path in run_dir.glob(f"*{LEASE_SUFFIX}"):
+        if path.name.rsplit(".", 2)[0] not in bridges:
+            path.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> tuple[IpAddress, ...]:

@@ -31,6 +31,7 @@ from inband.runtime.claims import Claims
 from inband.runtime.commands import make_registry
 from inband.runtime.config import BridgeConfig, SwitchConfig
 from inband.runtime.datapaths import remove_left_over_pins, remove_pin_root
+from inband.runtime.dns_servers import remove_left_over_leases
 from inband.runtime.known_host import KnownHost
 from inband.runtime.left_overs import give_back_left_overs
 from inband.runtime.logs import set_up_logging
@@ -112,6 +113,7 @@ class SwitchProcess:
         await self._control.start()
         give_back_left_overs([link.name for link in self._known.links.values()], self._claims)
         remove_left_over_pins(self._run_dir.path, self.bridges)
+        remove_left_over_leases(self._run_dir.path, self.bridges)
         log.info("inband runs with run directory %s, process %d", self._run_dir.path, os.getpid())
 
     async def stop(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from inband.errors import UsageError
 from inband.runtime import dns_servers
-from inband.runtime.dns_servers import MAX_SERVERS, find_servers, parse_dns_server
+from inband.runtime.dns_servers import MAX_SERVERS, find_servers, parse_dns_server, remove_left_over_leases
 
 
 def servers(tmp_path: Path, text: str | None, *configured: str, lease: str = "", behind: str = "") -> list[str]:
@@ -27,6 +27,15 @@ def servers(tmp_path: Path, text: str | None, *configured: str, lease: str = "",
 
 def test_configured_servers_are_all_there_are(tmp_path: Path) -> None:
     assert servers(tmp_path, "nameserver 192.0.2.1\n", "10.0.0.53", lease="10.0.0.1\n") == ["10.0.0.53"]
+
+
+def test_what_a_dead_process_was_told_for_a_bridge_that_is_no_more_is_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "old.4.dns").write_text("10.0.0.1\n")
+    (tmp_path / "br.0.6.dns").write_text("10.0.0.2\n")
+
+    remove_left_over_leases(tmp_path, ["br.0"])
+
+    assert servers(tmp_path, "") == ["10.0.0.2"]
 
 
 def test_the_systems_servers_are_read_as_the_c_library_does(tmp_path: Path) -> None:
