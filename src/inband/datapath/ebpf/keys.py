@@ -65,7 +65,8 @@ _UNSHARED = (
     *("ip_dscp", "ip_ecn", "ip_proto", "ip_ttl", "ip_frag", "tcp_flags"),
 )
 _ALWAYS_ZERO = sum(FIELDS[name].mask for name in PIPELINE_FIELDS)
-_PINS = tuple(FIELDS[name] for name in ("eth_type", "ip_proto", "icmpv6_type"))
+# What tells of which kind a packet is, and so which of the fields that share a place it has.
+_PINS = sum(FIELDS[name].mask for name in ("eth_type", "ip_proto", "icmpv6_type"))
 
 
 class KernelMatch(NamedTuple):
@@ -88,7 +89,7 @@ class KeyCompiler:
     """Turns matches into kernel keys; remembers how for each mask, of which there are few."""
 
     def __init__(self) -> None:
-        self._plans: dict[tuple[int, ...], _Plan | None] = {}
+        self._plans: dict[tuple[int, int], _Plan | None] = {}
 
     def compile(self, match: Match, packet: int | None = None) -> KernelMatch | None:
         """The match for the kernel, narrowed by a ``packet`` that it matches where that is needed.
@@ -100,8 +101,7 @@ class KeyCompiler:
         if plan is None:
             if packet is None or packet & mask != value:
                 return None
-            pins = sum(pin.mask for pin in _PINS)
-            value, mask = packet & (mask | pins), mask | pins
+            value, mask = packet & (mask | _PINS), mask | _PINS
             plan = self._plan(value, mask)
             if plan is None:
                 return None
@@ -113,12 +113,14 @@ class KeyCompiler:
         return KernelMatch(plan.mask, key)
 
     def _plan(self, value: int, mask: int) -> _Plan | None:
-        which = (mask, *(pin.get(value) for pin in _PINS))
-        if which not in self._plans:
+        which = (mask, value & _PINS)
+        try:
+            return self._plans[which]
+        except KeyError:
             if len(self._plans) > 4096:
                 self._plans.clear()
-            self._plans[which] = _make_plan(value, mask)
-        return self._plans[which]
+            plan = self._plans[which] = _make_plan(value, mask)
+            return plan
 
 
 def with_mask_id(key: int, mask_id: int) -> bytes:

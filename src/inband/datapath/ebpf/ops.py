@@ -53,14 +53,15 @@ def compile_ops(
 
     ``to_station`` is a megaflow's: the program may hand the packet to the port's peer then (``peer``).
     """
+    listed = tuple(actions)
+    if len(listed) == 1 and isinstance(only := listed[0], Output):  # nearly all are
+        return OP.pack(OpKind.OUTPUT_STATION if to_station else OpKind.OUTPUT, 0, slot_of(only.port), 0)
     try:
         program = _Program(slot_of)
-        program.run(tuple(actions))
+        program.run(listed)
     except _UnfitError:
         return SEND_UP
     ops = program.ops[: program.length]
-    if to_station and len(ops) == 1:
-        ops = [_to_station(ops[0])]
     return b"".join(ops) if len(ops) <= MAX_OPS else SEND_UP
 
 
@@ -102,11 +103,6 @@ class _Program:
             raise _UnfitError
         self.run(actions)
         self._wanted_queue = queue
-
-
-def _to_station(op: bytes) -> bytes:
-    kind, _, slot, _ = OP.unpack(op)
-    return OP.pack(OpKind.OUTPUT_STATION, 0, slot, 0) if kind == OpKind.OUTPUT else op
 
 
 def _sends(actions: tuple[DatapathAction, ...]) -> bool:
