@@ -48,8 +48,10 @@ def rows(effort: Effort) -> list[Row]:
         _in_process(f"lookup, {LARGE:,} flows against {SMALL:,}, 20 masks", "factor of 2", lambda: _lookups(rounds)),
         _in_process("the same, through the whole pipeline", "factor of 2", lambda: _translations(rounds)),
         _in_process("misses, bridge without a kernel", "20,000/s", lambda: _bridge_misses(rounds)),
-        Row("misses, one frame each, userspace datapath", "", _misses(WINDOW)),
-        Row("the first frame's way, one at a time", "150 us", _misses(1)),
+        Row("misses, one frame each, userspace datapath", "20,000/s", _misses(WINDOW, "userspace", rounds)),
+        Row("misses, one frame each, eBPF datapath", "20,000/s", _misses(WINDOW, "ebpf", rounds)),
+        Row("the first frame's way, one at a time, userspace datapath", "150 us", _misses(1, "userspace", rounds)),
+        Row("the first frame's way, one at a time, eBPF datapath", "150 us", _misses(1, "ebpf", rounds)),
     ]
 
 
@@ -65,7 +67,7 @@ class _Stand:
 
 
 @contextmanager
-def _standing(make: SwitchMaker) -> Iterator[_Stand]:
+def _standing(make: SwitchMaker, datapath: str = "userspace") -> Iterator[_Stand]:
     with Lab("ihq") as lab:
         hosts, switch = lab.namespace("hosts"), lab.namespace("switch")
         for number in (1, 2):
@@ -74,6 +76,8 @@ def _standing(make: SwitchMaker) -> Iterator[_Stand]:
             hosts.run("sysctl", "-qw", f"net.ipv6.conf.{hosts_end}.disable_ipv6=1")
             hosts.ip(f"link set dev {hosts_end} up")
         made = make(lab, Site(switch, (BridgePlan("br0", ("p1", "p2")),)))
+        if isinstance(made, InbandSwitch):
+            made.datapath = datapath
         made.start(connect=False)
         assert isinstance(made, InbandSwitch | OvsSwitch)
         yield _Stand(hosts, made.management("br0"))
@@ -102,19 +106,25 @@ def _dump(make: SwitchMaker) -> Figure:
     return Figure(f"{seconds:.2f} s, {size / 1e6:.1f} MB", True, {"seconds": seconds, "bytes": size})
 
 
-def _misses(window: int) -> Callable[[SwitchMaker], Figure]:
+def _misses(window: int, datapath: str, rounds: int) -> Callable[[SwitchMaker], Figure]:
+    """Medians of rounds, each with a switch of its own; Open vSwitch's datapath is its own."""
     count = MISSES if window > 1 else MISSES // 10
     messages = additions(openflow_load.additions(MISSES))
 
-    def take(make: SwitchMaker) -> Figure:
-        with _standing(make) as stand:
+    def once(make: SwitchMaker) -> tuple[float, float]:
+        with _standing(make, datapath) as stand:
             with Client(stand.management) as client:
                 client.carry_out(messages)
             command = (sys.executable, "-m", "bench.openflow_misses", "h1", "h2", str(count), str(window))
             rate, way = map(float, stand.hosts.run(*command, timeout_s=60.0).split())
-        numbers: dict[str, object] = {"per_s": rate, "median_us": way}
+        return rate, way
+
+    def take(make: SwitchMaker) -> Figure:
+        taken = [once(make) for _ in range(rounds)]
+        rate, way = (statistics.median(column) for column in zip(*taken, strict=True))
+        numbers: dict[str, object] = {"per_s": rate, "median_us": way, "rounds": taken}
         if window > 1:
-            return Figure(f"{rate:,.0f}/s", True, numbers)
+            return Figure(f"{rate:,.0f}/s", rate >= 20_000, numbers)
         return Figure(f"{way:.0f} us", way <= 150, numbers)
 
     return take

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from inband.errors import UsageError
 
 
@@ -26,6 +28,12 @@ class PortNo(int):
 
     def __repr__(self) -> str:
         return f"PortNo({self})"
+
+
+@lru_cache(maxsize=4096)
+def port_number(value: int) -> PortNo:
+    """``PortNo(value)``, made once for each value in use: for where every packet passes."""
+    return PortNo(value)
 
 
 MAX = PortNo(0xFFFFFF00)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from inband.flow.actions import Action, DatapathAction, Output
 from inband.flow.fields import FlowKey
 from inband.flow.flow import Flow, Instant
-from inband.flow.ports import LOCAL, PortNo
+from inband.flow.ports import LOCAL, PortNo, port_number
 from inband.packet.addresses import Mac
 from inband.packet.dhcp import reply_chaddr
 from inband.packet.frame import Frame
@@ -111,7 +111,7 @@ class Pipeline:
         With ``hidden`` False in-band control's flows and its care for DHCP are left out. With a ``trace`` nothing is
         changed: no station learned, no flood remembered, nothing counted.
         """
-        in_port = PortNo(key & 0xFFFFFFFF)  # it stands rightmost in a key
+        in_port = port_number(key & 0xFFFFFFFF)  # it stands rightmost in a key
         walk = Walk(self._around, InFlight(key, frame), in_port, frame, now, in_band=hidden, trace=trace)
         walk.enter()
         if not (self.in_band and hidden):

@@ -95,9 +95,10 @@ class Entries:
             self._masks.give_back(mask)
             self._counters.add("not_in_kernel_full")
             return
-        for old in (self._by_key.get(key), self._by_megaflow.get(megaflow)):
-            if old is not None:
-                self._forget(old, is_replaced=old.key == key)
+        if (old := self._by_key.get(key)) is not None:
+            self._forget(old, is_replaced=True)
+        if (old := self._by_megaflow.get(megaflow)) is not None:  # narrowed by another packet it had another key
+            self._forget(old, is_replaced=False)
         packets, bytes_, _, _ = STATS.unpack_from(self._kernel.stats, slot * STATS.size)
         entry = _Entry(megaflow, key, mask, slot, packets, bytes_)
         self._by_megaflow[megaflow] = self._by_key[key] = self._by_slot[slot] = entry

@@ -235,7 +235,7 @@ class Ports:
         try:
             if frame.offload is not None and frame.offload.csum_offset == _SCTP_CHECKSUM:
                 frame = complete(frame)  # a vnet header cannot say CRC32c: the kernel would write an Internet checksum
-            sender.sender(queue).sendmsg([build_vnet(frame.offload), frame.data])
+            sender.sender(queue).send(build_vnet(frame.offload) + frame.data)
         except OSError as error:
             self._counters.add(TX_FAULTS.get(error.errno or 0, "tx_refused"))
             sender.counters.tx_dropped += 1

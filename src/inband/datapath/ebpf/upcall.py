@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from inband.datapath.ebpf.layout import GSO_UNKNOWN, UPCALL, UpcallReason
-from inband.flow.ports import PortNo
+from inband.flow.ports import PortNo, port_number
 from inband.packet.frame import Frame, Offload
 from inband.packet.vnet import restore_vlan, restore_vlan_offload
 
@@ -56,4 +56,4 @@ def read_upcall(record: bytes) -> Upcall:
     if tpid != b"\0\0":
         data = restore_vlan(data, tci, int.from_bytes(tpid, "big"))
         offload = restore_vlan_offload(offload)
-    return Upcall(PortNo(in_port), Frame(data, offload), _REASONS[reason], key, is_whole)
+    return Upcall(port_number(in_port), Frame(data, offload), _REASONS[reason], key, is_whole)
