@@ -26,20 +26,13 @@ from pathlib import Path
 from typing import Literal
 
 from inband.errors import HostError, UsageError
-from inband.host import rtnetlink
+from inband.host import rtnetlink, tc
 from inband.host.requests import IFF_PROMISC, NLM_F_EXCL, RTM_SETLINK, Link, Requests, family_of, ifaddrmsg, ifinfmsg
 
 _LOG = logging.getLogger(__name__)
 
-_RTM_NEWQDISC, _RTM_DELQDISC = 36, 37
-_RTM_NEWTFILTER, _RTM_DELTFILTER, _RTM_GETTFILTER = 44, 45, 46
-_TC = struct.Struct("=BxxxiIII")  # tcmsg: family, index, handle, parent, info
-_TCA_KIND, _TCA_OPTIONS = 1, 2
 _TCA_BPF_OPS_LEN, _TCA_BPF_OPS, _TCA_BPF_FLAGS = 4, 5, 8
-_BPF_FLAG_ACT_DIRECT = 1
-_CLSACT_HANDLE, _CLSACT_PARENT, _INGRESS, _EGRESS = 0xFFFF0000, 0xFFFFFFF1, 0xFFFFFFF2, 0xFFFFFFF3
 _PRIORITY, _HANDLE = 2, 1
-_ETH_P_ALL_BE = 0x0300
 
 _INSTRUCTION = struct.Struct("=HBBI")  # sock_filter: code, jt, jf, k
 _LD_IMM, _RET_K = 0x00, 0x06
@@ -171,8 +164,9 @@ def _restore(requests: Requests, link: Link, before: _Before) -> None:
         set_promiscuous(requests, link.index, promiscuous=False)
     if before.guard.method == "tc":
         _delete_filter(requests, link)
-        if before.memory & _MADE_CLSACT and not _filters(requests, link, _INGRESS) | _filters(requests, link, _EGRESS):
-            _delete_clsact(requests, link)
+        is_used = any(_filters(requests, link, parent) for parent in (tc.INGRESS, tc.EGRESS))
+        if before.memory & _MADE_CLSACT and not is_used:
+            tc.delete_clsact(requests, link.index)
     _write_sysctls(link, before.sysctls, [])
     for address, flags in before.addresses:
         add_address(requests, link, address, flags)
@@ -199,26 +193,18 @@ def _program(memory: int) -> bytes:
     return _INSTRUCTION.pack(_LD_IMM, 0, 0, _OURS | memory) + _INSTRUCTION.pack(_RET_K, 0, 0, _TC_ACT_STOLEN)
 
 
-def _tc_body(link: Link, handle: int, parent: int, info: int, kind: str, options: bytes = b"") -> bytes:
-    body = _TC.pack(0, link.index, handle, parent, info) + rtnetlink.attribute(_TCA_KIND, kind.encode() + b"\0")
-    return body + (rtnetlink.attribute(_TCA_OPTIONS, options) if options else b"")
+def _filter_body(link: Link, options: bytes = b"") -> bytes:
+    return tc.body(link.index, _HANDLE, tc.INGRESS, _PRIORITY << 16 | tc.ETH_P_ALL_BE, "bpf", options)
 
 
 def _add_filter(requests: Requests, link: Link, memory: int) -> int:
     """Add the filter, and clsact if need be; gives what it remembers."""
-    flags = rtnetlink.NLM_F_CREATE | NLM_F_EXCL
-    clsact = _tc_body(link, _CLSACT_HANDLE, _CLSACT_PARENT, 0, "clsact")
-    try:
-        requests.send_raw(f"add clsact to {link.name}", _RTM_NEWQDISC, flags, clsact)
-        memory |= _MADE_CLSACT
-    except HostError as error:
-        if error.errno != errno.EEXIST:
-            raise
+    memory |= _MADE_CLSACT if tc.add_clsact(requests, link.index) else 0
     try:
         _put_filter(requests, link, _program(memory))
     except HostError:
         if memory & _MADE_CLSACT:
-            _delete_clsact(requests, link)
+            tc.delete_clsact(requests, link.index)
         raise
     return memory
 
@@ -226,21 +212,14 @@ def _add_filter(requests: Requests, link: Link, memory: int) -> int:
 def _put_filter(requests: Requests, link: Link, program: bytes) -> None:
     options = rtnetlink.attribute(_TCA_BPF_OPS_LEN, struct.pack("=H", len(program) // _INSTRUCTION.size))
     options += rtnetlink.attribute(_TCA_BPF_OPS, program)
-    options += rtnetlink.attribute(_TCA_BPF_FLAGS, struct.pack("=I", _BPF_FLAG_ACT_DIRECT))
-    body = _tc_body(link, _HANDLE, _INGRESS, _PRIORITY << 16 | _ETH_P_ALL_BE, "bpf", options)
+    options += rtnetlink.attribute(_TCA_BPF_FLAGS, struct.pack("=I", tc.BPF_FLAG_ACT_DIRECT))
     flags = rtnetlink.NLM_F_CREATE | NLM_F_EXCL
-    requests.send_raw(f"add the ingress filter to {link.name}", _RTM_NEWTFILTER, flags, body)
-
-
-def _delete_clsact(requests: Requests, link: Link) -> None:
-    body = _tc_body(link, _CLSACT_HANDLE, _CLSACT_PARENT, 0, "clsact")
-    requests.send_raw(f"remove clsact from {link.name}", _RTM_DELQDISC, 0, body)
+    requests.send_raw(f"add the ingress filter to {link.name}", tc.RTM_NEWTFILTER, flags, _filter_body(link, options))
 
 
 def _delete_filter(requests: Requests, link: Link) -> None:
-    body = _tc_body(link, _HANDLE, _INGRESS, _PRIORITY << 16 | _ETH_P_ALL_BE, "bpf")
     try:
-        requests.send_raw(f"remove the ingress filter of {link.name}", _RTM_DELTFILTER, 0, body)
+        requests.send_raw(f"remove the ingress filter of {link.name}", tc.RTM_DELTFILTER, 0, _filter_body(link))
     except HostError as error:
         if error.errno not in (errno.ENOENT, errno.EINVAL):  # somebody else removed it, or clsact with it
             raise
@@ -248,7 +227,7 @@ def _delete_filter(requests: Requests, link: Link) -> None:
 
 def _own_filter(requests: Requests, link: Link) -> int | None:
     """What the filter that is there already remembers, None when there is none of ours."""
-    for program in _filters(requests, link, _INGRESS):
+    for program in _filters(requests, link, tc.INGRESS):
         if len(program) >= _INSTRUCTION.size:
             remembered = int(_INSTRUCTION.unpack_from(program)[3])
             if program == _program(remembered & 0xFFFF):
@@ -258,19 +237,11 @@ def _own_filter(requests: Requests, link: Link) -> int | None:
 
 def _filters(requests: Requests, link: Link, parent: int) -> set[bytes]:
     """The classic BPF programs of the filters there (b"" for any other filter)."""
-    operation = f"look at the tc filters of {link.name}"
-    body = _TC.pack(0, link.index, 0, parent, 0)
-    try:
-        answers = requests.send_raw(operation, _RTM_GETTFILTER, rtnetlink.NLM_F_DUMP, body)
-    except HostError as error:
-        if error.errno in (errno.EINVAL, errno.ENOENT, errno.EOPNOTSUPP):  # no such qdisc, or a kernel without tc
-            return set()
-        raise
     programs = set()
-    for answer in answers:
-        handle = _TC.unpack_from(answer.body)[2]
+    for answer in tc.filters(requests, link.index, parent):
+        handle = tc.TCMSG.unpack_from(answer.body)[2]
         if handle:  # each priority is listed once as itself, without a handle
-            options = rtnetlink.attributes(answer.body, _TC.size).get(_TCA_OPTIONS, b"")
+            options = rtnetlink.attributes(answer.body, tc.TCMSG.size).get(tc.TCA_OPTIONS, b"")
             programs.add(rtnetlink.attributes(options, 0).get(_TCA_BPF_OPS, b""))
     return programs
 

@@ -18,14 +18,13 @@ import struct
 from inband.datapath.ebpf.datapath import EbpfDatapath
 from inband.datapath.userspace import UserspaceDatapath
 from inband.errors import HostError, WireError
-from inband.host import netlink_socket, rtnetlink
+from inband.host import netlink_socket, rtnetlink, tc
 
 log = logging.getLogger(__name__)
 
 READS_PER_TURN = 16  # then other work of the loop has its turn
 _RTNLGRP_TC = 4
 _RECEIVE_BUFFER = 1 << 20
-_TC = struct.Struct("=BxxxiIII")  # tcmsg: family, interface index, handle, parent, info
 
 
 class PeerRedirect:
@@ -101,5 +100,5 @@ def changed_interfaces(datagram: bytes) -> set[int | None]:
 
 def _index(body: bytes) -> int | None:
     """None for a block of filters that interfaces share (TCM_IFINDEX_MAGIC_BLOCK)."""
-    index = int(_TC.unpack_from(body)[1])
+    index = int(tc.TCMSG.unpack_from(body)[1])
     return index if index > 0 else None

@@ -17,15 +17,15 @@ from inband.datapath.base import QueueState
 from inband.errors import HostError
 from inband.host.requests import Requests
 from inband.host.rtnetlink import NLM_F_DUMP, Message, attributes
+from inband.host.tc import TCA_KIND, TCA_OPTIONS, TCMSG
 
 log = logging.getLogger(__name__)
 
 _RTM_GETTCLASS = 42
-_TCA_KIND, _TCA_OPTIONS, _TCA_STATS2 = 1, 2, 7
+_TCA_STATS2 = 7
 _TCA_HTB_PARMS, _TCA_HTB_RATE64, _TCA_HTB_CEIL64 = 1, 6, 7
 _TCA_STATS_BASIC, _TCA_STATS_QUEUE, _TCA_STATS_PKT64 = 1, 3, 8
 
-_TCMSG = struct.Struct("=BxxxiIII")  # family, interface index, handle, parent, info
 _HTB_OPT = struct.Struct("=8xI8xIIIIII")  # rate's and ceil's bytes/s, buffer, cbuffer, quantum, level, prio
 _BASIC = struct.Struct("=QI")  # bytes, packets
 _QUEUE = struct.Struct("=IIIII")  # length, backlog, drops, requeues, overlimits
@@ -41,7 +41,7 @@ def read_queues(interface: str) -> tuple[QueueState, ...]:
             link = requests.link(interface)
             if link is None:
                 return ()
-            body = _TCMSG.pack(0, link.index, 0, 0, 0)
+            body = TCMSG.pack(0, link.index, 0, 0, 0)
             return decode_classes(
                 requests.send_raw(f"read the queues of {interface}", _RTM_GETTCLASS, NLM_F_DUMP, body)
             )
@@ -59,11 +59,11 @@ def decode_classes(messages: Iterable[Message]) -> tuple[QueueState, ...]:
 def _decode(body: bytes) -> QueueState | None:
     """A leaf class of HTB as a queue; None for every other class, and for rubbish."""
     try:
-        _, _, handle, _, _ = _TCMSG.unpack_from(body)
-        found = attributes(body, _TCMSG.size)
-        options = attributes(found[_TCA_OPTIONS], 0)
+        _, _, handle, _, _ = TCMSG.unpack_from(body)
+        found = attributes(body, TCMSG.size)
+        options = attributes(found[TCA_OPTIONS], 0)
         rate, ceil, _, _, _, level, _ = _HTB_OPT.unpack_from(options[_TCA_HTB_PARMS])
-        is_queue = found[_TCA_KIND].rstrip(b"\0") == b"htb" and handle >> 16 == _MAJOR and handle & 0xFFFF and not level
+        is_queue = found[TCA_KIND].rstrip(b"\0") == b"htb" and handle >> 16 == _MAJOR and handle & 0xFFFF and not level
         if not is_queue:
             return None
         packets, bytes_, drops = _counters(attributes(found.get(_TCA_STATS2, b""), 0))

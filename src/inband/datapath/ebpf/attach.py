@@ -12,16 +12,11 @@ import struct
 
 from inband.datapath.ebpf import libbpf
 from inband.errors import HostError
-from inband.host import rtnetlink
-from inband.host.requests import NLM_F_EXCL, Requests
+from inband.host import rtnetlink, tc
+from inband.host.requests import Requests
 
-_RTM_NEWQDISC, _RTM_NEWTFILTER, _RTM_DELTFILTER = 36, 44, 45
-_TC = struct.Struct("=BxxxiIII")  # tcmsg: family, index, handle, parent, info
-_TCA_KIND, _TCA_OPTIONS = 1, 2
 _TCA_BPF_FD, _TCA_BPF_NAME, _TCA_BPF_FLAGS = 6, 7, 8
-_BPF_FLAG_ACT_DIRECT = 1
-_CLSACT_HANDLE, _CLSACT_PARENT, _INGRESS = 0xFFFF0000, 0xFFFFFFF1, 0xFFFFFFF2
-_PRIORITY, _HANDLE, _ETH_P_ALL_BE = 1, 1, 0x0300
+_PRIORITY, _HANDLE = 1, 1
 
 # What a kernel without tcx says to a link of that type.
 _NO_TCX = (errno.EINVAL, errno.EOPNOTSUPP)
@@ -41,31 +36,23 @@ def attach(program: int, index: int) -> int | None:
 def attach_filter(program: int, index: int) -> None:
     """Put the program into a clsact filter, in place of an older one. Raises HostError."""
     with Requests() as requests:
-        clsact = _TC.pack(0, index, _CLSACT_HANDLE, _CLSACT_PARENT, 0) + rtnetlink.attribute(_TCA_KIND, b"clsact\0")
-        flags = rtnetlink.NLM_F_CREATE | NLM_F_EXCL
-        try:
-            requests.send_raw(f"add clsact to interface {index}", _RTM_NEWQDISC, flags, clsact)
-        except HostError as error:
-            if error.errno != errno.EEXIST:
-                raise
+        tc.add_clsact(requests, index)
         options = rtnetlink.attribute(_TCA_BPF_FD, struct.pack("=I", program))
         options += rtnetlink.attribute(_TCA_BPF_NAME, b"inband\0")
-        options += rtnetlink.attribute(_TCA_BPF_FLAGS, struct.pack("=I", _BPF_FLAG_ACT_DIRECT))
-        body = _filter(index) + rtnetlink.attribute(_TCA_OPTIONS, options)
+        options += rtnetlink.attribute(_TCA_BPF_FLAGS, struct.pack("=I", tc.BPF_FLAG_ACT_DIRECT))
         flags = rtnetlink.NLM_F_CREATE | rtnetlink.NLM_F_REPLACE
-        requests.send_raw(f"attach to interface {index}", _RTM_NEWTFILTER, flags, body)
+        requests.send_raw(f"attach to interface {index}", tc.RTM_NEWTFILTER, flags, _filter(index, options))
 
 
 def detach_filter(index: int) -> None:
     """Remove the filter; that there is none, or no interface any more, is no error. Raises HostError."""
     with Requests() as requests:
         try:
-            requests.send_raw(f"detach from interface {index}", _RTM_DELTFILTER, 0, _filter(index))
+            requests.send_raw(f"detach from interface {index}", tc.RTM_DELTFILTER, 0, _filter(index))
         except HostError as error:
             if error.errno not in (errno.ENOENT, errno.EINVAL, errno.ENODEV):
                 raise
 
 
-def _filter(index: int) -> bytes:
-    head = _TC.pack(0, index, _HANDLE, _INGRESS, _PRIORITY << 16 | _ETH_P_ALL_BE)
-    return head + rtnetlink.attribute(_TCA_KIND, b"bpf\0")
+def _filter(index: int, options: bytes = b"") -> bytes:
+    return tc.body(index, _HANDLE, tc.INGRESS, _PRIORITY << 16 | tc.ETH_P_ALL_BE, "bpf", options)

@@ -15,22 +15,18 @@ chains at egress. ``docs/decisions/8-known-unicast-skips-the-port.md``.
 from __future__ import annotations
 
 import array
-import errno
 import fcntl
 import socket
 import struct
 
 from inband.errors import HostError
-from inband.host import rtnetlink
+from inband.host import rtnetlink, tc
 from inband.host.requests import Requests
 
 _LINK = struct.Struct("=BxHiII")  # ifinfomsg: family, device type, index, flags, change mask
-_TC = struct.Struct("=BxxxiIII")  # tcmsg: family, index, handle, parent, info
 _IFLA_QDISC, _IFLA_LINKINFO, _IFLA_LINK_NETNSID = 6, 18, 37
 _IFLA_INFO_KIND = 1
 _RTEXT_FILTER_SKIP_STATS = struct.pack("=I", 8)
-_RTM_GETTFILTER, _EGRESS = 46, 0xFFFFFFF3
-_NO_FILTERS = (errno.EINVAL, errno.ENOENT, errno.EOPNOTSUPP)  # no qdisc that could have any
 _IFF_UP, _IFF_LOWER_UP = 0x1, 0x10000
 _SIOCETHTOOL = 0x8946
 _ETHTOOL_GTXCSUM, _ETHTOOL_GTSO = 0x16, 0x1E
@@ -43,7 +39,7 @@ def may_redirect_to_peer(interface: str, index: int) -> bool:
         with Requests() as requests:
             return (
                 _is_plain_pair(requests, index)
-                and not _has_egress_filter(requests, index)
+                and not tc.filters(requests, index, tc.EGRESS)
                 and _is_on(interface, _ETHTOOL_GTXCSUM)
                 and _is_on(interface, _ETHTOOL_GTSO)
             )
@@ -72,17 +68,6 @@ def is_plain_pair(body: bytes) -> bool:
         and _IFLA_LINK_NETNSID in found
         and found.get(_IFLA_QDISC, b"").rstrip(b"\0") == b"noqueue"
     )
-
-
-def _has_egress_filter(requests: Requests, index: int) -> bool:
-    body = _TC.pack(0, index, 0, _EGRESS, 0)
-    try:
-        operation = f"look at the tc filters of interface {index}"
-        return bool(requests.send_raw(operation, _RTM_GETTFILTER, rtnetlink.NLM_F_DUMP, body))
-    except HostError as error:
-        if error.errno in _NO_FILTERS:
-            return False
-        raise
 
 
 def _is_on(interface: str, command: int) -> bool:
