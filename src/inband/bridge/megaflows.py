@@ -26,7 +26,7 @@ from inband.table.table_set import Credit, TableSet
 # Comparing one changed flow with one megaflow takes about 0.2 us, a flush and learning anew about 100 us per flow in
 # use: past this many comparisons (10 ms) flushing is the smaller pause.
 MAX_COMPARISONS = 50_000
-# About 1 kB each; a network with more conversations at a time learns some of them again.
+# About 1.6 kB each; a network with more conversations at a time learns some of them again.
 MAX_DECISIONS = 100_000
 # Decisions that make room for new ones: a millisecond's work. Those used so shortly ago stay if others can go.
 EVICTED_AT_ONCE = 200
@@ -78,7 +78,7 @@ class MegaflowBook:
     _everything: bool = False
     _to_look_at: dict[int, list[Megaflow]] = field(default_factory=dict)
     _due: list[Megaflow] = field(default_factory=list)
-    _flushed: list[list[Megaflow]] = field(default_factory=list)
+    _flushed: list[Megaflow] = field(default_factory=list)
 
     def __len__(self) -> int:
         """How many decisions are cached."""
@@ -125,7 +125,7 @@ class MegaflowBook:
             else:
                 self._look_later(megaflow)
         self._remove(idle)
-        self._free_some()
+        del self._flushed[-AT_ONCE:]
         return bool(self._due or self._flushed)
 
     # --- what changed -------------------------------------------------------------------------------------------
@@ -217,19 +217,11 @@ class MegaflowBook:
         self.datapath.flush()
         self._credit_all(self._cached.values())
         # To free the memory of all at once would be a pause of a tenth of a second.
-        self._flushed.append(list(self._cached.values()))
+        self._flushed += self._cached.values()
         self._cached.clear()
         self._by_station.clear()
         self._to_look_at.clear()
         self._due.clear()
-
-    def _free_some(self) -> None:
-        for _ in range(AT_ONCE):
-            while self._flushed and not self._flushed[-1]:
-                del self._flushed[-1]
-            if not self._flushed:
-                return
-            self._flushed[-1].pop()
 
     def _credit_all(self, megaflows: Iterable[Megaflow]) -> None:
         for megaflow in megaflows:

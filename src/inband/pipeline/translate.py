@@ -197,5 +197,5 @@ def _answer(walk: Walk, actions: tuple[DatapathAction, ...]) -> Translation:
         station=walk.station,
         drop_reason=None if actions else walk.drop_reason or "the flow outputs to nowhere",
         counted=tuple(walk.counted),
-        to_station=actions == (Output(walk.towards_station),) if walk.towards_station is not None else False,
+        to_station=walk.towards_station is not None and actions == (Output(walk.towards_station),),
     )
