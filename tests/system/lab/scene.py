@@ -102,7 +102,10 @@ class Scene:
         journal, start = self.controller.journal, time.monotonic()
         for order in orders:
             self.controller.order(order)
-        until(lambda: all(len(journal.entries("harm", dpid, since=start)) >= rounds for dpid in self.dpids), HARM_S)
+        came = until(
+            lambda: all(len(journal.entries("harm", dpid, since=start)) >= rounds for dpid in self.dpids), HARM_S
+        )
+        assert came, "not every switch was harmed: this shows nothing"
         # Once to know that everybody has carried out the last harm, and once to know that answers get past all of it.
         for _ in range(2):
             self._wait_answers(time.monotonic())
