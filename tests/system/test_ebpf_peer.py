@@ -23,6 +23,7 @@ from tests.system.switch_rig import Rig
 
 from inband.datapath.base import Megaflow
 from inband.datapath.ebpf.datapath import EbpfDatapath
+from inband.datapath.ebpf.kernel import remove_pins
 from inband.flow.actions import Output
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
@@ -264,6 +265,8 @@ def row_of(count: int, pin_dir: Path | None = None) -> Iterator[Row]:
             lab.link(one, "p2", other, "p1")
         left, right = (opened.enter_context(_opened(end, name)) for end, name in ((chain[0], "p2"), (chain[-1], "p1")))
         row = Row(chain[1:-1], [], left, right)
+        if pin_dir is not None:
+            opened.callback(remove_pins, pin_dir)  # also when the test fails while nobody has them
         opened.callback(_close, row)
         row.datapaths += [_datapath(switch, pin_dir) for switch in row.switches]
         yield row
