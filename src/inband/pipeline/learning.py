@@ -1,7 +1,8 @@
 """Which port a station was last heard on: the memory of a learning switch, per VLAN (IEEE 802.1Q, 8.8).
 
-Entries stand in the order in which they were last confirmed, so the one to age out or to evict is always the first.
-Work per call is constant, but for flushing a port and for ageing, which touch what they remove.
+A port's stations stand in the order in which they were last confirmed, so the one to age out or to evict is the first of
+its port. Work per call is constant, but for flushing and ageing, which touch what they remove, and for the first
+stations of a port in a full table, which look at each port.
 
 What must stay true: packets of a station that a datapath cache forwards confirm the entry too (``confirm``), or an
 entry in use would age out.
@@ -38,28 +39,41 @@ class Learned(Enum):
 
 
 class MacTable:
-    """(VLAN, MAC) to port, bounded in age and number."""
+    """(VLAN, MAC) to port, bounded in age and number.
+
+    Who invents addresses loses addresses: when the table is full, room is made among those of the port that has most.
+    A host that floods one port with sources cannot make the switch forget stations behind others, whose packets would
+    then be flooded to it.
+    """
 
     def __init__(self, *, max_age_s: float = MAX_AGE_S, max_entries: int = MAX_ENTRIES) -> None:
         self._max_age_s = max_age_s
         self._max_entries = max_entries
+        self._entries: dict[MacKey, tuple[PortNo, Instant]] = {}
         # A plain dictionary looks for its first entry among all that were removed before it.
-        self._entries: OrderedDict[MacKey, tuple[PortNo, Instant]] = OrderedDict()
+        self._by_port: dict[PortNo, OrderedDict[MacKey, None]] = {}
 
     def learn(self, key: MacKey, port: PortNo, now: Instant, *, hold_s: float = 0.0) -> Learned:
         """Note that a station sent a packet that came in on ``port``.
 
         Within ``hold_s`` of having been confirmed on another port the station stays there. When the table is full the
-        entry that was confirmed longest ago makes room; cached decisions by it are still right until its station sends.
+        entry that was confirmed longest ago, of the port with most, makes room; cached decisions by it are still right
+        until its station sends.
         """
-        entries = self._entries
         outcome = self.would_learn(key, port, now, hold_s=hold_s)
         if outcome is Learned.HELD:
             return outcome
-        if key not in entries and len(entries) >= self._max_entries:
-            entries.popitem(last=False)
-        entries[key] = (port, now)
-        entries.move_to_end(key)
+        old = self._entries.get(key)
+        if old is not None and old[0] != port:
+            self._forget(key, old[0])
+        elif old is None and len(self._entries) >= self._max_entries:
+            self._make_room(port)
+        self._entries[key] = (port, now)
+        on_port = self._by_port.get(port)
+        if on_port is None:
+            on_port = self._by_port[port] = OrderedDict()
+        on_port[key] = None
+        on_port.move_to_end(key)
         return outcome
 
     def would_learn(self, key: MacKey, port: PortNo, now: Instant, *, hold_s: float = 0.0) -> Learned:
@@ -76,7 +90,7 @@ class MacTable:
         entry = self._entries.get(key)
         if entry is not None and entry[0] == port and entry[1] < now:
             self._entries[key] = (port, now)
-            self._entries.move_to_end(key)
+            self._by_port[port].move_to_end(key)
 
     def lookup(self, key: MacKey, now: Instant) -> PortNo | None:
         """The port of a station, or None if it is not known (any more)."""
@@ -85,7 +99,7 @@ class MacTable:
 
     def flush_port(self, port: PortNo) -> list[MacKey]:
         """Forget the stations of a port (it went away or down); returns them."""
-        gone = [key for key, (at, _) in self._entries.items() if at == port]
+        gone = list(self._by_port.pop(port, ()))
         for key in gone:
             del self._entries[key]
         return gone
@@ -94,27 +108,49 @@ class MacTable:
         """Forget every station; returns them."""
         gone = list(self._entries)
         self._entries.clear()
+        self._by_port.clear()
         return gone
 
     def expire(self, now: Instant) -> list[MacKey]:
         """Forget the stations that were not heard for too long; returns them."""
         gone = []
-        for key, (_, confirmed) in self._entries.items():
-            if now - confirmed <= self._max_age_s:
-                break
-            gone.append(key)
-        for key in gone:
-            del self._entries[key]
+        for port, on_port in list(self._by_port.items()):
+            while on_port and now - self._entries[first := next(iter(on_port))][1] > self._max_age_s:
+                gone.append(first)
+                self._forget(first, port)
         return gone
 
     def next_deadline(self) -> Instant | None:
         """When the next station can be too old at the earliest."""
-        return next((confirmed + self._max_age_s for _, confirmed in self._entries.values()), None)
+        first = [self._entries[next(iter(on_port))][1] for on_port in self._by_port.values()]
+        return min(first) + self._max_age_s if first else None
 
     def entries(self) -> list[tuple[MacKey, PortNo, Instant]]:
         """(station, port, last confirmed) of every entry, oldest first."""
-        return [(key, port, confirmed) for key, (port, confirmed) in self._entries.items()]
+        return sorted(((key, *entry) for key, entry in self._entries.items()), key=_confirmed)
 
     def __len__(self) -> int:
         """How many entries there are."""
         return len(self._entries)
+
+    def _forget(self, key: MacKey, port: PortNo) -> None:
+        del self._entries[key]
+        on_port = self._by_port[port]
+        del on_port[key]
+        if not on_port:
+            del self._by_port[port]
+
+    def _make_room(self, port: PortNo) -> None:
+        """Forget one station: of ``port`` if it has its share, else of the port that has most (then it has more)."""
+        on_port = self._by_port.get(port, ())
+        if len(on_port) * len(self._by_port) < self._max_entries:
+            port, on_port = max(self._by_port.items(), key=_size)
+        self._forget(next(iter(on_port)), port)
+
+
+def _confirmed(entry: tuple[MacKey, PortNo, Instant]) -> Instant:
+    return entry[2]
+
+
+def _size(stations: tuple[PortNo, OrderedDict[MacKey, None]]) -> int:
+    return len(stations[1])

@@ -43,6 +43,38 @@ def test_the_station_confirmed_longest_ago_makes_room() -> None:
     assert [key for key, _, _ in macs.entries()] == [station(1), station(3)]
 
 
+def test_a_port_that_invents_stations_pushes_out_none_of_another_port() -> None:
+    macs = MacTable(max_entries=100)
+    for number in range(40):
+        macs.learn(station(number), P2, 0.0)
+    for number in range(1000, 2000):
+        macs.learn(station(number), P1, 1.0)
+
+    assert [port for _, port, _ in macs.entries()] == [P2] * 40 + [P1] * 60
+    assert macs.lookup(station(1999), 1.0) == P1
+
+
+def test_a_port_with_most_of_a_full_table_makes_room_for_others_up_to_their_share() -> None:
+    macs = MacTable(max_entries=100)
+    for number in range(100):
+        macs.learn(station(number), P1, 0.0)
+    for number in range(1000, 1200):
+        macs.learn(station(number), P2, 1.0)
+
+    assert [port for _, port, _ in macs.entries()] == [P1] * 50 + [P2] * 50
+    assert [key for key, _, _ in macs.entries()[:2]] == [station(50), station(51)]
+
+
+def test_a_station_that_moves_takes_no_room_of_others() -> None:
+    macs = MacTable(max_entries=2)
+    macs.learn(station(1), P1, 0.0)
+    macs.learn(station(2), P2, 0.0)
+
+    assert macs.learn(station(1), P2, 1.0) is Learned.MOVE
+    assert macs.flush_port(P1) == []
+    assert macs.flush_port(P2) == [station(2), station(1)]
+
+
 def test_stations_expire_in_the_order_in_which_they_were_confirmed() -> None:
     macs = MacTable(max_age_s=10)
     macs.learn(station(1), P1, 0.0)
