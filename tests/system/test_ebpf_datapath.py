@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import re
@@ -27,7 +28,7 @@ from tests.packets.columns import (
 
 from inband.datapath.base import ControlHints, Megaflow
 from inband.datapath.ebpf import attach, libbpf
-from inband.datapath.ebpf.datapath import DATA_BUDGET, EbpfDatapath
+from inband.datapath.ebpf.datapath import DATA_BUDGET, ROUNDS, EbpfDatapath
 from inband.datapath.ebpf.layout import MAX_MASKS
 from inband.errors import HostError
 from inband.flow.actions import Output, SetQueue, ToController
@@ -377,6 +378,51 @@ def test_a_control_frame_waits_for_a_handful_of_upcalls_at_most(column: Ebpf) ->
     poll_until(column.datapath, lambda: arp in client.upcalls)
 
     assert client.upcalls.index(arp) <= DATA_BUDGET
+
+
+def take_now(host: socket.socket) -> list[bytes]:
+    """What a host has received up to now."""
+    host.setblocking(False)
+    received = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            received.append(host.recv(2000)[10:])
+    return received
+
+
+def test_decided_frames_leave_together_in_their_order_and_one_alone_at_once(column: Ebpf) -> None:
+    client, arrived = client_of(column), []
+    frames = [packets.ethernet(0x88B5, bytes([number]) * 60) for number in range(DATA_BUDGET + 1)]
+
+    def forward_it() -> None:
+        column.datapath.execute(P1, Frame(client.upcalls[-1]), [Output(P2)])
+        arrived.append(take_now(column.hosts[P2]))
+
+    client.then = forward_it
+    for frame in frames:
+        send(column, P1, frame)
+    poll_until(column.datapath, lambda: len(client.upcalls) == len(frames))
+
+    assert arrived[:DATA_BUDGET] == [[]] * DATA_BUDGET, "none of a handful leaves by itself"
+    assert arrived[DATA_BUDGET] == frames, "they leave before others, and the last one as soon as it is decided"
+
+
+def test_there_is_a_backlog_from_the_second_full_turn_on_and_never_for_control(column: Ebpf) -> None:
+    client, noted = client_of(column), []
+    client.then = lambda: noted.append((client.upcalls[-1] == arp, column.datapath.is_behind))
+    arp, turn = packets.arp_request(), ROUNDS * DATA_BUDGET
+    send(column, P1, FRAME.data, 3 * turn)
+    column.datapath.poll()
+    send(column, P2, arp)
+    poll_until(column.datapath, lambda: len(noted) == 3 * turn + 1)
+    send(column, P1, FRAME.data)
+    poll_until(column.datapath, lambda: len(noted) == 3 * turn + 2)
+
+    data = [is_behind for is_arp, is_behind in noted if not is_arp]
+    assert data[:turn] == [False] * turn
+    assert data[turn : 3 * turn - 1] == [True] * (2 * turn - 1)
+    assert data[3 * turn :] == [False]
+    assert [is_behind for is_arp, is_behind in noted if is_arp] == [False]
 
 
 def test_a_flood_of_data_loses_data_by_name_and_no_control_frame(column: Ebpf) -> None:

@@ -24,7 +24,7 @@ from tests.packets.columns import (
 )
 
 from inband.datapath.base import ControlHints, Megaflow
-from inband.datapath.userspace import UPCALL_BUDGET, UserspaceDatapath
+from inband.datapath.userspace import BACKLOG_TURNS, UPCALL_BUDGET, UserspaceDatapath
 from inband.datapath.userspace_port import MAX_QUEUES
 from inband.errors import HostError
 from inband.flow.actions import Output, SetQueue, ToController
@@ -375,3 +375,21 @@ def test_without_privileges_a_port_is_refused_with_the_reason() -> None:
 
 def run_python(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONPATH": "src:."})
+
+
+def test_there_is_a_backlog_after_turns_that_left_frames_undecided(column: Userspace) -> None:
+    client, noted = client_of(column), []
+    client.then = lambda: noted.append((client.upcalls[-1] == arp, column.datapath.is_behind))
+    arp, before = packets.arp_request(), BACKLOG_TURNS * UPCALL_BUDGET
+    for _ in range(3 * before):
+        column.hosts[P1].sendmsg([bytes(10), FRAME.data])
+    poll_until(column.datapath, lambda: len(noted) >= before)
+    column.hosts[P2].sendmsg([bytes(10), arp])
+    poll_until(column.datapath, lambda: len(noted) == 3 * before + 1)
+    column.datapath.poll()
+    column.hosts[P1].sendmsg([bytes(10), FRAME.data])
+    poll_until(column.datapath, lambda: len(noted) == 3 * before + 2)
+
+    data = [is_behind for is_arp, is_behind in noted if not is_arp]
+    assert data == [False] * before + [True] * (2 * before) + [False]
+    assert [is_behind for is_arp, is_behind in noted if is_arp] == [False]

@@ -20,6 +20,7 @@ from inband.agent.agent import Agent
 from inband.agent.connection import Kind
 from inband.agent.effects import Effect, Execute, FlowsChanged, GroupsChanged, MissesChanged, PortConfigured
 from inband.agent.switch import Identity, Switch
+from inband.bridge.admission import Admission
 from inband.bridge.in_band import InBand
 from inband.bridge.megaflows import Decision, MegaflowBook
 from inband.control import events as ev
@@ -100,6 +101,7 @@ class Bridge:
         self._wake = wake
         self._standalone = Flow(ANY, STANDALONE_PRIORITY, _NORMALLY, origin=Origin("standalone", "fail mode"))
         self.counters = Counters()
+        self._admission = Admission()
         self.read_queues: ReadQueues = _no_queues
         self._hinted_ports: frozenset[int] = frozenset()
         self._local_index: int | None = None
@@ -128,12 +130,15 @@ class Bridge:
         else:
             self.counters.add(f"dropped: {translation.drop_reason or 'no action'}")
         if translation.cacheable:
-            self._cache(translation, key, now)
+            match = Match(key & translation.mask, translation.mask)
+            if self._admission.is_known(match) or not self.datapath.is_behind:
+                self._cache(translation, match, now)
+            else:
+                self.counters.add("not cached: first of its kind while frames wait")
 
-    def _cache(self, translation: Translation, key: FlowKey, now: Instant) -> None:
+    def _cache(self, translation: Translation, match: Match, now: Instant) -> None:
         station, counted = translation.station, translation.counted
         decision = Decision(translation.credits, translation.mac_keys, station, counted)
-        match = Match(key & translation.mask, translation.mask)
         self.book.install(Megaflow(match, translation.actions, decision, translation.to_station, used=now))
         if self._housekeeping_at is None:
             self._housekeeping_at = now + HOUSEKEEPING_S

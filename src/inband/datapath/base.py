@@ -105,6 +105,10 @@ class Datapath(Protocol):
     client: DatapathClient | None
     """Who is told; set once, before the first frame."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the frame under way is one of a backlog: more data frames wait than one turn takes."""
+
     def add_port(self, port: PortNo, interface: str) -> None:
         """Own an interface: from now on its frames come here and nowhere else."""
 

@@ -29,6 +29,7 @@ class SimulatedDatapath:
     """Ports in memory. Without a ``transmit`` function sent frames wait in ``take_sent``."""
 
     kind = "simulated"
+    is_behind = False  # frames are delivered one by one
 
     def __init__(
         self,

@@ -54,6 +54,8 @@ UPCALL_BUDGET = 8
 ROUND_SOCKETS = 4
 # Rounds before the event loop has its turn.
 ROUNDS = 4
+# Turns in a row that ended with frames still waiting to be decided; then there is a backlog of them.
+BACKLOG_TURNS = 4
 # Microflows remembered per port (about 400 bytes each); when there are more, all are forgotten and learned anew.
 MAX_MICROFLOWS = 8192
 
@@ -116,6 +118,8 @@ class UserspaceDatapath:
         self._data = select.epoll()
         self._counters = Counters()
         self._tcp_ports: frozenset[int] = frozenset()
+        self._full_turns = 0
+        self.is_behind = False
         self._loop: AbstractEventLoop | None = None
 
     # The loop
@@ -138,13 +142,17 @@ class UserspaceDatapath:
         self._now = self._clock()
         for _ in range(ROUNDS):
             self._poll_control()
-            full = went_up = False
+            full = went_up = has_backlog = False
             for tap in self._ready(self._data):
+                self.is_behind = self._full_turns >= BACKLOG_TURNS
                 taken, upcalls = self._drain(tap)
+                self.is_behind = False
                 full = full or taken == FRAME_BUDGET
+                has_backlog = has_backlog or upcalls == UPCALL_BUDGET
                 if upcalls:
                     went_up = True
                     self._poll_control()
+            self._full_turns = self._full_turns + 1 if has_backlog else 0
             if went_up or not full:
                 return
 

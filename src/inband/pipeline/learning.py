@@ -1,8 +1,8 @@
 """Which port a station was last heard on: the memory of a learning switch, per VLAN (IEEE 802.1Q, 8.8).
 
-A port's stations stand in the order in which they were last confirmed, so the one to age out or to evict is the first of
-its port. Work per call is constant, but for flushing and ageing, which touch what they remove, and for the first
-stations of a port in a full table, which look at each port.
+A port's stations stand in the order in which they were last confirmed, so the one to age out or to evict is the
+first of its port. Work per call is constant, but for flushing and ageing, which touch what they remove, and for the
+first stations of a port in a full table, which look at each port.
 
 What must stay true: packets of a station that a datapath cache forwards confirm the entry too (``confirm``), or an
 entry in use would age out.

@@ -468,7 +468,8 @@ class Walk:
         if decision.drop_reason is not None:
             self._drop(decision.drop_reason)
         elif decision.port is not None:
-            self._note(f"{decision.destination.mac if decision.destination else ''} is on port {decision.port}")
+            if self._trace is not None:  # each packet passes here, and the words take longer than the decision
+                self._note(f"{decision.destination.mac if decision.destination else ''} is on port {decision.port}")
             self.towards_station = decision.port
             self._send(decision.port)
         else:

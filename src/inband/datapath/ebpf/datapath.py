@@ -44,11 +44,11 @@ from inband.host.ports import PortOwnership
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 
-# Upcalls take 100 us and more each: so many control frames in a row, and data frames between two looks at control.
+# Upcalls take 50 us and more each: so many control frames in a row, and data frames between two looks at control.
 CONTROL_BUDGET = 64
-DATA_BUDGET = 8
+DATA_BUDGET = 16
 # Looks at the rings before the event loop has its turn.
-ROUNDS = 4
+ROUNDS = 2
 
 # How long entries and ports of a process that died stay beside the new ones: long enough for ports to be added and
 # controllers to be back and to have said what they want, short enough that nobody wonders why an old decision holds.
@@ -86,6 +86,9 @@ class EbpfDatapath:
         self._tcp_ports: frozenset[int] = frozenset()
         self._packet: int | None = None
         self._late_hits: set[Megaflow] = set()
+        self._held: list[tuple[PortNo, int | None, Frame]] = []
+        self._holds = False
+        self._has_backlog = False
         self._loop: AbstractEventLoop | None = None
         self._adoption: TimerHandle | None = None
 
@@ -127,24 +130,54 @@ class EbpfDatapath:
     def _rings(self) -> tuple[Ring, Ring]:
         return self._kernel.control_ring, self._kernel.data_ring
 
+    @property
+    def is_behind(self) -> bool:
+        """As ``Datapath.is_behind``. Control frames are never part of a backlog."""
+        return self._has_backlog and self._holds
+
     def poll(self) -> None:
         """Handle frames that wait, a bounded number of them, control first. Does not block."""
         try:
             for _ in range(ROUNDS):
-                control = self._take(self._kernel.control_ring, CONTROL_BUDGET)
-                if not self._take(self._kernel.data_ring, DATA_BUDGET) and not control:
+                control = self._take_control()
+                data = self._take_data()
+                if data < DATA_BUDGET:
+                    self._has_backlog = False
+                if not control and not data:
                     return
+            self._has_backlog = data == DATA_BUDGET
         finally:
             self._entries.commit()
 
-    def _take(self, ring: Ring, budget: int) -> int:
-        """Handle up to ``budget`` frames of a ring; returns how many."""
-        for taken in range(budget):
+    def _take_control(self) -> int:
+        """Handle a handful of control frames; returns how many."""
+        ring = self._kernel.control_ring
+        for taken in range(CONTROL_BUDGET):
             record = ring.read()
             if record is None:
                 return taken
             self._receive(read_upcall(record))
-        return budget
+        return CONTROL_BUDGET
+
+    def _take_data(self) -> int:
+        """Handle a handful of data frames; returns how many.
+
+        A frame that is alone leaves at once. Where more wait they leave together, in their order: each that leaves by
+        itself may wake up a sleeping receiver on another CPU, which takes longer than to decide.
+        """
+        ring = self._kernel.data_ring
+        taken = 0
+        try:
+            while taken < DATA_BUDGET and (record := ring.read()) is not None:
+                taken += 1
+                self._holds = self._holds or ring.has_more
+                self._receive(read_upcall(record))
+        finally:
+            self._holds = False
+            held, self._held = self._held, []
+            for port, queue, frame in held:
+                self._ports.send(port, queue, frame)
+        return taken
 
     def _receive(self, upcall: Upcall) -> None:
         if not upcall.is_whole:
@@ -178,8 +211,11 @@ class EbpfDatapath:
         execute(in_port, frame, actions, self)
 
     def output(self, port: PortNo, queue: int | None, frame: Frame) -> None:
-        """Send a frame (``execute.Outlet``)."""
-        self._ports.send(port, queue, frame)
+        """Send a frame (``execute.Outlet``), or hold it until its handful is done."""
+        if self._holds:
+            self._held.append((port, queue, frame))
+        else:
+            self._ports.send(port, queue, frame)
 
     def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:
         """Hand a frame to the client for the controllers (``execute.Outlet``)."""

@@ -53,6 +53,12 @@ class Ring:
             if record is not None:
                 return record
 
+    @property
+    def has_more(self) -> bool:
+        """Whether another record waits, or is about to."""
+        (end,) = _POSITION.unpack_from(self._producer)
+        return bool(self._position < end)
+
     def close(self) -> None:
         """Unmap it."""
         self._data.release()
