@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from tests.system.lab import measure, topology
 from tests.system.lab.inband import InbandSwitch
+from tests.system.lab.journal import until
 from tests.system.lab.scene import scene
 
 pytestmark = pytest.mark.root
 
-UP_S, SILENCE_S = 10.0, 1.5
+UP_S, SILENCE_S, LEASE_S = 10.0, 1.5, 10.0
 
 
 class EbpfSwitch(InbandSwitch):
@@ -55,6 +56,30 @@ def test_a_gateway_that_moves_is_followed() -> None:
 @pytest.mark.parametrize("policy", ["drop", "controller"])
 def test_a_lease_is_obtained_whatever_the_flow_table_says(policy: str) -> None:
     assert measure.lease(EbpfSwitch, policy) is not None
+
+
+@pytest.mark.parametrize(
+    ("client", "obtained"),
+    [
+        (("udhcpc", "-f", "-n", "-q", "-t", "5", "-T", "1", "-i", "eth0", "-s", "/bin/true"), "lease of 10.0.0.2"),
+        (
+            ("dhclient", "-1", "-d", "-v", "-sf", "/bin/true", "-lf", "/dev/null", "-pf", "/dev/null", "eth0"),
+            "bound to",
+        ),
+    ],
+    ids=["udhcpc", "dhclient"],
+)
+def test_hosts_get_leases_through_the_switch(client: tuple[str, ...], obtained: str) -> None:
+    """Each reply comes up, for it might be for LOCAL, with a checksum that the server left to its card."""
+    with scene(EbpfSwitch, lambda lab: topology.with_hosts(topology.same_subnet(lab), 2)) as stage:
+        stage.switch.ofctl("add-flow", "priority=0,actions=NORMAL")
+        host, server = stage.topology.hosts["h1"][0], stage.topology.hosts["h2"][0]
+        topology.dhcp_server(server, "eth0", "10.0.0.220,10.0.0.230")
+        host.run("ip", "address", "flush", "dev", "eth0")
+
+        asking = host.start(*client, label=client[0])
+
+        assert until(lambda: obtained in asking.tail(), LEASE_S), asking.tail()
 
 
 def test_a_reply_for_another_client_is_not_delivered_to_local() -> None:
