@@ -182,8 +182,9 @@ def _hidden_flows() -> list[Flow]:
     ]
 
 
-def _add_groups(tables: TableSet, groups: tuple[list[Chained], ...]) -> None:
-    """Groups 0 to 2, of which the later ones may hand packets to the earlier ones."""
+def fill(tables: TableSet, visible: list[Flow], groups: tuple[list[Chained], ...]) -> None:
+    """Flows, the meter they name, and groups 0 to 2, of which the later ones may hand packets to the earlier ones."""
+    tables.meters.add(1, MeterFlags.PKTPS, (MeterBand(MeterBandType.DROP, 1),), 0.0)
     for number, buckets in enumerate(groups):
         kind = (GroupType.SELECT, GroupType.ALL, GroupType.FF)[number]
         made = []
@@ -193,6 +194,8 @@ def _add_groups(tables: TableSet, groups: tuple[list[Chained], ...]) -> None:
             watched = {"watch_port": PortNo(9 if at else 1)} if kind is GroupType.FF else {}
             made.append(Bucket((*steps, *more), weight, **watched))
         tables.groups.add(number, kind, made, 0.0)
+    for flow in visible:
+        tables.add(flow, 0.0)
 
 
 _NO_GROUPS: tuple[list[Chained], ...] = ([], [], [])
@@ -206,10 +209,7 @@ def _pipeline(
     tables, ports, macs = TableSet(4, make_classifier=make_classifier), PortTable(), MacTable()
     for flow in _hidden_flows():
         tables.install_hidden(flow)
-    _add_groups(tables, groups)
-    tables.meters.add(1, MeterFlags.PKTPS, (MeterBand(MeterBandType.DROP, 1),), 0.0)
-    for flow in visible:
-        tables.add(flow, 0.0)
+    fill(tables, visible, groups)
     configs = {1: PortConfig.NONE, 2: PortConfig.NO_RECV, 3: PortConfig.NO_FLOOD, LOCAL: PortConfig.NO_FWD}
     for number, config in configs.items():
         ports.put(SwitchPort(PortNo(number), f"p{number}", Mac(number & 0xFFFF), config))

@@ -1,0 +1,91 @@
+"""Random flow tables and random packets do the same on all three datapaths, decided anew and out of the cache.
+
+Whole bridges, each on a datapath of another kind, are given the same tables and groups; then the same frames arrive at
+the same ports, all of them twice. What leaves which port, frame by frame, must be the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyroute2 import netns
+from tests.packets.columns import PORTS, Column, ebpf, simulated, userspace
+from tests.property.test_pipeline_cache import MAC_LOCAL, POOL, Chained, fill, flows, group_buckets
+from tests.unit.bridge.test_own_questions import SilentHost
+
+from inband.agent.switch import Identity
+from inband.bridge.bridge import Bridge, BridgeSettings
+from inband.control import events as ev
+from inband.flow.flow import Flow
+from inband.flow.ports import PortNo, port_number
+from inband.packet.addresses import Mac
+
+MANY = 100
+
+pytestmark = pytest.mark.root
+
+
+KINDS: dict[str, Callable[[], AbstractContextManager[Column]]] = {
+    "simulated": simulated,
+    "userspace": userspace,
+    "ebpf": ebpf,
+}
+# A column, and the network namespace that it stands in: some sockets are opened when they are needed.
+Standing = tuple[Column, int]
+
+
+@pytest.fixture(scope="module")
+def columns() -> Iterator[dict[str, Standing]]:
+    """One of each kind, for all examples."""
+    with ExitStack() as stack:
+        made = {}
+        for name, make in KINDS.items():
+            column = stack.enter_context(make())
+            namespace = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+            stack.callback(os.close, namespace)
+            made[name] = (column, namespace)
+        yield made
+        netns.setns(made["ebpf"][1])  # that of the innermost, which is closed first
+        for name, (column, _) in made.items():
+            assert column.datapath.counters().get("megaflow_hit", 0) > MANY, f"{name} hardly ever used its cache"
+
+
+def put_a_bridge_on(column: Column, visible: list[Flow], groups: tuple[list[Chained], ...]) -> None:
+    """A bridge with in-band control and these tables; what the one before cached is gone."""
+    bridge = Bridge(BridgeSettings("br0", Identity(1)), column.datapath, SilentHost(), lambda: 1.0, lambda: None)
+    column.datapath.flush()
+    column.datapath.client = bridge
+    for number in PORTS:
+        bridge.add_port(number, f"p{number}", Mac(number & 0xFF))
+    bridge.set_local(7, Mac.parse(MAC_LOCAL))
+    bridge.control(ev.InBandEnabled(True))
+    fill(bridge.tables, visible, groups)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    visible=st.lists(flows(), min_size=1, max_size=8),
+    groups=group_buckets,
+    chosen=st.lists(st.integers(0, len(POOL) - 1), min_size=1, max_size=8),
+)
+def test_all_datapaths_do_the_same(
+    columns: dict[str, Standing], visible: list[Flow], groups: tuple[list[Chained], ...], chosen: list[int]
+) -> None:
+    left: dict[str, list[dict[PortNo, list[bytes]]]] = {}
+    for name, (column, namespace) in columns.items():
+        netns.setns(namespace)
+        put_a_bridge_on(column, visible, groups)
+        column.left()
+        left[name] = []
+        for index in chosen * 2:
+            key, frame = POOL[index]
+            column.arrive(port_number(key & 0xFFFFFFFF), frame)
+            left[name].append(column.left())
+
+    assert left["userspace"] == left["simulated"]
+    assert left["ebpf"] == left["simulated"]
