@@ -225,10 +225,8 @@ static __always_inline int redirect(struct __sk_buff *skb, const struct port_out
 }
 
 /* Send the frame, or a copy of it, out of a port; the program's return value for the last. */
-__noinline int output(struct __sk_buff *skb, const struct packet *packet, const struct op *op, int is_last)
+static __always_inline int output(struct __sk_buff *skb, const struct packet *packet, const struct op *op, bool is_last)
 {
-	if (!packet || !op)
-		return TC_ACT_SHOT;
 	__u32 slot = op->arg16;
 	struct port_out *port = bpf_map_lookup_elem(&ports_out, &slot);
 	struct port_stats *stats = bpf_map_lookup_elem(&port_stats, &slot);
@@ -251,17 +249,24 @@ __noinline int output(struct __sk_buff *skb, const struct packet *packet, const 
 	return is_last ? redirect(skb, port, op) : TC_ACT_SHOT;
 }
 
-/* The ops of an entry; the frame is gone afterwards: sent, dropped, or copied to the switch. */
-__noinline int run(struct __sk_buff *skb, struct packet *packet, const struct flow_entry *entry)
+__noinline int run_output(struct __sk_buff *skb, const struct packet *packet, const struct op *op, int is_last)
+{
+	if (!packet || !op)
+		return TC_ACT_SHOT;
+	return output(skb, packet, op, is_last);
+}
+
+static __always_inline bool is_output(const struct op *op)
+{
+	return op->kind == OP_OUTPUT || op->kind == OP_OUTPUT_STATION;
+}
+
+__noinline int run_ops(struct __sk_buff *skb, struct packet *packet, const struct flow_entry *entry)
 {
 	if (!packet || !entry)
 		return TC_ACT_SHOT;
 	__u32 op_count = entry->op_count;
 
-	if (!op_count) {
-		count(VERDICT_DROPPED_BY_FLOW);
-		return TC_ACT_SHOT;
-	}
 	for (__u32 i = 0; i < MAX_OPS && i < op_count; i++) {
 		const struct op *op = &entry->ops[i];
 		if (op->kind == OP_SEND_UP) {
@@ -269,8 +274,8 @@ __noinline int run(struct __sk_buff *skb, struct packet *packet, const struct fl
 			send_up(skb, packet, UPCALL_SLOW_ACTION);
 			return TC_ACT_SHOT;
 		}
-		if (op->kind == OP_OUTPUT || op->kind == OP_OUTPUT_STATION) {
-			int result = output(skb, packet, op, i + 1 == op_count);
+		if (is_output(op)) {
+			int result = run_output(skb, packet, op, i + 1 == op_count);
 			if (i + 1 == op_count)
 				return result;
 		} else if (run_edit(skb, packet, op)) {
@@ -279,6 +284,21 @@ __noinline int run(struct __sk_buff *skb, struct packet *packet, const struct fl
 		}
 	}
 	return TC_ACT_SHOT;
+}
+
+/*
+ * The ops of an entry; the frame is gone afterwards: sent, dropped, or copied to the switch. What most entries say, one
+ * output, is done here: each call costs as much as the output itself where returns are guarded against speculation.
+ */
+static __always_inline int run(struct __sk_buff *skb, struct packet *packet, const struct flow_entry *entry)
+{
+	if (!entry->op_count) {
+		count(VERDICT_DROPPED_BY_FLOW);
+		return TC_ACT_SHOT;
+	}
+	if (entry->op_count == 1 && is_output(&entry->ops[0]))
+		return output(skb, packet, &entry->ops[0], true);
+	return run_ops(skb, packet, entry);
 }
 
 #endif
