@@ -122,10 +122,17 @@ static __always_inline void credit(const struct flow_entry *entry, const struct 
 	}
 }
 
+static __always_inline struct port_in *port_of(__u32 ifindex)
+{
+	__u32 place = ifindex % MAX_PORTS;
+	struct port_in *port = bpf_map_lookup_elem(&ports_near, &place);
+
+	return port && port->ifindex == ifindex ? port : bpf_map_lookup_elem(&ports_in, &ifindex);
+}
+
 static __always_inline int receive(struct __sk_buff *skb, struct packet *packet)
 {
-	__u32 ifindex = skb->ifindex;
-	struct port_in *port = bpf_map_lookup_elem(&ports_in, &ifindex);
+	struct port_in *port = port_of(skb->ifindex);
 
 	if (!port)
 		return 0;

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 enum layout {
-	LAYOUT_VERSION = 2,
+	LAYOUT_VERSION = 3,
 	MAX_MASKS = 32,
 	MAX_OPS = 32,
 	MAX_PORTS = 1024, /* slots; slot 0 is "no such port" */
@@ -131,6 +131,7 @@ struct config {
 };
 
 struct port_in {
+	__u32 ifindex; /* 0: not there */
 	__be32 number_be;
 	__u32 slot;
 };

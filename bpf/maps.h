@@ -51,7 +51,18 @@ struct {
 	__type(value, __u32);
 } mask_cache SEC(".maps");
 
-/* Which port an interface is, by its index. */
+/*
+ * Which port an interface is, without a search: at its index modulo the size, where that place was free when the port
+ * came.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PORTS);
+	__type(key, __u32);
+	__type(value, struct port_in);
+} ports_near SEC(".maps");
+
+/* The same for every port, by its interface's index. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_PORTS);

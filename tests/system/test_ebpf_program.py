@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
@@ -9,14 +10,14 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.packets.columns import PORTS, Ebpf, ebpf, own_namespace
+from tests.packets.columns import PORTS, Ebpf, ebpf, ip, open_host, own_namespace
 from tests.packets.rows import ROWS
 
 from inband.datapath.base import Megaflow
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.kernel import Kernel
 from inband.datapath.ebpf.keys import KeyCompiler
-from inband.datapath.ebpf.layout import KEY_SIZE, PORT_IN, Verdict
+from inband.datapath.ebpf.layout import KEY_SIZE, MAX_PORTS, PORT_IN, Verdict
 from inband.datapath.ebpf.upcall import Upcall, read_upcall
 from inband.datapath.simulated import SimulatedDatapath
 from inband.flow.actions import (
@@ -46,6 +47,7 @@ pytestmark = pytest.mark.root
 LOOPBACK = 1
 SHOT = 2
 P1, P2, P3 = PORTS
+P9 = PortNo(9)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def kernel() -> Iterator[Kernel]:
     with own_namespace():
         made = Kernel()
         index = LOOPBACK.to_bytes(4, "little")
-        libbpf.update(made.map("ports_in"), index, PORT_IN.pack((1).to_bytes(4, "big"), 1))
+        libbpf.update(made.map("ports_in"), index, PORT_IN.pack(LOOPBACK, (1).to_bytes(4, "big"), 1))
         yield made
         made.close()
 
@@ -259,6 +261,29 @@ def test_actions_do_in_the_kernel_what_they_do_here(
 
 def _hex(sent: dict[PortNo, list[bytes]]) -> dict[PortNo, list[str]]:
     return {port: [each.hex() for each in frames] for port, frames in sent.items()}
+
+
+def test_interfaces_whose_indexes_want_the_same_place_are_told_apart(column: Ebpf) -> None:
+    datapath, other = column.datapath, socket.if_nametoindex("p1") + MAX_PORTS
+    ip(f"link add p9 index {other} type veth peer name h9")
+    ip("link set dev p9 addrgenmode none", "link set dev h9 addrgenmode none", "link set dev h9 up")
+    datapath.flush()
+    datapath.add_port(P9, "p9")
+    column.hosts[P9] = open_host("h9")
+    datapath.install(Megaflow(Match.of(in_port=P1), (Output(P2),)))
+    datapath.install(Megaflow(Match.of(in_port=P9), (Output(P3),)))
+
+    column.arrive(P1, Frame(packets.tcp()))
+    column.arrive(P9, Frame(packets.udp()))
+    datapath.remove_port(P1)
+    column.arrive(P9, Frame(packets.udp()))
+    datapath.add_port(P1, "p1")
+    column.arrive(P1, Frame(packets.tcp()))
+
+    datapath.remove_port(P9)
+    column.hosts.pop(P9).close()
+    ip("link del dev p9")
+    assert column.left() == {P1: [], P2: [packets.tcp()] * 2, P3: [packets.udp()] * 2}
 
 
 names = st.sampled_from(sorted(FIELDS))

@@ -25,7 +25,7 @@ STRUCTS = {
     "op": (layout.OP, ["kind", "arg8", "arg16", "arg32"]),
     "flow_stats": (layout.STATS, ["packets", "bytes", "used_ns", "tick"]),
     "config": (layout.CONFIG, ["epoch", "adopted_epoch", "mask_count", "padding"]),
-    "port_in": (layout.PORT_IN, ["number_be", "slot"]),
+    "port_in": (layout.PORT_IN, ["ifindex", "number_be", "slot"]),
     "port_out": (layout.PORT_OUT, ["ifindex", "number", "peer_allowed", "padding"]),
     "port_stats": (
         layout.PORT_STATS,

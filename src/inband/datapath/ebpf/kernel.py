@@ -31,7 +31,8 @@ from inband.errors import HostError
 
 PROGRAM = "fastpath"
 _PINNED_MAPS = (
-    *("config", "masks", "megaflows", "stats", "ports_in", "ports_out", "port_stats", "verdicts", "control_ports"),
+    *("config", "masks", "megaflows", "stats", "control_ports"),
+    *("ports_near", "ports_in", "ports_out", "port_stats", "verdicts"),
 )
 # Words of struct config. Each is written by one store, for the program reads them meanwhile; ``Struct.pack_into`` would
 # fill them with zeros first.

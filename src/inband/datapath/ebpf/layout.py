@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 from struct import Struct
 
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 MAX_MASKS = 32
 MAX_OPS = 32
 MAX_PORTS = 1024
@@ -31,8 +31,8 @@ STATS = Struct("=QQQQ")
 CONFIG = Struct("=IIII")
 """epoch, adopted_epoch, mask_count, padding."""
 
-PORT_IN = Struct("=4sI")
-"""number (network order), slot."""
+PORT_IN = Struct("=I4sI")
+"""ifindex, number (network order), slot."""
 PORT_OUT = Struct("=IIII")
 """ifindex, number, peer_allowed, padding."""
 PORT_STATS = Struct("=QQQQQQ")

@@ -159,17 +159,17 @@ class Ports:
 
     def _put(self, port: _Port, number: PortNo) -> None:
         """Write an interface into the maps and attach the program; the slot's other interface gets its due."""
-        index, key = port.sender.index, port.sender.index.to_bytes(4, "little")
+        index = port.sender.index
         old = self._read_out(port.slot)
         is_new = index != old.ifindex
-        libbpf.update(self._kernel.map("ports_in"), key, PORT_IN.pack(int(number).to_bytes(4, "big"), port.slot))
+        self._write_in(index, number, port.slot)
         try:
             self._kernel.attach(port.slot, index)
             with Requests() as requests:  # the ownership remembers how it was
                 set_promiscuous(requests, index, promiscuous=True)
         except HostError:
             if is_new:
-                libbpf.delete(self._kernel.map("ports_in"), key)
+                self._delete_in(index)
             raise
         if is_new and old.peer_allowed:
             self._write_out(port.slot, old._replace(peer_allowed=0))  # before the program sees the other interface
@@ -180,13 +180,13 @@ class Ports:
         """Its slot belongs to another interface, or to the same one opened again."""
         old.sender.close()
         if self._read_out(old.slot).ifindex != old.sender.index:
-            libbpf.delete(self._kernel.map("ports_in"), old.sender.index.to_bytes(4, "little"))
+            self._delete_in(old.sender.index)
 
     def _vacate(self, slot: int, index: int) -> None:
         self._write_out(slot, _Out())
         self._kernel.detach(slot)
         self._kernel.detach_filter(index)
-        libbpf.delete(self._kernel.map("ports_in"), index.to_bytes(4, "little"))
+        self._delete_in(index)
 
     def _adopt(self) -> None:
         for slot in range(1, MAX_PORTS):
@@ -196,6 +196,23 @@ class Ports:
                 self._left_over.add(PortNo(out.number))
             if out.peer_allowed:  # that was looked at by a process that is dead
                 self._write_out(slot, out._replace(peer_allowed=0))
+
+    def _write_in(self, index: int, number: int, slot: int) -> None:
+        """Say which port an interface is; the place where that is found at once has another one, if that was first."""
+        value = PORT_IN.pack(index, number.to_bytes(4, "big"), slot)
+        libbpf.update(self._kernel.map("ports_in"), index.to_bytes(4, "little"), value)
+        if self._has_near(index) in (0, index):
+            libbpf.update(self._kernel.map("ports_near"), _place(index), value)
+
+    def _delete_in(self, index: int) -> None:
+        libbpf.delete(self._kernel.map("ports_in"), index.to_bytes(4, "little"))
+        if self._has_near(index) == index:
+            libbpf.update(self._kernel.map("ports_near"), _place(index), bytes(PORT_IN.size))
+
+    def _has_near(self, index: int) -> int:
+        """The interface that has the near place of this one; 0 for none."""
+        found = libbpf.look_up(self._kernel.map("ports_near"), _place(index), PORT_IN.size)
+        return int(PORT_IN.unpack(found)[0]) if found else 0
 
     def _read_out(self, slot: int) -> _Out:
         found = libbpf.look_up(self._kernel.map("ports_out"), slot.to_bytes(4, "little"), PORT_OUT.size)
@@ -273,6 +290,11 @@ class Ports:
             sum(column) for column in zip(*PORT_STATS.iter_unpack(found or bytes(size)), strict=True)
         )
         return PortCounters(rx, tx, rx_bytes, tx_bytes, rx_lost, tx_lost)
+
+
+def _place(index: int) -> bytes:
+    """Where in ``ports_near`` an interface may be."""
+    return (index % MAX_PORTS).to_bytes(4, "little")
 
 
 def _open_sender(port: PortNo, interface: str) -> Sender:
