@@ -269,11 +269,6 @@ __noinline int run_ops(struct __sk_buff *skb, struct packet *packet, const struc
 
 	for (__u32 i = 0; i < MAX_OPS && i < op_count; i++) {
 		const struct op *op = &entry->ops[i];
-		if (op->kind == OP_SEND_UP) {
-			count(VERDICT_SLOW_ACTION);
-			send_up(skb, packet, UPCALL_SLOW_ACTION);
-			return TC_ACT_SHOT;
-		}
 		if (is_output(op)) {
 			int result = run_output(skb, packet, op, i + 1 == op_count);
 			if (i + 1 == op_count)
@@ -298,6 +293,11 @@ static __always_inline int run(struct __sk_buff *skb, struct packet *packet, con
 	}
 	if (entry->op_count == 1 && is_output(&entry->ops[0]))
 		return output(skb, packet, &entry->ops[0], true);
+	if (entry->ops[0].kind == OP_SEND_UP) {
+		count(VERDICT_SLOW_ACTION);
+		send_up(skb, packet, UPCALL_SLOW_ACTION);
+		return TC_ACT_SHOT;
+	}
 	return run_ops(skb, packet, entry);
 }
 

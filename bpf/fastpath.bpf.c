@@ -2,9 +2,9 @@
 /*
  * The switch's fast path: at the tc ingress of every port, and of the inner end of the bridge's own interface.
  *
- * A frame is parsed to a flow_key; the masks are tried one after another, each with one lookup of the masked key; the
- * entry found says what to do. A frame without an entry goes up to the switch. In front of the masks a small cache per
- * CPU remembers which mask packets with this very key hit last.
+ * A frame is parsed to a flow_key; the masks are tried one after another, each with one lookup of the masked key's hash;
+ * the entry found, if its key is the frame's, says what to do. A frame without an entry goes up to the switch. In front
+ * of the masks a small cache per CPU remembers which mask packets with this very key hit last.
  *
  * What must stay true:
  * - The host's own stack never gets a frame of a port: no path returns TC_ACT_OK.
@@ -21,8 +21,6 @@
 #include "parse.h"
 #include "upcall.h"
 
-#define KEY_WORDS (sizeof(struct flow_key) / 8)
-
 /* What frames of up to this size need to have within reach, when their headers are spread over fragments. */
 #define PULL_SIZE 512
 
@@ -36,73 +34,107 @@ static __always_inline void parse(struct __sk_buff *skb, struct packet *packet)
 	__builtin_memset(&packet->places, 0, sizeof(packet->places));
 	__builtin_memset(&packet->cursor, 0, sizeof(packet->cursor));
 	packet->key.in_port_be = in_port_be;
+	packet->key.mask_id_be = 0xffff;
 	__u32 length = skb->len;
 	bpf_skb_pull_data(skb, length < PULL_SIZE ? length : PULL_SIZE);
 	if (parse_packet(skb, packet))
 		packet->cursor.lost = true;
 }
 
-static __always_inline __u32 hash_of(const struct flow_key *key)
+/* NH (RFC 4418, 5.2): products of sums with a secret, so nobody who does not know it can make keys that collide. */
+static __always_inline __u64 hash_of_word(__u64 word, const __u32 *secret)
+{
+	return (__u64)((__u32)word + secret[0]) * (__u32)((word >> 32) + secret[1]);
+}
+
+/* Some words of a key under a mask; its terms do not wait for each other. inband/datapath/ebpf/keys.py has the same. */
+static __always_inline __u64 hash_of(const struct flow_key *key, const struct mask *mask, const struct config *config,
+				     unsigned int from, unsigned int to)
+{
+	const __u64 *words = (const __u64 *)key, *bits = (const __u64 *)&mask->bits;
+	__u64 hash = 0;
+
+#pragma unroll
+	for (unsigned int i = from; i < to; i++)
+		hash += hash_of_word(words[i] & bits[i], &config->secret[2 * i]);
+	return hash;
+}
+
+/* 0 if in these words the key is the entry's. */
+static __always_inline __u64 difference(const struct flow_key *key, const struct mask *mask,
+					const struct flow_entry *entry, unsigned int from, unsigned int to)
+{
+	const __u64 *words = (const __u64 *)key, *bits = (const __u64 *)&mask->bits, *wanted = (const __u64 *)&entry->key;
+	__u64 bits_that_differ = 0;
+
+#pragma unroll
+	for (unsigned int i = from; i < to; i++)
+		bits_that_differ |= (words[i] & bits[i]) ^ wanted[i];
+	return bits_that_differ;
+}
+
+/* The entry of one mask for this packet, if there is one and it is of the present. */
+static __always_inline struct flow_entry *look_up(const struct flow_key *key, __u32 index, const struct config *config)
+{
+	struct mask *mask = bpf_map_lookup_elem(&masks, &index);
+
+	if (!mask || !mask->words)
+		return NULL;
+	__u64 hash = hash_of(key, mask, config, 0, SHORT_KEY);
+	if (mask->words > SHORT_KEY)
+		hash += hash_of(key, mask, config, SHORT_KEY, KEY_WORDS);
+	struct flow_entry *entry = bpf_map_lookup_elem(&megaflows, &hash);
+	if (!entry || (entry->epoch != config->epoch && entry->epoch != config->adopted_epoch))
+		return NULL;
+	if (difference(key, mask, entry, 0, SHORT_KEY))
+		return NULL;
+	if (mask->words > SHORT_KEY && difference(key, mask, entry, SHORT_KEY, KEY_WORDS))
+		return NULL;
+	return entry;
+}
+
+/* The first mask (plus 1) that has an entry for the packet, or 0. */
+__noinline int search(const struct packet *packet, const struct config *config)
+{
+	if (!packet || !config)
+		return 0;
+	for (__u32 i = 0; i < MAX_MASKS && i < config->mask_count; i++)
+		if (look_up(&packet->key, i, config))
+			return i + 1;
+	return 0;
+}
+
+static __always_inline __u32 cache_slot(const struct flow_key *key, const struct config *config)
 {
 	const __u64 *words = (const __u64 *)key;
 	__u64 hash = 0;
 
 #pragma unroll
-	for (unsigned int i = 0; i < KEY_WORDS; i++) {
-		hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ULL;
-		hash ^= hash >> 29;
-	}
-	return hash >> 32;
-}
-
-/* The entry of one mask for this packet, if there is one and it is of the present. */
-static __noinline struct flow_entry *look_up(const struct flow_key *key, __u32 index, __u64 epochs)
-{
-	struct flow_key masked;
-	struct flow_key *mask = bpf_map_lookup_elem(&masks, &index);
-	const __u64 *words = (const __u64 *)key, *bits = (const __u64 *)mask;
-	__u64 *out = (__u64 *)&masked;
-
-	if (!mask || !mask->mask_id_be)
-		return NULL;
-#pragma unroll
 	for (unsigned int i = 0; i < KEY_WORDS; i++)
-		out[i] = words[i] & bits[i];
-	masked.mask_id_be = bpf_htons(index + 1);
-	struct flow_entry *entry = bpf_map_lookup_elem(&megaflows, &masked);
-	if (!entry || (entry->epoch != (__u32)epochs && entry->epoch != epochs >> 32))
-		return NULL;
-	return entry;
+		hash += hash_of_word(words[i], &config->secret[2 * i]);
+	return (hash >> 32) % CACHE_SIZE;
 }
 
-static __always_inline struct flow_entry *find(const struct flow_key *key, const struct config *config)
+/* One lookup where there is one mask or the hint is right, which is nearly always. */
+static __always_inline struct flow_entry *find(const struct packet *packet, const struct config *config)
 {
-	__u32 mask_count = config->mask_count, hit = 0;
-	__u64 epochs = (__u64)config->adopted_epoch << 32 | config->epoch;
+	__u32 first = 1, *hint = &first;
 	struct flow_entry *entry;
 
-	if (mask_count == 1)
-		return look_up(key, 0, epochs);
-	__u32 slot = hash_of(key) % CACHE_SIZE;
-	__u32 *cached = bpf_map_lookup_elem(&mask_cache, &slot);
-	if (!cached)
+	if (config->mask_count > 1) {
+		__u32 slot = cache_slot(&packet->key, config);
+		hint = bpf_map_lookup_elem(&mask_cache, &slot);
+		if (!hint)
+			return NULL;
+	}
+	entry = look_up(&packet->key, *hint - 1, config);
+	if (entry || config->mask_count == 1)
+		return entry;
+	__u32 mask = search(packet, config);
+	if (!mask)
 		return NULL;
-	hit = *cached;
-	if (hit && hit <= MAX_MASKS) {
-		entry = look_up(key, hit - 1, epochs);
-		if (entry)
-			return entry;
-	}
-	for (__u32 i = 0; i < MAX_MASKS && i < mask_count; i++) {
-		if (i + 1 == hit)
-			continue;
-		entry = look_up(key, i, epochs);
-		if (entry) {
-			*cached = i + 1;
-			return entry;
-		}
-	}
-	return NULL;
+	*hint = mask;
+	return look_up(&packet->key, mask - 1, config);
 }
 
 static __always_inline void credit(const struct flow_entry *entry, const struct packet *packet)
@@ -137,6 +169,7 @@ static __always_inline int receive(struct __sk_buff *skb, struct packet *packet)
 	if (!port)
 		return 0;
 	packet->key.in_port_be = port->number_be;
+	packet->key.mask_id_be = 0xffff;
 	packet->port_slot = port->slot;
 	packet->bytes = skb->len + (skb->vlan_present ? TAG_SIZE : 0);
 	packet->segments = skb->gso_segs > 1 ? skb->gso_segs : 1;
@@ -160,7 +193,7 @@ int fastpath(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	}
 	parse(skb, &packet);
-	struct flow_entry *entry = packet.cursor.lost ? NULL : find(&packet.key, now);
+	struct flow_entry *entry = packet.cursor.lost ? NULL : find(&packet, now);
 	if (!entry) {
 		send_up(skb, &packet, UPCALL_MISS);
 		count(packet.cursor.lost ? VERDICT_NOT_UNDERSTOOD : VERDICT_MISS);

@@ -19,6 +19,8 @@ enum layout {
 	MAX_PORTS = 1024, /* slots; slot 0 is "no such port" */
 	MAX_MEGAFLOWS = 131072,
 	CACHE_SIZE = 4096,
+	KEY_WORDS = 12, /* of 64 bits, in a flow_key */
+	SHORT_KEY = 5,	/* words with all that is of Ethernet, IPv4 and ports */
 	CONTROL_RING = 512 * 1024,
 	DATA_RING = 512 * 1024,
 	/* Whole frames go up. Records come in four sizes, because the kernel wants to know them when it verifies. */
@@ -34,7 +36,7 @@ enum layout {
  */
 struct flow_key {
 	__be32 in_port_be;
-	__be16 mask_id_be; /* in an entry's key: which mask it belongs to, from 1; else 0 */
+	__be16 mask_id_be; /* in a mask and an entry's key: which mask it is, from 1; in a packet's all ones */
 	__be16 eth_type_be;
 	__u8 eth_dst[6];
 	__u8 eth_src[6];
@@ -81,6 +83,12 @@ struct flow_key {
 	__u8 padding[2];
 };
 
+struct mask {
+	struct flow_key bits;
+	__u32 words; /* of 64 bits each: SHORT_KEY if it has no bits behind them, else KEY_WORDS; 0: not in use */
+	__u32 padding;
+};
+
 enum op_kind {
 	OP_OUTPUT = 1,	   /* arg16: port slot */
 	OP_SET_QUEUE,	   /* arg32: skb priority, 0 for none */
@@ -113,6 +121,7 @@ struct flow_entry {
 	__u32 slot; /* of its flow_stats */
 	__u32 op_count;
 	__u32 padding;
+	struct flow_key key; /* masked */
 	struct op ops[MAX_OPS];
 };
 
@@ -128,6 +137,7 @@ struct config {
 	__u32 adopted_epoch; /* entries of the process before are good too; 0: none are */
 	__u32 mask_count;
 	__u32 padding;
+	__u32 secret[2 * KEY_WORDS]; /* of the hash by which entries are found */
 };
 
 struct port_in {

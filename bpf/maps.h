@@ -8,7 +8,7 @@
 
 #include "layout.h"
 
-/* The epoch and the number of masks; written by the switch through shared memory, in one store. */
+/* The epoch and the number of masks; written by the switch through shared memory, each in one store. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -22,15 +22,15 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_MASKS);
 	__type(key, __u32);
-	__type(value, struct flow_key);
+	__type(value, struct mask);
 } masks SEC(".maps");
 
-/* The megaflows, by masked key and mask; memory is taken as they come. */
+/* The megaflows, by the hash of masked key and mask; memory is taken as they come. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_MEGAFLOWS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct flow_key);
+	__type(key, __u64);
 	__type(value, struct flow_entry);
 } megaflows SEC(".maps");
 

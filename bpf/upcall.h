@@ -97,6 +97,7 @@ static __always_inline void describe(struct __sk_buff *skb, const struct packet 
 	upcall->vlan_tci = skb->vlan_tci;
 	upcall->vlan_proto_be = skb->vlan_present ? skb->vlan_proto : 0;
 	upcall->key = packet->key;
+	upcall->key.mask_id_be = 0;
 	upcall->gso_size = upcall->gso_type = upcall->header_len = upcall->checksum_start = 0;
 	upcall->checksum_offset = offset;
 	if (skb->gso_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -284,6 +285,32 @@ def test_interfaces_whose_indexes_want_the_same_place_are_told_apart(column: Ebp
     column.hosts.pop(P9).close()
     ip("link del dev p9")
     assert column.left() == {P1: [], P2: [packets.tcp()] * 2, P3: [packets.udp()] * 2}
+
+
+@pytest.mark.parametrize(
+    ("field", "first", "second"),
+    [
+        ("udp_dst", packets.udp(dst_port=1000), packets.udp(dst_port=2000)),
+        ("ipv6_dst", packets.udp(IP6_A, IP6_B), packets.udp(IP6_A, IP6_A)),
+    ],
+    ids=["short", "long"],
+)
+def test_keys_with_one_hash_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, field: str, first: bytes, second: bytes
+) -> None:
+    monkeypatch.setattr(os, "urandom", bytes)  # with a secret of zeros these two have one
+    mask = sum(FIELDS[name].mask for name in ("in_port", "eth_type", "ip_proto", field))
+    with ebpf() as column:
+        column.datapath.client = Client()
+        for data, out in ((first, P2), (second, P3)):
+            column.datapath.install(Megaflow(Match(parse(data, P1) & mask, mask), (Output(out),)))
+
+        column.arrive(P1, Frame(first))
+        column.arrive(P1, Frame(second))
+
+        assert column.left() == {P1: [], P2: [first], P3: [second]}
+        counters = column.datapath.counters()
+        assert (counters["megaflow_hit"], counters["late_hit"]) == (1, 1)
 
 
 names = st.sampled_from(sorted(FIELDS))

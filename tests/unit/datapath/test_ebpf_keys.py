@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.packets.rows import ROWS
 
-from inband.datapath.ebpf.keys import KernelMatch, KeyCompiler, with_mask_id
+from inband.datapath.ebpf.keys import KernelMatch, KeyCompiler, hash_of, with_mask_id, words_of
 from inband.flow.fields import ALL_BITS, FIELDS, make_key
 from inband.flow.match import ANY, Match
 from inband.packet.parse import parse
@@ -123,3 +123,31 @@ def test_the_masks_number_stands_in_the_key_and_nowhere_in_a_packets() -> None:
     key = with_mask_id(packet_key(make_key(in_port=1, eth_type=0x0800)), 7)
 
     assert key[:8] == bytes([0, 0, 0, 1, 0, 7, 8, 0])
+
+
+def test_masks_of_ethernet_ipv4_and_ports_are_short() -> None:
+    short = KeyCompiler().compile(Match.of(eth_type=0x0800, ip_proto=6, ipv4_dst=1, tcp_dst=80, eth_src=3))
+    long = KeyCompiler().compile(Match.of(eth_type=0x86DD, ipv6_dst=1))
+
+    assert short is not None
+    assert long is not None
+    assert (words_of(short.mask), words_of(long.mask)) == (5, 12)
+
+
+def test_a_hash_is_of_so_many_words_and_of_a_secret() -> None:
+    key, secret = bytes(range(96)), range(1, 25)
+    changed = key[:40] + bytes(56)
+
+    assert hash_of(key, 12, secret) != hash_of(changed, 12, secret)
+    assert hash_of(key, 5, secret) == hash_of(changed, 5, secret)
+    assert hash_of(key, 5, secret) != hash_of(key, 5, [0] * 24)
+
+
+@settings(max_examples=100, deadline=None)
+@given(at=st.integers(0, 39), bit=st.integers(0, 7), secret=st.lists(st.integers(2, 2**32 - 1), min_size=24))
+def test_a_single_bit_makes_another_hash(at: int, bit: int, secret: list[int]) -> None:
+    key = bytearray(with_mask_id(packet_key(TCP), 1))
+    before = hash_of(bytes(key), 5, secret)
+    key[at] ^= 1 << bit
+
+    assert hash_of(bytes(key), 5, secret) != before

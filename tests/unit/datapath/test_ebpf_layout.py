@@ -24,7 +24,8 @@ def btf() -> Btf:
 STRUCTS = {
     "op": (layout.OP, ["kind", "arg8", "arg16", "arg32"]),
     "flow_stats": (layout.STATS, ["packets", "bytes", "used_ns", "tick"]),
-    "config": (layout.CONFIG, ["epoch", "adopted_epoch", "mask_count", "padding"]),
+    "mask": (layout.MASK, ["bits", "words", "padding"]),
+    "config": (layout.CONFIG, ["epoch", "adopted_epoch", "mask_count", "padding", "secret"]),
     "port_in": (layout.PORT_IN, ["ifindex", "number_be", "slot"]),
     "port_out": (layout.PORT_OUT, ["ifindex", "number", "peer_allowed", "padding"]),
     "port_stats": (
@@ -61,12 +62,15 @@ def _offsets(form: Struct) -> list[int]:
 
 def test_an_entry_is_its_head_and_its_ops(btf: Btf) -> None:
     assert btf.sizes["flow_entry"] == layout.ENTRY_SIZE
-    assert [btf.offsets["flow_entry"][name] for name in ("epoch", "slot", "op_count")] == [0, 4, 8]
+    assert [btf.offsets["flow_entry"][name] for name in ("epoch", "slot", "op_count", "key")] == [0, 4, 8, 16]
     assert btf.offsets["flow_entry"]["ops"] == layout.ENTRY_HEAD.size
 
 
 def test_numbers_are_the_same(btf: Btf) -> None:
-    names = ("LAYOUT_VERSION", "MAX_MASKS", "MAX_OPS", "MAX_PORTS", "MAX_MEGAFLOWS", "CONTROL_RING", "DATA_RING")
+    names = (
+        *("LAYOUT_VERSION", "MAX_MASKS", "MAX_OPS", "MAX_PORTS", "MAX_MEGAFLOWS", "CONTROL_RING", "DATA_RING"),
+        *("KEY_WORDS", "SHORT_KEY"),
+    )
 
     assert {name: btf.enumerators[name] for name in names} == {name: getattr(layout, name) for name in names}
     assert btf.enumerators["GSO_UNKNOWN"] == layout.GSO_UNKNOWN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from inband.datapath.ebpf.layout import GSO_UNKNOWN, KEY_SIZE, MAX_MASKS, UPCALL, UpcallReason
+from inband.datapath.ebpf.layout import GSO_UNKNOWN, KEY_SIZE, MASK, MAX_MASKS, UPCALL, UpcallReason
 from inband.datapath.ebpf.masks import MaskTable
 from inband.datapath.ebpf.upcall import read_upcall
 from inband.packet.frame import Frame, GsoType, Offload
@@ -55,6 +55,16 @@ def test_the_last_use_given_back_empties_the_place() -> None:
     masks.give_back(1)
 
     assert (places.numbers(), places.count, len(masks)) == ([1, 0], 1, 1)
+
+
+def test_a_mask_stands_in_its_place_with_its_number_and_its_words() -> None:
+    masks, places = table()
+
+    masks.take(bytes([255] * 4) + bytes(KEY_SIZE - 4))
+    masks.take(mask(5))
+
+    assert MASK.unpack(places.masks[0]) == (bytes([255] * 4) + b"\0\1" + bytes(KEY_SIZE - 6), 5, 0)
+    assert MASK.unpack(places.masks[1]) == (bytes(4) + b"\0\2" + mask(5)[6:], 12, 0)
 
 
 def test_low_places_are_used_first() -> None:

@@ -8,6 +8,9 @@ old entry does not count for a new one.
 Forgetting everything is one store (the epoch); the entries it made stale are deleted later, a few at a time, or at
 once when the map is full.
 
+The kernel's map has an entry under the hash of its key. Should two keys have one hash, the later takes the place of the
+earlier, whose packets come up from then on. Nobody can bring that about who does not know the kernel's secret.
+
 New entries are written by ``commit``, many in one call: a burst of new flows brings hundreds.
 
 What must stay true: an entry that the kernel holds under the present epoch is in this book; when ``remove`` or
@@ -24,9 +27,9 @@ from dataclasses import dataclass
 from inband.datapath.base import Counters, Megaflow
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.kernel import Kernel
-from inband.datapath.ebpf.keys import KeyCompiler, with_mask_id
-from inband.datapath.ebpf.layout import ENTRY_HEAD, ENTRY_SIZE, KEY_SIZE, MAX_MASKS, MAX_MEGAFLOWS, OP, STATS
-from inband.datapath.ebpf.masks import MaskTable
+from inband.datapath.ebpf.keys import HASH_SIZE, KeyCompiler, hash_of, with_mask_id, words_of
+from inband.datapath.ebpf.layout import ENTRY_HEAD, ENTRY_SIZE, MASK, MAX_MASKS, MAX_MEGAFLOWS, OP, STATS
+from inband.datapath.ebpf.masks import NO_MASK, MaskTable
 from inband.errors import HostError
 
 # Slots that rest before they are used again; a packet on another CPU is done within microseconds.
@@ -41,10 +44,10 @@ _NANOSECONDS = 1e-9
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    """What the kernel holds for a megaflow; ``packets`` and ``bytes`` are what its slot showed last."""
+    """What the kernel holds for a megaflow, under ``hash``; ``packets`` and ``bytes`` are what its slot showed last."""
 
     megaflow: Megaflow
-    key: bytes
+    hash: bytes
     mask: int
     slot: int
     packets: int
@@ -61,7 +64,7 @@ class Entries:
         self._keys = KeyCompiler()
         self._masks = MaskTable(self._write_mask, kernel.set_mask_count)
         self._by_megaflow: dict[Megaflow, _Entry] = {}
-        self._by_key: dict[bytes, _Entry] = {}
+        self._by_hash: dict[bytes, _Entry] = {}
         self._by_slot: dict[int, _Entry] = {}
         self._adopted: dict[bytes, tuple[int, int]] = {}
         self._stale: dict[bytes, None] = {}
@@ -90,39 +93,40 @@ class Entries:
             self._counters.add("not_in_kernel_masks_full")
             return
         key = with_mask_id(compiled.key, mask)
-        slot = self._take_slot(is_new=key not in self._by_key)
+        hashed = hash_of(key, words_of(compiled.mask), self._kernel.secret)
+        slot = self._take_slot(is_new=hashed not in self._by_hash)
         if slot is None:
             self._masks.give_back(mask)
             self._counters.add("not_in_kernel_full")
             return
-        if (old := self._by_key.get(key)) is not None:
+        if (old := self._by_hash.get(hashed)) is not None:
             self._forget(old, is_replaced=True)
-        if (old := self._by_megaflow.get(megaflow)) is not None:  # narrowed by another packet it had another key
+        if (old := self._by_megaflow.get(megaflow)) is not None:  # narrowed by another packet it had another hash
             self._forget(old, is_replaced=False)
         packets, bytes_, _, _ = STATS.unpack_from(self._kernel.stats, slot * STATS.size)
-        entry = _Entry(megaflow, key, mask, slot, packets, bytes_)
-        self._by_megaflow[megaflow] = self._by_key[key] = self._by_slot[slot] = entry
-        head = ENTRY_HEAD.pack(self._kernel.epoch, slot, len(ops) // OP.size, 0)
-        self._unwritten[key] = (head + ops).ljust(ENTRY_SIZE, b"\0")
+        entry = _Entry(megaflow, hashed, mask, slot, packets, bytes_)
+        self._by_megaflow[megaflow] = self._by_hash[hashed] = self._by_slot[slot] = entry
+        head = ENTRY_HEAD.pack(self._kernel.epoch, slot, len(ops) // OP.size, 0, key)
+        self._unwritten[hashed] = (head + ops).ljust(ENTRY_SIZE, b"\0")
 
     def commit(self) -> None:
         """Write what was installed: from now on the kernel decides by it."""
         if not self._unwritten:
             return
         unwritten, self._unwritten = self._unwritten, {}
-        keys = list(unwritten)
-        written = libbpf.update_many(self._map, keys, list(unwritten.values()))
-        for key in keys[:written]:
-            self._stale.pop(key, None)
-        for key in keys[written:]:
-            self._write_alone(key, unwritten[key])
-        self.sweep(2 * len(keys))  # stale ones are gone before new ones have filled the map
+        hashes = list(unwritten)
+        written = libbpf.update_many(self._map, hashes, list(unwritten.values()))
+        for hashed in hashes[:written]:
+            self._stale.pop(hashed, None)
+        for hashed in hashes[written:]:
+            self._write_alone(hashed, unwritten[hashed])
+        self.sweep(2 * len(hashes))  # stale ones are gone before new ones have filled the map
 
     def remove(self, megaflows: Iterable[Megaflow]) -> None:
         """Take megaflows out of the kernel; those that are not in it are left alone."""
         entries = [entry for megaflow in megaflows if (entry := self._by_megaflow.get(megaflow))]
         self.commit()
-        libbpf.delete_many(self._map, [entry.key for entry in entries])
+        libbpf.delete_many(self._map, [entry.hash for entry in entries])
         for entry in entries:
             self._forget(entry, is_replaced=True)
 
@@ -135,9 +139,9 @@ class Entries:
         self._free.extend(self._by_slot)
         for mask, count in Counter(entry.mask for entry in self._by_slot.values()).items():
             self._masks.give_back(mask, count)
-        self._stale.update(dict.fromkeys(self._by_key))
+        self._stale.update(dict.fromkeys(self._by_hash))
         self._by_megaflow.clear()
-        self._by_key.clear()
+        self._by_hash.clear()
         self._by_slot.clear()
         self.sweep()
 
@@ -146,11 +150,11 @@ class Entries:
         if not self._adopted:
             return
         self._kernel.set_epochs(self._kernel.epoch, 0)
-        for key, (mask, slot) in self._adopted.items():
+        for hashed, (mask, slot) in self._adopted.items():
             self._free.append(slot)
             self._masks.give_back(mask)
-            if key not in self._by_key:
-                self._stale[key] = None
+            if hashed not in self._by_hash:
+                self._stale[hashed] = None
         self._adopted.clear()
         self.sweep()
 
@@ -158,8 +162,8 @@ class Entries:
         """Delete some stale entries."""
         if not self._stale:
             return
-        keys = [self._stale.popitem()[0] for _ in range(min(count, len(self._stale)))]
-        libbpf.delete_many(self._map, keys)
+        hashes = [self._stale.popitem()[0] for _ in range(min(count, len(self._stale)))]
+        libbpf.delete_many(self._map, hashes)
 
     def bring_up_to_date(self) -> None:
         """Write into megaflows what the kernel has counted for them, and tidy up a little."""
@@ -178,55 +182,56 @@ class Entries:
         """Begin a new epoch; what an earlier process installed or adopted stays valid beside it."""
         last = self._kernel.epoch
         mask_uses = [0] * MAX_MASKS
-        for key, mask, slot in self._left_over(last) if last else []:
+        for hashed, mask, slot in self._left_over(last) if last else []:
             mask_uses[mask - 1] += 1
-            self._adopted[key] = (mask, slot)
+            self._adopted[hashed] = (mask, slot)
             self._unused_from = max(self._unused_from, slot + 1)
         self._kernel.set_epochs(last + 1, last if self._adopted else 0)
         for index, uses in enumerate(mask_uses):
             place = index.to_bytes(4, "little")
             if not uses:
-                self._write_mask(index, bytes(KEY_SIZE))
-            elif found := libbpf.look_up(self._kernel.map("masks"), place, KEY_SIZE):
-                self._masks.adopt(index, found[:4] + bytes(2) + found[6:], uses)
+                self._write_mask(index, NO_MASK)
+            elif found := libbpf.look_up(self._kernel.map("masks"), place, MASK.size):
+                bits, _, _ = MASK.unpack(found)
+                self._masks.adopt(index, bits[:4] + bytes(2) + bits[6:], uses)
         used = {slot for _, slot in self._adopted.values()}
         self._free.extend(slot for slot in range(1, self._unused_from) if slot not in used)
 
     def _left_over(self, last: int) -> Iterator[tuple[bytes, int, int]]:
-        """(key, mask, slot) of an earlier process's valid entries, all of which are of its last epoch afterwards."""
+        """(hash, mask, slot) of an earlier process's valid entries, all of which are of its last epoch afterwards."""
         valid = {last, self._kernel.adopted_epoch} - {0}
-        for key, value in libbpf.dump(self._map, KEY_SIZE, ENTRY_SIZE):
-            epoch, slot, count, _ = ENTRY_HEAD.unpack_from(value)
+        for hashed, value in libbpf.dump(self._map, HASH_SIZE, ENTRY_SIZE):
+            epoch, slot, count, _, key = ENTRY_HEAD.unpack_from(value)
             mask = int.from_bytes(key[4:6], "big")
             if epoch not in valid or not 0 < mask <= MAX_MASKS:
-                self._stale[key] = None
+                self._stale[hashed] = None
                 continue
             if epoch != last:
-                libbpf.update(self._map, key, ENTRY_HEAD.pack(last, slot, count, 0) + value[ENTRY_HEAD.size :])
-            yield key, mask, slot
+                libbpf.update(self._map, hashed, ENTRY_HEAD.pack(last, slot, count, 0, key) + value[ENTRY_HEAD.size :])
+            yield hashed, mask, slot
 
     def _take_slot(self, *, is_new: bool) -> int | None:
-        if is_new and len(self._by_key) + len(self._adopted) >= MAX_MEGAFLOWS - 1:
+        if is_new and len(self._by_hash) + len(self._adopted) >= MAX_MEGAFLOWS - 1:
             return None
         if len(self._free) > _RESTING or self._unused_from >= MAX_MEGAFLOWS:
             return self._free.popleft() if self._free else None
         self._unused_from += 1
         return self._unused_from - 1
 
-    def _write_alone(self, key: bytes, value: bytes) -> None:
+    def _write_alone(self, hashed: bytes, value: bytes) -> None:
         """Write an entry that could not be written with others; room is made if stale ones take it."""
         for _ in range(2):
             try:
-                libbpf.update(self._map, key, value)
+                libbpf.update(self._map, hashed, value)
             except HostError as error:
                 if error.errno not in (errno.E2BIG, errno.ENOMEM) or not self._stale:
                     break
                 self.sweep()
             else:
-                self._stale.pop(key, None)
+                self._stale.pop(hashed, None)
                 return
         self._counters.add("not_in_kernel_full")
-        self._forget(self._by_key[key], is_replaced=False)
+        self._forget(self._by_hash[hashed], is_replaced=False)
 
     def _write_mask(self, index: int, mask: bytes) -> None:
         libbpf.update(self._kernel.map("masks"), index.to_bytes(4, "little"), mask)
@@ -234,12 +239,12 @@ class Entries:
     def _forget(self, entry: _Entry, *, is_replaced: bool) -> None:
         """Leave an entry, whose place in the kernel is taken by another one or empty, or is to be emptied."""
         if not is_replaced:
-            self._unwritten.pop(entry.key, None)
-            libbpf.delete(self._map, entry.key)
+            self._unwritten.pop(entry.hash, None)
+            libbpf.delete(self._map, entry.hash)
         self._count(entry)
         self._free.append(entry.slot)
         del self._by_slot[entry.slot]
-        self._by_key.pop(entry.key, None)
+        self._by_hash.pop(entry.hash, None)
         self._by_megaflow.pop(entry.megaflow, None)
         self._masks.give_back(entry.mask)
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.attach import attach, detach_filter
 from inband.datapath.ebpf.bpffs import ensure_bpffs, unmount
-from inband.datapath.ebpf.layout import CONTROL_RING, DATA_RING, LAYOUT_VERSION, MAX_MEGAFLOWS, STATS
+from inband.datapath.ebpf.layout import CONTROL_RING, DATA_RING, KEY_WORDS, LAYOUT_VERSION, MAX_MEGAFLOWS, STATS
 from inband.datapath.ebpf.ring import Ring
 from inband.errors import HostError
 
@@ -37,6 +37,7 @@ _PINNED_MAPS = (
 # Words of struct config. Each is written by one store, for the program reads them meanwhile; ``Struct.pack_into`` would
 # fill them with zeros first.
 _EPOCH, _ADOPTED_EPOCH, _MASK_COUNT = range(3)
+_SECRET = range(4, 4 + 2 * KEY_WORDS)
 
 
 class Kernel:
@@ -53,6 +54,7 @@ class Kernel:
             self._load()
             self.config = mmap.mmap(self.map("config"), mmap.PAGESIZE)
             self._words = memoryview(self.config).cast("I")
+            self.secret = self._keep_secret()
             self.stats = mmap.mmap(self.map("stats"), MAX_MEGAFLOWS * STATS.size)
             self.control_ring = Ring(self.map("upcalls_control"), CONTROL_RING)
             self.data_ring = Ring(self.map("upcalls_data"), DATA_RING)
@@ -81,6 +83,13 @@ class Kernel:
     def set_mask_count(self, count: int) -> None:
         """How many places the program looks at for masks."""
         self._words[_MASK_COUNT] = count
+
+    def _keep_secret(self) -> tuple[int, ...]:
+        """What the hashes of entries' keys depend on: made with the maps, and good as long as they are."""
+        if not self.epoch:
+            for at in _SECRET:
+                self._words[at] = int.from_bytes(os.urandom(4), "big")
+        return tuple(self._words[at] for at in _SECRET)
 
     # Interfaces
 

@@ -8,14 +8,19 @@ narrowed by the packet that the decision was made for, which is always right and
 
 What must stay true: a packet matches the kernel's key exactly if it matches the (narrowed) match. Fields that are
 0 for every packet of that kind, in the value as well, need no place.
+
+The kernel finds an entry by a hash of its key and believes it only if the whole key is the packet's. The hash is of
+half as many words for masks that look at nothing behind them, which most do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from struct import Struct
 from typing import NamedTuple
 
-from inband.datapath.ebpf.layout import KEY_SIZE
+from inband.datapath.ebpf.layout import KEY_SIZE, KEY_WORDS, SHORT_KEY
 from inband.flow.fields import FIELDS, PIPELINE_FIELDS, Field
 from inband.flow.match import Match
 
@@ -59,6 +64,11 @@ PLACES: dict[str, tuple[int, int, int]] = {
 
 # The mask's own number stands in an entry's key, so that entries of two masks are never taken for each other.
 _MASK_ID_SHIFT = (KEY_SIZE - 6) * 8
+
+_HALVES = Struct(f"={2 * KEY_WORDS}I")
+_HASH = Struct("=Q")
+HASH_SIZE = _HASH.size
+_NO_LONG_BITS = bytes(KEY_SIZE - 8 * SHORT_KEY)
 
 _UNSHARED = (
     *("in_port", "eth_type", "eth_dst", "eth_src", "vlan_vid", "vlan_pcp"),
@@ -126,6 +136,20 @@ class KeyCompiler:
 def with_mask_id(key: int, mask_id: int) -> bytes:
     """An entry's key."""
     return (key | mask_id << _MASK_ID_SHIFT).to_bytes(KEY_SIZE, "big")
+
+
+def words_of(mask: bytes) -> int:
+    """How many words of a key the kernel looks at under this mask."""
+    return SHORT_KEY if mask[8 * SHORT_KEY :] == _NO_LONG_BITS else KEY_WORDS
+
+
+def hash_of(key: bytes, words: int, secret: Sequence[int]) -> bytes:
+    """By what the kernel finds an entry: ``hash_of`` in ``bpf/fastpath.bpf.c``, of so many words of its key."""
+    halves = _HALVES.unpack(key)
+    total = 0
+    for i in range(0, 2 * words, 2):
+        total += (halves[i] + secret[i] & 0xFFFFFFFF) * (halves[i + 1] + secret[i + 1] & 0xFFFFFFFF)
+    return _HASH.pack(total & 0xFFFFFFFFFFFFFFFF)
 
 
 def _make_plan(value: int, mask: int) -> _Plan | None:

@@ -17,19 +17,26 @@ CONTROL_RING = 512 * 1024
 DATA_RING = 512 * 1024
 
 KEY_SIZE = 96
+KEY_WORDS = 12
+"""Of 64 bits."""
+SHORT_KEY = 5
+"""Words with all that is of Ethernet, IPv4 and ports."""
 OP = Struct("=BBHI")
 OP_BYTES = Struct("=BB6s")
 """An op whose argument is six bytes."""
 
-ENTRY_HEAD = Struct("=IIII")
-"""epoch, slot, op_count, padding; MAX_OPS ops follow."""
+ENTRY_HEAD = Struct("=IIII96s")
+"""epoch, slot, op_count, padding, key; MAX_OPS ops follow."""
 ENTRY_SIZE = ENTRY_HEAD.size + MAX_OPS * OP.size
+
+MASK = Struct("=96sII")
+"""bits, words (SHORT_KEY if there are no bits behind them, else KEY_WORDS), padding; all 0: not in use."""
 
 STATS = Struct("=QQQQ")
 """packets, bytes, used_ns, tick."""
 
-CONFIG = Struct("=IIII")
-"""epoch, adopted_epoch, mask_count, padding."""
+CONFIG = Struct("=IIII96s")
+"""epoch, adopted_epoch, mask_count, padding, secret."""
 
 PORT_IN = Struct("=I4sI")
 """ifindex, number (network order), slot."""

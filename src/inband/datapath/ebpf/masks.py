@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from inband.datapath.ebpf.layout import KEY_SIZE, MAX_MASKS
+from inband.datapath.ebpf.keys import words_of
+from inband.datapath.ebpf.layout import MASK, MAX_MASKS
 
-_NO_MASK = bytes(KEY_SIZE)
+NO_MASK = bytes(MASK.size)
 
 
 class MaskTable:
-    """Masks by number, from 1. ``write`` puts a mask (or zeros) into the kernel's place (from 0)."""
+    """Masks by number, from 1. ``write`` puts a struct mask into the kernel's place (from 0)."""
 
     def __init__(self, write: Callable[[int, bytes], None], set_count: Callable[[int], None]) -> None:
         """``set_count`` tells the kernel how many places it has to look at."""
@@ -53,12 +54,12 @@ class MaskTable:
             return
         del self._numbers[mask]
         self._masks[index] = None
-        self._write(index, _NO_MASK)
+        self._write(index, NO_MASK)
         self._count()
 
     def _place(self, index: int, mask: bytes) -> int:
-        # A mask that is in use has its number in the place where packets have none.
-        self._write(index, mask[:4] + (index + 1).to_bytes(2, "big") + mask[6:])
+        # Packets have all ones where a mask has its number, so what is left of a key under a mask has it too.
+        self._write(index, MASK.pack(mask[:4] + (index + 1).to_bytes(2, "big") + mask[6:], words_of(mask), 0))
         self._numbers[mask] = index + 1
         self._masks[index] = mask
         self._count()
