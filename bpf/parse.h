@@ -161,10 +161,8 @@ static __always_inline void parse_icmpv6(struct __sk_buff *skb, struct packet *p
 }
 
 /* The transport header, if all of it stands before the IP packet's end. */
-__noinline int parse_transport(struct __sk_buff *skb, struct packet *packet)
+static __always_inline void parse_transport(struct __sk_buff *skb, struct packet *packet)
 {
-	if (!packet)
-		return 0;
 	struct cursor *c = &packet->cursor;
 	struct flow_key *key = &packet->key;
 	bool is_ipv4 = packet->places.ip_version == 4;
@@ -172,32 +170,31 @@ __noinline int parse_transport(struct __sk_buff *skb, struct packet *packet)
 	__u32 size = proto == IP_TCP ? 20 : proto == IP_SCTP ? 12 : 8;
 
 	if (c->at + size > c->end)
-		return 0;
+		return;
 	if (proto == IP_ICMPV6 && !is_ipv4) {
 		parse_icmpv6(skb, packet);
-		return 0;
+		return;
 	}
 	if (proto != IP_TCP && proto != IP_UDP && proto != IP_SCTP && !(proto == IP_ICMP && is_ipv4))
-		return 0;
+		return;
 	__u8 *header = peek(skb, c, c->at, 8);
 	if (!header)
-		return 0;
+		return;
 	if (proto == IP_ICMP) {
 		key->icmp.type = header[0];
 		key->icmp.code = header[1];
-		return 0;
+		return;
 	}
 	key->transport.src_be = be16_at(header);
 	key->transport.dst_be = be16_at(header + 2);
 	if (proto == IP_TCP) {
 		header = peek(skb, c, c->at, 20);
 		if (!header)
-			return 0;
+			return;
 		key->tcp_flags_be = be16_at(header + 12) & bpf_htons(0x0fff);
 	}
 	packet->places.transport = proto;
 	packet->places.transport_at = c->at;
-	return 0;
 }
 
 static __always_inline void parse_ipv4(struct __sk_buff *skb, struct packet *packet)
@@ -312,7 +309,7 @@ __noinline int step_extension(struct __sk_buff *skb, struct packet *packet)
 
 static __always_inline void parse_extensions(struct __sk_buff *skb, struct packet *packet)
 {
-	int step = STEP_ON;
+	int step = exthdr_bit(packet->key.ip_proto) ? STEP_ON : STEP_TRANSPORT;
 
 	for (int i = 0; i <= MAX_EXTENSIONS && step == STEP_ON; i++)
 		step = step_extension(skb, packet);
