@@ -139,7 +139,7 @@ class EbpfDatapath:
         """Handle frames that wait, a bounded number of them, control first. Does not block."""
         try:
             for _ in range(ROUNDS):
-                control = self._take_control()
+                control = self._take(self._kernel.control_ring, CONTROL_BUDGET)
                 data = self._take_data()
                 if data < DATA_BUDGET:
                     self._has_backlog = False
@@ -149,34 +149,27 @@ class EbpfDatapath:
         finally:
             self._entries.commit()
 
-    def _take_control(self) -> int:
-        """Handle a handful of control frames; returns how many."""
-        ring = self._kernel.control_ring
-        for taken in range(CONTROL_BUDGET):
-            record = ring.read()
-            if record is None:
-                return taken
-            self._receive(read_upcall(record))
-        return CONTROL_BUDGET
-
     def _take_data(self) -> int:
         """Handle a handful of data frames; returns how many.
 
         A frame that is alone leaves at once. Where more wait they leave together, in their order: each that leaves by
         itself may wake up a sleeping receiver on another CPU, which takes longer than to decide.
         """
-        ring = self._kernel.data_ring
-        taken = 0
         try:
-            while taken < DATA_BUDGET and (record := ring.read()) is not None:
-                taken += 1
-                self._holds = self._holds or ring.has_more
-                self._receive(read_upcall(record))
+            return self._take(self._kernel.data_ring, DATA_BUDGET, may_hold=True)
         finally:
             self._holds = False
             held, self._held = self._held, []
             for port, queue, frame in held:
                 self._ports.send(port, queue, frame)
+
+    def _take(self, ring: Ring, budget: int, *, may_hold: bool = False) -> int:
+        """Handle up to ``budget`` frames of a ring; returns how many. From where more wait, outputs may be held."""
+        taken = 0
+        while taken < budget and (record := ring.read()) is not None:
+            taken += 1
+            self._holds = self._holds or (may_hold and ring.has_more)
+            self._receive(read_upcall(record))
         return taken
 
     def _receive(self, upcall: Upcall) -> None:

@@ -9,8 +9,8 @@ narrowed by the packet that the decision was made for, which is always right and
 What must stay true: a packet matches the kernel's key exactly if it matches the (narrowed) match. Fields that are
 0 for every packet of that kind, in the value as well, need no place.
 
-The kernel finds an entry by a hash of its key and believes it only if the whole key is the packet's. The hash is of
-half as many words for masks that look at nothing behind them, which most do.
+The kernel finds an entry by a hash of its key and believes it only if the whole key is the packet's. Under a mask that
+looks at nothing behind the first SHORT_KEY words, as most do, the hash is of these alone.
 """
 
 from __future__ import annotations

@@ -201,16 +201,16 @@ class Ports:
         """Say which port an interface is; the place where that is found at once has another one, if that was first."""
         value = PORT_IN.pack(index, number.to_bytes(4, "big"), slot)
         libbpf.update(self._kernel.map("ports_in"), index.to_bytes(4, "little"), value)
-        if self._has_near(index) in (0, index):
+        if self._near(index) in (0, index):
             libbpf.update(self._kernel.map("ports_near"), _place(index), value)
 
     def _delete_in(self, index: int) -> None:
         libbpf.delete(self._kernel.map("ports_in"), index.to_bytes(4, "little"))
-        if self._has_near(index) == index:
+        if self._near(index) == index:
             libbpf.update(self._kernel.map("ports_near"), _place(index), bytes(PORT_IN.size))
 
-    def _has_near(self, index: int) -> int:
-        """The interface that has the near place of this one; 0 for none."""
+    def _near(self, index: int) -> int:
+        """The index of the interface that has the near place of this one; 0 for none."""
         found = libbpf.look_up(self._kernel.map("ports_near"), _place(index), PORT_IN.size)
         return int(PORT_IN.unpack(found)[0]) if found else 0
 
