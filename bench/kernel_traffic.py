@@ -28,6 +28,8 @@ from ipaddress import IPv4Address
 from pyroute2 import netns
 
 from bench.traffic import BATCH, FRAME_BYTES, Iovec, Message
+from inband.packet.frame import Offload
+from inband.packet.vnet import build_vnet
 
 CONNECT_PORT, NUMBERED_PORT = 4000, 4001
 SECOND_US = 1e6
@@ -40,8 +42,6 @@ _ETH_P_ALL = 3
 _SOL_PACKET, _PACKET_VERSION, _PACKET_TX_RING, _PACKET_VNET_HDR, _PACKET_QDISC_BYPASS = 263, 10, 13, 15, 20
 # struct tpacket2_hdr, rounded up: status, length, length on the wire, and what is of no use for sending.
 _TPACKET_V2, _TPACKET_HEAD, _SEND_REQUEST = 1, 32, 1
-# struct virtio_net_hdr (virtio 1.2, 5.1.6): flags, GSO type, length of headers, GSO size, checksum start and offset.
-_VIRTIO_NET_HDR = struct.Struct("=BBHHHH")
 _RING_BYTES, _SLOT_BYTES = 1 << 18, 256
 # Numbers of flows have 24 bits, so that destinations are all in 11.0.0.0/8.
 _NUMBERS = 1 << 24
@@ -123,7 +123,7 @@ def frames_of_one_flow(interface: str, dst_mac: str, address: str, seconds: floa
     sock.bind((interface, 0))
     one = bytearray(frame(0, dst_mac))
     one[6:12], one[24:26], one[30:34] = sock.getsockname()[4], b"\xba\xad", IPv4Address(address).packed
-    slot = _VIRTIO_NET_HDR.pack(0, 0, FRAME_BYTES, 0, 0, 0) + one
+    slot = build_vnet(Offload(hdr_len=FRAME_BYTES)) + one
     ring = mmap.mmap(sock.fileno(), _RING_BYTES)
     for at in range(0, _RING_BYTES, _SLOT_BYTES):
         struct.pack_into("II", ring, at + 4, len(slot), len(slot))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroute2 import netns
 from tests.packets.columns import PORTS, Column, ebpf, simulated, userspace
@@ -21,14 +21,14 @@ from tests.unit.bridge.test_own_questions import SilentHost
 from inband.agent.switch import Identity
 from inband.bridge.bridge import Bridge, BridgeSettings
 from inband.control import events as ev
+from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow
-from inband.flow.ports import PortNo, port_number
+from inband.flow.ports import PortNo
 from inband.packet.addresses import Mac
 
 MANY = 100
 
 pytestmark = pytest.mark.root
-
 
 KINDS: dict[str, Callable[[], AbstractContextManager[Column]]] = {
     "simulated": simulated,
@@ -67,7 +67,7 @@ def put_a_bridge_on(column: Column, visible: list[Flow], groups: tuple[list[Chai
     fill(bridge.tables, visible, groups)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None)
 @given(
     visible=st.lists(flows(), min_size=1, max_size=8),
     groups=group_buckets,
@@ -84,7 +84,7 @@ def test_all_datapaths_do_the_same(
         left[name] = []
         for index in chosen * 2:
             key, frame = POOL[index]
-            column.arrive(port_number(key & 0xFFFFFFFF), frame)
+            column.arrive(PortNo(FIELDS["in_port"].get(key)), frame)
             left[name].append(column.left())
 
     assert left["userspace"] == left["simulated"]

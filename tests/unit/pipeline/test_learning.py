@@ -14,6 +14,12 @@ def station(number: int, vlan: int = 0) -> MacKey:
     return MacKey(vlan, Mac(number))
 
 
+def learn_all(macs: MacTable, numbers: range, port: PortNo, now: float) -> None:
+    """Each station sends one packet."""
+    for number in numbers:
+        macs.learn(station(number), port, now)
+
+
 def test_learning_says_what_was_new() -> None:
     macs = MacTable()
 
@@ -45,10 +51,8 @@ def test_the_station_confirmed_longest_ago_makes_room() -> None:
 
 def test_a_port_that_invents_stations_pushes_out_none_of_another_port() -> None:
     macs = MacTable(max_entries=100)
-    for number in range(40):
-        macs.learn(station(number), P2, 0.0)
-    for number in range(1000, 2000):
-        macs.learn(station(number), P1, 1.0)
+    learn_all(macs, range(40), P2, 0.0)
+    learn_all(macs, range(1000, 2000), P1, 1.0)
 
     assert [port for _, port, _ in macs.entries()] == [P2] * 40 + [P1] * 60
     assert macs.lookup(station(1999), 1.0) == P1
@@ -56,10 +60,8 @@ def test_a_port_that_invents_stations_pushes_out_none_of_another_port() -> None:
 
 def test_a_port_with_most_of_a_full_table_makes_room_for_others_up_to_their_share() -> None:
     macs = MacTable(max_entries=100)
-    for number in range(100):
-        macs.learn(station(number), P1, 0.0)
-    for number in range(1000, 1200):
-        macs.learn(station(number), P2, 1.0)
+    learn_all(macs, range(100), P1, 0.0)
+    learn_all(macs, range(1000, 1200), P2, 1.0)
 
     assert [port for _, port, _ in macs.entries()] == [P1] * 50 + [P2] * 50
     assert [key for key, _, _ in macs.entries()[:2]] == [station(50), station(51)]
