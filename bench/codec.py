@@ -17,9 +17,9 @@ from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow.codec import decode, encode, encode_segments
-from inband.openflow.constants import OFP10, OFP13, FlowModCommand
 from inband.openflow.messages import Envelope, FlowMod, Message, PacketIn, PacketOut
 from inband.openflow.multipart import FlowStats, FlowStatsReply
+from inband.vocabulary.openflow import OFP10, OFP13, FlowModCommand
 
 ROUNDS, COUNT = 7, 2000
 

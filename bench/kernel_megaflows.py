@@ -30,11 +30,11 @@ from inband.flow.actions import ApplyActions, Output
 from inband.flow.match import ANY, Match
 from inband.flow.ports import NORMAL, PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow.constants import OFP13, FlowModCommand
 from inband.openflow.messages import Envelope, FlowMod
-from inband.packet.addresses import Mac
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import OFP13, FlowModCommand
 
 # 317 stations make 100,172 pairs; the book holds no more than 100,000.
 STATIONS, MEGAFLOWS = 317, 100_000

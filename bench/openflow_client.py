@@ -12,9 +12,9 @@ from pathlib import Path
 from types import TracebackType
 
 from inband.openflow.codec import HEADER, encode
-from inband.openflow.constants import OFP13, FlowModCommand
 from inband.openflow.messages import BarrierRequest, Envelope, FlowMod, Hello, Message
 from inband.openflow.multipart import FlowStatsRequest
+from inband.vocabulary.openflow import OFP13, FlowModCommand
 
 _SILENCE_S = 120.0
 _HELLO, _ERROR, _MULTIPART_REPLY, _BARRIER_REPLY = 0, 1, 19, 21

@@ -12,19 +12,20 @@ from inband.agent.switch import Identity
 from inband.bridge.bridge import Bridge, BridgeSettings
 from inband.datapath.simulated import SimulatedDatapath
 from inband.flow.actions import ApplyActions, Output
-from inband.flow.fields import ETH_IPV4, FIELDS, FlowKey, make_key
+from inband.flow.fields import FIELDS, FlowKey, make_key
 from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow.constants import OFP13, FlowModCommand
 from inband.openflow.messages import Envelope, FlowMod
-from inband.packet.addresses import IpAddress, Mac
 from inband.pipeline.learning import MacTable
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.translate import Pipeline
 from inband.table.table_set import TableSet
 from inband.testing import packets
+from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.numbers import ETH_IPV4
+from inband.vocabulary.openflow import OFP13, FlowModCommand
 
 IN_PORT, OUT_PORT = PortNo(1), PortNo(2)
 _OUTPUT = (ApplyActions((Output(OUT_PORT),)),)

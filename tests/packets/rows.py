@@ -24,10 +24,10 @@ from inband.flow.actions import (
     ToController,
 )
 from inband.flow.ports import PortNo
-from inband.packet.addresses import Mac, parse_ip
 from inband.packet.frame import Frame, Offload
 from inband.testing import packets
 from inband.testing.packets import IP6_A, IP6_B, MAC_A, offloaded, tcp, udp, vlan
+from inband.vocabulary.addresses import Mac, parse_ip
 
 P1, P2, P3 = PortNo(1), PortNo(2), PortNo(3)
 MISSING = PortNo(77)

@@ -24,7 +24,7 @@ from inband.control import events as ev
 from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow
 from inband.flow.ports import PortNo
-from inband.packet.addresses import Mac
+from inband.vocabulary.addresses import Mac
 
 MANY = 100
 

@@ -12,7 +12,7 @@ from inband.control.engine import Engine
 from inband.control.rules import InBandRule, wanted
 from inband.flow.actions import Instruction
 from inband.host.events import NeighbourChanged, NextHop, NextHopFound, RoutesChanged
-from inband.packet.addresses import Mac
+from inband.vocabulary.addresses import Mac
 
 REMOTES = [*(ip_address(f"192.0.2.{i}") for i in range(1, 4)), ip_address("2001:db8::1"), ip_address("fe80::9")]
 HOPS = [ip_address("10.0.0.1"), ip_address("10.0.0.2"), ip_address("fe80::1"), *REMOTES[1:4]]

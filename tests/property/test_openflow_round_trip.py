@@ -12,12 +12,12 @@ from inband.flow.flow import FlowFlags
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow import constants as c
 from inband.openflow import messages as m
 from inband.openflow.codec import decode, encode
-from inband.openflow.constants import OFP10, OFP13
 from inband.openflow.match10 import decode_match10, encode_match10
 from inband.openflow.oxm import NOT_SETTABLE
+from inband.vocabulary import openflow as c
+from inband.vocabulary.openflow import OFP10, OFP13
 
 _FEW = settings(max_examples=150, deadline=None)
 

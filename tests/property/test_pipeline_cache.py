@@ -33,14 +33,13 @@ from inband.flow.actions import (
     WriteActions,
     WriteMetadata,
 )
-from inband.flow.fields import ETH_IPV4, FIELDS, FlowKey
+from inband.flow.fields import FIELDS, FlowKey
 from inband.flow.flow import Flow, Origin
+from inband.flow.groups import Bucket
 from inband.flow.match import Match
+from inband.flow.meters import MeterBand
 from inband.flow.ports import ALL, CONTROLLER, FLOOD, IN_PORT, LOCAL, NORMAL, PortNo
 from inband.flow.priority import HiddenPriority, OpenFlowPriority
-from inband.openflow.constants import GroupType, MeterBandType, MeterFlags, PortConfig
-from inband.openflow.parts import Bucket, MeterBand
-from inband.packet.addresses import Mac
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.pipeline.dhcp_hook import reaches_local_unchanged
@@ -51,6 +50,9 @@ from inband.pipeline.translate import Pipeline
 from inband.table.classifier import LinearClassifier, TupleSpaceClassifier
 from inband.table.table_set import Credit, TableSet
 from inband.testing import packets
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.numbers import ETH_IPV4
+from inband.vocabulary.openflow import GroupType, MeterBandType, MeterFlags, PortConfig
 
 MAC_LOCAL = "02:00:00:00:00:01"
 REMOTE = "192.0.2.1"

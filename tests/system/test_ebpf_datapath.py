@@ -35,9 +35,9 @@ from inband.flow.actions import Output, SetQueue, ToController
 from inband.flow.fields import FlowKey
 from inband.flow.match import ANY, Match
 from inband.flow.ports import PortNo
-from inband.packet.addresses import Mac
 from inband.packet.frame import Frame
 from inband.testing import packets
+from inband.vocabulary.addresses import Mac
 
 pytestmark = pytest.mark.root
 

@@ -19,7 +19,7 @@ from inband.host.interfaces import (
     set_addresses,
     set_mac,
 )
-from inband.packet.addresses import BROADCAST, Mac
+from inband.vocabulary.addresses import BROADCAST, Mac
 
 pytestmark = pytest.mark.root
 

@@ -21,7 +21,7 @@ from inband.host.events import (
     RoutesChanged,
 )
 from inband.host.netlink import KernelHost
-from inband.packet.addresses import Mac
+from inband.vocabulary.addresses import Mac
 
 pytestmark = pytest.mark.root
 

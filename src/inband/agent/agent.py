@@ -38,14 +38,16 @@ from inband.agent.rate import RateLimit
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.flow.actions import ToController
-from inband.flow.flow import Flow, Instant
+from inband.flow.flow import Flow
 from inband.flow.ports import PortNo
 from inband.openflow import messages as m
 from inband.openflow import multipart as mp
-from inband.openflow.constants import BadRequest, PortReason
 from inband.openflow.messages import Envelope, Message
 from inband.packet.frame import Frame
 from inband.pipeline.ports import SwitchPort
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import PortReason
+from inband.vocabulary.openflow_errors import BadRequest
 
 # Each handler's request type is the key it stands under in HANDLERS; the type system cannot say that.
 _Reply = Message | Iterator[Message] | None

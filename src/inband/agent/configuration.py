@@ -6,16 +6,6 @@ from inband.agent.connection import Connection, Kind
 from inband.agent.port_messages import describe_port
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
-from inband.flow.flow import Instant
-from inband.openflow.constants import (
-    ALL_TABLES,
-    OFP10,
-    BadRequest,
-    Capabilities,
-    ConfigFlags,
-    SwitchConfigFailed,
-    TableModFailed,
-)
 from inband.openflow.messages import (
     BarrierReply,
     BarrierRequest,
@@ -30,6 +20,9 @@ from inband.openflow.messages import (
     SetConfig,
     TableMod,
 )
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import ALL_TABLES, OFP10, Capabilities, ConfigFlags
+from inband.vocabulary.openflow_errors import BadRequest, SwitchConfigFailed, TableModFailed
 
 _CAPABILITIES = Capabilities.FLOW_STATS | Capabilities.TABLE_STATS | Capabilities.PORT_STATS | Capabilities.QUEUE_STATS
 _CAPABILITIES_10 = _CAPABILITIES | Capabilities.ARP_MATCH_IP

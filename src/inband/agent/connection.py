@@ -14,9 +14,9 @@ from enum import Enum
 
 from inband.agent.rate import RateLimit
 from inband.flow.actions import PacketInReason
-from inband.openflow.constants import DEFAULT_MISS_SEND_LEN, ConfigFlags, FlowRemovedReason, PortReason, Role
 from inband.openflow.messages import Envelope, Message
 from inband.openflow.parts import AsyncMasks
+from inband.vocabulary.openflow import DEFAULT_MISS_SEND_LEN, ConfigFlags, FlowRemovedReason, PortReason, Role
 
 
 class Kind(Enum):

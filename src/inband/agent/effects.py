@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from inband.flow.actions import Action
 from inband.flow.ports import PortNo
-from inband.openflow.constants import PortConfig
 from inband.packet.frame import Frame
 from inband.table.changes import Changes
+from inband.vocabulary.openflow import PortConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from inband.flow.flow import Instant
+from inband.vocabulary.instant import Instant
 
 PROBE_INTERVALS = 3
 """Silence in probe intervals that makes a switch stand alone: the same number as Open vSwitch's."""

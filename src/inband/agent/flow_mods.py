@@ -14,22 +14,15 @@ from inband.agent.effects import FlowsChanged
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.agent.validate import check_flow
-from inband.flow.flow import Flow, FlowFlags, Instant
+from inband.flow.flow import Flow, FlowFlags
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow.constants import (
-    ALL_TABLES,
-    NO_BUFFER,
-    OFP10,
-    BadRequest,
-    ErrorCode,
-    FlowModCommand,
-    FlowModFailed,
-    FlowRemovedReason,
-)
 from inband.openflow.messages import FlowMod, FlowRemoved
 from inband.table.changes import BadTable, Changes, Overlap, TableFull, TableRefusedError
 from inband.table.references import Needed
 from inband.table.table_set import Filter
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import ALL_TABLES, NO_BUFFER, OFP10, FlowModCommand, FlowRemovedReason
+from inband.vocabulary.openflow_errors import BadRequest, ErrorCode, FlowModFailed
 
 _STRICT = (FlowModCommand.MODIFY_STRICT, FlowModCommand.DELETE_STRICT)
 _DELETES = (FlowModCommand.DELETE, FlowModCommand.DELETE_STRICT)

@@ -16,15 +16,6 @@ from inband.agent.switch import Switch
 from inband.agent.table_features import ACTIONS
 from inband.agent.validate import check_actions
 from inband.flow.actions import Group
-from inband.flow.flow import Instant
-from inband.openflow.constants import (
-    ALL_GROUPS,
-    FlowRemovedReason,
-    GroupCapabilities,
-    GroupModCommand,
-    GroupModFailed,
-    GroupType,
-)
 from inband.openflow.messages import GroupMod
 from inband.openflow.multipart import (
     BucketCounter,
@@ -38,6 +29,9 @@ from inband.openflow.multipart import (
     GroupStatsRequest,
 )
 from inband.table.groups import MAX_GROUP_ID, MAX_GROUPS, GroupEntry, GroupRefusedError
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import ALL_GROUPS, FlowRemovedReason, GroupCapabilities, GroupModCommand, GroupType
+from inband.vocabulary.openflow_errors import GroupModFailed
 
 _CAPABILITIES: Final = (
     GroupCapabilities.SELECT_WEIGHT

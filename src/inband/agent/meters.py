@@ -14,15 +14,6 @@ from inband.agent.flow_mods import duration, remove_users
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.flow.actions import Meter
-from inband.flow.flow import Instant
-from inband.openflow.constants import (
-    ALL_METERS,
-    FlowRemovedReason,
-    MeterBandType,
-    MeterFlags,
-    MeterModCommand,
-    MeterModFailed,
-)
 from inband.openflow.messages import MeterMod
 from inband.openflow.multipart import (
     BandCounter,
@@ -36,6 +27,9 @@ from inband.openflow.multipart import (
     MeterStatsRequest,
 )
 from inband.table.meters import MAX_BANDS, MAX_METERS, MeterEntry, MeterRefusedError
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import ALL_METERS, FlowRemovedReason, MeterBandType, MeterFlags, MeterModCommand
+from inband.vocabulary.openflow_errors import MeterModFailed
 
 _BAND_TYPES: Final = 1 << MeterBandType.DROP | 1 << MeterBandType.DSCP_REMARK
 _CAPABILITIES: Final = MeterFlags.KBPS | MeterFlags.PKTPS | MeterFlags.BURST | MeterFlags.STATS

@@ -23,14 +23,15 @@ from inband.agent.switch import Switch
 from inband.agent.validate import check_actions
 from inband.flow import ports
 from inband.flow.actions import PacketInReason, ToController
-from inband.flow.flow import Instant
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
-from inband.openflow.constants import NO_BUFFER, NO_COOKIE, OFP10, BadRequest
 from inband.openflow.messages import PacketIn, PacketOut
 from inband.packet.checksum import segment
 from inband.packet.frame import Frame
 from inband.table.flow_table import TableMiss
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import NO_BUFFER, NO_COOKIE, OFP10
+from inband.vocabulary.openflow_errors import BadRequest
 
 ETHERNET_HEADER = 14
 MAX_DATA = 65000

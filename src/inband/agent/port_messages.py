@@ -10,12 +10,13 @@ from inband.agent.connection import Connection
 from inband.agent.effects import PortConfigured
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
-from inband.flow.flow import Instant
-from inband.openflow.constants import OFP10, PortConfig, PortModFailed, PortReason
 from inband.openflow.messages import PortMod, PortStatus
 from inband.openflow.multipart import PortDescReply, PortDescRequest
 from inband.openflow.parts import PortDescription
 from inband.pipeline.ports import SwitchPort
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import OFP10, PortConfig, PortReason
+from inband.vocabulary.openflow_errors import PortModFailed
 
 MAX_NAME = 15  # OFP_MAX_PORT_NAME_LEN, less the final zero
 

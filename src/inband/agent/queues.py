@@ -10,12 +10,14 @@ from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.datapath.base import QueueState
 from inband.flow import ports
-from inband.flow.flow import Instant
 from inband.flow.ports import PortNo
-from inband.openflow.constants import ALL_QUEUES, QueueOpFailed, QueuePropertyType
+from inband.openflow.constants import QueuePropertyType
 from inband.openflow.messages import QueueGetConfigReply, QueueGetConfigRequest
 from inband.openflow.multipart import QueueStats, QueueStatsReply, QueueStatsRequest
 from inband.openflow.parts import QueueDescription, QueueProperty
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import ALL_QUEUES
+from inband.vocabulary.openflow_errors import QueueOpFailed
 
 # The kernel does not say since when a class is there; tools show this as "unknown".
 _UNKNOWN_DURATION = 0xFFFFFFFF

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inband.flow.flow import Instant
+from inband.vocabulary.instant import Instant
 
 
 class RateLimit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inband.errors import WireError
-from inband.openflow.constants import ERROR_TYPE, ErrorCode
+from inband.vocabulary.openflow_errors import ERROR_TYPE, ErrorCode
 
 
 class RefusalError(WireError):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from inband.agent.connection import Connection
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
-from inband.flow.flow import Instant
-from inband.openflow.constants import OFP10, Role, RoleRequestFailed
 from inband.openflow.messages import GetAsyncReply, GetAsyncRequest, RoleReply, RoleRequest, SetAsync
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import OFP10, Role
+from inband.vocabulary.openflow_errors import RoleRequestFailed
 
 NO_GENERATION = 0xFFFFFFFFFFFFFFFF
 """generation_id of a reply before any master election (what Open vSwitch says then)."""

@@ -15,12 +15,9 @@ from inband.agent.flow_mods import duration
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.flow import ports
-from inband.flow.flow import Flow, Instant
+from inband.flow.flow import Flow
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow.constants import (
-    BadRequest,
-)
 from inband.openflow.multipart import (
     AggregateReply,
     AggregateRequest,
@@ -38,6 +35,8 @@ from inband.openflow.multipart import (
 )
 from inband.table.changes import BadTable
 from inband.table.table_set import Filter
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow_errors import BadRequest
 
 UNLIMITED_ENTRIES = 1_000_000
 """max_entries of a table without a limit: the number that Open vSwitch gives, which controllers take for "many"."""

@@ -13,10 +13,10 @@ from typing import Protocol
 from inband.agent.connection import Connection
 from inband.agent.effects import Effect
 from inband.datapath.base import PortCounters, QueueState
-from inband.flow.flow import Instant
 from inband.flow.ports import PortNo
 from inband.pipeline.ports import PortTable
 from inband.table.table_set import TableSet
+from inband.vocabulary.instant import Instant
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,12 @@ from inband.agent.refusal import RefusalError
 from inband.agent.statistics import UNLIMITED_ENTRIES, table_name
 from inband.agent.switch import Switch
 from inband.flow.fields import FIELDS
-from inband.flow.flow import Instant
-from inband.openflow.constants import ActionType, InstructionType, TableFeaturesFailed
+from inband.openflow.constants import ActionType, InstructionType
 from inband.openflow.constants import TablePropertyType as Type
 from inband.openflow.multipart import TableFeatures, TableFeaturesReply, TableFeaturesRequest, TableProperty
 from inband.openflow.oxm import NOT_SETTABLE, field_header
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow_errors import TableFeaturesFailed
 
 ALL_ONES = 0xFFFFFFFFFFFFFFFF
 

@@ -35,11 +35,12 @@ from inband.flow.actions import (
     SetNwTtl,
     WriteActions,
 )
-from inband.flow.fields import ETH_IPV4, ETH_IPV6, ETH_MPLS, ETH_MPLS_MC, ETH_PBB, FIELDS, VLAN_PRESENT
+from inband.flow.fields import FIELDS, VLAN_PRESENT
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
-from inband.openflow.constants import BadAction, BadInstruction, BadMatch, MeterModFailed
 from inband.table.table_set import TableSet
+from inband.vocabulary.numbers import ETH_IPV4, ETH_IPV6, ETH_MPLS, ETH_MPLS_MC, ETH_PBB
+from inband.vocabulary.openflow_errors import BadAction, BadInstruction, BadMatch, MeterModFailed
 
 HIGHEST_PORT = 0xFEFF
 """Ports that a flow can name end where OpenFlow 1.0's do (there 5.2.1), so that every peer can be shown every flow."""

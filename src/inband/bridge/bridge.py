@@ -24,11 +24,10 @@ from inband.bridge.admission import Admission
 from inband.bridge.in_band import InBand
 from inband.bridge.megaflows import Decision, MegaflowBook
 from inband.control import events as ev
-from inband.control.rules import ARP_REQUEST
 from inband.datapath.base import ControlHints, Counters, Datapath, Megaflow, PortCounters, QueueState
 from inband.flow.actions import ApplyActions, Output, ToController
 from inband.flow.fields import FlowKey
-from inband.flow.flow import Flow, Instant, Origin
+from inband.flow.flow import Flow, Origin
 from inband.flow.match import ANY, Match
 from inband.flow.ports import LOCAL, NORMAL, PortNo
 from inband.flow.priority import HiddenPriority, OpenFlowPriority
@@ -42,9 +41,7 @@ from inband.host.events import (
     Resynchronised,
     RoutesChanged,
 )
-from inband.openflow.constants import PortReason, PortState
 from inband.openflow.messages import Envelope
-from inband.packet.addresses import BROADCAST, IpAddress, Mac
 from inband.packet.arp import build_arp
 from inband.packet.frame import Frame
 from inband.packet.nd import build_neighbour_solicitation
@@ -54,6 +51,10 @@ from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.translate import Pipeline
 from inband.pipeline.translation import Translation
 from inband.table.table_set import TableSet
+from inband.vocabulary.addresses import BROADCAST, IpAddress, Mac
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.numbers import ARP_REQUEST
+from inband.vocabulary.openflow import PortReason, PortState
 
 # Below every in-band rule, above everything a controller can say: "in standalone mode the switch decides".
 STANDALONE_PRIORITY = HiddenPriority(100_000)

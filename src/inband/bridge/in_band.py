@@ -14,10 +14,11 @@ from inband.bridge.megaflows import MegaflowBook
 from inband.control import events as ev
 from inband.control.engine import Engine
 from inband.control.rules import InBandRule
-from inband.flow.flow import Flow, Instant, Origin
+from inband.flow.flow import Flow, Origin
 from inband.host.events import Host
-from inband.packet.addresses import IpAddress
 from inband.table.table_set import TableSet
+from inband.vocabulary.addresses import IpAddress
+from inband.vocabulary.instant import Instant
 
 Probe = Callable[[int, IpAddress], None]
 """Send a question for an address from the local port, if that is where the interface index leads."""

@@ -16,12 +16,13 @@ from itertools import islice
 from typing import NamedTuple
 
 from inband.datapath.base import Datapath, Megaflow
-from inband.flow.flow import Flow, Instant
+from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.pipeline.learning import MacKey, MacTable
 from inband.table.groups import Counter
 from inband.table.table_set import Credit, TableSet
+from inband.vocabulary.instant import Instant
 
 # Comparing one changed flow with one megaflow takes about 0.2 us, a flush and learning anew about 100 us per flow in
 # use: past this many comparisons (10 ms) flushing is the smaller pause.

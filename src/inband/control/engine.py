@@ -27,9 +27,10 @@ from inband.control import rules as letters
 from inband.control.next_hop import HOLD_S, Agenda, Hop, HopKey
 from inband.control.rules import InBandRule, State
 from inband.flow.actions import Instruction
-from inband.flow.flow import Instant
 from inband.host.events import NeighbourChanged, NextHop, NextHopFound, RoutesChanged
-from inband.packet.addresses import IpAddress, Mac
+from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.numbers import DNS_PORT
 
 
 @dataclass(slots=True, eq=False)
@@ -199,7 +200,7 @@ class Engine:
     def servers(self) -> Iterator[RemoteStatus]:
         """Every DNS server with its next hop, for ``show``."""
         for address in self._servers:
-            yield _status(self._destinations[address], letters.DNS_PORT, ("dns server",))
+            yield _status(self._destinations[address], DNS_PORT, ("dns server",))
 
     # --- remotes ------------------------------------------------------------------------------------------------
 
@@ -248,7 +249,7 @@ class Engine:
     def _set_server(self, destination: _Destination, is_server: bool, now: Instant) -> None:
         was_urgent, destination.is_server = destination.urgent, is_server
         self._urgency_changed(destination, was_urgent, now)
-        self._count_endpoint(destination.address, letters.DNS_PORT, 1 if is_server else -1)
+        self._count_endpoint(destination.address, DNS_PORT, 1 if is_server else -1)
 
     def _destination(self, address: IpAddress) -> _Destination:
         destination = self._destinations.get(address)

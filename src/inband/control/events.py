@@ -14,7 +14,7 @@ from ipaddress import IPv6Address
 from inband.control.rules import InBandRule
 from inband.flow.actions import Instruction
 from inband.host.events import NeighbourChanged, NextHopFound, RoutesChanged
-from inband.packet.addresses import IpAddress, Mac
+from inband.vocabulary.addresses import IpAddress, Mac
 
 
 class RemoteKind(Enum):

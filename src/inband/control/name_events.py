@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from inband.flow.flow import Instant
-from inband.packet.addresses import IpAddress
 from inband.packet.dns import RecordType
+from inband.vocabulary.addresses import IpAddress
+from inband.vocabulary.instant import Instant
 
 
 class Transport(Enum):

@@ -27,9 +27,9 @@ from typing import assert_never
 from inband.control import name_events as ev
 from inband.control.name_events import KnownAddress, Transport
 from inband.errors import WireError
-from inband.flow.flow import Instant
-from inband.packet.addresses import IpAddress
 from inband.packet.dns import Answer, Outcome, RecordType, build_question, question_of, read_answer, spell
+from inband.vocabulary.addresses import IpAddress
+from inband.vocabulary.instant import Instant
 
 # What a server may demand: not to be asked all the time, and not to be believed for ever.
 MIN_TTL_S, MAX_TTL_S = 5.0, 86_400.0

@@ -13,8 +13,8 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
-from inband.flow.flow import Instant
-from inband.packet.addresses import IpAddress, Mac
+from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.instant import Instant
 
 # A path can outlive the kernel's memory of it (entries are collected after 60 s of disuse); then nobody is there.
 HOLD_S = 60.0

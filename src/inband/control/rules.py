@@ -46,21 +46,37 @@ from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from inband.flow.actions import ApplyActions, Instruction, Output, SetQueue
-from inband.flow.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, FIELDS, IP_ICMPV6, IP_TCP, IP_UDP
+from inband.flow.fields import FIELDS
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL, NORMAL
 from inband.flow.priority import HiddenPriority
-from inband.packet.addresses import IpAddress, Mac
+from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.numbers import (
+    ARP_REPLY,
+    ARP_REQUEST,
+    DHCP_CLIENT,
+    DHCP_SERVER,
+    DHCPV6_CLIENT,
+    DHCPV6_SERVER,
+    DNS_PORT,
+    ETH_ARP,
+    ETH_IPV4,
+    ETH_IPV6,
+    IP_ICMPV6,
+    IP_TCP,
+    IP_UDP,
+    LISTENER_DONE,
+    LISTENER_REPORT,
+    LISTENER_REPORT_2,
+    NEIGHBOUR_ADVERTISEMENT,
+    NEIGHBOUR_SOLICITATION,
+    ROUTER_SOLICITATION,
+)
 
 # Open vSwitch numbers its in-band rules from 180000; the same numbers let people read either dump.
 FIRST_PRIORITY = 180_000
-ARP_REQUEST, ARP_REPLY = 1, 2
-DHCP_CLIENT, DHCP_SERVER = 68, 67
-DHCPV6_CLIENT, DHCPV6_SERVER = 546, 547
-DNS_PORT = 53
-ROUTER_SOLICITATION, NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 133, 135, 136
 # Reports and ends of version 1 (RFC 2710, 3.1) and reports of version 2 (RFC 3810, 4): which groups a host listens to.
-LISTENER_MESSAGES = (131, 132, 143)
+LISTENER_MESSAGES = (LISTENER_REPORT, LISTENER_DONE, LISTENER_REPORT_2)
 
 
 class InBandRule(NamedTuple):

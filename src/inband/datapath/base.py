@@ -20,10 +20,10 @@ from typing import Protocol
 
 from inband.flow.actions import DatapathAction, ToController
 from inband.flow.fields import FlowKey
-from inband.flow.flow import Instant
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
+from inband.vocabulary.instant import Instant
 
 
 @dataclass(slots=True, eq=False)

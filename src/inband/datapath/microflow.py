@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from struct import Struct
 
-from inband.flow.fields import FIELDS, IP_TCP, IP_UDP
+from inband.flow.fields import FIELDS
+from inband.vocabulary.numbers import IP_TCP, IP_UDP
 
 BLIND_BITS = FIELDS["tcp_flags"].mask
 """Bits of a flow key that two frames with the same microflow key may differ in."""

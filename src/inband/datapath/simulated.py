@@ -16,10 +16,10 @@ from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflo
 from inband.datapath.cache import MAX_MEGAFLOWS, MegaflowCache
 from inband.datapath.execute import execute
 from inband.flow.actions import DatapathAction, ToController
-from inband.flow.flow import Instant
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
+from inband.vocabulary.instant import Instant
 
 Transmit = Callable[[PortNo, Frame, int | None], None]
 """What carries a frame away: port, frame, queue (None: no particular one)."""

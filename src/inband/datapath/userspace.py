@@ -35,13 +35,13 @@ from inband.datapath.userspace_offload import VNET_SIZE, count_segments
 from inband.datapath.userspace_port import BUFFER_SIZE, MAX_FRAME, TX_FAULTS, Port, Tap, open_port
 from inband.errors import HostError, UsageError
 from inband.flow.actions import DatapathAction, ToController
-from inband.flow.flow import Instant
 from inband.flow.ports import PortNo
 from inband.host.ports import PortOwnership
 from inband.packet.checksum import complete
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.packet.vnet import build_vnet, parse_vnet
+from inband.vocabulary.instant import Instant
 
 # The interface went down, or away: said once by each of its sockets.
 RX_DOWN = (errno.ENETDOWN, errno.ENODEV, errno.ENXIO)

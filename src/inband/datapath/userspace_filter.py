@@ -20,12 +20,25 @@ from dataclasses import dataclass
 from enum import Enum
 from struct import Struct
 
-from inband.flow.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, IP_ICMPV6, IP_TCP, IP_UDP
+from inband.vocabulary.numbers import (
+    DHCP_CLIENT,
+    DHCP_SERVER,
+    DHCPV6_CLIENT,
+    DHCPV6_SERVER,
+    DNS_PORT,
+    ETH_ARP,
+    ETH_IPV4,
+    ETH_IPV6,
+    IP_ICMPV6,
+    IP_TCP,
+    IP_UDP,
+    REDIRECT,
+    ROUTER_SOLICITATION,
+)
 
-DNS = 53
-UDP_CONTROL_PORTS = (DNS, 67, 68, 546, 547)
+UDP_CONTROL_PORTS = (DNS_PORT, DHCP_SERVER, DHCP_CLIENT, DHCPV6_CLIENT, DHCPV6_SERVER)
 # Router solicitation and advertisement, neighbour solicitation and advertisement, redirect (RFC 4861, 4).
-ND_TYPES = (133, 137)
+ND_TYPES = (ROUTER_SOLICITATION, REDIRECT)
 
 # A range takes eight instructions of eight bytes, and older kernels give a socket's options 20 kB (optmem_max).
 MAX_RANGES = 256

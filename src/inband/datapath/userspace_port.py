@@ -29,8 +29,9 @@ from inband.datapath.microflow import SPARE
 from inband.datapath.userspace_filter import Queue, build_filter
 from inband.datapath.userspace_offload import TAG_SIZE, VNET_SIZE, shift_offload
 from inband.errors import HostError
-from inband.flow.fields import ETH_VLAN
 from inband.flow.ports import PortNo
+from inband.vocabulary.numbers import ETH_VLAN
+from inband.vocabulary.openflow import MAX_QUEUE
 
 # linux/if_packet.h, linux/if_ether.h, asm-generic/socket.h: not in Python's socket module.
 _SOL_PACKET = 263
@@ -57,9 +58,7 @@ BUFFER_SIZE = VNET_SIZE + MAX_FRAME + TAG_SIZE + 1 + SPARE
 _RECEIVE_BYTES = {Queue.CONTROL: 4 << 20, Queue.DATA: 16 << 20, Queue.TAGGED_DATA: 16 << 20}
 _SEND_BYTES = 8 << 20
 
-# Queue N is class 1:(N + 1), and a minor number has 16 bits. Each queue in use is a socket, and whoever writes flows
-# must not use up the descriptors.
-MAX_QUEUE = 0xFFFE
+# Each queue in use is a socket, and whoever writes flows must not use up the descriptors.
 MAX_QUEUES = 64
 
 # What a failed send means: a counter's name, by errno; everything else is "tx_refused".

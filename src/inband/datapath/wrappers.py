@@ -16,8 +16,8 @@ from typing import Protocol
 
 from inband.datapath.base import Counters
 from inband.errors import UsageError
-from inband.flow.flow import Instant
 from inband.packet.frame import Frame
+from inband.vocabulary.instant import Instant
 
 Carry = Callable[[Frame], None]
 """Takes a frame one step further."""

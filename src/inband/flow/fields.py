@@ -19,6 +19,22 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NewType
 
+from inband.vocabulary.numbers import (
+    ETH_ARP,
+    ETH_IPV4,
+    ETH_IPV6,
+    ETH_MPLS,
+    ETH_MPLS_MC,
+    ETH_PBB,
+    IP_ICMP,
+    IP_ICMPV6,
+    IP_SCTP,
+    IP_TCP,
+    IP_UDP,
+    NEIGHBOUR_ADVERTISEMENT,
+    NEIGHBOUR_SOLICITATION,
+)
+
 FlowKey = NewType("FlowKey", int)
 """All fields of one packet, each in its bits; fields that the packet does not have are 0."""
 
@@ -69,10 +85,6 @@ class Field:
         return key & ~self.mask | value << self.shift
 
 
-ETH_IPV4, ETH_ARP, ETH_IPV6 = 0x0800, 0x0806, 0x86DD
-ETH_VLAN, ETH_QINQ, ETH_MPLS, ETH_MPLS_MC, ETH_PBB = 0x8100, 0x88A8, 0x8847, 0x8848, 0x88E7
-IP_ICMP, IP_TCP, IP_UDP, IP_ICMPV6, IP_SCTP = 1, 6, 17, 58, 132
-
 _Needs = tuple[tuple[str, tuple[int, ...]], ...]
 _IP: _Needs = (("eth_type", (ETH_IPV4, ETH_IPV6)),)
 _V4: _Needs = (("eth_type", (ETH_IPV4,)),)
@@ -85,7 +97,7 @@ _UDP: _Needs = (*_IP, ("ip_proto", (IP_UDP,)))
 _SCTP: _Needs = (*_IP, ("ip_proto", (IP_SCTP,)))
 _ICMP4: _Needs = (*_V4, ("ip_proto", (IP_ICMP,)))
 _ICMP6: _Needs = (*_V6, ("ip_proto", (IP_ICMPV6,)))
-_ND: _Needs = (*_ICMP6, ("icmpv6_type", (135, 136)))
+_ND: _Needs = (*_ICMP6, ("icmpv6_type", (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT)))
 
 _Row = tuple[str, int, int | None, bool, _Needs, TextKind]
 # name, bits, OXM number, maskable, prerequisites, text
@@ -122,8 +134,8 @@ _ROWS: tuple[_Row, ...] = (
     ("icmpv6_type", 8, 29, False, _ICMP6, "decimal"),
     ("icmpv6_code", 8, 30, False, _ICMP6, "decimal"),
     ("ipv6_nd_target", 128, 31, False, _ND, "ipv6"),
-    ("ipv6_nd_sll", 48, 32, False, (*_ICMP6, ("icmpv6_type", (135,))), "mac"),
-    ("ipv6_nd_tll", 48, 33, False, (*_ICMP6, ("icmpv6_type", (136,))), "mac"),
+    ("ipv6_nd_sll", 48, 32, False, (*_ICMP6, ("icmpv6_type", (NEIGHBOUR_SOLICITATION,))), "mac"),
+    ("ipv6_nd_tll", 48, 33, False, (*_ICMP6, ("icmpv6_type", (NEIGHBOUR_ADVERTISEMENT,))), "mac"),
     ("mpls_label", 20, 34, False, _MPLS, "decimal"),
     ("mpls_tc", 3, 35, False, _MPLS, "decimal"),
     ("mpls_bos", 1, 36, False, _MPLS, "decimal"),

@@ -7,10 +7,8 @@ from enum import IntFlag
 
 from inband.flow.actions import Instruction
 from inband.flow.match import Match
-from inband.flow.priority import HiddenPriority, OpenFlowPriority, Priority
-
-Instant = float
-"""A point of the monotonic clock, in seconds. Code without a clock gets it as an argument named ``now``."""
+from inband.flow.priority import HiddenPriority, Priority
+from inband.vocabulary.instant import Instant
 
 
 class FlowFlags(IntFlag):
@@ -75,6 +73,3 @@ class Flow:
             self.packets += 0 if flags & FlowFlags.NO_PKT_COUNTS else packets
             self.bytes += 0 if flags & FlowFlags.NO_BYT_COUNTS else bytes_
         self.used = max(self.used, now)
-
-
-__all__ = ["Flow", "FlowFlags", "HiddenPriority", "Instant", "OpenFlowPriority", "Origin"]

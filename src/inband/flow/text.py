@@ -13,12 +13,13 @@ from typing import Any, NotRequired, TypedDict
 
 from inband.errors import UsageError
 from inband.flow.actions import Instruction
-from inband.flow.flow import Flow, FlowFlags, Instant
+from inband.flow.flow import Flow, FlowFlags
 from inband.flow.match import ANY, Match
 from inband.flow.priority import OpenFlowPriority
 from inband.flow.text_actions import format_action, format_actions, parse_actions
 from inband.flow.text_fields import NO_PORTS, Ports, parse_number, parse_port
 from inband.flow.text_match import format_match, parse_match, read_terms
+from inband.vocabulary.instant import Instant
 
 # OFP_DEFAULT_PRIORITY (OpenFlow 1.0, 5.3.3): what a flow has when nothing is said, and Open vSwitch does not print.
 DEFAULT_PRIORITY = OpenFlowPriority(0x8000)

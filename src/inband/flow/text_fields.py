@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv6Address
 from inband.errors import UsageError
 from inband.flow.fields import FIELDS, FRAG_ANY, FRAG_LATER, Field
 from inband.flow.ports import MAX, NAMES, PortNo
-from inband.packet.addresses import Mac
+from inband.vocabulary.addresses import Mac
 
 Ports = Mapping[str, PortNo]
 """Port numbers by interface name, for those who know them."""

@@ -12,20 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from inband.errors import UsageError
-from inband.flow.fields import (
-    ETH_ARP,
-    ETH_IPV4,
-    ETH_IPV6,
-    ETH_MPLS,
-    ETH_MPLS_MC,
-    FIELDS,
-    IP_ICMP,
-    IP_ICMPV6,
-    IP_SCTP,
-    IP_TCP,
-    IP_UDP,
-    VLAN_PRESENT,
-)
+from inband.flow.fields import FIELDS, VLAN_PRESENT
 from inband.flow.match import Match
 from inband.flow.text_fields import (
     NO_PORTS,
@@ -36,6 +23,18 @@ from inband.flow.text_fields import (
     parse_value,
     suggest,
     written_name,
+)
+from inband.vocabulary.numbers import (
+    ETH_ARP,
+    ETH_IPV4,
+    ETH_IPV6,
+    ETH_MPLS,
+    ETH_MPLS_MC,
+    IP_ICMP,
+    IP_ICMPV6,
+    IP_SCTP,
+    IP_TCP,
+    IP_UDP,
 )
 
 ETH_RARP = 0x8035

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from inband.packet.addresses import IpAddress, IpNetwork, Mac
+from inband.vocabulary.addresses import IpAddress, IpNetwork, Mac
 
 
 @dataclass(frozen=True, slots=True)

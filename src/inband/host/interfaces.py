@@ -40,7 +40,7 @@ from inband.host.requests import (
     ifinfmsg,
     rtmsg,
 )
-from inband.packet.addresses import IpAddress, Mac
+from inband.vocabulary.addresses import IpAddress, Mac
 
 __all__ = [
     "Guard",

@@ -11,7 +11,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from inband.host.events import AddressChanged, HostEvent, LinkChanged, LinkRemoved, NeighbourChanged
-from inband.packet.addresses import IpAddress
+from inband.vocabulary.addresses import IpAddress
 
 
 @dataclass(slots=True)

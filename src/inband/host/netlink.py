@@ -24,7 +24,7 @@ from inband.host.events import HostEvent, NextHopFound
 from inband.host.mirror import Mirror
 from inband.host.route_lookup import RouteLookups
 from inband.host.watcher import READS_PER_TURN, Watcher
-from inband.packet.addresses import IpAddress
+from inband.vocabulary.addresses import IpAddress
 
 _UNICAST_PATIENCE_S = 0.2  # a neighbour that is there answers within this; then ask everybody
 RECEIVE_BUFFER = 4 << 20  # bytes, about 4,000 notifications: a full neighbour table that flaps fits

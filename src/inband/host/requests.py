@@ -26,7 +26,7 @@ from typing import Any
 
 from inband.errors import HostError, UsageError, WireError
 from inband.host import rtnetlink
-from inband.packet.addresses import Mac
+from inband.vocabulary.addresses import Mac
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from ipaddress import IPv6Address
 from inband.errors import WireError
 from inband.host import rtnetlink
 from inband.host.events import NextHop, NextHopFound
-from inband.packet.addresses import IpAddress
+from inband.vocabulary.addresses import IpAddress
 
 IN_FLIGHT = 64  # answers take about 1 kB of socket buffer each; the smallest default buffer has 208 kB
 TRIES = 3

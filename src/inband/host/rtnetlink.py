@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from inband.errors import WireError
 from inband.host.events import AddressChanged, LinkChanged, LinkRemoved, NeighbourChanged, RoutesChanged
-from inband.packet.addresses import IpAddress, IpNetwork, Mac
+from inband.vocabulary.addresses import IpAddress, IpNetwork, Mac
 
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18

@@ -10,13 +10,16 @@ from typing import Any
 
 from inband.errors import UsageError
 from inband.flow import actions as a
-from inband.flow.fields import ETH_MPLS, ETH_MPLS_MC, ETH_PBB, ETH_QINQ, ETH_VLAN, FIELDS, VLAN_PRESENT
+from inband.flow.fields import FIELDS, VLAN_PRESENT
 from inband.flow.ports import PortNo
 from inband.openflow import actions10, nicira_actions
-from inband.openflow.constants import NICIRA, OFP10, OFP13, ActionType, BadAction
+from inband.openflow.constants import NICIRA, ActionType
 from inband.openflow.errors import MalformedError
 from inband.openflow.layout import Layout, check_output
 from inband.openflow.oxm import HEADERS, NOT_SETTABLE, field_row
+from inband.vocabulary.numbers import ETH_MPLS, ETH_MPLS_MC, ETH_PBB, ETH_QINQ, ETH_VLAN
+from inband.vocabulary.openflow import OFP10, OFP13
+from inband.vocabulary.openflow_errors import BadAction
 
 _OUTPUT, _SET_FIELD, _EXPERIMENTER = 0, 25, 0xFFFF
 _MAX_GROUP = 0xFFFFFF00  # OFPG_MAX

@@ -16,9 +16,9 @@ from inband.errors import UsageError
 from inband.flow import actions as a
 from inband.flow import ports
 from inband.openflow import nicira_actions
-from inband.openflow.constants import BadAction
 from inband.openflow.errors import MalformedError
 from inband.openflow.layout import check_output, is_narrow, narrow_port, widen_port
+from inband.vocabulary.openflow_errors import BadAction
 
 _OUTPUT, _SET_VLAN_VID, _SET_VLAN_PCP, _STRIP_VLAN = 0, 1, 2, 3
 _SET_NW_TOS, _SET_TP_SRC, _SET_TP_DST, _ENQUEUE = 8, 9, 10, 11

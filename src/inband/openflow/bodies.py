@@ -15,7 +15,6 @@ from inband.flow.actions import GotoTable, PacketInReason
 from inband.flow.flow import FlowFlags
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow import constants as c
 from inband.openflow import messages as m
 from inband.openflow.actions import decode_actions, encode_actions
 from inband.openflow.consistency import check_consistency
@@ -25,6 +24,8 @@ from inband.openflow.layout import Layout
 from inband.openflow.lists import QueueForm, decode_bands, decode_buckets, encode_bands, encode_buckets, queue_config
 from inband.openflow.oxm import decode_match, encode_match
 from inband.openflow.parts import AsyncMasks, PortDescription, QueueDescription
+from inband.vocabulary import openflow as c
+from inband.vocabulary.openflow_errors import BadInstruction, BadRequest, FlowModFailed
 
 Decode = Callable[[bytes], m.Message]
 Encode = Callable[[Any], bytes]
@@ -48,7 +49,7 @@ def fixed(number: int, cls: type, spec: str = "") -> Row:
 def need(data: bytes, size: int, what: str) -> None:
     """Refuse a body that ends before its fixed part does. Raises MalformedError: OFPBRC_BAD_LEN."""
     if len(data) < size:
-        raise MalformedError(c.BadRequest.BAD_LEN, f"{what} has {len(data)} bytes, at least {size} are needed")
+        raise MalformedError(BadRequest.BAD_LEN, f"{what} has {len(data)} bytes, at least {size} are needed")
 
 
 def _echo(number: int, cls: type[m.EchoRequest] | type[m.EchoReply]) -> Row:
@@ -111,7 +112,7 @@ def flow_mod_command(number: int) -> c.FlowModCommand:
     """The command of this number. Raises MalformedError: OFPFMFC_BAD_COMMAND."""
     command = COMMANDS.get(number)
     if command is None:
-        raise MalformedError(c.FlowModFailed.BAD_COMMAND, f"{number} is no flow mod command")
+        raise MalformedError(FlowModFailed.BAD_COMMAND, f"{number} is no flow mod command")
     return command
 
 
@@ -121,7 +122,7 @@ def _decode_flow_mod(body: bytes) -> m.FlowMod:
         _FLOW_MOD.unpack_from(body)
     )
     if flags >= len(_FLAGS):
-        raise MalformedError(c.FlowModFailed.BAD_FLAGS, f"{flags:#x} has flags that are not known")
+        raise MalformedError(FlowModFailed.BAD_FLAGS, f"{flags:#x} has flags that are not known")
     match, pos = decode_match(body, _FLOW_MOD.size)
     instructions = decode_instructions(body, pos, len(body))
     verb = flow_mod_command(command)
@@ -149,7 +150,7 @@ def _decode_flow_mod(body: bytes) -> m.FlowMod:
 def check_goto(table_id: int, last: object) -> None:
     """Refuse a goto that does not go forward. Raises MalformedError: OFPBIC_BAD_TABLE_ID."""
     if isinstance(last, GotoTable) and not table_id < last.table_id < c.ALL_TABLES:
-        raise MalformedError(c.BadInstruction.BAD_TABLE_ID, f"goto from table {table_id} to {last.table_id}")
+        raise MalformedError(BadInstruction.BAD_TABLE_ID, f"goto from table {table_id} to {last.table_id}")
 
 
 def _encode_flow_mod(message: m.FlowMod) -> bytes:
@@ -181,7 +182,7 @@ def packet_in_reason(number: int) -> PacketInReason:
     try:
         return PacketInReason(number)
     except ValueError:
-        raise MalformedError(c.BadRequest.BAD_TYPE, f"{number} is no reason for a PACKET_IN") from None
+        raise MalformedError(BadRequest.BAD_TYPE, f"{number} is no reason for a PACKET_IN") from None
 
 
 def _decode_packet_in(body: bytes) -> m.PacketIn:
@@ -227,7 +228,7 @@ def _decode_flow_removed(body: bytes) -> m.FlowRemoved:
 def refuse_rest(body: bytes, pos: int, what: str) -> None:
     """Refuse bytes after the end. Raises MalformedError: OFPBRC_BAD_LEN."""
     if pos != len(body):
-        raise MalformedError(c.BadRequest.BAD_LEN, f"{what} has {len(body) - pos} bytes too many")
+        raise MalformedError(BadRequest.BAD_LEN, f"{what} has {len(body) - pos} bytes too many")
 
 
 def _encode_flow_removed(message: m.FlowRemoved) -> bytes:

@@ -10,7 +10,6 @@ import struct
 from inband.flow.flow import FlowFlags
 from inband.flow.match import Match
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow import constants as c
 from inband.openflow import messages as m
 from inband.openflow.actions import decode_actions, encode_actions
 from inband.openflow.bodies import (
@@ -30,6 +29,8 @@ from inband.openflow.lists import QueueForm, queue_config
 from inband.openflow.match10 import SIZE as MATCH_SIZE
 from inband.openflow.match10 import decode_match10, encode_match10
 from inband.openflow.parts import PortDescription, QueueDescription
+from inband.vocabulary import openflow as c
+from inband.vocabulary.openflow_errors import ErrorType, FlowModFailed
 
 PORT10: Layout[PortDescription] = Layout(
     PortDescription,
@@ -40,18 +41,18 @@ PORT10: Layout[PortDescription] = Layout(
 # Errors (5.4.4) -----------------------------------------------------------------------------------------------------
 
 _Code = tuple[int, int]
-_T = c.ErrorType
+_T = ErrorType
 # 1.3's (type, code) -> 1.0's, for what both have.
 _ERRORS: dict[_Code, _Code] = {
     **{(_T.HELLO_FAILED, code): (0, code) for code in range(2)},
     **{(_T.BAD_REQUEST, code): (1, code) for code in range(9)},
     **{(_T.BAD_ACTION, code): (2, code) for code in range(9)},
-    (_T.FLOW_MOD_FAILED, c.FlowModFailed.TABLE_FULL): (3, 0),
-    (_T.FLOW_MOD_FAILED, c.FlowModFailed.OVERLAP): (3, 1),
-    (_T.FLOW_MOD_FAILED, c.FlowModFailed.EPERM): (3, 2),
-    (_T.FLOW_MOD_FAILED, c.FlowModFailed.BAD_TIMEOUT): (3, 3),
-    (_T.FLOW_MOD_FAILED, c.FlowModFailed.BAD_COMMAND): (3, 4),
-    (_T.FLOW_MOD_FAILED, c.FlowModFailed.UNKNOWN): (3, 5),
+    (_T.FLOW_MOD_FAILED, FlowModFailed.TABLE_FULL): (3, 0),
+    (_T.FLOW_MOD_FAILED, FlowModFailed.OVERLAP): (3, 1),
+    (_T.FLOW_MOD_FAILED, FlowModFailed.EPERM): (3, 2),
+    (_T.FLOW_MOD_FAILED, FlowModFailed.BAD_TIMEOUT): (3, 3),
+    (_T.FLOW_MOD_FAILED, FlowModFailed.BAD_COMMAND): (3, 4),
+    (_T.FLOW_MOD_FAILED, FlowModFailed.UNKNOWN): (3, 5),
     **{(_T.PORT_MOD_FAILED, code): (4, code) for code in range(2)},
     **{(_T.QUEUE_OP_FAILED, code): (5, code) for code in range(3)},
 }
@@ -106,9 +107,9 @@ _FLAGS = 3  # SEND_FLOW_REM, CHECK_OVERLAP; a plain number, because ~ of flags l
 def flow_mod_flags(flags: int, command: c.FlowModCommand) -> FlowFlags:
     """1.0's flags; an ADD clears counters there. Raises MalformedError for the emergency table, which is not here."""
     if flags & _EMERGENCY:
-        raise MalformedError(c.FlowModFailed.TABLE_FULL, "there is no emergency flow table")
+        raise MalformedError(FlowModFailed.TABLE_FULL, "there is no emergency flow table")
     if flags & ~_FLAGS:
-        raise MalformedError(c.FlowModFailed.BAD_FLAGS, f"{flags:#x} has flags that are not known")
+        raise MalformedError(FlowModFailed.BAD_FLAGS, f"{flags:#x} has flags that are not known")
     reset = FlowFlags.RESET_COUNTS if command == c.FlowModCommand.ADD else FlowFlags.NONE
     return FlowFlags(flags) | reset
 

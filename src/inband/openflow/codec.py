@@ -23,19 +23,12 @@ from inband.openflow import messages as m
 from inband.openflow import multipart as mp
 from inband.openflow.bodies import BODIES_13, Row
 from inband.openflow.bodies10 import BODIES_10
-from inband.openflow.constants import (
-    ALL_TABLES,
-    NICIRA,
-    OFP10,
-    OFP13,
-    VERSIONS,
-    BadRequest,
-    FlowModCommand,
-    FlowModFailed,
-)
+from inband.openflow.constants import NICIRA
 from inband.openflow.errors import DecodeError, MalformedError
 from inband.openflow.nicira import NICIRA_ROWS, NICIRA_ROWS_10
 from inband.openflow.stats import EXPERIMENTER, NICIRA_STATS, STATS_10, STATS_13, Stat
+from inband.vocabulary.openflow import ALL_TABLES, OFP10, OFP13, VERSIONS, FlowModCommand
+from inband.vocabulary.openflow_errors import BadRequest, FlowModFailed
 
 HEADER = struct.Struct("!BBHI")
 MAX_LENGTH = 0xFFFF

@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from inband.flow import actions as a
-from inband.flow.fields import ETH_PBB, FIELDS, VLAN_PRESENT
+from inband.flow.fields import FIELDS, VLAN_PRESENT
 from inband.flow.match import Match
-from inband.openflow.constants import BadAction
 from inband.openflow.errors import MalformedError
 from inband.openflow.oxm import field_row
+from inband.vocabulary.numbers import ETH_PBB
+from inband.vocabulary.openflow_errors import BadAction
 
 _TAG = VLAN_PRESENT << FIELDS["vlan_vid"].shift
 _ETH_TYPE, _IP_PROTO = FIELDS["eth_type"], FIELDS["ip_proto"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from inband.errors import WireError
-from inband.openflow.constants import ERROR_TYPE, ErrorCode
 from inband.openflow.messages import Envelope, Error
+from inband.vocabulary.openflow_errors import ERROR_TYPE, ErrorCode
 
 ERROR_DATA = 64
 """An ERROR carries at least this many bytes of the request (OpenFlow 1.3.5, 7.4.4)."""

@@ -11,8 +11,10 @@ from functools import lru_cache
 
 from inband.flow import actions as a
 from inband.openflow.actions import decode_actions, encode_actions
-from inband.openflow.constants import OFP10, OFP13, BadInstruction, InstructionType
+from inband.openflow.constants import InstructionType
 from inband.openflow.errors import MalformedError
+from inband.vocabulary.openflow import OFP10, OFP13
+from inband.vocabulary.openflow_errors import BadInstruction
 
 _GOTO = struct.Struct("!HHB3x")
 _METADATA = struct.Struct("!HH4xQQ")

@@ -23,9 +23,19 @@ from inband.flow.actions import PacketInReason
 from inband.flow.flow import FlowFlags
 from inband.flow.ports import ANY, IN_PORT, MAX, PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow import constants as c
+from inband.openflow.constants import QueuePropertyType
 from inband.openflow.errors import MalformedError
-from inband.packet.addresses import Mac
+from inband.vocabulary import openflow as c
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow_errors import (
+    BadAction,
+    BadRequest,
+    ErrorCode,
+    GroupModFailed,
+    MeterModFailed,
+    PortModFailed,
+    RoleRequestFailed,
+)
 
 T = TypeVar("T")
 
@@ -58,7 +68,7 @@ def narrow_port(port: int) -> int:
 def check_output(port: PortNo) -> PortNo:
     """The port, if anything can be sent to it. Raises MalformedError: BAD_OUT_PORT."""
     if not 0 < port < MAX and not IN_PORT <= port < ANY:
-        raise MalformedError(c.BadAction.BAD_OUT_PORT, f"port {port} cannot be output to")
+        raise MalformedError(BadAction.BAD_OUT_PORT, f"port {port} cannot be output to")
     return port
 
 
@@ -72,7 +82,7 @@ def _text_kind(size: int) -> Kind:
     return Kind(f"{size}s", text, lambda value: value.encode()[: size - 1])
 
 
-def enumeration(code: str, cls: type[IntEnum], error: c.ErrorCode) -> Kind:
+def enumeration(code: str, cls: type[IntEnum], error: ErrorCode) -> Kind:
     """An IntEnum of which an unknown number is refused with this error."""
 
     def decode(number: int) -> IntEnum:
@@ -94,7 +104,7 @@ def _wanted_config(allowed: int) -> Kind:
 
     def decode(bits: int) -> c.PortConfig:
         if bits & ~allowed:
-            raise MalformedError(c.PortModFailed.BAD_CONFIG, f"{bits:#x} has port configuration that is not known")
+            raise MalformedError(PortModFailed.BAD_CONFIG, f"{bits:#x} has port configuration that is not known")
         return c.PortConfig(bits)
 
     return Kind("I", decode, lambda value: int(value) & allowed)
@@ -132,16 +142,16 @@ KINDS: dict[str, Kind] = {
     "meter_flags": _flags(c.MeterFlags, code="H"),
     "meter_flags32": _flags(c.MeterFlags),
     "group_capabilities": _flags(c.GroupCapabilities),
-    "packet_in_reason": enumeration("B", PacketInReason, c.BadRequest.BAD_TYPE),
-    "wanted_reason": enumeration("B", PacketInReason, c.BadAction.BAD_ARGUMENT),
-    "removed_reason": enumeration("B", c.FlowRemovedReason, c.BadRequest.BAD_TYPE),
-    "port_reason": enumeration("B", c.PortReason, c.BadRequest.BAD_TYPE),
-    "group_command": enumeration("H", c.GroupModCommand, c.GroupModFailed.BAD_COMMAND),
-    "group_type": enumeration("B", c.GroupType, c.GroupModFailed.BAD_TYPE),
-    "meter_command": enumeration("H", c.MeterModCommand, c.MeterModFailed.BAD_COMMAND),
-    "band_type": enumeration("H", c.MeterBandType, c.MeterModFailed.BAD_BAND),
-    "queue_property": enumeration("H", c.QueuePropertyType, c.BadRequest.BAD_TYPE),
-    "role": enumeration("I", c.Role, c.RoleRequestFailed.BAD_ROLE),
+    "packet_in_reason": enumeration("B", PacketInReason, BadRequest.BAD_TYPE),
+    "wanted_reason": enumeration("B", PacketInReason, BadAction.BAD_ARGUMENT),
+    "removed_reason": enumeration("B", c.FlowRemovedReason, BadRequest.BAD_TYPE),
+    "port_reason": enumeration("B", c.PortReason, BadRequest.BAD_TYPE),
+    "group_command": enumeration("H", c.GroupModCommand, GroupModFailed.BAD_COMMAND),
+    "group_type": enumeration("B", c.GroupType, GroupModFailed.BAD_TYPE),
+    "meter_command": enumeration("H", c.MeterModCommand, MeterModFailed.BAD_COMMAND),
+    "band_type": enumeration("H", c.MeterBandType, MeterModFailed.BAD_BAND),
+    "queue_property": enumeration("H", QueuePropertyType, BadRequest.BAD_TYPE),
+    "role": enumeration("I", c.Role, RoleRequestFailed.BAD_ROLE),
     # Nicira's OTHER, MASTER, SLAVE are 0, 1, 2 (NX_ROLE_*).
     "nx_role": Kind("I", lambda number: KINDS["role"].decode(number + 1), lambda role: max(0, role - 1)),
 }
@@ -168,7 +178,7 @@ class Layout(Generic[T]):
         """The attributes at ``offset``. Raises MalformedError: BAD_LEN when the data ends before they do."""
         if len(data) - offset < self.size:
             raise MalformedError(
-                c.BadRequest.BAD_LEN, f"{self.cls.__name__} needs {self.size} bytes, {len(data) - offset} are there"
+                BadRequest.BAD_LEN, f"{self.cls.__name__} needs {self.size} bytes, {len(data) - offset} are there"
             )
         numbers = self._struct.unpack_from(data, offset)
         return {name: kind.decode(number) for (name, kind), number in zip(self._columns, numbers, strict=True)}
@@ -181,7 +191,7 @@ class Layout(Generic[T]):
         """The value that is all of ``data``. Raises MalformedError: BAD_LEN for any other length."""
         if len(data) != self.size:
             raise MalformedError(
-                c.BadRequest.BAD_LEN, f"{self.cls.__name__} has {self.size} bytes, {len(data)} were sent"
+                BadRequest.BAD_LEN, f"{self.cls.__name__} has {self.size} bytes, {len(data)} were sent"
             )
         return self.cls(**self.fields(data))
 
@@ -189,7 +199,7 @@ class Layout(Generic[T]):
         """The values that fill ``data`` one after the other. Raises MalformedError: BAD_LEN for a rest."""
         if len(data) % self.size:
             raise MalformedError(
-                c.BadRequest.BAD_LEN, f"{len(data)} bytes are no whole number of {self.cls.__name__} of {self.size}"
+                BadRequest.BAD_LEN, f"{len(data)} bytes are no whole number of {self.cls.__name__} of {self.size}"
             )
         return tuple(self.read(data, offset) for offset in range(0, len(data), self.size))
 

@@ -6,13 +6,17 @@ import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from inband.flow.groups import Bucket
+from inband.flow.meters import MeterBand
 from inband.flow.ports import PortNo
-from inband.openflow import constants as c
 from inband.openflow.actions import decode_actions, encode_actions
+from inband.openflow.constants import QueuePropertyType
 from inband.openflow.errors import MalformedError
 from inband.openflow.layout import Layout
 from inband.openflow.messages import QueueGetConfigReply
-from inband.openflow.parts import Bucket, MeterBand, QueueDescription, QueueProperty
+from inband.openflow.parts import QueueDescription, QueueProperty
+from inband.vocabulary import openflow as c
+from inband.vocabulary.openflow_errors import BadRequest, GroupModFailed, MeterModFailed
 
 # Groups (7.3.4.2) ---------------------------------------------------------------------------------------------------
 
@@ -29,7 +33,7 @@ def decode_buckets(data: bytes, pos: int, end: int) -> tuple[Bucket, ...]:
         length = int.from_bytes(data[pos : pos + 2], "big")
         stop = pos + length
         if length < 16 or length % 8 or stop > end:
-            raise MalformedError(c.GroupModFailed.BAD_BUCKET, f"a bucket of {length} bytes, {end - pos} are left")
+            raise MalformedError(GroupModFailed.BAD_BUCKET, f"a bucket of {length} bytes, {end - pos} are left")
         actions = decode_actions(data, pos + 16, stop, c.OFP13)
         out.append(_BUCKET.read(data, pos + 2, actions=actions))
         pos = stop
@@ -64,9 +68,9 @@ def decode_bands(data: bytes, pos: int, end: int) -> tuple[MeterBand, ...]:
     while pos < end:
         kind, length = int.from_bytes(data[pos : pos + 2], "big"), int.from_bytes(data[pos + 2 : pos + 4], "big")
         if length < _BAND_SIZE or length % 8 or pos + length > end:
-            raise MalformedError(c.BadRequest.BAD_LEN, f"a meter band of {length} bytes where {end - pos} are left")
+            raise MalformedError(BadRequest.BAD_LEN, f"a meter band of {length} bytes where {end - pos} are left")
         if kind not in _BANDS:
-            raise MalformedError(c.MeterModFailed.BAD_BAND, f"meter band type {kind} is not known")
+            raise MalformedError(MeterModFailed.BAD_BAND, f"meter band type {kind} is not known")
         out.append(_BANDS[kind].read(data, pos))
         pos += length
     return tuple(out)
@@ -101,7 +105,7 @@ def queue_config(form: QueueForm) -> tuple[Callable[[bytes], QueueGetConfigReply
             fields = form.queue.fields(body, pos)
             length = fields.pop("length")
             if length < form.queue.size or pos + length > len(body):
-                raise MalformedError(c.BadRequest.BAD_LEN, f"a queue of {length} bytes")
+                raise MalformedError(BadRequest.BAD_LEN, f"a queue of {length} bytes")
             properties = _decode_properties(body[pos + form.queue.size : pos + length])
             fields.setdefault("port", head["port"])
             queues.append(QueueDescription(properties=properties, **fields))
@@ -127,7 +131,7 @@ class _QueueHead(NamedTuple):
 
 _PROPERTY_NONE = struct.Struct("!HH4x")
 _PROPERTY_RATE = struct.Struct("!HH4xH6x")
-_RATES = (c.QueuePropertyType.MIN_RATE, c.QueuePropertyType.MAX_RATE)
+_RATES = (QueuePropertyType.MIN_RATE, QueuePropertyType.MAX_RATE)
 
 
 def _decode_properties(data: bytes) -> tuple[QueueProperty, ...]:
@@ -135,17 +139,17 @@ def _decode_properties(data: bytes) -> tuple[QueueProperty, ...]:
     while pos < len(data):
         kind, length = int.from_bytes(data[pos : pos + 2], "big"), int.from_bytes(data[pos + 2 : pos + 4], "big")
         if length < 8 or pos + length > len(data):
-            raise MalformedError(c.BadRequest.BAD_LEN, f"a queue property of {length} bytes")
+            raise MalformedError(BadRequest.BAD_LEN, f"a queue property of {length} bytes")
         if kind in _RATES and length >= _PROPERTY_RATE.size:
             rate = int.from_bytes(data[pos + 8 : pos + 10], "big")
-            out.append(QueueProperty(c.QueuePropertyType(kind), rate))
-        elif kind == c.QueuePropertyType.NONE:
-            out.append(QueueProperty(c.QueuePropertyType.NONE))
+            out.append(QueueProperty(QueuePropertyType(kind), rate))
+        elif kind == QueuePropertyType.NONE:
+            out.append(QueueProperty(QueuePropertyType.NONE))
         pos += length
     return tuple(out)
 
 
 def _encode_property(value: QueueProperty) -> bytes:
-    if value.type == c.QueuePropertyType.NONE:
+    if value.type == QueuePropertyType.NONE:
         return _PROPERTY_NONE.pack(value.type, _PROPERTY_NONE.size)
     return _PROPERTY_RATE.pack(value.type, _PROPERTY_RATE.size, value.rate)

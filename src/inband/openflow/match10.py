@@ -13,22 +13,12 @@ from __future__ import annotations
 
 import struct
 
-from inband.flow.fields import (
-    ETH_ARP,
-    ETH_IPV4,
-    ETH_IPV6,
-    FIELDS,
-    IP_ICMP,
-    IP_ICMPV6,
-    IP_SCTP,
-    IP_TCP,
-    IP_UDP,
-    VLAN_PRESENT,
-)
+from inband.flow.fields import FIELDS, VLAN_PRESENT
 from inband.flow.match import Match
-from inband.openflow.constants import BadMatch
 from inband.openflow.errors import MalformedError
 from inband.openflow.layout import is_narrow, narrow_port, widen_port
+from inband.vocabulary.numbers import ETH_ARP, ETH_IPV4, ETH_IPV6, IP_ICMP, IP_ICMPV6, IP_SCTP, IP_TCP, IP_UDP
+from inband.vocabulary.openflow_errors import BadMatch
 
 _STRUCT = struct.Struct("!IH6s6sHBxHBB2xIIHH")
 SIZE = _STRUCT.size

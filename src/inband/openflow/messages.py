@@ -18,11 +18,16 @@ from dataclasses import dataclass, field
 
 from inband.flow.actions import Action, Instruction, PacketInReason
 from inband.flow.flow import FlowFlags
+from inband.flow.groups import Bucket
 from inband.flow.match import ANY, Match
+from inband.flow.meters import MeterBand
 from inband.flow.ports import ANY as ANY_PORT
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow.constants import (
+from inband.openflow.multipart import MultipartMessage
+from inband.openflow.parts import AsyncMasks, PortDescription, QueueDescription
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import (
     ANY_GROUP,
     NO_BUFFER,
     Capabilities,
@@ -38,9 +43,6 @@ from inband.openflow.constants import (
     PortReason,
     Role,
 )
-from inband.openflow.multipart import MultipartMessage
-from inband.openflow.parts import AsyncMasks, Bucket, MeterBand, PortDescription, QueueDescription
-from inband.packet.addresses import Mac
 
 DEFAULT_PRIORITY = OpenFlowPriority(0x8000)  # OFP_DEFAULT_PRIORITY (1.0, 5.3.3)
 

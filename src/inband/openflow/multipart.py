@@ -13,11 +13,14 @@ from dataclasses import dataclass
 
 from inband.flow.actions import Instruction
 from inband.flow.flow import FlowFlags
+from inband.flow.groups import Bucket
 from inband.flow.match import ANY, Match
+from inband.flow.meters import MeterBand
 from inband.flow.ports import ANY as ANY_PORT
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow.constants import (
+from inband.openflow.parts import PortDescription
+from inband.vocabulary.openflow import (
     ALL_GROUPS,
     ALL_METERS,
     ALL_QUEUES,
@@ -27,7 +30,6 @@ from inband.openflow.constants import (
     GroupType,
     MeterFlags,
 )
-from inband.openflow.parts import Bucket, MeterBand, PortDescription
 
 UNKNOWN = 0xFFFFFFFFFFFFFFFF
 """A counter that is not kept (7.3.5: "set to the maximum field value")."""

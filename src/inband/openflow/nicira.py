@@ -11,7 +11,6 @@ import struct
 
 from inband.errors import UsageError
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow import constants as c
 from inband.openflow import messages as m
 from inband.openflow import multipart as mp
 from inband.openflow.bodies import Row, asynchronous, fixed, flow_mod_command, need, packet_in_reason, refuse_rest
@@ -20,6 +19,8 @@ from inband.openflow.errors import MalformedError
 from inband.openflow.instructions import decode_action_list, encode_action_list
 from inband.openflow.layout import narrow_port, widen_port
 from inband.openflow.oxm import decode_nxm, encode_nxm
+from inband.vocabulary import openflow as c
+from inband.vocabulary.openflow_errors import BadMatch, BadRequest
 
 _FLOW_MOD = struct.Struct("!QHHHHIHHH6x")
 _PACKET_IN = struct.Struct("!IHBBQH6x")
@@ -33,7 +34,7 @@ def _decode_flow_mod(body: bytes) -> m.FlowMod:
     command = flow_mod_command(word & 0xFF)
     match, wanted, cookie_mask, pos = decode_nxm(body, _FLOW_MOD.size, length)
     if cookie_mask and command == c.FlowModCommand.ADD:
-        raise MalformedError(c.BadMatch.BAD_FIELD, "an add cannot look for a cookie")
+        raise MalformedError(BadMatch.BAD_FIELD, "an add cannot look for a cookie")
     return m.FlowMod(
         command,
         match,
@@ -92,7 +93,7 @@ def _decode_flow_removed(body: bytes) -> m.FlowRemoved:
     try:
         why = c.FlowRemovedReason(reason)
     except ValueError:
-        raise MalformedError(c.BadRequest.BAD_TYPE, f"{reason} is no reason for NXT_FLOW_REMOVED") from None
+        raise MalformedError(BadRequest.BAD_TYPE, f"{reason} is no reason for NXT_FLOW_REMOVED") from None
     # The table is written plus one; 0 is what a switch writes that does not say it.
     return m.FlowRemoved(
         match,
@@ -180,7 +181,7 @@ def decode_flow(data: bytes, pos: int) -> tuple[mp.FlowStats, int]:
     length, table, sec, nsec, priority, idle, hard, match_len, _, _, cookie, packets, count = head
     end = pos + length
     if length < _FLOW.size or end > len(data):
-        raise MalformedError(c.BadRequest.BAD_LEN, f"an NXST_FLOW entry of {length} bytes")
+        raise MalformedError(BadRequest.BAD_LEN, f"an NXST_FLOW entry of {length} bytes")
     match, _, _, start = decode_nxm(data[:end], pos + _FLOW.size, match_len)
     flow = mp.FlowStats(
         table,

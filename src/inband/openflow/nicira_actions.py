@@ -15,10 +15,11 @@ from inband.errors import UsageError
 from inband.flow import actions as a
 from inband.flow import ports
 from inband.flow.fields import FIELDS, key_fields
-from inband.openflow.constants import NICIRA, BadAction
+from inband.openflow.constants import NICIRA
 from inband.openflow.errors import MalformedError
 from inband.openflow.layout import Layout, is_narrow, narrow_port, widen_port
 from inband.openflow.oxm import HEADERS, WireField, field_row, locate
+from inband.vocabulary.openflow_errors import BadAction
 
 _RESUBMIT, _SET_TUNNEL, _REG_MOVE, _REG_LOAD, _SET_TUNNEL64, _RESUBMIT_TABLE = 1, 2, 6, 7, 9, 14
 _SET_MPLS_LABEL, _SET_MPLS_TC = 30, 31

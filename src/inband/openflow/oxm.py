@@ -22,9 +22,9 @@ from typing import NoReturn
 from inband.errors import UsageError
 from inband.flow.fields import FIELDS, KEY_BITS, VLAN_PRESENT, Field
 from inband.flow.match import Match
-from inband.openflow.constants import BadMatch
 from inband.openflow.errors import MalformedError
 from inband.openflow.layout import is_narrow, narrow_port, widen_port
+from inband.vocabulary.openflow_errors import BadMatch
 
 OXM_BASIC = 0x8000
 NXM_0 = 0x0000

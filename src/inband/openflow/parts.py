@@ -1,21 +1,13 @@
-"""Values that several OpenFlow messages hold: ports, buckets, bands, queues, masks. Sections are 1.3.5's."""
+"""Values that several OpenFlow messages hold: ports, queues, masks. Sections are 1.3.5's."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inband.flow.actions import Action
-from inband.flow.ports import ANY as ANY_PORT
 from inband.flow.ports import PortNo
-from inband.openflow.constants import (
-    ANY_GROUP,
-    MeterBandType,
-    PortConfig,
-    PortFeatures,
-    PortState,
-    QueuePropertyType,
-)
-from inband.packet.addresses import Mac
+from inband.openflow.constants import QueuePropertyType
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import PortConfig, PortFeatures, PortState
 
 ZERO_MAC = Mac(0)
 
@@ -35,30 +27,6 @@ class PortDescription:
     peer: PortFeatures = PortFeatures.NONE
     current_speed_kbps: int = 0
     max_speed_kbps: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """One way through a group (7.3.4.2)."""
-
-    actions: tuple[Action, ...]
-    weight: int = 0
-    watch_port: PortNo = ANY_PORT
-    watch_group: int = ANY_GROUP
-
-
-@dataclass(frozen=True, slots=True)
-class MeterBand:
-    """What a meter does above a rate (7.3.4.4). ``rate`` and ``burst_size`` in the unit that the meter's flags say.
-
-    ``prec_level`` counts for DSCP_REMARK, ``experimenter`` for EXPERIMENTER.
-    """
-
-    type: MeterBandType
-    rate: int
-    burst_size: int = 0
-    prec_level: int = 0
-    experimenter: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from inband.flow.flow import Instant
+from inband.vocabulary.instant import Instant
 
 MIN_BACKOFF_S = 0.1
 """First wait after a failure: a controller process that restarts is back within about that time."""

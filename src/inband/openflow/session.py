@@ -24,9 +24,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from inband.errors import UsageError
-from inband.flow.flow import Instant
 from inband.openflow.codec import FramingError, decode, encode, encode_segments, split
-from inband.openflow.constants import OFP10, OFP13, BadRequest, ErrorType, HelloFailed
 from inband.openflow.errors import ERROR_DATA, DecodeError
 from inband.openflow.messages import (
     EchoReply,
@@ -37,6 +35,9 @@ from inband.openflow.messages import (
     Message,
     NxFlowModTableId,
 )
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import OFP10, OFP13
+from inband.vocabulary.openflow_errors import BadRequest, ErrorType, HelloFailed
 
 OFPT_ERROR = 1
 

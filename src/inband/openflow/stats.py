@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from inband.errors import UsageError
-from inband.openflow import constants as c
 from inband.openflow import multipart as mp
 from inband.openflow import nicira
 from inband.openflow.bodies import (
@@ -32,6 +31,8 @@ from inband.openflow.match10 import SIZE as MATCH_SIZE
 from inband.openflow.match10 import decode_match10, encode_match10
 from inband.openflow.oxm import decode_match, encode_match
 from inband.openflow.table_features import decode_table, encode_table
+from inband.vocabulary import openflow as c
+from inband.vocabulary.openflow_errors import BadRequest
 
 EXPERIMENTER = 0xFFFF
 
@@ -98,7 +99,7 @@ def _entry_end(data: bytes, pos: int, least: int, what: str) -> int:
     """Where an entry ends that starts with its length. Raises MalformedError: OFPBRC_BAD_LEN."""
     length = int.from_bytes(data[pos : pos + 2], "big")
     if length < least or pos + length > len(data):
-        raise MalformedError(c.BadRequest.BAD_LEN, f"{what} of {length} bytes where {len(data) - pos} are left")
+        raise MalformedError(BadRequest.BAD_LEN, f"{what} of {length} bytes where {len(data) - pos} are left")
     return pos + length
 
 
@@ -228,7 +229,7 @@ def _write_group_desc(group: mp.GroupDesc) -> bytes:
 
 def _read_group_features(body: bytes) -> dict[str, Any]:
     if len(body) != _GROUP_FEATURES.size:
-        raise MalformedError(c.BadRequest.BAD_LEN, f"group features of {len(body)} bytes")
+        raise MalformedError(BadRequest.BAD_LEN, f"group features of {len(body)} bytes")
     types, capabilities, *numbers = _GROUP_FEATURES.unpack(body)
     return {
         "types": types,
@@ -256,11 +257,11 @@ _METER_CONFIG: Layout[mp.MeterConfig] = Layout(mp.MeterConfig, "flags:meter_flag
 def _read_meter(data: bytes, pos: int) -> tuple[mp.MeterStats, int]:
     least = _METER_HEAD.size + _METER.size
     if len(data) - pos < least:
-        raise MalformedError(c.BadRequest.BAD_LEN, f"a meter in {len(data) - pos} bytes")
+        raise MalformedError(BadRequest.BAD_LEN, f"a meter in {len(data) - pos} bytes")
     meter_id, length = _METER_HEAD.unpack_from(data, pos)
     end = pos + length
     if length < least or end > len(data):
-        raise MalformedError(c.BadRequest.BAD_LEN, f"a meter of {length} bytes where {len(data) - pos} are left")
+        raise MalformedError(BadRequest.BAD_LEN, f"a meter of {length} bytes where {len(data) - pos} are left")
     bands = _BAND_COUNTER.read_all(data[pos + least : end])
     return _METER.read(data, pos + _METER_HEAD.size, meter_id=meter_id, bands=bands), end
 

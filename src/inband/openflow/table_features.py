@@ -7,9 +7,10 @@ and OXM headers (12 for an experimenter's, which are refused), one for a table.
 from __future__ import annotations
 
 from inband.openflow import multipart as mp
-from inband.openflow.constants import TableFeaturesFailed, TablePropertyType
+from inband.openflow.constants import TablePropertyType
 from inband.openflow.errors import MalformedError
 from inband.openflow.layout import Layout
+from inband.vocabulary.openflow_errors import TableFeaturesFailed
 
 _TABLE: Layout[mp.TableFeatures] = Layout(
     mp.TableFeatures, "table_id:B 5x name:s32 metadata_match:Q metadata_write:Q config:I max_entries:I"

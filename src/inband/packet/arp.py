@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from inband.flow.fields import ETH_ARP
-from inband.packet.addresses import Mac
 from inband.packet.encode import ethernet
 from inband.packet.parse import ARP_ETHERNET_IPV4
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.numbers import ETH_ARP
 
 REQUEST, REPLY = 1, 2
 

@@ -12,31 +12,22 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 
-from inband.flow.fields import (
+from inband.flow.fields import FIELDS, FRAG_ANY, FRAG_LATER, VLAN_PRESENT, key_fields
+from inband.packet import encode, ipv6
+from inband.packet.headers import MPLS_TYPES
+from inband.packet.parse import ARP_ETHERNET_IPV4, MIN_ETH_TYPE, ND_LINK_ADDRESS, NO_ETH_TYPE
+from inband.vocabulary.addresses import IpAddress
+from inband.vocabulary.numbers import (
     ETH_ARP,
     ETH_IPV4,
     ETH_IPV6,
     ETH_PBB,
-    FIELDS,
-    FRAG_ANY,
-    FRAG_LATER,
     IP_ICMP,
     IP_ICMPV6,
     IP_SCTP,
     IP_TCP,
     IP_UDP,
-    VLAN_PRESENT,
-    key_fields,
-)
-from inband.packet import encode, ipv6
-from inband.packet.addresses import IpAddress
-from inband.packet.headers import MPLS_TYPES
-from inband.packet.parse import (
-    ARP_ETHERNET_IPV4,
-    MIN_ETH_TYPE,
-    ND_LINK_ADDRESS,
     NEIGHBOUR_SOLICITATION,
-    NO_ETH_TYPE,
 )
 
 _MORE_FRAGMENTS_V4 = 0x2000

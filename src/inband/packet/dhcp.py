@@ -6,16 +6,13 @@ its payload (chaddr), so flow keys can only say that a packet may be one; ``repl
 
 from __future__ import annotations
 
-from inband.flow.fields import ETH_IPV4, ETH_IPV6, IP_UDP
 from inband.flow.match import Match
-from inband.packet.addresses import Mac
 from inband.packet.headers import locate
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.numbers import DHCP_CLIENT, DHCP_SERVER, DHCPV6_CLIENT, DHCPV6_SERVER, ETH_IPV4, ETH_IPV6, IP_UDP
 
-SERVER_PORT, CLIENT_PORT = 67, 68
-V6_SERVER_PORT, V6_CLIENT_PORT = 547, 546
-
-REPLY_MATCH = Match.of(eth_type=ETH_IPV4, ip_proto=IP_UDP, udp_src=SERVER_PORT, udp_dst=CLIENT_PORT)
-V6_REPLY_MATCH = Match.of(eth_type=ETH_IPV6, ip_proto=IP_UDP, udp_src=V6_SERVER_PORT, udp_dst=V6_CLIENT_PORT)
+DHCP_REPLY = Match.of(eth_type=ETH_IPV4, ip_proto=IP_UDP, udp_src=DHCP_SERVER, udp_dst=DHCP_CLIENT)
+DHCPV6_REPLY = Match.of(eth_type=ETH_IPV6, ip_proto=IP_UDP, udp_src=DHCPV6_SERVER, udp_dst=DHCPV6_CLIENT)
 
 # The fixed part of a message (RFC 951, 3) and what stands where in it.
 _FIXED_SIZE = 236
@@ -25,12 +22,12 @@ _BOOTREPLY, _ETHERNET = 2, 1
 
 def is_reply_key(key: int) -> bool:
     """Whether the packet goes from a DHCP server's port to a client's (UDP 67 to 68 over IPv4)."""
-    return REPLY_MATCH.matches(key)
+    return DHCP_REPLY.matches(key)
 
 
 def is_dhcpv6_reply_key(key: int) -> bool:
     """Whether the packet goes from a DHCPv6 server's port to a client's (UDP 547 to 546)."""
-    return V6_REPLY_MATCH.matches(key)
+    return DHCPV6_REPLY.matches(key)
 
 
 def reply_chaddr(data: bytes) -> Mac | None:

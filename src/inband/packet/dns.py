@@ -18,7 +18,7 @@ from enum import Enum, IntEnum
 from ipaddress import ip_address
 
 from inband.errors import WireError
-from inband.packet.addresses import IpAddress
+from inband.vocabulary.addresses import IpAddress
 
 PORT = 53
 

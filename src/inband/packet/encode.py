@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from struct import Struct
 
-from inband.flow.fields import ETH_IPV4, ETH_IPV6, ETH_VLAN, IP_ICMPV6, IP_TCP, IP_UDP
 from inband.packet import sums
-from inband.packet.addresses import IpAddress
 from inband.packet.parse import MIN_ETH_TYPE, NO_ETH_TYPE
+from inband.vocabulary.addresses import IpAddress
+from inband.vocabulary.numbers import ETH_IPV4, ETH_IPV6, ETH_VLAN, IP_ICMPV6, IP_TCP, IP_UDP
 
 _IPV4 = Struct(">BBHHHBBH4s4s")
 _IPV6 = Struct(">IHBB16s16s")

@@ -9,31 +9,31 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from inband.flow.fields import (
-    ETH_ARP,
-    ETH_IPV4,
-    ETH_IPV6,
-    ETH_MPLS,
-    ETH_MPLS_MC,
-    ETH_PBB,
-    FRAG_LATER,
-    IP_ICMP,
-    IP_ICMPV6,
-    IP_SCTP,
-    IP_TCP,
-    IP_UDP,
-)
+from inband.flow.fields import FRAG_LATER
 from inband.packet import ipv6
 from inband.packet.parse import (
     ARP_ETHERNET_IPV4,
     MAX_VLAN_TAGS,
     MIN_ETH_TYPE,
     ND_LINK_ADDRESS,
-    NEIGHBOUR_SOLICITATION,
     NO_ETH_TYPE,
     SNAP,
     VLAN_TYPES,
     find_link_address,
+)
+from inband.vocabulary.numbers import (
+    ETH_ARP,
+    ETH_IPV4,
+    ETH_IPV6,
+    ETH_MPLS,
+    ETH_MPLS_MC,
+    ETH_PBB,
+    IP_ICMP,
+    IP_ICMPV6,
+    IP_SCTP,
+    IP_TCP,
+    IP_UDP,
+    NEIGHBOUR_SOLICITATION,
 )
 
 Data = bytes | bytearray

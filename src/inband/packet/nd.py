@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address
 
-from inband.flow.fields import ETH_IPV6, IP_ICMPV6
-from inband.packet.addresses import Mac
 from inband.packet.encode import ethernet, icmpv6, ip
-from inband.packet.parse import (
+from inband.packet.parse import SOURCE_LINK_ADDRESS, TARGET_LINK_ADDRESS
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.numbers import (
+    ETH_IPV6,
+    IP_ICMPV6,
     NEIGHBOUR_ADVERTISEMENT,
     NEIGHBOUR_SOLICITATION,
-    SOURCE_LINK_ADDRESS,
-    TARGET_LINK_ADDRESS,
+    ROUTER_SOLICITATION,
 )
-
-ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT = 133, 134
 
 ALL_NODES = IPv6Address("ff02::1")
 ALL_ROUTERS = IPv6Address("ff02::2")

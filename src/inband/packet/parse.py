@@ -18,7 +18,9 @@ from __future__ import annotations
 
 from struct import Struct
 
-from inband.flow.fields import (
+from inband.flow.fields import FIELDS, FRAG_ANY, FRAG_LATER, VLAN_PRESENT, FlowKey
+from inband.packet import ipv6
+from inband.vocabulary.numbers import (
     ETH_ARP,
     ETH_IPV4,
     ETH_IPV6,
@@ -27,18 +29,14 @@ from inband.flow.fields import (
     ETH_PBB,
     ETH_QINQ,
     ETH_VLAN,
-    FIELDS,
-    FRAG_ANY,
-    FRAG_LATER,
     IP_ICMP,
     IP_ICMPV6,
     IP_SCTP,
     IP_TCP,
     IP_UDP,
-    VLAN_PRESENT,
-    FlowKey,
+    NEIGHBOUR_ADVERTISEMENT,
+    NEIGHBOUR_SOLICITATION,
 )
-from inband.packet import ipv6
 
 # The type of a frame without one: a length field, and no SNAP header behind it (OFP_DL_TYPE_NOT_ETH_TYPE,
 # OpenFlow 1.0, 3.4). Type fields below 0x600 are lengths (IEEE 802.3, 3.2.6).
@@ -66,7 +64,6 @@ _WORD = Struct(">I")
 _ADDRESS = Struct(">QQ")
 _LINK_ADDRESS = Struct(">HI")
 
-NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 135, 136
 SOURCE_LINK_ADDRESS, TARGET_LINK_ADDRESS = 1, 2
 # The option of each neighbour discovery message that OpenFlow has a field for (RFC 4861, 4.3 and 4.4).
 ND_LINK_ADDRESS = {NEIGHBOUR_SOLICITATION: SOURCE_LINK_ADDRESS, NEIGHBOUR_ADVERTISEMENT: TARGET_LINK_ADDRESS}

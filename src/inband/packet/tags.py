@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from inband.flow.fields import ETH_PBB
 from inband.packet.frame import Frame, Offload
 from inband.packet.headers import MPLS_TYPES, locate, u16
 from inband.packet.parse import MIN_ETH_TYPE
 from inband.packet.set_field import SLOTS, read_field
+from inband.vocabulary.numbers import ETH_PBB
 
 # Where the ethertype stands: right behind the two addresses.
 _TYPE_AT = 12

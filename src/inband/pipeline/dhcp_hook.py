@@ -18,20 +18,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from inband.flow.actions import Clone, DatapathAction, Output, PopQueue, SetQueue, ToController
-from inband.flow.fields import ETH_IPV4, ETH_IPV6, IP_ICMPV6, IP_UDP
 from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL
 from inband.flow.priority import HiddenPriority
-from inband.packet.addresses import Mac
+from inband.packet.dhcp import DHCP_REPLY, DHCPV6_REPLY
 from inband.table.classifier import TupleSpaceClassifier
-
-DHCP_REPLY = Match.of(eth_type=ETH_IPV4, ip_proto=IP_UDP, udp_src=67, udp_dst=68)
-"""Packets from a DHCP server or relay to a client (RFC 2131, 4.1)."""
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.numbers import ETH_IPV6, IP_ICMPV6, LISTENER_QUERY, ROUTER_ADVERTISEMENT
 
 _ALL_NODES = Mac(0x333300000001)
 """Where ff02::1 is sent to (RFC 2464, 7)."""
-_LISTENER_QUERY, _ROUTER_ADVERTISEMENT = 130, 134
 
 
 class Recogniser:
@@ -49,6 +46,7 @@ class Recogniser:
 
 
 DHCP_REPLIES = Recogniser(DHCP_REPLY)
+"""Packets from a DHCP server or relay to a client."""
 
 
 def ipv6_configuration(local_mac: Mac) -> Recogniser:
@@ -57,14 +55,13 @@ def ipv6_configuration(local_mac: Mac) -> Recogniser:
     Router advertisements (RFC 4861, 4.2), DHCPv6 replies (RFC 8415, 7.2) and the question which groups it listens to
     (RFC 3810, 5.1.15): what we answered once is forgotten by switches after some minutes.
     """
-    query = Match.of(eth_type=ETH_IPV6, ip_proto=IP_ICMPV6, icmpv6_type=_LISTENER_QUERY, eth_dst=_ALL_NODES)
-    advertisement = Match.of(eth_type=ETH_IPV6, ip_proto=IP_ICMPV6, icmpv6_type=_ROUTER_ADVERTISEMENT)
-    reply = Match.of(eth_type=ETH_IPV6, ip_proto=IP_UDP, udp_src=547, udp_dst=546)
+    query = Match.of(eth_type=ETH_IPV6, ip_proto=IP_ICMPV6, icmpv6_type=LISTENER_QUERY, eth_dst=_ALL_NODES)
+    advertisement = Match.of(eth_type=ETH_IPV6, ip_proto=IP_ICMPV6, icmpv6_type=ROUTER_ADVERTISEMENT)
     return Recogniser(
         query,
         advertisement.with_field("eth_dst", _ALL_NODES),
         advertisement.with_field("eth_dst", local_mac),
-        reply.with_field("eth_dst", local_mac),
+        DHCPV6_REPLY.with_field("eth_dst", local_mac),
     )
 
 

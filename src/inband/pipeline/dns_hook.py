@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from inband.packet.dns import PORT, Question, RecordType, question_of
+from inband.packet.dns import Question, RecordType, question_of
 from inband.packet.headers import Layout, locate, u16
+from inband.vocabulary.numbers import DNS_PORT
 
 # A question takes a few packets; more switches than this that ask by TCP at once ask again.
 MAX_CONNECTIONS = 256
@@ -74,7 +75,7 @@ def _transport_at(layout: Layout) -> int:
 
 def _comes_from_server(data: bytes, layout: Layout) -> bool:
     at = _transport_at(layout)
-    return u16(data, at) == PORT and u16(data, at + 2) != PORT
+    return u16(data, at) == DNS_PORT and u16(data, at + 2) != DNS_PORT
 
 
 def _connection(data: bytes, layout: Layout, *, from_server: bool) -> Connection:

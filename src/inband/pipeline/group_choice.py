@@ -14,21 +14,13 @@ from math import log
 from zlib import crc32
 
 from inband.flow import ports
-from inband.flow.fields import (
-    ETH_ARP,
-    ETH_IPV4,
-    ETH_IPV6,
-    FIELDS,
-    IP_SCTP,
-    IP_TCP,
-    IP_UDP,
-    KEY_BITS,
-)
-from inband.openflow.constants import ANY_GROUP, GroupType, PortConfig, PortState
-from inband.openflow.parts import Bucket
+from inband.flow.fields import FIELDS, KEY_BITS
+from inband.flow.groups import Bucket
 from inband.pipeline.in_flight import InFlight
 from inband.pipeline.ports import PortTable
 from inband.table.groups import GroupBucket, GroupEntry, GroupTable
+from inband.vocabulary.numbers import ETH_ARP, ETH_IPV4, ETH_IPV6, IP_SCTP, IP_TCP, IP_UDP
+from inband.vocabulary.openflow import ANY_GROUP, GroupType, PortConfig, PortState
 
 
 def _bits(*names: str) -> int:

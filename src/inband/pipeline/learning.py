@@ -14,9 +14,9 @@ from collections import OrderedDict
 from enum import Enum, auto
 from typing import NamedTuple
 
-from inband.flow.flow import Instant
 from inband.flow.ports import PortNo
-from inband.packet.addresses import Mac
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.instant import Instant
 
 MAX_AGE_S = 300.0  # IEEE 802.1Q, table 8-6
 MAX_ENTRIES = 8192  # what Open vSwitch allows; a host that invents addresses must not eat the memory

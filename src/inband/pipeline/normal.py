@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from inband.flow.fields import FIELDS, VLAN_PRESENT
-from inband.flow.flow import Instant
 from inband.flow.ports import LOCAL, PortNo
-from inband.packet.addresses import Mac
 from inband.pipeline.in_flight import InFlight
 from inband.pipeline.learning import MacKey, MacTable
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.instant import Instant
 
 _LOOKED_AT = FIELDS["eth_src"].mask | FIELDS["eth_dst"].mask | FIELDS["vlan_vid"].mask
 # This runs for each packet that no cache knows: shifts and masks at hand save a third of it.

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from inband.flow.ports import PortNo
-from inband.openflow.constants import PortConfig, PortFeatures, PortState
-from inband.packet.addresses import Mac
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import PortConfig, PortFeatures, PortState
 
 # As plain numbers: these are asked for every packet and port, and the operators of IntFlag take a microsecond each.
 _TAKES_NO_DATA = int(PortConfig.PORT_DOWN | PortConfig.NO_RECV)

@@ -13,7 +13,7 @@ for data traffic, whose loops are the controller's matter.
 
 from __future__ import annotations
 
-from inband.flow.flow import Instant
+from inband.vocabulary.instant import Instant
 
 # Longer than a frame takes around any ring of switches (ten hops of slow path: 10 ms), shorter than any retry: the
 # bridge's own interface asks for neighbours each 250 ms, and timers are not exact.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from inband.packet.addresses import Mac
 from inband.pipeline.dns_hook import DnsWatch
 from inband.pipeline.learning import MacTable
 from inband.pipeline.ports import PortTable
 from inband.pipeline.storm import StormGuard
 from inband.table.table_set import TableSet
+from inband.vocabulary.addresses import Mac
 
 
 @dataclass(slots=True)

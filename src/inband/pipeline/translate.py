@@ -15,9 +15,8 @@ from dataclasses import dataclass
 
 from inband.flow.actions import Action, DatapathAction, Output
 from inband.flow.fields import FlowKey
-from inband.flow.flow import Flow, Instant
+from inband.flow.flow import Flow
 from inband.flow.ports import LOCAL, PortNo, port_number
-from inband.packet.addresses import Mac
 from inband.packet.dhcp import reply_chaddr
 from inband.packet.frame import Frame
 from inband.pipeline.dhcp_hook import DHCP_REPLIES, Recogniser, ipv6_configuration, reaches_local_unchanged
@@ -29,6 +28,8 @@ from inband.pipeline.trace import Note, Trace
 from inband.pipeline.translation import Translation
 from inband.pipeline.walk import Walk
 from inband.table.table_set import TableSet
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.instant import Instant
 
 
 @dataclass(frozen=True, slots=True)

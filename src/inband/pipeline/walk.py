@@ -44,9 +44,8 @@ from inband.flow.actions import (
     WriteMetadata,
 )
 from inband.flow.fields import FIELDS, VLAN_PRESENT
-from inband.flow.flow import Flow, Instant
+from inband.flow.flow import Flow
 from inband.flow.ports import ALL, CONTROLLER, FLOOD, IN_PORT, NORMAL, TABLE, PortNo
-from inband.openflow.constants import NO_COOKIE, MeterBandType, PortConfig
 from inband.packet.frame import Frame
 from inband.pipeline import normal
 from inband.pipeline.action_set import ActionSet
@@ -61,6 +60,8 @@ from inband.table.flow_table import TableMiss
 from inband.table.groups import Counter, GroupBucket
 from inband.table.table_set import Credit
 from inband.table.visibility import overrides_port_config
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import NO_COOKIE, MeterBandType, PortConfig
 
 # Resubmits and groups within one another, and lookups or buckets for one packet; more is a loop, or groups of groups
 # that multiply without end. Open vSwitch has the same bounds for lookups.

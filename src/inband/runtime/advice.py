@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from inband.control.engine import RemoteStatus
 from inband.control.names import NameStatus
-from inband.packet.addresses import IpAddress
 from inband.packet.dns import Outcome
 from inband.runtime.targets import Target
+from inband.vocabulary.addresses import IpAddress
 
 Hops = Mapping[IpAddress, RemoteStatus]
 """How each protected address is reached."""

@@ -18,8 +18,8 @@ from inband.errors import InbandError, UsageError
 from inband.flow.ports import PortNo
 from inband.host import interfaces
 from inband.host.events import HostEvent, LinkChanged, LinkRemoved
-from inband.packet.addresses import Mac
 from inband.runtime.claims import Claims
+from inband.vocabulary.addresses import Mac
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,6 @@ from inband.agent.switch import Identity
 from inband.bridge.bridge import Bridge, BridgeSettings
 from inband.control import events as ev
 from inband.errors import InbandError
-from inband.flow.flow import Instant
 from inband.flow.ports import LOCAL
 from inband.host.events import (
     AddressChanged,
@@ -41,6 +40,7 @@ from inband.runtime.local_port import LocalPort
 from inband.runtime.peer_redirect import PeerRedirect
 from inband.runtime.queues import read_queues
 from inband.runtime.rundir import RunDir
+from inband.vocabulary.instant import Instant
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from typing import Protocol
 
 from inband import __version__
 from inband.errors import UsageError
-from inband.flow.flow import Instant
 from inband.runtime import documents
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.changes import CHANGES
@@ -19,6 +18,7 @@ from inband.runtime.name_documents import names_by_address
 from inband.runtime.named_remotes import NamedRemotes
 from inband.runtime.tracing import explain
 from inband.runtime.unixctl import Registry
+from inband.vocabulary.instant import Instant
 
 
 class Stop(Protocol):

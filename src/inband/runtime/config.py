@@ -19,17 +19,15 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 
 from inband.errors import UsageError
-from inband.packet.addresses import IpAddress, Mac
 from inband.runtime.targets import Target
 from inband.runtime.unixctl_client import DEFAULT_RUN_DIR
+from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.openflow import VERSIONS
 
 IpInterface = IPv4Interface | IPv6Interface
 """An address with the length of its network's prefix, as an interface has it."""
 
 DEFAULT_BRIDGE = "br0"
-
-# OFP_VERSION bytes of the versions that can be spoken (OpenFlow 1.0, 5.1; 1.3.5, 7.1).
-OPENFLOW_10, OPENFLOW_13 = 0x01, 0x04
 
 
 class FailMode(StrEnum):
@@ -74,7 +72,7 @@ class BridgeConfig:
     max_backoff_s: float = 8.0  # likewise
     flow_limit: int = 1_000_000  # what Open vSwitch reports as max_entries
     peer_redirect: bool = True
-    openflow_versions: tuple[int, ...] = (OPENFLOW_10, OPENFLOW_13)
+    openflow_versions: tuple[int, ...] = VERSIONS
     private_key: Path | None = None
     certificate: Path | None = None
     ca_cert: Path | None = None

@@ -17,23 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from inband.errors import UsageError
-from inband.packet.addresses import Mac, parse_ip
-from inband.runtime.config import (
-    OPENFLOW_10,
-    OPENFLOW_13,
-    BridgeConfig,
-    DatapathKind,
-    FailMode,
-    IpInterface,
-    check_interface_name,
-)
+from inband.runtime.config import BridgeConfig, DatapathKind, FailMode, IpInterface, check_interface_name
 from inband.runtime.targets import parse_target
+from inband.vocabulary.addresses import Mac, parse_ip
+from inband.vocabulary.openflow import MAX_QUEUE, OFP10, OFP13
 
 DHCP, DHCPV6 = "dhcp", "dhcpv6"
 NONE = "none"
-
-# OFPQ_ALL is 0xffffffff (OpenFlow 1.3.5, 7.2.2); Linux's class ids, which queues become, have 16 bits.
-MAX_QUEUE = 0xFFFE
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +150,7 @@ def _file(text: str) -> Path:
     return Path(text)
 
 
-_VERSIONS = {"1.0": OPENFLOW_10, "openflow10": OPENFLOW_10, "1.3": OPENFLOW_13, "openflow13": OPENFLOW_13}
+_VERSIONS = {"1.0": OFP10, "openflow10": OFP10, "1.3": OFP13, "openflow13": OFP13}
 
 
 def _openflow_version(text: str) -> int:

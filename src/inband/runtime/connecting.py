@@ -14,8 +14,8 @@ import socket
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv6Address
 
-from inband.packet.addresses import IpAddress
 from inband.runtime.channel import mark_as_control
+from inband.vocabulary.addresses import IpAddress
 
 # The least that RFC 8305, 5 allows: the paths are short, and a whole attempt has half a second at first.
 STAGGER_S = 0.1

@@ -23,13 +23,13 @@ from inband.control import events as ev
 from inband.openflow.messages import Envelope, PacketIn
 from inband.openflow.reconnect import State
 from inband.openflow.session import Notice, SessionConfig
-from inband.packet.addresses import IpAddress, Mac
 from inband.runtime.channel import Channel
 from inband.runtime.config import BridgeConfig
 from inband.runtime.config import FailMode as FailModeName
 from inband.runtime.dialler import Dialler, Listener
 from inband.runtime.targets import Scheme, Target
 from inband.runtime.tls import tls_contexts
+from inband.vocabulary.addresses import IpAddress, Mac
 
 log = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from inband.errors import HostError
 from inband.openflow.reconnect import Command, Dial, Event, HangUp, Reconnect, State
-from inband.packet.addresses import IpAddress
 from inband.runtime.channel import Channel
 from inband.runtime.connecting import UnreachableError, connect_first, in_dialling_order, kernel_words
 from inband.runtime.targets import Scheme, Target
+from inband.vocabulary.addresses import IpAddress
 
 log = logging.getLogger(__name__)
 

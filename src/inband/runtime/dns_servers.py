@@ -13,7 +13,7 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 from inband.errors import UsageError
-from inband.packet.addresses import IpAddress, parse_ip
+from inband.vocabulary.addresses import IpAddress, parse_ip
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 BEHIND_THE_STUB = Path("/run/systemd/resolve/resolv.conf")

@@ -12,9 +12,9 @@ import struct
 from collections.abc import Callable
 
 from inband.control.name_events import Ask, Transport
-from inband.packet.dns import PORT
 from inband.runtime.channel import mark_as_control
 from inband.runtime.connecting import connect, family_of, kernel_words, socket_address
+from inband.vocabulary.numbers import DNS_PORT
 
 # Longer than any pause between two questions for an unknown name.
 TCP_TIMEOUT_S = 5.0
@@ -69,7 +69,7 @@ class DnsSockets:
         sock = socket.socket(family_of(ask.server), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self._sockets[ask.ticket] = sock
         mark_as_control(sock)
-        sock.connect(socket_address(ask.server, PORT))
+        sock.connect(socket_address(ask.server, DNS_PORT))
         sock.send(ask.message)
         self._loop.add_reader(sock, self._readable, ask.ticket, sock)
 
@@ -110,7 +110,7 @@ class DnsSockets:
             self._answered(ask.ticket, data)
 
     async def _exchange(self, ask: Ask) -> bytes:
-        sock = await connect(self._loop, ask.server, PORT)
+        sock = await connect(self._loop, ask.server, DNS_PORT)
         reader, writer = await asyncio.open_connection(sock=sock)
         try:
             writer.write(_LENGTH.pack(len(ask.message)) + ask.message)

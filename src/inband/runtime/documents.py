@@ -13,11 +13,9 @@ from inband.bridge.megaflows import Decision
 from inband.control.engine import RemoteStatus
 from inband.control.names import NameStatus
 from inband.datapath.base import Megaflow
-from inband.flow.flow import Flow, Instant
+from inband.flow.flow import Flow
 from inband.flow.text import flow_document, format_actions, format_bridge_flow, format_flow, format_match
-from inband.openflow.constants import OFP10, PortConfig, PortState
 from inband.openflow.reconnect import State
-from inband.packet.addresses import IpAddress
 from inband.pipeline.ports import SwitchPort
 from inband.runtime.advice import Hops, controller_advice, way_advice
 from inband.runtime.bridge_runner import BridgeRunner
@@ -34,6 +32,9 @@ from inband.runtime.show import (
     RemoteDocument,
     ShowDocument,
 )
+from inband.vocabulary.addresses import IpAddress
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import OFP10, PortConfig, PortState
 
 # About 10 ms of work.
 FLOWS_AT_ONCE = 200

@@ -12,7 +12,7 @@ from inband.host.events import (
     NeighbourChanged,
     NextHopFound,
 )
-from inband.packet.addresses import IpAddress
+from inband.vocabulary.addresses import IpAddress
 
 
 class KnownHost:

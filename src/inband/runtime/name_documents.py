@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from inband.control.name_events import KnownAddress
 from inband.control.names import NameStatus, ServerStatus
-from inband.flow.flow import Instant
-from inband.packet.addresses import IpAddress
 from inband.runtime.dns_servers import ServerList
 from inband.runtime.show import NamedAddressDocument, NameDocument, ServerDocument
+from inband.vocabulary.addresses import IpAddress
+from inband.vocabulary.instant import Instant
 
 
 def name_documents(names: Sequence[NameStatus], in_use: frozenset[IpAddress], now: Instant) -> list[NameDocument]:

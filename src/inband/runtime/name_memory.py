@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from inband.control.name_events import KnownAddress
-from inband.packet.addresses import IpAddress
+from inband.vocabulary.addresses import IpAddress
 
 log = logging.getLogger(__name__)
 

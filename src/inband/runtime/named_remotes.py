@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from inband.host.events import AddressChanged, HostEvent, LinkChanged, NeighbourChanged, NextHopFound, RoutesChanged
-from inband.packet.addresses import IpAddress
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.config import SwitchConfig
 from inband.runtime.dialler import Dialler
 from inband.runtime.dns_servers import ServerList, find_servers
 from inband.runtime.resolver import NameService
 from inband.runtime.targets import Target
+from inband.vocabulary.addresses import IpAddress
 
 
 class NamedRemotes:

@@ -18,10 +18,10 @@ from secrets import randbits
 from inband.control import name_events as ev
 from inband.control.names import NameStatus, Resolver, ServerStatus
 from inband.packet import dns
-from inband.packet.addresses import IpAddress
 from inband.runtime import name_memory
 from inband.runtime.dns_servers import ServerList
 from inband.runtime.dns_sockets import DnsSockets
+from inband.vocabulary.addresses import IpAddress
 
 log = logging.getLogger(__name__)
 

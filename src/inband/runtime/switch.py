@@ -20,11 +20,9 @@ from dataclasses import asdict, replace
 
 from inband.control.events import Remote, RemoteKind
 from inband.errors import InbandError
-from inband.flow.flow import Instant
 from inband.host.events import HostEvent, NextHopFound
 from inband.host.interfaces import check_port
 from inband.host.netlink import KernelHost
-from inband.packet.addresses import IpAddress
 from inband.runtime.bridge_runner import BridgeRunner, Environment
 from inband.runtime.changes import with_change
 from inband.runtime.claims import Claims
@@ -40,6 +38,8 @@ from inband.runtime.rundir import PidFile, RunDir, notify_service_manager
 from inband.runtime.targets import Target
 from inband.runtime.tls import tls_contexts
 from inband.runtime.unixctl import UnixctlServer
+from inband.vocabulary.addresses import IpAddress
+from inband.vocabulary.instant import Instant
 
 log = logging.getLogger(__name__)
 

@@ -17,10 +17,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from inband.errors import UsageError
-from inband.packet.addresses import IpAddress
-
-# Assigned by IANA to OpenFlow (OpenFlow 1.3.5, 6.3.1).
-DEFAULT_PORT = 6653
+from inband.vocabulary.addresses import IpAddress
+from inband.vocabulary.numbers import OPENFLOW_PORT
 
 # One label of a host name (RFC 1123, 2.1), underscores allowed because people use them.
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
@@ -58,7 +56,7 @@ class Target:
 
     scheme: Scheme
     host: IpAddress | str | None = None
-    port: int = DEFAULT_PORT
+    port: int = OPENFLOW_PORT
     path: str = ""
     out_of_band: bool = False
 
@@ -119,9 +117,9 @@ def parse_target(text: str) -> Target:
     if scheme in (Scheme.PTCP, Scheme.PSSL):
         port_text, _, host_text = rest.partition(":")
         host = _parse_listen_host(text, host_text) if host_text else None
-        return Target(scheme, host, _parse_port(text, port_text, default=DEFAULT_PORT), "", out_of_band)
+        return Target(scheme, host, _parse_port(text, port_text, default=OPENFLOW_PORT), "", out_of_band)
     host_text, port_text = _split_host(text, rest)
-    port = _parse_port(text, port_text, default=DEFAULT_PORT)
+    port = _parse_port(text, port_text, default=OPENFLOW_PORT)
     return Target(scheme, _parse_remote_host(text, host_text), port, "", out_of_band)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from inband.bridge.bridge import Bridge
 from inband.control.engine import RemoteStatus
-from inband.control.rules import DNS_PORT
 from inband.errors import UsageError
 from inband.flow.fields import FIELDS, FlowKey
 from inband.flow.flow import Flow
@@ -14,13 +13,14 @@ from inband.flow.match import Match
 from inband.flow.ports import LOCAL
 from inband.flow.text import format_action, format_actions, format_match, parse_flow, parse_port
 from inband.flow.text_fields import Ports
-from inband.packet.addresses import IpAddress
 from inband.packet.build import frame_of_key
 from inband.packet.frame import Frame
 from inband.packet.parse import parse_checked
 from inband.pipeline.trace import ActionStep, Note, TableStep, Trace
 from inband.pipeline.translation import Translation
 from inband.table.visibility import DNS_LETTERS
+from inband.vocabulary.addresses import IpAddress
+from inband.vocabulary.numbers import DNS_PORT
 
 
 def explain(bridge: Bridge, packet: Sequence[str], names: Mapping[IpAddress, str]) -> str:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from inband.flow.actions import ApplyActions, Output
 from inband.flow.ports import NORMAL
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow.constants import ALL_TABLES, FlowModCommand, PortConfig
 from inband.openflow.messages import FlowMod, Message, PortMod
 from inband.openflow.parts import PortDescription
+from inband.vocabulary.openflow import ALL_TABLES, FlowModCommand, PortConfig
 
 HIGHEST = OpenFlowPriority(0xFFFF)
 # Harm in more tables than these would be the same harm again: control packets are decided in table 0.

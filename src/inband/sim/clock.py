@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from inband.flow.flow import Instant
+from inband.vocabulary.instant import Instant
 
 # Fifty switches that all get a frame at once do a few thousand things; so many without time passing are a circle.
 MAX_ACTIONS_AT_ONCE = 200_000

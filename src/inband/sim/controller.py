@@ -13,9 +13,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
-from inband.flow.flow import Instant
 from inband.openflow.codec import FramingError, decode, encode_segments, split
-from inband.openflow.constants import OFP10, OFP13
 from inband.openflow.errors import DecodeError
 from inband.openflow.messages import (
     EchoReply,
@@ -30,6 +28,8 @@ from inband.openflow.messages import (
 )
 from inband.openflow.multipart import PortDescReply, PortDescRequest
 from inband.sim.behaviour import MUTE, Behaviour, KnownSwitch
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import OFP10, OFP13
 
 ECHO_INTERVAL_S = 0.1
 _STAMP = struct.Struct("!d")

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from struct import Struct
 
-from inband.flow.fields import ETH_IPV4, IP_UDP
 from inband.packet import encode, sums
-from inband.packet.addresses import BROADCAST, Mac
-from inband.packet.dhcp import CLIENT_PORT, SERVER_PORT, reply_chaddr
+from inband.packet.dhcp import reply_chaddr
 from inband.packet.frame import Frame
 from inband.packet.headers import locate
 from inband.sim.host import Host
 from inband.sim.kernel import DEFAULT, Interface, Kernel
+from inband.vocabulary.addresses import BROADCAST, Mac
+from inband.vocabulary.numbers import DHCP_CLIENT, DHCP_SERVER, ETH_IPV4, IP_UDP
 
 RETRY_S = 1.0
 NOWHERE, EVERYWHERE = IPv4Address("0.0.0.0"), IPv4Address("255.255.255.255")
@@ -79,7 +79,7 @@ class DhcpServer:
         host.kernel.protocols[IP_UDP] = self._receive
 
     def _receive(self, source: IPv4Address, destination: IPv4Address, datagram: bytes) -> None:
-        if datagram[2:4] != SERVER_PORT.to_bytes(2, "big") or not _is_whole(source, destination, datagram):
+        if datagram[2:4] != DHCP_SERVER.to_bytes(2, "big") or not _is_whole(source, destination, datagram):
             return
         message = read(datagram[8:])
         if message is None:
@@ -102,7 +102,7 @@ class DhcpServer:
         if self._router is not None:
             options[_ROUTER] = self._router.packed
         message = build(BOOTREPLY, chaddr, theirs, options)
-        datagram = encode.udp(ours, theirs, SERVER_PORT, CLIENT_PORT, message)
+        datagram = encode.udp(ours, theirs, DHCP_SERVER, DHCP_CLIENT, message)
         packet = encode.ipv4(ours, theirs, IP_UDP, datagram)
         interface.nic.transmit(Frame(encode.ethernet(chaddr, interface.mac, ETH_IPV4, packet)))
 
@@ -125,7 +125,7 @@ class DhcpClient:
     def _send(self, options: Options) -> None:
         mac = self._interface.mac
         message = build(BOOTREQUEST, mac, NOWHERE, options)
-        datagram = encode.udp(NOWHERE, EVERYWHERE, CLIENT_PORT, SERVER_PORT, message)
+        datagram = encode.udp(NOWHERE, EVERYWHERE, DHCP_CLIENT, DHCP_SERVER, message)
         packet = encode.ipv4(NOWHERE, EVERYWHERE, IP_UDP, datagram)
         self._interface.nic.transmit(Frame(encode.ethernet(BROADCAST, mac, ETH_IPV4, packet)))
 

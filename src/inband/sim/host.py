@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
 
 from inband.errors import UsageError
-from inband.packet.addresses import Mac
 from inband.sim.behaviour import Behaviour
 from inband.sim.clock import Timer, VirtualClock
 from inband.sim.controller import Channel, Controller, ControllerSession
@@ -19,8 +18,8 @@ from inband.sim.kernel import DEFAULT, Interface, Kernel
 from inband.sim.link import Nic
 from inband.sim.tcp import Connection
 from inband.sim.tcp_host import TcpHost
-
-PORT = 6653  # IANA's for OpenFlow
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.numbers import OPENFLOW_PORT
 
 
 def read_interface(text: str) -> IPv4Interface:
@@ -114,7 +113,7 @@ class PingSeries:
 class ControllerHost:
     """A host on which a controller listens."""
 
-    def __init__(self, host: Host, controller: Controller, port: int = PORT) -> None:
+    def __init__(self, host: Host, controller: Controller, port: int = OPENFLOW_PORT) -> None:
         self.name = host.name
         self.host = host
         self.controller = controller

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from inband.flow.fields import ETH_ARP, ETH_IPV4, IP_ICMP
 from inband.host.events import (
     AddressChanged,
     HostEvent,
@@ -25,13 +24,14 @@ from inband.host.events import (
     RoutesChanged,
 )
 from inband.packet import arp, encode, sums
-from inband.packet.addresses import BROADCAST, IpAddress, Mac
 from inband.packet.frame import Frame
 from inband.packet.headers import ipv4_end, ipv4_header_size
 from inband.packet.parse import ARP_ETHERNET_IPV4
 from inband.sim.clock import VirtualClock
 from inband.sim.link import Nic
 from inband.sim.neighbours import Neighbours
+from inband.vocabulary.addresses import BROADCAST, IpAddress, Mac
+from inband.vocabulary.numbers import ETH_ARP, ETH_IPV4, IP_ICMP
 
 ETHERNET_BYTES, ARP_BYTES = 14, 28
 ECHO_REPLY, ECHO_REQUEST = 0, 8

@@ -13,9 +13,9 @@ from random import Random
 
 from inband.datapath.wrappers import Faults, FaultyLink
 from inband.errors import UsageError
-from inband.packet.addresses import Mac
 from inband.packet.frame import Frame
 from inband.sim.clock import VirtualClock
+from inband.vocabulary.addresses import Mac
 
 # A metre of copper and two network cards: the order of magnitude of a LAN.
 LATENCY_S = 50e-6

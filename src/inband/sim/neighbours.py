@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
-from inband.packet.addresses import Mac
 from inband.sim.clock import VirtualClock
+from inband.vocabulary.addresses import Mac
 
 # Linux's mcast_solicit and retrans_time_ms, and about as many full frames as fit in its unres_qlen_bytes.
 QUESTIONS, INTERVAL_S, MAX_WAITING = 3, 1.0, 64

@@ -20,14 +20,15 @@ from random import Random
 from typing import Protocol
 
 from inband.datapath.wrappers import Faults
-from inband.openflow.constants import OFP13
-from inband.packet.addresses import Mac
 from inband.sim.clock import VirtualClock
 from inband.sim.controller import Channel, Controller
-from inband.sim.host import PORT, ControllerHost, Host
+from inband.sim.host import ControllerHost, Host
 from inband.sim.link import LATENCY_S, Link, Nic
 from inband.sim.runner import BridgeConfig
 from inband.sim.switch import SwitchBridge, SwitchHost
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.numbers import OPENFLOW_PORT
+from inband.vocabulary.openflow import OFP13
 
 _FIRST_MAC = 0x020000000001  # locally administered
 
@@ -64,7 +65,7 @@ class Network:
         return Host(self.clock, name, self._new_mac, forwards=True)
 
     def controller(
-        self, name: str, address: str, gateway: str | None = None, *, port: int = PORT, version: int = OFP13
+        self, name: str, address: str, gateway: str | None = None, *, port: int = OPENFLOW_PORT, version: int = OFP13
     ) -> ControllerHost:
         """A host with a mute controller; ``behave`` changes that."""
         return ControllerHost(self.host(name, address, gateway), Controller(version), port)

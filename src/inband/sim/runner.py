@@ -30,13 +30,14 @@ from inband.host.events import (
 )
 from inband.openflow.messages import Envelope, PacketIn
 from inband.openflow.session import SessionConfig
-from inband.packet.addresses import IpAddress, Mac
 from inband.packet.frame import Frame
 from inband.sim.clock import Timer, VirtualClock
 from inband.sim.dialler import Dialler
-from inband.sim.host import PORT, Host, read_address
+from inband.sim.host import Host, read_address
 from inband.sim.kernel import Interface
 from inband.sim.link import Nic
+from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.numbers import OPENFLOW_PORT
 
 Target = tuple[IPv4Address, int]
 
@@ -65,7 +66,7 @@ def read_target(text: str) -> Target:
     address, colon, port = text.partition(":")
     if colon and not port.isdecimal():
         raise UsageError(f"{text!r} is not a target: write 10.0.0.100 or 10.0.0.100:6653")
-    return read_address(address), int(port) if colon else PORT
+    return read_address(address), int(port) if colon else OPENFLOW_PORT
 
 
 class BridgeRunner:

@@ -20,13 +20,13 @@ from inband.errors import UsageError
 from inband.flow.flow import Flow
 from inband.flow.ports import PortNo
 from inband.host.events import HostEvent, NeighbourChanged, NextHopFound
-from inband.packet.addresses import Mac
 from inband.sim.dhcp import DhcpClient
 from inband.sim.dialler import Dialler
 from inband.sim.host import Host, read_interface
 from inband.sim.kernel import Interface, address_event, link_event
 from inband.sim.link import Link, Nic
 from inband.sim.runner import BridgeConfig, BridgeRunner
+from inband.vocabulary.addresses import Mac
 
 
 class SwitchBridge:

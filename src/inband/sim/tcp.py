@@ -15,7 +15,7 @@ from enum import Enum
 from struct import Struct
 from typing import NamedTuple, Protocol
 
-from inband.flow.flow import Instant
+from inband.vocabulary.instant import Instant
 
 SYN, RST, PSH, ACK = 2, 4, 8, 16
 MAX_SEGMENT = 1400

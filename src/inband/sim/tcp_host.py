@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
-from inband.flow.fields import IP_TCP
 from inband.packet import encode, sums
 from inband.sim.clock import Timer
 from inband.sim.kernel import Kernel
 from inband.sim.tcp import ACK, RST, SYN, Connection, ConnectionUser, Segment, State
+from inband.vocabulary.numbers import IP_TCP
 
 FIRST_PORT = 40000
 

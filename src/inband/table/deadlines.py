@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
-from inband.flow.flow import Flow, Instant
-from inband.openflow.constants import FlowRemovedReason
+from inband.flow.flow import Flow
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import FlowRemovedReason
 
 # Sweeping a heap smaller than this is not worth the code path.
 _SWEEP_FROM = 64

@@ -18,10 +18,11 @@ from zlib import crc32
 
 from inband.flow import ports
 from inband.flow.actions import Action, Group
-from inband.flow.flow import Instant
-from inband.openflow.constants import ALL_GROUPS, ANY_GROUP, GroupModFailed, GroupType
-from inband.openflow.parts import Bucket
+from inband.flow.groups import Bucket
 from inband.table.changes import TableRefusedError
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import ALL_GROUPS, ANY_GROUP, GroupType
+from inband.vocabulary.openflow_errors import GroupModFailed
 
 MAX_GROUP_ID: Final = 0xFFFFFF00
 """OFPG_MAX (7.3.4.2)."""

@@ -17,11 +17,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from inband.flow.flow import Instant
-from inband.openflow.constants import ALL_METERS, MeterBandType, MeterFlags, MeterModFailed
-from inband.openflow.parts import MeterBand
+from inband.flow.meters import MeterBand
 from inband.table.changes import TableRefusedError
 from inband.table.groups import Counter
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import ALL_METERS, MeterBandType, MeterFlags
+from inband.vocabulary.openflow_errors import MeterModFailed
 
 MAX_METER_ID: Final = 0xFFFF0000
 """OFPM_MAX (7.3.4.4). The virtual meters above it, for the slow path and for the controller, are not offered."""

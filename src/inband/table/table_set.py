@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from inband.flow.actions import Action, ApplyActions, Group, Instruction, Output, WriteActions
-from inband.flow.flow import Flow, FlowFlags, Instant
+from inband.flow.flow import Flow, FlowFlags
 from inband.flow.match import ANY, Match
 from inband.flow.ports import ANY as ANY_PORT
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority, Priority
-from inband.openflow.constants import ALL_TABLES, ANY_GROUP, FlowRemovedReason
 from inband.table.changes import BadTable, Changes, Overlap, TableFull
 from inband.table.classifier import Classifier, TupleSpaceClassifier
 from inband.table.deadlines import Deadlines
@@ -32,6 +31,8 @@ from inband.table.groups import GroupTable
 from inband.table.meters import MeterTable
 from inband.table.references import Needed, References
 from inband.table.visibility import is_visible
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import ALL_TABLES, ANY_GROUP, FlowRemovedReason
 
 MAX_TABLES: Final = 254
 """OFPTT_MAX is 0xfe; 0xff names all tables. 254 is what Open vSwitch offers, and controllers expect no more."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 
-from inband.flow.fields import ETH_VLAN, IP_ICMP, IP_ICMPV6, IP_SCTP, IP_TCP, IP_UDP
-from inband.packet import arp, dhcp, encode, nd, sums
-from inband.packet.addresses import BROADCAST, Mac, parse_ip
+from inband.packet import arp, encode, nd, sums
 from inband.packet.frame import Frame, GsoType, Offload
 from inband.packet.headers import locate
 from inband.packet.tags import insert_vlan
+from inband.vocabulary.addresses import BROADCAST, Mac, parse_ip
+from inband.vocabulary.numbers import DHCP_CLIENT, DHCP_SERVER, ETH_VLAN, IP_ICMP, IP_ICMPV6, IP_SCTP, IP_TCP, IP_UDP
 
 MAC_A, MAC_B = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
 IP_A, IP_B = "10.0.0.1", "10.0.0.2"
@@ -164,7 +164,7 @@ def listener_query(*, src: str = MAC_B) -> bytes:
 def dhcp_request(*, chaddr: str = MAC_A, src: str = MAC_A) -> bytes:
     """A DHCP discover, broadcast from 0.0.0.0."""
     message = _bootp(1, chaddr, "0.0.0.0", kind=1)
-    ports = (dhcp.CLIENT_PORT, dhcp.SERVER_PORT)
+    ports = (DHCP_CLIENT, DHCP_SERVER)
     return udp("0.0.0.0", "255.255.255.255", *ports, message, src=src, dst=str(BROADCAST))
 
 
@@ -173,7 +173,7 @@ def dhcp_reply(
 ) -> bytes:
     """A DHCP acknowledgement for ``chaddr``."""
     message = _bootp(2, chaddr, your_ip, kind=5)
-    ports = (dhcp.SERVER_PORT, dhcp.CLIENT_PORT)
+    ports = (DHCP_SERVER, DHCP_CLIENT)
     return udp(server_ip, "255.255.255.255", *ports, message, src=src, dst=dst)
 
 

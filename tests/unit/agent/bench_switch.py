@@ -9,15 +9,16 @@ from inband.agent.agent import Agent
 from inband.agent.connection import Kind
 from inband.agent.switch import Identity, Limits, Switch
 from inband.datapath.base import PortCounters, QueueState
-from inband.flow.flow import Flow, Instant, Origin
+from inband.flow.flow import Flow, Origin
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL, PortNo
 from inband.flow.priority import HiddenPriority
-from inband.openflow.constants import OFP13
 from inband.openflow.messages import Envelope, Error, Message
-from inband.packet.addresses import Mac
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.table.table_set import TableSet
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import OFP13
 
 PORT_1 = SwitchPort(PortNo(1), "eth1", Mac(0x020000000001))
 PORT_2 = SwitchPort(PortNo(2), "eth2", Mac(0x020000000002))

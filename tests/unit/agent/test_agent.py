@@ -12,29 +12,6 @@ from inband.agent.effects import PortConfigured
 from inband.agent.port_messages import describe_port
 from inband.flow.match import ANY
 from inband.flow.ports import PortNo
-from inband.openflow.constants import (
-    ALL_METERS,
-    ALL_TABLES,
-    OFP10,
-    OFP13,
-    BadRequest,
-    Capabilities,
-    ConfigFlags,
-    ErrorType,
-    FlowModCommand,
-    GroupModCommand,
-    GroupType,
-    MeterFlags,
-    MeterModCommand,
-    PortConfig,
-    PortModFailed,
-    PortReason,
-    PortState,
-    Role,
-    RoleRequestFailed,
-    SwitchConfigFailed,
-    TableModFailed,
-)
 from inband.openflow.messages import (
     BarrierReply,
     BarrierRequest,
@@ -66,7 +43,32 @@ from inband.openflow.messages import (
 )
 from inband.openflow.multipart import ExperimenterMultipartRequest, TableFeatures, TableFeaturesRequest
 from inband.openflow.parts import AsyncMasks
-from inband.packet.addresses import Mac
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import (
+    ALL_METERS,
+    ALL_TABLES,
+    OFP10,
+    OFP13,
+    Capabilities,
+    ConfigFlags,
+    FlowModCommand,
+    GroupModCommand,
+    GroupType,
+    MeterFlags,
+    MeterModCommand,
+    PortConfig,
+    PortReason,
+    PortState,
+    Role,
+)
+from inband.vocabulary.openflow_errors import (
+    BadRequest,
+    ErrorType,
+    PortModFailed,
+    RoleRequestFailed,
+    SwitchConfigFailed,
+    TableModFailed,
+)
 
 NO_RECV = PortConfig.NO_RECV
 

@@ -28,20 +28,17 @@ from inband.flow.flow import FlowFlags
 from inband.flow.match import ANY, Match
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow.constants import (
-    ALL_TABLES,
-    OFP10,
+from inband.openflow.messages import Error, FlowMod, FlowRemoved
+from inband.vocabulary.openflow import ALL_TABLES, OFP10, FlowModCommand, FlowRemovedReason
+from inband.vocabulary.openflow_errors import (
     BadAction,
     BadInstruction,
     BadMatch,
     BadRequest,
     ErrorType,
-    FlowModCommand,
     FlowModFailed,
-    FlowRemovedReason,
     MeterModFailed,
 )
-from inband.openflow.messages import Error, FlowMod, FlowRemoved
 
 OUT_1 = (ApplyActions((Output(PortNo(1)),)),)
 OUT_2 = (ApplyActions((Output(PortNo(2)),)),)

@@ -12,19 +12,9 @@ from inband.agent.effects import FlowsChanged, GroupsChanged
 from inband.flow import ports
 from inband.flow.actions import Action, ApplyActions, Group, Output, SetField, WriteActions
 from inband.flow.flow import FlowFlags
+from inband.flow.groups import Bucket
 from inband.flow.match import ANY, Match
 from inband.flow.ports import PortNo
-from inband.openflow.constants import (
-    ALL_GROUPS,
-    BadAction,
-    ErrorType,
-    FlowModCommand,
-    FlowRemovedReason,
-    GroupCapabilities,
-    GroupModCommand,
-    GroupModFailed,
-    GroupType,
-)
 from inband.openflow.messages import FlowMod, FlowRemoved, GroupMod, PacketOut
 from inband.openflow.multipart import (
     BucketCounter,
@@ -37,7 +27,15 @@ from inband.openflow.multipart import (
     GroupStatsReply,
     GroupStatsRequest,
 )
-from inband.openflow.parts import Bucket
+from inband.vocabulary.openflow import (
+    ALL_GROUPS,
+    FlowModCommand,
+    FlowRemovedReason,
+    GroupCapabilities,
+    GroupModCommand,
+    GroupType,
+)
+from inband.vocabulary.openflow_errors import BadAction, ErrorType, GroupModFailed
 
 TO_1, TO_2 = Bucket((Output(PortNo(1)),)), Bucket((Output(PortNo(2)),))
 ARP = Match.of(eth_type=0x0806)

@@ -9,17 +9,8 @@ from tests.unit.agent.test_osken_oracle import Peer
 from inband.flow.actions import ApplyActions, Meter, Output
 from inband.flow.flow import FlowFlags
 from inband.flow.match import ANY, Match
+from inband.flow.meters import MeterBand
 from inband.flow.ports import PortNo
-from inband.openflow.constants import (
-    ALL_METERS,
-    ErrorType,
-    FlowModCommand,
-    FlowRemovedReason,
-    MeterBandType,
-    MeterFlags,
-    MeterModCommand,
-    MeterModFailed,
-)
 from inband.openflow.messages import FlowMod, FlowRemoved, MeterMod
 from inband.openflow.multipart import (
     BandCounter,
@@ -32,7 +23,15 @@ from inband.openflow.multipart import (
     MeterStatsReply,
     MeterStatsRequest,
 )
-from inband.openflow.parts import MeterBand
+from inband.vocabulary.openflow import (
+    ALL_METERS,
+    FlowModCommand,
+    FlowRemovedReason,
+    MeterBandType,
+    MeterFlags,
+    MeterModCommand,
+)
+from inband.vocabulary.openflow_errors import ErrorType, MeterModFailed
 
 DROP = MeterBand(MeterBandType.DROP, 1, 5)
 FLAGS = MeterFlags.PKTPS | MeterFlags.STATS

@@ -13,9 +13,9 @@ from inband.agent.connection import Kind
 from inband.flow.actions import PacketInReason, ToController
 from inband.flow.ports import PortNo
 from inband.openflow.codec import split
-from inband.openflow.constants import PortReason
 from inband.openflow.session import Session
 from inband.packet.frame import Frame
+from inband.vocabulary.openflow import PortReason
 
 NO_BUFFER = 0xFFFFFFFF
 

@@ -12,7 +12,6 @@ from inband.flow import ports
 from inband.flow.actions import Action, Group, Output, PacketInReason, ToController
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
-from inband.openflow.constants import NO_COOKIE, OFP10, OFP13, BadAction, BadRequest, ConfigFlags, ErrorType, Role
 from inband.openflow.messages import (
     NxSetControllerId,
     NxSetPacketInFormat,
@@ -25,6 +24,8 @@ from inband.openflow.messages import (
 from inband.openflow.parts import AsyncMasks
 from inband.packet.frame import Frame, GsoType, Offload
 from inband.table.flow_table import TableMiss
+from inband.vocabulary.openflow import NO_COOKIE, OFP10, OFP13, ConfigFlags, Role
+from inband.vocabulary.openflow_errors import BadAction, BadRequest, ErrorType
 
 FRAME = Frame(bytes(range(60)))
 MISS = ToController(PacketInReason.NO_MATCH, max_len=128, table_id=3, cookie=0xC0)

@@ -10,10 +10,11 @@ from tests.unit.agent.bench_switch import PORT_1, PORT_2, Bench
 from inband.datapath.base import QueueState
 from inband.flow import ports
 from inband.flow.ports import PortNo
-from inband.openflow.constants import ErrorType, QueueOpFailed, QueuePropertyType
+from inband.openflow.constants import QueuePropertyType
 from inband.openflow.messages import QueueGetConfigReply, QueueGetConfigRequest
 from inband.openflow.multipart import QueueStatsReply, QueueStatsRequest
 from inband.openflow.parts import QueueDescription, QueueProperty
+from inband.vocabulary.openflow_errors import ErrorType, QueueOpFailed
 
 SLOW = QueueState(0, 1_000_000, 5_000_000, 7, 700, 1)
 FAST = QueueState(3)

@@ -11,17 +11,7 @@ from inband.flow.fields import FIELDS
 from inband.flow.match import ANY, Match
 from inband.flow.ports import LOCAL, PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow.constants import (
-    OFP13,
-    BadRequest,
-    ErrorType,
-    FlowModCommand,
-    MeterModFailed,
-    PortReason,
-    QueueOpFailed,
-    TableFeaturesFailed,
-    TablePropertyType,
-)
+from inband.openflow.constants import TablePropertyType
 from inband.openflow.messages import (
     BarrierReply,
     BarrierRequest,
@@ -62,6 +52,8 @@ from inband.openflow.multipart import (
     TableStatsRequest,
 )
 from inband.openflow.oxm import field_header
+from inband.vocabulary.openflow import OFP13, FlowModCommand, PortReason
+from inband.vocabulary.openflow_errors import BadRequest, ErrorType, MeterModFailed, QueueOpFailed, TableFeaturesFailed
 
 ARP = Match.of(eth_type=0x0806)
 OUT_1 = (ApplyActions((Output(PortNo(1)),)),)

@@ -13,9 +13,15 @@ from inband.bridge.bridge import Bridge, BridgeSettings
 from inband.control import events as ev
 from inband.datapath.simulated import SimulatedDatapath
 from inband.flow.actions import ApplyActions, Group, Instruction, Meter, Output
+from inband.flow.groups import Bucket
+from inband.flow.meters import MeterBand
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.events import AddressChanged
-from inband.openflow.constants import (
+from inband.openflow.messages import Envelope, FlowMod, GroupMod, Message, MeterMod
+from inband.packet.frame import Frame
+from inband.testing import packets
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import (
     OFP13,
     FlowModCommand,
     GroupModCommand,
@@ -24,11 +30,6 @@ from inband.openflow.constants import (
     MeterFlags,
     MeterModCommand,
 )
-from inband.openflow.messages import Envelope, FlowMod, GroupMod, Message, MeterMod
-from inband.openflow.parts import Bucket, MeterBand
-from inband.packet.addresses import Mac
-from inband.packet.frame import Frame
-from inband.testing import packets
 
 US = "02:00:00:00:00:01"
 P1, P2, P3 = PortNo(1), PortNo(2), PortNo(3)

@@ -20,9 +20,9 @@ from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.packet.addresses import Mac
 from inband.pipeline.learning import MacKey, MacTable
 from inband.table.table_set import TableSet
+from inband.vocabulary.addresses import Mac
 
 STATION = MacKey(0, Mac(0x020000000001))
 OTHER_STATION = MacKey(0, Mac(0x020000000002))

@@ -14,8 +14,8 @@ from inband.datapath.simulated import SimulatedDatapath
 from inband.flow.fields import key_fields
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.events import AddressChanged, NextHop, NextHopFound
-from inband.packet.addresses import IpAddress, Mac, parse_ip
 from inband.packet.parse import parse
+from inband.vocabulary.addresses import IpAddress, Mac, parse_ip
 
 INDEX, MAC = 7, Mac.parse("02:00:00:00:00:01")
 REMOTE = parse_ip("2001:db8::9")

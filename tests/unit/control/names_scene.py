@@ -11,8 +11,8 @@ import dns.rrset
 
 from inband.control import name_events as ev
 from inband.control.names import NameStatus, Resolver
-from inband.packet.addresses import IpAddress, parse_ip
 from inband.packet.dns import RecordType
+from inband.vocabulary.addresses import IpAddress, parse_ip
 
 NAME = "controller.example.net"
 S1, S2 = parse_ip("10.0.0.53"), parse_ip("10.0.0.54")

@@ -13,7 +13,7 @@ from inband.control.rules import InBandRule
 from inband.flow.actions import ApplyActions, Output, SetQueue
 from inband.flow.ports import NORMAL
 from inband.host.events import NeighbourChanged, NextHop, NextHopFound, RoutesChanged
-from inband.packet.addresses import Mac
+from inband.vocabulary.addresses import Mac
 
 LOCAL_MAC = Mac.parse("02:00:00:00:00:01")
 GATEWAY_MAC = Mac.parse("02:00:00:00:00:fe")

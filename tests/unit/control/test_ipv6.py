@@ -10,7 +10,7 @@ from inband.control import events as ev
 from inband.control.engine import Engine
 from inband.flow.fields import key_fields
 from inband.host.events import NeighbourChanged, NextHop, NextHopFound
-from inband.packet.addresses import Mac
+from inband.vocabulary.addresses import Mac
 
 REMOTE, GATEWAY = IPv6Address("2001:db8::9"), IPv6Address("fe80::fe")
 GATEWAY_MAC = Mac.parse("02:00:00:00:00:fe")

@@ -22,7 +22,7 @@ from inband.flow.actions import (
     ToController,
 )
 from inband.flow.ports import LOCAL, PortNo
-from inband.packet.addresses import Mac, parse_ip
+from inband.vocabulary.addresses import Mac, parse_ip
 
 P1, P2 = PortNo(1), PortNo(2)
 SLOTS = {P1: 11, P2: 12, LOCAL: 13}

@@ -22,10 +22,10 @@ from inband.flow.actions import (
 from inband.flow.fields import FlowKey
 from inband.flow.match import ANY, Match
 from inband.flow.ports import PortNo
-from inband.packet.addresses import Mac
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.testing import packets
+from inband.vocabulary.addresses import Mac
 
 P1, P2, P3 = PortNo(1), PortNo(2), PortNo(3)
 FRAME = Frame(packets.tcp())

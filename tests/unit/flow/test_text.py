@@ -30,9 +30,9 @@ from inband.flow.text import (
     parse_port,
 )
 from inband.openflow.codec import encode
-from inband.openflow.constants import OFP13
 from inband.openflow.messages import Envelope
 from inband.openflow.multipart import FlowStats, FlowStatsReply
+from inband.vocabulary.openflow import OFP13
 
 # text as people give it -> as `ovs-ofctl -O OpenFlow13 parse-flow` of Open vSwitch 3.1.0 prints it
 MATCHES = [

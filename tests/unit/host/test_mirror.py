@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 from inband.host.events import AddressChanged, LinkChanged, LinkRemoved, NeighbourChanged
 from inband.host.mirror import Mirror
-from inband.packet.addresses import Mac
+from inband.vocabulary.addresses import Mac
 
 MAC = Mac(0x020000000001)
 V4 = ip_address("192.0.2.1")

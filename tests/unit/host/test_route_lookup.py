@@ -10,7 +10,7 @@ from inband.errors import WireError
 from inband.host import rtnetlink
 from inband.host.events import NextHop, NextHopFound
 from inband.host.route_lookup import IN_FLIGHT, TIMEOUT_S, TRIES, RouteLookups
-from inband.packet.addresses import IpAddress
+from inband.vocabulary.addresses import IpAddress
 
 REMOTE = ip_address("192.0.2.1")
 UNREACHABLE = (-101).to_bytes(4, "little", signed=True) + bytes(16)

@@ -19,7 +19,7 @@ from inband.errors import WireError
 from inband.host import rtnetlink
 from inband.host.events import AddressChanged, LinkChanged, LinkRemoved, NeighbourChanged, RoutesChanged
 from inband.host.rtnetlink import RouteAnswer
-from inband.packet.addresses import Mac
+from inband.vocabulary.addresses import Mac
 
 MAC = Mac.parse("02:00:00:00:00:01")
 V4, V6 = ip_address("192.0.2.1"), ip_address("2001:db8::1")

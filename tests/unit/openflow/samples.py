@@ -5,16 +5,20 @@ from __future__ import annotations
 from inband.flow import actions as a
 from inband.flow import ports
 from inband.flow.flow import FlowFlags
+from inband.flow.groups import Bucket
 from inband.flow.match import Match
+from inband.flow.meters import MeterBand
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow import constants as c
 from inband.openflow import messages as m
 from inband.openflow import multipart as mp
 from inband.openflow import parts as p
-from inband.openflow.constants import OFP10, OFP13, TablePropertyType
+from inband.openflow.constants import QueuePropertyType, TablePropertyType
 from inband.openflow.oxm import field_header
-from inband.packet.addresses import Mac
+from inband.vocabulary import openflow as c
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import OFP10, OFP13
+from inband.vocabulary.openflow_errors import BadRequest, ErrorType
 
 MAC = Mac.parse("02:00:00:00:00:01")
 TCP = Match.of(in_port=1, eth_type=0x0800, ipv4_dst=(0x0A000000, 0xFFFFFF00), ip_proto=6, tcp_dst=80)
@@ -94,12 +98,12 @@ PORT = p.PortDescription(
     c.PortFeatures.PAUSE_ASYM,
 )
 PORT_13 = p.PortDescription(ports.LOCAL, MAC, "br0", current_speed_kbps=10_000_000, max_speed_kbps=40_000_000)
-QUEUE = p.QueueDescription(1, PortNo(1), (p.QueueProperty(c.QueuePropertyType.MIN_RATE, 100),))
-BUCKETS = (p.Bucket((OUTPUT, a.Group(3)), 10, PortNo(2), c.ANY_GROUP), p.Bucket(()))
+QUEUE = p.QueueDescription(1, PortNo(1), (p.QueueProperty(QueuePropertyType.MIN_RATE, 100),))
+BUCKETS = (Bucket((OUTPUT, a.Group(3)), 10, PortNo(2), c.ANY_GROUP), Bucket(()))
 BANDS = (
-    p.MeterBand(c.MeterBandType.DROP, 1000, 100),
-    p.MeterBand(c.MeterBandType.DSCP_REMARK, 2000, 200, prec_level=1),
-    p.MeterBand(c.MeterBandType.EXPERIMENTER, 3000, 300, experimenter=0x4F4E4600),
+    MeterBand(c.MeterBandType.DROP, 1000, 100),
+    MeterBand(c.MeterBandType.DSCP_REMARK, 2000, 200, prec_level=1),
+    MeterBand(c.MeterBandType.EXPERIMENTER, 3000, 300, experimenter=0x4F4E4600),
 )
 MASKS = p.AsyncMasks(7, 1, 7, 7, 15, 0)
 PRIORITY = OpenFlowPriority(100)
@@ -127,7 +131,7 @@ COUNTERS_13 = mp.PortStats(PortNo(1), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 5, 6
 
 _BOTH: tuple[m.Message, ...] = (
     m.Hello(),
-    m.Error(c.ErrorType.BAD_REQUEST, c.BadRequest.BAD_LEN, DATA),
+    m.Error(ErrorType.BAD_REQUEST, BadRequest.BAD_LEN, DATA),
     m.EchoRequest(b"ping"),
     m.EchoReply(b"pong"),
     m.Experimenter(0x4F4E4600, 7, b"abcd"),

@@ -10,11 +10,12 @@ from tests.unit.openflow.samples import SAMPLES, name_of
 from inband.errors import UsageError, WireError
 from inband.flow.match import Match
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow import constants as c
 from inband.openflow import messages as m
 from inband.openflow import multipart as mp
 from inband.openflow.codec import DecodeError, FramingError, decode, encode, encode_segments, split
-from inband.openflow.constants import OFP10, OFP13
+from inband.vocabulary import openflow as c
+from inband.vocabulary.openflow import OFP10, OFP13
+from inband.vocabulary.openflow_errors import BadRequest, ErrorType, FlowModFailed
 
 
 def resize(data: bytes) -> bytes:
@@ -87,9 +88,7 @@ def test_bytes_beyond_the_header_s_length_are_refused() -> None:
     with pytest.raises(DecodeError) as caught:
         decode(data)
 
-    assert caught.value.reply() == m.Envelope(
-        OFP13, 9, m.Error(c.ErrorType.BAD_REQUEST, c.BadRequest.BAD_LEN, data[:64])
-    )
+    assert caught.value.reply() == m.Envelope(OFP13, 9, m.Error(ErrorType.BAD_REQUEST, BadRequest.BAD_LEN, data[:64]))
 
 
 def test_a_hello_of_any_version_is_read() -> None:
@@ -199,7 +198,7 @@ def test_the_table_of_a_1_0_flow_mod_counts_only_when_the_peer_said_so() -> None
     assert decode(data, table_id_in_command=True).message == flow_mod
     with pytest.raises(DecodeError) as caught:
         decode(data)
-    assert caught.value.code == c.FlowModFailed.BAD_COMMAND
+    assert caught.value.code == FlowModFailed.BAD_COMMAND
 
 
 def test_a_1_0_delete_is_for_all_tables_and_an_add_for_the_first() -> None:

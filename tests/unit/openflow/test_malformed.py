@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from inband.openflow import constants as c
 from inband.openflow.codec import DecodeError, decode
-from inband.openflow.constants import BadAction, BadInstruction, BadMatch, BadRequest
+from inband.vocabulary.openflow_errors import (
+    ERROR_TYPE,
+    BadAction,
+    BadInstruction,
+    BadMatch,
+    BadRequest,
+    ErrorCode,
+    FlowModFailed,
+    GroupModFailed,
+    MeterModFailed,
+    PortModFailed,
+    RoleRequestFailed,
+    TableFeaturesFailed,
+)
 
 A, I, M, R = BadAction, BadInstruction, BadMatch, BadRequest  # noqa: E741
 
@@ -57,7 +69,7 @@ SET_TCP_DST, SET_LABEL = "0019001080001c02005000000000 0000", "00190010800044040
 PUSH_MPLS, POP_MPLS = "0013000888470000", "0014000808000000"
 OUTPUT_1 = "00000010000000010000000000000000"
 
-ROWS: dict[str, tuple[bytes, c.ErrorCode]] = {
+ROWS: dict[str, tuple[bytes, ErrorCode]] = {
     # the message
     "unknown version": (message(2, 5, ""), R.BAD_VERSION),
     "unknown type in 1.3": (message(4, 30, ""), R.BAD_TYPE),
@@ -68,15 +80,15 @@ ROWS: dict[str, tuple[bytes, c.ErrorCode]] = {
     "set config too short": (message(4, 9, "0000"), R.BAD_LEN),
     "role request with a role of no name": (
         message(4, 24, "00000009 00000000" + "00" * 8),
-        c.RoleRequestFailed.BAD_ROLE,
+        RoleRequestFailed.BAD_ROLE,
     ),
-    "nicira role of no name": (message(1, 4, "00002320 0000000a 00000007"), c.RoleRequestFailed.BAD_ROLE),
+    "nicira role of no name": (message(1, 4, "00002320 0000000a 00000007"), RoleRequestFailed.BAD_ROLE),
     "port mod too long": (message(4, 16, "00" * 33), R.BAD_LEN),
     "port mod with configuration of 1.0 only": (
         message(4, 16, "00000001 00000000 000000000001 0000 00000000 00000010 00000000 00000000"),
-        c.PortModFailed.BAD_CONFIG,
+        PortModFailed.BAD_CONFIG,
     ),
-    "unknown flow mod flag in 1.0": (flow_mod10(flags="0100"), c.FlowModFailed.BAD_FLAGS),
+    "unknown flow mod flag in 1.0": (flow_mod10(flags="0100"), FlowModFailed.BAD_FLAGS),
     "unknown multipart type": (message(4, 18, "00ff0000 00000000"), R.BAD_MULTIPART),
     "unknown statistics type": (message(1, 16, "0006 0000"), R.BAD_MULTIPART),
     "multipart request cut in its head": (message(4, 18, "0001"), R.BAD_LEN),
@@ -84,15 +96,15 @@ ROWS: dict[str, tuple[bytes, c.ErrorCode]] = {
     "request in parts that has only one": (message(4, 18, "00000001 00000000"), R.MULTIPART_BUFFER_OVERFLOW),
     "table features with a wrong length": (
         message(4, 18, "000c0000 00000000" + "0010" + "00" * 62),
-        c.TableFeaturesFailed.BAD_LEN,
+        TableFeaturesFailed.BAD_LEN,
     ),
     # flow mods
     "flow mod cut in its head": (message(4, 14, "00" * 20), R.BAD_LEN),
-    "unknown flow mod command": (flow_mod13(command="05"), c.FlowModFailed.BAD_COMMAND),
-    "unknown flow mod command in 1.0": (flow_mod10(command="0005"), c.FlowModFailed.BAD_COMMAND),
-    "table in a 1.0 command unasked": (flow_mod10(command="0100"), c.FlowModFailed.BAD_COMMAND),
-    "unknown flow mod flag": (flow_mod13(tail="0020"), c.FlowModFailed.BAD_FLAGS),
-    "emergency flow in 1.0": (flow_mod10(flags="0004"), c.FlowModFailed.TABLE_FULL),
+    "unknown flow mod command": (flow_mod13(command="05"), FlowModFailed.BAD_COMMAND),
+    "unknown flow mod command in 1.0": (flow_mod10(command="0005"), FlowModFailed.BAD_COMMAND),
+    "table in a 1.0 command unasked": (flow_mod10(command="0100"), FlowModFailed.BAD_COMMAND),
+    "unknown flow mod flag": (flow_mod13(tail="0020"), FlowModFailed.BAD_FLAGS),
+    "emergency flow in 1.0": (flow_mod10(flags="0004"), FlowModFailed.TABLE_FULL),
     "nicira add that looks for a cookie": (
         message(
             1, 4, "00002320 0000000d" + "00" * 14 + "0001 ffffffff ffff 0000 000c" + "00" * 6 + "00013c08" + "00" * 12
@@ -199,16 +211,16 @@ ROWS: dict[str, tuple[bytes, c.ErrorCode]] = {
         R.BAD_LEN,
     ),
     # groups, meters, queues
-    "unknown group command": (message(4, 15, "0003 00 00 00000001"), c.GroupModFailed.BAD_COMMAND),
-    "unknown group type": (message(4, 15, "0000 04 00 00000001"), c.GroupModFailed.BAD_TYPE),
-    "bucket too short": (message(4, 15, "0000 00 00 00000001 0008 0000 00000000"), c.GroupModFailed.BAD_BUCKET),
-    "bucket too long": (message(4, 15, "0000 00 00 00000001 0020" + "00" * 14), c.GroupModFailed.BAD_BUCKET),
+    "unknown group command": (message(4, 15, "0003 00 00 00000001"), GroupModFailed.BAD_COMMAND),
+    "unknown group type": (message(4, 15, "0000 04 00 00000001"), GroupModFailed.BAD_TYPE),
+    "bucket too short": (message(4, 15, "0000 00 00 00000001 0008 0000 00000000"), GroupModFailed.BAD_BUCKET),
+    "bucket too long": (message(4, 15, "0000 00 00 00000001 0020" + "00" * 14), GroupModFailed.BAD_BUCKET),
     "bucket with a bad action": (
         message(4, 15, "0000 00 00 00000001 0018 0000 ffffffff ffffffff 00000000 001c000800000000"),
         A.BAD_TYPE,
     ),
-    "unknown meter command": (message(4, 29, "0003 0001 00000001"), c.MeterModFailed.BAD_COMMAND),
-    "unknown meter band": (message(4, 29, "0000 0001 00000001 0007 0010" + "00" * 12), c.MeterModFailed.BAD_BAND),
+    "unknown meter command": (message(4, 29, "0003 0001 00000001"), MeterModFailed.BAD_COMMAND),
+    "unknown meter band": (message(4, 29, "0000 0001 00000001 0007 0010" + "00" * 12), MeterModFailed.BAD_BAND),
     "meter band cut": (message(4, 29, "0000 0001 00000001 0001 0010" + "00" * 8), R.BAD_LEN),
 }
 
@@ -221,7 +233,7 @@ def test_a_broken_message_gets_the_error_the_specification_has_for_it(name: str)
         decode(data)
 
     error = caught.value
-    assert (error.type, error.code) == (c.ERROR_TYPE[type(code)], code)
+    assert (error.type, error.code) == (ERROR_TYPE[type(code)], code)
     assert (error.version, error.xid, error.data) == (data[0], 0x2A, data[:64])
 
 

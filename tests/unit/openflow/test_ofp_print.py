@@ -13,11 +13,19 @@ from inband.flow import actions as a
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL, NORMAL, PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow import constants as c
 from inband.openflow import messages as m
 from inband.openflow import multipart as mp
 from inband.openflow.codec import encode
-from inband.openflow.constants import OFP10, OFP13
+from inband.vocabulary import openflow as c
+from inband.vocabulary.openflow import OFP10, OFP13
+from inband.vocabulary.openflow_errors import (
+    ERROR_TYPE,
+    BadRequest,
+    ErrorType,
+    FlowModFailed,
+    PortModFailed,
+    QueueOpFailed,
+)
 
 pytestmark = pytest.mark.skipif(
     shutil.which("ovs-ofctl") is None and "CI" not in os.environ, reason="ovs-ofctl is not installed"
@@ -125,12 +133,12 @@ ROWS: tuple[tuple[int, m.Message, tuple[str, ...]], ...] = (
     (OFP13, m.RoleReply(c.Role.MASTER, 3), ("role=primary generation_id=3",)),
     (OFP10, m.RoleReply(c.Role.SLAVE), ("NXT_ROLE_REPLY", "role=secondary")),
     (OFP13, m.GetAsyncReply(MASKS), ("PACKET_IN: no_match action invalid_ttl",)),
-    (OFP13, m.Error(c.ErrorType.FLOW_MOD_FAILED, c.FlowModFailed.OVERLAP, b""), ("OFPFMFC_OVERLAP",)),
-    (OFP10, m.Error(c.ErrorType.FLOW_MOD_FAILED, c.FlowModFailed.OVERLAP, b""), ("OFPFMFC_OVERLAP",)),
-    (OFP10, m.Error(c.ErrorType.FLOW_MOD_FAILED, c.FlowModFailed.TABLE_FULL, b""), ("OFPFMFC_TABLE_FULL",)),
-    (OFP10, m.Error(c.ErrorType.BAD_REQUEST, c.BadRequest.BAD_EXPERIMENTER, b""), ("OFPBRC_BAD_VENDOR",)),
-    (OFP10, m.Error(c.ErrorType.PORT_MOD_FAILED, c.PortModFailed.BAD_HW_ADDR, b""), ("OFPPMFC_BAD_HW_ADDR",)),
-    (OFP10, m.Error(c.ErrorType.QUEUE_OP_FAILED, c.QueueOpFailed.BAD_QUEUE, b""), ("OFPQOFC_BAD_QUEUE",)),
+    (OFP13, m.Error(ErrorType.FLOW_MOD_FAILED, FlowModFailed.OVERLAP, b""), ("OFPFMFC_OVERLAP",)),
+    (OFP10, m.Error(ErrorType.FLOW_MOD_FAILED, FlowModFailed.OVERLAP, b""), ("OFPFMFC_OVERLAP",)),
+    (OFP10, m.Error(ErrorType.FLOW_MOD_FAILED, FlowModFailed.TABLE_FULL, b""), ("OFPFMFC_TABLE_FULL",)),
+    (OFP10, m.Error(ErrorType.BAD_REQUEST, BadRequest.BAD_EXPERIMENTER, b""), ("OFPBRC_BAD_VENDOR",)),
+    (OFP10, m.Error(ErrorType.PORT_MOD_FAILED, PortModFailed.BAD_HW_ADDR, b""), ("OFPPMFC_BAD_HW_ADDR",)),
+    (OFP10, m.Error(ErrorType.QUEUE_OP_FAILED, QueueOpFailed.BAD_QUEUE, b""), ("OFPQOFC_BAD_QUEUE",)),
 )
 
 
@@ -142,9 +150,9 @@ def test_open_vswitch_reads_what_we_mean(version: int, message: m.Message, expec
         assert part in text
 
 
-@pytest.mark.parametrize("kind", [kind for kind in c.ErrorType if kind != c.ErrorType.EXPERIMENTER])
-def test_open_vswitch_knows_the_first_and_last_error_of_each_type(kind: c.ErrorType) -> None:
-    (cls,) = (cls for cls, known in c.ERROR_TYPE.items() if known == kind)
+@pytest.mark.parametrize("kind", [kind for kind in ErrorType if kind != ErrorType.EXPERIMENTER])
+def test_open_vswitch_knows_the_first_and_last_error_of_each_type(kind: ErrorType) -> None:
+    (cls,) = (cls for cls, known in ERROR_TYPE.items() if known == kind)
     for code in (min(cls), max(cls)):
         text = printed(m.Error(kind, code, b""))
 

@@ -15,16 +15,18 @@ from tests.unit.openflow.samples import PORT, SAMPLES, TABLE_FEATURES, name_of
 from inband.flow import actions as a
 from inband.flow import ports
 from inband.flow.flow import FlowFlags
+from inband.flow.groups import Bucket
 from inband.flow.match import Match
+from inband.flow.meters import MeterBand
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow import constants as c
 from inband.openflow import messages as m
 from inband.openflow import multipart as mp
 from inband.openflow import parts as p
 from inband.openflow.codec import decode, encode
-from inband.openflow.constants import OFP10, OFP13
-from inband.packet.addresses import Mac
+from inband.vocabulary import openflow as c
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import OFP10, OFP13
 
 DP13, DP10 = ofproto_protocol.ProtocolDesc(version=OFP13), ofproto_protocol.ProtocolDesc(version=OFP10)
 MAC = Mac.parse("00:11:22:33:44:55")
@@ -138,7 +140,7 @@ REQUESTS: tuple[tuple[Any, m.Message], ...] = (
     (
         parser13.OFPGroupMod(DP13, proto13.OFPGC_MODIFY, proto13.OFPGT_SELECT, 9, [_bucket()]),
         m.GroupMod(
-            c.GroupModCommand.MODIFY, c.GroupType.SELECT, 9, (p.Bucket((a.Output(PortNo(2), 65509),), 5, PortNo(1)),)
+            c.GroupModCommand.MODIFY, c.GroupType.SELECT, 9, (Bucket((a.Output(PortNo(2), 65509),), 5, PortNo(1)),)
         ),
     ),
     (
@@ -153,7 +155,7 @@ REQUESTS: tuple[tuple[Any, m.Message], ...] = (
             c.MeterModCommand.ADD,
             c.MeterFlags.KBPS,
             5,
-            (p.MeterBand(c.MeterBandType.DROP, 10, 20), p.MeterBand(c.MeterBandType.DSCP_REMARK, 1, 2, 3)),
+            (MeterBand(c.MeterBandType.DROP, 10, 20), MeterBand(c.MeterBandType.DSCP_REMARK, 1, 2, 3)),
         ),
     ),
     (parser13.OFPTableMod(DP13, 3, 0), m.TableMod(3, 0)),

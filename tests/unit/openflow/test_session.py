@@ -8,7 +8,6 @@ from inband.flow.actions import PacketInReason
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.openflow.codec import decode, encode, split
-from inband.openflow.constants import OFP10, OFP13, BadRequest, ErrorType, FlowModCommand, HelloFailed
 from inband.openflow.messages import (
     BarrierReply,
     BarrierRequest,
@@ -25,6 +24,8 @@ from inband.openflow.messages import (
     PacketOut,
 )
 from inband.openflow.session import Notice, Session, SessionConfig, SessionState
+from inband.vocabulary.openflow import OFP10, OFP13, FlowModCommand
+from inband.vocabulary.openflow_errors import BadRequest, ErrorType, HelloFailed
 
 ONLY_13 = frozenset({OFP13})
 ONLY_10 = frozenset({OFP10})

@@ -15,14 +15,15 @@ from inband.flow.flow import FlowFlags
 from inband.flow.match import Match
 from inband.flow.ports import NORMAL, PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow import constants as c
 from inband.openflow import messages as m
 from inband.openflow import multipart as mp
 from inband.openflow.codec import DecodeError, decode, encode
-from inband.packet.addresses import Mac
+from inband.vocabulary import openflow as c
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow_errors import BadAction, BadMatch, ErrorCode
 
 FILES = sorted((Path(__file__).parents[2] / "vectors").glob("*.hex"))
-REFUSED: dict[str, c.ErrorCode] = {"fm13_ct": c.BadMatch.BAD_FIELD, "fm13_learn": c.BadAction.BAD_EXP_TYPE}
+REFUSED: dict[str, ErrorCode] = {"fm13_ct": BadMatch.BAD_FIELD, "fm13_learn": BadAction.BAD_EXP_TYPE}
 
 
 def lines(name: str) -> list[bytes]:

@@ -11,14 +11,23 @@ from inband.flow.fields import FIELDS
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow import constants as c
 from inband.openflow import messages as m
 from inband.openflow import multipart as mp
 from inband.openflow.codec import decode, encode
-from inband.openflow.constants import OFP10, OFP13
 from inband.openflow.layout import narrow_port, widen_port
 from inband.openflow.match10 import decode_match10, encode_match10
 from inband.openflow.oxm import WIRE_FIELDS, field_header
+from inband.vocabulary import openflow as c
+from inband.vocabulary.openflow import OFP10, OFP13
+from inband.vocabulary.openflow_errors import (
+    BadAction,
+    BadMatch,
+    ErrorCode,
+    ErrorType,
+    FlowModFailed,
+    MeterModFailed,
+    PortModFailed,
+)
 
 
 def through(message: m.Message, version: int = OFP10) -> m.Message:
@@ -81,16 +90,16 @@ def test_one_transport_port_alone_is_not_what_set_tp_means() -> None:
 @pytest.mark.parametrize(
     ("kind", "code", "old"),
     [
-        (c.ErrorType.FLOW_MOD_FAILED, c.FlowModFailed.TABLE_FULL, (3, 0)),
-        (c.ErrorType.FLOW_MOD_FAILED, c.FlowModFailed.BAD_FLAGS, (3, 5)),
-        (c.ErrorType.BAD_MATCH, c.BadMatch.BAD_FIELD, (3, 5)),
-        (c.ErrorType.BAD_ACTION, c.BadAction.BAD_SET_TYPE, (2, 5)),
-        (c.ErrorType.PORT_MOD_FAILED, c.PortModFailed.BAD_PORT, (4, 0)),
-        (c.ErrorType.METER_MOD_FAILED, c.MeterModFailed.UNKNOWN_METER, (1, 5)),
+        (ErrorType.FLOW_MOD_FAILED, FlowModFailed.TABLE_FULL, (3, 0)),
+        (ErrorType.FLOW_MOD_FAILED, FlowModFailed.BAD_FLAGS, (3, 5)),
+        (ErrorType.BAD_MATCH, BadMatch.BAD_FIELD, (3, 5)),
+        (ErrorType.BAD_ACTION, BadAction.BAD_SET_TYPE, (2, 5)),
+        (ErrorType.PORT_MOD_FAILED, PortModFailed.BAD_PORT, (4, 0)),
+        (ErrorType.METER_MOD_FAILED, MeterModFailed.UNKNOWN_METER, (1, 5)),
     ],
 )
 def test_an_error_has_the_number_it_had_in_1_0_or_the_nearest(
-    kind: c.ErrorType, code: c.ErrorCode, old: tuple[int, int]
+    kind: ErrorType, code: ErrorCode, old: tuple[int, int]
 ) -> None:
     data = encode(m.Envelope(OFP10, 1, m.Error(kind, code, b"x")))
 

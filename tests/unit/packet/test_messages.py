@@ -14,10 +14,10 @@ from tests.unit.packet.scapy_oracle import recomputed
 
 from inband.flow.fields import key_fields
 from inband.packet import arp, dhcp, nd
-from inband.packet.addresses import BROADCAST, Mac
 from inband.packet.parse import parse
 from inband.packet.pcap import PcapWriter
 from inband.testing import packets
+from inband.vocabulary.addresses import BROADCAST, Mac
 
 MAC, PEER = Mac.parse(packets.MAC_A), Mac.parse(packets.MAC_B)
 SOURCE, TARGET = IPv6Address("fe80::1"), IPv6Address("fe80::1234:5678")

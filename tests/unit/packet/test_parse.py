@@ -6,11 +6,12 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from inband.flow.fields import ETH_IPV4, ETH_IPV6, FRAG_ANY, FRAG_LATER, VLAN_PRESENT, key_fields
-from inband.packet.addresses import Mac
+from inband.flow.fields import FRAG_ANY, FRAG_LATER, VLAN_PRESENT, key_fields
 from inband.packet.encode import ipv4
 from inband.packet.parse import NO_ETH_TYPE, SNAP, parse, parse_checked
 from inband.testing import packets
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.numbers import ETH_IPV4, ETH_IPV6
 
 A, B = int(Mac.parse(packets.MAC_A)), int(Mac.parse(packets.MAC_B))
 IP_A, IP_B = int(IPv4Address(packets.IP_A)), int(IPv4Address(packets.IP_B))

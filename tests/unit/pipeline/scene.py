@@ -7,8 +7,6 @@ from inband.flow.flow import Flow, Origin
 from inband.flow.match import ANY, Match
 from inband.flow.ports import LOCAL, NORMAL, PortNo
 from inband.flow.priority import HiddenPriority, OpenFlowPriority
-from inband.openflow.constants import PortConfig
-from inband.packet.addresses import Mac
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.pipeline.learning import MacKey, MacTable
@@ -18,6 +16,8 @@ from inband.pipeline.translate import Pipeline
 from inband.pipeline.translation import Translation
 from inband.table.flow_table import TableMiss
 from inband.table.table_set import TableSet
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import PortConfig
 
 A, B, C = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"
 US = "02:00:00:00:00:01"

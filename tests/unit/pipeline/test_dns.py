@@ -11,14 +11,14 @@ from inband.control.rules import for_server
 from inband.flow.actions import ApplyActions, Output
 from inband.flow.flow import Flow, Origin
 from inband.flow.ports import NORMAL
-from inband.openflow.constants import PortConfig
-from inband.packet.addresses import parse_ip
 from inband.packet.dns import RecordType, build_question
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.pipeline.dns_hook import MAX_CONNECTIONS
 from inband.pipeline.trace import Trace
 from inband.testing import packets
+from inband.vocabulary.addresses import parse_ip
+from inband.vocabulary.openflow import PortConfig
 
 NAME, OTHER = "controller.example.net", "www.example.org"
 CLIENT, SERVER = "10.0.0.2", "10.0.0.53"

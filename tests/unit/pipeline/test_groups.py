@@ -23,12 +23,12 @@ from inband.flow.actions import (
     WriteActions,
 )
 from inband.flow.fields import FIELDS
+from inband.flow.groups import Bucket
 from inband.flow.ports import ANY, CONTROLLER, LOCAL, PortNo
-from inband.openflow.constants import ANY_GROUP, GroupType, PortConfig, PortState
-from inband.openflow.parts import Bucket
-from inband.packet.addresses import Mac
 from inband.pipeline.trace import Trace
 from inband.testing import packets
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import ANY_GROUP, GroupType, PortConfig, PortState
 
 WEB = packets.tcp(src=A, dst=B)
 TO_B, TO_US = SetField("eth_dst", int(Mac.parse(B))), SetField("eth_dst", int(Mac.parse(US)))

@@ -6,16 +6,17 @@ import pytest
 from tests.unit.pipeline.scene import P1, P2, P3, US, A, B, C, Scene, out
 
 from inband.flow.actions import Output, SetField, ToController
-from inband.flow.fields import ETH_ARP, FIELDS
+from inband.flow.fields import FIELDS
 from inband.flow.match import Match
 from inband.flow.ports import CONTROLLER, LOCAL, NORMAL
-from inband.openflow.constants import PortConfig
-from inband.packet.addresses import Mac
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.pipeline.learning import MacKey
 from inband.pipeline.storm import MAX_FRAMES, WINDOW_S, StormGuard
 from inband.testing import packets
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.numbers import ETH_ARP
+from inband.vocabulary.openflow import PortConfig
 
 ARP = Match.of(eth_type=ETH_ARP)
 CLOSED = PortConfig.PORT_DOWN | PortConfig.NO_RECV | PortConfig.NO_FWD | PortConfig.NO_FLOOD

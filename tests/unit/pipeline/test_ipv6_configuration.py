@@ -9,10 +9,10 @@ from inband.flow.actions import Group, Output, SetField
 from inband.flow.fields import FIELDS
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL, NORMAL
-from inband.openflow.constants import GroupType, PortConfig
-from inband.packet.addresses import Mac
 from inband.packet.parse import parse
 from inband.testing import packets
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import GroupType, PortConfig
 
 TO_ALL = packets.router_advertisement()
 TO_US = packets.router_advertisement(dst=US, target="fe80::2")

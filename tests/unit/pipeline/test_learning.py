@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from inband.flow.ports import PortNo
-from inband.packet.addresses import Mac
 from inband.pipeline.learning import Learned, MacKey, MacTable
+from inband.vocabulary.addresses import Mac
 
 P1, P2 = PortNo(1), PortNo(2)
 

@@ -9,10 +9,10 @@ from inband.flow.actions import Output, SetField
 from inband.flow.fields import FIELDS
 from inband.flow.match import Match
 from inband.flow.ports import ALL, FLOOD, LOCAL, NORMAL, PortNo
-from inband.openflow.constants import PortConfig
-from inband.packet.addresses import Mac
 from inband.pipeline.learning import MacKey
 from inband.testing import packets
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import PortConfig
 
 
 @pytest.fixture

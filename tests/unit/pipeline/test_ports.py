@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from inband.flow.ports import LOCAL, PortNo
-from inband.openflow.constants import PortConfig, PortState
-from inband.packet.addresses import Mac
 from inband.pipeline.ports import PortTable, SwitchPort
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import PortConfig, PortState
 
 
 def port(number: int, name: str = "eth0") -> SwitchPort:

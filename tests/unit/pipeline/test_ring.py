@@ -8,11 +8,11 @@ import pytest
 from tests.unit.pipeline.scene import P1, P2, P3, A, B, Scene
 
 from inband.flow.actions import Output
-from inband.flow.fields import ETH_ARP, ETH_IPV4
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL, PortNo
-from inband.packet.addresses import Mac
 from inband.testing import packets
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.numbers import ETH_ARP, ETH_IPV4
 
 HOP_S = 0.001
 

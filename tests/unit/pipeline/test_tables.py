@@ -34,14 +34,15 @@ from inband.flow.actions import (
     WriteActions,
     WriteMetadata,
 )
-from inband.flow.fields import ETH_IPV4, FIELDS
+from inband.flow.fields import FIELDS
 from inband.flow.match import ANY, Match
 from inband.flow.ports import CONTROLLER, IN_PORT, LOCAL, NORMAL, TABLE, PortNo
-from inband.openflow.constants import NO_COOKIE, PortConfig
-from inband.packet.addresses import Mac
 from inband.pipeline.action_set import ActionSet
 from inband.table.flow_table import TableMiss
 from inband.testing import packets
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.numbers import ETH_IPV4
+from inband.vocabulary.openflow import NO_COOKIE, PortConfig
 
 WEB = packets.tcp(dst_port=80)
 TO_A = SetField("eth_dst", int(Mac.parse(A)))

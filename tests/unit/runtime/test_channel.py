@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from inband.openflow.codec import encode
-from inband.openflow.constants import OFP13
 from inband.openflow.messages import BarrierRequest, Envelope, Hello
 from inband.openflow.session import Notice, SessionConfig
 from inband.runtime.channel import LAST_WORDS_S, MESSAGES_AT_ONCE, TURN_S, Channel
+from inband.vocabulary.openflow import OFP13
 
 HELLO = encode(Envelope(OFP13, 1, Hello(frozenset({OFP13}))))
 BARRIER = encode(Envelope(OFP13, 2, BarrierRequest()))

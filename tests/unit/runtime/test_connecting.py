@@ -11,8 +11,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from inband.packet.addresses import IpAddress
 from inband.runtime.connecting import UnreachableError, connect_first, in_dialling_order, socket_address
+from inband.vocabulary.addresses import IpAddress
 
 V4 = [ip_address(f"127.0.0.{number}") for number in (1, 2, 3)]
 V6 = [ip_address("2001:db8::1"), ip_address("2001:db8::2")]

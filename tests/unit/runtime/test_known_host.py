@@ -5,8 +5,8 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from inband.host.events import AddressChanged, LinkChanged, LinkRemoved, NeighbourChanged
-from inband.packet.addresses import Mac
 from inband.runtime.known_host import KnownHost
+from inband.vocabulary.addresses import Mac
 
 LINK = LinkChanged(3, "eth0", Mac(2), up=True, running=True, mtu=1500)
 ADDRESS = AddressChanged(3, IPv4Address("10.0.0.1"), 24, present=True)

@@ -9,12 +9,12 @@ from inband.agent.fail_mode import Forwarding
 from inband.datapath.wrappers import Faults
 from inband.flow.actions import ApplyActions, SetQueue
 from inband.flow.flow import Flow
-from inband.packet.addresses import Mac
 from inband.sim import topologies
 from inband.sim.behaviour import DELETE_AND_DROP, HOSTILE, Behaviour
 from inband.sim.network import Network
 from inband.sim.switch import SwitchBridge
 from inband.sim.topologies import Topology
+from inband.vocabulary.addresses import Mac
 
 NEW_MAC = Mac(0x0200000099AA)
 

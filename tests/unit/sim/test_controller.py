@@ -8,7 +8,6 @@ import pytest
 
 from inband.flow.ports import LOCAL, PortNo
 from inband.openflow.codec import decode, encode_segments, split
-from inband.openflow.constants import OFP10, OFP13, BadRequest, ErrorType, PortConfig
 from inband.openflow.messages import (
     EchoReply,
     EchoRequest,
@@ -25,6 +24,8 @@ from inband.openflow.multipart import PortDescReply, PortDescRequest
 from inband.openflow.parts import PortDescription
 from inband.sim.behaviour import FRIENDLY, HOSTILE, MUTE, Behaviour
 from inband.sim.controller import Controller, ControllerSession
+from inband.vocabulary.openflow import OFP10, OFP13, PortConfig
+from inband.vocabulary.openflow_errors import BadRequest, ErrorType
 
 PORTS = (PortDescription(PortNo(1), name="one"), PortDescription(LOCAL, name="br0"))
 

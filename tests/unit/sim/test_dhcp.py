@@ -9,14 +9,14 @@ from tests.unit.sim.scenes import SILENCE_S, UP_S, silences
 
 from inband.datapath.wrappers import Faults
 from inband.flow.actions import ApplyActions, Output
-from inband.flow.flow import OpenFlowPriority
 from inband.flow.ports import CONTROLLER
-from inband.openflow.constants import FlowModCommand
+from inband.flow.priority import OpenFlowPriority
 from inband.openflow.messages import FlowMod
-from inband.packet.addresses import Mac
 from inband.sim import topologies
 from inband.sim.behaviour import DELETE_AND_DROP, HOSTILE, MUTE, Behaviour
 from inband.sim.dhcp import ACK, BOOTREPLY, NOWHERE, build, read
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import FlowModCommand
 
 _EVERYTHING_UP = FlowMod(
     FlowModCommand.ADD, priority=OpenFlowPriority(0xFFFF), instructions=(ApplyActions((Output(CONTROLLER),)),)

@@ -9,14 +9,14 @@ import pytest
 
 from inband.datapath.wrappers import Faults
 from inband.errors import UsageError
-from inband.flow.fields import ETH_ARP
 from inband.host.events import HostEvent, NeighbourChanged, NextHopFound
-from inband.packet.addresses import Mac
 from inband.packet.frame import Frame
 from inband.sim.host import Host
 from inband.sim.link import Nic
 from inband.sim.network import Network
 from inband.sim.tcp import Connection, ConnectionUser
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.numbers import ETH_ARP
 
 
 class Peer:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from inband.flow.actions import Action, Group, Output
+from inband.flow.groups import Bucket
 from inband.flow.ports import LOCAL, PortNo
-from inband.openflow.constants import ALL_GROUPS, GroupModFailed, GroupType
-from inband.openflow.parts import Bucket
 from inband.table.groups import MAX_GROUP_ID, MAX_GROUPS, GroupRefusedError, GroupTable
+from inband.vocabulary.openflow import ALL_GROUPS, GroupType
+from inband.vocabulary.openflow_errors import GroupModFailed
 
 TO_1, TO_2 = Bucket((Output(PortNo(1)),)), Bucket((Output(PortNo(2)),))
 WATCHED = Bucket((Output(PortNo(1)),), watch_port=PortNo(1))

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from inband.openflow.constants import ALL_METERS, MeterBandType, MeterFlags, MeterModFailed
-from inband.openflow.parts import MeterBand
+from inband.flow.meters import MeterBand
 from inband.table.meters import MAX_BANDS, MAX_METER_ID, MAX_METERS, MeterEntry, MeterRefusedError, MeterTable
+from inband.vocabulary.openflow import ALL_METERS, MeterBandType, MeterFlags
+from inband.vocabulary.openflow_errors import MeterModFailed
 
 KBPS, PKTPS, BURST = MeterFlags.KBPS, MeterFlags.PKTPS, MeterFlags.BURST
 

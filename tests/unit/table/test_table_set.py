@@ -10,10 +10,10 @@ from inband.flow.flow import Flow, FlowFlags, Origin
 from inband.flow.match import ANY, Match
 from inband.flow.ports import NORMAL, PortNo
 from inband.flow.priority import HiddenPriority, OpenFlowPriority
-from inband.openflow.constants import ALL_TABLES, FlowRemovedReason
 from inband.table.changes import BadTable, Changes, Overlap, TableFull
 from inband.table.table_set import Filter, TableSet
 from inband.table.visibility import is_visible, overrides_port_config
+from inband.vocabulary.openflow import ALL_TABLES, FlowRemovedReason
 
 
 def to(port: int) -> tuple[Instruction, ...]:

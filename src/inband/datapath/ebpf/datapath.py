@@ -38,11 +38,11 @@ from inband.datapath.execute import execute
 from inband.errors import HostError
 from inband.flow.actions import DatapathAction, ToController
 from inband.flow.fields import FlowKey
-from inband.flow.flow import Instant
 from inband.flow.ports import PortNo
 from inband.host.ports import PortOwnership
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
+from inband.vocabulary.instant import Instant
 
 # Upcalls take 50 us and more each: so many control frames in a row, and data frames between two looks at control.
 CONTROL_BUDGET = 64

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from inband.datapath.ebpf.layout import MAX_OPS, OP, OP_BYTES, OpKind
-from inband.datapath.userspace_port import MAX_QUEUE
 from inband.flow.actions import (
     Clone,
     DatapathAction,
@@ -26,8 +25,10 @@ from inband.flow.actions import (
     SetNwTtl,
     SetQueue,
 )
-from inband.flow.fields import FIELDS, IP_TCP, IP_UDP
+from inband.flow.fields import FIELDS
 from inband.flow.ports import PortNo
+from inband.vocabulary.numbers import IP_TCP, IP_UDP
+from inband.vocabulary.openflow import MAX_QUEUE
 
 SEND_UP = OP.pack(OpKind.SEND_UP, 0, 0, 0)
 

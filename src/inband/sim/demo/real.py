@@ -14,7 +14,6 @@ import tempfile
 from pathlib import Path
 
 from inband.errors import HostError, InbandError
-from inband.flow.flow import Instant
 from inband.runtime.unixctl_client import CONTROL_SOCKET, call
 from inband.sim.behaviour import Behaviour
 from inband.sim.controller import Channel, Controller
@@ -22,7 +21,8 @@ from inband.sim.demo.listener import Listener
 from inband.sim.demo.nodes import Node, link, stop
 from inband.sim.demo.pinger import Pinger
 from inband.sim.demo.story import Pings
-from inband.sim.host import PORT
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.numbers import OPENFLOW_PORT
 
 NAMES = ("s1", "s2", "s3")
 CONTROLLER, NEAR, FAR = "10.0.0.100", "10.0.0.201", "10.0.0.202"
@@ -52,7 +52,7 @@ class NamespaceStage:
     async def start(self) -> None:
         """As ``Stage.start``."""
         self._build()
-        await self._listener.start(self._nodes["c"].listen(CONTROLLER, PORT))
+        await self._listener.start(self._nodes["c"].listen(CONTROLLER, OPENFLOW_PORT))
         self._pinger = Pinger(self._nodes["h1"].icmp_socket(), FAR, self.pings, self._loop)
         self._pinger.start()
         for number, name in enumerate(NAMES, 1):
@@ -115,7 +115,14 @@ class NamespaceStage:
     def _start_switch(self, name: str, number: int) -> None:
         ports = {"s1": ("north", "south", "host"), "s2": ("north", "south"), "s3": ("north", "host")}[name]
         command = [sys.executable, "-m", "inband.cli.main", "run", "--run-dir", str(self._run_dir(name))]
-        command += ["--bridge", "br0", "--address", f"10.0.0.{number}/24", "--controller", f"tcp:{CONTROLLER}:{PORT}"]
+        command += [
+            "--bridge",
+            "br0",
+            "--address",
+            f"10.0.0.{number}/24",
+            "--controller",
+            f"tcp:{CONTROLLER}:{OPENFLOW_PORT}",
+        ]
         command += ["--fail-mode", "secure", "--datapath", self._datapath]
         command += [word for port in ports for word in ("--port", port)]
         self.started[name] = self._loop.time()

@@ -1,0 +1,1 @@
+"""The words that every other package uses: addresses, numbers of protocols, OpenFlow's names, and time."""
