@@ -24,11 +24,12 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from tests.system.lab.inband import InbandSwitch
-from tests.system.lab.switch import SwitchMaker
 
-from bench import inband_figures, ipv6_figures, kernel_path, openflow, ovs, throughput
+from bench import inband_figures, ipv6_figures, kernel_path, openflow, throughput
 from bench.figures import Effort, Figure, Row
+from lab import ovs
+from lab.inband import InbandSwitch
+from lab.switch import SwitchMaker
 
 RESULTS = Path(__file__).with_name("results")
 QUICK = Effort(rounds=2, peer_rounds=1, hostile_s=3.0, short_s=2.0)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.system.lab import measure
-from tests.system.lab.switch import SwitchMaker
-
-from bench.ovs import OvsSwitch
+from lab import measure
+from lab.ovs import OvsSwitch
+from lab.switch import SwitchMaker
 
 ECHO_SILENCE_S = 0.4
 """What no session's silence may exceed; the controller echoes each 0.1 s."""

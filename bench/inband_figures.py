@@ -10,9 +10,6 @@ import statistics
 from collections.abc import Callable
 from dataclasses import asdict
 
-from tests.system.lab import measure, name_servers, topology
-from tests.system.lab.switch import SwitchMaker
-
 from bench.figures import (
     ECHO_SILENCE_S,
     NEVER_S,
@@ -25,7 +22,9 @@ from bench.figures import (
     shown,
     silence_figure,
 )
-from bench.ovs import OvsSwitch, OvsTso
+from lab import measure, name_servers, topology
+from lab.ovs import OvsSwitch, OvsTso
+from lab.switch import SwitchMaker
 
 __all__ = ["Effort", "Figure", "Row", "rows"]
 

@@ -8,11 +8,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 
-from tests.system.lab import measure, measure_six, six, topology
-from tests.system.lab.addressing import BOTH, IPV6
-from tests.system.lab.scene import Layer, scene
-from tests.system.lab.switch import SwitchMaker
-
 from bench.figures import (
     NEVER_S,
     Effort,
@@ -24,7 +19,11 @@ from bench.figures import (
     shown,
     silence_figure,
 )
-from bench.ovs import OvsSwitch
+from lab import measure, measure_six, six, topology
+from lab.addressing import BOTH, IPV6
+from lab.ovs import OvsSwitch
+from lab.scene import Layer, scene
+from lab.switch import SwitchMaker
 
 FIRST_S = 0.2
 """The first connection once duplicate address detection is done."""

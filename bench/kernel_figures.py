@@ -12,11 +12,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.system.lab.net import run
-
 from bench import throughput
 from bench.kernel_networks import Network, counters
 from bench.throughput import RIGHT_IP, Hosts
+from lab.net import run
 
 Figures = dict[str, float]
 TRAFFIC = (sys.executable, "-m", "bench.kernel_traffic")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench.kernel_networks import BRIDGE, DIRECT, EBPF, FLOWS, IN_BAND, NORMAL, label
-from bench.ovs import OvsTso
+from lab.ovs import OvsTso
 
 Samples = dict[str, dict[str, list[float]]]
 """Network or switch, figure, one value for each round."""

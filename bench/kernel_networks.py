@@ -16,14 +16,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from tests.system.lab.inband import InbandSwitch
-from tests.system.lab.net import ROOT, Lab, Namespace
-from tests.system.lab.process import Process
-from tests.system.lab.switch import Switch, SwitchMaker
-from tests.system.lab.topology import BridgePlan, Site
-
-from bench import ovs, throughput
+from bench import throughput
 from bench.throughput import LEFT_IP, RIGHT_IP, Hosts
+from lab import ovs
+from lab.inband import InbandSwitch
+from lab.net import ROOT, Lab, Namespace
+from lab.process import Process
+from lab.switch import Switch, SwitchMaker
+from lab.topology import BridgePlan, Site
 
 PREFIX = "ihs"
 DIRECT, BRIDGE = "direct veth", "Linux bridge"
@@ -32,7 +32,7 @@ REMOTES = 100
 
 
 class Inband:
-    """Makes one of ours: see :class:`tests.system.lab.switch.SwitchMaker`."""
+    """Makes one of ours: see :class:`lab.switch.SwitchMaker`."""
 
     offloads = True
 

@@ -28,12 +28,13 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Column, Table
-from tests.system.lab.net import CommandError, Lab
 
-from bench import kernel_figures, kernel_goals, kernel_picture, kernel_situations, ovs
+from bench import kernel_figures, kernel_goals, kernel_picture, kernel_situations
 from bench.kernel_figures import Figures
 from bench.kernel_goals import Goal, Samples
 from bench.kernel_networks import MAKES, PREFIX, Network, networks
+from lab import ovs
+from lab.net import CommandError, Lab
 
 RESULTS = Path(__file__).with_name("results")
 ROUNDS = 5

@@ -1,6 +1,6 @@
 """What is measured in networks of their own, built anew for each round: a flood of new flows, a crash, a full cache.
 
-The scenes are those of in-band control (``tests.system.lab``): the controller, which installs nothing, is reached
+The scenes are those of in-band control (``lab``): the controller, which installs nothing, is reached
 through the switch whose datapath is under load.
 """
 
@@ -11,16 +11,15 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.system.lab import topology
-from tests.system.lab.journal import until
-from tests.system.lab.measure import up
-from tests.system.lab.net import Lab
-from tests.system.lab.scene import Scene
-from tests.system.lab.switch import SwitchMaker
-
 from bench import throughput
 from bench.kernel_figures import TRAFFIC, Figures, percentile
 from bench.kernel_networks import EBPF, PREFIX
+from lab import topology
+from lab.journal import until
+from lab.measure import up
+from lab.net import Lab
+from lab.scene import Scene
+from lab.switch import SwitchMaker
 
 FLOOD_S = 4.0
 CRASH_PPS, CRASH_S = 15_000, 4.0

@@ -16,18 +16,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.system.lab.inband import InbandSwitch
-from tests.system.lab.net import Lab, Namespace
-from tests.system.lab.switch import SwitchMaker
-from tests.system.lab.topology import BridgePlan, Site
-
 from bench import codec, openflow_load
 from bench.figures import Effort, Figure, Row
 from bench.openflow_client import Client, additions
-from bench.ovs import OvsSwitch
 from inband.datapath.simulated import SimulatedDatapath
 from inband.flow.fields import FlowKey
 from inband.packet.frame import Frame
+from lab.inband import InbandSwitch
+from lab.net import Lab, Namespace
+from lab.ovs import OvsSwitch
+from lab.switch import SwitchMaker
+from lab.topology import BridgePlan, Site
 
 FLOW_MODS, ROUNDS = 20_000, 5
 SMALL, LARGE = 1_000, 100_000

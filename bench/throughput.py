@@ -31,10 +31,10 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from tests.system.lab.net import CommandError, Lab, Namespace
-from tests.system.lab.net import run as run_command
 
-from bench import ovs
+from lab import ovs
+from lab.net import CommandError, Lab, Namespace
+from lab.net import run as run_command
 
 RESULTS = Path(__file__).with_name("results")
 SECONDS = 2.0
@@ -135,13 +135,13 @@ def _ovs_tso(lab: Lab) -> Hosts:
 
 def _datapath(lab: Lab) -> Hosts:
     hosts, switch = with_switch(lab)
-    switch.start(PYTHON, "-m", "bench.learning_switch", "p1", "p2", env={"PYTHONPATH": "src"})
+    switch.start(PYTHON, "-m", "lab.learning_switch", "p1", "p2", env={"PYTHONPATH": "src"})
     return hosts
 
 
 def _ebpf_datapath(lab: Lab) -> Hosts:
     hosts, switch = with_switch(lab)
-    switch.start(PYTHON, "-m", "bench.learning_switch", "p1", "p2", "--ebpf", env={"PYTHONPATH": "src"})
+    switch.start(PYTHON, "-m", "lab.learning_switch", "p1", "p2", "--ebpf", env={"PYTHONPATH": "src"})
     return hosts
 
 

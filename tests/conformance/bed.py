@@ -18,14 +18,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.ovs import OvsSwitch
+from lab.inband import InbandSwitch
+from lab.net import Lab, run
+from lab.ovs import OvsSwitch
+from lab.process import Process
+from lab.switch import Switch
+from lab.topology import BridgePlan, Site
 from tests.conformance.cases import Case, write
 from tests.conformance.results import Outcome, read
-from tests.system.lab.inband import InbandSwitch
-from tests.system.lab.net import Lab, run
-from tests.system.lab.process import Process
-from tests.system.lab.switch import Switch
-from tests.system.lab.topology import BridgePlan, Site
 
 PORT = 6653
 PORTS = ("p1", "p2", "p3")

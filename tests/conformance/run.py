@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from importlib import metadata
 from itertools import groupby
 
-from bench import ovs
+from lab import ovs
+from lab.net import Lab
 from tests.conformance import report
 from tests.conformance.bed import TARGETS, Bed
 from tests.conformance.cases import SUITES, Case, load
 from tests.conformance.results import Outcome
-from tests.system.lab.net import Lab
 
 PREFIX = "ihl"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from tests.conformance import report
 from tests.conformance.cases import SUITES, load, root, write
 from tests.conformance.report import Table

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+
 from tests.conformance.cases import Case, load
 from tests.conformance.report import load as last_results
 from tests.conformance.report import reason

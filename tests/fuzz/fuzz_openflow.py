@@ -13,13 +13,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.unit.openflow.samples import SAMPLES
-
 from inband.errors import UsageError, WireError
 from inband.openflow import messages as m
 from inband.openflow.codec import decode, encode_segments, split
 from inband.openflow.oxm import WIRE_FIELDS
 from inband.vocabulary.openflow import OFP10
+from tests.unit.openflow.samples import SAMPLES
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 SEEDS = (

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from random import Random
 
 import pytest
-from tests.packets.columns import COLUMNS, PORTS, Column
-from tests.packets.rows import P1, ROWS, Row
 
 from inband.datapath.base import Datapath, Megaflow
 from inband.flow.actions import ToController
@@ -19,6 +17,8 @@ from inband.packet.checksum import segment
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.testing import packets
+from tests.packets.columns import COLUMNS, PORTS, Column
+from tests.packets.rows import P1, ROWS, Row
 
 pytestmark = pytest.mark.root
 

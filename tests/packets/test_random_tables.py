@@ -14,9 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroute2 import netns
-from tests.packets.columns import PORTS, Column, ebpf, simulated, userspace
-from tests.property.test_pipeline_cache import MAC_LOCAL, POOL, Chained, fill, flows, group_buckets
-from tests.unit.bridge.test_own_questions import SilentHost
 
 from inband.agent.switch import Identity
 from inband.bridge.bridge import Bridge, BridgeSettings
@@ -25,6 +22,9 @@ from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import Mac
+from tests.packets.columns import PORTS, Column, ebpf, simulated, userspace
+from tests.property.test_pipeline_cache import MAC_LOCAL, POOL, Chained, fill, flows, group_buckets
+from tests.unit.bridge.test_own_questions import SilentHost
 
 MANY = 100
 

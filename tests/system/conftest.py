@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 
 import pytest
-from tests.system.lab.inband import InbandSwitch
-from tests.system.lab.switch import SwitchMaker
+
+from lab.inband import InbandSwitch
+from lab.switch import SwitchMaker
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def make() -> SwitchMaker:
     """The switch under test."""
     if os.environ.get("LAB_SWITCH") == "ovs":
-        from bench.ovs import OvsSwitch
+        from lab.ovs import OvsSwitch
 
         return OvsSwitch
     return InbandSwitch

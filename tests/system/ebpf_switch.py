@@ -7,10 +7,9 @@ import signal
 import sys
 from pathlib import Path
 
-from bench.learning_switch import LearningSwitch
-
 from inband.datapath.ebpf.datapath import EbpfDatapath
 from inband.flow.ports import PortNo
+from lab.learning_switch import LearningSwitch
 
 
 async def serve(pin_dir: Path, interfaces: list[str]) -> None:

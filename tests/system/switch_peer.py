@@ -11,7 +11,7 @@ import ssl
 import struct
 import sys
 
-from tests.system.lab import messages as of
+from lab import messages as of
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

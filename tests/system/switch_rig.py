@@ -1,6 +1,6 @@
 """A rig for the running switch: one machine with two ports, a host behind each, and `inband run` as one likes.
 
-Other than the laboratory's switch (tests.system.lab.inband), which is configured for a topology, the rig passes on any
+Other than the laboratory's switch (lab.inband), which is configured for a topology, the rig passes on any
 options or file, good or bad, and can tell what a switch has left in its namespace.
 """
 
@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.system.lab.inband import COMMAND
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab
-from tests.system.lab.process import Process
-from tests.system.lab.unixctl import Control, ControlError
+from lab.inband import COMMAND
+from lab.journal import until
+from lab.net import Lab
+from lab.process import Process
+from lab.unixctl import Control, ControlError
 
 START_S = 30.0
 _STATE = """exec 2>/dev/null

@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.packets.columns import own_namespace, require_root
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab
-from tests.system.test_userspace_tcp import RECEIVE, SEND, SIZE
 
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.datapath import EbpfDatapath
 from inband.datapath.ebpf.kernel import probe
 from inband.runtime.config import DatapathKind
 from inband.runtime.datapaths import make_datapath
+from lab.journal import until
+from lab.net import Lab
+from tests.packets.columns import own_namespace, require_root
+from tests.system.test_userspace_tcp import RECEIVE, SEND, SIZE
 
 pytestmark = pytest.mark.root
 
@@ -127,7 +127,7 @@ def test_a_tcp_connection_arrives_whole(offload: str) -> None:
         lab.link(right, "eth0", switch, "p2")
         left.address("eth0", "10.9.0.1/24")
         right.address("eth0", "10.9.0.2/24")
-        learning = [sys.executable, "-m", "bench.learning_switch", "p1", "p2", "--ebpf"]
+        learning = [sys.executable, "-m", "lab.learning_switch", "p1", "p2", "--ebpf"]
         switch.start(*learning, env={"PYTHONPATH": "src"})
         receiver = right.start(sys.executable, "-c", RECEIVE)
         assert until(lambda: "listening" in receiver.tail(), 10)

@@ -14,17 +14,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from tests.packets.columns import (
-    PATIENCE_S,
-    PORTS,
-    SENTINEL,
-    Ebpf,
-    add_veth,
-    ebpf,
-    ip,
-    open_host,
-    own_namespace,
-)
 
 from inband.datapath.base import ControlHints, Megaflow
 from inband.datapath.ebpf import attach, libbpf
@@ -38,6 +27,17 @@ from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
+from tests.packets.columns import (
+    PATIENCE_S,
+    PORTS,
+    SENTINEL,
+    Ebpf,
+    add_veth,
+    ebpf,
+    ip,
+    open_host,
+    own_namespace,
+)
 
 pytestmark = pytest.mark.root
 

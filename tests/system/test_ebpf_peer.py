@@ -16,10 +16,6 @@ from pathlib import Path
 
 import pytest
 from pyroute2 import netns
-from tests.packets.columns import PATIENCE_S, open_host
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab, Namespace
-from tests.system.switch_rig import Rig
 
 from inband.datapath.base import Megaflow
 from inband.datapath.ebpf.datapath import EbpfDatapath
@@ -31,6 +27,10 @@ from inband.packet.checksum import segment
 from inband.packet.frame import Frame
 from inband.packet.vnet import build_vnet, parse_vnet, restore_vlan, restore_vlan_offload
 from inband.testing import packets
+from lab.journal import until
+from lab.net import Lab, Namespace
+from tests.packets.columns import PATIENCE_S, open_host
+from tests.system.switch_rig import Rig
 
 pytestmark = pytest.mark.root
 

@@ -11,8 +11,6 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.packets.columns import PORTS, Ebpf, ebpf, ip, open_host, own_namespace
-from tests.packets.rows import ROWS
 
 from inband.datapath.base import Megaflow
 from inband.datapath.ebpf import libbpf
@@ -42,6 +40,8 @@ from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.testing import packets
 from inband.testing.packets import IP6_A, IP6_B
+from tests.packets.columns import PORTS, Ebpf, ebpf, ip, open_host, own_namespace
+from tests.packets.rows import ROWS
 
 pytestmark = pytest.mark.root
 

@@ -9,10 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.packets.columns import PORTS, Ebpf, add_veth, ip, open_host, own_namespace, require_root
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab, Namespace
-from tests.system.lab.process import Process
 
 from inband.datapath.base import Megaflow
 from inband.datapath.ebpf import libbpf
@@ -26,6 +22,10 @@ from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.testing import packets
+from lab.journal import until
+from lab.net import Lab, Namespace
+from lab.process import Process
+from tests.packets.columns import PORTS, Ebpf, add_veth, ip, open_host, own_namespace, require_root
 
 pytestmark = pytest.mark.root
 

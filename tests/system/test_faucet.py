@@ -10,12 +10,13 @@ from __future__ import annotations
 import time
 
 import pytest
-from bench.ovs import OvsSwitch
-from tests.system.lab import faucet
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab, Namespace
-from tests.system.lab.switch import SwitchMaker, at_all_sites
-from tests.system.lab.topology import BridgePlan, Site, Topology
+
+from lab import faucet
+from lab.journal import until
+from lab.net import Lab, Namespace
+from lab.ovs import OvsSwitch
+from lab.switch import SwitchMaker, at_all_sites
+from lab.topology import BridgePlan, Site, Topology
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(360)]  # the first run installs Faucet
 

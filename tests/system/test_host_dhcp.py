@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.system.host_namespace import Namespace, two_hosts, until
 
 from inband.host.dhcp_client import DhcpClient
+from tests.system.host_namespace import Namespace, two_hosts, until
 
 pytestmark = pytest.mark.root
 

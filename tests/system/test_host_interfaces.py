@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from ipaddress import ip_address, ip_interface
 
 import pytest
-from tests.system.host_namespace import Namespace, namespace
 
 from inband.errors import HostError, UsageError
 from inband.host.interfaces import (
@@ -20,6 +19,7 @@ from inband.host.interfaces import (
     set_mac,
 )
 from inband.vocabulary.addresses import BROADCAST, Mac
+from tests.system.host_namespace import Namespace, namespace
 
 pytestmark = pytest.mark.root
 

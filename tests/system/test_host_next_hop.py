@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 import pytest
-from tests.system.host_namespace import Namespace, namespace, until
 
 from inband.host.events import HostEvent, NextHop, NextHopFound
 from inband.host.netlink import KernelHost
+from tests.system.host_namespace import Namespace, namespace, until
 
 pytestmark = pytest.mark.root
 

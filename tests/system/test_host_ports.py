@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from tests.system.host_namespace import Namespace, two_hosts
 
 from inband.errors import UsageError
 from inband.host.ports import Guard, PortOwnership
+from tests.system.host_namespace import Namespace, two_hosts
 
 pytestmark = pytest.mark.root
 

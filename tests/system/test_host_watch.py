@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
 
 import pytest
-from tests.system.host_namespace import Namespace, namespace, two_hosts, until
 
 from inband.host.events import (
     AddressChanged,
@@ -22,6 +21,7 @@ from inband.host.events import (
 )
 from inband.host.netlink import KernelHost
 from inband.vocabulary.addresses import Mac
+from tests.system.host_namespace import Namespace, namespace, two_hosts, until
 
 pytestmark = pytest.mark.root
 

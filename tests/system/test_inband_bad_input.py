@@ -8,12 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.system.lab import measure, topology
-from tests.system.lab.controllers import wait_listening
-from tests.system.lab.inband import COMMAND, InbandSwitch
-from tests.system.lab.net import Lab, Namespace
-from tests.system.lab.process import Process
-from tests.system.lab.scene import Scene
+
+from lab import measure, topology
+from lab.controllers import wait_listening
+from lab.inband import COMMAND, InbandSwitch
+from lab.net import Lab, Namespace
+from lab.process import Process
+from lab.scene import Scene
 
 pytestmark = pytest.mark.root
 
@@ -112,7 +113,7 @@ def test_without_privileges_it_says_what_is_missing(tmp_path: Path) -> None:
 
 def _speak(stage: Scene, port: int, rubbish: str, end: str) -> Process:
     machine = stage.topology.controller
-    words = ("-m", "tests.system.lab.rubbish", str(port), rubbish.replace(" ", ""), end)
+    words = ("-m", "lab.rubbish", str(port), rubbish.replace(" ", ""), end)
     speaker = machine.start(sys.executable, *words, label="rubbish")
     wait_listening(machine, speaker, port)
     return speaker

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.system.lab import special, topology
-from tests.system.lab.controllers import start_osken, start_testcontroller
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab
-from tests.system.lab.scene import scene
-from tests.system.lab.switch import SwitchMaker, at_all_sites
+
+from lab import special, topology
+from lab.controllers import start_osken, start_testcontroller
+from lab.journal import until
+from lab.net import Lab
+from lab.scene import scene
+from lab.switch import SwitchMaker, at_all_sites
 
 pytestmark = pytest.mark.root
 

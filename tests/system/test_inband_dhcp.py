@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.system.lab import measure
-from tests.system.lab.switch import SwitchMaker
+
+from lab import measure
+from lab.switch import SwitchMaker
 
 pytestmark = pytest.mark.root
 

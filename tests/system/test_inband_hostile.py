@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from tests.system.lab import measure, topology
-from tests.system.lab.switch import SwitchMaker, letters
+
+from lab import measure, topology
+from lab.switch import SwitchMaker, letters
 
 pytestmark = pytest.mark.root
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.system.lab import measure, topology
-from tests.system.lab.controllers import LabController
-from tests.system.lab.inband import InbandSwitch
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab
-from tests.system.lab.sampler import Sampler
+
+from lab import measure, topology
+from lab.controllers import LabController
+from lab.inband import InbandSwitch
+from lab.journal import until
+from lab.net import Lab
+from lab.sampler import Sampler
 
 pytestmark = pytest.mark.root
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.system.lab import measure, topology
-from tests.system.lab.inband import InbandSwitch
-from tests.system.lab.journal import until
-from tests.system.lab.scene import scene
+
+from lab import measure, topology
+from lab.inband import InbandSwitch
+from lab.journal import until
+from lab.scene import scene
 
 pytestmark = pytest.mark.root
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.system.lab import measure, topology
-from tests.system.lab.journal import until
-from tests.system.lab.scene import scene
-from tests.system.lab.switch import SwitchMaker
+
+from lab import measure, topology
+from lab.journal import until
+from lab.scene import scene
+from lab.switch import SwitchMaker
 
 pytestmark = pytest.mark.root
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.system.lab import measure, topology
-from tests.system.lab.scene import scene
-from tests.system.lab.switch import SwitchMaker, letters
+
+from lab import measure, topology
+from lab.scene import scene
+from lab.switch import SwitchMaker, letters
 
 pytestmark = pytest.mark.root
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.system.lab import measure, measure_six, six, topology
-from tests.system.lab.addressing import IPV4, IPV6, Addressing
-from tests.system.lab.inband import InbandSwitch
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab
-from tests.system.lab.scene import scene
-from tests.system.lab.switch import SwitchMaker
+
+from lab import measure, measure_six, six, topology
+from lab.addressing import IPV4, IPV6, Addressing
+from lab.inband import InbandSwitch
+from lab.journal import until
+from lab.net import Lab
+from lab.scene import scene
+from lab.switch import SwitchMaker
 
 pytestmark = pytest.mark.root
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.system.lab import special
-from tests.system.lab.addressing import IPV4, IPV6, Addressing
-from tests.system.lab.scene import scene
-from tests.system.lab.switch import SwitchMaker
+
+from lab import special
+from lab.addressing import IPV4, IPV6, Addressing
+from lab.scene import scene
+from lab.switch import SwitchMaker
 
 pytestmark = pytest.mark.root
 

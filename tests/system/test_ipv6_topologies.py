@@ -6,11 +6,12 @@ Channels are told their controllers while duplicate address detection runs, as a
 from __future__ import annotations
 
 import pytest
-from tests.system.lab import measure, measure_six, six, topology
-from tests.system.lab.addressing import BOTH, IPV6
-from tests.system.lab.inband import InbandSwitch, OnDatapath
-from tests.system.lab.scene import Layer, scene
-from tests.system.lab.switch import SwitchMaker
+
+from lab import measure, measure_six, six, topology
+from lab.addressing import BOTH, IPV6
+from lab.inband import InbandSwitch, OnDatapath
+from lab.scene import Layer, scene
+from lab.switch import SwitchMaker
 
 pytestmark = pytest.mark.root
 

@@ -12,15 +12,16 @@ import time
 from dataclasses import replace
 
 import pytest
-from tests.system.lab import measure, name_servers, special, topology
-from tests.system.lab.addressing import IPV6
-from tests.system.lab.controllers import LabController
-from tests.system.lab.inband import InbandSwitch
-from tests.system.lab.journal import until
-from tests.system.lab.name_servers import NAME, OTHER, Asking, dnsmasq, liar, named, record, unbound
-from tests.system.lab.net import Lab
-from tests.system.lab.scene import Scene, scene
-from tests.system.lab.topology import Topology
+
+from lab import measure, name_servers, special, topology
+from lab.addressing import IPV6
+from lab.controllers import LabController
+from lab.inband import InbandSwitch
+from lab.journal import until
+from lab.name_servers import NAME, OTHER, Asking, dnsmasq, liar, named, record, unbound
+from lab.net import Lab
+from lab.scene import Scene, scene
+from lab.topology import Topology
 
 pytestmark = pytest.mark.root
 

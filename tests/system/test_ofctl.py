@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.system.lab.inband import InbandSwitch
-from tests.system.lab.journal import until
-from tests.system.lab.net import CommandError, Lab, run
-from tests.system.lab.process import Process
-from tests.system.lab.switch import letters
-from tests.system.lab.topology import BridgePlan, Site
+
+from lab.inband import InbandSwitch
+from lab.journal import until
+from lab.net import CommandError, Lab, run
+from lab.process import Process
+from lab.switch import letters
+from lab.topology import BridgePlan, Site
 
 pytestmark = pytest.mark.root
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from tests.system.lab.journal import until
-from tests.system.lab.net import CommandError, Lab
+
+from lab.journal import until
+from lab.net import CommandError, Lab
 from tests.system.test_ofctl import Desk
 
 pytestmark = pytest.mark.root

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.system.lab import topology
-from tests.system.lab.controllers import start_testcontroller
-from tests.system.lab.inband import InbandSwitch
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab
+
+from lab import topology
+from lab.controllers import start_testcontroller
+from lab.inband import InbandSwitch
+from lab.journal import until
+from lab.net import Lab
 
 pytestmark = pytest.mark.root
 

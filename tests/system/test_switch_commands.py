@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab
+
+from lab.journal import until
+from lab.net import Lab
 from tests.system.switch_rig import Rig, one_line
 
 pytestmark = pytest.mark.root

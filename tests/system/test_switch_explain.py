@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.system.lab import frames
-from tests.system.lab.controllers import LabController
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab
+
+from lab import frames
+from lab.controllers import LabController
+from lab.journal import until
+from lab.net import Lab
 from tests.system.switch_rig import Rig, one_line
 
 pytestmark = pytest.mark.root

@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.system.lab.controllers import LabController
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab
-from tests.system.lab.switch import cpu_s
+
+from lab.controllers import LabController
+from lab.journal import until
+from lab.net import Lab
+from lab.switch import cpu_s
 from tests.system.switch_rig import Rig
 
 pytestmark = pytest.mark.root

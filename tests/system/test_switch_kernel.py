@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.system.lab.controllers import LabController
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab
+
+from lab.controllers import LabController
+from lab.journal import until
+from lab.net import Lab
 from tests.system.switch_rig import Rig
 
 pytestmark = pytest.mark.root

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from tests.system.lab.controllers import LabController
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab, run
-from tests.system.lab.unixctl import Control
+
+from lab.controllers import LabController
+from lab.journal import until
+from lab.net import Lab, run
+from lab.unixctl import Control
 from tests.system.switch_rig import Rig
 
 pytestmark = pytest.mark.root

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.system.lab import messages as of
-from tests.system.lab.journal import until
-from tests.system.lab.net import CommandError, Lab, run
+
+from lab import messages as of
+from lab.journal import until
+from lab.net import CommandError, Lab, run
 from tests.system.switch_rig import Rig
 
 pytestmark = pytest.mark.root

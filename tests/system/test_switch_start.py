@@ -6,9 +6,10 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from tests.system.lab.inband import COMMAND
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab
+
+from lab.inband import COMMAND
+from lab.journal import until
+from lab.net import Lab
 from tests.system.switch_rig import Rig, one_line
 
 pytestmark = pytest.mark.root

@@ -7,9 +7,10 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab
-from tests.system.lab.process import Process
+
+from lab.journal import until
+from lab.net import Lab
+from lab.process import Process
 from tests.system.switch_rig import Rig
 
 pytestmark = pytest.mark.root

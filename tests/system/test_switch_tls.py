@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab
+
+from lab.journal import until
+from lab.net import Lab
 from tests.system.switch_certificates import Authority, Identity
 from tests.system.switch_rig import Rig
 
@@ -101,7 +102,7 @@ def test_a_certificate_of_ours_that_the_controller_refuses_is_named_as_a_reason(
 
 def test_a_controller_that_speaks_no_tls_is_named_as_such(desk: Desk) -> None:
     rig = desk.rig
-    rig.h1.start(sys.executable, "-m", "tests.system.lab.rubbish", "6004", "0400000800000001", "hold", label="plain")
+    rig.h1.start(sys.executable, "-m", "lab.rubbish", "6004", "0400000800000001", "hold", label="plain")
     assert until(lambda: ":6004" in rig.h1.run("ss", "-lntH"), 20.0)
 
     rig.call("inband/set-controller", "br0", "tls:10.0.0.11:6004")

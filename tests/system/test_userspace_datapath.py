@@ -10,6 +10,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+
+from inband.datapath.base import ControlHints, Megaflow
+from inband.datapath.userspace import BACKLOG_TURNS, UPCALL_BUDGET, UserspaceDatapath
+from inband.datapath.userspace_port import MAX_QUEUES
+from inband.errors import HostError
+from inband.flow.actions import Output, SetQueue, ToController
+from inband.flow.fields import FlowKey
+from inband.flow.match import ANY, Match
+from inband.flow.ports import PortNo
+from inband.packet.frame import Frame
+from inband.testing import packets
 from tests.packets.columns import (
     PATIENCE_S,
     PORTS,
@@ -22,17 +33,6 @@ from tests.packets.columns import (
     require_root,
     userspace,
 )
-
-from inband.datapath.base import ControlHints, Megaflow
-from inband.datapath.userspace import BACKLOG_TURNS, UPCALL_BUDGET, UserspaceDatapath
-from inband.datapath.userspace_port import MAX_QUEUES
-from inband.errors import HostError
-from inband.flow.actions import Output, SetQueue, ToController
-from inband.flow.fields import FlowKey
-from inband.flow.match import ANY, Match
-from inband.flow.ports import PortNo
-from inband.packet.frame import Frame
-from inband.testing import packets
 
 pytestmark = pytest.mark.root
 

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab
+
+from lab.journal import until
+from lab.net import Lab
 
 pytestmark = pytest.mark.root
 
@@ -40,7 +41,7 @@ def test_a_tcp_connection_arrives_whole(offload: str) -> None:
         lab.link(right, "eth0", switch, "p2")
         left.address("eth0", "10.9.0.1/24")
         right.address("eth0", "10.9.0.2/24")
-        switch.start(sys.executable, "-m", "bench.learning_switch", "p1", "p2", env={"PYTHONPATH": "src"})
+        switch.start(sys.executable, "-m", "lab.learning_switch", "p1", "p2", env={"PYTHONPATH": "src"})
         receiver = right.start(sys.executable, "-c", RECEIVE)
         assert until(lambda: "listening" in receiver.tail(), 10)
         assert until(lambda: left.pings("10.9.0.2", count=1) == 1, 10)
@@ -55,7 +56,7 @@ def test_the_harness_says_what_it_counted() -> None:
     with Lab("ihe") as lab:
         switch, host = lab.namespace("switch"), lab.namespace("host")
         lab.link(switch, "p1", host, "eth0")
-        process = switch.start(sys.executable, "-m", "bench.learning_switch", "p1", env={"PYTHONPATH": "src"})
+        process = switch.start(sys.executable, "-m", "lab.learning_switch", "p1", env={"PYTHONPATH": "src"})
         assert until(lambda: "ready" in process.tail(), 10)
 
         assert process.stop() == 0

@@ -107,14 +107,13 @@ class _Name:
 class NameStatus:
     """What ``show`` says of a name. ``problem`` is what went wrong last, for people; empty when nothing did.
 
-    ``next_question`` is when it is asked for (again), ``asked`` whether an answer is being waited for.
+    ``next_question`` is when it is asked for (again).
     """
 
     name: str
     addresses: tuple[KnownAddress, ...]
     problem: str
     outcomes: tuple[Outcome | None, ...]
-    is_asked: bool
     next_question: Instant | None
 
 
@@ -202,7 +201,6 @@ class Resolver:
             (*current, *(known for known, _ in name.held.values())),
             next((query.problem for query in name.queries if query.problem), ""),
             tuple(query.outcome for query in name.queries),
-            any(query in self._unanswered for query in name.queries),
             min((query.due for query in name.queries if query.due is not None), default=None),
         )
 

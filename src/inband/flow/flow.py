@@ -32,7 +32,7 @@ class Origin:
 
 @dataclass(slots=True, eq=False)
 class Flow:
-    """One flow. Two flows are the same only if they are the same object; ``same_entry`` compares match and priority.
+    """One flow. Two flows are the same only if they are the same object.
 
     ``idle_timeout_s`` and ``hard_timeout_s`` of 0 mean none. ``packets`` and ``bytes`` count what the caches below
     have reported so far.
@@ -58,10 +58,6 @@ class Flow:
     def is_hidden(self) -> bool:
         """Whether in-band control owns this flow; decided by the type of its priority, by nothing else."""
         return isinstance(self.priority, HiddenPriority)
-
-    def same_entry(self, match: Match, priority: Priority) -> bool:
-        """Whether a strict command naming match and priority means this flow (OpenFlow 1.3.5, 6.4)."""
-        return self.priority == priority and self.match == match
 
     def credit(self, packets: int, bytes_: int, now: Instant) -> None:
         """Count packets that this flow decided about; ``now`` is when the last of them passed."""

@@ -18,11 +18,6 @@ class PortNo(int):
             raise UsageError(f"{value} is not a port number: it has more than 32 bits")
         return super().__new__(cls, value)
 
-    @property
-    def is_reserved(self) -> bool:
-        """Whether the number names no physical port (LOCAL counts as reserved here)."""
-        return self > MAX
-
     def __str__(self) -> str:
         return NAMES.get(self, int.__repr__(self))
 

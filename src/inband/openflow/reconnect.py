@@ -50,7 +50,6 @@ class State(Enum):
     NEGOTIATING = "negotiating"
     ACTIVE = "active"
     IDLE = "idle"
-    LISTENING = "listening"
 
 
 class Event(Enum):
@@ -58,7 +57,7 @@ class Event(Enum):
 
     ENABLED = "enabled"
     DISABLED = "disabled"
-    CONNECTED = "connected"  # TCP (and TLS) is up; for a passive target: it listens
+    CONNECTED = "connected"  # TCP (and TLS) is up
     FAILED = "failed"  # the attempt ended without a connection
     NEGOTIATED = "negotiated"  # HELLOs agreed on a version
     WENT_IDLE = "went idle"  # the session sends a probe
@@ -87,15 +86,10 @@ class InvalidTransition(Exception):  # noqa: N818 (it names what happened)
 
 
 class Reconnect:
-    """The state machine of one target.
+    """The state machine of one target. ``max_backoff_s`` bounds the wait between attempts."""
 
-    ``max_backoff_s`` bounds the wait between attempts. ``is_passive``: the target is listened on rather than dialled;
-    the connections it accepts are the caller's and do not pass through here.
-    """
-
-    def __init__(self, *, max_backoff_s: float = MAX_BACKOFF_S, is_passive: bool = False) -> None:
+    def __init__(self, *, max_backoff_s: float = MAX_BACKOFF_S) -> None:
         self.max_backoff_s = max_backoff_s
-        self.is_passive = is_passive
         self.state = State.VOID
         self.since: Instant = 0.0
         self.last_error: str | None = None
@@ -121,10 +115,6 @@ class Reconnect:
         if step is None:
             raise InvalidTransition(f"{event.value!r} while {self.state.value}")
         return step(self, now, reason)
-
-    def network_changed(self, now: Instant) -> list[Command]:
-        """A next hop was resolved or a link came up: do not wait any longer."""
-        return self.handle(Event.NETWORK_CHANGED, now)
 
     def next_deadline(self) -> Instant | None:
         """When to call ``run`` next; None: only an event can change anything."""
@@ -156,8 +146,7 @@ class Reconnect:
     def _dial(self, now: Instant, _: str) -> list[Command]:
         self.attempts += 1
         self._dialled_at = now
-        # Listening needs no answer from anybody, so it cannot take too long.
-        self._enter(State.CONNECTING, now, None if self.is_passive else now + self._attempt_s)
+        self._enter(State.CONNECTING, now, now + self._attempt_s)
         return [Dial()]
 
     def _fail(self, now: Instant, reason: str) -> list[Command]:
@@ -173,7 +162,7 @@ class Reconnect:
 
     def _connected(self, now: Instant, _: str) -> list[Command]:
         self._is_hurried = False
-        self._enter(State.LISTENING if self.is_passive else State.NEGOTIATING, now)
+        self._enter(State.NEGOTIATING, now)
         return []
 
     def _negotiated(self, now: Instant, _: str) -> list[Command]:
@@ -231,7 +220,4 @@ _TABLE = {
     (State.IDLE, Event.HEARD): Reconnect._heard,
     (State.IDLE, Event.DISCONNECTED): Reconnect._disconnected,
     (State.IDLE, Event.NETWORK_CHANGED): Reconnect._stay,
-    (State.LISTENING, Event.DISABLED): Reconnect._disable,
-    (State.LISTENING, Event.DISCONNECTED): Reconnect._disconnected,
-    (State.LISTENING, Event.NETWORK_CHANGED): Reconnect._stay,
 }

@@ -20,16 +20,6 @@ _OP, _HTYPE, _HLEN, _CHADDR = 0, 1, 2, 28
 _BOOTREPLY, _ETHERNET = 2, 1
 
 
-def is_reply_key(key: int) -> bool:
-    """Whether the packet goes from a DHCP server's port to a client's (UDP 67 to 68 over IPv4)."""
-    return DHCP_REPLY.matches(key)
-
-
-def is_dhcpv6_reply_key(key: int) -> bool:
-    """Whether the packet goes from a DHCPv6 server's port to a client's (UDP 547 to 546)."""
-    return DHCPV6_REPLY.matches(key)
-
-
 def reply_chaddr(data: bytes) -> Mac | None:
     """For which client a frame is a DHCP reply: None if it is none, is cut, or is not for an Ethernet client."""
     layout = locate(data)

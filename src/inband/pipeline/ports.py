@@ -48,10 +48,9 @@ class SwitchPort:
 
 
 class PortTable:
-    """Ports by number. ``generation`` goes up with each change: flooding and port configuration depend on it."""
+    """Ports by number."""
 
     def __init__(self) -> None:
-        self.generation = 0
         self._ports: dict[PortNo, SwitchPort] = {}
 
     def put(self, port: SwitchPort) -> bool:
@@ -60,14 +59,11 @@ class PortTable:
             return False
         self._ports[port.number] = port
         self._ports = dict(sorted(self._ports.items()))
-        self.generation += 1
         return True
 
     def remove(self, number: PortNo) -> SwitchPort | None:
         """Forget a port; returns it if it was there."""
-        port = self._ports.pop(number, None)
-        self.generation += port is not None
-        return port
+        return self._ports.pop(number, None)
 
     def configure(self, number: PortNo, config: PortConfig, mask: PortConfig) -> bool:
         """Set the bits of ``mask`` in a port's configuration (PORT_MOD); whether that changed anything."""

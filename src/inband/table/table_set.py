@@ -7,8 +7,7 @@ controller can say reaches a hidden flow: the iteration behind every command yie
 Work: add and strict commands are independent of the number of flows (CHECK_OVERLAP is not: it asks each flow of the
 table); non-strict commands ask each flow of the tables they name; expiry asks only flows that are due.
 
-No clock: ``now`` is an argument. ``generation`` goes up with each change, so that whoever cached a decision can see
-that it may be stale.
+No clock: ``now`` is an argument.
 """
 
 from __future__ import annotations
@@ -81,7 +80,6 @@ class TableSet:
         make_classifier: Callable[[], Classifier] = TupleSpaceClassifier,
     ) -> None:
         self.limit = limit
-        self.generation = 0
         self.groups = GroupTable()
         self.meters = MeterTable()
         self._references = References()
@@ -148,7 +146,6 @@ class TableSet:
             flow.modified = now
             if reset_counts:
                 flow.packets = flow.bytes = 0
-        self.generation += bool(flows)
         return Changes(modified=flows)
 
     def delete(
@@ -208,7 +205,6 @@ class TableSet:
         if is_visible(flow) or flow not in self[flow.table_id] or flow.instructions == instructions:
             return Changes()
         flow.instructions = instructions
-        self.generation += 1
         return Changes(modified=(flow,))
 
     def hidden(self) -> list[Flow]:
@@ -249,11 +245,9 @@ class TableSet:
         self._references.add(flow)
         if is_visible(flow):
             self._deadlines.watch(flow)
-        self.generation += 1
 
     def _remove(self, flow: Flow) -> None:
         self._take_out(self._tables[flow.table_id], flow)
-        self.generation += 1
 
     def _take_out(self, table: FlowTable, flow: Flow) -> None:
         table.remove(flow)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.unit.agent.bench_switch import LOCAL_PORT, PORT_1, PORT_2, Bench
 
 from inband.agent.connection import DEFAULT_MASKS, Kind
 from inband.agent.effects import PortConfigured
@@ -69,6 +68,7 @@ from inband.vocabulary.openflow_errors import (
     SwitchConfigFailed,
     TableModFailed,
 )
+from tests.unit.agent.bench_switch import LOCAL_PORT, PORT_1, PORT_2, Bench
 
 NO_RECV = PortConfig.NO_RECV
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.unit.agent.bench_switch import Bench
 
 from inband.agent.effects import FlowsChanged
 from inband.flow import ports
@@ -39,6 +38,7 @@ from inband.vocabulary.openflow_errors import (
     FlowModFailed,
     MeterModFailed,
 )
+from tests.unit.agent.bench_switch import Bench
 
 OUT_1 = (ApplyActions((Output(PortNo(1)),)),)
 OUT_2 = (ApplyActions((Output(PortNo(2)),)),)

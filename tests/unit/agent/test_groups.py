@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.agent.bench_switch import Bench
-from tests.unit.agent.test_osken_oracle import Peer
 
 from inband.agent.effects import FlowsChanged, GroupsChanged
 from inband.flow import ports
@@ -36,6 +34,8 @@ from inband.vocabulary.openflow import (
     GroupType,
 )
 from inband.vocabulary.openflow_errors import BadAction, ErrorType, GroupModFailed
+from tests.unit.agent.bench_switch import Bench
+from tests.unit.agent.test_osken_oracle import Peer
 
 TO_1, TO_2 = Bucket((Output(PortNo(1)),)), Bucket((Output(PortNo(2)),))
 ARP = Match.of(eth_type=0x0806)

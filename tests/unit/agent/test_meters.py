@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.agent.bench_switch import Bench
-from tests.unit.agent.test_osken_oracle import Peer
 
 from inband.flow.actions import ApplyActions, Meter, Output
 from inband.flow.flow import FlowFlags
@@ -32,6 +30,8 @@ from inband.vocabulary.openflow import (
     MeterModCommand,
 )
 from inband.vocabulary.openflow_errors import ErrorType, MeterModFailed
+from tests.unit.agent.bench_switch import Bench
+from tests.unit.agent.test_osken_oracle import Peer
 
 DROP = MeterBand(MeterBandType.DROP, 1, 5)
 FLAGS = MeterFlags.PKTPS | MeterFlags.STATS

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from os_ken.ofproto import ofproto_parser, ofproto_v1_0_parser, ofproto_v1_3_parser
 from os_ken.ofproto.ofproto_protocol import ProtocolDesc
-from tests.unit.agent.bench_switch import PORT_1, Bench
 
 from inband.agent.connection import Kind
 from inband.flow.actions import PacketInReason, ToController
@@ -16,6 +15,7 @@ from inband.openflow.codec import split
 from inband.openflow.session import Session
 from inband.packet.frame import Frame
 from inband.vocabulary.openflow import PortReason
+from tests.unit.agent.bench_switch import PORT_1, Bench
 
 NO_BUFFER = 0xFFFFFFFF
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.agent.bench_switch import Bench
 
 from inband.agent.connection import Kind
 from inband.agent.effects import Execute, MissesChanged
@@ -26,6 +25,7 @@ from inband.packet.frame import Frame, GsoType, Offload
 from inband.table.flow_table import TableMiss
 from inband.vocabulary.openflow import NO_COOKIE, OFP10, OFP13, ConfigFlags, Role
 from inband.vocabulary.openflow_errors import BadAction, BadRequest, ErrorType
+from tests.unit.agent.bench_switch import Bench
 
 FRAME = Frame(bytes(range(60)))
 MISS = ToController(PacketInReason.NO_MATCH, max_len=128, table_id=3, cookie=0xC0)

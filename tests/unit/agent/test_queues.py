@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.unit.agent.bench_switch import PORT_1, PORT_2, Bench
 
 from inband.datapath.base import QueueState
 from inband.flow import ports
@@ -15,6 +14,7 @@ from inband.openflow.messages import QueueGetConfigReply, QueueGetConfigRequest
 from inband.openflow.multipart import QueueStatsReply, QueueStatsRequest
 from inband.openflow.parts import QueueDescription, QueueProperty
 from inband.vocabulary.openflow_errors import ErrorType, QueueOpFailed
+from tests.unit.agent.bench_switch import PORT_1, PORT_2, Bench
 
 SLOW = QueueState(0, 1_000_000, 5_000_000, 7, 700, 1)
 FAST = QueueState(3)

@@ -6,13 +6,13 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.unit.agent.bench_switch import Bench
 
 from inband.agent.connection import Kind
 from inband.openflow.codec import encode
 from inband.openflow.messages import BarrierReply, BarrierRequest, Envelope, Hello
 from inband.openflow.session import Session
 from inband.vocabulary.openflow import OFP10, OFP13
+from tests.unit.agent.bench_switch import Bench
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 ROUNDS = 200  # per vector: some thousand messages per version, in about a second

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.agent.bench_switch import PORT_1, Bench
 
 from inband.datapath.base import PortCounters
 from inband.flow.actions import ApplyActions, Output
@@ -54,6 +53,7 @@ from inband.openflow.multipart import (
 from inband.openflow.oxm import field_header
 from inband.vocabulary.openflow import OFP13, FlowModCommand, PortReason
 from inband.vocabulary.openflow_errors import BadRequest, ErrorType, MeterModFailed, QueueOpFailed, TableFeaturesFailed
+from tests.unit.agent.bench_switch import PORT_1, Bench
 
 ARP = Match.of(eth_type=0x0806)
 OUT_1 = (ApplyActions((Output(PortNo(1)),)),)

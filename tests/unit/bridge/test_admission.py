@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.bridge.test_groups import Stage
 
 from inband.bridge.admission import Admission
 from inband.flow.actions import ApplyActions, Output
@@ -11,6 +10,7 @@ from inband.flow.match import Match
 from inband.flow.ports import NORMAL
 from inband.packet.frame import Frame
 from inband.testing import packets
+from tests.unit.bridge.test_groups import Stage
 
 
 def test_a_match_is_known_from_its_second_time_on() -> None:

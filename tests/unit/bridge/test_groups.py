@@ -5,7 +5,6 @@ from __future__ import annotations
 from ipaddress import IPv6Address
 
 import pytest
-from tests.unit.bridge.test_own_questions import Clock, SilentHost
 
 from inband.agent.connection import Kind
 from inband.agent.switch import Identity
@@ -30,6 +29,7 @@ from inband.vocabulary.openflow import (
     MeterFlags,
     MeterModCommand,
 )
+from tests.unit.bridge.test_own_questions import Clock, SilentHost
 
 US = "02:00:00:00:00:01"
 P1, P2, P3 = PortNo(1), PortNo(2), PortNo(3)

@@ -11,7 +11,6 @@ import dns.rrset
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.control.names_scene import AAAA, NAME, S1, S2, A, Scene, denial, reply
 
 from inband.control import name_events as ev
 from inband.control.name_events import KnownAddress, Transport
@@ -26,6 +25,7 @@ from inband.control.names import (
     MIN_TTL_S,
 )
 from inband.packet.dns import Outcome
+from tests.unit.control.names_scene import AAAA, NAME, S1, S2, A, Scene, denial, reply
 
 # --- asking -------------------------------------------------------------------------------------------------------
 

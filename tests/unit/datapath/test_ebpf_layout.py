@@ -7,11 +7,11 @@ from pathlib import Path
 from struct import Struct
 
 import pytest
-from tests.unit.datapath.btf import Btf, read_btf
 
 import inband
 from inband.datapath.ebpf import keys, layout
 from inband.flow.fields import FIELDS, PIPELINE_FIELDS
+from tests.unit.datapath.btf import Btf, read_btf
 
 OBJECT = Path(inband.__file__).with_name("datapath") / "ebpf" / "fastpath.bpf.o"
 

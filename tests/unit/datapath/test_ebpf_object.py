@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.unit.datapath.btf import section
 
 import inband
+from tests.unit.datapath.btf import section
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = Path(inband.__file__).with_name("datapath") / "ebpf" / "fastpath.bpf.o"

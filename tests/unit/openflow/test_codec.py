@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
-from tests.unit.openflow.samples import SAMPLES, name_of
 
 from inband.errors import UsageError, WireError
 from inband.flow.match import Match
@@ -16,6 +15,7 @@ from inband.openflow.codec import DecodeError, FramingError, decode, encode, enc
 from inband.vocabulary import openflow as c
 from inband.vocabulary.openflow import OFP10, OFP13
 from inband.vocabulary.openflow_errors import BadRequest, ErrorType, FlowModFailed
+from tests.unit.openflow.samples import SAMPLES, name_of
 
 
 def resize(data: bytes) -> bytes:

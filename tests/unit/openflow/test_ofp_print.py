@@ -7,7 +7,6 @@ import shutil
 import subprocess
 
 import pytest
-from tests.unit.openflow.samples import ICMPV6, MASKS, PORT, REGISTERS, SAMPLES, TABLE_FEATURES, TCP, name_of
 
 from inband.flow import actions as a
 from inband.flow.match import Match
@@ -26,6 +25,7 @@ from inband.vocabulary.openflow_errors import (
     PortModFailed,
     QueueOpFailed,
 )
+from tests.unit.openflow.samples import ICMPV6, MASKS, PORT, REGISTERS, SAMPLES, TABLE_FEATURES, TCP, name_of
 
 pytestmark = pytest.mark.skipif(
     shutil.which("ovs-ofctl") is None and "CI" not in os.environ, reason="ovs-ofctl is not installed"

@@ -10,7 +10,6 @@ from os_ken.ofproto import ofproto_parser, ofproto_protocol
 from os_ken.ofproto import ofproto_v1_0_parser as parser10
 from os_ken.ofproto import ofproto_v1_3 as proto13
 from os_ken.ofproto import ofproto_v1_3_parser as parser13
-from tests.unit.openflow.samples import PORT, SAMPLES, TABLE_FEATURES, name_of
 
 from inband.flow import actions as a
 from inband.flow import ports
@@ -27,6 +26,7 @@ from inband.openflow.codec import decode, encode
 from inband.vocabulary import openflow as c
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import OFP10, OFP13
+from tests.unit.openflow.samples import PORT, SAMPLES, TABLE_FEATURES, name_of
 
 DP13, DP10 = ofproto_protocol.ProtocolDesc(version=OFP13), ofproto_protocol.ProtocolDesc(version=OFP10)
 MAC = Mac.parse("00:11:22:33:44:55")

@@ -102,7 +102,7 @@ def test_news_from_the_network_ends_the_wait_at_once() -> None:
     machine = Reconnect()
     play(machine, "0 enabled\n0 failed\n0.1 run\n0.1 failed\n0.31 run\n0.31 failed")
 
-    commands = machine.network_changed(0.45)
+    commands = machine.handle(Event.NETWORK_CHANGED, 0.45)
 
     assert commands == [Dial()]
     assert machine.state is State.CONNECTING
@@ -112,7 +112,7 @@ def test_news_from_the_network_cuts_an_attempt_short_and_dials_again_at_once() -
     machine = Reconnect()
     machine.handle(Event.ENABLED, 0.0)
 
-    first = machine.network_changed(0.3)
+    first = machine.handle(Event.NETWORK_CHANGED, 0.3)
 
     assert first == [HangUp("took too long"), Dial()]
     assert machine.since == 0.3
@@ -122,7 +122,7 @@ def test_an_attempt_that_has_just_begun_gets_its_least_time_whatever_the_network
     machine = Reconnect()
     machine.handle(Event.ENABLED, 0.0)
 
-    assert [machine.network_changed(now / 100) for now in range(10)] == [[]] * 10
+    assert [machine.handle(Event.NETWORK_CHANGED, now / 100) for now in range(10)] == [[]] * 10
     assert machine.next_deadline() == pytest.approx(0.1)
     assert machine.run(0.1) == [HangUp("took too long"), Dial()]
 
@@ -132,7 +132,7 @@ def test_a_stream_of_news_dials_a_peer_that_refuses_at_most_ten_times_a_second()
     machine.handle(Event.ENABLED, 0.0)
 
     for millisecond in range(1000):
-        machine.network_changed(millisecond / 1000)
+        machine.handle(Event.NETWORK_CHANGED, millisecond / 1000)
         if machine.state is State.CONNECTING:
             machine.handle(Event.FAILED, millisecond / 1000, "connection refused")
 
@@ -142,7 +142,7 @@ def test_a_stream_of_news_dials_a_peer_that_refuses_at_most_ten_times_a_second()
 def test_news_from_the_network_hurries_one_attempt_only() -> None:
     machine = Reconnect()
     machine.handle(Event.ENABLED, 0.0)
-    machine.network_changed(0.3)
+    machine.handle(Event.NETWORK_CHANGED, 0.3)
 
     machine.handle(Event.FAILED, 0.31, "connection refused")
 
@@ -154,7 +154,7 @@ def test_news_from_the_network_leaves_a_connection_alone() -> None:
     machine = Reconnect()
     play(machine, "0 enabled\n0 connected\n0 negotiated")
 
-    assert machine.network_changed(1.0) == []
+    assert machine.handle(Event.NETWORK_CHANGED, 1.0) == []
     assert machine.state is State.ACTIVE
 
 
@@ -184,21 +184,6 @@ def test_a_target_disabled_during_back_off_has_nothing_to_hang_up() -> None:
 
     assert machine.handle(Event.DISABLED, 0.05) == []
     assert machine.state is State.VOID
-
-
-def test_a_passive_target_listens_and_tries_again_when_its_port_is_taken() -> None:
-    machine = Reconnect(is_passive=True)
-
-    transcript = play(machine, "0 enabled\n0 failed\n0.1 run\n0.1 connected\n9 network changed\n10 disabled")
-
-    assert transcript == [
-        "0 connecting dial",
-        "0 backoff",
-        "0.1 connecting dial",
-        "0.1 listening",
-        "9 listening",
-        "10 void hang-up",
-    ]
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.packet.scapy_oracle import recomputed
 
 from inband.flow.fields import FIELDS, VLAN_PRESENT, key_fields, make_key
 from inband.packet.build import frame_of_key
 from inband.packet.parse import NO_ETH_TYPE, parse, parse_checked
+from tests.unit.packet.scapy_oracle import recomputed
 
 Fields = dict[str, int]
 

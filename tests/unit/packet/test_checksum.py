@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.packet.scapy_oracle import IP, Ether, IPv6, recomputed
 
 from inband.flow.actions import PushMpls, PushPbb, PushVlan
 from inband.packet.checksum import complete, detect_offload, segment
 from inband.packet.edit import apply
 from inband.packet.frame import Frame, GsoType, Offload
 from inband.testing import packets
+from tests.unit.packet.scapy_oracle import IP, Ether, IPv6, recomputed
 
 V4 = (packets.IP_A, packets.IP_B)
 V6 = (packets.IP6_A, packets.IP6_B)

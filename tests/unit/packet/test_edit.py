@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.packet.scapy_oracle import recomputed
 
 from inband.flow.actions import (
     CopyTtlIn,
@@ -30,6 +29,7 @@ from inband.packet.frame import Frame, Offload
 from inband.packet.parse import parse
 from inband.packet.set_field import SLOTS
 from inband.testing import packets
+from tests.unit.packet.scapy_oracle import recomputed
 
 V6 = (packets.IP6_A, packets.IP6_B)
 

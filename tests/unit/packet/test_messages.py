@@ -10,14 +10,15 @@ import pytest
 from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RS, ICMPv6NDOptDstLLAddr, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.utils import RawPcapNgReader, RawPcapReader
-from tests.unit.packet.scapy_oracle import recomputed
 
 from inband.flow.fields import key_fields
 from inband.packet import arp, dhcp, nd
+from inband.packet.dhcp import DHCP_REPLY, DHCPV6_REPLY
 from inband.packet.parse import parse
 from inband.packet.pcap import PcapWriter
 from inband.testing import packets
 from inband.vocabulary.addresses import BROADCAST, Mac
+from tests.unit.packet.scapy_oracle import recomputed
 
 MAC, PEER = Mac.parse(packets.MAC_A), Mac.parse(packets.MAC_B)
 SOURCE, TARGET = IPv6Address("fe80::1"), IPv6Address("fe80::1234:5678")
@@ -97,7 +98,7 @@ def test_a_router_solicitation_goes_to_all_routers(source: IPv6Address, has_addr
 def test_a_dhcp_reply_names_its_client() -> None:
     frame = packets.dhcp_reply(chaddr="02:00:00:00:00:77")
 
-    assert dhcp.is_reply_key(parse(frame, 1))
+    assert DHCP_REPLY.matches(parse(frame, 1))
     assert dhcp.reply_chaddr(frame) == Mac.parse("02:00:00:00:00:77")
     assert dhcp.reply_chaddr(packets.vlan(frame, 4)) == Mac.parse("02:00:00:00:00:77")
 
@@ -105,7 +106,7 @@ def test_a_dhcp_reply_names_its_client() -> None:
 def test_a_dhcp_request_is_no_reply() -> None:
     frame = packets.dhcp_request()
 
-    assert not dhcp.is_reply_key(parse(frame, 1))
+    assert not DHCP_REPLY.matches(parse(frame, 1))
     assert dhcp.reply_chaddr(frame) is None
 
 
@@ -133,14 +134,14 @@ def test_a_bootp_message_too_short_is_for_nobody(size: int) -> None:
 
 def test_other_packets_are_no_dhcp_replies() -> None:
     for frame in (packets.tcp(src_port=67, dst_port=68), packets.arp_request(), packets.udp(*V6, 67, 68)):
-        assert not dhcp.is_reply_key(parse(frame, 1))
+        assert not DHCP_REPLY.matches(parse(frame, 1))
         assert dhcp.reply_chaddr(frame) is None
 
 
 def test_dhcpv6_replies_are_known_by_their_ports() -> None:
-    assert dhcp.is_dhcpv6_reply_key(parse(packets.udp(*V6, 547, 546), 1))
-    assert not dhcp.is_dhcpv6_reply_key(parse(packets.udp(*V6, 546, 547), 1))
-    assert not dhcp.is_dhcpv6_reply_key(parse(packets.udp(src_port=547, dst_port=546), 1))
+    assert DHCPV6_REPLY.matches(parse(packets.udp(*V6, 547, 546), 1))
+    assert not DHCPV6_REPLY.matches(parse(packets.udp(*V6, 546, 547), 1))
+    assert not DHCPV6_REPLY.matches(parse(packets.udp(src_port=547, dst_port=546), 1))
 
 
 V6 = (packets.IP6_A, packets.IP6_B)

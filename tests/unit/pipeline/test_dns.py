@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 
 import pytest
-from tests.unit.pipeline.scene import P1, P2, A, B, Scene, out
 
 from inband.control.rules import for_server
 from inband.flow.actions import ApplyActions, Output
@@ -19,6 +18,7 @@ from inband.pipeline.trace import Trace
 from inband.testing import packets
 from inband.vocabulary.addresses import parse_ip
 from inband.vocabulary.openflow import PortConfig
+from tests.unit.pipeline.scene import P1, P2, A, B, Scene, out
 
 NAME, OTHER = "controller.example.net", "www.example.org"
 CLIENT, SERVER = "10.0.0.2", "10.0.0.53"

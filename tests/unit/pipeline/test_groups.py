@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from tests.unit.pipeline.scene import P1, P2, P3, US, A, B, Scene, out
 
 from inband.flow.actions import (
     Action,
@@ -29,6 +28,7 @@ from inband.pipeline.trace import Trace
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import ANY_GROUP, GroupType, PortConfig, PortState
+from tests.unit.pipeline.scene import P1, P2, P3, US, A, B, Scene, out
 
 WEB = packets.tcp(src=A, dst=B)
 TO_B, TO_US = SetField("eth_dst", int(Mac.parse(B))), SetField("eth_dst", int(Mac.parse(US)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.pipeline.scene import P1, P2, P3, US, A, B, C, Scene, out
 
 from inband.flow.actions import Output, SetField, ToController
 from inband.flow.fields import FIELDS
@@ -17,6 +16,7 @@ from inband.testing import packets
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.numbers import ETH_ARP
 from inband.vocabulary.openflow import PortConfig
+from tests.unit.pipeline.scene import P1, P2, P3, US, A, B, C, Scene, out
 
 ARP = Match.of(eth_type=ETH_ARP)
 CLOSED = PortConfig.PORT_DOWN | PortConfig.NO_RECV | PortConfig.NO_FWD | PortConfig.NO_FLOOD

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.pipeline.scene import P1, P2, US, A, B, Scene, out
 
 from inband.flow.actions import Group, Output, SetField
 from inband.flow.fields import FIELDS
@@ -13,6 +12,7 @@ from inband.packet.parse import parse
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import GroupType, PortConfig
+from tests.unit.pipeline.scene import P1, P2, US, A, B, Scene, out
 
 TO_ALL = packets.router_advertisement()
 TO_US = packets.router_advertisement(dst=US, target="fe80::2")

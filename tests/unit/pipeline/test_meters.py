@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.pipeline.scene import P1, P2, P3, A, B, Scene, out
 
 from inband.flow.actions import ApplyActions, GotoTable, Meter, Output, SetField, WriteActions
 from inband.flow.meters import MeterBand
@@ -13,6 +12,7 @@ from inband.pipeline.dscp import worse_precedence
 from inband.pipeline.trace import Trace
 from inband.testing import packets
 from inband.vocabulary.openflow import MeterBandType, MeterFlags
+from tests.unit.pipeline.scene import P1, P2, P3, A, B, Scene, out
 
 AF21, AF22 = 0x48, 0x50  # as TOS bytes
 WEB = packets.tcp(src=A, dst=B)

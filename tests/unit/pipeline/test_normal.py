@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.pipeline.scene import P1, P2, P3, US, A, B, C, Scene, out
 
 from inband.flow.actions import Output, SetField
 from inband.flow.fields import FIELDS
@@ -13,6 +12,7 @@ from inband.pipeline.learning import MacKey
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import PortConfig
+from tests.unit.pipeline.scene import P1, P2, P3, US, A, B, C, Scene, out
 
 
 @pytest.fixture

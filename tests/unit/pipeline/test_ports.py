@@ -22,7 +22,7 @@ def test_ports_come_in_the_order_of_their_numbers_with_local_last() -> None:
     assert len(ports) == 3
 
 
-def test_only_real_changes_raise_the_generation() -> None:
+def test_only_real_changes_count_as_changes() -> None:
     ports = PortTable()
 
     changed = [
@@ -35,7 +35,6 @@ def test_only_real_changes_raise_the_generation() -> None:
     ]
 
     assert changed == [True, False, True, False, True, False]
-    assert ports.generation == 3
 
 
 def test_configuring_changes_the_masked_bits_only() -> None:

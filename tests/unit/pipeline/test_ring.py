@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 
 import pytest
-from tests.unit.pipeline.scene import P1, P2, P3, A, B, Scene
 
 from inband.flow.actions import Output
 from inband.flow.match import Match
@@ -13,6 +12,7 @@ from inband.flow.ports import LOCAL, PortNo
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.numbers import ETH_ARP, ETH_IPV4
+from tests.unit.pipeline.scene import P1, P2, P3, A, B, Scene
 
 HOP_S = 0.001
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.pipeline.scene import P1, P2, P3, A, B, Scene, out
 
 from inband.flow.actions import (
     WHOLE_PACKET,
@@ -43,6 +42,7 @@ from inband.testing import packets
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.numbers import ETH_IPV4
 from inband.vocabulary.openflow import NO_COOKIE, PortConfig
+from tests.unit.pipeline.scene import P1, P2, P3, A, B, Scene, out
 
 WEB = packets.tcp(dst_port=80)
 TO_A = SetField("eth_dst", int(Mac.parse(A)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tests.unit.pipeline.scene import P1, P2, P3, A, B, Scene, out
-
 from inband.flow.actions import Output
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL, NORMAL
@@ -12,6 +10,7 @@ from inband.packet.parse import parse
 from inband.pipeline.trace import ActionStep, Note, TableStep, Trace
 from inband.testing import packets
 from inband.vocabulary.numbers import ETH_ARP
+from tests.unit.pipeline.scene import P1, P2, P3, A, B, Scene, out
 
 ARP = packets.arp_request(src=A)
 

@@ -30,7 +30,7 @@ MUTE: Hops = {HERE: status(HERE, HERE, None), SERVER: status(SERVER, GATEWAY, No
 
 def name(*outcomes: Outcome | None, problem: str = "", known: bool = False) -> NameStatus:
     addresses = (KnownAddress(HERE, 10.0, SERVER),) if known else ()
-    return NameStatus("ctl.example.net", addresses, problem, outcomes or (None, None), True, 1.0)
+    return NameStatus("ctl.example.net", addresses, problem, outcomes or (None, None), 1.0)
 
 
 def advice(

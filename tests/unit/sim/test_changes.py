@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.sim.scenes import SILENCE_S, come_up, silences
 
 from inband.agent.fail_mode import Forwarding
 from inband.datapath.wrappers import Faults
@@ -15,6 +14,7 @@ from inband.sim.network import Network
 from inband.sim.switch import SwitchBridge
 from inband.sim.topologies import Topology
 from inband.vocabulary.addresses import Mac
+from tests.unit.sim.scenes import SILENCE_S, come_up, silences
 
 NEW_MAC = Mac(0x0200000099AA)
 

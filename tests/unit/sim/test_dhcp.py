@@ -5,7 +5,6 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from tests.unit.sim.scenes import SILENCE_S, UP_S, silences
 
 from inband.datapath.wrappers import Faults
 from inband.flow.actions import ApplyActions, Output
@@ -17,6 +16,7 @@ from inband.sim.behaviour import DELETE_AND_DROP, HOSTILE, MUTE, Behaviour
 from inband.sim.dhcp import ACK, BOOTREPLY, NOWHERE, build, read
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import FlowModCommand
+from tests.unit.sim.scenes import SILENCE_S, UP_S, silences
 
 _EVERYTHING_UP = FlowMod(
     FlowModCommand.ADD, priority=OpenFlowPriority(0xFFFF), instructions=(ApplyActions((Output(CONTROLLER),)),)

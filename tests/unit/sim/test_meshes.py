@@ -5,12 +5,12 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from tests.unit.sim.scenes import SILENCE_S, UP_S, come_up, silences
 
 from inband.sim.behaviour import HOSTILE
 from inband.sim.link import Link, Nic
 from inband.sim.network import Network
 from inband.sim.topologies import Topology
+from tests.unit.sim.scenes import SILENCE_S, UP_S, come_up, silences
 
 # A talkative peer's silence is doubted after a second, and TCP takes up to half a second more to notice.
 CUT_SILENCE_S = 2.5

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from tests.unit.sim.scenes import SILENCE_S, UP_S, come_up, silences
 
 from inband.sim import topologies
 from inband.sim.behaviour import DELETE_AND_DROP, FRIENDLY, HOSTILE, PORTS_DOWN, Behaviour
 from inband.sim.topologies import Topology
+from tests.unit.sim.scenes import SILENCE_S, UP_S, come_up, silences
 
 TOPOLOGIES: dict[str, Callable[[], Topology]] = {
     "T1": partial(topologies.row, 1),

@@ -8,10 +8,10 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from tests.system.lab import frames, special, topology
-from tests.system.lab.addressing import BOTH, IPV6, Addressing
-from tests.system.lab.net import Lab, Namespace
-from tests.system.lab.topology import BridgePlan, Site, Topology
+from lab import frames, special, topology
+from lab.addressing import BOTH, IPV6, Addressing
+from lab.net import Lab, Namespace
+from lab.topology import BridgePlan, Site, Topology
 
 REMOTE, GATEWAY, OTHER_GATEWAY = "fe80::100", "fe80::254", "fe80::253"
 DHCPV6, LEASES = "dhcpv6", ("fd00:a::1000", "fd00:a::1001")
@@ -96,7 +96,7 @@ def two_routers(lab: Lab) -> Topology:
 def advertise_once(router: Namespace, address: str, preference: str = "medium", lifetime_s: int = 600) -> None:
     """Have a router of :func:`two_routers` say that it is one, or (0) that it is none any more."""
     frame = frames.router_advertisement(router.mac("eth1"), address, lifetime_s, preference)
-    router.run(sys.executable, "-m", "tests.system.lab.probe", "send", "eth1", frame.hex(), "1000", "0.001")
+    router.run(sys.executable, "-m", "lab.probe", "send", "eth1", frame.hex(), "1000", "0.001")
 
 
 def advertise(router: Namespace, interface: str, pool: str) -> None:

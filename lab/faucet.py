@@ -10,10 +10,10 @@ import os
 import textwrap
 from pathlib import Path
 
-from tests.system.lab.controllers import wait_listening
-from tests.system.lab.net import ROOT, Namespace, run
-from tests.system.lab.process import Process
-from tests.system.lab.topology import PORT
+from lab.controllers import wait_listening
+from lab.net import ROOT, Namespace, run
+from lab.process import Process
+from lab.topology import PORT
 
 INSTALL_S = 300.0
 """Forty packages, when the environment is not there yet."""

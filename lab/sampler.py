@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
 
-from tests.system.lab.journal import until
-from tests.system.lab.switch import Hidden, Switch, hidden_in
-from tests.system.lab.unixctl import Control, ControlError
+from lab.journal import until
+from lab.switch import Hidden, Switch, hidden_in
+from lab.unixctl import Control, ControlError
 
 Flows = frozenset[Hidden]
 

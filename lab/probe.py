@@ -1,7 +1,7 @@
 """Frames past every stack: a sender of numbered frames and a catcher that notes which arrived.
 
-    python -m tests.system.lab.probe send IF HEX RATE SECONDS     the frame, with a number in its last four bytes
-    python -m tests.system.lab.probe catch IF HEX SECONDS         prints the numbers of the frames whose other bytes
+    python -m lab.probe send IF HEX RATE SECONDS     the frame, with a number in its last four bytes
+    python -m lab.probe catch IF HEX SECONDS         prints the numbers of the frames whose other bytes
     equal HEX: those of so many seconds, or, once a line came on the standard input, those until none comes any more
 
 As the numbers stand in the padding after the packet, no checksum depends on them. A process of its own because it has

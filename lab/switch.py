@@ -1,6 +1,6 @@
 """What a scenario needs of a switch, whoever made it.
 
-Two implementations: :class:`tests.system.lab.inband.InbandSwitch` (ours) and :class:`bench.ovs.OvsSwitch` (the peer).
+Two implementations: :class:`lab.inband.InbandSwitch` (ours) and :class:`lab.ovs.OvsSwitch` (the peer).
 Scenarios name neither, so each runs on both.
 """
 
@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from tests.system.lab.net import Lab
-from tests.system.lab.topology import Site, Topology
-from tests.system.lab.unixctl import Control
+from lab.net import Lab
+from lab.topology import Site, Topology
+from lab.unixctl import Control
 
 FIRST_HIDDEN = 180000
 """The priority of letter (a), here and in Open vSwitch; (b) is one more, and so on."""

@@ -1,4 +1,4 @@
-"""Frames for :mod:`tests.system.lab.probe`, as bytes, built by hand and not by the switch's own code."""
+"""Frames for :mod:`lab.probe`, as bytes, built by hand and not by the switch's own code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A DNS server that lies: `python -m tests.system.lab.liar ADDRESS HOW`, on UDP and TCP port 53.
+"""A DNS server that lies: `python -m lab.liar ADDRESS HOW`, on UDP and TCP port 53.
 
     wrong-id, wrong-name, wrong-case   answers to another question than the one asked
     rubbish                            bytes that are no message

@@ -11,12 +11,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab, run
-from tests.system.lab.process import Process
-from tests.system.lab.switch import Hidden, hidden_in
-from tests.system.lab.topology import DHCP, BridgePlan, Site
-from tests.system.lab.unixctl import Control, ControlError
+from lab.journal import until
+from lab.net import Lab, run
+from lab.process import Process
+from lab.switch import Hidden, hidden_in
+from lab.topology import DHCP, BridgePlan, Site
+from lab.unixctl import Control, ControlError
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 START_S = 20.0
@@ -33,7 +33,7 @@ def version() -> str:
 
 
 class OvsSwitch:
-    """One ovs-vswitchd with its database; see :class:`tests.system.lab.switch.Switch` for what the methods promise."""
+    """One ovs-vswitchd with its database; see :class:`lab.switch.Switch` for what the methods promise."""
 
     name = "Open vSwitch"
     offloads = False
@@ -223,7 +223,7 @@ class OvsSwitch:
 
 
 class OvsTso:
-    """Makes an :class:`OvsSwitch` with userspace-tso: see :class:`tests.system.lab.switch.SwitchMaker`."""
+    """Makes an :class:`OvsSwitch` with userspace-tso: see :class:`lab.switch.SwitchMaker`."""
 
     name = "Open vSwitch userspace-tso"
     offloads = True

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab, run
-from tests.system.lab.process import Process
-from tests.system.lab.switch import Hidden, hidden_in
-from tests.system.lab.topology import BridgePlan, Site
-from tests.system.lab.unixctl import Control, ControlError
+from lab.journal import until
+from lab.net import Lab, run
+from lab.process import Process
+from lab.switch import Hidden, hidden_in
+from lab.topology import BridgePlan, Site
+from lab.unixctl import Control, ControlError
 
 COMMAND = str(Path(sys.executable).with_name("inband"))
 START_S = 30.0
@@ -26,7 +26,7 @@ START_S = 30.0
 
 
 class InbandSwitch:
-    """One `inband run`; see :class:`tests.system.lab.switch.Switch` for what the methods promise."""
+    """One `inband run`; see :class:`lab.switch.Switch` for what the methods promise."""
 
     name = "inband"
     offloads = True
@@ -155,7 +155,7 @@ class InbandSwitch:
 
 @dataclass(slots=True)
 class OnDatapath:
-    """Makes our switch with this datapath: see :class:`tests.system.lab.switch.SwitchMaker`."""
+    """Makes our switch with this datapath: see :class:`lab.switch.SwitchMaker`."""
 
     datapath: str
     name: str = "inband"

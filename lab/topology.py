@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.system.lab.addressing import IPV4, Addressing
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab, Namespace
+from lab.addressing import IPV4, Addressing
+from lab.journal import until
+from lab.net import Lab, Namespace
 
 PORT = 6653
 START_S = 10.0

@@ -7,10 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-from tests.system.lab.journal import Journal, until
-from tests.system.lab.net import Namespace
-from tests.system.lab.process import Process
-from tests.system.lab.topology import PORT
+from lab.journal import Journal, until
+from lab.net import Namespace
+from lab.process import Process
+from lab.topology import PORT
 
 START_S = 20.0
 """An interpreter on a machine with two busy cores takes its time; a hang takes longer."""
@@ -18,14 +18,14 @@ _numbers = itertools.count()
 
 
 class LabController:
-    """A process of :mod:`tests.system.lab.controller` in a namespace, its orders and its journal."""
+    """A process of :mod:`lab.controller` in a namespace, its orders and its journal."""
 
     def __init__(
         self, namespace: Namespace, *orders: str, version: int = 4, echo_s: float = 0.1, port: int = PORT
     ) -> None:
         log = namespace.lab.folder / f"controller-{next(_numbers)}.jsonl"
         self.journal = Journal(log)
-        argv = [sys.executable, "-m", "tests.system.lab.controller", "--log", str(log)]
+        argv = [sys.executable, "-m", "lab.controller", "--log", str(log)]
         argv += ["--listen", f"0.0.0.0:{port}", "--listen", f":::{port}"]
         argv += ["--version", str(version), "--echo-interval", str(echo_s)]
         argv += [word for order in orders for word in ("--order", order)]

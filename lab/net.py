@@ -24,10 +24,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from tests.system.lab.process import Process, bury
+from lab.process import Process, bury
 
-ROOT = Path(__file__).resolve().parents[3]
-"""Where commands are started, so that `python -m tests.system.lab.controller` works."""
+ROOT = Path(__file__).resolve().parents[1]
+"""Where commands are started, so that `python -m lab.controller` works."""
 
 
 NETNS = Path("/etc/netns")

@@ -1,4 +1,4 @@
-"""What happens to the control channel over IPv6, as figures: see :mod:`tests.system.lab.measure`.
+"""What happens to the control channel over IPv6, as figures: see :mod:`lab.measure`.
 
 Here are the situations that IPv4 does not have: duplicate address detection, routers that announce themselves, both
 families at once.
@@ -11,14 +11,14 @@ import re
 import time
 from datetime import datetime
 
-from tests.system.lab import measure, six
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab, Namespace
-from tests.system.lab.process import Process
-from tests.system.lab.sampler import Sampler
-from tests.system.lab.scene import Layer, Scene, scene
-from tests.system.lab.switch import SwitchMaker
-from tests.system.lab.topology import Topology
+from lab import measure, six
+from lab.journal import until
+from lab.net import Lab, Namespace
+from lab.process import Process
+from lab.sampler import Sampler
+from lab.scene import Layer, Scene, scene
+from lab.switch import SwitchMaker
+from lab.topology import Topology
 
 _USABLE = re.compile(r"\[(\S+)\] \d+: br0 +inet6 ([0-9a-f:]+)/\d+ (?!.*tentative)")
 

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tests.system.lab.inband import InbandSwitch
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab, Namespace
-from tests.system.lab.process import Process
-from tests.system.lab.topology import Site, Topology
+from lab.inband import InbandSwitch
+from lab.journal import until
+from lab.net import Lab, Namespace
+from lab.process import Process
+from lab.topology import Site, Topology
 
 NAME = "controller.example.net"
 OTHER = "www.example.net"
@@ -88,8 +88,8 @@ def unbound(namespace: Namespace, address: str, *records: str, options: str = ""
 
 
 def liar(namespace: Namespace, address: str, how: str) -> Process:
-    """Serve lies: see ``tests.system.lab.liar``."""
-    process = namespace.start(sys.executable, "-m", "tests.system.lab.liar", address, how, label="liar")
+    """Serve lies: see ``lab.liar``."""
+    process = namespace.start(sys.executable, "-m", "lab.liar", address, how, label="liar")
     return _started(process, lambda: "ready" in process.tail())
 
 

@@ -15,9 +15,9 @@ standard input, it does harm to every switch that is connected or connects later
     calm            stop doing that (what was done stays)
 
 One JSON object a line goes to the log: ``t`` (CLOCK_MONOTONIC in seconds, the same clock in every namespace),
-``event`` and what belongs to it. :mod:`tests.system.lab.journal` computes "up at" and "longest silence" from it.
+``event`` and what belongs to it. :mod:`lab.journal` computes "up at" and "longest silence" from it.
 
-It runs as a process of its own (`python -m tests.system.lab.controller`) because an interpreter lives in one namespace.
+It runs as a process of its own (`python -m lab.controller`) because an interpreter lives in one namespace.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import sys
 import time
 from typing import TextIO
 
-from tests.system.lab import messages as of
+from lab import messages as of
 
 REPEAT_S = 0.5
 """How often a hostile controller repeats its harm, so that a switch gets no quiet moment to recover in."""

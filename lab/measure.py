@@ -14,15 +14,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.system.lab import frames, special, topology
-from tests.system.lab.addressing import IPV4, Addressing
-from tests.system.lab.controllers import LabController
-from tests.system.lab.journal import until
-from tests.system.lab.messages import NO_FWD, NO_RECV, PORT_DOWN
-from tests.system.lab.net import Lab, Namespace
-from tests.system.lab.sampler import Flows, Sampler
-from tests.system.lab.scene import Layer, Scene, scene
-from tests.system.lab.switch import Hidden, SwitchMaker, cpu_s, memory_mb
+from lab import frames, special, topology
+from lab.addressing import IPV4, Addressing
+from lab.controllers import LabController
+from lab.journal import until
+from lab.messages import NO_FWD, NO_RECV, PORT_DOWN
+from lab.net import Lab, Namespace
+from lab.sampler import Flows, Sampler
+from lab.scene import Layer, Scene, scene
+from lab.switch import Hidden, SwitchMaker, cpu_s, memory_mb
 
 SETTLE_S = 0.3
 """Between "it is up" and the next act: what came up with it (second SYNs, gratuitous ARP) is over by then."""
@@ -339,7 +339,7 @@ def through(
     source: Namespace, out: str, sink: Namespace, into: str, frame: bytes, rate: float, seconds: float
 ) -> Iterator[list[int]]:
     """Send numbered frames from one interface and catch them at another meanwhile; the list is full on exit."""
-    probe = ("-m", "tests.system.lab.probe")
+    probe = ("-m", "lab.probe")
     arrived: list[int] = []
     catcher = sink.start(PYTHON, *probe, "catch", into, frame.hex(), str(seconds + 2.0), label="catch")
     assert until(lambda: "ready" in catcher.tail(), 10.0)

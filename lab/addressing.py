@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.system.lab.net import Namespace
+from lab.net import Namespace
 
 NEAR, FAR = "10.0.0.{}/24", "10.9.0.{}/24"
 NEAR_6, FAR_6 = "fd00:a::{}/64", "fd00:9::{}/64"

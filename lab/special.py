@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.system.lab.addressing import IPV4, Addressing
-from tests.system.lab.net import Lab, Namespace
-from tests.system.lab.topology import BridgePlan, Site, Topology
+from lab.addressing import IPV4, Addressing
+from lab.net import Lab, Namespace
+from lab.topology import BridgePlan, Site, Topology
 
 REMOTE = "10.9.0.100"
 GATEWAYS = (254, 253)

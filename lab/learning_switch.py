@@ -2,7 +2,7 @@
 
 It shows what the datapath itself can do, without tables, controllers and in-band control, and serves to profile it:
 
-    python -m bench.learning_switch p1 p2 [--ebpf] [--profile FILE]
+    python -m lab.learning_switch p1 p2 [--ebpf] [--profile FILE]
 
 Run it in the network namespace of its ports. It ends on SIGTERM, printing the counters.
 """

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from tests.system.lab.controllers import LabController
-from tests.system.lab.journal import until
-from tests.system.lab.net import Lab
-from tests.system.lab.switch import Switch, SwitchMaker, at_all_sites
-from tests.system.lab.topology import DHCP, Topology
+from lab.controllers import LabController
+from lab.journal import until
+from lab.net import Lab
+from lab.switch import Switch, SwitchMaker, at_all_sites
+from lab.topology import DHCP, Topology
 
 HARM_S, ANSWER_S = 6.0, 3.0
 """How long to wait for harm and for answers to come: more than any silence that a test accepts."""

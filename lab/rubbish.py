@@ -1,7 +1,7 @@
 """A controller that speaks rubbish: it sends given bytes to whoever connects, says `spoke`, and holds the line or hangs
 up.
 
-python -m tests.system.lab.rubbish PORT HEX hold|hang-up
+python -m lab.rubbish PORT HEX hold|hang-up
 """
 
 from __future__ import annotations
