@@ -150,7 +150,7 @@ def test_a_hash_is_of_so_many_words_and_of_a_secret() -> None:
 def test_a_single_bit_makes_another_hash(at: int, bit: int, secret: list[int]) -> None:
     key = bytearray(with_mask_id(packet_key(TCP), 1))
     partner = at // 4 ^ 1
-    # NH multiplies the two halves of a word: a half whose sum with its secret is 0 (one secret of 2^32) hides the other.
+    # NH multiplies the halves of a word: one whose sum with its secret is 0 (1 secret in 2^32) hides the other.
     assume((int.from_bytes(key[4 * partner : 4 * partner + 4], sys.byteorder) + secret[partner]) % 2**32)
     before = hash_of(bytes(key), 5, secret)
     key[at] ^= 1 << bit
