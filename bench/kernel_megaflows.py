@@ -90,7 +90,7 @@ def _add(bridge: Bridge, match: Match) -> None:
     actions = (ApplyActions((Output(NORMAL),)),)
     priority = OpenFlowPriority(100 if match.mask else 0)
     bridge.receive(1, [Envelope(OFP13, 1, FlowMod(FlowModCommand.ADD, match, priority, actions))])
-    bridge.take()
+    bridge.take(1)
 
 
 def _fill(bridge: Bridge) -> None:

@@ -12,8 +12,8 @@ import pytest
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.datapath import EbpfDatapath
 from inband.datapath.ebpf.kernel import probe
-from inband.runtime.config import DatapathKind
 from inband.runtime.datapaths import make_datapath
+from inband.switch.config import DatapathKind
 from lab.journal import until
 from lab.net import Lab
 from tests.packets.columns import own_namespace, require_root
@@ -36,7 +36,7 @@ def test_where_ebpf_works_it_is_taken_unless_another_is_named(kind: DatapathKind
 
 CHOOSE = """
 import sys
-from inband.runtime.config import DatapathKind
+from inband.switch.config import DatapathKind
 from inband.runtime.datapaths import make_datapath
 datapath, note = make_datapath(DatapathKind(sys.argv[1]))
 print(datapath.kind, note)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from lab.certificates import Authority, Identity
 from lab.journal import until
 from lab.net import Lab
-from tests.system.switch_certificates import Authority, Identity
 from tests.system.switch_rig import Rig
 
 pytestmark = pytest.mark.root

@@ -181,6 +181,11 @@ class Agent:
         connection = self.switch.connections.get(connection_id)
         return [] if connection is None else connection.take()
 
+    def unsent(self, connection_id: int) -> int:
+        """How many messages and long replies wait for a connection."""
+        connection = self.switch.connections.get(connection_id)
+        return 0 if connection is None else len(connection.outgoing)
+
     def waiting(self) -> Sequence[int]:
         """Connections that have messages in ``take``."""
         return [number for number, connection in self.switch.connections.items() if connection.outgoing]

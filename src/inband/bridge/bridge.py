@@ -178,12 +178,17 @@ class Bridge:
         self.book.settle()
         self._wake()
 
-    def take(self) -> list[tuple[int, list[Envelope]]]:
-        """Messages to send now, by connection. A long reply comes in parts: ``wake`` is called while there is more."""
-        messages = [(number, self.agent.take(number)) for number in self.agent.waiting()]
-        if self.agent.waiting():
-            self._wake()
-        return messages
+    def waiting(self) -> Sequence[int]:
+        """The connections that have messages in ``take``."""
+        return self.agent.waiting()
+
+    def take(self, connection: int) -> list[Envelope]:
+        """Messages to send now. A long reply comes in parts: while ``waiting`` names the connection there is more."""
+        return self.agent.take(connection)
+
+    def unsent(self, connection: int) -> int:
+        """How many messages and long replies wait for a connection."""
+        return self.agent.unsent(connection)
 
     def _carry_out_effects(self, now: Instant) -> None:
         for effect in self.agent.take_effects():

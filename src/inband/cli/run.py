@@ -36,7 +36,7 @@ class _Target(click.ParamType[str, str]):
     name = "target"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from inband.runtime.targets import parse_target
+        from inband.switch.targets import parse_target
 
         try:
             parse_target(value)
@@ -100,8 +100,8 @@ def run(context: click.Context, /, **given: Any) -> int:
         inband run --port eth1 --port eth2 --address 192.0.2.2/24 --controller tcp:192.0.2.1 --fail-mode secure
         inband run --config /etc/inband.toml
     """
-    from inband.runtime.config import RunOptions
     from inband.runtime.config_load import load
+    from inband.switch.config import RunOptions
 
     run_dir = given["run_dir"] or context.find_object(str)
     options = RunOptions(
@@ -114,7 +114,7 @@ def run(context: click.Context, /, **given: Any) -> int:
         settings=_settings(given),
     )
     config = load(options)
-    from inband.runtime.switch import run as run_switch  # last: a refusal need not wait for the whole switch
+    from inband.runtime.process import run as run_switch  # last: a refusal need not wait for the whole switch
 
     return run_switch(config)
 

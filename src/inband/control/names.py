@@ -1,7 +1,7 @@
 """The resolver of remotes' names: which server is asked for what and when, and which addresses a name has.
 
 ``handle(event, now)`` returns commands and ``next_deadline()`` says when to call again with TimePassed; sockets and
-clock are the caller's (``runtime.resolver``), and so is chance, which makes questions hard to forge answers to.
+clock are the caller's (``switch.names``), and so is chance, which makes questions hard to forge answers to.
 
 Why a resolver of its own: the system's blocks, forgets an address when its time to live is over whether or not a new
 one is known, and asks whom it likes, while hidden rules can let only these questions to these servers through.

@@ -59,15 +59,15 @@ class FramingError(WireError):
     """A stream's next header cannot be true, so nothing after it can be found: the connection is of no more use."""
 
 
-def split(buffer: bytearray) -> list[bytes]:
-    """Take the whole messages from the front of ``buffer`` and leave the rest in it.
+def split(buffer: bytearray, limit: int | None = None) -> list[bytes]:
+    """Take whole messages from the front of ``buffer``, at most ``limit`` of them, and leave the rest in it.
 
     Raises FramingError when the first message claims less than its header's 8 bytes; messages before such a one are
     returned first, and the next call raises.
     """
     out: list[bytes] = []
     pos = 0
-    while len(buffer) - pos >= HEADER.size:
+    while len(buffer) - pos >= HEADER.size and (limit is None or len(out) < limit):
         length = buffer[pos + 2] << 8 | buffer[pos + 3]
         if length < HEADER.size:
             if out:

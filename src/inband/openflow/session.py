@@ -1,8 +1,9 @@
 """One OpenFlow connection, sans-IO: bytes in, messages out, and what the connection owes its peer by itself.
 
 By itself it agrees on a version (HELLO), answers ECHO, probes a silent peer, and answers what it cannot read with the
-specification's ERROR. Everything else it hands up. It owns no socket and no clock: the caller feeds ``receive``,
-writes what ``take_output`` gives, calls ``run`` at ``next_deadline``, and closes when ``closing`` says why.
+specification's ERROR. Everything else it hands up. It owns no socket and no clock: the caller gives it bytes by
+``feed``, takes messages by ``read`` as it finds time for them, writes what ``take_output`` gives, calls ``run`` at
+``next_deadline``, and closes when ``closing`` says why.
 
 What must stay true:
 
@@ -10,8 +11,9 @@ What must stay true:
   kept waiting by our own packet-ins or by a large flow dump.
 - A malformed message costs its sender an ERROR, never the connection; only a header whose length cannot be right
   ends it, because nothing after it can be found.
-- Memory is bounded in both directions. Input holds at most one incomplete message. A peer that does not read
-  first loses packet-ins (``dropped``), then is no longer read from (``wants_input``), and at the hard bound is closed.
+- Memory is bounded in both directions. Past MAX_INPUT bytes that nobody had time to read, and while the peer leaves our
+  answers unread, ``wants_input`` says to read no more from it. A peer that does not read first loses packet-ins
+  (``dropped``), then is not asked for more, and at the hard bound is closed.
 - An ERROR never answers an ERROR, and nothing is answered twice.
 
 Not here: what messages do (``inband.agent``), and when to dial again (``inband.openflow.reconnect``).
@@ -24,7 +26,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from inband.errors import UsageError
-from inband.openflow.codec import FramingError, decode, encode, encode_segments, split
+from inband.openflow.codec import HEADER, FramingError, decode, encode, encode_segments, split
 from inband.openflow.errors import ERROR_DATA, DecodeError
 from inband.openflow.messages import (
     EchoReply,
@@ -45,6 +47,8 @@ OFPT_ERROR = 1
 # early: its silence means more than that of a peer that has nothing to say.
 UNUSUAL_SILENCE = 4
 LEAST_SILENCE_S = 1.0
+# Input that waits to be read, in bytes: two messages of the greatest length, so that a whole one always fits.
+MAX_INPUT = 1 << 17
 # How fast the usual gap follows: about the last eight messages count.
 _GAP_WEIGHT = 1 / 8
 
@@ -103,6 +107,10 @@ class Session:
         self._next_xid = 1
         self._push_urgent(Hello(self.config.versions), max(self.config.versions))
 
+    def begin(self, now: Instant) -> None:
+        """The connection is up now: silence counts from here."""
+        self.last_heard = now
+
     # What the caller asks
 
     @property
@@ -117,8 +125,14 @@ class Session:
 
     @property
     def wants_input(self) -> bool:
-        """Whether to read on: not while the peer leaves too many of our answers unread."""
-        return self.closing is None and not self.has_backlog
+        """Whether to read on from the peer: not while much of its input or of our answers waits."""
+        return self.closing is None and not self.has_backlog and len(self._input) < MAX_INPUT
+
+    @property
+    def has_input(self) -> bool:
+        """Whether ``read`` has something to take: a whole message, or one whose length cannot be right."""
+        size = len(self._input)
+        return self.closing is None and size >= HEADER.size and size >= (self._input[2] << 8 | self._input[3])
 
     @property
     def has_backlog(self) -> bool:
@@ -153,25 +167,29 @@ class Session:
             self._close(f"it left {self._waiting_bytes} bytes unread")
         return True
 
-    def receive(self, data: bytes, now: Instant) -> list[Envelope]:
-        """Take bytes from the peer and return the messages in them that somebody else must act on.
-
-        Never raises because of the peer. Work is bounded by ``data``.
-        """
+    def feed(self, data: bytes, now: Instant) -> None:
+        """Take bytes from the peer; what is in them waits for ``read``."""
         if self.closing is not None or not data:
-            return []
+            return
         self._usual_gap_s += (now - self.last_heard - self._usual_gap_s) * _GAP_WEIGHT
         self.last_heard, self._has_asked = now, False
         if self.state is SessionState.PROBING:
             self.state = SessionState.ACTIVE
         self._input += data
-        received: list[Envelope] = []
+
+    def read(self, limit: int) -> list[Envelope]:
+        """Decode at most ``limit`` messages that wait, and return those that the owner must act on, in order.
+
+        Never raises because of the peer.
+        """
+        if self.closing is not None:
+            return []
         try:
-            while messages := split(self._input):
-                received += [envelope for raw in messages if (envelope := self._read(raw)) is not None]
+            messages = split(self._input, limit)
         except FramingError as error:
             self._close(str(error))
-        return received
+            return []
+        return [envelope for raw in messages if (envelope := self._read(raw)) is not None]
 
     # Time
 

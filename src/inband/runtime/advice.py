@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from inband.control.engine import RemoteStatus
 from inband.control.names import NameStatus
 from inband.packet.dns import Outcome
-from inband.runtime.targets import Target
+from inband.switch.targets import Target
 from inband.vocabulary.addresses import IpAddress
 
 Hops = Mapping[IpAddress, RemoteStatus]

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from inband.errors import UsageError
-from inband.runtime.config import BridgeConfig, SwitchConfig, check_interface_name, checked
 from inband.runtime.config_keys import KEYS, parse_setting, with_values
 from inband.runtime.config_load import load
 from inband.runtime.dns_servers import parse_dns_server
-from inband.runtime.targets import parse_target
+from inband.switch.config import BridgeConfig, SwitchConfig, check_interface_name, checked
+from inband.switch.targets import parse_target
 
 
 @dataclass(frozen=True, slots=True)

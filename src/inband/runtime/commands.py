@@ -12,12 +12,12 @@ from inband.errors import UsageError
 from inband.runtime import documents
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.changes import CHANGES
-from inband.runtime.config import SwitchConfig
 from inband.runtime.logs import set_level
 from inband.runtime.name_documents import names_by_address
-from inband.runtime.named_remotes import NamedRemotes
 from inband.runtime.tracing import explain
 from inband.runtime.unixctl import Registry
+from inband.switch.config import SwitchConfig
+from inband.switch.core import SwitchCore
 from inband.vocabulary.instant import Instant
 
 
@@ -31,9 +31,12 @@ class Stop(Protocol):
 class Process(Protocol):
     """The switch process as commands see it."""
 
-    config: SwitchConfig
     bridges: dict[str, BridgeRunner]
-    names: NamedRemotes
+    core: SwitchCore
+
+    @property
+    def config(self) -> SwitchConfig:
+        """The configuration that is in force."""
 
     @property
     def now(self) -> Instant:
@@ -90,7 +93,7 @@ def _bridge(process: Process, name: str) -> BridgeRunner:
 async def _show(process: Process, arguments: Sequence[str]) -> str:
     if arguments not in ([], ["json"]):
         raise UsageError(f"inband/show: unknown argument {arguments[0]!r}: only json is allowed")
-    document = documents.show(process.bridges.values(), process.config, process.names, process.now)
+    document = documents.show(process.bridges.values(), process.core, process.now)
     return await asyncio.to_thread(json.dumps, document) + "\n"
 
 
@@ -123,4 +126,4 @@ async def _bridge_dump_flows(process: Process, arguments: Sequence[str]) -> str:
 
 def _trace(process: Process, arguments: Sequence[str]) -> str:
     name, *packet = arguments
-    return explain(_bridge(process, name).bridge, packet, names_by_address(process.names.service.names(), process.now))
+    return explain(_bridge(process, name).bridge, packet, names_by_address(process.core.names.names(), process.now))

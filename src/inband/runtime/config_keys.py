@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from inband.errors import UsageError
-from inband.runtime.config import BridgeConfig, DatapathKind, FailMode, IpInterface, check_interface_name
-from inband.runtime.targets import parse_target
+from inband.switch.config import BridgeConfig, DatapathKind, FailMode, IpInterface, check_interface_name
+from inband.switch.targets import parse_target
 from inband.vocabulary.addresses import Mac, parse_ip
 from inband.vocabulary.openflow import MAX_QUEUE, OFP10, OFP13
 

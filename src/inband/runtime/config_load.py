@@ -28,7 +28,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from inband.errors import UsageError
-from inband.runtime.config import (
+from inband.runtime.config_keys import KEYS, find_key, suggestion, with_values
+from inband.runtime.dns_servers import parse_dns_server
+from inband.runtime.unixctl_client import find_run_dir
+from inband.switch.config import (
     DEFAULT_BRIDGE,
     BridgeConfig,
     RunOptions,
@@ -36,10 +39,7 @@ from inband.runtime.config import (
     check_interface_name,
     checked,
 )
-from inband.runtime.config_keys import KEYS, find_key, suggestion, with_values
-from inband.runtime.dns_servers import parse_dns_server
-from inband.runtime.targets import parse_target
-from inband.runtime.unixctl_client import find_run_dir
+from inband.switch.targets import parse_target
 
 # A thousand bridges with fifty lines each; a larger "file" is a mistake such as /dev/zero.
 MAX_FILE_BYTES = 4 << 20

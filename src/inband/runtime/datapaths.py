@@ -10,7 +10,7 @@ from inband.datapath.ebpf.datapath import EbpfDatapath
 from inband.datapath.ebpf.kernel import remove_pins
 from inband.datapath.userspace import UserspaceDatapath
 from inband.errors import HostError
-from inband.runtime.config import DatapathKind
+from inband.switch.config import DatapathKind
 
 
 def pin_dir(run_dir: Path, bridge: str) -> Path:

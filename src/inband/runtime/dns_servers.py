@@ -8,11 +8,11 @@ the stub's own questions are not ours, so no hidden rule would let them through.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 from inband.errors import UsageError
+from inband.switch.names import ServerList
 from inband.vocabulary.addresses import IpAddress, parse_ip
 
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -22,14 +22,6 @@ BEHIND_THE_STUB = Path("/run/systemd/resolve/resolv.conf")
 MAX_SERVERS = 4
 # What DHCP clients leave in the run directory as BRIDGE.VERSION.dns, one address a line: see host/dhcp_script.sh.
 LEASE_SUFFIX = ".dns"
-
-
-@dataclass(frozen=True, slots=True)
-class ServerList:
-    """Servers, best first, and where they are from, for people."""
-
-    servers: tuple[IpAddress, ...] = ()
-    source: str = "nowhere"
 
 
 def parse_dns_server(text: str) -> IpAddress:

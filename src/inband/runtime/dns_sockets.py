@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from typing import Protocol
 
 from inband.control.name_events import Ask, Transport
-from inband.runtime.channel import mark_as_control
-from inband.runtime.connecting import connect, family_of, kernel_words, socket_address
+from inband.runtime.connecting import connect, family_of, kernel_words, mark_as_control, socket_address
 from inband.vocabulary.numbers import DNS_PORT
 
 # Longer than any pause between two questions for an unknown name.
@@ -25,18 +24,23 @@ MAX_MESSAGE = 65_535
 _LENGTH = struct.Struct("!H")
 
 
-class DnsSockets:
-    """Questions under way by ticket. ``answered(ticket, data)`` and ``failed(ticket, reason)`` report on them."""
+class AnswerUser(Protocol):
+    """Who hears what becomes of questions: ``switch.names.NameService``."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        answered: Callable[[int, bytes], None],
-        failed: Callable[[int, str], None],
-    ) -> None:
+    def answered(self, ticket: int, data: bytes) -> None:
+        """A message came from the server that a question went to."""
+
+    def failed(self, ticket: int, reason: str) -> None:
+        """A question could not be sent, or the server hung up."""
+
+
+class DnsSockets:
+    """Questions under way by ticket (``switch.names.DnsClient``). Set ``user`` before the first one."""
+
+    user: AnswerUser
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._answered = answered
-        self._failed = failed
         self._sockets: dict[int, socket.socket] = {}
         self._streams: dict[int, asyncio.Task[None]] = {}
 
@@ -49,7 +53,7 @@ class DnsSockets:
             self._ask_by_udp(ask)
         except OSError as error:
             self._forget_socket(ask.ticket)
-            self._loop.call_soon(self._failed, ask.ticket, kernel_words(error))
+            self._loop.call_soon(self.user.failed, ask.ticket, kernel_words(error))
 
     def forget(self, ticket: int) -> None:
         """Do not listen for an answer any more."""
@@ -83,9 +87,9 @@ class DnsSockets:
                 return
             except OSError as error:
                 self._forget_socket(ticket)
-                self._failed(ticket, kernel_words(error))
+                self.user.failed(ticket, kernel_words(error))
                 return
-            self._answered(ticket, data)
+            self.user.answered(ticket, data)
 
     def _forget_socket(self, ticket: int) -> None:
         sock = self._sockets.pop(ticket, None)
@@ -107,7 +111,7 @@ class DnsSockets:
             self._report_failure(ask.ticket, "the server hung up before it had answered by TCP")
         else:
             self._streams.pop(ask.ticket, None)
-            self._answered(ask.ticket, data)
+            self.user.answered(ask.ticket, data)
 
     async def _exchange(self, ask: Ask) -> bytes:
         sock = await connect(self._loop, ask.server, DNS_PORT)
@@ -121,4 +125,4 @@ class DnsSockets:
 
     def _report_failure(self, ticket: int, reason: str) -> None:
         self._streams.pop(ticket, None)
-        self._failed(ticket, reason)
+        self.user.failed(ticket, reason)

@@ -19,11 +19,7 @@ from inband.openflow.reconnect import State
 from inband.pipeline.ports import SwitchPort
 from inband.runtime.advice import Hops, controller_advice, way_advice
 from inband.runtime.bridge_runner import BridgeRunner
-from inband.runtime.config import SwitchConfig
-from inband.runtime.dialler import Dialler, Listener
 from inband.runtime.name_documents import family, name_documents, server_documents, wall
-from inband.runtime.named_remotes import NamedRemotes
-from inband.runtime.resolver import NameService
 from inband.runtime.show import (
     BridgeDocument,
     ControllerDocument,
@@ -32,6 +28,10 @@ from inband.runtime.show import (
     RemoteDocument,
     ShowDocument,
 )
+from inband.switch.connections import Listener
+from inband.switch.core import SwitchCore
+from inband.switch.names import NameService
+from inband.switch.outgoing import OutgoingConnection
 from inband.vocabulary.addresses import IpAddress
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import OFP10, PortConfig, PortState
@@ -45,15 +45,15 @@ _VERSIONS = {OFP10: "1.0"}
 _CONFIG_WORDS = {bit: str(bit.name).lower().replace("_", "-") for bit in PortConfig if bit}
 
 
-def show(runners: Iterable[BridgeRunner], config: SwitchConfig, names: NamedRemotes, now: Instant) -> ShowDocument:
+def show(runners: Iterable[BridgeRunner], core: SwitchCore, now: Instant) -> ShowDocument:
     """The whole document."""
-    service = names.service
+    service = core.names
     return {
         "version": __version__,
         "pid": os.getpid(),
         "bridges": [_bridge(runner, service) for runner in runners],
-        "managers": [str(target) for target in config.managers],
-        "names": name_documents(service.names(), names.connected(), now),
+        "managers": [str(target) for target in core.config.managers],
+        "names": name_documents(service.names(), core.connected(), now),
         "dns_servers": server_documents(service.servers(), service.server_list, now),
     }
 
@@ -70,8 +70,8 @@ def _bridge(runner: BridgeRunner, service: NameService) -> BridgeDocument:
         "forwarding": runner.connections.fail_mode.forwarding.value,
         "ports": [_port(port) for port in bridge.ports],
         "controllers": [
-            *(_controller(runner, dialler, names, service, hops) for dialler in runner.connections.diallers),
-            *(_listener(listener) for listener in runner.connections.listeners),
+            *(_controller(runner, outgoing, names, service, hops) for outgoing in runner.connections.outgoing),
+            *(_listener(listener) for listener in runner.connections.listeners if not _is_management(runner, listener)),
         ],
         "in_band": _in_band(runner, names.values(), hops),
         "notes": runner.notes + _address_notes(runner) + _port_notes(runner),
@@ -105,37 +105,47 @@ def _port_notes(runner: BridgeRunner) -> list[str]:
 
 
 def _controller(
-    runner: BridgeRunner, dialler: Dialler, names: Mapping[str, NameStatus], service: NameService, hops: Hops
+    runner: BridgeRunner,
+    outgoing: OutgoingConnection,
+    names: Mapping[str, NameStatus],
+    service: NameService,
+    hops: Hops,
 ) -> ControllerDocument:
-    reconnect, channel, now = dialler.reconnect, dialler.channel, runner.now
-    address = dialler.address if reconnect.is_connected else None
+    reconnect, channel, now = outgoing.reconnect, outgoing.channel, runner.now
+    address = outgoing.address if reconnect.is_connected else None
     connection = runner.bridge.agent.switch.connections.get(channel.number) if channel else None
     due = reconnect.next_deadline() if reconnect.state is State.BACKOFF else None
     return {
-        "target": str(dialler.target),
+        "target": str(outgoing.target),
         "connected": reconnect.is_connected,
         "role": connection.role.name.lower() if connection else None,
         "version": _VERSIONS.get(connection.version, "1.3") if connection else None,
         "since": None if reconnect.state is State.VOID else wall(reconnect.since, now),
         "last_error": reconnect.last_error,
-        "in_band": dialler.target.in_band and runner.config.in_band,
+        "in_band": outgoing.target.in_band and runner.config.in_band,
         "next_try": wall(due, now),
         "address": None if address is None else str(address),
         "family": None if address is None else family(address),
-        "advice": None if reconnect.is_connected else _advice(dialler, names, service, hops),
+        "advice": None if reconnect.is_connected else _advice(outgoing, names, service, hops),
     }
 
 
-def _advice(dialler: Dialler, names: Mapping[str, NameStatus], service: NameService, hops: Hops) -> str | None:
+def _advice(
+    outgoing: OutgoingConnection, names: Mapping[str, NameStatus], service: NameService, hops: Hops
+) -> str | None:
     return controller_advice(
-        dialler.target,
-        dialler.addresses,
-        dialler.failures,
-        dialler.reconnect.last_error,
-        names.get(dialler.target.name) if dialler.target.name else None,
+        outgoing.target,
+        outgoing.addresses,
+        outgoing.failures,
+        outgoing.reconnect.last_error,
+        names.get(outgoing.target.name) if outgoing.target.name else None,
         service.server_list.servers,
         hops,
     )
+
+
+def _is_management(runner: BridgeRunner, listener: Listener) -> bool:
+    return listener.target not in runner.config.controllers
 
 
 def _listener(listener: Listener) -> ControllerDocument:

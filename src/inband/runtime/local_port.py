@@ -15,9 +15,9 @@ from inband.host import interfaces
 from inband.host.dhcp_client import DhcpClient
 from inband.host.events import AddressChanged, LinkChanged
 from inband.runtime.claims import Claims
-from inband.runtime.config import BridgeConfig
 from inband.runtime.dns_servers import LEASE_SUFFIX
 from inband.runtime.rundir import DHCP_DIRECTORY
+from inband.switch.config import BridgeConfig
 from inband.vocabulary.addresses import IpAddress, Mac
 
 _LOG = logging.getLogger(__name__)

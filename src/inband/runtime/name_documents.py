@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from inband.control.name_events import KnownAddress
 from inband.control.names import NameStatus, ServerStatus
-from inband.runtime.dns_servers import ServerList
 from inband.runtime.show import NamedAddressDocument, NameDocument, ServerDocument
+from inband.switch.names import ServerList
 from inband.vocabulary.addresses import IpAddress
 from inband.vocabulary.instant import Instant
 

@@ -6,8 +6,8 @@ import ssl
 from pathlib import Path
 
 from inband.errors import UsageError
-from inband.runtime.config import BridgeConfig
-from inband.runtime.targets import Target
+from inband.switch.config import BridgeConfig
+from inband.switch.targets import Target
 
 
 def tls_contexts(config: BridgeConfig) -> dict[Target, ssl.SSLContext]:
@@ -61,3 +61,8 @@ def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return f"{error.reason or error}: it must be PEM, and key and certificate must belong together"
     return error.strerror or str(error)
+
+
+def tls_files(config: BridgeConfig) -> tuple[Path | None, ...]:
+    """The three files: contexts made of other ones are other contexts."""
+    return (config.private_key, config.certificate, config.ca_cert)

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 
 from inband.errors import UsageError, WireError
+from inband.switch.config import DEFAULT_RUN_DIR
 
-DEFAULT_RUN_DIR = Path("/run/inband")
 RUN_DIR_VARIABLE = "INBAND_RUNDIR"
 CONTROL_SOCKET = "inband.ctl"
 

@@ -41,6 +41,10 @@ class VirtualClock:
     _number: int = 0
     _at_once: int = 0
 
+    def time(self) -> Instant:
+        """Now, as an event loop's clock says it."""
+        return self.now
+
     def call_at(self, when: Instant, action: Callable[[], None]) -> Timer:
         """Plan an action; an instant in the past means now."""
         timer = Timer(max(when, self.now), action)

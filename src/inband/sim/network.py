@@ -24,8 +24,8 @@ from inband.sim.clock import VirtualClock
 from inband.sim.controller import Channel, Controller
 from inband.sim.host import ControllerHost, Host
 from inband.sim.link import LATENCY_S, Link, Nic
-from inband.sim.runner import BridgeConfig
-from inband.sim.switch import SwitchBridge, SwitchHost
+from inband.sim.switch import SwitchBridge, SwitchHost, read_target
+from inband.switch.config import DEFAULT_BRIDGE, FLOW_LIMIT, BridgeConfig, FailMode
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.numbers import OPENFLOW_PORT
 from inband.vocabulary.openflow import OFP13
@@ -79,12 +79,16 @@ class Network:
         controllers: Iterable[str] = (),
         managers: Iterable[str] = (),
         is_secure: bool = True,
-        flow_limit: int | None = None,
+        flow_limit: int = FLOW_LIMIT,
     ) -> SwitchHost:
         """A switch with one bridge, br0. Without controllers and not secure it is a learning switch."""
         machine = self.machine(name)
+        machine.managers = tuple(read_target(text) for text in managers)
         config = BridgeConfig(
-            controllers=tuple(controllers), managers=tuple(managers), is_secure=is_secure, flow_limit=flow_limit
+            DEFAULT_BRIDGE,
+            controllers=tuple(read_target(text) for text in controllers),
+            fail_mode=FailMode.SECURE if is_secure else FailMode.STANDALONE,
+            flow_limit=flow_limit,
         )
         machine.add_bridge(config, address)
         if gateway is not None:

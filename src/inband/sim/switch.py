@@ -1,9 +1,9 @@
 """A simulated switch: a machine with a kernel, and a switch process with one or more bridges on it.
 
-The LOCAL port of each bridge is a wire between its simulated datapath and an interface of the machine's kernel, as it
-is a veth pair in a real one. The process can be killed and started again; the kernel, its addresses, its routes and its
-neighbour table outlive it. As in the switch process, each bridge protects the remotes of all: one bridge's channel may
-cross another one.
+The process is the real one's core (``inband.switch``) around a simulated datapath, TCP and clock. The LOCAL port of
+each bridge is a wire between its datapath and an interface of the machine's kernel, as it is a veth pair in a real one.
+The process can be killed and started again; the kernel, its addresses, its routes and its neighbour table outlive it.
+As in the real process, each bridge protects the remotes of all: one bridge's channel may cross another one.
 """
 
 from __future__ import annotations
@@ -15,18 +15,91 @@ from random import Random
 from inband.agent.fail_mode import Forwarding
 from inband.bridge.bridge import Bridge
 from inband.control import events as ev
+from inband.datapath.simulated import SimulatedDatapath
 from inband.datapath.wrappers import Faults
 from inband.errors import UsageError
 from inband.flow.flow import Flow
-from inband.flow.ports import PortNo
+from inband.flow.ports import LOCAL, PortNo
 from inband.host.events import HostEvent, NeighbourChanged, NextHopFound
+from inband.packet.frame import Frame
 from inband.sim.dhcp import DhcpClient
-from inband.sim.dialler import Dialler
 from inband.sim.host import Host, read_interface
 from inband.sim.kernel import Interface, address_event, link_event
 from inband.sim.link import Link, Nic
-from inband.sim.runner import BridgeConfig, BridgeRunner
+from inband.sim.streams import SimNetwork
+from inband.switch.config import BridgeConfig
+from inband.switch.connections import Environment
+from inband.switch.driver import Driver, turns_on
+from inband.switch.managed_bridge import LocalInterface, ManagedBridge
+from inband.switch.outgoing import OutgoingConnection
+from inband.switch.reports import Report
+from inband.switch.targets import Target, parse_target
+from inband.switch.turns import Turns
 from inband.vocabulary.addresses import Mac
+
+
+def read_target(text: str) -> Target:
+    """Read ``tcp:10.0.0.100:6653``, or ``10.0.0.100`` for short; raises UsageError."""
+    return parse_target(text if text.split(":")[0].isalpha() else f"tcp:{text}")
+
+
+class Process:
+    """A bridge while its switch process runs: ``managed``, and its ports wired to the datapath."""
+
+    def __init__(self, config: BridgeConfig, host: Host, local: Interface, inner: Nic, turns: Turns) -> None:
+        self.reports: list[tuple[float, Report]] = []
+        self._clock = host.clock
+        self._inner = inner
+        self._nics: dict[PortNo, Nic] = {LOCAL: inner}
+        self._driver = Driver(host.clock)
+        self._local = LocalInterface(local.index, local.mac, inner.name)
+        self.datapath = SimulatedDatapath(clock=host.clock.time, transmit=self._transmit)
+        network = SimNetwork(host.tcp)
+        environment = Environment(host.clock.time, network, turns, self._report, self._driver.wake, lambda: None)
+        self.managed = ManagedBridge(config, self._local, self.datapath, host.kernel, environment)
+
+    def start(self, known: Iterable[HostEvent], remotes: frozenset[ev.Remote], ports: dict[PortNo, Nic]) -> None:
+        """Set everything up and dial; ``known`` is what the kernel said so far."""
+        self._driver.start(self.managed)
+        self._inner.receive = lambda frame: self.datapath.deliver(LOCAL, frame)
+        self.managed.open(self._local, known)
+        self.protect(remotes)
+        for number, nic in ports.items():
+            self.add_port(number, nic)
+        self.managed.configure(self.managed.config)
+
+    def protect(self, remotes: frozenset[ev.Remote]) -> None:
+        """Protect these remotes from now on."""
+        for _ in self.managed.protect(remotes):
+            pass
+
+    def stop(self) -> None:
+        """End as by kill -9: nothing is said to anybody, and nothing is done any more."""
+        self._driver.stop()
+        for nic in self._nics.values():
+            nic.receive = _ignore
+            nic.carrier_changed = _ignore_carrier
+        self.datapath.close()
+
+    def add_port(self, number: PortNo, nic: Nic) -> None:
+        """A port of the machine that belongs to the bridge."""
+        self._nics[number] = nic
+        self.datapath.add_port(number, nic.name)
+        self.managed.bridge.add_port(number, nic.name, nic.mac, link_up=nic.has_carrier)
+        nic.receive = lambda frame: self.datapath.deliver(number, frame)
+        nic.carrier_changed = lambda is_up: self._carrier_changed(number, nic.mac, is_up)
+
+    def _carrier_changed(self, number: PortNo, mac: Mac, is_up: bool) -> None:
+        self.managed.bridge.link_changed(number, link_up=is_up, mac=mac)
+        if is_up:
+            self.managed.connections.hurry()
+
+    def _transmit(self, port: PortNo, frame: Frame, _queue: int | None) -> None:
+        if port in self._nics:
+            self._nics[port].transmit(frame)
+
+    def _report(self, report: Report) -> None:
+        self.reports.append((self._clock.now, report))
 
 
 class SwitchBridge:
@@ -36,11 +109,11 @@ class SwitchBridge:
     """
 
     def __init__(self, host: Host, local: Interface, config: BridgeConfig, random: Random) -> None:
-        self.config = config
         self.datapath_id = int(local.mac)
+        self.config = replace(config, datapath_id=self.datapath_id)
         self.local = local
         self.ports: dict[PortNo, Nic] = {}
-        self.runner: BridgeRunner | None = None
+        self.process: Process | None = None
         self._host = host
         self._inner = Nic(f"{local.name}-inner")
         # No latency: the two ends of a veth pair on one machine.
@@ -50,21 +123,26 @@ class SwitchBridge:
         """A new port, numbered from 1 in the order of linking."""
         number = PortNo(len(self.ports) + 1)
         nic = self.ports[number] = Nic(f"{self._host.name}-{number}", self._host.new_mac())
-        if self.runner is not None:
-            self.runner.add_port(number, nic)
+        if self.process is not None:
+            self.process.add_port(number, nic)
         return nic
 
     @property
     def bridge(self) -> Bridge:
         """The bridge itself, to look into; raises UsageError while the process does not run."""
-        return self.running.bridge
+        return self.running.managed.bridge
 
     @property
-    def running(self) -> BridgeRunner:
+    def running(self) -> Process:
         """What runs it; raises UsageError while the process does not run."""
-        if self.runner is None:
+        if self.process is None:
             raise UsageError(f"{self._host.name} does not run: start it first")
-        return self.runner
+        return self.process
+
+    @property
+    def reports(self) -> list[tuple[float, Report]]:
+        """What the bridge told people since its process started, with the seconds."""
+        return self.running.reports
 
     @property
     def hidden_flows(self) -> list[Flow]:
@@ -79,18 +157,18 @@ class SwitchBridge:
     @property
     def forwarding(self) -> Forwarding:
         """Who decides about data traffic."""
-        return self.running.fail_mode.forwarding
+        return self.running.managed.connections.fail_mode.forwarding
 
-    def boot(self, known: Iterable[HostEvent], remotes: frozenset[ev.Remote]) -> None:
+    def boot(self, known: Iterable[HostEvent], remotes: frozenset[ev.Remote], turns: Turns) -> None:
         """Start running."""
-        self.runner = BridgeRunner(self.config, self.datapath_id, self._host, self.local, self._inner, self.ports)
-        self.runner.start(known, remotes)
+        self.process = Process(self.config, self._host, self.local, self._inner, turns)
+        self.process.start(known, remotes, self.ports)
 
     def halt(self) -> None:
         """Stop running, without a word to anybody."""
-        if self.runner is not None:
-            self.runner.stop()
-            self.runner = None
+        if self.process is not None:
+            self.process.stop()
+            self.process = None
 
 
 class SwitchHost:
@@ -101,6 +179,7 @@ class SwitchHost:
         self.host = host
         self.bridges: dict[str, SwitchBridge] = {}
         self.is_running = False
+        self.managers: tuple[Target, ...] = ()
         self._random = random
         self.host.kernel.deliver = self._host_event
 
@@ -117,9 +196,9 @@ class SwitchHost:
         if self.is_running:
             return
         self.is_running = True
-        known, remotes = list(self._known()), self._remotes()
+        known, remotes, turns = list(self._known()), self._remotes(), turns_on(self.host.clock)
         for bridge in self.bridges.values():
-            bridge.boot(known, remotes)
+            bridge.boot(known, remotes, turns)
 
     def kill(self) -> None:
         """Kill -9: the kernel resets the process's connections, everything in memory is gone."""
@@ -130,11 +209,14 @@ class SwitchHost:
 
     def set_controllers(self, *controllers: str, bridge: str = "br0") -> None:
         """Replace a bridge's controllers. Rules come before the first dial and go after the last word."""
-        self._configure(bridge, replace(self.bridges[bridge].config, controllers=controllers))
+        targets = tuple(read_target(text) for text in controllers)
+        self.configure(replace(self.bridges[bridge].config, controllers=targets))
 
-    def set_managers(self, *managers: str, bridge: str = "br0") -> None:
+    def set_managers(self, *managers: str) -> None:
         """Replace the managers."""
-        self._configure(bridge, replace(self.bridges[bridge].config, managers=managers))
+        self.managers = tuple(read_target(text) for text in managers)
+        for each in self.bridges.values() if self.is_running else ():
+            each.running.protect(self._remotes())
 
     def set_mac(self, mac: Mac, bridge: str = "br0") -> None:
         """Give a LOCAL port another MAC address."""
@@ -158,24 +240,32 @@ class SwitchHost:
         return next(iter(self.bridges.values()))
 
     @property
-    def diallers(self) -> list[Dialler]:
-        """Every control channel of the process."""
-        return [dialler for bridge in self.bridges.values() if bridge.runner for dialler in bridge.runner.diallers]
+    def outgoing(self) -> list[OutgoingConnection]:
+        """Every control channel of the process, connected or not."""
+        running = (bridge.process for bridge in self.bridges.values() if bridge.process is not None)
+        return [connection for process in running for connection in process.managed.connections.outgoing]
 
-    def _configure(self, name: str, config: BridgeConfig) -> None:
-        bridge = self.bridges[name]
+    def configure(self, config: BridgeConfig) -> None:
+        """Give the bridge of this name another configuration."""
+        bridge = self.bridges[config.name]
         before = self._remotes()
         bridge.config = config
         if not self.is_running:
             return
         for each in self.bridges.values():
-            each.running.set_remotes(before | self._remotes())
-        bridge.running.set_controllers(bridge.config.controllers)
+            each.running.protect(before | self._remotes())
+        bridge.running.managed.configure(config)
         for each in self.bridges.values():
-            each.running.set_remotes(self._remotes())
+            each.running.protect(self._remotes())
 
     def _remotes(self) -> frozenset[ev.Remote]:
-        return frozenset(remote for bridge in self.bridges.values() for remote in bridge.config.remotes())
+        controllers = (target for bridge in self.bridges.values() for target in bridge.config.controllers)
+        return frozenset(
+            ev.Remote(target.address, target.port, kind)
+            for kind, targets in ((ev.RemoteKind.CONTROLLER, controllers), (ev.RemoteKind.MANAGER, self.managers))
+            for target in targets
+            if target.address is not None
+        )
 
     def _known(self) -> Iterator[HostEvent]:
         """What the kernel tells a process that starts to watch it: links, addresses, resolved neighbours."""
@@ -188,5 +278,13 @@ class SwitchHost:
 
     def _host_event(self, event: HostEvent | NextHopFound) -> None:
         for bridge in self.bridges.values():
-            if bridge.runner is not None:
-                bridge.runner.host_event(event)
+            if bridge.process is not None:
+                bridge.process.managed.host_event(event)
+
+
+def _ignore(_: Frame) -> None:
+    """Frames to a process that is not there."""
+
+
+def _ignore_carrier(_: bool) -> None:
+    """Link changes that no process hears of."""

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from inband.sim.dhcp import DhcpServer
 from inband.sim.host import ControllerHost, Host
 from inband.sim.network import Network
-from inband.sim.runner import BridgeConfig
-from inband.sim.switch import SwitchHost
+from inband.sim.switch import SwitchHost, read_target
+from inband.switch.config import BridgeConfig, FailMode
 
 CONTROLLER = "10.0.0.100"
 
@@ -117,6 +117,7 @@ def address_by_dhcp(seed: int = 0) -> tuple[Topology, DhcpServer]:
 
 def _two_bridges(net: Network, address: str, controller: str) -> SwitchHost:
     host = net.machine("host")
-    host.add_bridge(BridgeConfig("br0", (controller,)), address)
-    host.add_bridge(BridgeConfig("br1", (controller,)))
+    target = read_target(controller)
+    host.add_bridge(BridgeConfig("br0", controllers=(target,), fail_mode=FailMode.SECURE), address)
+    host.add_bridge(BridgeConfig("br1", controllers=(target,), fail_mode=FailMode.SECURE))
     return host

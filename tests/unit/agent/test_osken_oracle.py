@@ -42,7 +42,8 @@ class Peer:
             self._xid += 1
             request.set_xid(self._xid)
             request.serialize()
-            for envelope in self.session.receive(bytes(request.buf), now):
+            self.session.feed(bytes(request.buf), now)
+            for envelope in self.session.read(1000):
                 self.bench.agent.handle(1, envelope, now)
         return self.hear()
 

@@ -11,7 +11,7 @@ from inband.control.name_events import KnownAddress
 from inband.control.names import NameStatus
 from inband.packet.dns import Outcome
 from inband.runtime.advice import controller_advice, way_advice
-from inband.runtime.targets import parse_target
+from inband.switch.targets import parse_target
 from inband.vocabulary.addresses import IpAddress, Mac
 
 HERE, GATEWAY, SERVER = ip_address("10.0.0.100"), ip_address("10.0.0.254"), ip_address("10.0.0.53")

@@ -8,9 +8,9 @@ import pytest
 
 from inband.errors import UsageError
 from inband.runtime.changes import with_change
-from inband.runtime.config import BridgeConfig, FailMode, RunOptions, SwitchConfig
 from inband.runtime.config_load import load
-from inband.runtime.targets import parse_target
+from inband.switch.config import BridgeConfig, FailMode, RunOptions, SwitchConfig
+from inband.switch.targets import parse_target
 
 START = SwitchConfig((BridgeConfig("br0", ports=("eth1",)), BridgeConfig("br1")))
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inband.errors import UsageError
-from inband.runtime.config import BridgeConfig, DatapathKind, FailMode, RunOptions, SwitchConfig
 from inband.runtime.config_keys import KEYS, parse_setting
 from inband.runtime.config_load import load, read_file
-from inband.runtime.targets import parse_target
 from inband.runtime.unixctl_client import find_run_dir
+from inband.switch.config import BridgeConfig, DatapathKind, FailMode, RunOptions, SwitchConfig
+from inband.switch.targets import parse_target
 from inband.vocabulary.addresses import Mac
 
 FULL = """

@@ -8,9 +8,9 @@ import pytest
 
 from inband.errors import UsageError
 from inband.host.rtnetlink import message_bytes
-from inband.runtime.config import BridgeConfig
 from inband.runtime.config_keys import KEYS, parse_setting, with_values
 from inband.runtime.peer_redirect import changed_interfaces
+from inband.switch.config import BridgeConfig
 
 NEW_QDISC, NEW_FILTER, NEW_ACTION = 36, 44, 48
 

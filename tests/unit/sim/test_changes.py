@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from inband.agent.fail_mode import Forwarding
@@ -154,7 +156,7 @@ def test_a_queue_is_set_in_place() -> None:
     bridge = made.switches[0].only
     before = bridge.hidden_flows
 
-    bridge.running.set_queue(7)
+    made.switches[0].configure(replace(bridge.config, queue=7))
 
     assert bridge.hidden_flows == before
     first = {flow.instructions[0] for flow in before}

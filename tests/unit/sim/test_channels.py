@@ -7,11 +7,11 @@ from ipaddress import IPv4Address, IPv4Interface
 import pytest
 
 from inband.openflow.reconnect import State
-from inband.sim.dialler import Dialler
 from inband.sim.host import Host
 from inband.sim.network import Network
 from inband.sim.switch import SwitchHost
 from inband.sim.tcp import Connection
+from inband.switch.outgoing import OutgoingConnection
 
 
 def with_host(net: Network) -> tuple[Host, SwitchHost]:
@@ -23,9 +23,9 @@ def with_host(net: Network) -> tuple[Host, SwitchHost]:
     return host, switch
 
 
-def the_dialler(switch: SwitchHost) -> Dialler:
-    (dialler,) = switch.diallers
-    return dialler
+def the_connection(switch: SwitchHost) -> OutgoingConnection:
+    (connection,) = switch.outgoing
+    return connection
 
 
 class Rude:
@@ -56,7 +56,7 @@ def test_a_refusal_is_told_and_dialling_goes_on_with_back_off() -> None:
 
     net.run(60.0)
 
-    reconnect = the_dialler(switch).reconnect
+    reconnect = the_connection(switch).reconnect
     assert reconnect.last_error == "connection refused"
     assert 8 <= reconnect.attempts <= 20
 
@@ -81,7 +81,7 @@ def test_a_controller_that_does_not_speak_openflow_is_left_and_dialled_again(wor
     net.run(30.0)
 
     assert 2 <= len(rude.connections) <= 40
-    assert the_dialler(switch).reconnect.last_error
+    assert the_connection(switch).reconnect.last_error
 
 
 def test_without_a_route_to_the_controller_the_switch_waits_for_one() -> None:
@@ -91,7 +91,7 @@ def test_without_a_route_to_the_controller_the_switch_waits_for_one() -> None:
     net.link(controller, switch)
     net.start()
     net.run(30.0)
-    before = the_dialler(switch).reconnect.last_error
+    before = the_connection(switch).reconnect.last_error
 
     switch.host.kernel.set_address(switch.only.local, IPv4Interface("10.0.0.1/24"))
     net.run(0.5)
@@ -112,7 +112,7 @@ def test_a_controller_that_is_taken_away_is_hung_up_on() -> None:
     net.run(1.0)
 
     assert not net.channels(controller)["s"].is_up
-    assert switch.diallers == []
+    assert switch.outgoing == []
     assert switch.only.letters == "abc"
 
 
@@ -126,9 +126,9 @@ def test_a_controller_that_falls_silent_is_probed_and_then_left() -> None:
 
     uplink.cut()
     net.run(6.0)
-    probing = the_dialler(switch).reconnect.state
+    probing = the_connection(switch).reconnect.state
     net.run(6.0)
 
     assert probing is State.IDLE
-    assert not the_dialler(switch).is_connected
-    assert "no answer" in str(the_dialler(switch).reconnect.last_error)
+    assert not the_connection(switch).is_connected
+    assert "no answer" in str(the_connection(switch).reconnect.last_error)

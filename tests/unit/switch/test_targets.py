@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inband.errors import UsageError
-from inband.runtime.targets import Scheme, Target, parse_target
+from inband.switch.targets import Scheme, Target, parse_target
 
 REFUSED = ("not the address of one host", "needs its interface", "this is an IPv4 address")
 

@@ -19,8 +19,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 
 from inband.errors import UsageError
-from inband.runtime.targets import Target
-from inband.runtime.unixctl_client import DEFAULT_RUN_DIR
+from inband.switch.targets import Target
 from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.openflow import VERSIONS
 
@@ -28,6 +27,9 @@ IpInterface = IPv4Interface | IPv6Interface
 """An address with the length of its network's prefix, as an interface has it."""
 
 DEFAULT_BRIDGE = "br0"
+FLOW_LIMIT = 1_000_000
+"""Visible flows per table: what Open vSwitch reports as max_entries."""
+DEFAULT_RUN_DIR = Path("/run/inband")
 
 
 class FailMode(StrEnum):
@@ -70,7 +72,7 @@ class BridgeConfig:
     mac: Mac | None = None
     inactivity_probe_s: float = 5.0  # Open vSwitch's default, which controllers' own timers are chosen for
     max_backoff_s: float = 8.0  # likewise
-    flow_limit: int = 1_000_000  # what Open vSwitch reports as max_entries
+    flow_limit: int = FLOW_LIMIT
     peer_redirect: bool = True
     openflow_versions: tuple[int, ...] = VERSIONS
     private_key: Path | None = None

@@ -1,0 +1,404 @@
+"""The connection manager of one bridge: whom it dials, who may call, what they say, and who decides without them.
+
+It keeps an outgoing connection for each configured controller that is dialled and a listener for each place where it is
+called, carries messages between channels and ``bridge.Bridge``, and obeys the fail mode, which depends on which of them
+are connected. Sockets are its owner's: see ``switch.transport``.
+
+Invariants: a connection to a target that stays configured is not touched by a change of another. A peer gets its turn
+(``switch.turns``) and no more, however much it sends. A peer that does not read costs bounded memory: long replies go
+on only while there is room.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from inband.agent.connection import Kind
+from inband.agent.fail_mode import FailMode, FailModeCommand, FailModeConfig
+from inband.bridge.bridge import Bridge
+from inband.control import events as ev
+from inband.openflow.messages import PacketIn
+from inband.openflow.reconnect import State
+from inband.openflow.session import Notice, SessionConfig
+from inband.switch.alarms import Alarms
+from inband.switch.channel import Channel
+from inband.switch.config import BridgeConfig
+from inband.switch.config import FailMode as FailModeName
+from inband.switch.outgoing import OutgoingConnection
+from inband.switch.reports import (
+    Connected,
+    ConnectionLost,
+    PeerNotReading,
+    Reporter,
+    StandaloneEntered,
+    StandaloneLeft,
+    TurnedAway,
+)
+from inband.switch.targets import Target
+from inband.switch.transport import Network
+from inband.switch.turns import Turns
+from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.instant import Instant
+
+# Messages that may wait behind a long reply which its peer does not read; packet-ins are the many among them.
+MAX_WAITING = 10_000
+# Messages between two looks at the clock.
+MESSAGES_AT_ONCE = 16
+
+# As many clients of one place as the control socket takes. Each costs a descriptor, and the channel to the controller
+# needs one too.
+MAX_CHANNELS = 64
+
+_numbers = itertools.count(1)
+"""Channels of all bridges have different numbers: agents, logs and dumps name them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What a bridge's connections share with those of other bridges, or get from their owner.
+
+    ``wake`` asks for ``ConnectionManager.send`` and a look at deadlines soon. ``channels_changed`` is called when a
+    controller that has a name may be connected now, or not any more.
+    """
+
+    clock: Callable[[], Instant]
+    network: Network
+    turns: Turns
+    report: Reporter
+    wake: Callable[[], None]
+    channels_changed: Callable[[], None]
+
+
+@dataclass(slots=True, eq=False)
+class Listener:
+    """A place where peers call; whose sockets are the owner's."""
+
+    target: Target
+    channels: set[Channel] = field(default_factory=set)
+    turned_away: int = 0
+
+
+class ConnectionManager:
+    """Implements ``ChannelUser`` for every channel of a bridge, and ``OutgoingUser``."""
+
+    def __init__(self, bridge: Bridge, config: BridgeConfig, environment: Environment) -> None:
+        self.fail_mode = FailMode()
+        self.outgoing: list[OutgoingConnection] = []
+        self.listeners: list[Listener] = []
+        self.losses = {"packet-ins dropped": 0, "messages unsayable": 0, "messages malformed": 0}
+        self._bridge = bridge
+        self._config = config
+        self._environment = environment
+        self._clock = environment.clock
+        self._names: Mapping[str, tuple[IpAddress, ...]] = {}
+        self._owners: dict[int, OutgoingConnection | Listener] = {}
+        self._channels: dict[int, Channel] = {}
+        self._negotiated: set[int] = set()
+        self._alarms: Alarms[Channel | OutgoingConnection] = Alarms()
+        self._hops: dict[IpAddress, tuple[IpAddress, Mac] | None] = {}
+
+    def __len__(self) -> int:
+        """How many streams there are, with those that are about to be opened."""
+        return len(self._owners)
+
+    # --- configuration ------------------------------------------------------------------------------------------
+
+    def configure(self, config: BridgeConfig) -> None:
+        """Dial as configured, and hold sessions and the fail mode to it."""
+        self._config = config
+        self._dial_all(config)
+        session = self._session_config()
+        for channel in list(self._channels.values()):
+            channel.configure(session)
+            self._follow(channel)
+            if channel.session.is_negotiated and channel.session.version not in session.versions:
+                channel.abort()
+        self._configure_fail_mode()
+
+    def _dial_all(self, config: BridgeConfig) -> None:
+        before = {connection.target: connection for connection in self.outgoing}
+        for target in config.controllers:
+            if target.listens:
+                continue
+            if target in before:
+                before.pop(target).configure(config.max_backoff_s)
+                continue
+            connection = OutgoingConnection(
+                target, self._environment.network, self, self._clock, max_backoff_s=config.max_backoff_s
+            )
+            self._tell_addresses(connection)
+            self.outgoing.append(connection)
+            connection.start()
+        for connection in before.values():
+            connection.stop()
+            self.outgoing.remove(connection)
+
+    def add_listener(self, target: Target) -> Listener:
+        """Peers may call there from now on; ``accept`` says who gets a connection."""
+        listener = Listener(target)
+        self.listeners.append(listener)
+        return listener
+
+    def remove_listener(self, listener: Listener) -> None:
+        """Hang up on everybody who called there."""
+        self.listeners.remove(listener)
+        for channel in list(listener.channels):
+            channel.abort()
+
+    def hang_up(self) -> None:
+        """End every connection; who is dialled is dialled again, who calls may call again."""
+        for channel in list(self._channels.values()):
+            channel.abort()
+
+    def stop(self) -> None:
+        """End every connection for good."""
+        for connection in self.outgoing:
+            connection.stop()
+        for listener in list(self.listeners):
+            self.remove_listener(listener)
+
+    def set_names(self, names: Mapping[str, tuple[IpAddress, ...]]) -> None:
+        """Which addresses the names of controllers have; hidden rules for them must be there."""
+        self._names = names
+        for connection in self.outgoing:
+            self._tell_addresses(connection)
+
+    def _tell_addresses(self, connection: OutgoingConnection) -> None:
+        if connection.target.name is not None:
+            connection.set_addresses(self._names.get(connection.target.name, ()))
+
+    def counters(self) -> dict[str, int]:
+        """What peers were not told, and what they said in vain."""
+        total = dict(self.losses)
+        for channel in self._channels.values():
+            _add_losses(total, channel)
+        total["connections turned away"] = sum(listener.turned_away for listener in self.listeners)
+        return total
+
+    # --- the network ----------------------------------------------------------------------------------------------
+
+    def hurry(self) -> None:
+        """Something got better: do not wait with dialling."""
+        for connection in self.outgoing:
+            connection.network_changed()
+
+    def hurry_where_the_way_is_new(self) -> None:
+        """A neighbour or a route changed: dial again where the next hop is another one now."""
+        engine = self._bridge.in_band.engine
+        for connection in self.outgoing:
+            if connection.is_connected:
+                continue
+            for address in connection.addresses:
+                hop = engine.next_hop_of(address)
+                if hop is not None and hop != self._hops.get(address):
+                    connection.network_changed()
+                self._hops[address] = hop
+
+    # --- channels (ChannelUser, OutgoingUser) -------------------------------------------------------------------
+
+    def _session_config(self) -> SessionConfig:
+        config = self._config
+        return SessionConfig(frozenset(config.openflow_versions), probe_interval_s=config.inactivity_probe_s)
+
+    def channel_for(self, owner: OutgoingConnection | Listener) -> Channel:
+        """A channel for a stream that is about to be opened."""
+        is_controller = isinstance(owner, OutgoingConnection)
+        channel = Channel(next(_numbers), self, self._clock, self._session_config(), is_first=is_controller)
+        self._owners[channel.number] = owner
+        return channel
+
+    def forget(self, channel: Channel) -> None:
+        """The stream that a channel was made for will not be opened."""
+        self._owners.pop(channel.number, None)
+
+    def accept(self, listener: Listener) -> Channel | None:
+        """Who uses a stream that a peer opened; None: there are too many, hang up."""
+        if len(listener.channels) >= MAX_CHANNELS:
+            listener.turned_away += 1
+            self._environment.report(TurnedAway(self._bridge.name, listener.target, MAX_CHANNELS))
+            return None
+        channel = self.channel_for(listener)
+        listener.channels.add(channel)
+        return channel
+
+    def opened(self, channel: Channel) -> None:
+        """A stream is there."""
+        owner = self._owners[channel.number]
+        self._channels[channel.number] = channel
+        if isinstance(owner, OutgoingConnection):
+            owner.opened(channel)
+        self._follow(channel)
+
+    def heard(self, channel: Channel) -> None:
+        """A peer said something."""
+        owner = self._owners[channel.number]
+        if isinstance(owner, OutgoingConnection):
+            owner.heard()
+        self._follow(channel)
+
+    def writable(self, channel: Channel) -> None:
+        """A peer has read what waited for it: long replies and its requests go on."""
+        self._follow(channel)
+        self._environment.wake()
+
+    def carry_out(self, channel: Channel, until: Instant) -> bool:
+        """Act on a peer's messages, a few at a time, until then."""
+        while channel.has_work:
+            envelopes = channel.read(MESSAGES_AT_ONCE)
+            if channel.session.is_negotiated and channel.number not in self._negotiated:
+                self._agreed(channel)
+            if envelopes:
+                self._bridge.receive(channel.number, envelopes)
+            self.send()
+            channel.flush()
+            if self._clock() >= until:
+                break
+        self._follow(channel)
+        return channel.has_work
+
+    def _agreed(self, channel: Channel) -> None:
+        owner, version = self._owners[channel.number], channel.session.version
+        assert version is not None
+        self._negotiated.add(channel.number)
+        kind = Kind.CONTROLLER if isinstance(owner, OutgoingConnection) else Kind.MANAGEMENT
+        self._bridge.connect(channel.number, kind, version)
+        if isinstance(owner, OutgoingConnection):
+            owner.negotiated()
+            self._environment.report(Connected(self._bridge.name, owner.target, owner.address))
+            self._obey(self.fail_mode.set_connected(True, self._clock()))
+
+    def closed(self, channel: Channel, reason: str) -> None:
+        """A stream is over, or was not opened."""
+        owner = self._owners.pop(channel.number)
+        was_open = self._channels.pop(channel.number, None) is not None
+        self._environment.turns.remove(channel)
+        self._alarms.set(channel, None)
+        _add_losses(self.losses, channel)
+        if isinstance(owner, Listener):
+            owner.channels.discard(channel)
+        self._disconnected(channel, owner, reason)
+        if isinstance(owner, OutgoingConnection):
+            if was_open and owner.target.uses_tls and channel.session.version is None:
+                # With TLS 1.3 our side is done with the handshake before the peer has looked at our certificate.
+                reason = f"{reason}, before its HELLO: perhaps it does not take our certificate"
+            owner.closed(channel if was_open else None, reason)
+
+    def _disconnected(self, channel: Channel, owner: OutgoingConnection | Listener, reason: str) -> None:
+        if channel.number not in self._negotiated:
+            return
+        self._negotiated.discard(channel.number)
+        self._bridge.disconnect(channel.number)
+        if isinstance(owner, OutgoingConnection):
+            if owner.reconnect.state is not State.VOID:
+                self._environment.report(ConnectionLost(self._bridge.name, owner.target, reason))
+            self._obey(self.fail_mode.set_connected(self._bridge.agent.has_controller, self._clock()))
+
+    def follow(self, connection: OutgoingConnection) -> None:
+        """An outgoing connection's state, or its deadline, may be another one."""
+        self._alarms.set(connection, connection.next_deadline())
+        if connection.target.name is not None:
+            self._environment.channels_changed()
+        self._environment.wake()
+
+    def _follow(self, channel: Channel) -> None:
+        if channel.is_open:
+            self._alarms.set(channel, channel.next_deadline())
+            if channel.has_work:
+                self._environment.turns.add(channel)
+            self._environment.wake()
+
+    # --- output ---------------------------------------------------------------------------------------------------
+
+    def send(self) -> None:
+        """Write what waits for each peer: everything, but long replies only as far as the peer reads them."""
+        bridge = self._bridge
+        for number in bridge.waiting():
+            channel = self._channels.get(number)
+            if channel is None:
+                bridge.take(number)
+                continue
+            if channel.session.has_backlog:
+                self._bound(number, channel)
+                continue
+            for envelope in bridge.take(number):
+                channel.session.send(envelope, is_droppable=isinstance(envelope.message, PacketIn))
+            channel.flush()
+            self._alarms.set(channel, channel.next_deadline())
+            if bridge.unsent(number):
+                self._environment.wake()
+
+    def _bound(self, number: int, channel: Channel) -> None:
+        waiting = self._bridge.unsent(number)
+        if waiting > MAX_WAITING:
+            self._environment.report(PeerNotReading(self._bridge.name, channel.peer, waiting))
+            channel.abort()
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> Instant | None:
+        """When ``run`` is due."""
+        deadlines = (self._alarms.next_deadline(), self.fail_mode.next_deadline())
+        return min((due for due in deadlines if due is not None), default=None)
+
+    def run(self) -> None:
+        """Do what time asks for: probe, cut, dial, stand alone."""
+        for each in self._alarms.take_due(self._clock()):
+            if isinstance(each, Channel):
+                self._run_channel(each)
+            else:
+                each.run()
+        self._obey(self.fail_mode.run(self._clock()))
+
+    def _run_channel(self, channel: Channel) -> None:
+        was_silent, owner = channel.is_silent, self._owners.get(channel.number)
+        notices = channel.run()
+        if isinstance(owner, OutgoingConnection):
+            if Notice.PROBED in notices:
+                owner.idle()
+            if channel.is_silent != was_silent and owner.address is not None:
+                # TCP has to send again: the next hop is doubted at once, not after the kernel's own patience.
+                kind = ev.ChannelSilent if channel.is_silent else ev.ChannelAlive
+                self._bridge.control(kind(owner.address))
+        self._follow(channel)
+
+    # --- fail mode ------------------------------------------------------------------------------------------------
+
+    def _configure_fail_mode(self) -> None:
+        config = self._config
+        wanted = FailModeConfig(
+            is_secure=config.fail_mode is FailModeName.SECURE,
+            has_controllers=any(not target.listens for target in config.controllers),
+            probe_interval_s=config.inactivity_probe_s,
+        )
+        self._obey(self.fail_mode.configure(wanted, self._clock()))
+
+    def _obey(self, commands: Iterable[FailModeCommand]) -> None:
+        name, report = self._bridge.name, self._environment.report
+        for command in commands:
+            match command:
+                case FailModeCommand.ENTER_STANDALONE:
+                    report(StandaloneEntered(name))
+                    self._bridge.set_standalone(active=True)
+                case FailModeCommand.LEAVE_STANDALONE:
+                    report(StandaloneLeft(name))
+                    self._bridge.set_standalone(active=False)
+                case FailModeCommand.ADD_DEFAULT_FLOW:
+                    self._bridge.set_default_flow(active=True)
+                case FailModeCommand.REMOVE_DEFAULT_FLOW:
+                    self._bridge.set_default_flow(active=False)
+                case _:
+                    assert_never(command)
+        self._environment.wake()
+
+
+def _add_losses(total: dict[str, int], channel: Channel) -> None:
+    session = channel.session
+    for name, count in (
+        ("packet-ins dropped", session.dropped),
+        ("messages unsayable", session.unsayable),
+        ("messages malformed", session.malformed),
+    ):
+        total[name] += count

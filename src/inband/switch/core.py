@@ -1,0 +1,183 @@
+"""All bridges of one switch, without I/O: whom they protect, the names of those, and the order of a change.
+
+Each bridge protects the remotes of all: one bridge's channel may cross another one (docs/decisions/2).
+
+Invariants: rules for a remote are in every bridge before any bridge dials it, and go after the last dial. Rules for a
+DNS server are in every bridge before it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from inband.control.events import Remote, RemoteKind
+from inband.switch.config import SwitchConfig
+from inband.switch.managed_bridge import ManagedBridge
+from inband.switch.names import DnsClient, Known, NameOwner, NameService, ServerList
+from inband.switch.outgoing import OutgoingConnection
+from inband.switch.reports import Reporter
+from inband.switch.targets import Target
+from inband.vocabulary.addresses import IpAddress
+from inband.vocabulary.instant import Instant
+
+
+class SwitchCore:
+    """The bridges that run, and what they have in common. The owner adds bridges, drives them, and takes them out.
+
+    ``find_servers`` gets the servers that are configured and says whom to ask. ``addresses_changed`` asks the owner to
+    go through ``follow_names`` soon; ``wake`` asks for a look at the deadline of ``names``; ``remember`` keeps what is
+    known of names.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], Instant],
+        random_bits: Callable[[int], int],
+        dns: DnsClient,
+        *,
+        find_servers: Callable[[Sequence[IpAddress]], ServerList],
+        addresses_changed: Callable[[], None],
+        remember: Callable[[Known], None],
+        report: Reporter,
+        wake: Callable[[], None],
+    ) -> None:
+        self.config = SwitchConfig()
+        self.bridges: dict[str, ManagedBridge] = {}
+        self._in_band_names: frozenset[str] = frozenset()
+        self._wanted: frozenset[Remote] = frozenset()
+        self._wake = wake
+        self._has_channel_news = False
+        owner = NameOwner(
+            find_servers=lambda: find_servers(self.config.dns_servers),
+            servers_changed=self._set_up_dns,
+            addresses_changed=addresses_changed,
+            remember=remember,
+            report=report,
+            wake=wake,
+        )
+        self.names = NameService(clock, random_bits, dns, owner)
+
+    # --- bridges ----------------------------------------------------------------------------------------------------
+
+    def add(self, managed: ManagedBridge) -> Iterator[None]:
+        """A bridge that is open: from here on it protects what all do, and knows the names' addresses.
+
+        ``begin`` of the configuration that has it comes before, ``ManagedBridge.configure`` after the last step.
+        """
+        self.bridges[managed.config.name] = managed
+        self._set_up(managed)
+        managed.connections.set_names(self.names.addresses)
+        yield from managed.protect(self._wanted)
+
+    def remove(self, name: str) -> ManagedBridge | None:
+        """A bridge that is about to end."""
+        return self.bridges.pop(name, None)
+
+    # --- changes ----------------------------------------------------------------------------------------------------
+
+    def begin(self, config: SwitchConfig, memory: Known) -> Iterator[None]:
+        """Before bridges are configured: have rules for the remotes that come, and keep those of remotes that go.
+
+        ``memory`` is what an earlier run knew of names.
+        """
+        self.names.recall(names_of(config), memory)
+        self._wanted = remotes_of(config, self.names.addresses)
+        for bridge in self.bridges.values():
+            yield from bridge.protect(self._wanted | bridge.remotes)
+            bridge.connections.set_names(self.names.addresses)
+
+    def finish(self, config: SwitchConfig) -> Iterator[None]:
+        """After all bridges are configured: give up the rules of remotes that went, and ask for the names there are."""
+        for bridge in list(self.bridges.values()):
+            yield from bridge.protect(self._wanted)
+        self.config = replace(config)
+        self._in_band_names = frozenset(target.name for target in _targets(config) if target.name and target.in_band)
+        self._set_up_dns()
+        self.names.want(names_of(config))
+
+    def follow_names(self) -> Iterator[None]:
+        """Names have other addresses: protect what they lead to now, and then dial it."""
+        addresses = dict(self.names.addresses)  # what comes from here on needs rules first: the next call's
+        self._wanted = remotes_of(self.config, addresses)
+        for bridge in list(self.bridges.values()):
+            yield from bridge.protect(self._wanted)
+            bridge.connections.set_names(addresses)
+
+    # --- channels ---------------------------------------------------------------------------------------------------
+
+    def channels_changed(self) -> None:
+        """Some controller that has a name may be connected now, or not any more: ``send`` tells the resolver, once."""
+        if not self._has_channel_news:
+            self._has_channel_news = True
+            self._wake()
+
+    def _look_at_channels(self) -> None:
+        failing = frozenset(each.target.name for each in self._named() if each.is_failing and each.target.name)
+        self.names.channels_changed(self.connected(), failing)
+
+    def connected(self) -> frozenset[IpAddress]:
+        """The addresses that channels to controllers with names are up to."""
+        return frozenset(each.address for each in self._named() if each.is_connected and each.address)
+
+    def _named(self) -> Iterator[OutgoingConnection]:
+        for bridge in self.bridges.values():
+            yield from (each for each in bridge.connections.outgoing if each.target.name)
+
+    # --- time (switch.driver.Driven): that of names; bridges have drivers of their own ------------------------------
+
+    def send(self) -> None:
+        """Tell the resolver what became of channels."""
+        if self._has_channel_news:
+            self._has_channel_news = False
+            self._look_at_channels()
+
+    def next_deadline(self) -> Instant | None:
+        """When ``run`` is due."""
+        return self.names.next_deadline()
+
+    def run(self) -> None:
+        """Ask for names."""
+        self.names.run()
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _set_up_dns(self) -> None:
+        for bridge in self.bridges.values():
+            self._set_up(bridge)
+
+    def _set_up(self, managed: ManagedBridge) -> None:
+        """Let DNS for the names pass a bridge."""
+        servers = self.names.server_list.servers if self._in_band_names else ()
+        managed.bridge.set_dns(frozenset(servers), self._in_band_names)
+
+
+def names_of(config: SwitchConfig) -> frozenset[str]:
+    """The names of all controllers that are dialled, and of all managers."""
+    return frozenset(target.name for target in _targets(config) if target.name is not None)
+
+
+def remotes_of(config: SwitchConfig, names: Mapping[str, tuple[IpAddress, ...]]) -> frozenset[Remote]:
+    """Every remote of a switch; ``names`` has the addresses of those that have names."""
+    remotes = set(_remotes(config.managers, RemoteKind.MANAGER, names))
+    for bridge in config.bridges:
+        remotes.update(_remotes(bridge.controllers, RemoteKind.CONTROLLER, names))
+    return frozenset(remotes)
+
+
+def _remotes(
+    targets: Sequence[Target], kind: RemoteKind, names: Mapping[str, tuple[IpAddress, ...]]
+) -> Iterator[Remote]:
+    for target in targets:
+        if not target.in_band:
+            continue
+        if target.address is not None:
+            yield Remote(target.address, target.port, kind)
+        for address in names.get(target.name, ()) if target.name else ():
+            yield Remote(address, target.port, kind)
+
+
+def _targets(config: SwitchConfig) -> Iterator[Target]:
+    yield from config.managers
+    for bridge in config.bridges:
+        yield from (target for target in bridge.controllers if not target.listens)

@@ -1,0 +1,168 @@
+"""One bridge as a running switch has it: ``bridge.Bridge``, its connections, and the order in which things are done.
+
+Invariants: the bridge hears what the kernel says from its first moment on. Hidden flows are in place before a
+controller is dialled: ``protect`` comes before ``configure`` and ``set_names``. What the kernel says reaches the engine
+first, so that a controller that is dialled again because of it is dialled with the rules that follow from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from inband import __version__
+from inband.agent.switch import Identity
+from inband.bridge.bridge import Bridge, BridgeSettings
+from inband.control import events as ev
+from inband.datapath.base import Datapath
+from inband.flow.ports import LOCAL
+from inband.host.events import (
+    AddressChanged,
+    Host,
+    HostEvent,
+    LinkChanged,
+    NeighbourChanged,
+    NextHopFound,
+    RoutesChanged,
+)
+from inband.switch.config import BridgeConfig
+from inband.switch.connections import ConnectionManager, Environment
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.instant import Instant
+
+# Remotes that the engine takes at once: some 10 ms of work.
+REMOTES_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class LocalInterface:
+    """The bridge's own interface: the kernel's index and MAC of it, and the name of the datapath's end of it."""
+
+    index: int
+    mac: Mac
+    inner: str
+
+
+class ManagedBridge:
+    """Runs one bridge, without I/O: the owner moves frames and bytes, and calls ``run`` at ``next_deadline``."""
+
+    def __init__(
+        self,
+        config: BridgeConfig,
+        local: LocalInterface,
+        datapath: Datapath,
+        host: Host,
+        environment: Environment,
+    ) -> None:
+        """``datapath`` is not attached to anything yet."""
+        self.config = config
+        self._local = local
+        self._default_datapath_id = int(local.mac)
+        self._clock = environment.clock
+        self._remotes: frozenset[ev.Remote] = frozenset()
+        settings = BridgeSettings(config.name, self._identity(config), config.flow_limit)
+        self.bridge = Bridge(settings, datapath, host, environment.clock, environment.wake)
+        self.connections = ConnectionManager(self.bridge, config, environment)
+        datapath.client = self.bridge
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    def open(self, local: LocalInterface, known: Iterable[HostEvent]) -> None:
+        """Have the local port and in-band control; ``known`` is what the kernel said so far. Raises HostError."""
+        self.set_local(local)
+        self.bridge.control(ev.QueueChanged(self.config.queue))
+        self.bridge.control(ev.InBandEnabled(self.config.in_band))
+        for event in known:
+            self.host_event(event)
+
+    def set_local(self, local: LocalInterface) -> None:
+        """The bridge's own interface is this one from now on. Raises HostError."""
+        self._local = local
+        self.bridge.datapath.add_port(LOCAL, local.inner)
+        self.bridge.add_port(LOCAL, self.config.name, local.mac)
+        self.bridge.set_local(local.index, local.mac)
+
+    def stop(self) -> None:
+        """Hang up on everybody, then take the hidden flows out. The datapath is the owner's to close, after this."""
+        self.connections.stop()
+        self.bridge.control(ev.InBandEnabled(False))
+
+    # --- configuration ----------------------------------------------------------------------------------------------
+
+    @property
+    def remotes(self) -> frozenset[ev.Remote]:
+        """The remotes that are protected."""
+        return self._remotes
+
+    def protect(self, remotes: frozenset[ev.Remote]) -> Iterator[None]:
+        """Protect these remotes from now on, controllers first: rules that come, then rules that go.
+
+        Thousands are taken in portions: go on with the iterator when everything else has had its turn.
+        """
+        before, self._remotes = self._remotes, remotes
+        added = sorted(remotes - before, key=lambda remote: remote.kind is not ev.RemoteKind.CONTROLLER)
+        for portion in _portions(added):
+            self.bridge.control(ev.RemotesChanged(added=portion))
+            yield
+        for portion in _portions(list(before - remotes)):
+            self.bridge.control(ev.RemotesChanged(removed=portion))
+            yield
+
+    def configure(self, config: BridgeConfig) -> None:
+        """Go to another configuration of the same bridge, or dial for the first time, touching only what differs.
+
+        Remotes that come must be protected already, and those that go still be.
+        """
+        self.config = config
+        self.bridge.control(ev.QueueChanged(config.queue))
+        self.bridge.control(ev.InBandEnabled(config.in_band))
+        self.bridge.tables.limit = config.flow_limit
+        self.connections.configure(config)
+        self._set_identity(self._identity(config))
+
+    def _identity(self, config: BridgeConfig) -> Identity:
+        number = self._default_datapath_id if config.datapath_id is None else config.datapath_id
+        return Identity(number, software=__version__, datapath=config.name)
+
+    def _set_identity(self, identity: Identity) -> None:
+        """A datapath id is said once, in FEATURES_REPLY: controllers must connect anew to hear of another one."""
+        switch = self.bridge.agent.switch
+        if identity != switch.identity:
+            switch.identity = identity
+            self.connections.hang_up()
+
+    # --- the kernel's events ----------------------------------------------------------------------------------------
+
+    def host_event(self, event: HostEvent | NextHopFound) -> None:
+        """Pass on what the kernel said, and dial again when it is good news. Ports' links are ``link_changed``'s."""
+        if isinstance(event, LinkChanged) and event.index == self._local.index:
+            self.bridge.link_changed(LOCAL, link_up=event.up and event.running, mac=event.mac)
+        self.bridge.host_event(event)
+        match event:
+            case AddressChanged(present=True, tentative=False) | LinkChanged(running=True):
+                self.connections.hurry()
+            case NeighbourChanged() | NextHopFound() | RoutesChanged():
+                self.connections.hurry_where_the_way_is_new()
+            case _:  # the rest is no reason to dial
+                pass
+
+    # --- time (switch.driver.Driven) --------------------------------------------------------------------------------
+
+    def send(self) -> None:
+        """Send what waits for peers."""
+        self.connections.send()
+
+    def next_deadline(self) -> Instant | None:
+        """When ``run`` is due."""
+        deadlines = (self.bridge.next_deadline(), self.connections.next_deadline())
+        return min((due for due in deadlines if due is not None), default=None)
+
+    def run(self) -> None:
+        """Do what is due."""
+        self.bridge.run()
+        self.connections.run()
+
+
+def _portions(remotes: Sequence[ev.Remote]) -> Iterator[Sequence[ev.Remote]]:
+    for start in range(0, len(remotes), REMOTES_AT_ONCE):
+        yield remotes[start : start + REMOTES_AT_ONCE]

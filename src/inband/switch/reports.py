@@ -1,0 +1,148 @@
+"""What a switch tells people as it happens, as values: the process logs them, the simulator and tests collect them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from inband.control.name_events import KnownAddress
+from inband.switch.targets import Target
+from inband.vocabulary.addresses import IpAddress
+
+
+class Level(Enum):
+    """How much a report matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A version of OpenFlow was agreed on with a controller."""
+
+    bridge: str
+    target: Target
+    address: IpAddress | None
+    level = Level.INFO
+
+    def __str__(self) -> str:
+        return f"bridge {self.bridge}: connected to {self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLost:
+    """A controller's connection ended, and it will be dialled again."""
+
+    bridge: str
+    target: Target
+    reason: str
+    level = Level.WARNING
+
+    def __str__(self) -> str:
+        return f"bridge {self.bridge}: lost controller {self.target}: {self.reason}; dialling again"
+
+
+@dataclass(frozen=True, slots=True)
+class PeerNotReading:
+    """A peer left so much unread that it was hung up on."""
+
+    bridge: str
+    peer: str
+    messages: int
+    level = Level.WARNING
+
+    def __str__(self) -> str:
+        return f"bridge {self.bridge}: {self.peer} left {self.messages} messages unread: hung up"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """A place to listen at had as many connections as it takes."""
+
+    bridge: str
+    target: Target
+    limit: int
+    level = Level.WARNING
+
+    def __str__(self) -> str:
+        return f"{self.target} has {self.limit} connections already: another one was turned away"
+
+
+@dataclass(frozen=True, slots=True)
+class StandaloneEntered:
+    """The fail mode took over: no controller for too long."""
+
+    bridge: str
+    level = Level.WARNING
+
+    def __str__(self) -> str:
+        return f"bridge {self.bridge}: no controller: forwarding as a learning switch"
+
+
+@dataclass(frozen=True, slots=True)
+class StandaloneLeft:
+    """A controller is back, and its flows decide again."""
+
+    bridge: str
+    level = Level.INFO
+
+    def __str__(self) -> str:
+        return f"bridge {self.bridge}: a controller is connected: its flows decide again"
+
+
+@dataclass(frozen=True, slots=True)
+class ServersChosen:
+    """The DNS servers that are asked for the names of remotes are others."""
+
+    servers: tuple[IpAddress, ...]
+    source: str
+    level = Level.INFO
+
+    def __str__(self) -> str:
+        if not self.servers:
+            return "no DNS server is known to ask for names of remotes: set dns-server"
+        return f"names of remotes are asked of {', '.join(map(str, self.servers))} (from {self.source})"
+
+
+@dataclass(frozen=True, slots=True)
+class NameResolved:
+    """A remote's name has these addresses now."""
+
+    name: str
+    addresses: tuple[KnownAddress, ...]
+    level = Level.INFO
+
+    def __str__(self) -> str:
+        return f"{self.name} is {', '.join(str(known.address) for known in self.addresses)}"
+
+
+@dataclass(frozen=True, slots=True)
+class NameProblem:
+    """A name could not be resolved, or not anew."""
+
+    name: str
+    problem: str
+    is_known: bool
+    level = Level.WARNING
+
+    def __str__(self) -> str:
+        known = "its known addresses are kept" if self.is_known else "it is asked for again"
+        return f"{self.name}: {self.problem}; {known}"
+
+
+Report = (
+    Connected
+    | ConnectionLost
+    | PeerNotReading
+    | TurnedAway
+    | StandaloneEntered
+    | StandaloneLeft
+    | ServersChosen
+    | NameResolved
+    | NameProblem
+)
+
+Reporter = Callable[[Report], None]
+"""Takes a report; must not raise."""

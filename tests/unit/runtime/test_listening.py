@@ -1,0 +1,169 @@
+"""A place to listen at: what is there already is left alone, and whoever comes and goes gives its place back."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from inband.errors import HostError
+from inband.runtime.listening import ListeningSocket
+from inband.runtime.tls import server_context
+from inband.switch.config import BridgeConfig
+from inband.switch.connections import MAX_CHANNELS
+from inband.switch.targets import Scheme, Target, parse_target
+from lab.certificates import Authority
+from tests.unit.switch.bench import Bench
+from tests.unit.switch.fakes import HELLO
+
+Then = Callable[[Bench], Awaitable[None]]
+
+
+async def nothing(_: Bench) -> None:
+    """Only start and stop."""
+
+
+def listen(target: Target, then: Then = nothing, tls: ssl.SSLContext | None = None) -> None:
+    """Listen there while ``then`` runs."""
+
+    async def live() -> None:
+        bench = Bench()
+        place = ListeningSocket(asyncio.get_running_loop(), bench.managed.connections, target, tls)
+        try:
+            place.start()
+            await then(bench)
+        finally:
+            place.stop()
+            await asyncio.sleep(0.02)
+
+    asyncio.run(live())
+
+
+def at(path: Path) -> Target:
+    return Target(Scheme.PUNIX, None, 0, str(path))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so; fail if it does not become so."""
+    async with asyncio.timeout(5.0):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def test_a_file_at_the_sockets_place_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "precious"
+    path.write_text("data")
+
+    with pytest.raises(HostError, match="not a socket"):
+        listen(at(path))
+
+    assert path.read_text() == "data"
+
+
+def test_a_socket_that_another_process_listens_on_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "live"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+
+        with pytest.raises(HostError, match="in use"):
+            listen(at(path))
+
+        assert path.is_socket()
+
+
+def test_a_dead_socket_is_replaced_and_removed_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "dead"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+    listen(at(path))
+
+    assert not path.exists()
+
+
+def test_a_tcp_port_that_is_taken_is_refused_with_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        with pytest.raises(HostError, match="choose another place"):
+            listen(parse_target(f"ptcp:{port}:127.0.0.1"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_without_an_address_both_families_are_listened_on(host: str) -> None:
+    port = free_port()
+
+    async def call(bench: Bench) -> None:
+        reader, writer = await asyncio.open_connection(host, port)
+        assert (await reader.readexactly(8))[1] == 0  # HELLO
+        writer.close()
+        await until(lambda: len(bench.managed.connections) == 1)  # that of the controller, which is dialled
+
+    listen(parse_target(f"ptcp:{port}"), call)
+
+
+def test_bytes_reach_the_session_and_its_answer_the_peer(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+
+    async def call(bench: Bench) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        await reader.readexactly(16)
+        writer.write(HELLO + bytes([4, 2, 0, 9, 0, 0, 0, 7, 33]))
+        await until(lambda: bool(bench.turns_wanted))
+        bench.turns.run()
+        assert await reader.readexactly(9) == bytes([4, 3, 0, 9, 0, 0, 0, 7, 33])
+        writer.close()
+
+    listen(at(path), call)
+
+
+def test_peers_that_hang_up_before_tls_is_through_give_their_places_back(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "ca")
+    own, controller = authority.issue("switch"), authority.issue("controller")
+    tls = server_context(BridgeConfig("br0", private_key=own.key, certificate=own.certificate, ca_cert=authority.ca))
+    port = free_port()
+
+    async def call(bench: Bench) -> None:
+        before = len(bench.managed.connections)
+        for _ in range(2 * MAX_CHANNELS):
+            socket.create_connection(("127.0.0.1", port)).close()
+            await asyncio.sleep(0)
+        await until(lambda: len(bench.managed.connections) == before)
+        context = ssl.create_default_context(cafile=authority.ca)
+        context.check_hostname = False
+        context.load_cert_chain(controller.certificate, controller.key)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        assert (await reader.readexactly(8))[1] == 0
+        writer.close()
+
+    listen(parse_target(f"pssl:{port}:127.0.0.1"), call, tls)
+
+
+def test_who_has_called_is_hung_up_on_when_listening_ends(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    ends: list[bytes] = []
+
+    async def live() -> None:
+        bench = Bench()
+        place = ListeningSocket(asyncio.get_running_loop(), bench.managed.connections, at(path))
+        place.start()
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        await reader.readexactly(16)
+        place.stop()
+        ends.append(await reader.read())
+        writer.close()
+
+    asyncio.run(live())
+
+    assert ends == [b""]

@@ -1,0 +1,124 @@
+"""Dialling by sockets: what is reported, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+from ipaddress import ip_address
+
+import pytest
+
+from inband.runtime.connecting import socket_address
+from inband.runtime.streams import SocketNetwork
+from inband.switch.targets import parse_target
+from inband.switch.transport import TcpProgress, Transport
+from inband.vocabulary.addresses import IpAddress
+
+HERE = ip_address("127.0.0.1")
+
+
+class User:
+    """Notes what is reported of a connection, and then of its stream."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.happened = asyncio.Event()
+        self.transport: Transport | None = None
+
+    def _note(self, text: str) -> None:
+        self.log.append(text)
+        self.happened.set()
+
+    def connected(self, address: IpAddress | None) -> None:
+        self._note(f"connected {address}")
+
+    def failed(self, address: IpAddress | None, reason: str) -> None:
+        self._note(f"failed {address}: {reason}")
+
+    def opened(self, transport: Transport) -> None:
+        self.transport = transport
+        self._note("opened")
+
+    def received(self, data: bytes) -> None:
+        self._note(f"received {data!r}")
+
+    def set_writable(self, is_writable: bool) -> None:
+        self._note(f"writable {is_writable}")
+
+    def closed(self, reason: str) -> None:
+        self._note(f"closed: {reason}")
+
+    async def next(self) -> str:
+        """What is reported next."""
+        async with asyncio.timeout(5.0):
+            await self.happened.wait()
+        self.happened.clear()
+        return self.log[-1]
+
+
+def test_a_link_local_address_is_dialled_through_its_interface() -> None:
+    assert socket_address(HERE, 1) == ("127.0.0.1", 1)
+    assert socket_address(ip_address("2001:db8::1"), 1) == ("2001:db8::1", 1, 0, 0)
+    assert socket_address(ip_address("fe80::1%lo"), 1) == ("fe80::1", 1, 0, socket.if_nametoindex("lo"))
+    with pytest.raises(OSError, match=r"No such device|no interface"):
+        socket_address(ip_address("fe80::1%nosuch0"), 1)
+
+
+def test_a_stream_carries_bytes_both_ways_and_its_end_is_reported_once() -> None:
+    async def live() -> list[str]:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            target = parse_target(f"tcp:127.0.0.1:{server.getsockname()[1]}")
+            network, user = SocketNetwork(asyncio.get_running_loop()), User()
+            connecting = network.connect(target, HERE, user)
+            await user.next()
+            peer, _ = server.accept()
+            network.open(connecting, target, user)
+            await user.next()
+            assert user.transport is not None
+            assert user.transport.peer == str(target).removeprefix("tcp:")
+            user.transport.write(b"ping")
+            assert peer.recv(4) == b"ping"
+            assert user.transport.progress() == TcpProgress(0, 0)
+            peer.sendall(b"pong")
+            await user.next()
+            peer.close()
+            await user.next()
+            return user.log
+
+    assert asyncio.run(live()) == [
+        "connected 127.0.0.1",
+        "opened",
+        "received b'pong'",
+        "closed: the peer closed the connection",
+    ]
+
+
+def test_a_refusal_says_why() -> None:
+    async def live() -> str:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            target = parse_target(f"tcp:127.0.0.1:{server.getsockname()[1]}")
+        user = User()
+        SocketNetwork(asyncio.get_running_loop()).connect(target, HERE, user)
+        return await user.next()
+
+    assert asyncio.run(live()) == "failed 127.0.0.1: Connection refused"
+
+
+@pytest.mark.parametrize("turns", [0, 1, 5])
+def test_a_connection_that_is_given_up_is_closed_and_never_reported_again(turns: int) -> None:
+    async def live() -> list[str]:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            target = parse_target(f"tcp:127.0.0.1:{server.getsockname()[1]}")
+            user = User()
+            connecting = SocketNetwork(asyncio.get_running_loop()).connect(target, HERE, user)
+            for _ in range(turns):
+                await asyncio.sleep(0.001)
+            connecting.cancel()
+            seen = list(user.log)
+            await asyncio.sleep(0.02)
+            assert user.log == seen
+        return user.log
+
+    asyncio.run(live())
+    gc.collect()  # a socket that was left open would be a warning, and warnings are errors

@@ -1,0 +1,338 @@
+"""The connection manager: whom it dials and when, who counts as a controller, what becomes of the rest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from inband.agent.fail_mode import Forwarding
+from inband.host.events import AddressChanged, LinkChanged, NeighbourChanged, NextHop, NextHopFound
+from inband.openflow.messages import (
+    BarrierReply,
+    BarrierRequest,
+    EchoReply,
+    EchoRequest,
+    FeaturesReply,
+    FeaturesRequest,
+)
+from inband.openflow.reconnect import State
+from inband.switch.config import FailMode
+from inband.switch.connections import MAX_CHANNELS, Listener
+from inband.switch.reports import Connected, ConnectionLost, StandaloneEntered, StandaloneLeft, TurnedAway
+from inband.switch.targets import parse_target
+from inband.switch.transport import TcpProgress
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import OFP10
+from tests.unit.switch.bench import ADDRESS, CONTROLLER, MAC, Bench
+from tests.unit.switch.fakes import HELLO, FakeTransport, wire
+
+GATEWAY_MAC = Mac.parse("02:00:00:00:00:fe")
+
+
+def test_rules_for_a_controller_are_there_before_it_is_dialled() -> None:
+    bench = Bench()
+    letters = {flow.origin.letter for flow in bench.managed.bridge.in_band.flows if flow.origin}
+
+    assert {"h", "i"} <= letters
+    assert [each.address for each in bench.network.dialled] == [ADDRESS]
+
+
+def test_a_controller_counts_from_its_hello_and_is_reported_with_its_address() -> None:
+    bench = Bench()
+    transport = bench.connect()
+
+    assert not bench.managed.bridge.agent.has_controller
+    bench.say(transport, HELLO + wire(FeaturesRequest()))
+
+    assert bench.managed.bridge.agent.has_controller
+    assert bench.reports == [Connected("br0", CONTROLLER, ADDRESS)]
+    assert any(isinstance(message, FeaturesReply) for message in transport.said())
+
+
+def test_a_controller_that_refuses_is_dialled_again_with_back_off_and_the_reason_is_kept() -> None:
+    bench = Bench()
+
+    for _ in range(4):
+        bench.network.dialled[-1].refuse()
+        bench.pass_time(1.0)
+
+    assert len(bench.network.dialled) == 5
+    (connection,) = bench.managed.connections.outgoing
+    assert connection.reconnect.last_error == "Connection refused"
+    assert connection.failures == {ADDRESS: "Connection refused"}
+    assert connection.is_failing
+
+
+def test_a_lost_controller_is_reported_with_the_reason_and_dialled_again() -> None:
+    bench = Bench()
+    transport = bench.session()
+    bench.pass_time(2.0)
+
+    transport.user.closed("Connection reset by peer")
+    bench.pass_time(0.3)
+
+    assert bench.reports[1:] == [ConnectionLost("br0", CONTROLLER, "Connection reset by peer")]
+    assert len(bench.network.dialled) == 2
+    assert not bench.managed.bridge.agent.has_controller
+
+
+def test_a_stream_that_cannot_be_opened_is_a_failed_attempt() -> None:
+    bench = Bench()
+    bench.network.dialled[-1].answer()
+
+    bench.network.opening.pop().closed("TLS: certificate unknown")
+
+    assert bench.states == [State.BACKOFF]
+    assert bench.managed.connections.outgoing[0].reconnect.last_error == "TLS: certificate unknown"
+    assert bench.reports == []
+
+
+def test_an_attempt_that_takes_too_long_is_given_up_and_its_late_answer_ignored() -> None:
+    bench = Bench()
+    first = bench.network.dialled[0]
+
+    bench.pass_time(0.7)
+    first.answer()
+
+    assert first.is_cancelled
+    assert bench.network.opening == []
+    assert len(bench.network.dialled) == 2
+
+
+def test_a_handshake_that_takes_too_long_leaves_nothing_behind() -> None:
+    bench = Bench()
+    bench.network.dialled[0].answer()
+
+    bench.pass_time(0.7)
+
+    assert bench.network.dialled[0].is_cancelled
+    assert len(bench.managed.connections) == 0
+
+
+def test_a_silent_controller_is_probed_and_then_hung_up_on() -> None:
+    bench = Bench()
+    transport = bench.session()
+    transport.said()
+
+    bench.pass_time(5.1)
+    assert transport.said() == [EchoRequest()]
+    assert bench.states == [State.IDLE]
+    bench.say(transport, wire(EchoReply()))
+    assert bench.states == [State.ACTIVE]
+    bench.pass_time(10.1)
+
+    assert transport.is_closed
+
+
+def test_what_tcp_has_to_send_again_makes_the_engine_doubt_the_next_hop() -> None:
+    bench = Bench()
+    transport = bench.session()
+    transport.tcp = TcpProgress(1, 2)
+    asked = len(bench.host.asked)
+
+    bench.pass_time(0.3)
+
+    assert bench.host.asked[asked:] == [ADDRESS]
+
+
+def test_news_from_the_network_ends_the_wait_when_it_is_good() -> None:
+    bench = Bench()
+    for _ in range(5):
+        bench.network.dialled[-1].refuse()
+        bench.pass_time(0.5)
+    bench.network.dialled[-1].refuse()
+    dialled = len(bench.network.dialled)
+
+    bench.managed.host_event(LinkChanged(9, "eth0", MAC, up=True, running=False, mtu=1500))
+    bench.pass_time(0.1)
+    assert len(bench.network.dialled) == dialled
+    bench.managed.host_event(AddressChanged(7, ip_address("192.0.2.7"), 24, present=True))
+    bench.pass_time(0.1)
+
+    assert len(bench.network.dialled) == dialled + 1
+
+
+def test_a_new_next_hop_ends_the_wait_and_the_same_one_again_does_not() -> None:
+    bench = Bench()
+    hop = NextHop(7, "br0", ADDRESS)
+    bench.managed.host_event(NextHopFound(ADDRESS, hop))
+    bench.managed.host_event(NeighbourChanged(7, ADDRESS, GATEWAY_MAC))
+    for _ in range(5):
+        bench.network.dialled[-1].refuse()
+        bench.pass_time(0.5)
+    bench.network.dialled[-1].refuse()
+    dialled = len(bench.network.dialled)
+
+    bench.managed.host_event(NeighbourChanged(7, ADDRESS, GATEWAY_MAC))
+    bench.pass_time(0.1)
+    assert len(bench.network.dialled) == dialled
+    bench.managed.host_event(NeighbourChanged(7, ADDRESS, MAC))
+    bench.pass_time(0.1)
+
+    assert len(bench.network.dialled) == dialled + 1
+
+
+def test_a_controller_with_a_name_is_dialled_when_the_name_has_an_address() -> None:
+    bench = Bench(parse_target("tcp:ctl.example"))
+    assert bench.network.dialled == []
+
+    bench.managed.connections.set_names({"ctl.example": (ADDRESS,)})
+    assert [each.address for each in bench.network.dialled] == [ADDRESS]
+    bench.network.dialled[-1].refuse()
+    bench.managed.connections.set_names({"ctl.example": ()})
+    bench.pass_time(10.0)
+
+    assert len(bench.network.dialled) == 1
+    assert bench.managed.connections.outgoing[0].reconnect.last_error == "no address of ctl.example is known"
+
+
+def test_a_controller_that_stays_configured_is_not_touched_by_a_change_of_another() -> None:
+    other = parse_target("tcp:192.0.2.2")
+    bench = Bench()
+    transport = bench.session()
+
+    bench.protect(CONTROLLER, other)
+    bench.managed.configure(replace(bench.config, controllers=(CONTROLLER, other)))
+    bench.managed.configure(replace(bench.config, controllers=(CONTROLLER,)))
+
+    assert not transport.is_aborted
+    assert [each.is_cancelled for each in bench.network.dialled] == [False, True]
+
+
+def test_a_controller_that_is_taken_away_is_hung_up_on_and_not_reported_as_lost() -> None:
+    bench = Bench()
+    transport = bench.session()
+
+    bench.managed.configure(replace(bench.config, controllers=()))
+    transport.user.closed("aborted")
+
+    assert transport.is_aborted
+    assert [type(report) for report in bench.reports] == [Connected]
+
+
+def test_versions_that_are_not_allowed_any_more_end_their_sessions() -> None:
+    bench = Bench()
+    transport = bench.session()
+
+    bench.managed.configure(replace(bench.config, openflow_versions=(OFP10,)))
+
+    assert transport.is_aborted
+
+
+def test_another_datapath_id_is_heard_of_by_connecting_anew() -> None:
+    bench = Bench()
+    transport = bench.session()
+
+    bench.managed.configure(replace(bench.config, datapath_id=5))
+
+    assert transport.is_aborted
+    assert bench.managed.bridge.agent.switch.identity.datapath_id == 5
+
+
+def test_standalone_begins_after_three_probe_intervals_and_ends_with_a_controller() -> None:
+    bench = Bench(fail_mode=FailMode.STANDALONE)
+    forwarding: list[Forwarding] = []
+    for act in (lambda: bench.pass_time(14.9), lambda: bench.pass_time(0.2), bench.session):
+        act()
+        forwarding.append(bench.managed.connections.fail_mode.forwarding)
+
+    assert forwarding == [Forwarding.SECURE, Forwarding.STANDALONE, Forwarding.CONTROLLER]
+    assert [type(report) for report in bench.reports] == [StandaloneEntered, Connected, StandaloneLeft]
+
+
+class Door:
+    """A place where peers call."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.listener: Listener = bench.managed.connections.add_listener(parse_target("ptcp:6653"))
+
+    def call(self) -> FakeTransport | None:
+        channel = self.bench.managed.connections.accept(self.listener)
+        if channel is None:
+            return None
+        transport = FakeTransport(channel, "198.51.100.1:4000")
+        channel.opened(transport)
+        return transport
+
+
+def test_who_calls_is_answered_and_does_not_count_as_a_controller() -> None:
+    bench = Bench()
+    caller = Door(bench).call()
+    assert caller is not None
+
+    bench.say(caller, HELLO + wire(BarrierRequest()))
+
+    assert BarrierReply() in caller.said()
+    assert not bench.managed.bridge.agent.has_controller
+    assert bench.reports == []
+
+
+def test_callers_past_the_limit_are_turned_away_until_another_one_goes() -> None:
+    bench = Bench()
+    door = Door(bench)
+    callers = [door.call() for _ in range(MAX_CHANNELS)]
+
+    assert door.call() is None
+    assert bench.reports == [TurnedAway("br0", door.listener.target, MAX_CHANNELS)]
+    assert callers[0] is not None
+    callers[0].user.closed("gone")
+    assert door.call() is not None
+    assert bench.managed.connections.counters()["connections turned away"] == 1
+
+
+def test_a_stream_that_never_opened_gives_its_place_back() -> None:
+    bench = Bench()
+    door = Door(bench)
+
+    for _ in range(3 * MAX_CHANNELS):
+        channel = bench.managed.connections.accept(door.listener)
+        assert channel is not None
+        channel.closed("TLS: wrong version number")
+
+    assert door.listener.channels == set()
+    assert len(bench.managed.connections) == 0
+
+
+@pytest.mark.parametrize("flooders", [1, 16])
+def test_a_controller_is_answered_after_two_slices_however_many_others_flood(flooders: int) -> None:
+    bench = Bench()
+    controller = bench.session()
+    door = Door(bench)
+    for _ in range(flooders):
+        caller = door.call()
+        assert caller is not None
+        caller.user.received(HELLO + wire(BarrierRequest()) * 10_000)
+    bench.turns.run()
+    controller.said()
+
+    controller.user.received(wire(EchoRequest(b"alive?")))
+    bench.turns.run()
+    bench.turns.run()
+
+    assert EchoReply(b"alive?") in controller.said()
+
+
+def test_a_place_that_is_given_up_hangs_up_on_its_callers() -> None:
+    bench = Bench()
+    door = Door(bench)
+    caller = door.call()
+    assert caller is not None
+
+    bench.managed.connections.remove_listener(door.listener)
+
+    assert caller.is_aborted
+
+
+def test_the_end_of_a_bridge_hangs_up_on_everybody_and_takes_the_rules_out() -> None:
+    bench = Bench()
+    controller, caller = bench.session(), Door(bench).call()
+    assert caller is not None
+
+    bench.managed.stop()
+
+    assert controller.is_aborted
+    assert caller.is_aborted
+    assert bench.managed.bridge.in_band.flows == []
