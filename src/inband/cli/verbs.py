@@ -85,6 +85,19 @@ def dump_datapath(bridge: str, as_json: bool, run_dir: str | None) -> None:
 
 
 @click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@run_dir_option
+def events(as_json: bool, run_dir: str | None) -> None:
+    """Say what happened: controllers connected and lost, why, and who forwarded meanwhile. The last 1,000 events.
+
+    \b
+    Example:
+        inband events
+    """
+    _print(ask(run_dir, "events", ["json"] if as_json else []))
+
+
+@click.command()
 @click.argument("bridge")
 @click.argument("flow", required=False)
 @click.option("--hex", "frame", metavar="FRAME", help="The packet's bytes as hexadecimal digits; then no FLOW.")
@@ -284,6 +297,7 @@ VERBS: tuple[click.Command, ...] = (
     dump_flows,
     dump_datapath,
     trace,
+    events,
     add_bridge,
     del_bridge,
     add_port,

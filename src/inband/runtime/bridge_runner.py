@@ -132,8 +132,8 @@ class BridgeRunner:
         if self._is_open:
             self._listening.stop()
             self.peer_redirect.close()
-            self.managed.stop()
-            await asyncio.sleep(0)  # the end of each stream is reported by the loop, and needs the datapath's counters
+            for _ in self.managed.stop():
+                await asyncio.sleep(0)
             self.bridge.datapath.close()
             self.ports.close()
         self._driver.stop()

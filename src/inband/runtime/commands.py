@@ -12,12 +12,14 @@ from inband.errors import UsageError
 from inband.runtime import documents
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.changes import CHANGES
+from inband.runtime.event_documents import events_json, events_text
 from inband.runtime.logs import set_level
 from inband.runtime.name_documents import names_by_address
 from inband.runtime.tracing import explain
 from inband.runtime.unixctl import Registry
 from inband.switch.config import SwitchConfig
 from inband.switch.core import SwitchCore
+from inband.switch.history import History
 from inband.vocabulary.instant import Instant
 
 
@@ -33,6 +35,7 @@ class Process(Protocol):
 
     bridges: dict[str, BridgeRunner]
     core: SwitchCore
+    history: History
 
     @property
     def config(self) -> SwitchConfig:
@@ -66,6 +69,7 @@ def make_registry(process: Process) -> Registry:
     registry.add("inband/dump-datapath", "BRIDGE [json]", 1, 2, lambda arguments: _dump_datapath(process, arguments))
     registry.add("fdb/show", "BRIDGE", 1, 1, lambda arguments: documents.stations_text(_bridge(process, arguments[0])))
     trace_usage = "BRIDGE FLOW | BRIDGE hex FRAME [IN_PORT]"
+    registry.add("inband/events", "[json]", 0, 1, lambda arguments: _events(process, arguments))
     registry.add("inband/trace", trace_usage, 2, 4, lambda arguments: _trace(process, arguments))
     for verb, change in CHANGES.items():
         registry.add(f"inband/{verb}", change.usage, change.min_args, change.max_args, _changer(process, verb))
@@ -95,6 +99,12 @@ async def _show(process: Process, arguments: Sequence[str]) -> str:
         raise UsageError(f"inband/show: unknown argument {arguments[0]!r}: only json is allowed")
     document = documents.show(process.bridges.values(), process.core, process.now)
     return await asyncio.to_thread(json.dumps, document) + "\n"
+
+
+def _events(process: Process, arguments: Sequence[str]) -> str:
+    if arguments not in ([], ["json"]):
+        raise UsageError(f"inband/events: unknown argument {arguments[0]!r}: only json is allowed")
+    return events_json(process.history, process.now) if arguments else events_text(process.history, process.now)
 
 
 def _counters(process: Process) -> str:

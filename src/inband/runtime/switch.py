@@ -35,6 +35,7 @@ from inband.runtime.unixctl import UnixctlServer
 from inband.switch.config import BridgeConfig, SwitchConfig
 from inband.switch.core import SwitchCore, names_of
 from inband.switch.driver import Driver, turns_on
+from inband.switch.history import History
 from inband.switch.names import Known
 from inband.switch.reports import Report
 from inband.vocabulary.instant import Instant
@@ -78,6 +79,7 @@ class RunningSwitch:
             self._report,
             self.core.channels_changed,
         )
+        self.history = History()
         self._following: asyncio.Task[None] | None = None
         self._has_new_addresses = False
         self._changing = asyncio.Lock()
@@ -229,6 +231,7 @@ class RunningSwitch:
         self.core.names.host_event(event)
 
     def _report(self, report: Report) -> None:
+        self.history.note(report, self._loop.time())
         log_report(report, self._offset_s)
 
     @property

@@ -96,6 +96,7 @@ class ConnectionManager:
         self._names: Mapping[str, tuple[IpAddress, ...]] = {}
         self._owners: dict[int, OutgoingConnection | Listener] = {}
         self._channels: dict[int, Channel] = {}
+        self._is_stopped = False
         self._negotiated: set[int] = set()
         self._alarms: Alarms[Channel | OutgoingConnection] = Alarms()
         self._hops: dict[IpAddress, tuple[IpAddress, Mac] | None] = {}
@@ -154,7 +155,8 @@ class ConnectionManager:
             channel.abort()
 
     def stop(self) -> None:
-        """End every connection for good."""
+        """End every connection for good: none is left once the end of each has been reported (``len``)."""
+        self._is_stopped = True
         for connection in self.outgoing:
             connection.stop()
         for listener in list(self.listeners):
@@ -225,8 +227,11 @@ class ConnectionManager:
         return channel
 
     def opened(self, channel: Channel) -> None:
-        """A stream is there."""
-        owner = self._owners[channel.number]
+        """A stream is there; one that was given up meanwhile is for nothing."""
+        owner = self._owners.get(channel.number)
+        if owner is None or self._is_stopped:
+            channel.abort()
+            return
         self._channels[channel.number] = channel
         if isinstance(owner, OutgoingConnection):
             owner.opened(channel)
@@ -234,6 +239,8 @@ class ConnectionManager:
 
     def heard(self, channel: Channel) -> None:
         """A peer said something."""
+        if channel.number not in self._channels:
+            return
         owner = self._owners[channel.number]
         if isinstance(owner, OutgoingConnection):
             owner.heard()
@@ -272,7 +279,9 @@ class ConnectionManager:
 
     def closed(self, channel: Channel, reason: str) -> None:
         """A stream is over, or was not opened."""
-        owner = self._owners.pop(channel.number)
+        owner = self._owners.pop(channel.number, None)
+        if owner is None:
+            return
         was_open = self._channels.pop(channel.number, None) is not None
         self._environment.turns.remove(channel)
         self._alarms.set(channel, None)

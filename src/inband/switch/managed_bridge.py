@@ -82,9 +82,15 @@ class ManagedBridge:
         self.bridge.add_port(LOCAL, self.config.name, local.mac)
         self.bridge.set_local(local.index, local.mac)
 
-    def stop(self) -> None:
-        """Hang up on everybody, then take the hidden flows out. The datapath is the owner's to close, after this."""
+    def stop(self) -> Iterator[None]:
+        """Hang up on everybody, then take the hidden flows out: go on with the iterator until it ends.
+
+        The end of a stream is reported some turns of the loop later, and what it does to the bridge still needs the
+        datapath, which is the owner's to close after this. No peer can make it longer: streams are aborted.
+        """
         self.connections.stop()
+        while len(self.connections):
+            yield
         self.bridge.control(ev.InBandEnabled(False))
 
     # --- configuration ----------------------------------------------------------------------------------------------

@@ -331,8 +331,28 @@ def test_the_end_of_a_bridge_hangs_up_on_everybody_and_takes_the_rules_out() -> 
     controller, caller = bench.session(), Door(bench).call()
     assert caller is not None
 
-    bench.managed.stop()
-
+    steps = bench.managed.stop()
+    next(steps)
     assert controller.is_aborted
     assert caller.is_aborted
+    assert bench.managed.bridge.in_band.flows != []
+    controller.user.closed("aborted")
+    caller.user.closed("aborted")
+    assert next(steps, "done") == "done"
+
     assert bench.managed.bridge.in_band.flows == []
+
+
+def test_a_stream_that_opens_after_the_end_is_hung_up_on() -> None:
+    bench = Bench()
+    bench.network.dialled[-1].answer()
+    late = bench.network.opening[-1]
+
+    assert next(bench.managed.stop(), "done") == "done"
+    transport = FakeTransport(late)
+    late.opened(transport)
+    late.received(HELLO)
+    late.closed("aborted")
+
+    assert transport.is_aborted
+    assert not bench.managed.bridge.agent.has_controller

@@ -1,0 +1,46 @@
+"""The latest reports of a switch, for people who come later: when was the channel lost, and why."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from inband.switch.reports import Report
+from inband.vocabulary.instant import Instant
+
+# A controller that is lost and found every second fills this in a quarter of an hour; about 200 bytes each.
+MAX_EVENTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """A report, and when it was made."""
+
+    at: Instant
+    report: Report
+
+    @property
+    def kind(self) -> str:
+        """Its class as people and scripts write it: ``connection-lost``."""
+        return kind_of(self.report)
+
+
+class History:
+    """The last MAX_EVENTS reports, oldest first."""
+
+    def __init__(self, limit: int = MAX_EVENTS) -> None:
+        self._events: deque[Happened] = deque(maxlen=limit)
+
+    def note(self, report: Report, now: Instant) -> None:
+        """Keep a report; the oldest one makes room."""
+        self._events.append(Happened(now, report))
+
+    def __iter__(self) -> Iterator[Happened]:
+        return iter(self._events)
+
+
+def kind_of(report: Report) -> str:
+    """A report's class in lower case, with hyphens."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", type(report).__name__).lower()

@@ -1,0 +1,23 @@
+"""The history keeps the latest reports, and names them as scripts do."""
+
+from __future__ import annotations
+
+from inband.switch.history import History
+from inband.switch.reports import ConnectionLost, StandaloneEntered
+from inband.switch.targets import parse_target
+
+
+def test_the_oldest_events_make_room() -> None:
+    history = History(limit=3)
+
+    for second in range(5):
+        history.note(StandaloneEntered(f"br{second}"), float(second))
+
+    assert [happened.at for happened in history] == [2.0, 3.0, 4.0]
+
+
+def test_kinds_are_words_with_hyphens() -> None:
+    history = History()
+    history.note(ConnectionLost("br0", parse_target("tcp:192.0.2.1"), "Connection reset by peer"), 1.0)
+
+    assert [happened.kind for happened in history] == ["connection-lost"]
