@@ -9,6 +9,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inband.control.letters import LETTERS
 from inband.flow.actions import (
     Action,
     ApplyActions,
@@ -34,12 +35,12 @@ from inband.flow.actions import (
     WriteMetadata,
 )
 from inband.flow.fields import FIELDS, FlowKey
-from inband.flow.flow import Flow, Origin
+from inband.flow.flow import Flow
 from inband.flow.groups import Bucket
 from inband.flow.match import Match
 from inband.flow.meters import MeterBand
 from inband.flow.ports import ALL, CONTROLLER, FLOOD, IN_PORT, LOCAL, NORMAL, PortNo
-from inband.flow.priority import HiddenPriority, OpenFlowPriority
+from inband.flow.priority import OpenFlowPriority
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.pipeline.dhcp_hook import reaches_local_unchanged
@@ -179,8 +180,7 @@ def _hidden_flows() -> list[Flow]:
     )
     steps = (ApplyActions((SetQueue(7), Output(NORMAL))),)
     return [
-        Flow(match, HiddenPriority(180000 + ord(letter)), steps, origin=Origin(letter, REMOTE))
-        for letter, match in rows
+        Flow(match, LETTERS[letter].priority, steps, origin=LETTERS[letter].origin(REMOTE)) for letter, match in rows
     ]
 
 

@@ -27,8 +27,9 @@ from inband.control import events as ev
 from inband.datapath.base import ControlHints, Counters, Datapath, Megaflow, PortCounters, QueueState
 from inband.flow.actions import ApplyActions, Output, ToController
 from inband.flow.fields import FlowKey
-from inband.flow.flow import Flow, Origin
+from inband.flow.flow import Flow
 from inband.flow.match import ANY, Match
+from inband.flow.origin import Origin, Owner
 from inband.flow.ports import LOCAL, NORMAL, PortNo
 from inband.flow.priority import HiddenPriority, OpenFlowPriority
 from inband.host.events import (
@@ -59,6 +60,7 @@ from inband.vocabulary.openflow import PortReason, PortState
 # Below every in-band rule, above everything a controller can say: "in standalone mode the switch decides".
 STANDALONE_PRIORITY = HiddenPriority(100_000)
 _NORMALLY = (ApplyActions((Output(NORMAL),)),)
+_STANDALONE = Origin(Owner.FAIL_MODE, "standalone", "fail mode", overrides_ports=False)
 # How often counters are passed on and idle decisions forgotten while there are cached decisions.
 HOUSEKEEPING_S = 1.0
 # Between two turns of forgetting: everything else has its turn, and a full book is empty after three seconds.
@@ -100,7 +102,7 @@ class Bridge:
         self.agent = Agent(Switch(settings.identity, self.tables, self.ports, self))
         self._clock = clock
         self._wake = wake
-        self._standalone = Flow(ANY, STANDALONE_PRIORITY, _NORMALLY, origin=Origin("standalone", "fail mode"))
+        self._standalone = Flow(ANY, STANDALONE_PRIORITY, _NORMALLY, origin=_STANDALONE)
         self.counters = Counters()
         self._admission = Admission()
         self.read_queues: ReadQueues = _no_queues

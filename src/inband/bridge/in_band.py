@@ -14,7 +14,7 @@ from inband.bridge.megaflows import MegaflowBook
 from inband.control import events as ev
 from inband.control.engine import Engine
 from inband.control.rules import InBandRule
-from inband.flow.flow import Flow, Origin
+from inband.flow.flow import Flow
 from inband.host.events import Host
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import IpAddress
@@ -64,9 +64,7 @@ class InBand:
             if flow is not None:
                 changes = self.tables.replace_hidden(flow, command.instructions)
             else:
-                flow = self._flows[rule] = Flow(
-                    rule.match, rule.priority, command.instructions, origin=Origin(rule.letter, rule.subject)
-                )
+                flow = self._flows[rule] = Flow(rule.match, rule.priority, command.instructions, origin=rule.origin)
                 changes = self.tables.install_hidden(flow, now)
             self.book.flows_changed((*changes.added, *changes.modified))
 

@@ -7,6 +7,7 @@ from enum import IntFlag
 
 from inband.flow.actions import Instruction
 from inband.flow.match import Match
+from inband.flow.origin import Origin
 from inband.flow.priority import HiddenPriority, Priority
 from inband.vocabulary.instant import Instant
 
@@ -20,14 +21,6 @@ class FlowFlags(IntFlag):
     RESET_COUNTS = 4
     NO_PKT_COUNTS = 8
     NO_BYT_COUNTS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Why a hidden flow is there: its letter, and the remote, next hop or MAC it is for, as text for people."""
-
-    letter: str
-    subject: str
 
 
 @dataclass(slots=True, eq=False)
@@ -56,7 +49,7 @@ class Flow:
 
     @property
     def is_hidden(self) -> bool:
-        """Whether in-band control owns this flow; decided by the type of its priority, by nothing else."""
+        """Whether controllers cannot know of this flow; decided by the type of its priority, by nothing else."""
         return isinstance(self.priority, HiddenPriority)
 
     def credit(self, packets: int, bytes_: int, now: Instant) -> None:

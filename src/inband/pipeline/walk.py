@@ -45,6 +45,7 @@ from inband.flow.actions import (
 )
 from inband.flow.fields import FIELDS, VLAN_PRESENT
 from inband.flow.flow import Flow
+from inband.flow.origin import PayloadCheck
 from inband.flow.ports import ALL, CONTROLLER, FLOOD, IN_PORT, NORMAL, TABLE, PortNo
 from inband.packet.frame import Frame
 from inband.pipeline import normal
@@ -59,7 +60,6 @@ from inband.pipeline.trace import ActionStep, Note, TableStep, Trace
 from inband.table.flow_table import TableMiss
 from inband.table.groups import Counter, GroupBucket
 from inband.table.table_set import Credit
-from inband.table.visibility import overrides_port_config
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import NO_COOKIE, MeterBandType, PortConfig
 
@@ -149,7 +149,7 @@ class Walk:
     def _is_in_band(self) -> bool:
         if not self._in_band:
             return False
-        if self._look_up_dns(0) is not None:
+        if self._look_up_by_payload(0) is not None:
             return True
         flow, mattered = self._around.tables[0].lookup_in_band(self.packet.key)
         self.packet.depend_on(mattered)
@@ -182,7 +182,7 @@ class Walk:
         if table_id >= len(tables):
             self._note(f"there is no table {table_id}")
             return None
-        flow = self._look_up_dns(table_id) if self._in_band else None
+        flow = self._look_up_by_payload(table_id) if self._in_band else None
         if flow is None:
             flow, mattered = tables[table_id].lookup(self.packet.key, in_band=self._in_band)
             self.packet.depend_on(mattered)
@@ -191,19 +191,25 @@ class Walk:
             self._trace.steps.append(TableStep(self._depth, table_id, flow))
         return flow
 
-    def _look_up_dns(self, table_id: int) -> Flow | None:
-        """The rule (m) or (n) that decides, which depends on whose name the payload is about."""
+    def _look_up_by_payload(self, table_id: int) -> Flow | None:
+        """The rule of in-band control that decides if the payload is right, where there is one and it is."""
         flow, mattered = self._around.tables[table_id].lookup_conditional(self.packet.key)
         if mattered:
             self.packet.depend_on(mattered)
-        if flow is None:
+        if flow is None or flow.origin is None or flow.origin.check is None:
             return None
         self.packet.cacheable = False
-        if self._around.dns.lets_pass(self._frame.data, remember=self._trace is None):
+        if self._passes(flow.origin.check):
             return flow
-        letter = flow.origin.letter if flow.origin else ""
-        self._note(f"({letter}) does not apply: this is no question for a remote's name, nor the answer to one")
+        self._note(f"({flow.origin.letter}) does not apply: {flow.origin.check.value}")
         return None
+
+    def _passes(self, check: PayloadCheck) -> bool:
+        match check:
+            case PayloadCheck.DNS:
+                return self._around.dns.lets_pass(self._frame.data, remember=self._trace is None)
+            case _:
+                assert_never(check)
 
     def _miss(self, table_id: int) -> None:
         self._place = _Place(table_id, NO_COOKIE, PacketInReason.NO_MATCH)
@@ -214,10 +220,11 @@ class Walk:
 
     def _follow(self, flow: Flow) -> int | None:
         """Run a flow's instructions; the table to go on in, or None."""
-        if flow.is_hidden and self.hidden is None:
+        origin = flow.origin
+        if origin is not None and self.hidden is None:
             self.hidden = flow
         outer = self._overrides_ports
-        self._overrides_ports = overrides_port_config(flow)
+        self._overrides_ports = origin is not None and origin.overrides_ports
         is_miss_flow = flow.priority == 0 and not flow.match.mask  # the table-miss flow entry (OpenFlow 1.3.5, 5.4)
         reason = PacketInReason.NO_MATCH if is_miss_flow else PacketInReason.ACTION
         self._place = _Place(flow.table_id, flow.cookie, reason)

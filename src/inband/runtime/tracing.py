@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import assert_never
 
 from inband.bridge.bridge import Bridge
 from inband.control.engine import RemoteStatus
@@ -10,6 +11,7 @@ from inband.errors import UsageError
 from inband.flow.fields import FIELDS, FlowKey
 from inband.flow.flow import Flow
 from inband.flow.match import Match
+from inband.flow.origin import Origin, Owner, PayloadCheck
 from inband.flow.ports import LOCAL
 from inband.flow.text import format_action, format_actions, format_match, parse_flow, parse_port
 from inband.flow.text_fields import Ports
@@ -18,7 +20,6 @@ from inband.packet.frame import Frame
 from inband.packet.parse import parse_checked
 from inband.pipeline.trace import ActionStep, Note, TableStep, Trace
 from inband.pipeline.translation import Translation
-from inband.table.visibility import DNS_LETTERS
 from inband.vocabulary.addresses import IpAddress
 from inband.vocabulary.numbers import DNS_PORT
 
@@ -39,7 +40,7 @@ def explain(bridge: Bridge, packet: Sequence[str], names: Mapping[IpAddress, str
     lines += ["", *_steps(explanation.trace), ""]
     decider = explanation.decider
     if decider is not None and decider.origin is not None:
-        lines.append(f"decided by: in-band rule ({decider.origin.letter}) for {_remotes(bridge, decider, names)}")
+        lines.append(f"decided by: {_decider(bridge, decider.origin, names)}")
     lines.append(f"verdict: {_verdict(explanation.verdict)}")
     lines.append(f"megaflow: {_megaflow(key, explanation.verdict)}")
     lines.append(f"without in-band: {_verdict(explanation.verdict_without)}")
@@ -100,11 +101,19 @@ def _flow(flow: Flow) -> str:
     return f"{where}priority={int(flow.priority)} actions={format_actions(flow.instructions)}{letter}"
 
 
-def _remotes(bridge: Bridge, flow: Flow, names: Mapping[IpAddress, str]) -> str:
-    """The rule's subject, and which remotes it serves when that is somebody else (a gateway, the bridge)."""
-    origin = flow.origin
-    assert origin is not None
-    if origin.letter in DNS_LETTERS:
+def _decider(bridge: Bridge, origin: Origin, names: Mapping[IpAddress, str]) -> str:
+    match origin.owner:
+        case Owner.IN_BAND:
+            return f"in-band rule ({origin.letter}) for {_remotes(bridge, origin, names)}"
+        case Owner.FAIL_MODE:
+            return f"{origin.subject} {origin.letter}"
+        case _:
+            assert_never(origin.owner)
+
+
+def _remotes(bridge: Bridge, origin: Origin, names: Mapping[IpAddress, str]) -> str:
+    """The rule's subject, and which remotes it serves when that is another (a gateway, the bridge)."""
+    if origin.check is PayloadCheck.DNS:
         return f"DNS server {origin.subject} (for {', '.join(sorted(bridge.pipeline.dns_names))})"
     engine = bridge.in_band.engine
     served = sorted({_in_words(s, names) for s in engine.remotes() if _serves(origin.subject, s)})

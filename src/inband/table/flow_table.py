@@ -14,9 +14,9 @@ from enum import Enum
 
 from inband.flow.flow import Flow
 from inband.flow.match import Match
+from inband.flow.origin import Owner
 from inband.flow.priority import OpenFlowPriority, Priority
 from inband.table.classifier import Classifier
-from inband.table.visibility import depends_on_payload, overrides_port_config
 
 _EntryKey = tuple[int, int, int]
 
@@ -98,11 +98,10 @@ class FlowTable:
         return self._hidden if flow.is_hidden else self._visible
 
     def _classifier(self, flow: Flow) -> Classifier:
-        if not flow.is_hidden:  # nearly all are
+        origin = flow.origin
+        if origin is None or origin.owner is not Owner.IN_BAND:  # nearly all are
             return self._others
-        if depends_on_payload(flow):
-            return self._conditional
-        return self._in_band if overrides_port_config(flow) else self._others
+        return self._in_band if origin.check is None else self._conditional
 
 
 def _entry_key(flow: Flow) -> _EntryKey:

@@ -29,7 +29,6 @@ from inband.table.flow_table import FlowTable, TableMiss
 from inband.table.groups import GroupTable
 from inband.table.meters import MeterTable
 from inband.table.references import Needed, References
-from inband.table.visibility import is_visible
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import ALL_TABLES, ANY_GROUP, FlowRemovedReason
 
@@ -105,8 +104,8 @@ class TableSet:
         BadTable, Overlap (only with CHECK_OVERLAP) or TableFull, and then changed nothing. A hidden flow does not
         belong here.
         """
-        if not is_visible(flow):
-            raise TypeError("add() is for flows of controllers; in-band control uses install_hidden()")
+        if flow.is_hidden or flow.origin is not None:
+            raise TypeError("add() is for flows of controllers; hidden ones come by install_hidden()")
         table = self[flow.table_id]
         if flow.flags is not FlowFlags.NONE and flow.flags & FlowFlags.CHECK_OVERLAP:  # an & of flags is slow
             _refuse_overlap(table, flow)
@@ -181,8 +180,8 @@ class TableSet:
 
     def install_hidden(self, flow: Flow, now: Instant = 0.0) -> Changes:
         """Add a hidden flow, outside every limit; one with the same match and priority is replaced by it."""
-        if is_visible(flow):
-            raise TypeError("install_hidden() is for hidden flows; controllers use add()")
+        if not flow.is_hidden or flow.origin is None:
+            raise TypeError("install_hidden() is for hidden flows, which have an origin; controllers use add()")
         table = self[flow.table_id]
         replaced = table.find(flow.match, flow.priority)
         if replaced is flow:
@@ -195,14 +194,14 @@ class TableSet:
 
     def remove_hidden(self, flow: Flow) -> Changes:
         """Take a hidden flow out; one that is not there is ignored."""
-        if is_visible(flow) or flow not in self[flow.table_id]:
+        if not flow.is_hidden or flow not in self[flow.table_id]:
             return Changes()
         self._remove(flow)
         return Changes(removed=(flow,))
 
     def replace_hidden(self, flow: Flow, instructions: tuple[Instruction, ...]) -> Changes:
         """Give a hidden flow other instructions in place: there is no moment without it."""
-        if is_visible(flow) or flow not in self[flow.table_id] or flow.instructions == instructions:
+        if not flow.is_hidden or flow not in self[flow.table_id] or flow.instructions == instructions:
             return Changes()
         flow.instructions = instructions
         return Changes(modified=(flow,))
@@ -243,7 +242,7 @@ class TableSet:
     def _insert(self, table: FlowTable, flow: Flow) -> None:
         table.insert(flow)
         self._references.add(flow)
-        if is_visible(flow):
+        if not flow.is_hidden:
             self._deadlines.watch(flow)
 
     def _remove(self, flow: Flow) -> None:
@@ -259,7 +258,7 @@ class TableSet:
             candidates: Iterable[Flow]
             if priority is not None:
                 found = table.find(match, priority)
-                candidates = () if found is None or not is_visible(found) else (found,)
+                candidates = () if found is None or found.is_hidden else (found,)
             elif match == ANY:
                 candidates = table
             else:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from inband.agent.agent import Agent
 from inband.agent.connection import Kind
 from inband.agent.switch import Identity, Limits, Switch
+from inband.control.letters import LETTERS
 from inband.datapath.base import PortCounters, QueueState
-from inband.flow.flow import Flow, Origin
+from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL, PortNo
 from inband.flow.priority import HiddenPriority
@@ -85,6 +86,6 @@ class Bench:
 
     def add_hidden(self, **match: int) -> Flow:
         """A hidden flow in table 0."""
-        flow = Flow(Match.of(**match), HIDDEN, (), origin=Origin("a", "test"))
+        flow = Flow(Match.of(**match), HIDDEN, (), origin=LETTERS["a"].origin("test"))
         self.tables.install_hidden(flow)
         return flow

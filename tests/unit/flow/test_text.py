@@ -10,11 +10,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from inband.control.letters import LETTERS
 from inband.errors import UsageError
 from inband.flow import actions as a
 from inband.flow import ports
 from inband.flow.fields import FIELDS, VLAN_PRESENT
-from inband.flow.flow import Flow, FlowFlags, Origin
+from inband.flow.flow import Flow, FlowFlags
 from inband.flow.match import ANY, Match
 from inband.flow.ports import PortNo
 from inband.flow.priority import HiddenPriority, OpenFlowPriority
@@ -324,7 +325,7 @@ def test_the_real_ovs_ofctl_prints_a_dumped_flow_the_same(changes: dict[str, obj
     assert format_flow(flow, flow.created + duration) == printed
 
 
-HIDDEN = a_flow(priority=HiddenPriority(180007), origin=Origin("h", "192.0.2.1:6653"))
+HIDDEN = a_flow(priority=HiddenPriority(180007), origin=LETTERS["h"].origin("192.0.2.1:6653"))
 
 
 def test_a_hidden_flow_has_its_letter_and_remote() -> None:

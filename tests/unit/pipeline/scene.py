@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from inband.control.letters import LETTERS
 from inband.flow.actions import Action, ApplyActions, DatapathAction, Instruction, Output
-from inband.flow.flow import Flow, Origin
+from inband.flow.flow import Flow
 from inband.flow.match import ANY, Match
+from inband.flow.origin import Origin
 from inband.flow.ports import LOCAL, NORMAL, PortNo
 from inband.flow.priority import HiddenPriority, OpenFlowPriority
 from inband.packet.frame import Frame
@@ -53,8 +55,11 @@ class Scene:
 
     def in_band(self, match: Match = ANY, *, letter: str = "h") -> Flow:
         """Install a flow of in-band control."""
-        steps = (ApplyActions((Output(NORMAL),)),)
-        flow = Flow(match, HiddenPriority(180007), steps, origin=Origin(letter, "192.0.2.1"))
+        return self.hidden(match, LETTERS[letter].priority, LETTERS[letter].origin("192.0.2.1"))
+
+    def hidden(self, match: Match, priority: HiddenPriority, origin: Origin) -> Flow:
+        """Install a hidden flow that forwards by NORMAL."""
+        flow = Flow(match, priority, (ApplyActions((Output(NORMAL),)),), origin=origin)
         self.tables.install_hidden(flow)
         return flow
 

@@ -6,9 +6,10 @@ import struct
 
 import pytest
 
+from inband.control.letters import LETTERS
 from inband.control.rules import for_server
 from inband.flow.actions import ApplyActions, Output
-from inband.flow.flow import Flow, Origin
+from inband.flow.flow import Flow
 from inband.flow.ports import NORMAL
 from inband.packet.dns import RecordType, build_question
 from inband.packet.frame import Frame
@@ -35,7 +36,7 @@ def dropping() -> Scene:
     for server in (SERVER, SERVER6):
         for rule in for_server(parse_ip(server)):
             steps = (ApplyActions((Output(NORMAL),)),)
-            scene.tables.install_hidden(Flow(rule.match, rule.priority, steps, origin=Origin(rule.letter, server)))
+            scene.tables.install_hidden(Flow(rule.match, rule.priority, steps, origin=rule.origin))
     scene.pipeline.dns_names = frozenset({NAME})
     return scene
 
@@ -75,7 +76,7 @@ def test_a_question_for_a_remotes_name_passes_in_any_case_of_its_letters(client:
 
     assert answer.actions == out(P2)
     assert answer.hidden is not None
-    assert answer.hidden.origin == Origin("m", server)
+    assert answer.hidden.origin == LETTERS["m"].origin(server)
 
 
 @FAMILIES
@@ -84,7 +85,7 @@ def test_the_answer_passes_back(client: str, server: str) -> None:
 
     assert answer.actions == out(P1)
     assert answer.hidden is not None
-    assert answer.hidden.origin == Origin("n", server)
+    assert answer.hidden.origin == LETTERS["n"].origin(server)
 
 
 @FAMILIES

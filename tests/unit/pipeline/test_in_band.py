@@ -6,8 +6,10 @@ import pytest
 
 from inband.flow.actions import Output, SetField, ToController
 from inband.flow.fields import FIELDS
-from inband.flow.match import Match
+from inband.flow.match import ANY, Match
+from inband.flow.origin import Origin, Owner
 from inband.flow.ports import CONTROLLER, LOCAL, NORMAL
+from inband.flow.priority import HiddenPriority
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.pipeline.learning import MacKey
@@ -62,7 +64,8 @@ def test_control_to_a_known_station_passes_a_closed_port() -> None:
 
 def test_the_learning_switch_of_fail_mode_standalone_obeys_port_configuration() -> None:
     scene = Scene()
-    scene.in_band(letter="standalone")
+    origin = Origin(Owner.FAIL_MODE, "standalone", "fail mode", overrides_ports=False)
+    scene.hidden(ANY, HiddenPriority(100_000), origin)
     scene.configure(P2, CLOSED)
 
     assert scene.actions(packets.tcp(src=A, dst=B), P1) == out(P3, LOCAL)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from inband.control.letters import LETTERS
 from inband.flow.actions import ApplyActions, Group, Instruction, Output, WriteActions
 from inband.flow.fields import make_key
-from inband.flow.flow import Flow, FlowFlags, Origin
+from inband.flow.flow import Flow, FlowFlags
 from inband.flow.match import ANY, Match
+from inband.flow.origin import Origin, Owner
 from inband.flow.ports import NORMAL, PortNo
 from inband.flow.priority import HiddenPriority, OpenFlowPriority
 from inband.table.changes import BadTable, Changes, Overlap, TableFull
 from inband.table.table_set import Filter, TableSet
-from inband.table.visibility import is_visible, overrides_port_config
 from inband.vocabulary.openflow import ALL_TABLES, FlowRemovedReason
 
 
@@ -38,8 +39,8 @@ def flow(
 
 def hidden(letter: str = "h", match: Match = ANY) -> Flow:
     """A flow of in-band control."""
-    priority = HiddenPriority(180000 + ord(letter[0]) - ord("a"))
-    return Flow(match, priority, to(NORMAL), origin=Origin(letter, "192.0.2.1"))
+    kind = LETTERS[letter]
+    return Flow(match, kind.priority, to(NORMAL), origin=kind.origin("192.0.2.1"))
 
 
 WEB = Match.of(eth_type=0x0800, ip_proto=6, tcp_dst=80)
@@ -312,13 +313,25 @@ def test_the_doors_are_not_mixed_up() -> None:
         TableSet().install_hidden(flow())
 
 
-def test_the_flow_of_fail_mode_standalone_is_hidden_but_obeys_port_configuration() -> None:
-    standalone = hidden("standalone")
+def test_every_hidden_flow_says_why_it_is_there_and_no_other_flow_does() -> None:
+    without, visible = hidden(), flow()
+    without.origin, visible.origin = None, LETTERS["h"].origin("192.0.2.1")
 
-    assert not is_visible(standalone)
-    assert not overrides_port_config(standalone)
-    assert overrides_port_config(hidden("k"))
-    assert not overrides_port_config(flow())
+    with pytest.raises(TypeError):
+        TableSet().install_hidden(without)
+    with pytest.raises(TypeError):
+        TableSet().add(visible, 0.0)
+
+
+def test_the_flow_of_fail_mode_standalone_is_hidden_but_not_left_out_with_in_band_control() -> None:
+    tables = TableSet()
+    origin = Origin(Owner.FAIL_MODE, "standalone", "fail mode", overrides_ports=False)
+    standalone = Flow(ANY, HiddenPriority(100_000), to(NORMAL), origin=origin)
+    tables.install_hidden(standalone)
+    tables.install_hidden(hidden("k"))
+
+    assert tables.select() == []
+    assert tables[0].lookup(WEB.value, in_band=False)[0] is standalone
 
 
 # --- time and counters --------------------------------------------------------------------------------------------

@@ -1,0 +1,273 @@
+"""The letters of in-band control's rules: one table, which code, dumps, traces and documents read.
+
+A new letter for something that rules exist for already (see Per) is a row at the end of LETTERS, and in the documents'
+tables the line that the test of letters asks for. A letter for something new is a member of Per besides, with what
+``rules`` makes of it.
+
+Letters, like priorities, are for people: all rules do the same, so it does not matter which of two that match decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from inband.flow.fields import FIELDS
+from inband.flow.match import Match
+from inband.flow.origin import Origin, Owner, PayloadCheck
+from inband.flow.ports import LOCAL
+from inband.flow.priority import HiddenPriority
+from inband.vocabulary.numbers import (
+    ARP_REPLY,
+    ARP_REQUEST,
+    DHCP_CLIENT,
+    DHCP_SERVER,
+    DHCPV6_CLIENT,
+    DHCPV6_SERVER,
+    DNS_PORT,
+    ETH_ARP,
+    ETH_IPV4,
+    ETH_IPV6,
+    IP_ICMPV6,
+    IP_TCP,
+    IP_UDP,
+    LISTENER_DONE,
+    LISTENER_REPORT,
+    LISTENER_REPORT_2,
+    NEIGHBOUR_ADVERTISEMENT,
+    NEIGHBOUR_SOLICITATION,
+    ROUTER_SOLICITATION,
+)
+
+# Open vSwitch numbers its in-band rules from 180000; the same numbers let people read either dump.
+FIRST_PRIORITY = 180_000
+
+
+class Per(Enum):
+    """What a rule is for; the value is the word that documents have for it. Its numbers fill in the rule's pattern."""
+
+    BRIDGE = "bridge"
+    """The local port, by its MAC address."""
+    HOP_MAC = "next hop's MAC"
+    """A MAC address."""
+    ADDRESS = "remote's or next hop's IP"
+    """An IP address."""
+    ENDPOINT = "remote's IP and port"
+    """An IP address and a TCP port."""
+    LOCAL_ADDRESS = "the bridge's own IPv6 address"
+    """An IP address of the local port."""
+    SERVER = "DNS server's IP"
+    """An IP address."""
+
+
+class Pattern:
+    """What a rule matches: fixed fields, and a field or two that each rule fills in."""
+
+    def __init__(self, fixed: Mapping[str, int], *given: str) -> None:
+        whole = Match.of(**fixed, **dict.fromkeys(given, 0))
+        self.mask = whole.mask
+        self._value = whole.value
+        self._shifts = [FIELDS[name].shift for name in given]
+
+    def fill(self, *values: int) -> int:
+        """The match's value with these in the given fields, in their order."""
+        value = self._value
+        for shift, number in zip(self._shifts, values, strict=True):
+            value |= number << shift
+        return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RuleKind:
+    """All that the rules of one letter have in common.
+
+    ``ipv4`` and ``ipv6`` say for people which packets they match, ``reason`` why they are needed.
+    """
+
+    letter: str
+    per: Per
+    ipv4: str
+    ipv6: str
+    reason: str
+    ipv4_patterns: tuple[Pattern, ...]
+    ipv6_patterns: tuple[Pattern, ...]
+    check: PayloadCheck | None = field(default=None, kw_only=True)
+
+    def origin(self, subject: str) -> Origin:
+        """What a flow of this kind says of itself: it is control, and passes closed ports."""
+        return Origin(Owner.IN_BAND, self.letter, subject, overrides_ports=True, check=self.check)
+
+    @property
+    def priority(self) -> HiddenPriority:
+        """180000 for (a), 180001 for (b), and so on."""
+        return _PRIORITIES[self.letter]
+
+
+_REQUEST, _REPLY = ({"eth_type": ETH_ARP, "arp_op": operation} for operation in (ARP_REQUEST, ARP_REPLY))
+_ICMPV6 = {"eth_type": ETH_IPV6, "ip_proto": IP_ICMPV6}
+_SOLICITATION = {**_ICMPV6, "icmpv6_type": NEIGHBOUR_SOLICITATION}
+_ADVERTISEMENT = {**_ICMPV6, "icmpv6_type": NEIGHBOUR_ADVERTISEMENT}
+_TCP4, _TCP6 = ({"eth_type": eth_type, "ip_proto": IP_TCP} for eth_type in (ETH_IPV4, ETH_IPV6))
+_UDP4, _UDP6 = ({"eth_type": eth_type, "ip_proto": IP_UDP} for eth_type in (ETH_IPV4, ETH_IPV6))
+_DHCP = {**_UDP4, "udp_src": DHCP_CLIENT, "udp_dst": DHCP_SERVER, "in_port": LOCAL}
+_DHCPV6 = {**_UDP6, "udp_src": DHCPV6_CLIENT, "udp_dst": DHCPV6_SERVER, "in_port": LOCAL}
+# Reports and ends of version 1 (RFC 2710, 3.1) and reports of version 2 (RFC 3810, 4): which groups a host listens to.
+_LISTENER_MESSAGES = (LISTENER_REPORT, LISTENER_DONE, LISTENER_REPORT_2)
+
+_ROWS = (
+    RuleKind(
+        "a",
+        Per.BRIDGE,
+        "DHCP requests from LOCAL",
+        "DHCPv6 requests, router solicitations and listener reports from LOCAL",
+        "the bridge's interface gets its address and its routes; a switch on the way that sends multicast only where "
+        "it is listened to lets neighbour solicitations come back",
+        (Pattern(_DHCP, "eth_src"),),
+        (
+            Pattern(_DHCPV6, "eth_src"),
+            *(
+                Pattern({**_ICMPV6, "icmpv6_type": kind, "in_port": LOCAL}, "eth_src")
+                for kind in (ROUTER_SOLICITATION, *_LISTENER_MESSAGES)
+            ),
+        ),
+    ),
+    RuleKind(
+        "b",
+        Per.BRIDGE,
+        "ARP replies to the bridge's MAC",
+        "neighbour advertisements to it",
+        "this switch hears the answers to its questions",
+        (Pattern(_REPLY, "eth_dst"),),
+        (Pattern(_ADVERTISEMENT, "eth_dst"),),
+    ),
+    RuleKind(
+        "c",
+        Per.BRIDGE,
+        "ARP requests from the bridge's MAC",
+        "neighbour solicitations from it",
+        "this switch asks for its next hop",
+        (Pattern(_REQUEST, "eth_src"),),
+        (Pattern(_SOLICITATION, "eth_src"),),
+    ),
+    RuleKind(
+        "d",
+        Per.HOP_MAC,
+        "ARP replies to it",
+        "neighbour advertisements to it",
+        "the next hop hears the answers of this switch and of switches behind it",
+        (Pattern(_REPLY, "eth_dst"),),
+        (Pattern(_ADVERTISEMENT, "eth_dst"),),
+    ),
+    RuleKind(
+        "e",
+        Per.HOP_MAC,
+        "ARP requests from it",
+        "neighbour solicitations from it",
+        "the next hop asks for this switch and for switches behind it",
+        (Pattern(_REQUEST, "eth_src"),),
+        (Pattern(_SOLICITATION, "eth_src"),),
+    ),
+    RuleKind(
+        "f",
+        Per.ADDRESS,
+        "ARP replies whose target it is",
+        "neighbour advertisements sent to it",
+        "a remote or gateway hears answers, also while its MAC is not known here",
+        (Pattern(_REPLY, "arp_tpa"),),
+        (Pattern(_ADVERTISEMENT, "ipv6_dst"),),
+    ),
+    RuleKind(
+        "g",
+        Per.ADDRESS,
+        "ARP requests whose sender it is",
+        "neighbour solicitations sent from it",
+        "a remote or gateway asks, also while its MAC is not known here",
+        (Pattern(_REQUEST, "arp_spa"),),
+        (Pattern(_SOLICITATION, "ipv6_src"),),
+    ),
+    RuleKind(
+        "h",
+        Per.ENDPOINT,
+        "TCP to it",
+        "TCP to it",
+        "the connection, of this switch and of switches behind it",
+        (Pattern(_TCP4, "ipv4_dst", "tcp_dst"),),
+        (Pattern(_TCP6, "ipv6_dst", "tcp_dst"),),
+    ),
+    RuleKind(
+        "i",
+        Per.ENDPOINT,
+        "TCP from it",
+        "TCP from it",
+        "the other direction of it",
+        (Pattern(_TCP4, "ipv4_src", "tcp_src"),),
+        (Pattern(_TCP6, "ipv6_src", "tcp_src"),),
+    ),
+    RuleKind(
+        "j",
+        Per.ADDRESS,
+        "ARP requests for it",
+        "neighbour solicitations for it",
+        "a switch behind this one asks for its next hop: without this its first question is dropped here, and a row "
+        "of switches never starts",
+        (Pattern(_REQUEST, "arp_tpa"),),
+        (Pattern(_SOLICITATION, "ipv6_nd_target"),),
+    ),
+    RuleKind(
+        "k",
+        Per.ADDRESS,
+        "ARP replies from it",
+        "neighbour advertisements for it",
+        "the answer to that",
+        (Pattern(_REPLY, "arp_spa"),),
+        (Pattern(_ADVERTISEMENT, "ipv6_nd_target"),),
+    ),
+    RuleKind(
+        "l",
+        Per.LOCAL_ADDRESS,
+        "",
+        "neighbour solicitations and advertisements for it",
+        "duplicate address detection hears and is heard; a gateway whose MAC changed asks for this switch from an "
+        "address that is not known here",
+        (),
+        (Pattern(_SOLICITATION, "ipv6_nd_target"), Pattern(_ADVERTISEMENT, "ipv6_nd_target")),
+    ),
+    RuleKind(
+        "m",
+        Per.SERVER,
+        "UDP and TCP to its port 53",
+        "the same",
+        "questions for remotes' names, of this switch and of switches behind it, and no others",
+        (
+            Pattern({**_UDP4, "udp_dst": DNS_PORT}, "ipv4_dst"),
+            Pattern({**_TCP4, "tcp_dst": DNS_PORT}, "ipv4_dst"),
+        ),
+        (
+            Pattern({**_UDP6, "udp_dst": DNS_PORT}, "ipv6_dst"),
+            Pattern({**_TCP6, "tcp_dst": DNS_PORT}, "ipv6_dst"),
+        ),
+        check=PayloadCheck.DNS,
+    ),
+    RuleKind(
+        "n",
+        Per.SERVER,
+        "UDP and TCP from its port 53",
+        "the same",
+        "the answers to them",
+        (
+            Pattern({**_UDP4, "udp_src": DNS_PORT}, "ipv4_src"),
+            Pattern({**_TCP4, "tcp_src": DNS_PORT}, "ipv4_src"),
+        ),
+        (
+            Pattern({**_UDP6, "udp_src": DNS_PORT}, "ipv6_src"),
+            Pattern({**_TCP6, "tcp_src": DNS_PORT}, "ipv6_src"),
+        ),
+        check=PayloadCheck.DNS,
+    ),
+)
+
+LETTERS: Mapping[str, RuleKind] = {kind.letter: kind for kind in _ROWS}
+"""Every kind of rule by its letter, in the order of letters and priorities."""
+
+_PRIORITIES = {letter: HiddenPriority(FIRST_PRIORITY + place) for place, letter in enumerate(LETTERS)}

@@ -1,0 +1,47 @@
+"""Why a hidden flow is there, and what follows from that.
+
+A hidden flow is never in statistics, never matched by a controller's command, never evicted, never expired and outside
+every limit. Whether a flow is hidden is decided by the type of its priority alone; each hidden flow has an Origin, and
+no other flow has one (``table.table_set`` keeps that).
+
+Two owners have hidden flows. Those of in-band control carry the control channel, and what a controller says of ports
+does not hold for their packets. The flow that makes the bridge a learning switch in fail mode standalone is hidden
+too, but its packets are data, and port configuration holds for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Owner(Enum):
+    """What a hidden flow belongs to."""
+
+    IN_BAND = "in-band control"
+    FAIL_MODE = "fail mode"
+
+
+class PayloadCheck(Enum):
+    """What the pipeline has to read in the payload before a flow decides, for a match cannot say it.
+
+    The value says of a packet that failed why the flow does not apply.
+    """
+
+    DNS = "this is no question for a remote's name, nor the answer to one"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Why a hidden flow is there.
+
+    ``letter`` is the rule's letter, or the word that dumps have for another owner's flow; ``subject`` the remote, next
+    hop or MAC address that it is for. Both are text for people. ``overrides_ports``: its packets pass ports that the
+    controller has closed.
+    """
+
+    owner: Owner
+    letter: str
+    subject: str
+    overrides_ports: bool
+    check: PayloadCheck | None = None

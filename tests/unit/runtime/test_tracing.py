@@ -1,0 +1,37 @@
+"""What ``inband trace`` says: who decided about a packet."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from inband.control import events as ev
+from inband.runtime.tracing import explain
+from tests.unit.bridge.test_groups import Stage
+
+CONTROLLER = ev.Remote(ip_address("192.0.2.1"), 6653, ev.RemoteKind.CONTROLLER)
+TO_CONTROLLER = "in_port=LOCAL,tcp,nw_dst=192.0.2.1,tp_dst=6653"
+
+
+def deciders(stage: Stage, packet: str) -> list[str]:
+    return [line for line in explain(stage.bridge, [packet], {}).splitlines() if line.startswith("decided by")]
+
+
+def test_a_rule_that_decided_is_named_with_its_letter_and_its_remote() -> None:
+    stage = Stage()
+    stage.bridge.control(ev.RemotesChanged(added=[CONTROLLER]))
+
+    assert deciders(stage, TO_CONTROLLER) == ["decided by: in-band rule (h) for 192.0.2.1:6653 (remote 192.0.2.1:6653)"]
+
+
+def test_what_the_learning_switch_of_fail_mode_standalone_decided_is_no_in_band_rule() -> None:
+    stage = Stage()
+    stage.bridge.set_standalone(active=True)
+
+    assert deciders(stage, "in_port=1,tcp,nw_dst=192.0.2.1,tp_dst=80") == ["decided by: fail mode standalone"]
+
+
+def test_what_a_controllers_flow_decided_needs_no_such_line() -> None:
+    stage = Stage()
+    stage.flow()
+
+    assert deciders(stage, "in_port=1,tcp,nw_dst=192.0.2.1,tp_dst=80") == []
