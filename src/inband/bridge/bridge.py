@@ -265,9 +265,11 @@ class Bridge:
     # --- in-band control ----------------------------------------------------------------------------------------
 
     def control(self, event: ev.Event) -> None:
-        """Tell the in-band engine something."""
-        self.in_band.handle(event, self._clock())
-        self._follow_engine()
+        """Tell the in-band engine something. Whatever fails on the way, the caches follow what was done."""
+        try:
+            self.in_band.handle(event, self._clock())
+        finally:
+            self._follow_engine()
 
     def set_dns(self, servers: frozenset[IpAddress], names: frozenset[str]) -> None:
         """Let DNS pass between anybody and these servers, for these names (lower case) and no others."""

@@ -1,14 +1,18 @@
 """The in-band engine at work in one bridge: its commands become hidden flows, questions to the kernel, and probes.
 
-What must stay true: a command is carried out completely before the next event is handled, installs before removals,
-and cached decisions that a removed or new rule would change are gone before another packet is looked at (the caller
-settles the book before it lets one through).
+Invariants:
+
+- All commands of an event are carried out before the next event is handled, in their order.
+- ``flows`` has a rule exactly while the table has its flow: it is noted after the table took it, and forgotten after
+  the table let it go. The engine looks there, so a rule that a table refused to take or to give up is tried again.
+- Cached decisions that a removed or new rule would change are gone before another packet is looked at (the caller
+  settles the book before it lets one through).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from typing import assert_never
 
 from inband.bridge.megaflows import MegaflowBook
 from inband.control import events as ev
@@ -24,54 +28,57 @@ Probe = Callable[[int, IpAddress], None]
 """Send a question for an address from the local port, if that is where the interface index leads."""
 
 
-@dataclass(slots=True)
 class InBand:
     """The engine of one bridge and the flows it has installed."""
 
-    tables: TableSet
-    book: MegaflowBook
-    host: Host
-    probe: Probe
-    engine: Engine = field(default_factory=Engine)
-    _flows: dict[InBandRule, Flow] = field(default_factory=dict)
+    def __init__(self, tables: TableSet, book: MegaflowBook, host: Host, probe: Probe) -> None:
+        self._tables = tables
+        self._book = book
+        self._host = host
+        self._probe = probe
+        self._flows: dict[InBandRule, Flow] = {}
+        self.engine = Engine(installed=self._flows)
 
     def handle(self, event: ev.Event, now: Instant) -> None:
-        """Tell the engine, and do what it says."""
-        self._obey(self.engine.handle(event, now), now)
+        """Tell the engine, and do what it says. What a table or cache raises comes through; then tell it the next."""
+        for command in self.engine.handle(event, now):
+            self._carry_out(command, now)
 
     @property
     def flows(self) -> list[Flow]:
         """The hidden flows of in-band control, by letter."""
         return sorted(self._flows.values(), key=lambda flow: flow.priority)
 
-    def _obey(self, commands: Iterable[ev.Command], now: Instant) -> None:
-        for command in commands:
-            match command:
-                case ev.InstallRules():
-                    self._install(command, now)
-                case ev.RemoveRules():
-                    self._remove(command, now)
-                case ev.LookUpNextHop(destination):
-                    self.host.look_up_next_hop(destination)
-                case ev.SolicitNeighbour(index, address):
-                    self.host.solicit(index, address)
-                case ev.ProbeNeighbour(index, address):
-                    self.probe(index, address)
+    def _carry_out(self, command: ev.Command, now: Instant) -> None:
+        match command:
+            case ev.InstallRules(rules):
+                for rule in rules:
+                    self._install(rule, command, now)
+            case ev.RemoveRules(rules):
+                self._remove(rules)
+            case ev.LookUpNextHop(destination):
+                self._host.look_up_next_hop(destination)
+            case ev.SolicitNeighbour(index, address):
+                self._host.solicit(index, address)
+            case ev.ProbeNeighbour(index, address):
+                self._probe(index, address)
+            case _:
+                assert_never(command)
 
-    def _install(self, command: ev.InstallRules, now: Instant) -> None:
-        for rule in command.rules:
-            flow = self._flows.get(rule)
-            if flow is not None:
-                changes = self.tables.replace_hidden(flow, command.instructions)
-            else:
-                flow = self._flows[rule] = Flow(rule.match, rule.priority, command.instructions, origin=rule.origin)
-                changes = self.tables.install_hidden(flow, now)
-            self.book.flows_changed((*changes.added, *changes.modified))
+    def _install(self, rule: InBandRule, command: ev.InstallRules, now: Instant) -> None:
+        flow = self._flows.get(rule)
+        if flow is not None:
+            changes = self._tables.replace_hidden(flow, command.instructions)
+        else:
+            flow = Flow(rule.match, rule.priority, command.instructions, origin=rule.origin)
+            changes = self._tables.install_hidden(flow, now)
+            self._flows[rule] = flow
+        self._book.flows_changed((*changes.added, *changes.modified))
 
-    def _remove(self, command: ev.RemoveRules, now: Instant) -> None:
-        for rule in command.rules:
-            flow = self._flows.pop(rule)
-            self.tables.remove_hidden(flow)
-            self.book.flows_changed((flow,))
-        self.book.settle()
-        self._obey(self.engine.handle(ev.RulesRemoved(frozenset(command.rules)), now), now)
+    def _remove(self, rules: Iterable[InBandRule]) -> None:
+        for rule in rules:
+            flow = self._flows[rule]
+            self._tables.remove_hidden(flow)
+            self._book.flows_changed((flow,))
+            del self._flows[rule]
+        self._book.settle()

@@ -1,7 +1,11 @@
 """What the in-band engine is told (events, past participles) and what it wants done (commands, imperatives).
 
-The engine never sees a socket, a table or a clock; the bridge turns the world into these events and these commands
-into deeds. Kernel events (NeighbourChanged, RoutesChanged, NextHopFound) come as ``inband.host.events`` has them.
+The engine never sees a socket, a table or a clock; the bridge turns the world into these events and carries these
+commands out. Kernel events (NeighbourChanged, RoutesChanged, NextHopFound) come as ``inband.host.events`` has them.
+
+The contract: the commands that an event gives rise to are carried out at once, in their order, before the engine gets
+another event; what the kernel answers comes later. A rule counts as installed while the table has it, never because it
+was commanded, so a rule whose command raised is commanded again with the next event, whatever that is.
 """
 
 from __future__ import annotations
@@ -90,18 +94,6 @@ class LocalAddressReady:
 
 
 @dataclass(frozen=True, slots=True)
-class FlowsLost:
-    """The table lost the hidden flows; whoever says so consults the engine before it processes another packet."""
-
-
-@dataclass(frozen=True, slots=True)
-class RulesRemoved:
-    """These rules are really gone from table and caches (answer to RemoveRules)."""
-
-    rules: frozenset[InBandRule]
-
-
-@dataclass(frozen=True, slots=True)
 class ChannelSilent:
     """A channel to this address has sent something that was not acknowledged, or hears nothing any more."""
 
@@ -128,8 +120,6 @@ Event = (
     | LocalMacChanged
     | LocalAddressesChanged
     | LocalAddressReady
-    | FlowsLost
-    | RulesRemoved
     | ChannelSilent
     | ChannelAlive
     | TimePassed
@@ -149,7 +139,7 @@ class InstallRules:
 
 @dataclass(frozen=True, slots=True)
 class RemoveRules:
-    """Remove these hidden flows and answer with RulesRemoved. Comes after the InstallRules of the same change."""
+    """Remove these hidden flows, and what caches know of them. Comes after the InstallRules of the same change."""
 
     rules: tuple[InBandRule, ...]
 

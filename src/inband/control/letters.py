@@ -78,7 +78,7 @@ class Pattern:
         return value
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RuleKind:
     """All that the rules of one letter have in common.
 
@@ -93,6 +93,9 @@ class RuleKind:
     ipv4_patterns: tuple[Pattern, ...]
     ipv6_patterns: tuple[Pattern, ...]
     check: PayloadCheck | None = field(default=None, kw_only=True)
+
+    def __repr__(self) -> str:
+        return f"({self.letter})"
 
     def origin(self, subject: str) -> Origin:
         """What a flow of this kind says of itself: it is control, and passes closed ports."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from inband.control.engine import RemoteStatus
+from inband.control.destinations import RemoteStatus
 from inband.control.names import NameStatus
 from inband.packet.dns import Outcome
 from inband.switch.targets import Target

@@ -10,7 +10,7 @@ from typing import TypedDict, TypeVar
 
 from inband import __version__
 from inband.bridge.megaflows import Decision
-from inband.control.engine import RemoteStatus
+from inband.control.destinations import RemoteStatus
 from inband.control.names import NameStatus
 from inband.datapath.base import Megaflow
 from inband.flow.flow import Flow

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import assert_never
 
 from inband.bridge.bridge import Bridge
-from inband.control.engine import RemoteStatus
+from inband.control.destinations import RemoteStatus
 from inband.errors import UsageError
 from inband.flow.fields import FIELDS, FlowKey
 from inband.flow.flow import Flow

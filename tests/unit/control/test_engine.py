@@ -7,13 +7,13 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from inband.control import events as ev
-from inband.control.engine import Engine
 from inband.control.next_hop import HOLD_S
 from inband.control.rules import InBandRule
 from inband.flow.actions import ApplyActions, Output, SetQueue
 from inband.flow.ports import NORMAL
 from inband.host.events import NeighbourChanged, NextHop, NextHopFound, RoutesChanged
 from inband.vocabulary.addresses import Mac
+from tests.unit.control.played import Played
 
 LOCAL_MAC = Mac.parse("02:00:00:00:00:01")
 GATEWAY_MAC = Mac.parse("02:00:00:00:00:fe")
@@ -43,9 +43,9 @@ def removed(commands: list[ev.Command]) -> str:
 
 
 @pytest.fixture
-def engine() -> Engine:
+def engine() -> Played:
     """Enabled, with its local MAC, one controller behind a resolved gateway."""
-    engine = Engine()
+    engine = Played()
     engine.handle(ev.InBandEnabled(True), 0.0)
     engine.handle(ev.LocalMacChanged(LOCAL_MAC), 0.0)
     engine.handle(ev.RemotesChanged(added=[CONTROLLER]), 0.0)
@@ -55,7 +55,7 @@ def engine() -> Engine:
 
 
 def test_a_remote_gets_its_address_and_tcp_rules_before_anything_is_known_of_its_path() -> None:
-    engine = Engine()
+    engine = Played()
     engine.handle(ev.InBandEnabled(True), 0.0)
 
     commands = engine.handle(ev.RemotesChanged(added=[CONTROLLER]), 0.0)
@@ -65,12 +65,12 @@ def test_a_remote_gets_its_address_and_tcp_rules_before_anything_is_known_of_its
     assert isinstance(commands[0], ev.InstallRules), "rules come before anything else happens"
 
 
-def test_a_resolved_gateway_has_rules_for_its_address_and_its_mac(engine: Engine) -> None:
+def test_a_resolved_gateway_has_rules_for_its_address_and_its_mac(engine: Played) -> None:
     assert letters(engine.rules) == "abcdeffgghijjkk"
 
 
 def test_a_remote_that_is_on_link_is_its_own_next_hop_and_shares_its_rules() -> None:
-    engine = Engine()
+    engine = Played()
     engine.handle(ev.InBandEnabled(True), 0.0)
     engine.handle(ev.RemotesChanged(added=[CONTROLLER]), 0.0)
 
@@ -81,28 +81,28 @@ def test_a_remote_that_is_on_link_is_its_own_next_hop_and_shares_its_rules() -> 
 
 
 @pytest.mark.parametrize("mac", [None, Mac(0)])
-def test_an_unknown_local_mac_takes_a_b_c_away(engine: Engine, mac: Mac | None) -> None:
+def test_an_unknown_local_mac_takes_a_b_c_away(engine: Played, mac: Mac | None) -> None:
     commands = engine.handle(ev.LocalMacChanged(mac), 1.0)
 
     assert removed(commands) == "abc"
     assert installed(commands) == ""
 
 
-def test_a_new_local_mac_installs_before_it_removes_and_leaves_d_and_e_alone(engine: Engine) -> None:
+def test_a_new_local_mac_installs_before_it_removes_and_leaves_d_and_e_alone(engine: Played) -> None:
     commands = engine.handle(ev.LocalMacChanged(OTHER_MAC), 1.0)
 
     assert [type(c) for c in commands] == [ev.InstallRules, ev.RemoveRules]
     assert installed(commands) == removed(commands) == "abc"
 
 
-def test_a_gateway_with_a_new_mac_moves_d_and_e_and_nothing_else(engine: Engine) -> None:
+def test_a_gateway_with_a_new_mac_moves_d_and_e_and_nothing_else(engine: Played) -> None:
     commands = engine.handle(NeighbourChanged(7, GATEWAY, OTHER_MAC), 1.0)
 
     assert [type(c) for c in commands] == [ev.InstallRules, ev.RemoveRules]
     assert installed(commands) == removed(commands) == "de"
 
 
-def test_a_gateway_the_kernel_forgets_keeps_its_rules_for_the_hold_time_and_is_asked_for(engine: Engine) -> None:
+def test_a_gateway_the_kernel_forgets_keeps_its_rules_for_the_hold_time_and_is_asked_for(engine: Played) -> None:
     commands = engine.handle(NeighbourChanged(7, GATEWAY, None), 1.0)
 
     assert removed(commands) == ""
@@ -111,7 +111,7 @@ def test_a_gateway_the_kernel_forgets_keeps_its_rules_for_the_hold_time_and_is_a
     assert removed(engine.handle(ev.TimePassed(), 1.0 + HOLD_S)) == "de"
 
 
-def test_a_gateway_that_comes_back_in_time_is_as_if_it_had_never_gone(engine: Engine) -> None:
+def test_a_gateway_that_comes_back_in_time_is_as_if_it_had_never_gone(engine: Played) -> None:
     engine.handle(NeighbourChanged(7, GATEWAY, None), 1.0)
 
     commands = engine.handle(NeighbourChanged(7, GATEWAY, GATEWAY_MAC), 2.0)
@@ -121,7 +121,7 @@ def test_a_gateway_that_comes_back_in_time_is_as_if_it_had_never_gone(engine: En
     assert engine.next_deadline() is None
 
 
-def test_a_route_to_another_gateway_keeps_the_old_ones_rules_until_the_new_mac_is_known(engine: Engine) -> None:
+def test_a_route_to_another_gateway_keeps_the_old_ones_rules_until_the_new_mac_is_known(engine: Played) -> None:
     first = engine.handle(NextHopFound(REMOTE, hop(OTHER_GATEWAY)), 1.0)
     second = engine.handle(NeighbourChanged(7, OTHER_GATEWAY, OTHER_MAC), 1.1)
 
@@ -133,7 +133,7 @@ def test_a_route_to_another_gateway_keeps_the_old_ones_rules_until_the_new_mac_i
     assert isinstance(second[0], ev.InstallRules)
 
 
-def test_a_route_that_goes_away_keeps_the_rules_for_the_hold_time(engine: Engine) -> None:
+def test_a_route_that_goes_away_keeps_the_rules_for_the_hold_time(engine: Played) -> None:
     commands = engine.handle(NextHopFound(REMOTE, None), 1.0)
 
     assert removed(commands) == ""
@@ -142,7 +142,7 @@ def test_a_route_that_goes_away_keeps_the_rules_for_the_hold_time(engine: Engine
 
 
 def test_a_gateway_known_before_the_remote_needs_no_question() -> None:
-    engine = Engine()
+    engine = Played()
     engine.handle(ev.InBandEnabled(True), 0.0)
     engine.handle(NeighbourChanged(7, GATEWAY, GATEWAY_MAC), 0.0)
     engine.handle(ev.RemotesChanged(added=[CONTROLLER]), 0.0)
@@ -154,7 +154,7 @@ def test_a_gateway_known_before_the_remote_needs_no_question() -> None:
 
 
 def test_an_unresolved_next_hop_of_a_controller_is_asked_for_with_back_off_up_to_half_a_second() -> None:
-    engine = Engine()
+    engine = Played()
     engine.handle(ev.InBandEnabled(True), 0.0)
     engine.handle(ev.RemotesChanged(added=[CONTROLLER]), 0.0)
     engine.handle(NextHopFound(REMOTE, hop()), 0.0)
@@ -173,7 +173,7 @@ def test_an_unresolved_next_hop_of_a_controller_is_asked_for_with_back_off_up_to
 
 
 def test_many_managers_on_link_are_asked_for_at_a_bounded_pace() -> None:
-    engine = Engine()
+    engine = Played()
     engine.handle(ev.InBandEnabled(True), 0.0)
     managers = [
         ev.Remote(ip_address(f"10.0.{i // 250}.{i % 250 + 1}"), 6640, ev.RemoteKind.MANAGER) for i in range(1000)
@@ -189,7 +189,7 @@ def test_many_managers_on_link_are_asked_for_at_a_bounded_pace() -> None:
     assert 100 < questions <= 201
 
 
-def test_a_silent_channel_makes_the_next_hop_be_probed_at_once_although_the_kernel_trusts_it(engine: Engine) -> None:
+def test_a_silent_channel_makes_the_next_hop_be_probed_at_once_although_the_kernel_trusts_it(engine: Played) -> None:
     commands = engine.handle(ev.ChannelSilent(REMOTE), 5.0)
 
     assert ev.ProbeNeighbour(7, GATEWAY) in commands
@@ -197,7 +197,7 @@ def test_a_silent_channel_makes_the_next_hop_be_probed_at_once_although_the_kern
     assert engine.next_deadline() == pytest.approx(5.1)
 
 
-def test_a_channel_that_is_alive_again_ends_the_questions(engine: Engine) -> None:
+def test_a_channel_that_is_alive_again_ends_the_questions(engine: Played) -> None:
     engine.handle(ev.ChannelSilent(REMOTE), 5.0)
 
     engine.handle(ev.ChannelAlive(REMOTE), 5.05)
@@ -205,7 +205,7 @@ def test_a_channel_that_is_alive_again_ends_the_questions(engine: Engine) -> Non
     assert engine.next_deadline() is None
 
 
-def test_a_changed_route_asks_only_for_remotes_that_it_covers(engine: Engine) -> None:
+def test_a_changed_route_asks_only_for_remotes_that_it_covers(engine: Played) -> None:
     elsewhere = engine.handle(RoutesChanged(ip_network("198.51.100.0/24")), 1.0)
     covering = engine.handle(RoutesChanged(ip_network("192.0.2.0/24")), 1.0)
     anything = engine.handle(RoutesChanged(None), 1.0)
@@ -214,7 +214,7 @@ def test_a_changed_route_asks_only_for_remotes_that_it_covers(engine: Engine) ->
     assert covering == anything == [ev.LookUpNextHop(REMOTE)]
 
 
-def test_a_second_remote_at_the_same_address_adds_only_its_tcp_rules_and_takes_only_them(engine: Engine) -> None:
+def test_a_second_remote_at_the_same_address_adds_only_its_tcp_rules_and_takes_only_them(engine: Played) -> None:
     came = engine.handle(ev.RemotesChanged(added=[MANAGER]), 1.0)
     gone = engine.handle(ev.RemotesChanged(removed=[MANAGER]), 2.0)
 
@@ -222,7 +222,7 @@ def test_a_second_remote_at_the_same_address_adds_only_its_tcp_rules_and_takes_o
     assert removed(gone) == "hi"
 
 
-def test_one_endpoint_of_two_kinds_stays_until_both_are_gone(engine: Engine) -> None:
+def test_one_endpoint_of_two_kinds_stays_until_both_are_gone(engine: Played) -> None:
     twice = ev.Remote(REMOTE, 6653, ev.RemoteKind.MANAGER)
     engine.handle(ev.RemotesChanged(added=[twice]), 1.0)
 
@@ -234,7 +234,7 @@ def test_one_endpoint_of_two_kinds_stays_until_both_are_gone(engine: Engine) -> 
     assert letters(engine.rules) == "abc"
 
 
-def test_the_queue_changes_in_place_and_touches_no_rule(engine: Engine) -> None:
+def test_the_queue_changes_in_place_and_touches_no_rule(engine: Played) -> None:
     before = engine.rules
 
     (command,) = engine.handle(ev.QueueChanged(3), 1.0)
@@ -244,16 +244,7 @@ def test_the_queue_changes_in_place_and_touches_no_rule(engine: Engine) -> None:
     assert command.instructions == (ApplyActions((SetQueue(3), Output(NORMAL))),)
 
 
-def test_lost_flows_are_all_installed_again(engine: Engine) -> None:
-    before = engine.rules
-
-    (command,) = engine.handle(ev.FlowsLost(), 1.0)
-
-    assert isinstance(command, ev.InstallRules)
-    assert frozenset(command.rules) == before
-
-
-def test_turning_off_removes_exactly_its_rules_and_forgets_them_when_that_is_confirmed(engine: Engine) -> None:
+def test_turning_off_removes_exactly_its_rules(engine: Played) -> None:
     before = engine.rules
 
     (command,) = engine.handle(ev.InBandEnabled(False), 1.0)
@@ -261,23 +252,54 @@ def test_turning_off_removes_exactly_its_rules_and_forgets_them_when_that_is_con
     assert isinstance(command, ev.RemoveRules)
     assert frozenset(command.rules) == before
     assert engine.rules == frozenset()
-    assert engine.handle(ev.RulesRemoved(before), 1.0) == []
+    assert engine.handle(ev.TimePassed(), 1.0) == []
 
 
-def test_turning_on_again_before_the_removal_was_confirmed_installs_again(engine: Engine) -> None:
+def test_turning_on_again_installs_them_again(engine: Played) -> None:
     before = engine.rules
     engine.handle(ev.InBandEnabled(False), 1.0)
 
     commands = engine.handle(ev.InBandEnabled(True), 1.1)
-    engine.handle(ev.RulesRemoved(before), 1.2)
 
     assert frozenset(r for c in commands if isinstance(c, ev.InstallRules) for r in c.rules) == before
     assert engine.rules == before
 
 
+def test_rules_that_a_table_did_not_give_up_are_removed_after_the_next_event(engine: Played) -> None:
+    before = engine.rules
+    engine.refuses = True
+    engine.handle(ev.InBandEnabled(False), 1.0)
+    engine.refuses = False
+
+    (command,) = engine.handle(ev.TimePassed(), 1.1)
+
+    assert isinstance(command, ev.RemoveRules)
+    assert frozenset(command.rules) == before
+    assert engine.handle(ev.TimePassed(), 1.2) == []
+
+
+def test_rules_that_a_table_did_not_give_up_are_there_when_they_are_wanted_again(engine: Played) -> None:
+    before = engine.rules
+    engine.refuses = True
+    engine.handle(ev.InBandEnabled(False), 1.0)
+    engine.refuses = False
+
+    assert engine.handle(ev.InBandEnabled(True), 1.1) == []
+    assert engine.rules == before == engine.installed
+
+
+def test_what_is_asked_comes_before_removals_which_may_fail(engine: Played) -> None:
+    engine.handle(NeighbourChanged(7, GATEWAY, None), 1.0)
+
+    commands = engine.handle(ev.TimePassed(), 1.0 + HOLD_S)
+
+    kinds = [type(command) for command in commands]
+    assert kinds == [ev.SolicitNeighbour, ev.ProbeNeighbour, ev.RemoveRules]
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "224.0.0.1", "0.0.0.0"])
 def test_there_are_never_rules_for_addresses_that_no_wire_carries(address: str) -> None:
-    engine = Engine()
+    engine = Played()
     engine.handle(ev.InBandEnabled(True), 0.0)
 
     commands = engine.handle(
@@ -288,7 +310,7 @@ def test_there_are_never_rules_for_addresses_that_no_wire_carries(address: str) 
 
 
 def test_priorities_follow_the_letters() -> None:
-    engine = Engine()
+    engine = Played()
     engine.handle(ev.InBandEnabled(True), 0.0)
     engine.handle(ev.LocalMacChanged(LOCAL_MAC), 0.0)
 

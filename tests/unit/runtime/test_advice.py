@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from inband.control.engine import RemoteStatus
+from inband.control.destinations import RemoteStatus
 from inband.control.name_events import KnownAddress
 from inband.control.names import NameStatus
 from inband.packet.dns import Outcome

@@ -1,0 +1,165 @@
+"""The next hops in use: rules for their addresses and their MAC addresses, and questions for those that are not known.
+
+A next hop is used by destinations (remotes, DNS servers), counted here: the first user brings the rules for its
+address, the last one takes them. Its MAC address is what the kernel's neighbour entry says, and the last one known for
+a bounded time after that entry went (``next_hop`` has the times). A new MAC address brings its rules, and those of the
+old one go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from inband.control import events as ev
+from inband.control import rules
+from inband.control.next_hop import Agenda, Hop, HopKey
+from inband.control.rule_set import RuleSet
+from inband.host.events import NeighbourChanged, NextHop
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.instant import Instant
+
+
+class AddressResolution:
+    """Resolves next hops. Rules go to ``rule_set``, questions to ``commands``."""
+
+    def __init__(self, rule_set: RuleSet, commands: list[ev.Command]) -> None:
+        self._rule_set = rule_set
+        self._commands = commands
+        self._hops: dict[HopKey, Hop] = {}
+        self._neighbours: dict[HopKey, Mac] = {}
+        self._agenda = Agenda()
+
+    @property
+    def hops(self) -> Iterable[Hop]:
+        """The next hops in use."""
+        return self._hops.values()
+
+    def next_deadline(self) -> Instant | None:
+        """When ``time_passed`` has something to do."""
+        return self._agenda.next_deadline()
+
+    # --- users --------------------------------------------------------------------------------------------------
+
+    def acquire(self, found: NextHop, now: Instant, *, urgent: bool) -> Hop:
+        """One more user of a next hop, which asks for it at once when it is not resolved. Pair it with ``release``."""
+        hop = self._hops.get((found.index, found.address)) or self._make(found, now)
+        hop.users += 1
+        was_urgent = hop.urgent
+        hop.urgent_users += urgent
+        if not hop.resolved and (hop.ask_at is None or (hop.urgent and not was_urgent)):
+            self._ask_soon(hop, now)
+        return hop
+
+    def release(self, hop: Hop, *, urgent: bool) -> None:
+        """One user less; ``urgent`` as it was last said."""
+        hop.users -= 1
+        hop.urgent_users -= urgent
+        if hop.users:
+            return
+        del self._hops[hop.key]
+        self._rule_set.unwant(rules.for_address(hop.address))
+        self._forget_mac(hop)
+
+    def change_urgency(self, hop: Hop, *, urgent: bool) -> None:
+        """A user that was not urgent is so now, or the other way round."""
+        hop.urgent_users += 1 if urgent else -1
+
+    def ask_if_unresolved(self, hop: Hop, now: Instant) -> None:
+        """Plan a question at the pace that the hop's users need now, unless there is an answer already."""
+        if not hop.resolved:
+            self._agenda.ask_soon(hop, now)
+
+    def _make(self, found: NextHop, now: Instant) -> Hop:
+        hop = self._hops[found.index, found.address] = Hop(found.index, found.interface, found.address)
+        self._rule_set.want(rules.for_address(hop.address))
+        mac = self._kernels_mac(hop.key)
+        if mac is not None:
+            self._resolve(hop, mac, now)
+        return hop
+
+    # --- the kernel's neighbour entries -------------------------------------------------------------------------
+
+    def neighbour_changed(self, event: NeighbourChanged, now: Instant) -> Hop | None:
+        """Take a neighbour entry; the next hop whose MAC address it tells, if it is one."""
+        self._remember(event)
+        hop = self._hops.get((event.index, event.address))
+        if hop is None:
+            return None
+        if event.mac:
+            self._resolve(hop, event.mac, now)
+            return hop
+        if hop.resolved:
+            hop.resolved = False
+            self._agenda.hold(hop, now)
+            self._ask_soon(hop, now)
+        return None
+
+    def _remember(self, event: NeighbourChanged) -> None:
+        if event.mac:
+            self._neighbours[event.index, event.address] = event.mac
+        else:
+            self._neighbours.pop((event.index, event.address), None)
+
+    def _kernels_mac(self, key: HopKey) -> Mac | None:
+        """What the kernel knows of a neighbour that nothing here used so far."""
+        return self._neighbours.get(key)
+
+    def _resolve(self, hop: Hop, mac: Mac, now: Instant) -> None:
+        """The MAC address of a hop is known now: rules for it first, then without the old one."""
+        hop.resolved, hop.hold_until = True, None
+        if not hop.suspected:
+            self._agenda.stop_asking(hop)
+        if mac != hop.mac:
+            self._rule_set.want(rules.for_hop_mac(mac, hop.address.version))
+            self._forget_mac(hop)
+            hop.mac, hop.resolved_at = mac, now
+
+    def _forget_mac(self, hop: Hop) -> None:
+        if hop.mac is not None:
+            self._rule_set.unwant(rules.for_hop_mac(hop.mac, hop.address.version))
+            hop.mac = None
+
+    # --- asking -------------------------------------------------------------------------------------------------
+
+    def suspect(self, hop: Hop, now: Instant) -> None:
+        """A channel through this hop is silent: ask it, whatever the kernel says of it."""
+        if not hop.suspected:
+            hop.suspected = True
+            self._ask_soon(hop, now)
+
+    def trust(self, hop: Hop) -> None:
+        """A channel through this hop works."""
+        if hop.suspected:
+            hop.suspected = False
+            if hop.resolved:
+                self._agenda.stop_asking(hop)
+
+    def ask_anew(self, version: int, now: Instant) -> None:
+        """Ask at once for what controllers wait for: so far there was no address of this IP version to ask from."""
+        for hop in self._hops.values():
+            if hop.urgent and not hop.resolved and hop.address.version == version:
+                self._agenda.ask_soon(hop, now)
+                hop.questions = 1  # the kernel's own question waits for its timer, so one of ours goes too
+                self._ask_if_due(hop, now)
+
+    def time_passed(self, now: Instant) -> None:
+        """Ask for those whose time has come, and forget what was kept for long enough."""
+        for hop in self._agenda.due(now):
+            if hop.hold_until is not None and hop.hold_until <= now:
+                hop.hold_until = None
+                self._forget_mac(hop)
+            self._ask_if_due(hop, now)
+
+    def _ask_soon(self, hop: Hop, now: Instant) -> None:
+        self._agenda.ask_soon(hop, now)
+        self._ask_if_due(hop, now)
+
+    def _ask_if_due(self, hop: Hop, now: Instant) -> None:
+        if hop.ask_at is None or hop.ask_at > now:
+            return
+        if not hop.resolved:
+            self._commands.append(ev.SolicitNeighbour(hop.index, hop.address))
+        if hop.resolved or hop.questions:
+            # The kernel sends the first question itself, and no second one before its own timer.
+            self._commands.append(ev.ProbeNeighbour(hop.index, hop.address))
+        self._agenda.ask_again(hop, now)
