@@ -12,7 +12,6 @@ from inband.flow.actions import Action
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.table.changes import Changes
-from inband.vocabulary.openflow import PortConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +31,8 @@ class FlowsChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class PortConfigured:
-    """A controller changed a port's configuration: cached decisions about the port may be wrong now."""
-
-    port: PortNo
-    config: PortConfig
+class SettingsChanged:
+    """A port's configuration, a group or what becomes of table misses: any cached decision may be wrong now."""
 
 
-@dataclass(frozen=True, slots=True)
-class MissesChanged:
-    """What becomes of packets that no flow of table 0 matches has changed: cached decisions may be wrong now."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupsChanged:
-    """A group was changed: cached decisions that went through it may be wrong now."""
-
-
-Effect = Execute | FlowsChanged | PortConfigured | MissesChanged | GroupsChanged
+Effect = Execute | FlowsChanged | SettingsChanged

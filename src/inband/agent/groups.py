@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from inband.agent.connection import Connection
-from inband.agent.effects import GroupsChanged
+from inband.agent.effects import SettingsChanged
 from inband.agent.flow_mods import duration, remove_users
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
@@ -49,7 +49,7 @@ def change_groups(switch: Switch, _: Connection, request: GroupMod, now: Instant
         _check(switch, request)
     try:
         if _apply(switch, request, now):
-            switch.effects.append(GroupsChanged())
+            switch.effects.append(SettingsChanged())
     except GroupRefusedError as refusal:
         raise RefusalError(refusal.code, str(refusal)) from None
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from inband.agent.connection import Connection
-from inband.agent.effects import Execute, MissesChanged
+from inband.agent.effects import Execute, SettingsChanged
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.agent.validate import check_actions
@@ -66,7 +66,7 @@ def follow_misses(switch: Switch) -> None:
     miss = TableMiss.CONTROLLER if is_wanted else TableMiss.DROP
     if switch.tables[0].miss is not miss:
         switch.tables[0].miss = miss
-        switch.effects.append(MissesChanged())
+        switch.effects.append(SettingsChanged())
 
 
 def _wants(connection: Connection, action: ToController) -> bool:

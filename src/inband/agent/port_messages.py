@@ -7,7 +7,7 @@ That is the pipeline's business: here the bits are only stored and reported.
 from __future__ import annotations
 
 from inband.agent.connection import Connection
-from inband.agent.effects import PortConfigured
+from inband.agent.effects import SettingsChanged
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.openflow.messages import PortMod, PortStatus
@@ -61,7 +61,7 @@ def modify_port(switch: Switch, connection: Connection, request: PortMod, _: Ins
         return
     changed = switch.ports.get(request.port)
     assert changed is not None, "it was there a moment ago"
-    switch.effects.append(PortConfigured(changed.number, changed.config))
+    switch.effects.append(SettingsChanged())
     announce_port(switch, PortReason.MODIFY, changed)
 
 

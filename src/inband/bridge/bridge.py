@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import assert_never
 
 from inband.agent.agent import Agent
 from inband.agent.connection import Kind
-from inband.agent.effects import Effect, Execute, FlowsChanged, GroupsChanged, MissesChanged, PortConfigured
+from inband.agent.effects import Effect, Execute, FlowsChanged, SettingsChanged
 from inband.agent.switch import Identity, Switch
 from inband.bridge.admission import Admission
 from inband.bridge.in_band import InBand
@@ -200,7 +201,7 @@ class Bridge:
         match effect:
             case FlowsChanged(changes):
                 self.book.flows_changed((*changes.added, *changes.modified, *changes.removed))
-            case PortConfigured() | MissesChanged() | GroupsChanged():
+            case SettingsChanged():
                 self.book.everything_changed()
             case Execute(in_port, frame, actions):
                 self.book.settle()
@@ -209,6 +210,8 @@ class Bridge:
                 self._learned(translation)
                 self.pipeline.credit(translation, frame.segments, len(frame.data), now)
                 self.datapath.execute(in_port, frame, translation.actions)
+            case _:
+                assert_never(effect)
 
     # --- statistics (agent.switch.Statistics) -------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from inband.agent.connection import DEFAULT_MASKS, Kind
-from inband.agent.effects import PortConfigured
+from inband.agent.effects import SettingsChanged
 from inband.agent.port_messages import describe_port
 from inband.flow.match import ANY
 from inband.flow.ports import PortNo
@@ -245,7 +245,7 @@ def test_a_port_modification_is_stored_told_to_the_datapath_and_announced() -> N
 
     changed = replace(PORT_1, config=NO_RECV)
     assert bench.ports.get(PORT_1.number) == changed
-    assert bench.agent.take_effects() == [PortConfigured(PORT_1.number, NO_RECV)]
+    assert bench.agent.take_effects() == [SettingsChanged()]
     assert announced == [PortStatus(PortReason.MODIFY, describe_port(changed))]
     assert bench.take(2) == announced
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from inband.agent.effects import FlowsChanged, GroupsChanged
+from inband.agent.effects import FlowsChanged, SettingsChanged
 from inband.flow import ports
 from inband.flow.actions import Action, ApplyActions, Group, Output, SetField, WriteActions
 from inband.flow.flow import FlowFlags
@@ -116,7 +116,7 @@ def test_a_change_of_a_group_tells_whoever_caches_decisions(bench: Bench) -> Non
 
     bench.send(GroupMod(GroupModCommand.MODIFY, GroupType.ALL, 1, (TO_2,)))
 
-    assert bench.agent.take_effects() == [GroupsChanged()]
+    assert bench.agent.take_effects() == [SettingsChanged()]
 
 
 def test_flows_go_with_their_group_and_say_so(bench: Bench) -> None:
@@ -129,7 +129,7 @@ def test_flows_go_with_their_group_and_say_so(bench: Bench) -> None:
     assert isinstance(removed, FlowRemoved)
     assert (removed.match, removed.reason) == (ANY, FlowRemovedReason.GROUP_DELETE)
     assert [flow.match for flow in bench.tables.select()] == [ARP]
-    assert [type(effect) for effect in bench.agent.take_effects()] == [FlowsChanged, GroupsChanged]
+    assert [type(effect) for effect in bench.agent.take_effects()] == [FlowsChanged, SettingsChanged]
 
 
 def test_a_flow_that_was_modified_to_need_no_group_any_more_stays(bench: Bench) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inband.agent.connection import Kind
-from inband.agent.effects import Execute, MissesChanged
+from inband.agent.effects import Execute, SettingsChanged
 from inband.agent.switch import Limits
 from inband.flow import ports
 from inband.flow.actions import Action, Group, Output, PacketInReason, ToController
@@ -189,7 +189,7 @@ def test_table_0_hands_packets_without_a_flow_up_only_while_somebody_wants_them(
     seen.append(bench.tables[0].miss)
 
     assert seen == [TableMiss.DROP, TableMiss.CONTROLLER, TableMiss.DROP, TableMiss.DROP]
-    assert bench.agent.take_effects() == [MissesChanged()] * 4
+    assert bench.agent.take_effects() == [SettingsChanged()] * 4
 
 
 @pytest.mark.parametrize("in_port", [PORT, ports.LOCAL, ports.CONTROLLER, ports.ANY])
