@@ -14,59 +14,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv6Address
 from typing import assert_never
 
 from inband.agent.agent import Agent
 from inband.agent.connection import Kind
 from inband.agent.effects import Effect, Execute, FlowsChanged, SettingsChanged
 from inband.agent.switch import Identity, Switch
-from inband.bridge.admission import Admission
+from inband.bridge.fail_mode_flows import FailModeFlows
+from inband.bridge.housekeeping import Housekeeping
 from inband.bridge.in_band import InBand
-from inband.bridge.megaflows import Decision, MegaflowBook
+from inband.bridge.megaflows import MegaflowBook
+from inband.bridge.slow_path import SlowPath
 from inband.control import events as ev
-from inband.datapath.base import ControlHints, Counters, Datapath, Megaflow, PortCounters, QueueState
-from inband.flow.actions import ApplyActions, Output, ToController
+from inband.control.questions import question
+from inband.datapath.base import ControlHints, Counters, Datapath, PortCounters, QueueState
+from inband.flow.actions import ToController
 from inband.flow.fields import FlowKey
-from inband.flow.flow import Flow
-from inband.flow.match import ANY, Match
-from inband.flow.origin import Origin, Owner
-from inband.flow.ports import LOCAL, NORMAL, PortNo
-from inband.flow.priority import HiddenPriority, OpenFlowPriority
+from inband.flow.ports import LOCAL, PortNo
 from inband.host.events import (
     AddressChanged,
     Host,
     HostEvent,
     LinkChanged,
+    LinkRemoved,
     NeighbourChanged,
     NextHopFound,
     Resynchronised,
     RoutesChanged,
 )
 from inband.openflow.messages import Envelope
-from inband.packet.arp import build_arp
 from inband.packet.frame import Frame
-from inband.packet.nd import build_neighbour_solicitation
 from inband.packet.parse import parse
 from inband.pipeline.learning import MacTable
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.translate import Pipeline
-from inband.pipeline.translation import Translation
 from inband.table.table_set import TableSet
-from inband.vocabulary.addresses import BROADCAST, IpAddress, Mac
+from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.instant import Instant
-from inband.vocabulary.numbers import ARP_REQUEST
 from inband.vocabulary.openflow import PortReason, PortState
-
-# Below every in-band rule, above everything a controller can say: "in standalone mode the switch decides".
-STANDALONE_PRIORITY = HiddenPriority(100_000)
-_NORMALLY = (ApplyActions((Output(NORMAL),)),)
-_STANDALONE = Origin(Owner.FAIL_MODE, "standalone", "fail mode", overrides_ports=False)
-# How often counters are passed on and idle decisions forgotten while there are cached decisions.
-HOUSEKEEPING_S = 1.0
-# Between two turns of forgetting: everything else has its turn, and a full book is empty after three seconds.
-BETWEEN_TURNS_S = 0.02
-
 
 ReadQueues = Callable[[str], Sequence[QueueState]]
 """Tells the queues of an interface, by number; whoever runs the bridge on a real kernel knows how."""
@@ -103,15 +89,14 @@ class Bridge:
         self.agent = Agent(Switch(settings.identity, self.tables, self.ports, self))
         self._clock = clock
         self._wake = wake
-        self._standalone = Flow(ANY, STANDALONE_PRIORITY, _NORMALLY, origin=_STANDALONE)
         self.counters = Counters()
-        self._admission = Admission()
+        self._slow_path = SlowPath(self.pipeline, self.book, datapath, self.counters)
+        self._housekeeping = Housekeeping(self.book)
+        self._fail_mode_flows = FailModeFlows(self.tables)
         self.read_queues: ReadQueues = _no_queues
         self._hinted_ports: frozenset[int] = frozenset()
         self._local_index: int | None = None
         self._local_addresses: dict[IpAddress, AddressChanged] = {}
-        self._housekeeping_at: Instant | None = None
-        self._is_forgetting = False
 
     @property
     def now(self) -> Instant:
@@ -121,42 +106,15 @@ class Bridge:
     # --- frames (DatapathClient) --------------------------------------------------------------------------------
 
     def upcall(self, in_port: PortNo, frame: Frame, key: FlowKey) -> None:
-        """Decide about a frame, carry the decision out, and cache it if it holds for more than this frame.
-
-        The frame leaves first: it has waited, and whoever comes next has to wait for the cache in any case.
-        """
+        """Decide about a frame, carry the decision out, and cache it if it holds for more than this frame."""
         now = self._clock()
-        translation = self.pipeline.translate(key, frame, now)
-        self._learned(translation)
-        self.pipeline.credit(translation, frame.segments, len(frame.data), now)
-        if translation.actions:
-            self.datapath.execute(in_port, frame, translation.actions)
-        else:
-            self.counters.add(f"dropped: {translation.drop_reason or 'no action'}")
-        if translation.cacheable:
-            match = Match(key & translation.mask, translation.mask)
-            if self._admission.is_known(match) or not self.datapath.is_behind:
-                self._cache(translation, match, now)
-            else:
-                self.counters.add("not cached: first of its kind while frames wait")
-
-    def _cache(self, translation: Translation, match: Match, now: Instant) -> None:
-        station, counted = translation.station, translation.counted
-        decision = Decision(translation.credits, translation.mac_keys, station, counted)
-        self.book.install(Megaflow(match, translation.actions, decision, translation.to_station, used=now))
-        if self._housekeeping_at is None:
-            self._housekeeping_at = now + HOUSEKEEPING_S
+        if self._slow_path.receive(in_port, frame, key, now) and self._housekeeping.start(now):
             self._wake()
 
     def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:
         """A frame is for the controllers."""
         self.agent.packet_in(in_port, frame, action, self._clock())
         self._wake()
-
-    def _learned(self, translation: Translation) -> None:
-        if translation.learned and translation.station is not None:
-            self.book.stations_changed((translation.station[0],))
-            self.book.settle()
 
     # --- OpenFlow -----------------------------------------------------------------------------------------------
 
@@ -205,11 +163,7 @@ class Bridge:
                 self.book.everything_changed()
             case Execute(in_port, frame, actions):
                 self.book.settle()
-                key = parse(frame.data, in_port)
-                translation = self.pipeline.translate_actions(actions, in_port, key, frame, now)
-                self._learned(translation)
-                self.pipeline.credit(translation, frame.segments, len(frame.data), now)
-                self.datapath.execute(in_port, frame, translation.actions)
+                self._slow_path.packet_out(in_port, frame, actions, now)
             case _:
                 assert_never(effect)
 
@@ -290,8 +244,10 @@ class Bridge:
                 self.control(event)
             case Resynchronised():
                 self.control(RoutesChanged(None))
+            case LinkChanged() | LinkRemoved() | AddressChanged():
+                pass  # of another interface
             case _:
-                pass
+                assert_never(event)
 
     def _address_changed(self, event: AddressChanged) -> None:
         if event.present:
@@ -326,24 +282,10 @@ class Bridge:
     def _probe(self, index: int, address: IpAddress) -> None:
         """Ask for a neighbour from the local port, with a question of our own."""
         mac = self.in_band.engine.local_mac
-        if index != self._local_index or mac is None:
-            return
-        sender = self._address_towards(address)
-        if isinstance(address, IPv4Address) and isinstance(sender, IPv4Address):
-            self.inject(build_arp(ARP_REQUEST, mac, sender, Mac(0), address, BROADCAST, mac))
-        elif isinstance(address, IPv6Address) and isinstance(sender, IPv6Address):
-            self.inject(build_neighbour_solicitation(address, sender, mac))
-
-    def _address_towards(self, target: IpAddress) -> IpAddress | None:
-        """Our address in the target's network, else any of ours: a host answers only who it could reach.
-
-        Never one that may be somebody else's (RFC 4862, 5.4).
-        """
-        ours = [each for each in self._local_addresses.values() if not each.tentative]
-        usable = [each for each in ours if each.address.version == target.version]
-        near = (each for each in usable if target in ip_network((each.address, each.prefix_length), strict=False))
-        found = next(near, usable[0] if usable else None)
-        return None if found is None else found.address
+        if index == self._local_index and mac is not None:
+            frame = question(address, mac, self._local_addresses.values())
+            if frame is not None:
+                self.inject(frame)
 
     def inject(self, data: bytes) -> None:
         """Process a frame as if the local port had sent it."""
@@ -353,21 +295,14 @@ class Bridge:
 
     def set_standalone(self, *, active: bool) -> None:
         """Forward by learning, whatever the flows say, or by the flows."""
-        now = self._clock()
-        changes = (
-            self.tables.install_hidden(self._standalone, now) if active else self.tables.remove_hidden(self._standalone)
-        )
+        changes = self._fail_mode_flows.set_standalone(self._clock(), active=active)
         if changes.added or changes.removed:
             self.book.everything_changed()
             self.book.settle()
 
     def set_default_flow(self, *, active: bool) -> None:
         """Have or not have the flow of a bridge without controllers: priority 0, NORMAL, for everybody to see."""
-        now = self._clock()
-        if active:
-            changes = self.tables.add(Flow(ANY, OpenFlowPriority(0), _NORMALLY), now)
-        else:
-            changes = self.tables.delete(0, ANY, priority=OpenFlowPriority(0))
+        changes = self._fail_mode_flows.set_default_flow(self._clock(), active=active)
         self.book.flows_changed((*changes.added, *changes.removed))
         self.book.settle()
 
@@ -379,7 +314,7 @@ class Bridge:
             self.in_band.engine.next_deadline(),
             self.tables.next_deadline(),
             self.macs.next_deadline(),
-            self._housekeeping_at,
+            self._housekeeping.next_deadline(),
         )
         return min((due for due in deadlines if due is not None), default=None)
 
@@ -388,8 +323,8 @@ class Bridge:
         now = self._clock()
         if _is_due(self.in_band.engine.next_deadline(), now):
             self.control(ev.TimePassed())
-        if _is_due(self._housekeeping_at, now):
-            self._keep_house(now)
+        if _is_due(self._housekeeping.next_deadline(), now):
+            self._housekeeping.run(now)
         if _is_due(self.tables.next_deadline(), now):
             self._expire_flows(now)
         if _is_due(self.macs.next_deadline(), now):
@@ -397,14 +332,6 @@ class Bridge:
             self.book.stations_changed(self.macs.expire(now))
         self.book.settle()
         self._wake()
-
-    def _keep_house(self, now: Instant) -> None:
-        """Count, and forget what is idle; what is too much for one turn goes on in the next, without counting."""
-        if not self._is_forgetting:
-            self.book.credit()
-        self._is_forgetting = self.book.forget_idle(now)
-        pause = BETWEEN_TURNS_S if self._is_forgetting else HOUSEKEEPING_S
-        self._housekeeping_at = now + pause if len(self.book) or self._is_forgetting else None
 
     def _expire_flows(self, now: Instant) -> None:
         self.book.credit()

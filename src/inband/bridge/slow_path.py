@@ -1,0 +1,66 @@
+"""The slow path: what becomes of a frame that no cached decision matches, and of a PACKET_OUT.
+
+A decision is made by the pipeline, carried out by the datapath, counted, and cached when it holds for more than this
+frame. The frame leaves first: it has waited, and whoever comes next has to wait for the cache in any case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from inband.bridge.admission import Admission
+from inband.bridge.megaflows import Decision, MegaflowBook
+from inband.datapath.base import Counters, Datapath, Megaflow
+from inband.flow.actions import Action
+from inband.flow.fields import FlowKey
+from inband.flow.match import Match
+from inband.flow.ports import PortNo
+from inband.packet.frame import Frame
+from inband.packet.parse import parse
+from inband.pipeline.translate import Pipeline
+from inband.pipeline.translation import Translation
+from inband.vocabulary.instant import Instant
+
+
+class SlowPath:
+    """Decides about single frames. Work per frame is the pipeline's, plus one entry of the cache."""
+
+    def __init__(self, pipeline: Pipeline, book: MegaflowBook, datapath: Datapath, counters: Counters) -> None:
+        self._pipeline = pipeline
+        self._book = book
+        self._datapath = datapath
+        self._counters = counters
+        self._admission = Admission()
+
+    def receive(self, in_port: PortNo, frame: Frame, key: FlowKey, now: Instant) -> bool:
+        """Decide about a received frame; ``key`` is it parsed. Whether the decision was cached."""
+        translation = self._pipeline.translate(key, frame, now)
+        self._note(translation, frame, now)
+        if translation.actions:
+            self._datapath.execute(in_port, frame, translation.actions)
+        else:
+            self._counters.add(f"dropped: {translation.drop_reason or 'no action'}")
+        if not translation.cacheable:
+            return False
+        match = Match(key & translation.mask, translation.mask)
+        is_known = self._admission.is_known(match)  # asked in any case: it remembers
+        if self._datapath.is_behind and not is_known:
+            self._counters.add("not cached: first of its kind while frames wait")
+            return False
+        decision = Decision(translation.credits, translation.mac_keys, translation.station, translation.counted)
+        self._book.install(Megaflow(match, translation.actions, decision, translation.to_station, used=now))
+        return True
+
+    def packet_out(self, in_port: PortNo, frame: Frame, actions: Iterable[Action], now: Instant) -> None:
+        """Do with a controller's frame what it says."""
+        key = parse(frame.data, in_port)
+        translation = self._pipeline.translate_actions(actions, in_port, key, frame, now)
+        self._note(translation, frame, now)
+        self._datapath.execute(in_port, frame, translation.actions)
+
+    def _note(self, translation: Translation, frame: Frame, now: Instant) -> None:
+        """Count the frame; what it taught makes cached decisions about its station wrong."""
+        if translation.learned and translation.station is not None:
+            self._book.stations_changed((translation.station[0],))
+            self._book.settle()
+        self._pipeline.credit(translation, frame.segments, len(frame.data), now)
