@@ -54,7 +54,16 @@ class Engine:
         What is carried out at all is carried out before the next event. A rule whose command failed is in the commands
         of the next event again; removals come last because nothing waits for them if one fails.
         """
-        match event:
+        match event:  # the most frequent first
+            case ev.TimePassed():
+                self._resolution.time_passed(now)
+                self._destinations.time_passed(now)
+            case NeighbourChanged():
+                self._destinations.neighbour_changed(event, now)
+            case RoutesChanged():
+                self._destinations.routes_changed(event)
+            case NextHopFound():
+                self._destinations.next_hop_found(event, now)
             case ev.RemotesChanged(added, removed):
                 self._destinations.add(added, now)
                 self._destinations.remove(removed)
@@ -76,15 +85,6 @@ class Engine:
                 self._destinations.suspect(address, now)
             case ev.ChannelAlive(address):
                 self._destinations.trust(address)
-            case ev.TimePassed():
-                self._resolution.time_passed(now)
-                self._destinations.time_passed(now)
-            case NeighbourChanged():
-                self._destinations.neighbour_changed(event, now)
-            case RoutesChanged():
-                self._destinations.routes_changed(event)
-            case NextHopFound():
-                self._destinations.next_hop_found(event, now)
             case _:
                 assert_never(event)
         return self._take_commands()
