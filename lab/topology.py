@@ -1,4 +1,4 @@
-"""The topologies T1 to T7 of in-band.md, as wires and plans.
+"""The topologies T1 to T7 of docs/in-band.md, as wires and plans.
 
 A function here lays the wires, gives the controller and the gateways their addresses, and returns what each switch is
 to be: which interfaces are its ports, which address its local port carries, where its gateway and its controller are.

@@ -1,4 +1,4 @@
-"""Who decides about data traffic while no controller does (in-band.md, "Fail modes"), sans-IO.
+"""Who decides about data traffic while no controller does (docs/in-band.md, "Fail modes"), sans-IO.
 
 *Secure*: nobody; only what is in the tables counts. *Standalone*: after three probe intervals without a controller the
 switch forwards as a learning switch until one is back. A controller that is connected but silent is connected. A

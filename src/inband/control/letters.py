@@ -1,5 +1,7 @@
 """The letters of in-band control's rules: one table, which code, dumps, traces and documents read.
 
+The design is in docs/in-band.md, "The rules".
+
 A new letter for something that rules exist for already (see Per) is a row at the end of LETTERS, and in the documents'
 tables the line that the test of letters asks for. A letter for something new is a member of Per besides, with what
 ``rules`` makes of it.

@@ -1,8 +1,8 @@
 """Why a hidden flow is there, and what follows from that.
 
 A hidden flow is never in statistics, never matched by a controller's command, never evicted, never expired and outside
-every limit. Whether a flow is hidden is decided by the type of its priority alone; each hidden flow has an Origin, and
-no other flow has one (``table.table_set`` keeps that).
+every limit (docs/in-band.md, "What hidden means"). Whether a flow is hidden is decided by the type of its priority
+alone; each hidden flow has an Origin, and no other flow has one (``table.table_set`` keeps that).
 
 Two owners have hidden flows. Those of in-band control carry the control channel, and what a controller says of ports
 does not hold for their packets. The flow that makes the bridge a learning switch in fail mode standalone is hidden

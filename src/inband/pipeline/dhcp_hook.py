@@ -1,9 +1,9 @@
 """What configures the local port gets there whatever the flow tables say, and no cache may stand between.
 
 The address a DHCP reply is for (chaddr) is in the payload, so no flow can match it: the pipeline looks at each reply
-itself. That only works if it sees them, hence two duties (in-band.md, "Packets that no flow can match"): a decision
-about a reply may be cached only if it reaches LOCAL anyway, and every other cached decision must depend on the bits
-that show that its packets are no DHCP replies.
+itself (docs/in-band.md, "Packets that no flow can match"). That only works if it sees them, hence two duties: a
+decision about a reply may be cached only if it reaches LOCAL anyway, and every other cached decision must depend on the
+bits that show that its packets are no DHCP replies.
 
 IPv6 configures by router advertisements, to all nodes or to us, and DHCPv6 replies to us; and it is asked which groups
 it listens to. Headers show these, so a decision about one may be cached; while IPv6 is in use every other decision must
