@@ -7,6 +7,7 @@ from typing import assert_never
 
 from inband.bridge.bridge import Bridge
 from inband.control.destinations import RemoteStatus
+from inband.control.letters import LETTERS
 from inband.errors import UsageError
 from inband.flow.fields import FIELDS, FlowKey
 from inband.flow.flow import Flow
@@ -36,7 +37,8 @@ def explain(bridge: Bridge, packet: Sequence[str], names: Mapping[IpAddress, str
     if fault:
         lines.append(f"note: the frame is malformed ({fault}); fields after the fault are missing")
     if packet[0] != "hex" and bridge.pipeline.dns_names and _is_dns(key):
-        lines.append("note: (m) and (n) depend on the payload, which a flow does not have: trace a frame with --hex")
+        letters = " and ".join(f"({kind.letter})" for kind in LETTERS.values() if kind.check is PayloadCheck.DNS)
+        lines.append(f"note: {letters} depend on the payload, which a flow does not have: trace a frame with --hex")
     lines += ["", *_steps(explanation.trace), ""]
     decider = explanation.decider
     if decider is not None and decider.origin is not None:

@@ -35,3 +35,12 @@ def test_what_a_controllers_flow_decided_needs_no_such_line() -> None:
     stage.flow()
 
     assert deciders(stage, "in_port=1,tcp,nw_dst=192.0.2.1,tp_dst=80") == []
+
+
+def test_a_flow_of_dns_is_said_to_lack_the_payload_that_its_rules_look_at() -> None:
+    stage = Stage()
+    stage.bridge.set_dns(frozenset({ip_address("192.0.2.53")}), frozenset({"controller.example.net"}))
+
+    text = explain(stage.bridge, ["in_port=1,udp,nw_dst=192.0.2.53,tp_dst=53"], {})
+
+    assert "note: (m) and (n) depend on the payload" in text
