@@ -1,8 +1,7 @@
 """Ports: what a controller reads and changes of them, and what it is told.
 
 Port configuration from a controller holds for data traffic only; control traffic passes all the same
-(docs/in-band.md, "What hidden means").
-That is the pipeline's business: here the bits are only stored and reported.
+(docs/in-band.md, "What hidden means"). That is the pipeline's business: here the bits are only stored and reported.
 """
 
 from __future__ import annotations
