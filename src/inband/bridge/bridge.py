@@ -19,7 +19,7 @@ from typing import assert_never
 
 from inband.agent.agent import Agent
 from inband.agent.connection import Kind
-from inband.agent.effects import Effect, Execute, FlowsChanged, SettingsChanged
+from inband.agent.effects import Execute, FlowsChanged, SettingsChanged
 from inband.agent.switch import Identity, Switch
 from inband.bridge.fail_mode_flows import FailModeFlows
 from inband.bridge.housekeeping import Housekeeping
@@ -153,19 +153,16 @@ class Bridge:
 
     def _carry_out_effects(self, now: Instant) -> None:
         for effect in self.agent.take_effects():
-            self._carry_out(effect, now)
-
-    def _carry_out(self, effect: Effect, now: Instant) -> None:
-        match effect:
-            case FlowsChanged(changes):
-                self.book.flows_changed((*changes.added, *changes.modified, *changes.removed))
-            case SettingsChanged():
-                self.book.everything_changed()
-            case Execute(in_port, frame, actions):
-                self.book.settle()
-                self._slow_path.packet_out(in_port, frame, actions, now)
-            case _:
-                assert_never(effect)
+            match effect:
+                case FlowsChanged(changes):
+                    self.book.flows_changed((*changes.added, *changes.modified, *changes.removed))
+                case SettingsChanged():
+                    self.book.everything_changed()
+                case Execute(in_port, frame, actions):
+                    self.book.settle()
+                    self._slow_path.packet_out(in_port, frame, actions, now)
+                case _:
+                    assert_never(effect)
 
     # --- statistics (agent.switch.Statistics) -------------------------------------------------------------------
 
