@@ -131,3 +131,18 @@ def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Si
     assert demo.process.returncode == (-number if number is signal.SIGKILL else 130)
     assert demo.leaves_nothing()
     assert number is signal.SIGKILL or list(tmp_path.iterdir()) == []
+
+
+CHROOT = """
+mount --rbind / "$1" && mount --bind "$2" "$1/mnt" || exit
+exec chroot "$1" unshare --net --mount --propagation slave /mnt/bin/python -m inband.sim.demo.probe
+"""
+
+
+def test_in_a_chroot_what_it_starts_is_in_the_chroot_too(tmp_path: Path) -> None:
+    """The interpreter has a path there that leads nowhere outside."""
+    command = ("unshare", "--mount", "sh", "-c", CHROOT, "sh", str(tmp_path), sys.prefix)
+
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,15 +18,11 @@ from dataclasses import replace
 import click
 from rich.console import Console
 
-from inband.errors import HostError, InbandError
+from inband.errors import InbandError
 from inband.sim.demo.simulated import SimulatedStage
 from inband.sim.demo.story import ACTS, SETTLE_S, Act, Stage, failures, play
 from inband.sim.demo.view import print_summary, shown
-
-_INSIDE = "INBAND_DEMO_INSIDE"
-"""Set in the process that runs in its own namespaces: "root" or "user", for whoever made them."""
-_ROOT = ("unshare", "--net", "--mount", "--propagation", "slave")
-_USER = ("unshare", "--user", "--map-root-user", "--net", "--mount", "--propagation", "slave")
+from inband.sim.demo.ways import INSIDE, ROOT, Way, choose, enter, probe, ways_of
 
 
 @click.command()
@@ -44,15 +38,15 @@ def main(simulate: bool, pace: float, act_seconds: float | None) -> None:
     acts = ACTS if act_seconds is None else tuple(replace(act, seconds=act_seconds) for act in ACTS)
     # Wide enough for any line where nothing is folded anyway.
     console = Console() if sys.stdout.isatty() else Console(width=10_000)
-    inside = os.environ.get(_INSIDE)
-    reason = None
+    inside = os.environ.get(INSIDE)
     if not simulate and inside is None:
-        reason = _enter_namespaces(console)  # returns only where that is not allowed
+        way = choose(ways_of(os.geteuid()), probe)
+        if isinstance(way, Way):
+            enter(way, sys.argv[1:], os.environ)
+        console.print(f"This system allows no network namespaces ({way}): simulating.", highlight=False, markup=False)
     make: Callable[[], Stage] = _real_stage
     if inside is None or simulate:
         make = lambda: SimulatedStage(pace)  # noqa: E731 (a stage is made inside the event loop)
-    if reason is not None:
-        console.print(f"This system allows no network namespaces ({reason}): simulating.", highlight=False)
     try:
         sys.exit(asyncio.run(_play(make, acts, console)))
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -65,7 +59,7 @@ def main(simulate: bool, pace: float, act_seconds: float | None) -> None:
 def _real_stage() -> Stage:
     from inband.sim.demo.real import NamespaceStage
 
-    return NamespaceStage("auto" if os.environ[_INSIDE] == "root" else "userspace")
+    return NamespaceStage("auto" if os.environ[INSIDE] == ROOT.name else "userspace")
 
 
 async def _play(make: Callable[[], Stage], acts: tuple[Act, ...], console: Console) -> int:
@@ -82,33 +76,6 @@ async def _play(make: Callable[[], Stage], acts: tuple[Act, ...], console: Conso
         return 1 if failures(scene) else 0
     finally:
         await stage.close()
-
-
-def _enter_namespaces(console: Console) -> str:
-    """Run this program again in namespaces of its own; returns why not, if the system forbids it."""
-    ways = [("root", _ROOT)] if os.geteuid() == 0 else []
-    reason = ""
-    for who, way in [*ways, ("user", _USER)]:
-        try:
-            _probe(way)
-        except HostError as error:
-            reason = str(error)
-            continue
-        console.file.flush()
-        os.execvpe(way[0], [*way, sys.executable, "-m", "inband.sim.demo", *sys.argv[1:]], {**os.environ, _INSIDE: who})
-    return reason
-
-
-def _probe(way: tuple[str, ...]) -> None:
-    """Try what the demo will need; raises HostError with what the system says."""
-    packet_socket = "import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)"
-    needs = f"ip link add ib0 type veth peer name ib1 && {shlex.join([sys.executable, '-c', packet_socket])}"
-    try:
-        done = subprocess.run([*way, "sh", "-c", needs], capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise HostError("make namespaces", f"{error.filename} is missing: install util-linux") from None
-    if done.returncode:
-        raise HostError("make namespaces", (done.stderr.strip().splitlines() or ["refused"])[-1])
 
 
 if __name__ == "__main__":

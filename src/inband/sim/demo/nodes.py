@@ -101,7 +101,8 @@ class Node:
         stop(self._holder)
 
     def _enter(self) -> list[str]:
-        return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--"]
+        # --root: a mount namespace begins at the system's root, which in a chroot is not ours.
+        return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--root", "--"]
 
 
 def link(one: Node, one_interface: str, two: Node, two_interface: str) -> None:
