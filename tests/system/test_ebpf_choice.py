@@ -16,6 +16,7 @@ from inband.runtime.datapaths import make_datapath
 from inband.switch.config import DatapathKind
 from lab.journal import until
 from lab.net import Lab
+from lab.process import limited
 from tests.packets.columns import own_namespace, require_root
 from tests.system.test_userspace_tcp import RECEIVE, SEND, SIZE
 
@@ -92,7 +93,7 @@ PROBE = "from inband.datapath.ebpf.kernel import probe\nprint(probe())"
 )
 def test_without_privileges_the_reason_says_what_is_missing(keep: str, about: str) -> None:
     require_root()
-    command = ["setpriv", f"--bounding-set={keep}", f"--inh-caps={keep}", sys.executable, "-c", PROBE]
+    command = [*limited(keep), sys.executable, "-c", PROBE]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONPATH": "src"})
 

@@ -10,6 +10,7 @@ import pytest
 from lab.inband import COMMAND
 from lab.journal import until
 from lab.net import Lab
+from lab.process import limited
 from tests.system.switch_rig import Rig, one_line
 
 pytestmark = pytest.mark.root
@@ -80,13 +81,16 @@ def test_a_refused_file_is_explained_with_its_line(rig: Rig, name: str) -> None:
     assert about in one_line(done)
 
 
-def test_without_the_right_to_change_the_network_it_says_so_and_leaves_nothing_behind(rig: Rig) -> None:
+@pytest.mark.parametrize("capabilities", ["-net_admin", "-all"])
+def test_without_the_right_to_change_the_network_it_says_so_and_leaves_nothing_behind(
+    rig: Rig, capabilities: str
+) -> None:
     before = rig.state()
-    bounding = "--bounding-set=-net_admin"
 
-    done = rig.box.run("setpriv", bounding, "--inh-caps=-net_admin", *_command(rig), *PLAIN, check=False)
+    done = rig.box.run(*limited(capabilities), *_command(rig), *PLAIN, check=False)
 
     assert "CAP_NET_ADMIN" in done
+    assert len(done.strip().splitlines()) == 1
     assert "Traceback" not in done
     assert rig.state() == before
 

@@ -21,6 +21,7 @@ from inband.flow.match import ANY, Match
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.testing import packets
+from lab.process import limited
 from tests.packets.columns import (
     PATIENCE_S,
     PORTS,
@@ -365,9 +366,8 @@ def test_it_works_in_a_user_namespace_without_root() -> None:
 def test_without_privileges_a_port_is_refused_with_the_reason() -> None:
     require_root()
     code = "from inband.datapath.userspace_port import open_port\nopen_port(1, 'lo', bytearray(70000), frozenset())"
-    command = ["setpriv", "--reuid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all", sys.executable]
 
-    done = run_python(*command, "-c", code)
+    done = run_python(*limited(), sys.executable, "-c", code)
 
     assert "HostError" in done.stderr
     assert "CAP_NET_RAW" in done.stderr
