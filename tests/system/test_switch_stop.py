@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from lab.certificates import Authority
+from lab.controllers import LabController, wait_listening
 from lab.journal import until
 from lab.net import Lab
 from lab.process import Process
@@ -24,6 +27,28 @@ address = "10.0.0.1/24"
 name = "br1"
 controller = ["punix:{punix}", "ptcp:7778:127.0.0.1", "tcp:10.0.0.99"]
 fail-mode = "secure"
+"""
+
+
+WITH_PEERS = """
+[[bridge]]
+name = "br0"
+port = ["p1", "p2"]
+address = "10.0.0.1/24"
+datapath = "{datapath}"
+fail-mode = "secure"
+controller = ["tcp:10.0.0.11:6651", "tcp:10.0.0.12:6652", "tls:10.0.0.11:6653", "ptcp:6654:127.0.0.1"]
+private-key = "{own.key}"
+certificate = "{own.certificate}"
+ca-cert = "{authority.ca}"
+"""
+NEW_FLOWS = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)  # no ARP goes before it
+    while True:
+        for port in range(1, 65536):
+            sender.sendto(b"data", ("10.0.0.255", port))
 """
 
 
@@ -62,6 +87,44 @@ def test_an_orderly_end_leaves_nothing(rig: Rig, end: Callable[[Rig, Process], N
     assert rig.state() == before
     assert not punix.exists()
     assert "Traceback" not in rig.log()
+
+
+@pytest.mark.parametrize("datapath", ["userspace", "ebpf"])
+def test_whoever_is_connected_and_whatever_passes_it_ends_without_a_complaint(rig: Rig, datapath: str) -> None:
+    before = rig.state()
+    authority = Authority(rig.lab.folder, "authority")
+    _start_controllers(rig, authority)
+    config = WITH_PEERS.format(datapath=datapath, own=authority.issue("switch"), authority=authority)
+    process = rig.start("--config", rig.config(config))
+    for target in (f"unix:{rig.run_dir}/br0.mgmt", "tcp:127.0.0.1:6654"):
+        for version in ("OpenFlow10", "OpenFlow13"):
+            rig.box.start(
+                "ovs-ofctl", "-O", version, "monitor", target, env={**os.environ, "OVS_RUNDIR": str(rig.lab.folder)}
+            )
+    rig.h1.start(sys.executable, "-c", NEW_FLOWS, label="new-flows")
+    assert until(lambda: _connected(rig) == 3, 10.0), rig.show()["controllers"]
+    assert until(lambda: rig.counter("to_controller") > 100, 10.0), rig.call("coverage/show")
+
+    assert process.stop() == 0
+
+    assert "Traceback" not in rig.log()
+    assert rig.state() == before
+
+
+def _start_controllers(rig: Rig, authority: Authority) -> None:
+    """One of each version, which ask for every packet, and a silent one that speaks TLS."""
+    LabController(rig.h1, "to-controller", version=1, port=6651)
+    LabController(rig.h2, "to-controller", version=4, port=6652)
+    own = authority.issue("controller")
+    files = (str(own.key), str(own.certificate), str(authority.ca))
+    wait_listening(
+        rig.h1, rig.h1.start(sys.executable, "-m", "tests.system.switch_peer", "6653", *files, label="tls"), 6653
+    )
+
+
+def _connected(rig: Rig) -> int:
+    dialled = [each for each in rig.show()["controllers"] if not each["target"].startswith("p")]
+    return sum(bool(each["connected"]) for each in dialled)
 
 
 @pytest.mark.parametrize("datapath", ["userspace", "ebpf"])
