@@ -26,7 +26,7 @@ from tests.packets.columns import PORTS, Column, ebpf, simulated, userspace
 from tests.property.test_pipeline_cache import MAC_LOCAL, POOL, Chained, fill, flows, group_buckets
 from tests.unit.bridge.test_own_questions import SilentHost
 
-MANY = 100
+HITS_PER_MISS = 0.25  # of the least that is seen, half: each frame arrives twice, and most decisions can be cached
 
 pytestmark = pytest.mark.root
 
@@ -51,8 +51,10 @@ def columns() -> Iterator[dict[str, Standing]]:
             made[name] = (column, namespace)
         yield made
         netns.setns(made["ebpf"][1])  # that of the innermost, which is closed first
+        # How many frames there were is chance, and differs when this file runs alone.
+        enough = HITS_PER_MISS * made["simulated"][0].datapath.counters()["miss"]
         for name, (column, _) in made.items():
-            assert column.datapath.counters().get("megaflow_hit", 0) > MANY, f"{name} hardly ever used its cache"
+            assert column.datapath.counters().get("megaflow_hit", 0) > enough, f"{name} hardly ever used its cache"
 
 
 def put_a_bridge_on(column: Column, visible: list[Flow], groups: tuple[list[Chained], ...]) -> None:
