@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 APT := iproute2 iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc isc-dhcp-client unbound iperf3 ethtool procps python3-venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
-.PHONY: setup demo test lint bench bpf clean conformance
+.PHONY: setup demo test lint coverage bench bpf clean conformance
 
 setup: $(VENV)/.done
 
@@ -30,6 +30,12 @@ lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+# How much of the switch the fast tests reach, and whether that is enough (pyproject.toml). As root: what packets/ tests
+# is not reached without. A test that fails only because tracing makes it slow is no matter here: `make test` judges tests.
+coverage: setup
+	-$(PY) -m coverage run -m pytest -q tests/unit tests/property tests/packets
+	$(PY) -m coverage report
 
 # The os-ken switch tester, ours beside Open vSwitch: about an hour, `ARGS=--seconds 10` for less.
 conformance: setup
