@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,9 +17,12 @@ SHIPPED = Path(inband.__file__).with_name("datapath") / "ebpf" / "fastpath.bpf.o
 
 
 def test_it_is_what_the_sources_compile_to(tmp_path: Path) -> None:
-    """Other compilers choose other instructions, so this asks only the one it was built with (see ``make bpf``)."""
-    clang, include = shutil.which("clang-14"), Path("/usr/include/bpf/bpf_helpers.h")
-    if clang is None or not include.exists():
+    """Other compilers choose other instructions, so this asks only the one it was built with (see ``make bpf``).
+
+    Who names it in CLANG, as for ``make bpf``, gets a failure where it is missing.
+    """
+    there = shutil.which("clang-14") is not None and Path("/usr/include/bpf/bpf_helpers.h").exists()
+    if not there and "CLANG" not in os.environ:
         pytest.skip("needs clang-14 and libbpf-dev")
     made = tmp_path / "fastpath.bpf.o"
 
