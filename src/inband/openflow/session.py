@@ -11,9 +11,9 @@ What must stay true:
   kept waiting by our own packet-ins or by a large flow dump.
 - A malformed message costs its sender an ERROR, never the connection; only a header whose length cannot be right
   ends it, because nothing after it can be found.
-- Memory is bounded in both directions. Past MAX_INPUT bytes that nobody had time to read, and while the peer leaves our
-  answers unread, ``wants_input`` says to read no more from it. A peer that does not read first loses packet-ins
-  (``dropped``), then is not asked for more, and at the hard bound is closed.
+- Memory is bounded in both directions. While messages of the peer wait to be read, and while it leaves our answers
+  unread, ``wants_input`` says to read no more from it. A peer that does not read first loses packet-ins (``dropped``),
+  then is not asked for more, and at the hard bound is closed.
 - An ERROR never answers an ERROR, and nothing is answered twice.
 
 Not here: what messages do (``inband.agent``), and when to dial again (``inband.openflow.reconnect``).
@@ -47,8 +47,6 @@ OFPT_ERROR = 1
 # early: its silence means more than that of a peer that has nothing to say.
 UNUSUAL_SILENCE = 4
 LEAST_SILENCE_S = 1.0
-# Input that waits to be read, in bytes: two messages of the greatest length, so that a whole one always fits.
-MAX_INPUT = 1 << 17
 # How fast the usual gap follows: about the last eight messages count.
 _GAP_WEIGHT = 1 / 8
 
@@ -125,8 +123,12 @@ class Session:
 
     @property
     def wants_input(self) -> bool:
-        """Whether to read on from the peer: not while much of its input or of our answers waits."""
-        return self.closing is None and not self.has_backlog and len(self._input) < MAX_INPUT
+        """Whether to read on from the peer: not while messages of it or much of our answers wait.
+
+        So the end of the connection, which ends the reading of what waits, is not seen before all that was sent ahead
+        of it has been carried out: a client may send its FLOW_MODs and leave.
+        """
+        return self.closing is None and not self.has_backlog and not self.has_input
 
     @property
     def has_input(self) -> bool:

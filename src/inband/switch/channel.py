@@ -4,7 +4,7 @@ It decides when to read from the peer, how long the peer may take to read our la
 sign that the path is broken: data of ours that the kernel had to send again. That shows within a fraction of a second
 what an inactivity probe shows in ten, and costs nothing while nothing is sent.
 
-Invariants: the stream is not read while as much of the peer's input waits as the session takes, or too much of our
+Invariants: the stream is not read while messages of the peer wait to be carried out, or too much of our
 answers is unread; so what waits is bounded. After ``closing`` nothing of what the peer sent is carried out.
 """
 
