@@ -28,7 +28,7 @@ from inband.flow.actions import (
 )
 from inband.flow.fields import FIELDS
 from inband.packet.build import frame_of_key
-from inband.packet.checksum import complete, detect_offload, segment
+from inband.packet.checksum import complete, segment
 from inband.packet.dhcp import reply_chaddr
 from inband.packet.edit import apply
 from inband.packet.frame import Frame, Offload
@@ -102,10 +102,6 @@ def check(frame: Frame, actions: list[HeaderAction]) -> None:
     key, _ = parse_checked(frame.data, 1)
     parse_checked(frame_of_key(key), 1)
     reply_chaddr(frame.data)
-    detected = Frame(frame.data, detect_offload(frame.data))
-    finished = complete(detected).data
-    assert len(finished) == len(frame.data)
-    assert parse_checked(finished, 1)[0] == key, "finishing a checksum changed a field"
     assert all(each.offload is None for each in segment(frame))
     assert complete(frame).offload is None
     build_vnet(frame.offload)

@@ -52,7 +52,6 @@ _STAT_BY_CLASS: dict[tuple[int, type], Stat] = {
 }
 _NXST_BY_NUMBER = {stat.number: stat for stat in NICIRA_STATS}
 _NXST_BY_CLASS: dict[type, Stat] = {cls: stat for stat in NICIRA_STATS for cls in (stat.request, stat.reply)}
-_SEGMENTED = (mp.TableFeaturesRequest, mp.ExperimenterMultipartRequest)
 
 
 class FramingError(WireError):

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from inband.packet import sums
 from inband.packet.frame import Frame, GsoType, Offload
-from inband.packet.headers import Data, Layout, innermost_ip, ipv4_header_size, locate, u16
+from inband.packet.headers import Data, innermost_ip, ipv4_header_size, locate, u16
 
-_TCP_SUM, _UDP_SUM, _ICMPV6_SUM, _SCTP_SUM = 16, 6, 2, 8
+_TCP_SUM, _UDP_SUM, _SCTP_SUM = 16, 6, 8
 
 # What the length fields of IPv4 and UDP can say.
 _MAX_PACKET = 0xFFFF
@@ -138,33 +138,3 @@ def _write_ip(packet: bytearray, at: int, index: int) -> None:
 
 def _put16(data: bytearray, at: int, value: int) -> None:
     data[at : at + 2] = value.to_bytes(2, "big")
-
-
-def detect_offload(data: bytes) -> Offload | None:
-    """The offload of a frame whose transport checksum is no more than the pseudo-header's sum, else None.
-
-    Frames lose their offload on the way through a controller (PACKET_IN, PACKET_OUT), not their half-made
-    checksum. If by chance a finished checksum equals that sum, finishing it again gives the same checksum.
-    """
-    layout = locate(data)
-    places = layout.places
-    if "sctp" in places:
-        start = places["sctp"]
-        return None if any(data[start + 8 : start + 12]) else Offload(start, _SCTP_SUM)
-    for name, offset in (("tcp", _TCP_SUM), ("udp", _UDP_SUM), ("icmpv6", _ICMPV6_SUM)):
-        if name in places:
-            start = places[name]
-            field = u16(data, start + offset)
-            if field and (field - _pseudo_header_sum(data, layout, start)) % 0xFFFF == 0:
-                return Offload(start, offset)
-    return None
-
-
-def _pseudo_header_sum(data: bytes, layout: Layout, transport_at: int) -> int:
-    """Sum of the pseudo-header (RFC 9293, 3.1; RFC 8200, 8.1), not folded."""
-    length = layout.end - transport_at
-    if "ipv4" in layout.places:
-        at = layout.places["ipv4"]
-        return sums.word_sum(data[at + 12 : at + 20]) + data[at + 9] + length
-    at = layout.places["ipv6"]
-    return sums.word_sum(data[at + 8 : at + 40]) + data[layout.places["ipv6_proto"]] + length

@@ -118,11 +118,6 @@ class Kernel:
         self._routes.append(Route(network, interface, gateway))
         self._tell(RoutesChanged(network))
 
-    def remove_route(self, network: IPv4Network) -> None:
-        """Remove the route for a network."""
-        self._routes = [route for route in self._routes if route.network != network]
-        self._tell(RoutesChanged(network))
-
     def set_mac(self, interface: Interface, mac: Mac) -> None:
         """Give an interface another MAC address: Linux forgets its neighbours then, and tells nobody outside."""
         interface.mac = mac

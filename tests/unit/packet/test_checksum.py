@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inband.flow.actions import PushMpls, PushPbb, PushVlan
-from inband.packet.checksum import complete, detect_offload, segment
+from inband.packet.checksum import complete, segment
 from inband.packet.edit import apply
 from inband.packet.frame import Frame, GsoType, Offload
 from inband.testing import packets
@@ -51,8 +51,6 @@ def test_sctp_left_to_the_card_gets_its_crc() -> None:
     left = whole[:42] + bytes(4) + whole[46:]
 
     assert complete(Frame(left, Offload(34, 8))) == Frame(whole)
-    assert detect_offload(left) == Offload(34, 8)
-    assert detect_offload(whole) is None
 
 
 @settings(max_examples=60)
@@ -137,32 +135,6 @@ def test_an_unknown_gso_type_is_sent_whole() -> None:
     assert segment(ufo) == [Frame(packets.udp(payload=bytes(200)))]
 
 
-@given(addresses, payloads, st.booleans())
-def test_half_a_checksum_is_detected(ips: tuple[str, str], payload: bytes, is_tcp: bool) -> None:
-    whole = packets.tcp(*ips, payload=payload) if is_tcp else packets.udp(*ips, payload=payload)
-    left = packets.offloaded(whole)
-
-    assert detect_offload(left.data) == left.offload
-
-
-@given(addresses, payloads)
-def test_a_finished_checksum_survives_detection(ips: tuple[str, str], payload: bytes) -> None:
-    whole = packets.udp(*ips, payload=payload)
-
-    assert complete(Frame(whole, detect_offload(whole))).data == whole
-
-
-@pytest.mark.parametrize("data", [packets.tcp(), packets.udp(), packets.arp_request(), packets.icmp_echo(), b""])
-def test_finished_frames_and_others_need_nothing(data: bytes) -> None:
-    assert detect_offload(data) is None
-
-
-def test_a_udp_packet_without_checksum_needs_none() -> None:
-    data = packets.udp()
-
-    assert detect_offload(data[:40] + b"\0\0" + data[42:]) is None
-
-
 def test_a_checksum_that_starts_inside_the_ip_header_cuts_nothing() -> None:
     data = packets.udp(*V6, payload=bytes(40))
 
@@ -181,4 +153,3 @@ def test_frames_cut_anywhere_can_be_finished_and_cut() -> None:
     for size in range(len(frame.data)):
         complete(replace(frame, data=frame.data[:size]))
         segment(replace(frame, data=frame.data[:size]))
-        detect_offload(frame.data[:size])
