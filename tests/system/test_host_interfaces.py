@@ -255,6 +255,16 @@ def test_an_ipv6_gateway_is_set(net: Namespace) -> None:
     assert "via fd00::fe" in net.sh("ip -6 route show default")
 
 
+def test_a_link_local_gateway_that_is_there_already_is_no_other_default_route(net: Namespace) -> None:
+    made(net)
+    gateway = ip_address(f"fe80::fe%{BRIDGE}")
+
+    for _ in range(2):
+        net.run(lambda: set_addresses(BRIDGE, [V6], gateway))
+
+    assert net.sh("ip -6 route show default").count("via fe80::fe") == 1
+
+
 def test_the_default_route_of_somebody_else_is_never_replaced(net: Namespace) -> None:
     made(net)
     net.sh("ip link add ihda type veth peer name ihdb; ip address add 10.5.0.1/24 dev ihda; ip link set ihda up")

@@ -6,7 +6,7 @@ the switch's port LOCAL), its MAC and addresses, and whether an interface can be
 Why a veth pair: it outlives the process, so the kernel's TCP sessions, addresses and routes survive a restart. After
 kill -9 the pair is found by its alias (``inband:BRIDGE:outer``, ``inband:BRIDGE:inner``) and adopted as it is.
 
-What must stay true: an interface that is not ours is never changed, except that a port is guarded
+Invariants: an interface that is not ours is never changed, except that a port is guarded
 (``inband.host.ports``). Every function may be called again with the same arguments and then changes nothing.
 All work in the calling thread's network namespace and block for less than a few milliseconds.
 """
@@ -21,25 +21,15 @@ import socket
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from inband.errors import HostError, UsageError
-from inband.host import rtnetlink
+from inband.host import codec, rtnetlink
 from inband.host.ports import Guard, PortOwnership, add_address, guard_inner, is_guarded, set_up
-from inband.host.requests import (
-    NLM_F_EXCL,
-    RTM_SETLINK,
-    RTM_SETNEIGHTBL,
-    Link,
-    Requests,
-    check_interface_name,
-    family_of,
-    ifaddrmsg,
-    ifinfmsg,
-    rtmsg,
-)
+from inband.host.requests import Requests, check_interface_name
+from inband.host.rtnetlink import Link, Route
 from inband.vocabulary.addresses import IpAddress, Mac
 
 __all__ = [
@@ -61,19 +51,18 @@ _LOG = logging.getLogger(__name__)
 IpInterface = IPv4Interface | IPv6Interface
 
 _ALIAS_PREFIX = "inband:"
-_ADDR_GEN_MODE_NONE = 1
-_RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST = 254, 4, 0, 1
 
 # How the kernel looks for neighbours on the bridge's own interface. Unresolved: a request each 250 ms instead of each
 # second (the switches between may only just be starting), for the same 3 s. Resolved but silent: two by unicast, then
 # by broadcast, which finds a gateway whose MAC changed within a second instead of never asking anybody else.
+_NDTMSG = struct.Struct("=Bxxx")  # family
 _NDTA_NAME, _NDTA_PARMS, _NDTPA_IFINDEX = 1, 6, 1
-_NEIGHBOUR_PARAMETERS = (  # NDTPA_*, format (times are 64-bit milliseconds), value
-    (5, "=Q", 250),  # RETRANS_TIME
-    (11, "=I", 12),  # MCAST_PROBES
-    (10, "=I", 2),  # UCAST_PROBES
-    (17, "=I", 8),  # MCAST_REPROBES
-    (7, "=Q", 1000),  # DELAY_PROBE_TIME
+_NEIGHBOUR_PARAMETERS = (  # NDTPA_*, value, its bytes (times are 64-bit milliseconds)
+    (5, 250, 8),  # RETRANS_TIME
+    (11, 12, 4),  # MCAST_PROBES
+    (10, 2, 4),  # UCAST_PROBES
+    (17, 8, 4),  # MCAST_REPROBES
+    (7, 1000, 8),  # DELAY_PROBE_TIME
 )
 
 
@@ -238,11 +227,9 @@ def _are_a_pair(outer: Link, inner: Link) -> bool:
 
 
 def _create(requests: Requests, bridge: str) -> tuple[Link, Link]:
-    peer = {"attrs": [("IFLA_IFNAME", inner_name(bridge))]}
-    info = [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", peer)]})]
-    attributes = [("IFLA_IFNAME", bridge), ("IFLA_LINKINFO", {"attrs": info})]
-    flags = rtnetlink.NLM_F_CREATE | NLM_F_EXCL
-    requests.send(f"make interface {bridge}", ifinfmsg, rtnetlink.RTM_NEWLINK, flags, {}, attributes)
+    flags = codec.NLM_F_CREATE | codec.NLM_F_EXCL
+    body = rtnetlink.veth_body(bridge, inner_name(bridge))
+    requests.change(f"make interface {bridge}", rtnetlink.RTM_NEWLINK, flags, body)
     outer, inner = _existing(requests, bridge), _existing(requests, inner_name(bridge))
     _name_end(requests, inner, _alias(bridge, "inner"))
     _name_end(requests, outer, _alias(bridge, "outer"))
@@ -252,14 +239,15 @@ def _create(requests: Requests, bridge: str) -> tuple[Link, Link]:
 
 def _name_end(requests: Requests, link: Link, alias: str) -> None:
     if link.alias != alias:
-        _change(requests, link, f"name interface {link.name}", [("IFLA_IFALIAS", alias)])
+        body = rtnetlink.link_body(link.index, codec.text(rtnetlink.IFLA_IFALIAS, alias))
+        requests.change(f"name interface {link.name}", rtnetlink.RTM_SETLINK, 0, body)
 
 
 def _leave_without_link_local(requests: Requests, link: Link) -> None:
     """No IPv6 address of its own on an interface, also where its sysctls cannot be written."""
-    inet6 = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE)]}
+    body = rtnetlink.without_link_local(link.index)
     try:
-        _change(requests, link, f"quieten {link.name}", [("IFLA_AF_SPEC", {"attrs": [("AF_INET6", inet6)]})])
+        requests.change(f"quieten {link.name}", rtnetlink.RTM_SETLINK, 0, body)
     except HostError as error:
         if error.errno not in (errno.EAFNOSUPPORT, errno.EOPNOTSUPP):  # a kernel without IPv6 has nothing to quieten
             raise
@@ -267,7 +255,7 @@ def _leave_without_link_local(requests: Requests, link: Link) -> None:
 
 def _delete(requests: Requests, link: Link) -> None:
     try:
-        requests.send(f"remove {link.name}", ifinfmsg, rtnetlink.RTM_DELLINK, 0, {"index": link.index}, [])
+        requests.change(f"remove {link.name}", rtnetlink.RTM_DELLINK, 0, rtnetlink.link_body(link.index))
     except HostError as error:
         if error.errno != errno.ENODEV:  # it went together with its other end
             raise
@@ -275,14 +263,12 @@ def _delete(requests: Requests, link: Link) -> None:
 
 def _tune_neighbours(requests: Requests, link: Link) -> None:
     """Set ``_NEIGHBOUR_PARAMETERS``: it works without them, only slower, so a refusal is no failure."""
-    parameters = rtnetlink.attribute(_NDTPA_IFINDEX, struct.pack("=I", link.index))
-    for kind, form, value in _NEIGHBOUR_PARAMETERS:
-        parameters += rtnetlink.attribute(kind, struct.pack(form, value))
-    for table, family in ((b"arp_cache\0", socket.AF_INET), (b"ndisc_cache\0", socket.AF_INET6)):
-        body = struct.pack("=Bxxx", family) + rtnetlink.attribute(_NDTA_NAME, table)
-        body += rtnetlink.attribute(_NDTA_PARMS, parameters)
+    parameters = [codec.number(_NDTPA_IFINDEX, link.index, 4)]
+    parameters += [codec.number(kind, value, size) for kind, value, size in _NEIGHBOUR_PARAMETERS]
+    for table, family in (("arp_cache", socket.AF_INET), ("ndisc_cache", socket.AF_INET6)):
+        body = _NDTMSG.pack(family) + codec.text(_NDTA_NAME, table) + codec.attribute(_NDTA_PARMS, *parameters)
         try:
-            requests.send_raw(f"tune the neighbours of {link.name}", RTM_SETNEIGHTBL, 0, body)
+            requests.change(f"tune the neighbours of {link.name}", rtnetlink.RTM_SETNEIGHTBL, 0, body)
         except HostError as error:
             _LOG.debug("%s keeps the system's neighbour timers: %s", link.name, error)
 
@@ -304,17 +290,14 @@ def _existing(requests: Requests, interface: str) -> Link:
     return link
 
 
-def _change(requests: Requests, link: Link, operation: str, attributes: list[tuple[str, Any]]) -> None:
-    requests.send(operation, ifinfmsg, RTM_SETLINK, 0, {"index": link.index}, attributes)
-
-
 def _check_mac(interface: str, mac: Mac) -> None:
     if not mac or mac.is_multicast:
         raise UsageError(f"{mac} cannot be the address of {interface}: it is zero or a group address")
 
 
 def _set_mac(requests: Requests, link: Link, mac: Mac) -> None:
-    _change(requests, link, f"set the MAC address of {link.name} to {mac}", [("IFLA_ADDRESS", str(mac))])
+    body = rtnetlink.link_body(link.index, codec.attribute(rtnetlink.IFLA_ADDRESS, mac.packed))
+    requests.change(f"set the MAC address of {link.name} to {mac}", rtnetlink.RTM_SETLINK, 0, body)
 
 
 def _give(requests: Requests, link: Link, address: IpInterface) -> None:
@@ -335,11 +318,9 @@ def _promote_secondaries(link: Link) -> None:
 
 
 def _remove_address(requests: Requests, link: Link, address: IpInterface) -> None:
-    fields = {"family": family_of(address), "prefixlen": address.network.prefixlen, "index": link.index}
-    kind = "IFA_LOCAL" if address.version == 4 else "IFA_ADDRESS"
-    operation = f"remove {address} from {link.name}"
+    body = rtnetlink.address_body(link.index, address)
     try:
-        requests.send(operation, ifaddrmsg, rtnetlink.RTM_DELADDR, 0, fields, [(kind, str(address.ip))])
+        requests.change(f"remove {address} from {link.name}", rtnetlink.RTM_DELADDR, 0, body)
     except HostError as error:
         if error.errno != errno.EADDRNOTAVAIL:
             raise
@@ -350,20 +331,20 @@ def _remove_address(requests: Requests, link: Link, address: IpInterface) -> Non
 
 def _set_gateway(requests: Requests, link: Link, gateway: IpAddress, previous: IpAddress | None) -> None:
     try:
-        _route(requests, link, gateway, rtnetlink.RTM_NEWROUTE, rtnetlink.NLM_F_CREATE | NLM_F_EXCL)
+        _route(requests, link, gateway, rtnetlink.RTM_NEWROUTE, codec.NLM_F_CREATE | codec.NLM_F_EXCL)
         return
     except HostError as error:
         if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL):
             raise UsageError(f"gateway {gateway} is on no network of {link.name}: give it an address there") from error
         if error.errno != errno.EEXIST:
             raise
-    standing = _default_routes(requests, family_of(gateway))
-    if (str(gateway), link.index) in standing:
+    present = _default_routes(requests, gateway)
+    if (_without_scope(gateway), link.index) in present:
         return
-    if previous is not None and (str(previous), link.index) in standing:
-        _route(requests, link, gateway, rtnetlink.RTM_NEWROUTE, rtnetlink.NLM_F_CREATE | rtnetlink.NLM_F_REPLACE)
+    if previous is not None and (_without_scope(previous), link.index) in present:
+        _route(requests, link, gateway, rtnetlink.RTM_NEWROUTE, codec.NLM_F_CREATE | codec.NLM_F_REPLACE)
         return
-    others = ", ".join(f"via {via or 'nothing'}" for via, _ in standing)
+    others = ", ".join(f"via {via or 'nothing'}" for via, _ in present)
     raise UsageError(
         f"cannot set {gateway} as gateway: there is another default route ({others}); "
         "remove it with `ip route del default`, or leave the gateway to the system"
@@ -371,15 +352,8 @@ def _set_gateway(requests: Requests, link: Link, gateway: IpAddress, previous: I
 
 
 def _route(requests: Requests, link: Link, gateway: IpAddress, kind: int, flags: int) -> None:
-    fields = {
-        "family": family_of(gateway),
-        "table": _RT_TABLE_MAIN,
-        "proto": _RTPROT_STATIC,
-        "scope": _RT_SCOPE_UNIVERSE,
-        "type": _RTN_UNICAST,
-    }
-    attributes = [("RTA_GATEWAY", str(gateway).partition("%")[0]), ("RTA_OIF", link.index)]
-    requests.send(f"route through {gateway} on {link.name}", rtmsg, kind, flags, fields, attributes)
+    body = rtnetlink.default_route_body(link.index, gateway)
+    requests.change(f"route through {gateway} on {link.name}", kind, flags, body)
 
 
 def _remove_route(requests: Requests, link: Link, gateway: IpAddress) -> None:
@@ -390,12 +364,17 @@ def _remove_route(requests: Requests, link: Link, gateway: IpAddress) -> None:
             raise
 
 
-def _default_routes(requests: Requests, family: int) -> set[tuple[str, int]]:
-    """(gateway or "", interface's index) of the main table's default routes with the kernel's usual metric."""
-    fields = {"family": family}
-    dump = requests.send("list routes", rtmsg, rtnetlink.RTM_GETROUTE, rtnetlink.NLM_F_DUMP, fields, [])
-    return {
-        (route.get_attr("RTA_GATEWAY") or "", route.get_attr("RTA_OIF") or 0)
-        for route in dump
-        if route["dst_len"] == 0 and route["table"] == _RT_TABLE_MAIN and route["type"] == _RTN_UNICAST
-    }
+def _default_routes(requests: Requests, gateway: IpAddress) -> set[tuple[IpAddress | None, int]]:
+    """(gateway or None, interface's index) of the main table's default routes of an address's family."""
+    wanted = rtnetlink.all_routes(rtnetlink.family_of(gateway))
+    routes = requests.ask("list routes", rtnetlink.RTM_GETROUTE, wanted, rtnetlink.read_route, dump=True)
+    return {(route.gateway, route.interface_index) for route in routes if _is_default(route)}
+
+
+def _is_default(route: Route) -> bool:
+    is_everything = route.prefix_length == 0 and route.kind == rtnetlink.RTN_UNICAST
+    return is_everything and route.table == rtnetlink.RT_TABLE_MAIN
+
+
+def _without_scope(gateway: IpAddress) -> IpAddress:
+    return gateway if gateway.version == 4 else IPv6Address(int(gateway))

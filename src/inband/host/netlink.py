@@ -5,8 +5,8 @@ answers route lookups. It implements ``host.events.Host`` inside an asyncio loop
 
 Why a socket of its own for questions: a flood of notifications cannot lose an answer.
 
-What must stay true: nothing the kernel sends or refuses raises into the loop; it is counted, and logged once per
-cause and minute. ``deliver`` is never called from inside a question.
+Invariants: nothing the kernel sends or refuses raises into the loop; it is counted, and logged once per cause and
+minute. ``deliver`` is never called from inside a question.
 
 Not here: what to do about any of it (``inband.control``), and changes to the host (``inband.host.interfaces``).
 """
@@ -19,11 +19,14 @@ import socket
 from collections.abc import Callable, Mapping
 
 from inband.errors import WireError
-from inband.host import netlink_socket, rtnetlink
+from inband.host import codec, rtnetlink
+from inband.host.codec import Message
 from inband.host.events import HostEvent, NextHopFound
+from inband.host.listener import Listener
 from inband.host.mirror import Mirror
+from inband.host.netlink_socket import Trouble
 from inband.host.route_lookup import RouteLookups
-from inband.host.watcher import READS_PER_TURN, Watcher
+from inband.host.watcher import Watcher
 from inband.vocabulary.addresses import IpAddress
 
 _UNICAST_PATIENCE_S = 0.2  # a neighbour that is there answers within this; then ask everybody
@@ -41,18 +44,18 @@ class KernelHost:
         self._receive_buffer = receive_buffer
         self._mirror = Mirror()
         self._lookups = RouteLookups(self._name_of)
-        self._refusals = netlink_socket.Refusals(self._now)
+        self.trouble = Trouble(self._now)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watcher: Watcher | None = None
-        self._socket: socket.socket | None = None
+        self._listener: Listener | None = None
         self._probed_at: dict[tuple[int, IpAddress], float] = {}
         self._ask_handle: asyncio.Handle | None = None
         self._expire_handle: asyncio.TimerHandle | None = None
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Overruns, dumps, route lookups given up, and refusals by operation."""
-        return {**self._refusals.counters, "route_lookups_lost": self._lookups.lost}
+        """Overruns, dumps, route lookups given up, refusals by operation, and messages that cannot be read by type."""
+        return {**self.trouble.counters, "route_lookups_lost": self._lookups.lost}
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Deliver all links, addresses and neighbours, then watch. Raises HostError when there is no rtnetlink.
@@ -60,9 +63,9 @@ class KernelHost:
         Takes milliseconds (10 us per neighbour entry), and everything is delivered when it returns.
         """
         self._loop = loop
-        self._socket = netlink_socket.open_socket((), self._receive_buffer)
-        loop.add_reader(self._socket, self._read)
-        self._watcher = Watcher(self._deliver, self._mirror, self._refusals, loop, self._receive_buffer)
+        self._listener = Listener(loop, self.trouble, self._take_answer, self._missed, self._schedule)
+        self._listener.open((), self._receive_buffer)
+        self._watcher = Watcher(self._deliver, self._mirror, self.trouble, loop, self._receive_buffer)
         self._watcher.start()
         self._schedule()
 
@@ -73,10 +76,9 @@ class KernelHost:
                 handle.cancel()
         if self._watcher is not None:
             self._watcher.close()
-        if self._socket is not None and self._loop is not None:
-            self._loop.remove_reader(self._socket)
-            self._socket.close()
-            self._socket = None
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
     def look_up_next_hop(self, destination: IpAddress) -> None:
         """Ask where the kernel would send TCP to ``destination``; NextHopFound follows, None when nothing would leave.
@@ -112,7 +114,7 @@ class KernelHost:
             self._send(requests + _neighbour_request(index, address, 0, use=True), "ask for a neighbour")
 
     def _schedule(self) -> None:
-        if self._socket is not None and self._loop is not None and self._ask_handle is None:
+        if self._listener is not None and self._loop is not None and self._ask_handle is None:
             self._ask_handle = self._loop.call_soon(self._ask)
 
     def _ask(self) -> None:
@@ -133,42 +135,28 @@ class KernelHost:
         if deadline is not None and self._loop is not None:
             self._expire_handle = self._loop.call_at(deadline, self._schedule)
 
-    def _read(self) -> None:
-        for _ in range(READS_PER_TURN):
-            if self._socket is None:
-                return
-            try:
-                datagram = netlink_socket.receive(self._socket)
-            except OSError as error:  # ENOBUFS: answers were lost; those questions are asked again when they expire
-                self._refusals.note("answer", error.errno or 0)
-                continue
-            if datagram is None:
-                break
-            self._take_datagram(datagram)
-        self._schedule()
+    def _take_answer(self, message: Message) -> None:
+        answer = self._lookups.receive(message)
+        if answer is not None:
+            self._deliver(answer)
+        elif message.kind == codec.NLMSG_ERROR:
+            self._note_refusal(codec.error_number(message.body))
 
-    def _take_datagram(self, datagram: bytes) -> None:
-        try:
-            for message in rtnetlink.split(datagram):
-                answer = self._lookups.receive(message)
-                if answer is not None:
-                    self._deliver(answer)
-                elif message.kind == rtnetlink.NLMSG_ERROR:
-                    self._note_refusal(rtnetlink.error_number(message.body))
-        except WireError as error:
-            self._refusals.note("send proper messages", 0, str(error))
+    def _missed(self, error: OSError | WireError) -> None:
+        if isinstance(error, OSError):  # ENOBUFS: answers were lost; those questions are asked again when they expire
+            self.trouble.refused("answer", error.errno or 0)
 
     def _note_refusal(self, number: int) -> None:
         # Only asking for neighbours gets here. The entry may have gone, or lost its MAC, since we last heard of it.
         if number not in (0, errno.ENOENT, errno.EINVAL):
-            self._refusals.note("ask for a neighbour", number)
+            self.trouble.refused("ask for a neighbour", number)
 
     def _send(self, requests: bytes, operation: str) -> None:
         try:
-            if self._socket is not None:
-                self._socket.send(requests)
+            if self._listener is not None:
+                self._listener.send(requests)
         except OSError as error:
-            self._refusals.note(operation, error.errno or 0)
+            self.trouble.refused(operation, error.errno or 0)
 
     def _name_of(self, index: int) -> str:
         link = self._mirror.link(index)

@@ -7,7 +7,7 @@ Why a classic BPF program in direct-action mode: it needs no bpf(2), so it works
 where eBPF is forbidden, and it needs no action module (act_gact is missing in some kernels). Where even cls_bpf is
 missing, three sysctls come close; ``Guard.method`` says which it is.
 
-What must stay true: the filter is there before the interface comes up. ``release_port`` gives back exactly what was,
+Invariants: the filter is there before the interface comes up. ``release_port`` gives back exactly what was,
 also after a kill -9: the filter itself remembers it, in an instruction that does nothing else. A datapath may make
 the interface promiscuous; that ends too.
 
@@ -26,13 +26,13 @@ from pathlib import Path
 from typing import Literal
 
 from inband.errors import HostError, UsageError
-from inband.host import rtnetlink, tc
-from inband.host.requests import IFF_PROMISC, NLM_F_EXCL, RTM_SETLINK, Link, Requests, family_of, ifaddrmsg, ifinfmsg
+from inband.host import codec, rtnetlink, tc
+from inband.host.requests import Requests
+from inband.host.rtnetlink import Address, Link
 
 _LOG = logging.getLogger(__name__)
 
-_TCA_BPF_OPS_LEN, _TCA_BPF_OPS, _TCA_BPF_FLAGS = 4, 5, 8
-_PRIORITY, _HANDLE = 2, 1
+_PRIORITY = 2
 
 _INSTRUCTION = struct.Struct("=HBBI")  # sock_filter: code, jt, jf, k
 _LD_IMM, _RET_K = 0x00, 0x06
@@ -40,7 +40,6 @@ _TC_ACT_STOLEN = 4  # taken, not dropped: no drop counter and no drop monitor sp
 _OURS = 0x1B0D0000  # marks the filter as ours; the bits below remember
 _WAS_UP, _HAD_IPV6_DISABLED, _MADE_CLSACT, _ENDS_PROMISCUOUS = 1, 2, 4, 8
 
-_IFA_F_PERMANENT = 0x80
 _IFA_F_GIVEN = 0x712  # what somebody may ask for: NODAD, HOMEADDRESS, MANAGETEMPADDR, NOPREFIXROUTE, MCAUTOJOIN
 _SYSCTLS = {"ipv4/conf/{}/arp_ignore": "8", "ipv4/conf/{}/rp_filter": "1"}
 _DISABLE_IPV6 = "ipv6/conf/{}/disable_ipv6"
@@ -123,15 +122,15 @@ def is_guarded(requests: Requests, link: Link) -> bool:
 
 def set_up(requests: Requests, link: Link, *, up: bool) -> None:
     """Bring an interface up or down."""
-    fields = {"index": link.index, "flags": int(up), "change": 1}
-    requests.send(f"bring {link.name} {'up' if up else 'down'}", ifinfmsg, RTM_SETLINK, 0, fields, [])
+    body = rtnetlink.link_body(link.index, flags=rtnetlink.IFF_UP if up else 0, change=rtnetlink.IFF_UP)
+    requests.change(f"bring {link.name} {'up' if up else 'down'}", rtnetlink.RTM_SETLINK, 0, body)
 
 
 def set_promiscuous(requests: Requests, index: int, *, promiscuous: bool) -> None:
     """Have an interface take frames for everybody, or end that. Unlike a socket's membership it stays after kill -9."""
-    flags = IFF_PROMISC if promiscuous else 0
-    fields = {"index": index, "flags": flags, "change": IFF_PROMISC}
-    requests.send(f"make interface {index} promiscuous", ifinfmsg, RTM_SETLINK, 0, fields, [])
+    flags = rtnetlink.IFF_PROMISC if promiscuous else 0
+    body = rtnetlink.link_body(index, flags=flags, change=rtnetlink.IFF_PROMISC)
+    requests.change(f"make interface {index} promiscuous", rtnetlink.RTM_SETLINK, 0, body)
 
 
 def _guard(requests: Requests, link: Link) -> _Before:
@@ -174,13 +173,10 @@ def _restore(requests: Requests, link: Link, before: _Before) -> None:
 
 def add_address(requests: Requests, link: Link, address: IPv4Interface | IPv6Interface, ifa_flags: int = 0) -> None:
     """Give an interface an address, with IFA_F_* flags; one that is there already is no error."""
-    fields = {"family": family_of(address), "prefixlen": address.network.prefixlen, "index": link.index}
-    attributes: list[tuple[str, str | int]] = [("IFA_ADDRESS", str(address.ip)), ("IFA_FLAGS", ifa_flags)]
-    if address.version == 4:
-        attributes.append(("IFA_LOCAL", str(address.ip)))
-    flags = rtnetlink.NLM_F_CREATE | NLM_F_EXCL
+    flags = codec.NLM_F_CREATE | codec.NLM_F_EXCL
+    body = rtnetlink.address_body(link.index, address, ifa_flags)
     try:
-        requests.send(f"add {address} to {link.name}", ifaddrmsg, rtnetlink.RTM_NEWADDR, flags, fields, attributes)
+        requests.change(f"add {address} to {link.name}", rtnetlink.RTM_NEWADDR, flags, body)
     except HostError as error:
         if error.errno != errno.EEXIST:
             raise
@@ -191,10 +187,6 @@ def add_address(requests: Requests, link: Link, address: IPv4Interface | IPv6Int
 
 def _program(memory: int) -> bytes:
     return _INSTRUCTION.pack(_LD_IMM, 0, 0, _OURS | memory) + _INSTRUCTION.pack(_RET_K, 0, 0, _TC_ACT_STOLEN)
-
-
-def _filter_body(link: Link, options: bytes = b"") -> bytes:
-    return tc.body(link.index, _HANDLE, tc.INGRESS, _PRIORITY << 16 | tc.ETH_P_ALL_BE, "bpf", options)
 
 
 def _add_filter(requests: Requests, link: Link, memory: int) -> int:
@@ -210,16 +202,19 @@ def _add_filter(requests: Requests, link: Link, memory: int) -> int:
 
 
 def _put_filter(requests: Requests, link: Link, program: bytes) -> None:
-    options = rtnetlink.attribute(_TCA_BPF_OPS_LEN, struct.pack("=H", len(program) // _INSTRUCTION.size))
-    options += rtnetlink.attribute(_TCA_BPF_OPS, program)
-    options += rtnetlink.attribute(_TCA_BPF_FLAGS, struct.pack("=I", tc.BPF_FLAG_ACT_DIRECT))
-    flags = rtnetlink.NLM_F_CREATE | NLM_F_EXCL
-    requests.send_raw(f"add the ingress filter to {link.name}", tc.RTM_NEWTFILTER, flags, _filter_body(link, options))
+    attributes = (
+        codec.number(tc.TCA_BPF_OPS_LEN, len(program) // _INSTRUCTION.size, 2),
+        codec.attribute(tc.TCA_BPF_OPS, program),
+    )
+    flags = codec.NLM_F_CREATE | codec.NLM_F_EXCL
+    body = tc.bpf_filter(link.index, _PRIORITY, *attributes)
+    requests.change(f"add the ingress filter to {link.name}", tc.RTM_NEWTFILTER, flags, body)
 
 
 def _delete_filter(requests: Requests, link: Link) -> None:
+    body = tc.bpf_filter(link.index, _PRIORITY)
     try:
-        requests.send_raw(f"remove the ingress filter of {link.name}", tc.RTM_DELTFILTER, 0, _filter_body(link))
+        requests.change(f"remove the ingress filter of {link.name}", tc.RTM_DELTFILTER, 0, body)
     except HostError as error:
         if error.errno not in (errno.ENOENT, errno.EINVAL):  # somebody else removed it, or clsact with it
             raise
@@ -237,13 +232,9 @@ def _own_filter(requests: Requests, link: Link) -> int | None:
 
 def _filters(requests: Requests, link: Link, parent: int) -> set[bytes]:
     """The classic BPF programs of the filters there (b"" for any other filter)."""
-    programs = set()
-    for answer in tc.filters(requests, link.index, parent):
-        handle = tc.TCMSG.unpack_from(answer.body)[2]
-        if handle:  # each priority is listed once as itself, without a handle
-            options = rtnetlink.attributes(answer.body, tc.TCMSG.size).get(tc.TCA_OPTIONS, b"")
-            programs.add(rtnetlink.attributes(options, 0).get(_TCA_BPF_OPS, b""))
-    return programs
+    found = tc.filters(requests, link.index, parent)
+    # Each priority is listed once as itself, without a handle.
+    return {each.options.get(tc.TCA_BPF_OPS, b"") for each in found if each.handle}
 
 
 # Sysctls and IPv6 addresses
@@ -287,13 +278,14 @@ def _write_sysctls(link: Link, wanted: dict[str, str], changes: list[str]) -> di
 def _ipv6_addresses(requests: Requests, link: Link) -> list[tuple[IPv6Interface, int]]:
     """The IPv6 addresses somebody gave an interface, with their flags: disabling IPv6 takes them away."""
     operation = f"look at the addresses of {link.name}"
-    answers = requests.send(
-        operation, ifaddrmsg, rtnetlink.RTM_GETADDR, rtnetlink.NLM_F_DUMP, {"family": socket.AF_INET6}, []
-    )
+    wanted = rtnetlink.all_addresses(socket.AF_INET6)
+    answers = requests.ask(operation, rtnetlink.RTM_GETADDR, wanted, rtnetlink.read_address, dump=True)
     return [
-        (IPv6Interface(f"{answer.get_attr('IFA_ADDRESS')}/{answer['prefixlen']}"), flags & _IFA_F_GIVEN)
-        for answer in answers
-        if answer["index"] == link.index
-        and (flags := answer.get_attr("IFA_FLAGS") or answer["flags"]) & _IFA_F_PERMANENT
-        and answer["scope"] == 0
+        (IPv6Interface((int(each.address), each.prefix_length)), each.flags & _IFA_F_GIVEN)
+        for each in answers
+        if each.interface_index == link.index and _is_given(each)
     ]
+
+
+def _is_given(address: Address) -> bool:
+    return bool(address.flags & rtnetlink.IFA_F_PERMANENT) and address.scope == rtnetlink.RT_SCOPE_UNIVERSE

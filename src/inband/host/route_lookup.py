@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
 from inband.errors import WireError
-from inband.host import rtnetlink
+from inband.host import codec, rtnetlink
+from inband.host.codec import Message
 from inband.host.events import NextHop, NextHopFound
 from inband.vocabulary.addresses import IpAddress
 
@@ -64,9 +65,9 @@ class RouteLookups:
             datagram.append(rtnetlink.route_request(destination, index, self._sequence))
         return b"".join(datagram)
 
-    def receive(self, message: rtnetlink.Message) -> NextHopFound | None:
+    def receive(self, message: Message) -> NextHopFound | None:
         """Take a message from the kernel; gives the answer if it is one. Raises WireError (the question is over)."""
-        if message.kind not in (rtnetlink.NLMSG_ERROR, rtnetlink.RTM_NEWROUTE):
+        if message.kind not in (codec.NLMSG_ERROR, rtnetlink.RTM_NEWROUTE):
             return None
         question = self._asked.pop(message.sequence, None)
         if question is None:
@@ -100,16 +101,16 @@ class RouteLookups:
                 self.lost += 1
                 self._settled.append(NextHopFound(question.destination, None))
 
-    def _next_hop(self, destination: IpAddress, message: rtnetlink.Message) -> NextHop | None:
-        if message.kind == rtnetlink.NLMSG_ERROR:  # unreachable, prohibited, blackhole: all mean that nothing leaves
+    def _next_hop(self, destination: IpAddress, message: Message) -> NextHop | None:
+        if message.kind == codec.NLMSG_ERROR:  # unreachable, prohibited, blackhole: all mean that nothing leaves
             return None
-        answer = rtnetlink.decode_route_answer(message.body)
-        if answer is None:
+        route = rtnetlink.read_route(message.body)
+        if route.kind != rtnetlink.RTN_UNICAST or not route.interface_index:  # to this host, a group, nowhere
             return None
-        index = answer.interface_index
+        index = route.interface_index
         # A neighbour is known by interface and address: the scope that the destination was written with is the index.
         on_link = destination if destination.version == 4 else IPv6Address(int(destination))
-        return NextHop(index, self.name_of(index), answer.gateway or on_link, answer.source)
+        return NextHop(index, self.name_of(index), route.gateway or on_link, route.source)
 
 
 def _scope_index(destination: IpAddress) -> int:

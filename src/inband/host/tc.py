@@ -1,6 +1,8 @@
 """Traffic control in rtnetlink's words: what all who put something at an interface's ingress or look there have in
 common.
 
+Invariants: any bytes at all give values or WireError, nothing else.
+
 Sources: linux/rtnetlink.h, linux/pkt_sched.h, tc(8).
 """
 
@@ -8,13 +10,16 @@ from __future__ import annotations
 
 import errno
 import struct
+from typing import NamedTuple
 
 from inband.errors import HostError
-from inband.host import rtnetlink
-from inband.host.requests import NLM_F_EXCL, Requests
+from inband.host import codec
+from inband.host.codec import Attributes, Message
+from inband.host.requests import Requests
 
 RTM_NEWTFILTER, RTM_DELTFILTER = 44, 45
 _RTM_NEWQDISC, _RTM_DELQDISC, _RTM_GETTFILTER = 36, 37, 46
+_ABOUT_AN_INTERFACE = (36, 40, 44, 100)  # RTM_NEWQDISC, RTM_NEWTCLASS, RTM_NEWTFILTER, RTM_NEWCHAIN, and RTM_DEL...
 
 TCMSG = struct.Struct("=BxxxiIII")
 """Family, interface index, handle, parent, info."""
@@ -23,23 +28,65 @@ TCA_KIND, TCA_OPTIONS = 1, 2
 INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
 """Parents of the filters of clsact."""
 ETH_P_ALL_BE = 0x0300
-BPF_FLAG_ACT_DIRECT = 1
+
+TCA_BPF_OPS_LEN, TCA_BPF_OPS, TCA_BPF_FD, TCA_BPF_NAME = 4, 5, 6, 7
+_TCA_BPF_FLAGS, _BPF_FLAG_ACT_DIRECT = 8, 1
 
 _CLSACT_HANDLE, _CLSACT_PARENT = 0xFFFF0000, 0xFFFFFFF1
 _NO_FILTERS = (errno.EINVAL, errno.ENOENT, errno.EOPNOTSUPP)  # no such qdisc, or a kernel without tc
 
 
+class Entry(NamedTuple):
+    """A queueing discipline, class or filter; ``kind`` is its name, like "htb"."""
+
+    handle: int
+    kind: str
+    attributes: Attributes
+
+    @property
+    def options(self) -> Attributes:
+        """What the kind has of its own; raises WireError."""
+        return codec.attributes(self.attributes.get(TCA_OPTIONS, b""))
+
+
+def read(body: bytes) -> Entry:
+    """What a message says; raises WireError."""
+    _, _, handle, _, _ = codec.fields(TCMSG, body)
+    found = codec.attributes(body, TCMSG.size)
+    return Entry(handle, codec.as_text(found.get(TCA_KIND, b"")), found)
+
+
+def interface_of(message: Message) -> int | None:
+    """The index of the interface that a notification is about; raises WireError.
+
+    None: it may be any, for what interfaces share (actions, and blocks of filters: TCM_IFINDEX_MAGIC_BLOCK).
+    """
+    if message.kind & ~3 not in _ABOUT_AN_INTERFACE:
+        return None
+    index = codec.fields(TCMSG, message.body)[1]
+    return index if index > 0 else None
+
+
 def body(index: int, handle: int, parent: int, info: int, kind: str, options: bytes = b"") -> bytes:
     """A message's body: struct tcmsg, what kind of thing it is about, and its options if there are any."""
-    head = TCMSG.pack(0, index, handle, parent, info) + rtnetlink.attribute(TCA_KIND, kind.encode() + b"\0")
-    return head + (rtnetlink.attribute(TCA_OPTIONS, options) if options else b"")
+    head = TCMSG.pack(0, index, handle, parent, info) + codec.text(TCA_KIND, kind)
+    return head + (codec.attribute(TCA_OPTIONS, options) if options else b"")
+
+
+def bpf_filter(index: int, priority: int, *program: bytes) -> bytes:
+    """The body for a filter of all frames at an interface's ingress, by a BPF program that says what becomes of each.
+
+    ``program`` are the attributes that tell which one; none to name the filter that is there.
+    """
+    options = b"".join((*program, codec.number(_TCA_BPF_FLAGS, _BPF_FLAG_ACT_DIRECT, 4))) if program else b""
+    return body(index, 1, INGRESS, priority << 16 | ETH_P_ALL_BE, "bpf", options)
 
 
 def add_clsact(requests: Requests, index: int) -> bool:
     """Have a place for filters at an interface's ingress and egress; whether there was none. Raises HostError."""
-    flags = rtnetlink.NLM_F_CREATE | NLM_F_EXCL
+    flags = codec.NLM_F_CREATE | codec.NLM_F_EXCL
     try:
-        requests.send_raw(f"add clsact to interface {index}", _RTM_NEWQDISC, flags, _clsact(index))
+        requests.change(f"add clsact to interface {index}", _RTM_NEWQDISC, flags, _clsact(index))
     except HostError as error:
         if error.errno != errno.EEXIST:
             raise
@@ -49,18 +96,17 @@ def add_clsact(requests: Requests, index: int) -> bool:
 
 def delete_clsact(requests: Requests, index: int) -> None:
     """Remove it, with all filters in it. Raises HostError."""
-    requests.send_raw(f"remove clsact from interface {index}", _RTM_DELQDISC, 0, _clsact(index))
+    requests.change(f"remove clsact from interface {index}", _RTM_DELQDISC, 0, _clsact(index))
 
 
-def filters(requests: Requests, index: int, parent: int) -> list[rtnetlink.Message]:
-    """What the kernel says of the filters there: each priority by itself (handle 0), and each filter. Raises HostError.
+def filters(requests: Requests, index: int, parent: int) -> list[Entry]:
+    """The filters there: each priority by itself (handle 0), and each filter. Raises HostError.
 
     None where nothing is that could have filters.
     """
     asked = TCMSG.pack(0, index, 0, parent, 0)
     try:
-        operation = f"look at the tc filters of interface {index}"
-        return requests.send_raw(operation, _RTM_GETTFILTER, rtnetlink.NLM_F_DUMP, asked)
+        return requests.ask(f"look at the tc filters of interface {index}", _RTM_GETTFILTER, asked, read, dump=True)
     except HostError as error:
         if error.errno in _NO_FILTERS:
             return []

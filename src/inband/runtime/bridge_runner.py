@@ -12,10 +12,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from inband.bridge.bridge import Bridge
 from inband.errors import InbandError
 from inband.host.events import AddressChanged, Host, HostEvent, LinkChanged, LinkRemoved, NextHopFound
+from inband.host.netlink_socket import Trouble
 from inband.runtime.bridge_ports import BridgePorts
 from inband.runtime.claims import Claims
 from inband.runtime.datapaths import make_datapath, pin_dir
@@ -48,6 +50,7 @@ class ProcessEnvironment:
     loop: asyncio.AbstractEventLoop
     host: Host
     known: KnownHost
+    trouble: Trouble
     run_dir: RunDir
     claims: Claims
     turns: Turns
@@ -106,9 +109,9 @@ class BridgeRunner:
         self.managed = ManagedBridge(config, local, datapath, environment.host, self._bridge_environment())
         self.ports = BridgePorts(self.bridge, environment.claims, environment.known.links)
         self._listening = ListeningSockets(self._loop, self.connections)
-        self.peer_redirect = PeerRedirect(config.name, datapath, self._loop)
+        self.peer_redirect = PeerRedirect(config.name, datapath, self._loop, environment.trouble)
         self.peer_redirect.apply(allowed=config.peer_redirect)
-        self.bridge.read_queues = read_queues
+        self.bridge.read_queues = partial(read_queues, trouble=environment.trouble)
         self._is_open = True
         self._driver.start(self.managed)
         self.managed.open(local, environment.known)

@@ -4,21 +4,22 @@ A port that may be skipped now may not be a moment later: somebody adds a queuei
 other end of the pair. Link events the bridge hears anyway and passes on. What tc(8) does sends none, so this listens
 to RTNLGRP_TC, which costs nothing while nobody does anything, and is heard of within a millisecond.
 
-What must stay true: what the kernel says was lost (ENOBUFS) may have been about any port. Without ears no port is
-skipped. Work per wake-up is bounded by READS_PER_TURN looks of about 0.2 ms.
+Invariants: what the kernel says was lost (ENOBUFS), or cannot be read, may have been about any port. No port is skipped
+where notifications cannot be heard. Work per wake-up is bounded by READS_PER_TURN looks of about 0.2 ms.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import struct
 
 from inband.datapath.ebpf.datapath import EbpfDatapath
 from inband.datapath.userspace import UserspaceDatapath
 from inband.errors import HostError, WireError
-from inband.host import netlink_socket, rtnetlink, tc
+from inband.host import tc
+from inband.host.codec import Message
+from inband.host.listener import Listener
+from inband.host.netlink_socket import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -31,16 +32,20 @@ class PeerRedirect:
     """One bridge's. A userspace datapath skips nothing, whatever is allowed."""
 
     def __init__(
-        self, bridge: str, datapath: EbpfDatapath | UserspaceDatapath, loop: asyncio.AbstractEventLoop
+        self,
+        bridge: str,
+        datapath: EbpfDatapath | UserspaceDatapath,
+        loop: asyncio.AbstractEventLoop,
+        trouble: Trouble,
     ) -> None:
         self._bridge = bridge
         self._datapath = datapath if isinstance(datapath, EbpfDatapath) else None
-        self._loop = loop
-        self._socket: socket.socket | None = None
+        self._changed = ChangedInterfaces()
+        self._listener = Listener(loop, trouble, self._changed.heard, self._changed.missed, self._look, READS_PER_TURN)
 
     def apply(self, *, allowed: bool) -> None:
         """Whether ports may be skipped, from now on."""
-        if self._datapath is None or allowed == (self._socket is not None):
+        if self._datapath is None or allowed == self._listener.is_open:
             return
         if allowed and self._listen():
             self._datapath.set_peer_redirect(allowed=True)
@@ -50,55 +55,43 @@ class PeerRedirect:
 
     def link_changed(self, index: int) -> None:
         """An interface, which may be a port's, is not what it was."""
-        if self._datapath is not None and self._socket is not None:
+        if self._datapath is not None and self._listener.is_open:
             self._datapath.look_at_interface(index)
 
     def close(self) -> None:
         """Stop listening. May be called twice."""
-        if self._socket is not None:
-            self._loop.remove_reader(self._socket)
-            self._socket.close()
-            self._socket = None
+        self._listener.close()
 
     def _listen(self) -> bool:
         try:
-            self._socket = netlink_socket.open_socket((_RTNLGRP_TC,), _RECEIVE_BUFFER)
+            self._listener.open((_RTNLGRP_TC,), _RECEIVE_BUFFER)
         except HostError as error:
             log.warning("bridge %s: known unicast takes the longer way through its port: %s", self._bridge, error)
             return False
-        self._loop.add_reader(self._socket, self._read)
         return True
 
-    def _read(self) -> None:
+    def _look(self) -> None:
         assert self._datapath is not None
-        changed = self._changed()
+        changed = self._changed.take()
         for index in [None] if None in changed else changed:
             self._datapath.look_at_interface(index)
 
-    def _changed(self) -> set[int | None]:
-        """What the notifications that wait are about, a bounded number of them."""
-        assert self._socket is not None
-        changed: set[int | None] = set()
-        for _ in range(READS_PER_TURN):
-            try:
-                datagram = netlink_socket.receive(self._socket)
-            except OSError:  # ENOBUFS
-                return {None}
-            if datagram is None:
-                break
-            changed |= changed_interfaces(datagram)
-        return changed
 
+class ChangedInterfaces:
+    """The indexes of the interfaces that notifications were about; None: it may be any of them."""
 
-def changed_interfaces(datagram: bytes) -> set[int | None]:
-    """Indexes of the interfaces whose traffic control notifications are about; None: it may be any of them."""
-    try:
-        return {_index(message.body) for message in rtnetlink.split(datagram)}
-    except (WireError, struct.error):
-        return {None}
+    def __init__(self) -> None:
+        self._indexes: set[int | None] = set()
 
+    def heard(self, message: Message) -> None:
+        """A notification of traffic control; raises WireError."""
+        self._indexes.add(tc.interface_of(message))
 
-def _index(body: bytes) -> int | None:
-    """None for a block of filters that interfaces share (TCM_IFINDEX_MAGIC_BLOCK)."""
-    index = int(tc.TCMSG.unpack_from(body)[1])
-    return index if index > 0 else None
+    def missed(self, _: OSError | WireError) -> None:
+        """One was lost, or cannot be read."""
+        self._indexes.add(None)
+
+    def take(self) -> set[int | None]:
+        """What was heard since the last call."""
+        indexes, self._indexes = self._indexes, set()
+        return indexes

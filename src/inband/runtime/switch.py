@@ -73,6 +73,7 @@ class RunningSwitch:
             loop,
             self._host,
             self._known,
+            self._host.trouble,
             run_dir,
             self._claims,
             turns_on(loop),

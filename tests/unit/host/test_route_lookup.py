@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from inband.errors import WireError
-from inband.host import rtnetlink
+from inband.host import codec, rtnetlink
+from inband.host.codec import Message
 from inband.host.events import NextHop, NextHopFound
 from inband.host.route_lookup import IN_FLIGHT, TIMEOUT_S, TRIES, RouteLookups
 from inband.vocabulary.addresses import IpAddress
+from tests.unit.host.netlink_oracle import written
 
 REMOTE = ip_address("192.0.2.1")
 UNREACHABLE = (-101).to_bytes(4, "little", signed=True) + bytes(16)
@@ -21,16 +25,16 @@ def lookups() -> RouteLookups:
 
 
 def sequences(datagram: bytes) -> list[int]:
-    return [message.sequence for message in rtnetlink.split(datagram)]
+    return [message.sequence for message in codec.split(datagram)]
 
 
-def answer(sequence: int) -> rtnetlink.Message:
-    body = bytes([2, 32, 0, 0, 254, 0, 0, 1]) + bytes(4) + rtnetlink.attribute(rtnetlink.RTA_OIF, b"\x03\0\0\0")
-    return rtnetlink.Message(rtnetlink.RTM_NEWROUTE, 0, sequence, body)
+def answer(sequence: int) -> Message:
+    body = bytes([2, 32, 0, 0, 254, 0, 0, 1]) + bytes(4) + codec.number(rtnetlink.RTA_OIF, 3, 4)
+    return Message(rtnetlink.RTM_NEWROUTE, 0, sequence, body)
 
 
-def refusal(sequence: int) -> rtnetlink.Message:
-    return rtnetlink.Message(rtnetlink.NLMSG_ERROR, 0, sequence, UNREACHABLE)
+def refusal(sequence: int) -> Message:
+    return Message(codec.NLMSG_ERROR, 0, sequence, UNREACHABLE)
 
 
 def remotes(count: int) -> list[IpAddress]:
@@ -155,7 +159,61 @@ def test_a_rubbish_answer_ends_its_question() -> None:
     (sequence,) = sequences(asked.requests(now=0.0))
 
     with pytest.raises(WireError):
-        asked.receive(rtnetlink.Message(rtnetlink.RTM_NEWROUTE, 0, sequence, b"\2"))
+        asked.receive(Message(rtnetlink.RTM_NEWROUTE, 0, sequence, b"\2"))
 
     assert asked.settled() == [NextHopFound(REMOTE, None)]
     assert asked.next_deadline() is None
+
+
+def route(family: int, attributes: list[tuple[str, Any]], kind: int = 1) -> bytes:
+    return written(rtmsg, rtnetlink.RTM_NEWROUTE, {"family": family, "type": kind}, attributes)
+
+
+ANSWERS = {
+    "on-link": (
+        route(2, [("RTA_DST", "192.0.2.1"), ("RTA_OIF", 3), ("RTA_PREFSRC", "192.0.2.2")]),
+        NextHop(3, "eth3", REMOTE, ip_address("192.0.2.2")),
+    ),
+    "through a gateway": (
+        route(2, [("RTA_OIF", 3), ("RTA_GATEWAY", "192.0.2.254")]),
+        NextHop(3, "eth3", ip_address("192.0.2.254")),
+    ),
+    "through a link-local gateway": (
+        route(10, [("RTA_OIF", 3), ("RTA_GATEWAY", "fe80::1")]),
+        NextHop(3, "eth3", ip_address("fe80::1")),
+    ),
+    "IPv4 through an IPv6 gateway": (
+        route(2, [("RTA_OIF", 3), ("RTA_VIA", {"family": 10, "addr": "fe80::1"})]),
+        NextHop(3, "eth3", ip_address("fe80::1")),
+    ),
+    "to this host": (route(2, [("RTA_OIF", 1)], kind=2), None),
+    "nowhere": (route(10, [("RTA_OIF", 1)], kind=7), None),
+    "without an interface": (route(2, []), None),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_route_as_pyroute2_writes_it_is_read(name: str) -> None:
+    data, expected = ANSWERS[name]
+    (message,) = codec.split(data)
+    asked = lookups()
+    asked.ask(REMOTE)
+    (sequence,) = sequences(asked.requests(now=0.0))
+
+    assert asked.receive(message._replace(sequence=sequence)) == NextHopFound(REMOTE, expected)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_route_cut_anywhere_is_refused_or_answers_less(name: str) -> None:
+    (message,) = codec.split(ANSWERS[name][0])
+
+    for size in range(len(message.body)):
+        asked = lookups()
+        asked.ask(REMOTE)
+        (sequence,) = sequences(asked.requests(now=0.0))
+        try:
+            found = asked.receive(message._replace(sequence=sequence, body=message.body[:size]))
+        except WireError:
+            assert asked.settled() == [NextHopFound(REMOTE, None)]
+        else:
+            assert found is not None

@@ -1,243 +1,211 @@
-"""The hand-made rtnetlink codec beside pyroute2's message classes, which know the same formats independently."""
+"""rtnetlink's messages both ways, beside pyroute2's message classes, which know the same formats independently."""
 
 from __future__ import annotations
 
 import contextlib
-from ipaddress import ip_address, ip_network
+from collections.abc import Callable
+from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from pyroute2.netlink.rtnl.fibmsg import fibmsg
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from inband.errors import WireError
-from inband.host import rtnetlink
-from inband.host.events import AddressChanged, LinkChanged, LinkRemoved, NeighbourChanged, RoutesChanged
-from inband.host.rtnetlink import RouteAnswer
+from inband.host import codec, rtnetlink
+from inband.host.rtnetlink import Address, Link, Route
 from inband.vocabulary.addresses import Mac
+from tests.unit.host.netlink_oracle import read, written
 
-MAC = Mac.parse("02:00:00:00:00:01")
 V4, V6 = ip_address("192.0.2.1"), ip_address("2001:db8::1")
 
-LINK_FIELDS = {"index": 7, "flags": 0x1 | 0x40}
-LINK_ATTRIBUTES = [("IFLA_IFNAME", "br0"), ("IFLA_MTU", 1400), ("IFLA_ADDRESS", str(MAC))]
+macs = st.integers(0, 2**48 - 1).map(Mac)
+indexes = st.integers(1, 2**31 - 1)
+names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
+interfaces = st.one_of(
+    st.builds(lambda address, prefix: IPv4Interface((address, prefix)), st.ip_addresses(v=4), st.integers(0, 32)),
+    st.builds(lambda address, prefix: IPv6Interface((int(address), prefix)), st.ip_addresses(v=6), st.integers(0, 128)),
+)
 
 
-def encoded(message_class: Any, kind: int, fields: dict[str, Any], attributes: list[tuple[str, Any]]) -> bytes:
-    """A message as pyroute2 writes it."""
-    message = message_class()
-    message["header"]["type"] = kind
-    for name, value in fields.items():
-        message[name] = value
-    message["attrs"] = attributes
-    message.encode()
-    return bytes(message.data)
+def body_of(message_class: Any, kind: int, fields: dict[str, Any], attributes: list[tuple[str, Any]]) -> bytes:
+    """The body of a message as pyroute2 writes it."""
+    (message,) = codec.split(written(message_class, kind, fields, attributes))
+    return message.body
 
 
-def neighbour(address: str, state: int, *, mac: Mac | None = MAC, kind: int = 28, flags: int = 0) -> bytes:
-    fields = {"family": 2 if "." in address else 10, "ifindex": 7, "state": state, "flags": flags}
-    attributes = [("NDA_DST", address)] + ([("NDA_LLADDR", str(mac))] if mac is not None else [])
-    return encoded(ndmsg, kind, fields, attributes)
+def veth_end(kind: str = "veth") -> bytes:
+    attributes = [
+        ("IFLA_IFNAME", "br0"),
+        ("IFLA_ADDRESS", "02:00:00:00:00:01"),
+        ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind)]}),
+        ("IFLA_QDISC", "noqueue"),
+        ("IFLA_IFALIAS", "inband:br0:outer"),
+        ("IFLA_LINK", 8),
+        ("IFLA_MASTER", 9),
+        ("IFLA_LINK_NETNSID", 0),
+    ]
+    return body_of(ifinfmsg, 16, {"index": 7, "ifi_type": 1, "flags": 0x10000 | 0x100 | 0x1}, attributes)
 
 
-def route(kind: int, family: int, dst_len: int, attributes: list[tuple[str, Any]], **fields: int) -> bytes:
-    return encoded(rtmsg, kind, {"family": family, "dst_len": dst_len, "type": 1, **fields}, attributes)
-
-
-def address(family: int, prefix_length: int, attributes: list[tuple[str, Any]], kind: int = 20) -> bytes:
-    return encoded(ifaddrmsg, kind, {"family": family, "index": 7, "prefixlen": prefix_length}, attributes)
-
-
-MESSAGES: dict[str, tuple[bytes, rtnetlink.Decoded | None]] = {
-    "a link that is up": (
-        encoded(ifinfmsg, 16, LINK_FIELDS, LINK_ATTRIBUTES),
-        LinkChanged(7, "br0", MAC, up=True, running=True, mtu=1400),
+VETH_END = Link(
+    index=7,
+    name="br0",
+    kind="veth",
+    mac=Mac.parse("02:00:00:00:00:01"),
+    up=True,
+    lower_up=True,
+    promiscuous=True,
+    alias="inband:br0:outer",
+    master=9,
+    peer=8,
+    peer_elsewhere=True,
+    queueing="noqueue",
+    loopback=False,
+    ethernet=True,
+)
+READINGS: dict[str, tuple[Callable[[bytes], object], bytes, object]] = {
+    "an end of a veth pair": (rtnetlink.read_link, veth_end(), VETH_END),
+    "the loopback interface": (
+        rtnetlink.read_link,
+        body_of(ifinfmsg, 16, {"index": 1, "ifi_type": 772, "flags": 0x8}, [("IFLA_IFNAME", "lo")]),
+        Link(1, "lo", "", Mac(0), False, False, False, "", 0, 0, False, "", loopback=True, ethernet=False),
     ),
-    "a link that is gone": (encoded(ifinfmsg, 17, LINK_FIELDS, LINK_ATTRIBUTES), LinkRemoved(7, "br0")),
-    "a link that leaves a bridge stays": (encoded(ifinfmsg, 17, {**LINK_FIELDS, "family": 7}, LINK_ATTRIBUTES), None),
-    "a tunnel has no MAC": (
-        encoded(ifinfmsg, 16, {"index": 7}, [("IFLA_IFNAME", "tun0")]),
-        LinkChanged(7, "tun0", Mac(0), up=False, running=False, mtu=0),
+    "an address with its own flags": (
+        rtnetlink.read_address,
+        body_of(
+            ifaddrmsg,
+            20,
+            {"family": 10, "index": 7, "prefixlen": 64, "scope": 253, "flags": 0x80},
+            [("IFA_ADDRESS", "2001:db8::1"), ("IFA_FLAGS", 0x282)],
+        ),
+        Address(7, V6, 64, 253, 0x282),
     ),
-    "an IPv4 address": (
-        address(2, 24, [("IFA_ADDRESS", "192.0.2.1"), ("IFA_LOCAL", "192.0.2.1")]),
-        AddressChanged(7, V4, 24, present=True),
+    "an address with the struct's flags": (
+        rtnetlink.read_address,
+        body_of(ifaddrmsg, 20, {"family": 2, "index": 7, "prefixlen": 24, "flags": 0x80}, [("IFA_LOCAL", "192.0.2.1")]),
+        Address(7, V4, 24, 0, 0x80),
     ),
-    "a point-to-point address is the near one": (
-        address(2, 32, [("IFA_ADDRESS", "192.0.2.9"), ("IFA_LOCAL", "192.0.2.1")]),
-        AddressChanged(7, V4, 32, present=True),
+    "an address of no IP": (rtnetlink.read_address, body_of(ifaddrmsg, 20, {"family": 7, "index": 7}, []), None),
+    "a default route": (
+        rtnetlink.read_route,
+        body_of(rtmsg, 24, {"family": 10, "table": 254, "type": 1}, [("RTA_GATEWAY", "fe80::1"), ("RTA_OIF", 7)]),
+        Route(0, 254, 1, 7, ip_address("fe80::1"), None),
     ),
-    "a tentative IPv6 address": (
-        address(10, 64, [("IFA_ADDRESS", "2001:db8::1"), ("IFA_FLAGS", 0x40)]),
-        AddressChanged(7, V6, 64, present=True, tentative=True),
-    ),
-    "an address that another host has": (
-        address(10, 64, [("IFA_ADDRESS", "2001:db8::1"), ("IFA_FLAGS", 0xC8)]),
-        AddressChanged(7, V6, 64, present=True, tentative=True, duplicate=True),
-    ),
-    "an address that is taken away as another host has it": (
-        address(10, 64, [("IFA_ADDRESS", "2001:db8::1"), ("IFA_FLAGS", 0x48)], kind=21),
-        AddressChanged(7, V6, 64, present=False, duplicate=True),
-    ),
-    "an address that another host has, given up": (
-        address(10, 64, [("IFA_ADDRESS", "2001:db8::1"), ("IFA_FLAGS", 0xC8)], kind=21),
-        AddressChanged(7, V6, 64, present=False),
-    ),
-    "an address that is gone": (
-        address(10, 64, [("IFA_ADDRESS", "2001:db8::1"), ("IFA_FLAGS", 0x40)], kind=21),
-        AddressChanged(7, V6, 64, present=False),
-    ),
-    "a reachable neighbour": (neighbour("192.0.2.1", 2), (NeighbourChanged(7, V4, MAC, confirmed=True), 2)),
-    "a stale neighbour": (neighbour("2001:db8::1", 4), (NeighbourChanged(7, V6, MAC, confirmed=False), 4)),
-    "a permanent neighbour": (neighbour("192.0.2.1", 0x80), (NeighbourChanged(7, V4, MAC, confirmed=True), 0x80)),
-    "an incomplete neighbour": (neighbour("192.0.2.1", 1, mac=None), (NeighbourChanged(7, V4, None, False), 1)),
-    "a failed neighbour's MAC is not told": (
-        neighbour("192.0.2.1", 0x20),
-        (NeighbourChanged(7, V4, None, confirmed=False), 0x20),
-    ),
-    "loopback's neighbour has no MAC": (
-        neighbour("192.0.2.1", 0x40, mac=Mac(0)),
-        (NeighbourChanged(7, V4, None, confirmed=False), 0x40),
-    ),
-    "a removed neighbour": (neighbour("192.0.2.1", 2, kind=29), (NeighbourChanged(7, V4, None, confirmed=False), 0)),
-    "a proxy entry is no neighbour": (neighbour("192.0.2.1", 2, flags=8), None),
-    "a bridge's forwarding entry is no neighbour": (
-        encoded(ndmsg, 28, {"family": 7, "ifindex": 7, "state": 2}, [("NDA_LLADDR", str(MAC))]),
-        None,
-    ),
-    "a route": (route(24, 2, 24, [("RTA_DST", "198.51.100.0")]), RoutesChanged(ip_network("198.51.100.0/24"))),
-    "a default route that goes": (route(25, 10, 0, []), RoutesChanged(ip_network("::/0"))),
-    "a broadcast route leads nobody": (route(24, 2, 32, [("RTA_DST", "192.0.2.255")], type=3), None),
-    "a route exception is the kernel's own": (route(24, 10, 128, [("RTA_DST", "2001:db8::1")], flags=0x200), None),
-    "a rule": (encoded(fibmsg, 32, {"family": 2}, []), RoutesChanged(None)),
 }
 
 
-@pytest.mark.parametrize("name", MESSAGES)
-def test_a_message_as_pyroute2_writes_it_is_read(name: str) -> None:
-    data, expected = MESSAGES[name]
+@pytest.mark.parametrize("name", READINGS)
+def test_what_pyroute2_writes_is_read(name: str) -> None:
+    reader, body, expected = READINGS[name]
 
-    (message,) = rtnetlink.split(data)
-
-    assert rtnetlink.decode(message) == expected
+    assert reader(body) == expected
 
 
-@pytest.mark.parametrize("name", MESSAGES)
-def test_a_message_cut_anywhere_is_refused_or_says_less(name: str) -> None:
-    (whole,) = rtnetlink.split(MESSAGES[name][0])
+@pytest.mark.parametrize("name", READINGS)
+def test_what_is_cut_anywhere_is_refused_or_says_less(name: str) -> None:
+    reader, body, _ = READINGS[name]
 
-    for length in range(len(whole.body)):
-        cut = whole._replace(body=whole.body[:length])
+    for size in range(len(body)):
         with contextlib.suppress(WireError):
-            rtnetlink.decode(cut)
+            reader(body[:size])
 
 
-@pytest.mark.parametrize("name", MESSAGES)
-def test_a_datagram_cut_anywhere_is_refused(name: str) -> None:
-    data = MESSAGES[name][0]
-
-    for length in range(1, len(data)):
-        with pytest.raises(WireError):
-            list(rtnetlink.split(data[:length]))
+@given(st.sampled_from([rtnetlink.read_link, rtnetlink.read_address, rtnetlink.read_route]), st.binary(max_size=100))
+def test_any_bytes_are_a_value_or_a_wire_error(reader: Callable[[bytes], object], body: bytes) -> None:
+    with contextlib.suppress(WireError):
+        reader(body)
 
 
-def test_several_messages_in_one_datagram_come_in_order() -> None:
-    first, second = MESSAGES["a rule"][0], MESSAGES["a route"][0]
+@given(indexes, names, macs, names)
+def test_a_link_as_pyroute2_writes_it_is_read(index: int, name: str, mac: Mac, alias: str) -> None:
+    attributes = [("IFLA_IFNAME", name), ("IFLA_ADDRESS", str(mac)), ("IFLA_IFALIAS", alias)]
 
-    kinds = [message.kind for message in rtnetlink.split(first + second)]
+    link = rtnetlink.read_link(body_of(ifinfmsg, 16, {"index": index}, attributes))
 
-    assert kinds == [rtnetlink.RTM_NEWRULE, rtnetlink.RTM_NEWROUTE]
-
-
-def test_bytes_after_the_last_message_are_refused() -> None:
-    with pytest.raises(WireError, match="after its last message"):
-        list(rtnetlink.split(MESSAGES["a rule"][0] + b"\0\0\0"))
+    assert (link.index, link.name, link.mac, link.alias) == (index, name, mac, alias)
 
 
-def test_an_attribute_longer_than_its_message_is_refused() -> None:
-    (message,) = rtnetlink.split(MESSAGES["a reachable neighbour"][0])
-    body = bytearray(message.body)
-    body[12] = 200
+@given(indexes, interfaces, st.integers(0, 0xFFFF))
+def test_an_address_to_give_is_what_pyroute2_reads_and_what_we_read(
+    index: int, address: IPv4Interface | IPv6Interface, flags: int
+) -> None:
+    body = rtnetlink.address_body(index, address, flags)
 
-    with pytest.raises(WireError):
-        rtnetlink.decode(message._replace(body=bytes(body)))
-
-
-def test_an_address_of_the_wrong_length_is_refused() -> None:
-    (message,) = rtnetlink.split(MESSAGES["a reachable neighbour"][0])
-    body = b"\x0a" + message.body[1:]  # IPv6, with four bytes of address
-
-    with pytest.raises(WireError):
-        rtnetlink.decode(message._replace(body=body))
+    message = read(ifaddrmsg, codec.message(rtnetlink.RTM_NEWADDR, 0, 0, body))
+    assert (message["index"], message["prefixlen"]) == (index, address.network.prefixlen)
+    assert ip_address(message.get_attr("IFA_ADDRESS")) == address.ip
+    assert message.get_attr("IFA_LOCAL") == (str(address.ip) if address.version == 4 else None)
+    assert message.get_attr("IFA_FLAGS") == flags
+    assert rtnetlink.read_address(body) == Address(index, address.ip, address.network.prefixlen, 0, flags)
 
 
-def test_a_route_with_host_bits_and_impossible_lengths_raises_nothing_else() -> None:
-    (message,) = rtnetlink.split(MESSAGES["a route"][0])
-    body = bytes([2, 77]) + message.body[2:]
+@given(indexes, st.ip_addresses())
+def test_a_default_route_to_set_is_what_pyroute2_reads_and_what_we_read(index: int, gateway: Any) -> None:
+    body = rtnetlink.default_route_body(index, gateway)
 
-    with pytest.raises(WireError):
-        rtnetlink.decode(message._replace(body=body))
-
-
-@settings(max_examples=200)
-@given(kind=st.sampled_from([16, 17, 20, 24, 28, 32, 99]), body=st.binary(max_size=80))
-def test_any_bytes_are_an_event_or_a_wire_error(kind: int, body: bytes) -> None:
-    try:
-        rtnetlink.decode(rtnetlink.Message(kind, 0, 0, body))
-        rtnetlink.decode_route_answer(body)
-        rtnetlink.error_number(body)
-    except WireError:
-        pass
+    message = read(rtmsg, codec.message(rtnetlink.RTM_NEWROUTE, 0, 0, body))
+    assert ip_address(message.get_attr("RTA_GATEWAY")) == gateway
+    assert (message.get_attr("RTA_OIF"), message["dst_len"], message["proto"]) == (index, 0, 4)
+    assert message.get_attr("RTA_TABLE", message["table"]) == 254
+    assert rtnetlink.read_route(body) == Route(0, 254, 1, index, gateway, None)
 
 
-ANSWERS = {
-    "on-link": (
-        route(24, 2, 32, [("RTA_DST", "192.0.2.1"), ("RTA_OIF", 3), ("RTA_PREFSRC", "192.0.2.2")]),
-        RouteAnswer(3, None, ip_address("192.0.2.2")),
-    ),
-    "through a gateway": (
-        route(24, 2, 32, [("RTA_OIF", 3), ("RTA_GATEWAY", "192.0.2.254")]),
-        RouteAnswer(3, ip_address("192.0.2.254"), None),
-    ),
-    "through a link-local gateway": (
-        route(24, 10, 128, [("RTA_OIF", 3), ("RTA_GATEWAY", "fe80::1")]),
-        RouteAnswer(3, ip_address("fe80::1"), None),
-    ),
-    "IPv4 through an IPv6 gateway": (
-        route(24, 2, 32, [("RTA_OIF", 3), ("RTA_VIA", {"family": 10, "addr": "fe80::1"})]),
-        RouteAnswer(3, ip_address("fe80::1"), None),
-    ),
-    "to this host": (route(24, 2, 32, [("RTA_OIF", 1)], type=2), None),
-    "nowhere": (route(24, 10, 128, [("RTA_OIF", 1)], type=7), None),
-    "without an interface": (route(24, 2, 32, []), None),
-}
+def read_link(body: bytes) -> Any:
+    return read(ifinfmsg, codec.message(rtnetlink.RTM_NEWLINK, 0, 0, body))
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_a_route_answer_is_read(name: str) -> None:
-    data, expected = ANSWERS[name]
+def test_a_veth_pair_to_make_is_what_pyroute2_reads() -> None:
+    message = read_link(rtnetlink.veth_body("br0", "br0-in"))
 
-    (message,) = rtnetlink.split(data)
+    info = message.get_attr("IFLA_LINKINFO")
+    peer = info.get_attr("IFLA_INFO_DATA").get_attr("VETH_INFO_PEER")
+    assert message.get_attr("IFLA_IFNAME") == "br0"
+    assert info.get_attr("IFLA_INFO_KIND") == "veth"
+    assert peer.get_attr("IFLA_IFNAME") == "br0-in"
 
-    assert rtnetlink.decode_route_answer(message.body) == expected
+
+def test_an_interface_without_link_local_address_is_what_pyroute2_reads() -> None:
+    message = read_link(rtnetlink.without_link_local(7))
+
+    inet6 = message.get_attr("IFLA_AF_SPEC").get_attr("AF_INET6")
+    assert message["index"] == 7
+    assert inet6.get_attr("IFLA_INET6_ADDR_GEN_MODE") == 1
 
 
-def read_by_pyroute2(message_class: Any, data: bytes) -> Any:
-    message = message_class(data)
-    message.decode()
-    return message
+def test_flags_to_change_and_a_question_without_counters_are_what_pyroute2_reads() -> None:
+    change = read_link(rtnetlink.link_body(7, flags=0x1, change=0x101))
+    question = read_link(rtnetlink.link_question(7))
+
+    assert (change["index"], change["flags"], change["change"]) == (7, 0x1, 0x101)
+    assert (question["index"], question.get_attr("IFLA_EXT_MASK")) == (7, 8)
+
+
+@pytest.mark.parametrize(
+    ("message_class", "body"),
+    [
+        (rtmsg, rtnetlink.all_routes(10)),
+        (ifaddrmsg, rtnetlink.all_addresses(10)),
+        (ndmsg, rtnetlink.all_neighbours()),
+        (ifinfmsg, rtnetlink.link_question()),
+    ],
+)
+def test_a_question_for_all_names_none(message_class: Any, body: bytes) -> None:
+    message = read(message_class, codec.message(0, 0, 0, body))
+
+    assert message["family"] == (10 if message_class in (rtmsg, ifaddrmsg) else 0)
+    assert not any(message.get(name) for name in ("index", "ifindex", "dst_len"))
 
 
 @pytest.mark.parametrize("destination", ["192.0.2.1", "2001:db8::1"])
 def test_a_route_request_says_what_pyroute2_reads(destination: str) -> None:
     request = rtnetlink.route_request(ip_address(destination), 5, 77)
 
-    message = read_by_pyroute2(rtmsg, request)
+    message = read(rtmsg, request)
 
     assert message["header"]["type"] == rtnetlink.RTM_GETROUTE
     assert message["header"]["sequence_number"] == 77
@@ -249,8 +217,20 @@ def test_a_route_request_says_what_pyroute2_reads(destination: str) -> None:
 def test_a_neighbour_request_says_what_pyroute2_reads() -> None:
     request = rtnetlink.neighbour_request(5, V6, 0, state=0, use=True)
 
-    message = read_by_pyroute2(ndmsg, request)
+    message = read(ndmsg, request)
 
     assert message["header"]["type"] == rtnetlink.RTM_NEWNEIGH
     assert (message["family"], message["ifindex"], message["flags"]) == (10, 5, rtnetlink.NTF_USE)
     assert message.get_attr("NDA_DST") == "2001:db8::1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(16, "RTM_NEWLINK"), (29, "RTM_DELNEIGH"), (46, "RTM_GETTFILTER"), (105, "RTM_DELNEXTHOP"), (2, "NLMSG_ERROR")],
+)
+def test_a_message_type_is_called_as_the_kernels_headers_call_it(kind: int, name: str) -> None:
+    assert rtnetlink.kind_name(kind) == name
+
+
+def test_a_message_type_that_nobody_knows_is_called_by_its_number() -> None:
+    assert rtnetlink.kind_name(200) == "netlink type 200"

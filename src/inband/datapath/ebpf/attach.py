@@ -8,15 +8,13 @@ stays until somebody removes it; it holds its program by itself. Ours has priori
 from __future__ import annotations
 
 import errno
-import struct
 
 from inband.datapath.ebpf import libbpf
 from inband.errors import HostError
-from inband.host import rtnetlink, tc
+from inband.host import codec, tc
 from inband.host.requests import Requests
 
-_TCA_BPF_FD, _TCA_BPF_NAME, _TCA_BPF_FLAGS = 6, 7, 8
-_PRIORITY, _HANDLE = 1, 1
+_PRIORITY = 1
 
 # What a kernel without tcx says to a link of that type.
 _NO_TCX = (errno.EINVAL, errno.EOPNOTSUPP)
@@ -37,22 +35,18 @@ def attach_filter(program: int, index: int) -> None:
     """Put the program into a clsact filter, in place of an older one. Raises HostError."""
     with Requests() as requests:
         tc.add_clsact(requests, index)
-        options = rtnetlink.attribute(_TCA_BPF_FD, struct.pack("=I", program))
-        options += rtnetlink.attribute(_TCA_BPF_NAME, b"inband\0")
-        options += rtnetlink.attribute(_TCA_BPF_FLAGS, struct.pack("=I", tc.BPF_FLAG_ACT_DIRECT))
-        flags = rtnetlink.NLM_F_CREATE | rtnetlink.NLM_F_REPLACE
-        requests.send_raw(f"attach to interface {index}", tc.RTM_NEWTFILTER, flags, _filter(index, options))
+        attributes = (codec.number(tc.TCA_BPF_FD, program, 4), codec.text(tc.TCA_BPF_NAME, "inband"))
+        flags = codec.NLM_F_CREATE | codec.NLM_F_REPLACE
+        body = tc.bpf_filter(index, _PRIORITY, *attributes)
+        requests.change(f"attach to interface {index}", tc.RTM_NEWTFILTER, flags, body)
 
 
 def detach_filter(index: int) -> None:
     """Remove the filter; that there is none, or no interface any more, is no error. Raises HostError."""
     with Requests() as requests:
         try:
-            requests.send_raw(f"detach from interface {index}", tc.RTM_DELTFILTER, 0, _filter(index))
+            body = tc.bpf_filter(index, _PRIORITY)
+            requests.change(f"detach from interface {index}", tc.RTM_DELTFILTER, 0, body)
         except HostError as error:
             if error.errno not in (errno.ENOENT, errno.EINVAL, errno.ENODEV):
                 raise
-
-
-def _filter(index: int, options: bytes = b"") -> bytes:
-    return tc.body(index, _HANDLE, tc.INGRESS, _PRIORITY << 16 | tc.ETH_P_ALL_BE, "bpf", options)

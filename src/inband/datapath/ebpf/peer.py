@@ -20,14 +20,10 @@ import socket
 import struct
 
 from inband.errors import HostError
-from inband.host import rtnetlink, tc
+from inband.host import tc
 from inband.host.requests import Requests
+from inband.host.rtnetlink import Link
 
-_LINK = struct.Struct("=BxHiII")  # ifinfomsg: family, device type, index, flags, change mask
-_IFLA_QDISC, _IFLA_LINKINFO, _IFLA_LINK_NETNSID = 6, 18, 37
-_IFLA_INFO_KIND = 1
-_RTEXT_FILTER_SKIP_STATS = struct.pack("=I", 8)
-_IFF_UP, _IFF_LOWER_UP = 0x1, 0x10000
 _SIOCETHTOOL = 0x8946
 _ETHTOOL_GTXCSUM, _ETHTOOL_GTSO = 0x16, 0x1E
 _IFREQ = struct.Struct("16sP")
@@ -37,8 +33,10 @@ def may_redirect_to_peer(interface: str, index: int) -> bool:
     """Whether a frame that is handed to an interface's peer arrives as if it had left by the interface."""
     try:
         with Requests() as requests:
+            link = requests.link_at(index)
             return (
-                _is_plain_pair(requests, index)
+                link is not None
+                and is_plain_pair(link)
                 and not tc.filters(requests, index, tc.EGRESS)
                 and _is_on(interface, _ETHTOOL_GTXCSUM)
                 and _is_on(interface, _ETHTOOL_GTSO)
@@ -47,27 +45,9 @@ def may_redirect_to_peer(interface: str, index: int) -> bool:
         return False
 
 
-def _is_plain_pair(requests: Requests, index: int) -> bool:
+def is_plain_pair(link: Link) -> bool:
     """A veth whose peer is in another namespace, both ends up, with no queueing discipline."""
-    body = _LINK.pack(0, 0, index, 0, 0) + rtnetlink.attribute(rtnetlink.IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS)
-    answers = requests.send_raw(f"look at interface {index}", rtnetlink.RTM_GETLINK, 0, body)
-    return bool(answers) and is_plain_pair(answers[0].body)
-
-
-def is_plain_pair(body: bytes) -> bool:
-    """The same of what the kernel says of a link (RTM_NEWLINK); False for rubbish."""
-    try:
-        _, _, _, flags, _ = _LINK.unpack_from(body)
-        found = rtnetlink.attributes(body, _LINK.size)
-        kind = rtnetlink.attributes(found.get(_IFLA_LINKINFO, b""), 0).get(_IFLA_INFO_KIND, b"")
-    except (ValueError, struct.error):
-        return False
-    return (
-        bool(flags & _IFF_UP and flags & _IFF_LOWER_UP)
-        and kind.rstrip(b"\0") == b"veth"
-        and _IFLA_LINK_NETNSID in found
-        and found.get(_IFLA_QDISC, b"").rstrip(b"\0") == b"noqueue"
-    )
+    return link.up and link.lower_up and link.kind == "veth" and link.peer_elsewhere and link.queueing == "noqueue"
 
 
 def _is_on(interface: str, command: int) -> bool:

@@ -11,18 +11,19 @@ Needs iproute2 and util-linux (unshare, nsenter, setpriv).
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pyroute2 import netns
-
 from inband.errors import HostError
 
 _HOLD = "mount -t sysfs sysfs /sys 2>/dev/null; ip link set lo up && echo ready && exec cat"
 STOP_S = 5.0
+_CLONE_NEWNET = 0x40000000  # linux/sched.h
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Node:
@@ -74,10 +75,10 @@ class Node:
         outside = os.open("/proc/self/ns/net", os.O_RDONLY)
         there = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
         try:
-            netns.setns(there)
+            _move_to(there)
             yield
         finally:
-            netns.setns(outside)
+            _move_to(outside)
             os.close(there)
             os.close(outside)
 
@@ -111,6 +112,13 @@ def link(one: Node, one_interface: str, two: Node, two_interface: str) -> None:
     one.run("ip", "link", "add", "name", one_interface, *peer)
     one.run("ip", "link", "set", one_interface, "up")
     two.run("ip", "link", "set", two_interface, "up")
+
+
+def _move_to(namespace: int) -> None:
+    """Have this thread be in a network namespace, by its descriptor: os.setns, which Python has from 3.12 on."""
+    if _LIBC.setns(namespace, _CLONE_NEWNET):
+        number = ctypes.get_errno()
+        raise HostError("enter a network namespace", os.strerror(number), errno=number)
 
 
 def run(*command: str) -> None:
