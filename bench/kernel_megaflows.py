@@ -20,7 +20,6 @@ from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
 
-from bench.openflow_load import SilentHost
 from inband.agent.connection import Kind
 from inband.agent.switch import Identity
 from inband.bridge.bridge import Bridge, BridgeSettings
@@ -35,6 +34,7 @@ from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import OFP13, FlowModCommand
+from lab.silent_host import SilentHost
 
 # 317 stations make 100,172 pairs; the book holds no more than 100,000.
 STATIONS, MEGAFLOWS = 317, 100_000

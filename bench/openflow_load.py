@@ -23,9 +23,10 @@ from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.translate import Pipeline
 from inband.table.table_set import TableSet
 from inband.testing import packets
-from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.addresses import Mac
 from inband.vocabulary.numbers import ETH_IPV4
 from inband.vocabulary.openflow import OFP13, FlowModCommand
+from lab.silent_host import SilentHost
 
 IN_PORT, OUT_PORT = PortNo(1), PortNo(2)
 _OUTPUT = (ApplyActions((Output(OUT_PORT),)),)
@@ -125,13 +126,3 @@ def bridge(table: Iterable[FlowMod]) -> SimulatedDatapath:
     made.connect(1, Kind.MANAGEMENT, OFP13)
     made.receive(1, (Envelope(OFP13, 1, flow_mod) for flow_mod in table))
     return datapath
-
-
-class SilentHost:
-    """A kernel that is never asked, in-band control being off."""
-
-    def look_up_next_hop(self, destination: IpAddress) -> None:
-        """Nothing comes of it."""
-
-    def solicit(self, index: int, address: IpAddress) -> None:
-        """Nothing comes of it."""

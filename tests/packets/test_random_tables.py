@@ -22,9 +22,9 @@ from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import Mac
+from lab.silent_host import SilentHost
 from tests.packets.columns import PORTS, Column, ebpf, simulated, userspace
 from tests.property.test_pipeline_cache import MAC_LOCAL, POOL, Chained, fill, flows, group_buckets
-from tests.unit.bridge.test_own_questions import SilentHost
 
 HITS_PER_MISS = 0.25  # of the least that is seen, half: each frame arrives twice, and most decisions can be cached
 

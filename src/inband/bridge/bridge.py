@@ -34,7 +34,6 @@ from inband.flow.fields import FlowKey
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.events import (
     AddressChanged,
-    Host,
     HostEvent,
     LinkChanged,
     LinkRemoved,
@@ -43,6 +42,7 @@ from inband.host.events import (
     Resynchronised,
     RoutesChanged,
 )
+from inband.host.state import Host
 from inband.openflow.messages import Envelope
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
@@ -95,8 +95,8 @@ class Bridge:
         self._fail_mode_flows = FailModeFlows(self.tables)
         self.read_queues: ReadQueues = _no_queues
         self._hinted_ports: frozenset[int] = frozenset()
+        self._kernel = host.state
         self._local_index: int | None = None
-        self._local_addresses: dict[IpAddress, AddressChanged] = {}
 
     @property
     def now(self) -> Instant:
@@ -231,7 +231,7 @@ class Bridge:
         self.control(ev.ServersChanged(servers))
 
     def host_event(self, event: HostEvent | NextHopFound) -> None:
-        """The kernel said something; events about ports are the caller's to turn into ``link_changed``."""
+        """The kernel said something and has it in its state; of ports the caller tells ``link_changed``."""
         match event:
             case LinkChanged(index=index, mac=mac) if index == self._local_index:
                 self.set_local(index, mac)
@@ -247,12 +247,9 @@ class Bridge:
                 assert_never(event)
 
     def _address_changed(self, event: AddressChanged) -> None:
-        if event.present:
-            self._local_addresses[event.address] = event
-        else:
-            self._local_addresses.pop(event.address, None)
         if isinstance(event.address, IPv6Address):
-            own = frozenset(address for address in self._local_addresses if isinstance(address, IPv6Address))
+            ours = (each.address for each in self._kernel.addresses_of(event.index))
+            own = frozenset(address for address in ours if isinstance(address, IPv6Address))
             self.control(ev.LocalAddressesChanged(own))
         if event.present and not event.tentative:
             self.control(ev.LocalAddressReady(event.address.version))
@@ -280,7 +277,7 @@ class Bridge:
         """Ask for a neighbour from the local port, with a question of our own."""
         mac = self.in_band.engine.local_mac
         if index == self._local_index and mac is not None:
-            frame = question(address, mac, self._local_addresses.values())
+            frame = question(address, mac, self._kernel.addresses_of(index))
             if frame is not None:
                 self.inject(frame)
 

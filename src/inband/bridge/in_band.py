@@ -19,7 +19,7 @@ from inband.control import events as ev
 from inband.control.engine import Engine
 from inband.control.rules import InBandRule
 from inband.flow.flow import Flow
-from inband.host.events import Host
+from inband.host.state import Host
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import IpAddress
 from inband.vocabulary.instant import Instant
@@ -37,7 +37,7 @@ class InBand:
         self._host = host
         self._probe = probe
         self._flows: dict[InBandRule, Flow] = {}
-        self.engine = Engine(installed=self._flows)
+        self.engine = Engine(host.state, installed=self._flows)
 
     def handle(self, event: ev.Event, now: Instant) -> None:
         """Tell the engine, and do what it says. What a table or cache raises comes through; then tell it the next."""

@@ -15,18 +15,19 @@ from inband.control import rules
 from inband.control.next_hop import Agenda, Hop, HopKey
 from inband.control.rule_set import RuleSet
 from inband.host.events import NeighbourChanged, NextHop
+from inband.host.state import KernelState
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
 
 
 class AddressResolution:
-    """Resolves next hops. Rules go to ``rule_set``, questions to ``commands``."""
+    """Resolves next hops. Rules go to ``rule_set``, questions to ``commands``; ``kernel`` knows the neighbours."""
 
-    def __init__(self, rule_set: RuleSet, commands: list[ev.Command]) -> None:
+    def __init__(self, kernel: KernelState, rule_set: RuleSet, commands: list[ev.Command]) -> None:
+        self._kernel = kernel
         self._rule_set = rule_set
         self._commands = commands
         self._hops: dict[HopKey, Hop] = {}
-        self._neighbours: dict[HopKey, Mac] = {}
         self._agenda = Agenda()
 
     @property
@@ -72,7 +73,7 @@ class AddressResolution:
     def _make(self, found: NextHop, now: Instant) -> Hop:
         hop = self._hops[found.index, found.address] = Hop(found.index, found.interface, found.address)
         self._rule_set.want(rules.for_address(hop.address))
-        mac = self._kernels_mac(hop.key)
+        mac = self._kernel.mac_of(*hop.key)
         if mac is not None:
             self._resolve(hop, mac, now)
         return hop
@@ -81,7 +82,6 @@ class AddressResolution:
 
     def neighbour_changed(self, event: NeighbourChanged, now: Instant) -> Hop | None:
         """Take a neighbour entry; the next hop whose MAC address it tells, if it is one."""
-        self._remember(event)
         hop = self._hops.get((event.index, event.address))
         if hop is None:
             return None
@@ -93,16 +93,6 @@ class AddressResolution:
             self._agenda.hold(hop, now)
             self._ask_soon(hop, now)
         return None
-
-    def _remember(self, event: NeighbourChanged) -> None:
-        if event.mac:
-            self._neighbours[event.index, event.address] = event.mac
-        else:
-            self._neighbours.pop((event.index, event.address), None)
-
-    def _kernels_mac(self, key: HopKey) -> Mac | None:
-        """What the kernel knows of a neighbour that nothing here used so far."""
-        return self._neighbours.get(key)
 
     def _resolve(self, hop: Hop, mac: Mac, now: Instant) -> None:
         """The MAC address of a hop is known now: rules for it first, then without the old one."""

@@ -26,6 +26,7 @@ from inband.control.rule_set import RuleSet
 from inband.control.rules import InBandRule, State
 from inband.flow.actions import Instruction
 from inband.host.events import NeighbourChanged, NextHopFound, RoutesChanged
+from inband.host.state import KernelState
 from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.instant import Instant
 
@@ -33,17 +34,18 @@ from inband.vocabulary.instant import Instant
 class Engine:
     """In-band control of one bridge.
 
-    ``installed`` is a live view of the rules that the bridge's table has: who carries the commands out keeps it true.
+    ``kernel`` is what the kernel has said, the event at hand included. ``installed`` is a live view of the rules that
+    the bridge's table has: who carries the commands out keeps it true.
     """
 
-    def __init__(self, installed: Container[InBandRule]) -> None:
+    def __init__(self, kernel: KernelState, installed: Container[InBandRule]) -> None:
         self._queue: int | None = None
         self._local_mac: Mac | None = None
         self._local_addresses: frozenset[IPv6Address] = frozenset()
         self._ipv6_mac: Mac | None = None  # the MAC that IPv6's rules per bridge are wanted for
         self._commands: list[ev.Command] = []
         self._rule_set = RuleSet(installed)
-        self._resolution = AddressResolution(self._rule_set, self._commands)
+        self._resolution = AddressResolution(kernel, self._rule_set, self._commands)
         self._destinations = Destinations(self._rule_set, self._resolution, self._commands)
 
     # --- what the outside calls ---------------------------------------------------------------------------------

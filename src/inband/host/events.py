@@ -1,4 +1,4 @@
-"""What the kernel tells us, as values, and what we ask it. Pure: no socket here.
+"""What the kernel tells us, as values. Pure: no socket here.
 
 ``index`` is the kernel's interface index. An interface that vanishes and comes back has another one.
 """
@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from inband.vocabulary.addresses import IpAddress, IpNetwork, Mac
 
@@ -88,19 +87,9 @@ class NextHop:
     source: IpAddress | None = None
 
 
-class Host(Protocol):
-    """The kernel, as the runtime and the simulator's fake offer it. All calls return at once."""
-
-    def look_up_next_hop(self, destination: IpAddress) -> None:
-        """Ask where the kernel would send a packet; the answer comes as NextHopFound."""
-
-    def solicit(self, index: int, address: IpAddress) -> None:
-        """Make the kernel resolve a neighbour now (NTF_USE); the answer comes as NeighbourChanged."""
-
-
 @dataclass(frozen=True, slots=True)
 class NextHopFound:
-    """Answer to ``look_up_next_hop``: None when the kernel has no route."""
+    """Answer to ``Host.look_up_next_hop``: None when the kernel has no route."""
 
     destination: IpAddress
     next_hop: NextHop | None

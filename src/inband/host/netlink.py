@@ -1,7 +1,7 @@
 """The kernel as the switch sees it: events from rtnetlink, and the two questions we ask it.
 
 What: ``KernelHost`` tells one function about every change of links, addresses, routes, rules and neighbours, and
-answers route lookups. It implements ``host.events.Host`` inside an asyncio loop, and never blocks it.
+answers route lookups. It implements ``host.state.Host`` inside an asyncio loop, and never blocks it.
 
 Why a socket of its own for questions: a flood of notifications cannot lose an answer.
 
@@ -23,9 +23,9 @@ from inband.host import codec, rtnetlink
 from inband.host.codec import Message
 from inband.host.events import HostEvent, NextHopFound
 from inband.host.listener import Listener
-from inband.host.mirror import Mirror
 from inband.host.netlink_socket import Trouble
 from inband.host.route_lookup import RouteLookups
+from inband.host.state import KernelState
 from inband.host.watcher import Watcher
 from inband.vocabulary.addresses import IpAddress
 
@@ -34,7 +34,10 @@ RECEIVE_BUFFER = 4 << 20  # bytes, about 4,000 notifications: a full neighbour t
 
 
 class KernelHost:
-    """Watches the network namespace in which ``start`` was called. Implements ``host.events.Host``."""
+    """Watches the network namespace in which ``start`` was called. Implements ``host.state.Host``.
+
+    ``state`` is what it has said so far, ``trouble`` counts what goes wrong.
+    """
 
     def __init__(
         self, deliver: Callable[[HostEvent | NextHopFound], None], *, receive_buffer: int = RECEIVE_BUFFER
@@ -42,7 +45,7 @@ class KernelHost:
         """``deliver`` takes every event and answer; ``receive_buffer`` is in bytes, for each of two sockets."""
         self._deliver = deliver
         self._receive_buffer = receive_buffer
-        self._mirror = Mirror()
+        self.state = KernelState()
         self._lookups = RouteLookups(self._name_of)
         self.trouble = Trouble(self._now)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -65,7 +68,7 @@ class KernelHost:
         self._loop = loop
         self._listener = Listener(loop, self.trouble, self._take_answer, self._missed, self._schedule)
         self._listener.open((), self._receive_buffer)
-        self._watcher = Watcher(self._deliver, self._mirror, self.trouble, loop, self._receive_buffer)
+        self._watcher = Watcher(self._deliver, self.state, self.trouble, loop, self._receive_buffer)
         self._watcher.start()
         self._schedule()
 
@@ -94,7 +97,7 @@ class KernelHost:
         Not resolved: ask by broadcast. Resolved: ask that neighbour by unicast, at once instead of when the entry has
         aged. Asked by unicast without an answer for 0.2 s: forget its MAC and ask by broadcast. Permanent: nothing.
         """
-        state = self._mirror.neighbour_state(index, address)
+        state = self.state.neighbour_state(index, address)
         if state & (rtnetlink.NUD_PERMANENT | rtnetlink.NUD_NOARP):
             return
         if state & rtnetlink.NUD_PROBE:
@@ -159,7 +162,7 @@ class KernelHost:
             self.trouble.refused(operation, error.errno or 0)
 
     def _name_of(self, index: int) -> str:
-        link = self._mirror.link(index)
+        link = self.state.link(index)
         if link is not None:
             return link.name
         try:

@@ -27,9 +27,9 @@ from inband.host.events import (
     RoutesChanged,
 )
 from inband.host.listener import Listener
-from inband.host.mirror import Mirror
 from inband.host.netlink_socket import Trouble
 from inband.host.notifications import decode
+from inband.host.state import KernelState
 
 # RTNLGRP_LINK, NEIGH, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE, IPV6_RULE, NEXTHOP
 _GROUPS = (1, 3, 5, 7, 8, 9, 11, 19, 32)
@@ -58,18 +58,18 @@ class _Dump:
 
 
 class Watcher:
-    """Delivers HostEvents and keeps the mirror. Used by KernelHost alone."""
+    """Delivers HostEvents, each noted in ``state`` just before. Used by KernelHost alone."""
 
     def __init__(
         self,
         deliver: Callable[[HostEvent], None],
-        mirror: Mirror,
+        state: KernelState,
         trouble: Trouble,
         loop: asyncio.AbstractEventLoop,
         receive_buffer: int,
     ) -> None:
         self._deliver = deliver
-        self._mirror = mirror
+        self._state = state
         self._trouble = trouble
         self._loop = loop
         self._receive_buffer = receive_buffer
@@ -98,7 +98,7 @@ class Watcher:
     def _end_turn(self) -> None:
         if self._routes_uncertain:
             self._routes_uncertain = False
-            self._deliver(RoutesChanged(None))
+            self._tell(RoutesChanged(None))
 
     def _take_message(self, message: Message) -> None:
         dump = self._dump
@@ -110,21 +110,24 @@ class Watcher:
                 return
         decoded = decode(message)
         if decoded is not None:
-            event, state = decoded if isinstance(decoded, tuple) else (decoded, 0)
-            self._take_event(event, state)
+            event, neighbour_state = decoded if isinstance(decoded, tuple) else (decoded, 0)
+            self._take_event(event, neighbour_state)
 
     def _take_event(self, event: HostEvent, neighbour_state: int) -> None:
         self._routes_uncertain |= self._changes_routes_silently(event)
-        self._mirror.note(event, neighbour_state)
         if isinstance(event, RoutesChanged) and event.destination is None:
             self._routes_uncertain = True  # told once per turn: a thousand rules are one reason to ask again
         else:
-            self._deliver(event)
+            self._tell(event, neighbour_state)
+
+    def _tell(self, event: HostEvent, neighbour_state: int = 0) -> None:
+        self._state.note(event, neighbour_state)
+        self._deliver(event)
 
     def _changes_routes_silently(self, event: HostEvent) -> bool:
         match event:
             case LinkChanged():
-                old = self._mirror.link(event.index)
+                old = self._state.link(event.index)
                 return old is not None and (old.up, old.running) != (event.up, event.running)
             case AddressChanged():
                 return not event.present
@@ -147,7 +150,7 @@ class Watcher:
 
     def _begin_dump(self, *, announce: bool) -> None:
         self._trouble.count("dumps")
-        self._mirror.begin_dump()
+        self._state.begin_dump()
         self._dump = _Dump(announce)
         self._next_dump(self._dump)
 
@@ -174,12 +177,12 @@ class Watcher:
         self._dump = None
         if self._timer is not None:
             self._timer.cancel()
-        gone = self._mirror.end_dump()
+        gone = self._state.end_dump()
         if not dump.unreadable:  # else it may just not be readable any more: old is better than invented
             for event in gone:
-                self._deliver(event)
+                self._tell(event)
         if dump.announce:
-            self._deliver(Resynchronised())
+            self._tell(Resynchronised())
 
     def _arm_timer(self, delay_s: float, action: Callable[[], None]) -> None:
         if self._timer is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from inband.bridge.bridge import Bridge
@@ -18,6 +18,7 @@ from inband.errors import InbandError, UsageError
 from inband.flow.ports import PortNo
 from inband.host import interfaces
 from inband.host.events import HostEvent, LinkChanged, LinkRemoved
+from inband.host.state import KernelState
 from inband.runtime.claims import Claims
 from inband.vocabulary.addresses import Mac
 
@@ -36,12 +37,12 @@ class Port:
 
 
 class BridgePorts:
-    """Ports by the name of their interface. ``links`` is what the kernel said last of each interface."""
+    """Ports by the name of their interface. ``kernel`` is what the kernel has said so far."""
 
-    def __init__(self, bridge: Bridge, claims: Claims, links: Mapping[int, LinkChanged]) -> None:
+    def __init__(self, bridge: Bridge, claims: Claims, kernel: KernelState) -> None:
         self._bridge = bridge
         self._claims = claims
-        self._links = links
+        self._kernel = kernel
         self._ports: dict[str, Port] = {}
         self._numbers: dict[str, PortNo] = {}
 
@@ -123,7 +124,7 @@ class BridgePorts:
             raise UsageError(f"there is no interface {name} any more: `ip link` shows those there are") from None
         self._bridge.datapath.add_port(port.number, name)
         port.index = index
-        link = self._links.get(index)
+        link = self._kernel.link(index)
         # An interface that was made a moment ago: its first event is still to come, and says the truth.
         mac, is_up = (link.mac, link.up and link.running) if link is not None else (Mac(0), True)
         self._bridge.add_port(port.number, name, mac, link_up=is_up)

@@ -16,12 +16,12 @@ from functools import partial
 
 from inband.bridge.bridge import Bridge
 from inband.errors import InbandError
-from inband.host.events import AddressChanged, Host, HostEvent, LinkChanged, LinkRemoved, NextHopFound
+from inband.host.events import AddressChanged, HostEvent, LinkChanged, LinkRemoved, NextHopFound
 from inband.host.netlink_socket import Trouble
+from inband.host.state import Host
 from inband.runtime.bridge_ports import BridgePorts
 from inband.runtime.claims import Claims
 from inband.runtime.datapaths import make_datapath, pin_dir
-from inband.runtime.known_host import KnownHost
 from inband.runtime.listening import ListeningSockets
 from inband.runtime.local_port import LocalPort
 from inband.runtime.peer_redirect import PeerRedirect
@@ -49,7 +49,6 @@ class ProcessEnvironment:
 
     loop: asyncio.AbstractEventLoop
     host: Host
-    known: KnownHost
     trouble: Trouble
     run_dir: RunDir
     claims: Claims
@@ -96,25 +95,25 @@ class BridgeRunner:
     # --- life ---------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Make the bridge with its own interface and tell it what the kernel said so far; the rest is to come.
+        """Make the bridge with its own interface, and tell it what the kernel has said of that; the rest is to come.
 
         Raises InbandError; then call ``stop``.
         """
         config, environment = self.config, self._environment
-        self.local.make(config, environment.known.links.values())
+        self.local.make(config, environment.host.state)
         datapath, note = make_datapath(config.datapath, pin_dir(environment.run_dir.path, config.name))
         if note:
             self.notes.append(note)
         local = self._local_interface()
         self.managed = ManagedBridge(config, local, datapath, environment.host, self._bridge_environment())
-        self.ports = BridgePorts(self.bridge, environment.claims, environment.known.links)
+        self.ports = BridgePorts(self.bridge, environment.claims, environment.host.state)
         self._listening = ListeningSockets(self._loop, self.connections)
         self.peer_redirect = PeerRedirect(config.name, datapath, self._loop, environment.trouble)
         self.peer_redirect.apply(allowed=config.peer_redirect)
         self.bridge.read_queues = partial(read_queues, trouble=environment.trouble)
         self._is_open = True
         self._driver.start(self.managed)
-        self.managed.open(local, environment.known)
+        self.managed.open(local)
         datapath.attach(self._loop)
 
     async def start(self) -> None:

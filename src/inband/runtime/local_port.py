@@ -14,6 +14,7 @@ from pathlib import Path
 from inband.host import interfaces
 from inband.host.dhcp_client import DhcpClient
 from inband.host.events import AddressChanged, LinkChanged
+from inband.host.state import KernelState
 from inband.runtime.claims import Claims
 from inband.runtime.dns_servers import LEASE_SUFFIX
 from inband.runtime.rundir import DHCP_DIRECTORY
@@ -42,19 +43,23 @@ class LocalPort:
         self._was_up = False
         self._went_down = False
 
-    def make(self, config: BridgeConfig, links: Iterable[LinkChanged]) -> None:
+    def make(self, config: BridgeConfig, kernel: KernelState) -> None:
         """Make the interface, or adopt what a switch that died has left. Raises InbandError.
 
         A new one gets the lowest MAC among the bridge's ports, which is the same after the next start.
         """
         self._claims.take(self._name)
         self._is_claimed = True
-        there = {link.name: link.mac for link in links}
         mac = config.mac
-        if mac is None and self._name not in there:
-            usable = (there.get(port) for port in config.ports)
+        if mac is None and kernel.link_named(self._name) is None:
+            links = (kernel.link_named(port) for port in config.ports)
+            usable = (link.mac for link in links if link is not None)
             mac = min((one for one in usable if one and not one.is_multicast), default=None)
         self.pair = interfaces.ensure_local(self._name, mac)
+        link = kernel.link(self.pair.index)
+        self._was_up = link is not None and link.up
+        for address in kernel.addresses_of(self.pair.index):
+            self.address_changed(address)
 
     def make_again(self) -> None:
         """Make it anew, as somebody has removed it. Raises InbandError."""

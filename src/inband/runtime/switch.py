@@ -26,7 +26,6 @@ from inband.runtime.commands import make_registry
 from inband.runtime.datapaths import remove_left_over_pins, remove_pin_root
 from inband.runtime.dns_servers import find_servers, remove_left_over_leases
 from inband.runtime.dns_sockets import DnsSockets
-from inband.runtime.known_host import KnownHost
 from inband.runtime.left_overs import give_back_left_overs
 from inband.runtime.report_log import log_report
 from inband.runtime.rundir import RunDir
@@ -53,7 +52,6 @@ class RunningSwitch:
         self._run_dir = run_dir
         self._names_file = run_dir.path / name_memory.FILE
         self._memory: Known | None = None
-        self._known = KnownHost()
         self._host = KernelHost(self._host_event)
         self._claims = Claims()
         self._driver = Driver(loop)
@@ -72,7 +70,6 @@ class RunningSwitch:
         self._environment = ProcessEnvironment(
             loop,
             self._host,
-            self._known,
             self._host.trouble,
             run_dir,
             self._claims,
@@ -109,7 +106,7 @@ class RunningSwitch:
         async with self._changing:
             await self._apply(config)
         await self._control.start()
-        give_back_left_overs([link.name for link in self._known.links.values()], self._claims)
+        give_back_left_overs([link.name for link in self._host.state.links], self._claims)
         remove_left_over_pins(self._run_dir.path, self.bridges)
         remove_left_over_leases(self._run_dir.path, self.bridges)
         log.info("inband runs with run directory %s, process %d", self._run_dir.path, os.getpid())
@@ -170,11 +167,10 @@ class RunningSwitch:
     def _check(self, config: SwitchConfig) -> None:
         """Find what would be refused, as far as that can be told before anything is touched. Raises InbandError."""
         ours = {port for runner in self.bridges.values() for port in runner.ports}
-        there = {link.name for link in self._known.links.values()}
         for bridge in config.bridges:
             tls_contexts(bridge)
             for port in bridge.ports:
-                if port in there and port not in ours:
+                if port not in ours and self._host.state.link_named(port) is not None:
                     check_port(port)
 
     async def _start_bridge(self, runner: BridgeRunner) -> None:
@@ -226,7 +222,6 @@ class RunningSwitch:
     # --- what happens -------------------------------------------------------------------------------------------
 
     def _host_event(self, event: HostEvent | NextHopFound) -> None:
-        self._known.note(event)
         for runner in list(self.bridges.values()):
             runner.host_event(event)
         self.core.names.host_event(event)

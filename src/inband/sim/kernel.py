@@ -3,7 +3,8 @@
 One of these is in every host, router and switch. It stands for a Linux kernel where in-band control depends on one: it
 answers ARP for any of its addresses on any interface (arp_ignore=0) and accepts packets for them anywhere (the weak
 host model), chooses the longest matching prefix, and tells ``deliver`` of links, addresses, routes and neighbours as
-rtnetlink does: later, never from inside a call. It implements ``host.events.Host``.
+rtnetlink does: later, never from inside a call, and with each event noted in ``state``. It implements
+``host.state.Host``.
 
 Transport protocols register in ``protocols``; ``sim.tcp_host`` is the one that is here.
 """
@@ -23,6 +24,7 @@ from inband.host.events import (
     NextHopFound,
     RoutesChanged,
 )
+from inband.host.state import KernelState
 from inband.packet import arp, encode, sums
 from inband.packet.frame import Frame
 from inband.packet.headers import ipv4_end, ipv4_header_size
@@ -78,6 +80,7 @@ class Kernel:
     clock: VirtualClock
     forwards: bool = False
     deliver: Deliver = nobody
+    state: KernelState = field(default_factory=KernelState)
     interfaces: list[Interface] = field(default_factory=list)
     protocols: dict[int, Protocol] = field(default_factory=dict)
     on_echo_reply: Callable[[IPv4Address, bytes], None] = lambda _source, _body: None
@@ -129,7 +132,19 @@ class Kernel:
         if interface.address is not None:
             self._ask(interface, interface.address.ip)
 
-    # --- host.events.Host ---------------------------------------------------------------------------------------
+    def tell_all(self) -> None:
+        """Have in ``state`` what a process hears that starts to watch: links, addresses, resolved neighbours."""
+        self.state.begin_dump()
+        for interface in self.interfaces:
+            self.state.note(link_event(interface))
+            if interface.address is not None:
+                self.state.note(address_event(interface, present=True))
+            for address, mac in interface.neighbours.table().items():
+                self.state.note(NeighbourChanged(interface.index, address, mac))
+        for event in self.state.end_dump():
+            self.state.note(event)
+
+    # --- host.state.Host ----------------------------------------------------------------------------------------
 
     def look_up_next_hop(self, destination: IpAddress) -> None:
         """As ``Host.look_up_next_hop``."""
@@ -249,7 +264,12 @@ class Kernel:
         return any(i.address is not None and i.address.ip == address for i in self.interfaces)
 
     def _tell(self, event: HostEvent | NextHopFound) -> None:
-        self.clock.call_soon(lambda: self.deliver(event))
+        self.clock.call_soon(lambda: self._deliver(event))
+
+    def _deliver(self, event: HostEvent | NextHopFound) -> None:
+        if not isinstance(event, NextHopFound):
+            self.state.note(event)
+        self.deliver(event)
 
 
 def link_event(interface: Interface) -> LinkChanged:

@@ -8,7 +8,6 @@ As in the real process, each bridge protects the remotes of all: one bridge's ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from random import Random
 
@@ -20,11 +19,11 @@ from inband.datapath.wrappers import Faults
 from inband.errors import UsageError
 from inband.flow.flow import Flow
 from inband.flow.ports import LOCAL, PortNo
-from inband.host.events import HostEvent, NeighbourChanged, NextHopFound
+from inband.host.events import HostEvent, NextHopFound
 from inband.packet.frame import Frame
 from inband.sim.dhcp import DhcpClient
 from inband.sim.host import Host, read_interface
-from inband.sim.kernel import Interface, address_event, link_event
+from inband.sim.kernel import Interface
 from inband.sim.link import Link, Nic
 from inband.sim.streams import SimNetwork
 from inband.switch.config import BridgeConfig
@@ -58,11 +57,11 @@ class Process:
         environment = Environment(host.clock.time, network, turns, self._report, self._driver.wake, lambda: None)
         self.managed = ManagedBridge(config, self._local, self.datapath, host.kernel, environment)
 
-    def start(self, known: Iterable[HostEvent], remotes: frozenset[ev.Remote], ports: dict[PortNo, Nic]) -> None:
-        """Set everything up and dial; ``known`` is what the kernel said so far."""
+    def start(self, remotes: frozenset[ev.Remote], ports: dict[PortNo, Nic]) -> None:
+        """Set everything up and dial."""
         self._driver.start(self.managed)
         self._inner.receive = lambda frame: self.datapath.deliver(LOCAL, frame)
-        self.managed.open(self._local, known)
+        self.managed.open(self._local)
         self.protect(remotes)
         for number, nic in ports.items():
             self.add_port(number, nic)
@@ -159,10 +158,10 @@ class SwitchBridge:
         """Who decides about data traffic."""
         return self.running.managed.connections.fail_mode.forwarding
 
-    def boot(self, known: Iterable[HostEvent], remotes: frozenset[ev.Remote], turns: Turns) -> None:
+    def boot(self, remotes: frozenset[ev.Remote], turns: Turns) -> None:
         """Start running."""
         self.process = Process(self.config, self._host, self.local, self._inner, turns)
-        self.process.start(known, remotes, self.ports)
+        self.process.start(remotes, self.ports)
 
     def halt(self) -> None:
         """Stop running, without a word to anybody."""
@@ -196,9 +195,10 @@ class SwitchHost:
         if self.is_running:
             return
         self.is_running = True
-        known, remotes, turns = list(self._known()), self._remotes(), turns_on(self.host.clock)
+        self.host.kernel.tell_all()
+        remotes, turns = self._remotes(), turns_on(self.host.clock)
         for bridge in self.bridges.values():
-            bridge.boot(known, remotes, turns)
+            bridge.boot(remotes, turns)
 
     def kill(self) -> None:
         """Kill -9: the kernel resets the process's connections, everything in memory is gone."""
@@ -266,15 +266,6 @@ class SwitchHost:
             for target in targets
             if target.address is not None
         )
-
-    def _known(self) -> Iterator[HostEvent]:
-        """What the kernel tells a process that starts to watch it: links, addresses, resolved neighbours."""
-        interfaces = self.host.kernel.interfaces
-        yield from (link_event(interface) for interface in interfaces)
-        yield from (address_event(interface, present=True) for interface in interfaces if interface.address)
-        for interface in interfaces:
-            for address, mac in interface.neighbours.table().items():
-                yield NeighbourChanged(interface.index, address, mac)
 
     def _host_event(self, event: HostEvent | NextHopFound) -> None:
         for bridge in self.bridges.values():

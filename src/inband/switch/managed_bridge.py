@@ -7,7 +7,7 @@ first, so that a controller that is dialled again because of it is dialled with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from inband import __version__
@@ -18,13 +18,13 @@ from inband.datapath.base import Datapath
 from inband.flow.ports import LOCAL
 from inband.host.events import (
     AddressChanged,
-    Host,
     HostEvent,
     LinkChanged,
     NeighbourChanged,
     NextHopFound,
     RoutesChanged,
 )
+from inband.host.state import Host
 from inband.switch.config import BridgeConfig
 from inband.switch.connections import ConnectionManager, Environment
 from inband.vocabulary.addresses import Mac
@@ -58,7 +58,7 @@ class ManagedBridge:
         self.config = config
         self._local = local
         self._default_datapath_id = int(local.mac)
-        self._clock = environment.clock
+        self._kernel = host.state
         self._remotes: frozenset[ev.Remote] = frozenset()
         settings = BridgeSettings(config.name, self._identity(config), config.flow_limit)
         self.bridge = Bridge(settings, datapath, host, environment.clock, environment.wake)
@@ -67,12 +67,12 @@ class ManagedBridge:
 
     # --- life -------------------------------------------------------------------------------------------------------
 
-    def open(self, local: LocalInterface, known: Iterable[HostEvent]) -> None:
-        """Have the local port and in-band control; ``known`` is what the kernel said so far. Raises HostError."""
+    def open(self, local: LocalInterface) -> None:
+        """Have the local port, with what the kernel has said of it so far, and in-band control. Raises HostError."""
         self.set_local(local)
         self.bridge.control(ev.QueueChanged(self.config.queue))
         self.bridge.control(ev.InBandEnabled(self.config.in_band))
-        for event in known:
+        for event in self._kernel.about(local.index):
             self.host_event(event)
 
     def set_local(self, local: LocalInterface) -> None:

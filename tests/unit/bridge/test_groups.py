@@ -29,7 +29,8 @@ from inband.vocabulary.openflow import (
     MeterFlags,
     MeterModCommand,
 )
-from tests.unit.bridge.test_own_questions import Clock, SilentHost
+from lab.silent_host import SilentHost
+from tests.unit.bridge.test_own_questions import Clock
 
 US = "02:00:00:00:00:01"
 P1, P2, P3 = PortNo(1), PortNo(2), PortNo(3)
@@ -41,7 +42,8 @@ class Stage:
 
     def __init__(self) -> None:
         self.datapath = SimulatedDatapath(clock=Clock())
-        self.bridge = Bridge(BridgeSettings("br0", Identity(1)), self.datapath, SilentHost(), Clock(), lambda: None)
+        self.host = SilentHost()
+        self.bridge = Bridge(BridgeSettings("br0", Identity(1)), self.datapath, self.host, Clock(), lambda: None)
         self.datapath.client = self.bridge
         for number in (LOCAL, P1, P2, P3):
             self.datapath.add_port(number, f"p{number}")
@@ -140,15 +142,15 @@ def test_router_advertisements_reach_local_from_the_moment_the_bridge_uses_ipv6(
     assert stage.sent(advertisement) == []
 
     own = IPv6Address("fe80::1")
-    stage.bridge.host_event(AddressChanged(7, own, 64, True))
+    stage.host.say(stage.bridge, AddressChanged(7, own, 64, True))
     assert [stage.sent(advertisement), stage.sent(advertisement)] == [[LOCAL], [LOCAL]]
-    stage.bridge.host_event(AddressChanged(7, own, 64, False))
+    stage.host.say(stage.bridge, AddressChanged(7, own, 64, False))
 
     assert stage.sent(advertisement) == []
 
 
 def test_a_data_decision_cached_before_does_not_hide_an_advertisement(stage: Stage) -> None:
-    stage.bridge.host_event(AddressChanged(7, IPv6Address("fe80::1"), 64, True))
+    stage.host.say(stage.bridge, AddressChanged(7, IPv6Address("fe80::1"), 64, True))
     stage.flow(ApplyActions((Output(P2),)))
     for frame in (packets.router_advertisement(dst=packets.MAC_B), packets.icmp_echo("fe80::1", "ff02::1")):
         stage.sent(Frame(frame))

@@ -20,7 +20,7 @@ from inband.pipeline.learning import MacTable
 from inband.table.changes import Changes
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
-from tests.unit.bridge.test_own_questions import SilentHost
+from lab.silent_host import SilentHost
 
 CONTROLLER = ev.Remote(ip_address("192.0.2.1"), 6653, ev.RemoteKind.CONTROLLER)
 MAC = Mac(0x020000000001)

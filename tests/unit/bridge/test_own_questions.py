@@ -15,21 +15,12 @@ from inband.flow.fields import key_fields
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.events import AddressChanged, NextHop, NextHopFound
 from inband.packet.parse import parse
-from inband.vocabulary.addresses import IpAddress, Mac, parse_ip
+from inband.vocabulary.addresses import Mac, parse_ip
+from lab.silent_host import SilentHost
 
 INDEX, MAC = 7, Mac.parse("02:00:00:00:00:01")
 REMOTE = parse_ip("2001:db8::9")
 UPLINK = PortNo(1)
-
-
-class SilentHost:
-    """A kernel that never answers."""
-
-    def look_up_next_hop(self, destination: IpAddress) -> None:
-        """Nothing comes of it."""
-
-    def solicit(self, index: int, address: IpAddress) -> None:
-        """Nothing comes of it."""
 
 
 @dataclass
@@ -49,10 +40,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def bridge(clock: Clock) -> Bridge:
+def host() -> SilentHost:
+    return SilentHost()
+
+
+@pytest.fixture
+def bridge(clock: Clock, host: SilentHost) -> Bridge:
     """One uplink, in-band control on, a controller on the local port's link whose MAC nobody knows."""
     datapath = SimulatedDatapath(clock=clock)
-    bridge = Bridge(BridgeSettings("br0", Identity(1)), datapath, SilentHost(), clock, lambda: None)
+    bridge = Bridge(BridgeSettings("br0", Identity(1)), datapath, host, clock, lambda: None)
     datapath.client = bridge
     for number, name in ((LOCAL, "br0"), (UPLINK, "eth0")):
         datapath.add_port(number, name)
@@ -75,23 +71,29 @@ def senders(bridge: Bridge, clock: Clock, seconds: float) -> set[IPv6Address]:
     return {IPv6Address(key_fields(parse(frame.data, port))["ipv6_src"]) for port, frame, _ in sent}
 
 
-def test_nothing_is_asked_from_an_address_that_may_be_somebody_elses(bridge: Bridge, clock: Clock) -> None:
-    bridge.host_event(AddressChanged(INDEX, parse_ip("2001:db8::1"), 64, present=True, tentative=True))
+def test_nothing_is_asked_from_an_address_that_may_be_somebody_elses(
+    bridge: Bridge, host: SilentHost, clock: Clock
+) -> None:
+    host.say(bridge, AddressChanged(INDEX, parse_ip("2001:db8::1"), 64, present=True, tentative=True))
 
     assert senders(bridge, clock, 3.0) == set()
 
 
-def test_an_address_is_asked_from_as_soon_as_it_is_known_to_be_ours(bridge: Bridge, clock: Clock) -> None:
+def test_an_address_is_asked_from_as_soon_as_it_is_known_to_be_ours(
+    bridge: Bridge, host: SilentHost, clock: Clock
+) -> None:
     own = parse_ip("2001:db8::1")
-    bridge.host_event(AddressChanged(INDEX, own, 64, present=True, tentative=True))
-    bridge.host_event(AddressChanged(INDEX, own, 64, present=True))
+    host.say(bridge, AddressChanged(INDEX, own, 64, present=True, tentative=True))
+    host.say(bridge, AddressChanged(INDEX, own, 64, present=True))
 
     assert senders(bridge, clock, 0.0) == {own}
 
 
-def test_the_address_in_the_network_of_who_is_asked_for_is_asked_from(bridge: Bridge, clock: Clock) -> None:
+def test_the_address_in_the_network_of_who_is_asked_for_is_asked_from(
+    bridge: Bridge, host: SilentHost, clock: Clock
+) -> None:
     for own in ("fe80::1", "2001:db8::1", "2001:db8:1::1"):
-        bridge.host_event(AddressChanged(INDEX, parse_ip(own), 64, present=True))
+        host.say(bridge, AddressChanged(INDEX, parse_ip(own), 64, present=True))
     senders(bridge, clock, 0.0)
 
     assert senders(bridge, clock, 2.0) == {parse_ip("2001:db8::1")}

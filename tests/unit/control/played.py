@@ -5,6 +5,8 @@ from __future__ import annotations
 from inband.control import events as ev
 from inband.control.engine import Engine
 from inband.control.rules import InBandRule
+from inband.host.events import NeighbourChanged, RoutesChanged
+from inband.host.state import KernelState
 from inband.vocabulary.instant import Instant
 
 
@@ -14,10 +16,13 @@ class Played:
     def __init__(self) -> None:
         self.refuses = False
         self._table: set[InBandRule] = set()
-        self._engine = Engine(self._table)
+        self._kernel = KernelState()
+        self._engine = Engine(self._kernel, self._table)
 
     def handle(self, event: ev.Event, now: Instant) -> list[ev.Command]:
-        """Tell the engine, have its commands carried out, and return them."""
+        """Have the kernel say what it says, tell the engine, have its commands carried out, and return them."""
+        if isinstance(event, NeighbourChanged | RoutesChanged):
+            self._kernel.note(event)
         commands = self._engine.handle(event, now)
         for command in commands:
             match command:

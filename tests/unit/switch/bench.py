@@ -13,26 +13,14 @@ from inband.switch.managed_bridge import LocalInterface, ManagedBridge
 from inband.switch.reports import Report
 from inband.switch.targets import Target, parse_target
 from inband.switch.turns import Turns
-from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.addresses import Mac
+from lab.silent_host import SilentHost
 from tests.unit.switch.fakes import HELLO, Clock, FakeNetwork, FakeTransport
 
 MAC = Mac.parse("02:00:00:00:00:01")
 LOCAL = LocalInterface(7, MAC, "br0-in")
 ADDRESS = ip_address("192.0.2.1")
 CONTROLLER = parse_target("tcp:192.0.2.1:6653")
-
-
-class SilentHost:
-    """A kernel that notes what it is asked and never answers."""
-
-    def __init__(self) -> None:
-        self.asked: list[IpAddress] = []
-
-    def look_up_next_hop(self, destination: IpAddress) -> None:
-        self.asked.append(destination)
-
-    def solicit(self, index: int, address: IpAddress) -> None:
-        """Nothing comes of it."""
 
 
 class Bench:
@@ -47,7 +35,7 @@ class Bench:
         environment = Environment(self.clock, self.network, self.turns, self.reports.append, lambda: None, lambda: None)
         datapath = SimulatedDatapath(clock=self.clock)
         self.managed = ManagedBridge(self.config, LOCAL, datapath, self.host, environment)
-        self.managed.open(LOCAL, ())
+        self.managed.open(LOCAL)
         self.protect(*controllers or (CONTROLLER,))
         self.managed.configure(self.config)
 

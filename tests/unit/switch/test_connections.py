@@ -145,10 +145,10 @@ def test_news_from_the_network_ends_the_wait_when_it_is_good() -> None:
     bench.network.dialled[-1].refuse()
     dialled = len(bench.network.dialled)
 
-    bench.managed.host_event(LinkChanged(9, "eth0", MAC, up=True, running=False, mtu=1500))
+    bench.host.say(bench.managed, LinkChanged(9, "eth0", MAC, up=True, running=False, mtu=1500))
     bench.pass_time(0.1)
     assert len(bench.network.dialled) == dialled
-    bench.managed.host_event(AddressChanged(7, ip_address("192.0.2.7"), 24, present=True))
+    bench.host.say(bench.managed, AddressChanged(7, ip_address("192.0.2.7"), 24, present=True))
     bench.pass_time(0.1)
 
     assert len(bench.network.dialled) == dialled + 1
@@ -158,17 +158,17 @@ def test_a_new_next_hop_ends_the_wait_and_the_same_one_again_does_not() -> None:
     bench = Bench()
     hop = NextHop(7, "br0", ADDRESS)
     bench.managed.host_event(NextHopFound(ADDRESS, hop))
-    bench.managed.host_event(NeighbourChanged(7, ADDRESS, GATEWAY_MAC))
+    bench.host.say(bench.managed, NeighbourChanged(7, ADDRESS, GATEWAY_MAC))
     for _ in range(5):
         bench.network.dialled[-1].refuse()
         bench.pass_time(0.5)
     bench.network.dialled[-1].refuse()
     dialled = len(bench.network.dialled)
 
-    bench.managed.host_event(NeighbourChanged(7, ADDRESS, GATEWAY_MAC))
+    bench.host.say(bench.managed, NeighbourChanged(7, ADDRESS, GATEWAY_MAC))
     bench.pass_time(0.1)
     assert len(bench.network.dialled) == dialled
-    bench.managed.host_event(NeighbourChanged(7, ADDRESS, MAC))
+    bench.host.say(bench.managed, NeighbourChanged(7, ADDRESS, MAC))
     bench.pass_time(0.1)
 
     assert len(bench.network.dialled) == dialled + 1
