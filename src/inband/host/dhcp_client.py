@@ -7,7 +7,7 @@ the two of them that speak it; the default route over IPv6 comes from routers, n
 Why not a client of our own: leases, renewals and their corner cases are solved. Why a script of our own: see
 ``dhcp_script.sh``.
 
-What must stay true: one client per interface also after our kill -9, so the kernel kills the child with us; and its
+Invariants: one client per interface also after our kill -9, so the kernel kills the child with us; and its
 files are where whoever starts next finds and removes them. The lease stays in place when the client stops: whoever
 removes the interface removes the address.
 

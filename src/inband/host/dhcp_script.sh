@@ -4,7 +4,7 @@
 #
 # Not the clients' own scripts: those write /etc/resolv.conf (of the whole host, also from a network namespace) and
 # take the address away when the client starts, which would cut a session that lives through our restart.
-# The address carries the lease's lifetime, so the kernel removes it when nobody renews the lease any more.
+# The address carries the lease's lifetime, so the kernel removes it when the lease is not renewed any more.
 set -u
 # /sbin is not in everybody's PATH, and iproute2 lives there.
 PATH=$PATH:/usr/sbin:/sbin

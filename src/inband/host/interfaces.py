@@ -52,11 +52,11 @@ IpInterface = IPv4Interface | IPv6Interface
 
 _ALIAS_PREFIX = "inband:"
 
-# How the kernel looks for neighbours on the bridge's own interface. Unresolved: a request each 250 ms instead of each
-# second (the switches between may only just be starting), for the same 3 s. Resolved but silent: two by unicast, then
-# by broadcast, which finds a gateway whose MAC changed within a second instead of never asking anybody else.
 _NDTMSG = struct.Struct("=Bxxx")  # family
 _NDTA_NAME, _NDTA_PARMS, _NDTPA_IFINDEX = 1, 6, 1
+# How the kernel looks for neighbours on the bridge's own interface. Unresolved: a request each 250 ms instead of each
+# second (the switches between may only just be starting), for the same 3 s. Resolved but silent: two by unicast, then
+# by broadcast, which finds a gateway whose MAC changed within a second instead of never asking others.
 _NEIGHBOUR_PARAMETERS = (  # NDTPA_*, value, its bytes (times are 64-bit milliseconds)
     (5, 250, 8),  # RETRANS_TIME
     (11, 12, 4),  # MCAST_PROBES
@@ -86,7 +86,7 @@ def ensure_local(bridge: str, mac: Mac | None = None) -> LocalPair:
     """Make the bridge's local pair, or adopt or replace what a process that died has left; both ends are up.
 
     An adopted pair keeps its addresses, its routes and, unless ``mac`` says otherwise, its MAC. Raises UsageError
-    when an interface of that name is somebody else's, HostError when the kernel refuses.
+    when an interface of that name is not ours, HostError when the kernel refuses.
     """
     check_interface_name(bridge)
     if mac is not None:

@@ -32,7 +32,7 @@ def decode(message: Message) -> Decoded | None:
 
 
 def _link(message: Message) -> LinkChanged | LinkRemoved | None:
-    family, _type, index, flags, _change = codec.fields(rtnetlink.LINK, message.body)
+    family, _, index, flags, _ = codec.fields(rtnetlink.LINK, message.body)
     if family:  # AF_BRIDGE: something about the interface as a bridge port, the link itself stays
         return None
     found = codec.attributes(message.body, rtnetlink.LINK.size)
@@ -52,7 +52,7 @@ def _address(message: Message) -> AddressChanged | None:
         return None
     present = message.kind == rtnetlink.RTM_NEWADDR
     is_failed = bool(said.flags & rtnetlink.IFA_F_DADFAILED)
-    # An address with a lifetime is taken away at once, with this flag; one without keeps the flag until somebody does.
+    # An address with a lifetime is taken away at once, with this flag; one without keeps the flag until it is removed.
     duplicate = is_failed and (present or not said.flags & rtnetlink.IFA_F_PERMANENT)
     tentative = present and (is_failed or bool(said.flags & rtnetlink.IFA_F_TENTATIVE))
     return AddressChanged(said.interface_index, said.address, said.prefix_length, present, tentative, duplicate)
@@ -74,7 +74,7 @@ def _route(message: Message) -> RoutesChanged | None:
 
 
 def _neighbour(message: Message) -> Neighbour | None:
-    family, index, state, flags, _type = codec.fields(rtnetlink.NEIGHBOUR, message.body)
+    family, index, state, flags, _ = codec.fields(rtnetlink.NEIGHBOUR, message.body)
     if family not in (AF_INET, AF_INET6) or flags & rtnetlink.NTF_PROXY:
         return None
     found = codec.attributes(message.body, rtnetlink.NEIGHBOUR.size)

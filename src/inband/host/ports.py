@@ -40,7 +40,7 @@ _TC_ACT_STOLEN = 4  # taken, not dropped: no drop counter and no drop monitor sp
 _OURS = 0x1B0D0000  # marks the filter as ours; the bits below remember
 _WAS_UP, _HAD_IPV6_DISABLED, _MADE_CLSACT, _ENDS_PROMISCUOUS = 1, 2, 4, 8
 
-_IFA_F_GIVEN = 0x712  # what somebody may ask for: NODAD, HOMEADDRESS, MANAGETEMPADDR, NOPREFIXROUTE, MCAUTOJOIN
+_IFA_F_GIVEN = 0x712  # what may be asked for: NODAD, HOMEADDRESS, MANAGETEMPADDR, NOPREFIXROUTE, MCAUTOJOIN
 _SYSCTLS = {"ipv4/conf/{}/arp_ignore": "8", "ipv4/conf/{}/rp_filter": "1"}
 _DISABLE_IPV6 = "ipv6/conf/{}/disable_ipv6"
 
@@ -216,7 +216,7 @@ def _delete_filter(requests: Requests, link: Link) -> None:
     try:
         requests.change(f"remove the ingress filter of {link.name}", tc.RTM_DELTFILTER, 0, body)
     except HostError as error:
-        if error.errno not in (errno.ENOENT, errno.EINVAL):  # somebody else removed it, or clsact with it
+        if error.errno not in (errno.ENOENT, errno.EINVAL):  # it was removed by others, or clsact with it
             raise
 
 
@@ -276,7 +276,7 @@ def _write_sysctls(link: Link, wanted: dict[str, str], changes: list[str]) -> di
 
 
 def _ipv6_addresses(requests: Requests, link: Link) -> list[tuple[IPv6Interface, int]]:
-    """The IPv6 addresses somebody gave an interface, with their flags: disabling IPv6 takes them away."""
+    """The IPv6 addresses that an interface was given, with their flags: disabling IPv6 takes them away."""
     operation = f"look at the addresses of {link.name}"
     wanted = rtnetlink.all_addresses(socket.AF_INET6)
     answers = requests.ask(operation, rtnetlink.RTM_GETADDR, wanted, rtnetlink.read_address, dump=True)

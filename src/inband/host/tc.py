@@ -27,33 +27,32 @@ TCMSG = struct.Struct("=BxxxiIII")
 TCA_KIND, TCA_OPTIONS = 1, 2
 INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
 """Parents of the filters of clsact."""
-ETH_P_ALL_BE = 0x0300
+_ETH_P_ALL_BE = 0x0300
 
 TCA_BPF_OPS_LEN, TCA_BPF_OPS, TCA_BPF_FD, TCA_BPF_NAME = 4, 5, 6, 7
 _TCA_BPF_FLAGS, _BPF_FLAG_ACT_DIRECT = 8, 1
 
+_WITH_ATTRIBUTES = ("bpf", "htb")  # the options of many other kinds are structs
 _CLSACT_HANDLE, _CLSACT_PARENT = 0xFFFF0000, 0xFFFFFFF1
 _NO_FILTERS = (errno.EINVAL, errno.ENOENT, errno.EOPNOTSUPP)  # no such qdisc, or a kernel without tc
 
 
 class Entry(NamedTuple):
-    """A queueing discipline, class or filter; ``kind`` is its name, like "htb"."""
+    """A queueing discipline, class or filter; ``kind`` is its name, ``options`` what only that kind has."""
 
     handle: int
     kind: str
     attributes: Attributes
-
-    @property
-    def options(self) -> Attributes:
-        """What the kind has of its own; raises WireError."""
-        return codec.attributes(self.attributes.get(TCA_OPTIONS, b""))
+    options: Attributes
 
 
 def read(body: bytes) -> Entry:
     """What a message says; raises WireError."""
     _, _, handle, _, _ = codec.fields(TCMSG, body)
     found = codec.attributes(body, TCMSG.size)
-    return Entry(handle, codec.as_text(found.get(TCA_KIND, b"")), found)
+    kind = codec.as_text(found.get(TCA_KIND, b""))
+    options = found.get(TCA_OPTIONS, b"") if kind in _WITH_ATTRIBUTES else b""
+    return Entry(handle, kind, found, codec.attributes(options))
 
 
 def interface_of(message: Message) -> int | None:
@@ -79,7 +78,7 @@ def bpf_filter(index: int, priority: int, *program: bytes) -> bytes:
     ``program`` are the attributes that tell which one; none to name the filter that is there.
     """
     options = b"".join((*program, codec.number(_TCA_BPF_FLAGS, _BPF_FLAG_ACT_DIRECT, 4))) if program else b""
-    return body(index, 1, INGRESS, priority << 16 | ETH_P_ALL_BE, "bpf", options)
+    return body(index, 1, INGRESS, priority << 16 | _ETH_P_ALL_BE, "bpf", options)
 
 
 def add_clsact(requests: Requests, index: int) -> bool:

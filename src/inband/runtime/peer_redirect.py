@@ -1,8 +1,8 @@
 """Keeps the eBPF datapath right about the ports that known unicast may skip (``datapath.ebpf.peer``).
 
-A port that may be skipped now may not be a moment later: somebody adds a queueing discipline or a filter, or moves the
-other end of the pair. Link events the bridge hears anyway and passes on. What tc(8) does sends none, so this listens
-to RTNLGRP_TC, which costs nothing while nobody does anything, and is heard of within a millisecond.
+A port that may be skipped now may not be a moment later: a queueing discipline or a filter is added, or the other end
+of the pair is moved. Link events the bridge hears anyway and passes on. What tc(8) does sends none, so this listens
+to RTNLGRP_TC, which costs nothing while nothing changes, and is heard of within a millisecond.
 
 Invariants: what the kernel says was lost (ENOBUFS), or cannot be read, may have been about any port. No port is skipped
 where notifications cannot be heard. Work per wake-up is bounded by READS_PER_TURN looks of about 0.2 ms.

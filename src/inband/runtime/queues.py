@@ -1,7 +1,7 @@
 """The queues of an interface as the kernel has them: leaf classes of an HTB queueing discipline with handle 1.
 
 Queue N is class 1:(N + 1), as Open vSwitch's linux-htb numbers them; frames get there by their priority, which the
-datapaths set. Read by rtnetlink when somebody asks, which takes well under a millisecond.
+datapaths set. Read by rtnetlink when they are asked for, which takes well under a millisecond.
 
 Invariants: any bytes of the kernel's give queues, or are skipped and counted; a refusal is a log line and no queues.
 Source: linux/pkt_sched.h, linux/gen_stats.h, linux/rtnetlink.h.

@@ -103,7 +103,7 @@ MESSAGES: dict[str, tuple[bytes, Decoded | None]] = {
     ),
     "a route": (route(24, 2, 24, [("RTA_DST", "198.51.100.0")]), RoutesChanged(ip_network("198.51.100.0/24"))),
     "a default route that goes": (route(25, 10, 0, []), RoutesChanged(ip_network("::/0"))),
-    "a broadcast route leads nobody": (route(24, 2, 32, [("RTA_DST", "192.0.2.255")], type=3), None),
+    "a broadcast route leads to no host": (route(24, 2, 32, [("RTA_DST", "192.0.2.255")], type=3), None),
     "a route exception is the kernel's own": (route(24, 10, 128, [("RTA_DST", "2001:db8::1")], flags=0x200), None),
     "a rule": (written(fibmsg, 32, {"family": 2}, []), RoutesChanged(None)),
 }

@@ -226,11 +226,18 @@ def test_a_neighbour_request_says_what_pyroute2_reads() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [(16, "RTM_NEWLINK"), (29, "RTM_DELNEIGH"), (46, "RTM_GETTFILTER"), (105, "RTM_DELNEXTHOP"), (2, "NLMSG_ERROR")],
+    [
+        (16, "RTM_NEWLINK"),
+        (29, "RTM_DELNEIGH"),
+        (46, "RTM_GETTFILTER"),
+        (100, "RTM_NEWCHAIN"),
+        (105, "RTM_DELNEXTHOP"),
+        (2, "NLMSG_ERROR"),
+    ],
 )
 def test_a_message_type_is_called_as_the_kernels_headers_call_it(kind: int, name: str) -> None:
     assert rtnetlink.kind_name(kind) == name
 
 
-def test_a_message_type_that_nobody_knows_is_called_by_its_number() -> None:
+def test_an_unknown_message_type_is_called_by_its_number() -> None:
     assert rtnetlink.kind_name(200) == "netlink type 200"

@@ -33,12 +33,17 @@ REMOVALS: list[HostEvent] = [
 
 def full_state() -> KernelState:
     state = KernelState()
+    assert dumped(state, neighbour_state=2) == []
+    return state
+
+
+def dumped(state: KernelState, neighbour_state: int) -> list[HostEvent]:
+    """Tell everything; gives what is gone."""
     state.begin_dump()
     state.note(LINK)
     state.note(ADDRESS)
-    state.note(NEIGHBOUR, 2)
-    state.end_dump()
-    return state
+    state.note(NEIGHBOUR, neighbour_state)
+    return state.end_dump()
 
 
 def resynchronised(state: KernelState, *mentioned: HostEvent) -> list[HostEvent]:
@@ -66,12 +71,7 @@ def test_what_a_dump_does_not_mention_is_removed_links_last() -> None:
 def test_what_a_dump_mentions_stays() -> None:
     state = full_state()
 
-    state.begin_dump()
-    state.note(LINK)
-    state.note(ADDRESS)
-    state.note(NEIGHBOUR, 4)
-
-    assert state.end_dump() == []
+    assert dumped(state, neighbour_state=4) == []
     assert state.link(7) == LINK
     assert state.neighbour_state(7, V4) == 4
 

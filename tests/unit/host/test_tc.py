@@ -65,6 +65,12 @@ def test_a_block_of_filters_that_interfaces_share_names_none() -> None:
     assert tc.interface_of(Message(44, 0, 0, tc.body(-1, 1, 2, 3, "bpf"))) is None
 
 
+def test_options_of_other_kinds_need_not_be_attributes() -> None:
+    entry = tc.read(tc.body(7, 1, 2, 3, "pfifo", b"\2\0\0\0"))
+
+    assert (entry.kind, entry.options) == ("pfifo", {})
+
+
 def test_an_entry_cut_anywhere_is_refused_or_says_less() -> None:
     body = filter_body()
 
@@ -75,6 +81,6 @@ def test_an_entry_cut_anywhere_is_refused_or_says_less() -> None:
 
 @given(st.sampled_from([36, 40, 44, 48, 100]), st.binary(max_size=80))
 def test_any_bytes_are_an_entry_or_a_wire_error(kind: int, body: bytes) -> None:
-    for read in (lambda: tc.read(body).options, lambda: tc.interface_of(Message(kind, 0, 0, body))):
+    for read in (lambda: tc.read(body), lambda: tc.interface_of(Message(kind, 0, 0, body))):
         with contextlib.suppress(WireError):
             read()

@@ -1,7 +1,7 @@
 """Puts the program at an interface's ingress: by a tcx link, or where the kernel has none (before 6.6) by clsact.
 
 A tcx link is a descriptor: it can be pinned, its program exchanged, and it goes with its last holder. A clsact filter
-stays until somebody removes it; it holds its program by itself. Ours has priority 1, before the filter by which
+stays until it is removed; it holds its program by itself. Ours has priority 1, before the filter by which
 ``host.ports`` keeps frames from the host's stack.
 """
 
