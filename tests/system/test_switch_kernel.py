@@ -119,3 +119,17 @@ def test_a_bridges_interface_that_somebody_removes_is_back_before_tcp_gives_up(s
 
     assert until(lambda: bool(stage.controller.journal.entries("echo", stage.dpid, since=since + 0.5)), 4.0)
     assert stage.lost() == 0
+
+
+def test_an_interface_that_outlived_a_killed_switch_gets_its_route_again_when_it_was_down() -> None:
+    with Lab("ihk") as lab:
+        rig = Rig(lab)
+        options = ("--bridge", "br0", "--port", "p1", "--address", "10.0.0.1/24", "--gateway", "10.0.0.11")
+        killed = rig.start(*options)
+        killed.kill9()
+        rig.start(*options)
+        assert "default via 10.0.0.11" in rig.box.run("ip", "route")
+
+        rig.box.ip("link set br0 down", "link set br0 up")
+
+        assert until(lambda: "default via 10.0.0.11" in rig.box.run("ip", "route"), 3.0)
