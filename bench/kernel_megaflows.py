@@ -36,7 +36,7 @@ from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import OFP13, FlowModCommand
 from lab.silent_host import SilentHost
 
-# 317 stations make 100,172 pairs; the book holds no more than 100,000.
+# 317 stations make 100,172 pairs; the cache holds no more than 100,000.
 STATIONS, MEGAFLOWS = 317, 100_000
 _IDLE_S, _FORGETTING_S = 5, 10
 _MB = 1e6
@@ -65,7 +65,7 @@ def main(interfaces: list[str]) -> None:
         gc.collect()
         figures = {"memory_mb": (_resident_bytes() - before) / _MB, "kernel_mb": _map_bytes() / _MB}
         figures["idle_cpu_percent"] = _run(bridge, clock, _IDLE_S)[0] / _IDLE_S * 100
-        held = len(bridge.book)
+        held = len(bridge.megaflows)
         figures["revalidated_ms"] = _seconds(lambda: _add(bridge, Match.of(in_port=1))) * 1e3
         _fill(bridge)
         clock.now += MAX_IDLE_S
@@ -98,7 +98,7 @@ def _fill(bridge: Bridge) -> None:
     for number in range(STATIONS):
         _upcall(bridge, number, (number + 1) % STATIONS)
     for source, destination in permutations(range(STATIONS), 2):
-        if len(bridge.book) >= MEGAFLOWS:
+        if len(bridge.megaflows) >= MEGAFLOWS:
             return
         _upcall(bridge, source, destination)
 

@@ -18,7 +18,7 @@ from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow.messages import Envelope, FlowMod
-from inband.pipeline.learning import MacTable
+from inband.pipeline.fdb import Fdb
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.translate import Pipeline
 from inband.table.table_set import TableSet
@@ -112,7 +112,7 @@ def pipeline(table: Iterable[Flow]) -> Pipeline:
     ports = PortTable()
     for number in range(1, 5):
         ports.put(SwitchPort(PortNo(number), f"eth{number}", Mac(0x020000000000 | number)))
-    return Pipeline(table_set(table), ports, MacTable())
+    return Pipeline(table_set(table), ports, Fdb())
 
 
 def bridge(table: Iterable[FlowMod]) -> SimulatedDatapath:

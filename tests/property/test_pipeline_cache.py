@@ -44,7 +44,7 @@ from inband.flow.priority import OpenFlowPriority
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.pipeline.dhcp_hook import reaches_local_unchanged
-from inband.pipeline.learning import MacKey, MacTable
+from inband.pipeline.fdb import Fdb, FdbKey
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.trace import Trace
 from inband.pipeline.translate import Pipeline
@@ -208,16 +208,16 @@ def _pipeline(
     visible: list[Flow],
     groups: tuple[list[Chained], ...] = _NO_GROUPS,
 ) -> Pipeline:
-    tables, ports, macs = TableSet(4, make_classifier=make_classifier), PortTable(), MacTable()
+    tables, ports, fdb = TableSet(4, make_classifier=make_classifier), PortTable(), Fdb()
     for flow in _hidden_flows():
         tables.install_hidden(flow)
     fill(tables, visible, groups)
     configs = {1: PortConfig.NONE, 2: PortConfig.NO_RECV, 3: PortConfig.NO_FLOOD, LOCAL: PortConfig.NO_FWD}
     for number, config in configs.items():
         ports.put(SwitchPort(PortNo(number), f"p{number}", Mac(number & 0xFFFF), config))
-    macs.learn(MacKey(0, Mac.parse(packets.MAC_A)), PortNo(1), 0.0)
-    macs.learn(MacKey(1, Mac.parse(packets.MAC_B)), PortNo(3), 0.0)
-    pipeline = Pipeline(tables, ports, macs)
+    fdb.learn(FdbKey(0, Mac.parse(packets.MAC_A)), PortNo(1), 0.0)
+    fdb.learn(FdbKey(1, Mac.parse(packets.MAC_B)), PortNo(3), 0.0)
+    pipeline = Pipeline(tables, ports, fdb)
     pipeline.in_band = pipeline.ipv6 = True
     pipeline.local_mac = Mac.parse(MAC_LOCAL)
     return pipeline

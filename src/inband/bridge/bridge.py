@@ -6,8 +6,8 @@ through ``host_event``, time through ``run``; messages to send wait in ``take``.
 new waits or ``next_deadline`` may have become earlier.
 
 The order that everything relies on: a change is written to the tables, then cached decisions that it makes wrong are
-removed (``book.settle``), and only then another frame is looked at or a reply sent. That is what makes a barrier honest
-and why no control packet can be decided by a stale decision.
+removed (``megaflows.settle``), and only then another frame is looked at or a reply sent. That is what makes a barrier
+honest and why no control packet can be decided by a stale decision.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from inband.agent.switch import Identity, Switch
 from inband.bridge.fail_mode_flows import FailModeFlows
 from inband.bridge.housekeeping import Housekeeping
 from inband.bridge.in_band import InBand
-from inband.bridge.megaflows import MegaflowBook
+from inband.bridge.megaflows import MegaflowCache
 from inband.bridge.slow_path import SlowPath
 from inband.control import events as ev
 from inband.control.questions import question
@@ -46,7 +46,7 @@ from inband.host.state import Host
 from inband.openflow.messages import Envelope
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
-from inband.pipeline.learning import MacTable
+from inband.pipeline.fdb import Fdb
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.translate import Pipeline
 from inband.table.table_set import TableSet
@@ -82,16 +82,16 @@ class Bridge:
         self.datapath = datapath
         self.tables = TableSet(limit=settings.flow_limit)
         self.ports = PortTable()
-        self.macs = MacTable()
-        self.pipeline = Pipeline(self.tables, self.ports, self.macs)
-        self.book = MegaflowBook(datapath, self.tables, self.macs)
-        self.in_band = InBand(self.tables, self.book, host, self._probe)
+        self.fdb = Fdb()
+        self.pipeline = Pipeline(self.tables, self.ports, self.fdb)
+        self.megaflows = MegaflowCache(datapath, self.tables, self.fdb)
+        self.in_band = InBand(self.tables, self.megaflows, host, self._probe)
         self.agent = Agent(Switch(settings.identity, self.tables, self.ports, self))
         self._clock = clock
         self._wake = wake
         self.counters = Counters()
-        self._slow_path = SlowPath(self.pipeline, self.book, datapath, self.counters)
-        self._housekeeping = Housekeeping(self.book)
+        self._slow_path = SlowPath(self.pipeline, self.megaflows, datapath, self.counters)
+        self._housekeeping = Housekeeping(self.megaflows)
         self._fail_mode_flows = FailModeFlows(self.tables)
         self.read_queues: ReadQueues = _no_queues
         self._hinted_ports: frozenset[int] = frozenset()
@@ -122,13 +122,13 @@ class Bridge:
         """A session agreed on a version."""
         self.agent.connect(connection, kind, version, self._clock())
         self._carry_out_effects(self._clock())
-        self.book.settle()
+        self.megaflows.settle()
 
     def disconnect(self, connection: int) -> None:
         """A session ended."""
         self.agent.disconnect(connection)
         self._carry_out_effects(self._clock())
-        self.book.settle()
+        self.megaflows.settle()
 
     def receive(self, connection: int, envelopes: Iterable[Envelope]) -> None:
         """Carry out messages; when this returns the datapath does what they say, and replies wait in ``take``."""
@@ -136,7 +136,7 @@ class Bridge:
         for envelope in envelopes:
             self.agent.handle(connection, envelope, now)
             self._carry_out_effects(now)
-        self.book.settle()
+        self.megaflows.settle()
         self._wake()
 
     def waiting(self) -> Sequence[int]:
@@ -155,11 +155,11 @@ class Bridge:
         for effect in self.agent.take_effects():
             match effect:
                 case FlowsChanged(changes):
-                    self.book.flows_changed((*changes.added, *changes.modified, *changes.removed))
+                    self.megaflows.flows_changed((*changes.added, *changes.modified, *changes.removed))
                 case SettingsChanged():
-                    self.book.everything_changed()
+                    self.megaflows.everything_changed()
                 case Execute(in_port, frame, actions):
-                    self.book.settle()
+                    self.megaflows.settle()
                     self._slow_path.packet_out(in_port, frame, actions, now)
                 case _:
                     assert_never(effect)
@@ -168,7 +168,7 @@ class Bridge:
 
     def refresh(self, now: Instant) -> None:
         """Pass on what the datapath has counted."""
-        self.book.credit()
+        self.megaflows.credit()
 
     def port_counters(self, port: PortNo) -> PortCounters:
         """A port's counters."""
@@ -194,7 +194,7 @@ class Bridge:
         """A port that the datapath does not have any more."""
         port = self.ports.remove(number)
         if port is not None:
-            self.macs.flush_port(number)
+            self.fdb.flush_port(number)
             self._port_changed(PortReason.DELETE, port)
 
     def link_changed(self, number: PortNo, *, link_up: bool, mac: Mac) -> None:
@@ -207,13 +207,13 @@ class Bridge:
             return
         if not link_up:
             # Stations behind a dead link may come back behind another one.
-            self.macs.flush_port(number)
+            self.fdb.flush_port(number)
         self._port_changed(PortReason.MODIFY, changed)
 
     def _port_changed(self, reason: PortReason, port: SwitchPort) -> None:
         self.agent.port_changed(reason, port, self._clock())
-        self.book.everything_changed()
-        self.book.settle()
+        self.megaflows.everything_changed()
+        self.megaflows.settle()
         self._wake()
 
     # --- in-band control ----------------------------------------------------------------------------------------
@@ -259,15 +259,15 @@ class Bridge:
         self._local_index = index
         if mac != self.in_band.engine.local_mac or mac != self.pipeline.local_mac:
             self.pipeline.local_mac = mac or None
-            self.book.everything_changed()
+            self.megaflows.everything_changed()
             self.control(ev.LocalMacChanged(mac))
 
     def _follow_engine(self) -> None:
         engine = self.in_band.engine
         if (self.pipeline.in_band, self.pipeline.ipv6) != (engine.is_enabled, engine.uses_ipv6):
             self.pipeline.in_band, self.pipeline.ipv6 = engine.is_enabled, engine.uses_ipv6
-            self.book.everything_changed()
-        self.book.settle()
+            self.megaflows.everything_changed()
+        self.megaflows.settle()
         if engine.tcp_ports is not self._hinted_ports:
             self._hinted_ports = engine.tcp_ports
             self.datapath.set_control_hints(ControlHints(engine.tcp_ports))
@@ -291,14 +291,14 @@ class Bridge:
         """Forward by learning, whatever the flows say, or by the flows."""
         changes = self._fail_mode_flows.set_standalone(self._clock(), active=active)
         if changes.added or changes.removed:
-            self.book.everything_changed()
-            self.book.settle()
+            self.megaflows.everything_changed()
+            self.megaflows.settle()
 
     def set_default_flow(self, *, active: bool) -> None:
         """Have or not have the flow of a bridge without controllers: priority 0, NORMAL, for everybody to see."""
         changes = self._fail_mode_flows.set_default_flow(self._clock(), active=active)
-        self.book.flows_changed((*changes.added, *changes.removed))
-        self.book.settle()
+        self.megaflows.flows_changed((*changes.added, *changes.removed))
+        self.megaflows.settle()
 
     # --- time ---------------------------------------------------------------------------------------------------
 
@@ -307,7 +307,7 @@ class Bridge:
         deadlines = (
             self.in_band.engine.next_deadline(),
             self.tables.next_deadline(),
-            self.macs.next_deadline(),
+            self.fdb.next_deadline(),
             self._housekeeping.next_deadline(),
         )
         return min((due for due in deadlines if due is not None), default=None)
@@ -321,16 +321,16 @@ class Bridge:
             self._housekeeping.run(now)
         if _is_due(self.tables.next_deadline(), now):
             self._expire_flows(now)
-        if _is_due(self.macs.next_deadline(), now):
-            self.book.credit()  # stations that cached decisions forward for are in use
-            self.book.stations_changed(self.macs.expire(now))
-        self.book.settle()
+        if _is_due(self.fdb.next_deadline(), now):
+            self.megaflows.credit()  # stations that cached decisions forward for are in use
+            self.megaflows.fdb_changed(self.fdb.expire(now))
+        self.megaflows.settle()
         self._wake()
 
     def _expire_flows(self, now: Instant) -> None:
-        self.book.credit()
+        self.megaflows.credit()
         removed = self.tables.expire(now)
-        self.book.flows_changed(flow for flow, _ in removed)
+        self.megaflows.flows_changed(flow for flow, _ in removed)
         self.agent.flows_removed(removed, now)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inband.bridge.megaflows import MegaflowBook
+from inband.bridge.megaflows import MegaflowCache
 from inband.vocabulary.instant import Instant
 
 # How often counters are passed on and idle decisions forgotten while there are cached decisions.
@@ -12,10 +12,10 @@ BETWEEN_TURNS_S = 0.02
 
 
 class Housekeeping:
-    """The turns of one bridge. Work per turn is bounded by what ``MegaflowBook.forget_idle`` does at once."""
+    """The turns of one bridge. Work per turn is bounded by what ``MegaflowCache.forget_idle`` does at once."""
 
-    def __init__(self, book: MegaflowBook) -> None:
-        self._book = book
+    def __init__(self, megaflows: MegaflowCache) -> None:
+        self._megaflows = megaflows
         self._due: Instant | None = None
         self._is_forgetting = False
 
@@ -33,7 +33,7 @@ class Housekeeping:
     def run(self, now: Instant) -> None:
         """Count, and forget what is idle; what is too much for one turn goes on in the next, without counting."""
         if not self._is_forgetting:
-            self._book.credit()
-        self._is_forgetting = self._book.forget_idle(now)
+            self._megaflows.credit()
+        self._is_forgetting = self._megaflows.forget_idle(now)
         pause = BETWEEN_TURNS_S if self._is_forgetting else HOUSEKEEPING_S
-        self._due = now + pause if len(self._book) or self._is_forgetting else None
+        self._due = now + pause if len(self._megaflows) or self._is_forgetting else None

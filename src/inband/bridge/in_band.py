@@ -6,7 +6,7 @@ Invariants:
 - ``flows`` has a rule exactly while the table has its flow: it is noted after the table took it, and forgotten after
   the table let it go. The engine looks there, so a rule that a table refused to take or to give up is tried again.
 - Cached decisions that a removed or new rule would change are gone before another packet is looked at (the caller
-  settles the book before it lets one through).
+  settles the cache before it lets one through).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import assert_never
 
-from inband.bridge.megaflows import MegaflowBook
+from inband.bridge.megaflows import MegaflowCache
 from inband.control import events as ev
 from inband.control.engine import Engine
 from inband.control.rules import InBandRule
@@ -31,9 +31,9 @@ Probe = Callable[[int, IpAddress], None]
 class InBand:
     """The engine of one bridge and the flows it has installed."""
 
-    def __init__(self, tables: TableSet, book: MegaflowBook, host: Host, probe: Probe) -> None:
+    def __init__(self, tables: TableSet, megaflows: MegaflowCache, host: Host, probe: Probe) -> None:
         self._tables = tables
-        self._book = book
+        self._megaflows = megaflows
         self._host = host
         self._probe = probe
         self._flows: dict[InBandRule, Flow] = {}
@@ -73,12 +73,12 @@ class InBand:
             flow = Flow(rule.match, rule.priority, command.instructions, origin=rule.origin)
             changes = self._tables.install_hidden(flow, now)
             self._flows[rule] = flow
-        self._book.flows_changed((*changes.added, *changes.modified))
+        self._megaflows.flows_changed((*changes.added, *changes.modified))
 
     def _remove(self, rules: Iterable[InBandRule]) -> None:
         for rule in rules:
             flow = self._flows[rule]
             self._tables.remove_hidden(flow)
-            self._book.flows_changed((flow,))
+            self._megaflows.flows_changed((flow,))
             del self._flows[rule]
-        self._book.settle()
+        self._megaflows.settle()

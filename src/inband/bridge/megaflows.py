@@ -1,4 +1,4 @@
-"""The book of cached decisions: which there are, what they count for, and which of them a change makes wrong.
+"""The cache of decisions: which there are, what they count for, and which of them a change makes wrong.
 
 A change says what it touched; ``settle`` then removes the decisions that could differ now, before anything else is
 processed (the caller settles before it lets the next frame or a BARRIER_REPLY through). Small changes are looked up
@@ -19,7 +19,7 @@ from inband.datapath.base import Datapath, Megaflow
 from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
-from inband.pipeline.learning import MacKey, MacTable
+from inband.pipeline.fdb import Fdb, FdbKey
 from inband.table.groups import Counter
 from inband.table.table_set import Credit, TableSet
 from inband.vocabulary.instant import Instant
@@ -34,7 +34,7 @@ EVICTED_AT_ONCE = 200
 IN_USE_S = 2.0
 # Open vSwitch's max-idle: what was not used for this long is not worth its place.
 MAX_IDLE_S = 10.0
-# Idle decisions removed in one turn: about 5 ms. All of a full book would be a pause of half a second, for the control
+# Idle decisions removed in one turn: about 5 ms. All of a full cache would be a pause of half a second, for the control
 # channel too.
 AT_ONCE = 1_000
 # How many decisions are flushed in the time in which one is removed by itself.
@@ -44,13 +44,13 @@ FLUSH_GAIN = 6
 class Decision(NamedTuple):
     """What a megaflow came from.
 
-    ``credits`` are the lookups that its packets count to, ``counted`` the groups and buckets, ``mac_keys`` the stations
+    ``credits`` are the lookups that its packets count to, ``counted`` the groups and buckets, ``fdb_keys`` the stations
     it depends on, ``station`` the one that each packet confirms, with its port.
     """
 
     credits: tuple[Credit, ...]
-    mac_keys: tuple[MacKey, ...]
-    station: tuple[MacKey, PortNo] | None
+    fdb_keys: tuple[FdbKey, ...]
+    station: tuple[FdbKey, PortNo] | None
     counted: tuple[Counter, ...] = ()
 
     @property
@@ -65,17 +65,17 @@ class Decision(NamedTuple):
 
 
 @dataclass(slots=True)
-class MegaflowBook:
+class MegaflowCache:
     """Cached decisions of one bridge."""
 
     datapath: Datapath
     tables: TableSet
-    macs: MacTable
-    _by_station: dict[MacKey, set[Megaflow]] = field(default_factory=dict)
+    fdb: Fdb
+    _by_fdb_key: dict[FdbKey, set[Megaflow]] = field(default_factory=dict)
     _cached: dict[Match, Megaflow] = field(default_factory=dict)
     _matches: list[Match] = field(default_factory=list)
     _tables: set[int] = field(default_factory=set)
-    _stations: set[MacKey] = field(default_factory=set)
+    _fdb_keys: set[FdbKey] = field(default_factory=set)
     _everything: bool = False
     _to_look_at: dict[int, list[Megaflow]] = field(default_factory=dict)
     _due: list[Megaflow] = field(default_factory=list)
@@ -95,8 +95,8 @@ class MegaflowBook:
         if replaced is not None:
             self._remove([replaced])
         self._cached[megaflow.match] = megaflow
-        for key in _stations_of(megaflow):
-            self._by_station.setdefault(key, set()).add(megaflow)
+        for key in _fdb_keys_of(megaflow):
+            self._by_fdb_key.setdefault(key, set()).add(megaflow)
         self._look_later(megaflow)
         self.datapath.install(megaflow)
 
@@ -139,9 +139,9 @@ class MegaflowBook:
             else:
                 self._tables.add(flow.table_id)
 
-    def stations_changed(self, stations: Iterable[MacKey]) -> None:
+    def fdb_changed(self, stations: Iterable[FdbKey]) -> None:
         """Stations were learned, moved or forgotten."""
-        self._stations.update(stations)
+        self._fdb_keys.update(stations)
 
     def everything_changed(self) -> None:
         """Ports or settings changed."""
@@ -149,19 +149,19 @@ class MegaflowBook:
 
     def settle(self) -> None:
         """Remove what could be wrong. Work: changes times megaflows, bounded by MAX_COMPARISONS, or one flush."""
-        if not (self._everything or self._matches or self._tables or self._stations):
+        if not (self._everything or self._matches or self._tables or self._fdb_keys):
             return
         if self._is_nothing_but_news():
-            self._stations.clear()
+            self._fdb_keys.clear()
             return
         comparisons = len(self._matches) * len(self._cached)
-        if self._everything or comparisons > MAX_COMPARISONS or self._is_most_by_station():
+        if self._everything or comparisons > MAX_COMPARISONS or self._is_most_by_fdb_key():
             self._flush()
         else:
             self._remove(self._suspects())
         self._matches.clear()
         self._tables.clear()
-        self._stations.clear()
+        self._fdb_keys.clear()
         self._everything = False
 
     # --- inside -------------------------------------------------------------------------------------------------
@@ -174,15 +174,15 @@ class MegaflowBook:
         """Whether all that changed are stations on which no decision depends, as with each frame of a flood of them."""
         if self._everything or self._matches or self._tables:
             return False
-        return self._by_station.keys().isdisjoint(self._stations)
+        return self._by_fdb_key.keys().isdisjoint(self._fdb_keys)
 
-    def _is_most_by_station(self) -> bool:
+    def _is_most_by_fdb_key(self) -> bool:
         """Whether so many decisions depend on the stations that changed that a flush is the smaller pause."""
-        count = sum(len(self._by_station.get(key, ())) for key in self._stations)
+        count = sum(len(self._by_fdb_key.get(key, ())) for key in self._fdb_keys)
         return count > AT_ONCE and count * FLUSH_GAIN > len(self._cached)
 
     def _suspects(self) -> list[Megaflow]:
-        suspects = {megaflow for key in self._stations for megaflow in self._by_station.get(key, ())}
+        suspects = {megaflow for key in self._fdb_keys for megaflow in self._by_fdb_key.get(key, ())}
         if self._matches or self._tables:
             suspects.update(megaflow for megaflow in self._cached.values() if self._is_suspect(megaflow))
         return list(suspects)
@@ -202,11 +202,11 @@ class MegaflowBook:
         for megaflow in megaflows:
             self._credit(megaflow)
             self._cached.pop(megaflow.match, None)
-            for key in _stations_of(megaflow):
-                if (those := self._by_station.get(key)) is not None:
+            for key in _fdb_keys_of(megaflow):
+                if (those := self._by_fdb_key.get(key)) is not None:
                     those.discard(megaflow)
                     if not those:
-                        del self._by_station[key]
+                        del self._by_fdb_key[key]
 
     def _evict(self, now: Instant) -> None:
         """Make room: the decisions that were made first go, before others those that are not in use."""
@@ -220,7 +220,7 @@ class MegaflowBook:
         # To free the memory of all at once would be a pause of a tenth of a second.
         self._flushed += self._cached.values()
         self._cached.clear()
-        self._by_station.clear()
+        self._by_fdb_key.clear()
         self._to_look_at.clear()
         self._due.clear()
 
@@ -238,10 +238,10 @@ class MegaflowBook:
             for counter in decision.counted:
                 counter.credit(packets, bytes_)
             if decision.station is not None:
-                self.macs.confirm(*decision.station, megaflow.used)
+                self.fdb.confirm(*decision.station, megaflow.used)
         megaflow.credited_packets, megaflow.credited_bytes = megaflow.packets, megaflow.bytes
 
 
-def _stations_of(megaflow: Megaflow) -> tuple[MacKey, ...]:
+def _fdb_keys_of(megaflow: Megaflow) -> tuple[FdbKey, ...]:
     """The stations a megaflow depends on."""
-    return megaflow.origin.mac_keys if isinstance(megaflow.origin, Decision) else ()
+    return megaflow.origin.fdb_keys if isinstance(megaflow.origin, Decision) else ()

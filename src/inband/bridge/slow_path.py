@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from inband.bridge.admission import Admission
-from inband.bridge.megaflows import Decision, MegaflowBook
+from inband.bridge.megaflows import Decision, MegaflowCache
 from inband.datapath.base import Counters, Datapath, Megaflow
 from inband.flow.actions import Action
 from inband.flow.fields import FlowKey
@@ -25,9 +25,9 @@ from inband.vocabulary.instant import Instant
 class SlowPath:
     """Decides about single frames. Work per frame is the pipeline's, plus one entry of the cache."""
 
-    def __init__(self, pipeline: Pipeline, book: MegaflowBook, datapath: Datapath, counters: Counters) -> None:
+    def __init__(self, pipeline: Pipeline, megaflows: MegaflowCache, datapath: Datapath, counters: Counters) -> None:
         self._pipeline = pipeline
-        self._book = book
+        self._megaflows = megaflows
         self._datapath = datapath
         self._counters = counters
         self._admission = Admission()
@@ -47,8 +47,8 @@ class SlowPath:
         if self._datapath.is_behind and not is_known:
             self._counters.add("not cached: first of its kind while frames wait")
             return False
-        decision = Decision(translation.credits, translation.mac_keys, translation.station, translation.counted)
-        self._book.install(Megaflow(match, translation.actions, decision, translation.to_station, used=now))
+        decision = Decision(translation.credits, translation.fdb_keys, translation.station, translation.counted)
+        self._megaflows.install(Megaflow(match, translation.actions, decision, translation.to_station, used=now))
         return True
 
     def packet_out(self, in_port: PortNo, frame: Frame, actions: Iterable[Action], now: Instant) -> None:
@@ -61,6 +61,6 @@ class SlowPath:
     def _note(self, translation: Translation, frame: Frame, now: Instant) -> None:
         """Count the frame; what it taught makes cached decisions about its station wrong."""
         if translation.learned and translation.station is not None:
-            self._book.stations_changed((translation.station[0],))
-            self._book.settle()
+            self._megaflows.fdb_changed((translation.station[0],))
+            self._megaflows.settle()
         self._pipeline.credit(translation, frame.segments, len(frame.data), now)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflow, PortCounters
-from inband.datapath.cache import MAX_MEGAFLOWS, MegaflowCache
+from inband.datapath.classifier import MAX_MEGAFLOWS, DatapathClassifier
 from inband.datapath.execute import execute
 from inband.flow.actions import DatapathAction, ToController
 from inband.flow.ports import PortNo
@@ -44,7 +44,7 @@ class SimulatedDatapath:
         self.hints = ControlHints()
         self._clock = clock
         self._transmit = transmit or self._keep
-        self._cache = MegaflowCache(max_megaflows)
+        self._classifier = DatapathClassifier(max_megaflows)
         self._ports: dict[PortNo, str] = {}
         self._port_counters: dict[PortNo, PortCounters] = {}
         self._counters = Counters()
@@ -61,7 +61,7 @@ class SimulatedDatapath:
         counters.rx_packets += frame.segments
         counters.rx_bytes += len(frame.data)
         key = parse(frame.data, port)
-        megaflow = self._cache.find(key)
+        megaflow = self._classifier.find(key)
         if megaflow is None:
             self._counters.add("miss")
             self.client.upcall(port, frame, key)
@@ -128,25 +128,25 @@ class SimulatedDatapath:
 
     def install(self, megaflow: Megaflow) -> None:
         """As ``Datapath.install``."""
-        taken, _ = self._cache.install(megaflow)
+        taken, _ = self._classifier.install(megaflow)
         if not taken:
             self._counters.add("cache_full")
 
     def remove(self, megaflows: Iterable[Megaflow]) -> None:
         """As ``Datapath.remove``."""
-        self._cache.remove(megaflows)
+        self._classifier.remove(megaflows)
 
     def flush(self) -> None:
         """As ``Datapath.flush``."""
-        self._cache.flush()
+        self._classifier.flush()
 
     def megaflows(self) -> list[Megaflow]:
         """As ``Datapath.megaflows``."""
-        return list(self._cache)
+        return list(self._classifier)
 
     def counted(self) -> list[Megaflow]:
         """As ``Datapath.counted``."""
-        return self._cache.counted()
+        return self._classifier.counted()
 
     # The rest
 
@@ -160,6 +160,6 @@ class SimulatedDatapath:
 
     def close(self) -> None:
         """As ``Datapath.close``."""
-        self._cache.flush()
+        self._classifier.flush()
         self._ports.clear()
         self._port_counters.clear()

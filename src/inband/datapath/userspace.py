@@ -27,7 +27,7 @@ from time import monotonic
 from typing import Protocol
 
 from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflow, PortCounters
-from inband.datapath.cache import MAX_MEGAFLOWS, MegaflowCache
+from inband.datapath.classifier import MAX_MEGAFLOWS, DatapathClassifier
 from inband.datapath.execute import execute, plain_outputs
 from inband.datapath.microflow import BLIND_BITS, MicroflowKey, microflow_key
 from inband.datapath.userspace_filter import Queue
@@ -107,7 +107,7 @@ class UserspaceDatapath:
         self._clock = clock
         self._now = clock()
         self._ownership = ownership or PortOwnership()
-        self._cache = MegaflowCache(max_megaflows)
+        self._classifier = DatapathClassifier(max_megaflows)
         self._paths: dict[Megaflow, _Path] = {}
         self._buffer = bytearray(BUFFER_SIZE)
         self._view = memoryview(self._buffer)
@@ -218,7 +218,7 @@ class UserspaceDatapath:
             port.counters.rx_errors += 1
             return False
         flow_key = parse(frame.data, port.number)
-        megaflow = self._cache.find(flow_key)
+        megaflow = self._classifier.find(flow_key)
         if megaflow is None:
             self._counters.add("miss" if self.client else "upcall_no_client")
             if self.client:
@@ -386,7 +386,7 @@ class UserspaceDatapath:
 
     def install(self, megaflow: Megaflow) -> None:
         """As ``Datapath.install``."""
-        taken, replaced = self._cache.install(megaflow)
+        taken, replaced = self._classifier.install(megaflow)
         if not taken:
             self._counters.add("cache_full")
         if replaced is not None:
@@ -394,21 +394,21 @@ class UserspaceDatapath:
 
     def remove(self, megaflows: Iterable[Megaflow]) -> None:
         """As ``Datapath.remove``."""
-        for megaflow in self._cache.remove(megaflows):
+        for megaflow in self._classifier.remove(megaflows):
             self._forget_path(megaflow)
 
     def flush(self) -> None:
         """As ``Datapath.flush``."""
-        self._cache.flush()
+        self._classifier.flush()
         self._forget_paths()
 
     def megaflows(self) -> list[Megaflow]:
         """As ``Datapath.megaflows``."""
-        return list(self._cache)
+        return list(self._classifier)
 
     def counted(self) -> list[Megaflow]:
         """As ``Datapath.counted``."""
-        return self._cache.counted()
+        return self._classifier.counted()
 
     def _forget_path(self, megaflow: Megaflow) -> None:
         path = self._paths.pop(megaflow, None)
@@ -436,6 +436,6 @@ class UserspaceDatapath:
         self.detach()
         for port in list(self._ports):
             self.remove_port(port)
-        self._cache.flush()
+        self._classifier.flush()
         self._control.close()
         self._data.close()

@@ -16,7 +16,7 @@ from zlib import crc32
 from inband.flow import ports
 from inband.flow.fields import FIELDS, KEY_BITS
 from inband.flow.groups import Bucket
-from inband.pipeline.in_flight import InFlight
+from inband.pipeline.packet_state import PacketState
 from inband.pipeline.ports import PortTable
 from inband.table.groups import GroupBucket, GroupEntry, GroupTable
 from inband.vocabulary.numbers import ETH_ARP, ETH_IPV4, ETH_IPV6, IP_SCTP, IP_TCP, IP_UDP
@@ -47,7 +47,9 @@ _KEY_BYTES = (KEY_BITS + 7) // 8
 _MAX_WATCHED = 64
 
 
-def choose(group: GroupEntry, packet: InFlight, port_table: PortTable, groups: GroupTable) -> tuple[GroupBucket, ...]:
+def choose(
+    group: GroupEntry, packet: PacketState, port_table: PortTable, groups: GroupTable
+) -> tuple[GroupBucket, ...]:
     """The buckets that a packet takes, in order; notes on the packet what that depends on."""
     if group.type in (GroupType.ALL, GroupType.INDIRECT):
         return group.buckets
@@ -58,7 +60,7 @@ def choose(group: GroupEntry, packet: InFlight, port_table: PortTable, groups: G
     return _select(group.group_id, tuple(bucket for bucket in live if bucket.bucket.weight), packet)
 
 
-def _select(group_id: int, buckets: tuple[GroupBucket, ...], packet: InFlight) -> tuple[GroupBucket, ...]:
+def _select(group_id: int, buckets: tuple[GroupBucket, ...], packet: PacketState) -> tuple[GroupBucket, ...]:
     """One of them, by the packet's flow, in proportion to the weights."""
     if len(buckets) < 2:
         return buckets
@@ -68,7 +70,7 @@ def _select(group_id: int, buckets: tuple[GroupBucket, ...], packet: InFlight) -
     return (max(buckets, key=lambda bucket: _draw(flow, bucket)),)
 
 
-def _hashed(packet: InFlight) -> int:
+def _hashed(packet: PacketState) -> int:
     """The bits of a packet that say which flow it belongs to."""
     bits = _ETHERNET | _NETWORK.get(packet.get(_ETH_TYPE), 0)
     if bits & _IP_PROTO.mask and not packet.get(_IP_FRAG):

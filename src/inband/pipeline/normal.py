@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from inband.flow.fields import FIELDS, VLAN_PRESENT
 from inband.flow.ports import LOCAL, PortNo
-from inband.pipeline.in_flight import InFlight
-from inband.pipeline.learning import MacKey, MacTable
+from inband.pipeline.fdb import Fdb, FdbKey
+from inband.pipeline.packet_state import PacketState
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
 
@@ -34,25 +34,25 @@ class NormalDecision(NamedTuple):
     ``source`` is the station to learn from, None where there is none to learn.
     """
 
-    source: MacKey | None = None
-    destination: MacKey | None = None
+    source: FdbKey | None = None
+    destination: FdbKey | None = None
     port: PortNo | None = None
     floods: bool = False
     drop_reason: str | None = None
 
 
-def decide(packet: InFlight, in_port: PortNo, macs: MacTable, local_mac: Mac | None, now: Instant) -> NormalDecision:
+def decide(packet: PacketState, in_port: PortNo, fdb: Fdb, local_mac: Mac | None, now: Instant) -> NormalDecision:
     """Where a packet that came in on ``in_port`` goes; it depends on VLAN and both addresses."""
     packet.depend_on(_LOOKED_AT)
     key = packet.key
     vlan, to, sender = key >> _VLAN_VID & _VID_BITS, key >> _ETH_DST & _MAC_BITS, key >> _ETH_SRC & _MAC_BITS
     if to & ~0xF == _RESERVED:
         return NormalDecision(drop_reason="reserved multicast stays on its link")
-    source = None if sender & _GROUP_BIT or sender == local_mac else MacKey(vlan, Mac(sender))
+    source = None if sender & _GROUP_BIT or sender == local_mac else FdbKey(vlan, Mac(sender))
     if to & _GROUP_BIT:
         return NormalDecision(source, None, floods=True)
-    destination = MacKey(vlan, Mac(to))
-    port = LOCAL if to == local_mac else macs.lookup(destination, now)
+    destination = FdbKey(vlan, Mac(to))
+    port = LOCAL if to == local_mac else fdb.lookup(destination, now)
     if port is None:
         return NormalDecision(source, destination, floods=True)
     if port == in_port:

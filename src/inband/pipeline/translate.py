@@ -20,10 +20,10 @@ from inband.flow.ports import LOCAL, PortNo, port_number
 from inband.packet.dhcp import reply_chaddr
 from inband.packet.frame import Frame
 from inband.pipeline.dhcp_hook import DHCP_REPLIES, Recogniser, ipv6_configuration, reaches_local_unchanged
-from inband.pipeline.in_flight import InFlight
-from inband.pipeline.learning import MacTable
+from inband.pipeline.fdb import Fdb
+from inband.pipeline.packet_state import PacketState
 from inband.pipeline.ports import PortTable
-from inband.pipeline.surroundings import Surroundings
+from inband.pipeline.switch_state import SwitchState
 from inband.pipeline.trace import Note, Trace
 from inband.pipeline.translation import Translation
 from inband.pipeline.walk import Walk
@@ -58,11 +58,11 @@ class Pipeline:
     whether router advertisements and DHCPv6 replies are cared for too: without it cached decisions are wider.
     """
 
-    def __init__(self, tables: TableSet, ports: PortTable, macs: MacTable) -> None:
+    def __init__(self, tables: TableSet, ports: PortTable, fdb: Fdb) -> None:
         self.in_band = False
         self.ipv6 = False
         self._ipv6_configuration: Recogniser | None = None
-        self._around = Surroundings(tables, ports, macs)
+        self._around = SwitchState(tables, ports, fdb)
 
     @property
     def tables(self) -> TableSet:
@@ -75,9 +75,9 @@ class Pipeline:
         return self._around.ports
 
     @property
-    def macs(self) -> MacTable:
+    def fdb(self) -> Fdb:
         """The stations that NORMAL has learned."""
-        return self._around.macs
+        return self._around.fdb
 
     @property
     def counters(self) -> dict[str, int]:
@@ -113,7 +113,7 @@ class Pipeline:
         changed: no station learned, no flood remembered, nothing counted.
         """
         in_port = port_number(key & 0xFFFFFFFF)  # it stands rightmost in a key
-        walk = Walk(self._around, InFlight(key, frame), in_port, frame, now, in_band=hidden, trace=trace)
+        walk = Walk(self._around, PacketState(key, frame), in_port, frame, now, in_band=hidden, trace=trace)
         walk.enter()
         if not (self.in_band and hidden):
             return _answer(walk, walk.program.finished())
@@ -130,7 +130,7 @@ class Pipeline:
         trace: Trace | None = None,
     ) -> Translation:
         """Work out a PACKET_OUT's actions (OpenFlow 1.3.5, 7.3.7); ``in_port`` may be CONTROLLER. Never cacheable."""
-        walk = Walk(self._around, InFlight(key, frame), in_port, frame, now, trace=trace)
+        walk = Walk(self._around, PacketState(key, frame), in_port, frame, now, trace=trace)
         walk.packet.cacheable = False
         walk.run_packet_out(actions)
         return _answer(walk, walk.program.finished())
@@ -145,7 +145,7 @@ class Pipeline:
             counter.credit(packets, bytes_)
         if translation.station is not None:
             station, port = translation.station
-            self.macs.confirm(station, port, now)
+            self.fdb.confirm(station, port, now)
 
     def explain(self, key: FlowKey, frame: Frame, now: Instant) -> Explanation:
         """Why a frame goes where it goes, and where it would go without in-band control. Changes nothing."""
@@ -194,7 +194,7 @@ def _answer(walk: Walk, actions: tuple[DatapathAction, ...]) -> Translation:
         credits=tuple(walk.credits),
         hidden=walk.hidden,
         learned=walk.learned,
-        mac_keys=tuple(walk.mac_keys),
+        fdb_keys=tuple(walk.fdb_keys),
         station=walk.station,
         drop_reason=None if actions else walk.drop_reason or "the flow outputs to nowhere",
         counted=tuple(walk.counted),

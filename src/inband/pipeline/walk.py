@@ -1,6 +1,6 @@
 """One packet's way through the tables (OpenFlow 1.3.5, 5.1 to 5.12): which flows, which actions, which outputs.
 
-A Walk lives for one packet. It reads its Surroundings and collects what the answer is made of: the datapath's program,
+A Walk lives for one packet. It reads its SwitchState and collects what the answer is made of: the datapath's program,
 the bits that mattered, the lookups to count. Three things it may change, and does not when it is traced: the MAC table,
 the storm guard and the DNS connections under way.
 
@@ -51,11 +51,11 @@ from inband.packet.frame import Frame
 from inband.pipeline import normal
 from inband.pipeline.action_set import ActionSet
 from inband.pipeline.dscp import worse_precedence
+from inband.pipeline.fdb import FdbKey, Learned
 from inband.pipeline.group_choice import choose
-from inband.pipeline.in_flight import InFlight
-from inband.pipeline.learning import Learned, MacKey
+from inband.pipeline.packet_state import PacketState
 from inband.pipeline.program import Program
-from inband.pipeline.surroundings import Surroundings
+from inband.pipeline.switch_state import SwitchState
 from inband.pipeline.trace import ActionStep, Note, TableStep, Trace
 from inband.table.flow_table import TableMiss
 from inband.table.groups import Counter, GroupBucket
@@ -98,8 +98,8 @@ class Walk:
 
     def __init__(
         self,
-        around: Surroundings,
-        packet: InFlight,
+        around: SwitchState,
+        packet: PacketState,
         in_port: PortNo,
         frame: Frame,
         now: Instant,
@@ -111,8 +111,8 @@ class Walk:
         self.program = Program()
         self.credits: list[Credit] = []
         self.counted: list[Counter] = []
-        self.mac_keys: dict[MacKey, None] = {}
-        self.station: tuple[MacKey, PortNo] | None = None
+        self.fdb_keys: dict[FdbKey, None] = {}
+        self.station: tuple[FdbKey, PortNo] | None = None
         self.learned = False
         self.towards_station: PortNo | None = None
         self.hidden: Flow | None = None
@@ -464,10 +464,10 @@ class Walk:
 
     def _forward_normally(self) -> None:
         around = self._around
-        decision = normal.decide(self.packet, self._in_port, around.macs, around.local_mac, self._now)
+        decision = normal.decide(self.packet, self._in_port, around.fdb, around.local_mac, self._now)
         for key in (decision.source, decision.destination):
             if key is not None:
-                self.mac_keys[key] = None
+                self.fdb_keys[key] = None
         if decision.floods and self._overrides_ports and self._is_copy():
             return
         # An address that actions wrote says nothing of where its station is; a flow must not move the gateway so.
@@ -495,10 +495,10 @@ class Walk:
             self._around.storm_guard.remember(self._frame.data, self._now)
         return False
 
-    def _learn(self, source: MacKey) -> None:
+    def _learn(self, source: FdbKey) -> None:
         if self.station is not None or self._around.ports.get(self._in_port) is None:
             return  # a packet teaches once, however often it passes NORMAL; a PACKET_OUT from no port teaches nothing
-        learn = self._around.macs.learn if self._trace is None else self._around.macs.would_learn
+        learn = self._around.fdb.learn if self._trace is None else self._around.fdb.would_learn
         hold_s = MOVE_HOLD_S if self._overrides_ports else 0.0
         outcome = learn(source, self._in_port, self._now, hold_s=hold_s)
         if outcome is Learned.HELD:
@@ -506,7 +506,7 @@ class Walk:
             self._note(f"{source.mac} was confirmed on another port a moment ago: not learned")
             return
         self.station = (source, self._in_port)
-        self.learned |= outcome is not Learned.NOTHING and self._trace is None
+        self.learned |= outcome is not Learned.KNOWN and self._trace is None
 
     # --- what people see ---------------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ def make_registry(process: Process) -> Registry:
     registry.add("inband/dump-flows", "BRIDGE [hidden] [json]", 1, 3, lambda arguments: _dump_flows(process, arguments))
     registry.add("bridge/dump-flows", "BRIDGE", 1, 1, lambda arguments: _bridge_dump_flows(process, arguments))
     registry.add("inband/dump-datapath", "BRIDGE [json]", 1, 2, lambda arguments: _dump_datapath(process, arguments))
-    registry.add("fdb/show", "BRIDGE", 1, 1, lambda arguments: documents.stations_text(_bridge(process, arguments[0])))
+    registry.add("fdb/show", "BRIDGE", 1, 1, lambda arguments: documents.fdb_text(_bridge(process, arguments[0])))
     trace_usage = "BRIDGE FLOW | BRIDGE hex FRAME [IN_PORT]"
     registry.add("inband/events", "[json]", 0, 1, lambda arguments: _events(process, arguments))
     registry.add("inband/trace", trace_usage, 2, 4, lambda arguments: _trace(process, arguments))

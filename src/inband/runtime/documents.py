@@ -238,13 +238,15 @@ class MegaflowDocument(TypedDict):
 
 async def megaflows_text(runner: BridgeRunner) -> str:
     """Cached decisions, a line each, with the flows that they came from below, indented."""
-    lines = await _in_portions(runner.bridge.book.decisions(), lambda each: _megaflow_text(_megaflow(runner, *each)))
+    lines = await _in_portions(
+        runner.bridge.megaflows.decisions(), lambda each: _megaflow_text(_megaflow(runner, *each))
+    )
     return "".join(lines) or "no megaflows: every packet comes up\n"
 
 
 async def megaflows_json(runner: BridgeRunner) -> str:
     """Cached decisions as one document."""
-    texts = await _in_portions(runner.bridge.book.decisions(), lambda each: json.dumps(_megaflow(runner, *each)))
+    texts = await _in_portions(runner.bridge.megaflows.decisions(), lambda each: json.dumps(_megaflow(runner, *each)))
     return f'{{"datapath": "{runner.bridge.datapath.kind}", "megaflows": [{", ".join(texts)}]}}\n'
 
 
@@ -273,10 +275,10 @@ def _megaflow_text(document: MegaflowDocument) -> str:
     return "".join(f"{line}\n" for line in (*lines, *(f"    from {source}" for source in document["flows"])))
 
 
-def stations_text(runner: BridgeRunner) -> str:
+def fdb_text(runner: BridgeRunner) -> str:
     """The stations NORMAL has learned, as ``ovs-appctl fdb/show`` prints them."""
     lines = [" port  VLAN  MAC                Age"]
-    for key, port, confirmed in runner.bridge.macs.entries():
+    for key, port, confirmed in runner.bridge.fdb.entries():
         lines.append(f"{port!s:>5}  {key.vlan:>4}  {key.mac}  {int(runner.now - confirmed):>3}")
     return "\n".join(lines) + "\n"
 
@@ -285,7 +287,7 @@ def _counters(runner: BridgeRunner) -> dict[str, int]:
     """Every named counter of a bridge, by name."""
     bridge = runner.bridge
     values = {**bridge.datapath.counters(), **bridge.pipeline.counters, **bridge.counters.values}
-    return dict(sorted((values | runner.connections.counters() | {"megaflows": len(bridge.book)}).items()))
+    return dict(sorted((values | runner.connections.counters() | {"megaflows": len(bridge.megaflows)}).items()))
 
 
 def counters_text(runners: Iterable[BridgeRunner], process: Mapping[str, Mapping[str, int]]) -> str:

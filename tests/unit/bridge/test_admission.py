@@ -46,18 +46,18 @@ def test_without_a_backlog_each_decision_is_cached_at_once() -> None:
     for number in range(10):
         stage.sent(frame_from(number))
 
-    assert len(stage.bridge.book) == 10
+    assert len(stage.bridge.megaflows) == 10
 
 
 def test_with_a_backlog_a_decision_is_cached_when_it_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = normal_stage()
     monkeypatch.setattr(stage.datapath, "is_behind", True)
     first = [stage.sent(frame_from(number)) for number in range(10)]
-    cached_at_first = len(stage.bridge.book)
+    cached_at_first = len(stage.bridge.megaflows)
     again = [stage.sent(frame_from(number)) for number in range(5)]
 
     assert cached_at_first == 0
-    assert len(stage.bridge.book) == 5
+    assert len(stage.bridge.megaflows) == 5
     assert again == first[:5]
     assert all(first), "what is not cached is sent all the same"
     assert stage.bridge.counters.values["not cached: first of its kind while frames wait"] == 10
@@ -68,10 +68,10 @@ def test_what_was_cached_before_a_flush_is_cached_again_at_once(monkeypatch: pyt
     for number in range(10):
         stage.sent(frame_from(number))
     stage.flow(ApplyActions((Output(NORMAL),)))  # touches each decision
-    forgotten = len(stage.bridge.book)
+    forgotten = len(stage.bridge.megaflows)
     monkeypatch.setattr(stage.datapath, "is_behind", True)
     for number in range(10):
         stage.sent(frame_from(number))
 
     assert forgotten == 0
-    assert len(stage.bridge.book) == 10
+    assert len(stage.bridge.megaflows) == 10

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from inband.bridge.in_band import InBand
-from inband.bridge.megaflows import Decision, MegaflowBook
+from inband.bridge.megaflows import Decision, MegaflowCache
 from inband.control import events as ev
 from inband.control.rules import InBandRule
 from inband.datapath.base import Megaflow
@@ -16,7 +16,7 @@ from inband.datapath.simulated import SimulatedDatapath
 from inband.errors import HostError
 from inband.flow.flow import Flow
 from inband.flow.match import Match
-from inband.pipeline.learning import MacTable
+from inband.pipeline.fdb import Fdb
 from inband.table.changes import Changes
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
@@ -67,8 +67,8 @@ class Stage:
     def __init__(self) -> None:
         self.tables = StubbornTables()
         self.datapath = StubbornDatapath(clock=lambda: 0.0)
-        self.book = MegaflowBook(self.datapath, self.tables, MacTable())
-        self.in_band = InBand(self.tables, self.book, SilentHost(), lambda _, __: None)
+        self.megaflows = MegaflowCache(self.datapath, self.tables, Fdb())
+        self.in_band = InBand(self.tables, self.megaflows, SilentHost(), lambda _, __: None)
         for event in (ev.InBandEnabled(True), ev.LocalMacChanged(MAC), ev.RemotesChanged(added=[CONTROLLER])):
             self.in_band.handle(event, 0.0)
 
@@ -128,14 +128,14 @@ def test_rules_that_a_table_does_not_take_are_not_taken_for_installed(stage: Sta
 
 def test_what_a_cache_does_not_give_up_is_given_up_before_the_next_packet(stage: Stage) -> None:
     (flow,) = [flow for flow in stage.in_band.flows if flow.origin and flow.origin.letter == "h"]
-    stage.book.install(Megaflow(flow.match, (), Decision(((0, flow),), (), None)))
+    stage.megaflows.install(Megaflow(flow.match, (), Decision(((0, flow),), (), None)))
     stage.datapath.refuses = True
     with pytest.raises(HostError):
         stage.in_band.handle(ev.InBandEnabled(False), 1.0)
     assert len(stage.datapath.megaflows()) == 1
 
     stage.datapath.refuses = False
-    stage.book.settle()
+    stage.megaflows.settle()
 
     assert stage.datapath.megaflows() == []
     assert stage.tables.hidden() == []

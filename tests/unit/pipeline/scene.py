@@ -11,7 +11,7 @@ from inband.flow.ports import LOCAL, NORMAL, PortNo
 from inband.flow.priority import HiddenPriority, OpenFlowPriority
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
-from inband.pipeline.learning import MacKey, MacTable
+from inband.pipeline.fdb import Fdb, FdbKey
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.trace import Trace
 from inband.pipeline.translate import Pipeline
@@ -34,8 +34,8 @@ class Scene:
     def __init__(self, *, miss: TableMiss = TableMiss.DROP) -> None:
         self.tables = TableSet(8, miss=miss)
         self.ports = PortTable()
-        self.macs = MacTable()
-        self.pipeline = Pipeline(self.tables, self.ports, self.macs)
+        self.fdb = Fdb()
+        self.pipeline = Pipeline(self.tables, self.ports, self.fdb)
         self.pipeline.local_mac = Mac.parse(US)
         self.pipeline.in_band = True
         for number in (P1, P2, P3, LOCAL):
@@ -69,7 +69,7 @@ class Scene:
 
     def knows(self, mac: str, port: PortNo, vlan: int = 0, now: float = 0.0) -> None:
         """Teach the switch a station."""
-        self.macs.learn(MacKey(vlan, Mac.parse(mac)), port, now)
+        self.fdb.learn(FdbKey(vlan, Mac.parse(mac)), port, now)
 
     def receive(self, frame: bytes, port: PortNo = P1, now: float = 1.0, *, trace: Trace | None = None) -> Translation:
         """Decide about a frame."""

@@ -12,7 +12,7 @@ from inband.flow.ports import CONTROLLER, LOCAL, NORMAL
 from inband.flow.priority import HiddenPriority
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
-from inband.pipeline.learning import MacKey
+from inband.pipeline.fdb import FdbKey
 from inband.pipeline.storm import MAX_FRAMES, WINDOW_S, StormGuard
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
@@ -104,7 +104,7 @@ def test_a_flooded_control_frame_that_comes_round_is_neither_flooded_nor_learned
     assert copy.actions == ()
     assert not copy.cacheable
     assert copy.drop_reason == "the same frame was flooded a moment ago"
-    assert scene.macs.lookup(MacKey(0, Mac.parse(A)), 1.1) == P1
+    assert scene.fdb.lookup(FdbKey(0, Mac.parse(A)), 1.1) == P1
     assert scene.pipeline.counters == {"storm_guard_dropped": 1}
 
 
@@ -149,7 +149,7 @@ def test_control_does_not_move_a_station_that_was_just_heard_elsewhere() -> None
 
     assert held.actions == out(P3)
     assert not held.cacheable
-    assert scene.macs.lookup(MacKey(0, Mac.parse(A)), 1.2) == P1
+    assert scene.fdb.lookup(FdbKey(0, Mac.parse(A)), 1.2) == P1
 
 
 def test_control_moves_a_station_that_was_not_heard_for_a_while() -> None:
@@ -158,7 +158,7 @@ def test_control_moves_a_station_that_was_not_heard_for_a_while() -> None:
     scene.knows(A, P1, now=1.0)
 
     assert scene.receive(packets.arp_reply(src=A, dst=C), P2, 2.0).learned
-    assert scene.macs.lookup(MacKey(0, Mac.parse(A)), 2.0) == P2
+    assert scene.fdb.lookup(FdbKey(0, Mac.parse(A)), 2.0) == P2
 
 
 def test_the_storm_guard_remembers_a_bounded_number_of_frames() -> None:

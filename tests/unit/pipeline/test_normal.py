@@ -8,7 +8,7 @@ from inband.flow.actions import Output, SetField
 from inband.flow.fields import FIELDS
 from inband.flow.match import Match
 from inband.flow.ports import ALL, FLOOD, LOCAL, NORMAL, PortNo
-from inband.pipeline.learning import MacKey
+from inband.pipeline.fdb import FdbKey
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import PortConfig
@@ -35,7 +35,7 @@ def test_a_station_is_learned_from_what_it_sends(scene: Scene) -> None:
     first = scene.receive(packets.tcp(src=A, dst=B), P1)
 
     assert first.learned
-    assert first.station == (MacKey(0, Mac.parse(A)), P1)
+    assert first.station == (FdbKey(0, Mac.parse(A)), P1)
     assert scene.actions(packets.tcp(src=B, dst=A), P2) == out(P1)
 
 
@@ -46,7 +46,7 @@ def test_a_known_station_teaches_nothing_new_and_the_decision_names_both_station
 
     assert not second.learned
     assert second.cacheable
-    assert set(second.mac_keys) == {MacKey(0, Mac.parse(A)), MacKey(0, Mac.parse(B))}
+    assert set(second.fdb_keys) == {FdbKey(0, Mac.parse(A)), FdbKey(0, Mac.parse(B))}
 
 
 def test_a_decision_says_whether_it_is_the_plain_way_to_a_known_station(scene: Scene) -> None:
@@ -103,7 +103,7 @@ def test_other_bridge_multicast_is_flooded(scene: Scene) -> None:
 def test_a_multicast_source_is_not_learned(scene: Scene) -> None:
     scene.receive(packets.ethernet(0x0800, src="01:00:5e:00:00:01", dst=B))
 
-    assert len(scene.macs) == 0
+    assert len(scene.fdb) == 0
 
 
 def test_the_local_mac_address_is_on_local_whoever_claims_it(scene: Scene) -> None:
@@ -146,7 +146,7 @@ def test_data_on_a_port_that_does_not_receive_is_dropped_before_it_teaches(scene
 
     assert answer.actions == ()
     assert answer.credits == ()
-    assert len(scene.macs) == 0
+    assert len(scene.fdb) == 0
 
 
 @pytest.mark.parametrize("config", [PortConfig.NO_FWD, PortConfig.PORT_DOWN])

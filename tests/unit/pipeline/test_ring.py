@@ -80,7 +80,7 @@ def test_a_switch_that_forgot_a_station_does_not_turn_the_others_heads(size: int
     ring = Ring(size)
     ring.send(packets.arp_request(src=A), at=0)
     ring.send(packets.arp_reply(src=B, dst=A), at=1)
-    ring.switches[1].macs.flush()
+    ring.switches[1].fdb.flush()
 
     reached = ring.send(packets.tcp(src=A, dst=B), at=0)
     answered = ring.send(packets.tcp(src=B, dst=A), at=1)

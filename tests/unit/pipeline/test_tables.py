@@ -424,7 +424,7 @@ def test_a_packet_out_without_a_port_floods_everywhere_and_teaches_nothing() -> 
     actions: tuple[DatapathAction, ...] = scene.packet_out(packets.tcp(src=A, dst=B), Output(NORMAL), port=CONTROLLER)
 
     assert actions == out(P1, P2, P3, LOCAL)
-    assert len(scene.macs) == 0
+    assert len(scene.fdb) == 0
 
 
 # --- OpenFlow 1.0's VLAN actions ----------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def test_an_explanation_changes_nothing() -> None:
 
     assert explanation.verdict.actions == out(P2, P3, LOCAL)
     assert not explanation.verdict.learned
-    assert (len(scene.macs), scene.pipeline.counters, flow.packets) == (0, {}, 0)
+    assert (len(scene.fdb), scene.pipeline.counters, flow.packets) == (0, {}, 0)
     assert scene.actions(ARP) == out(P2, P3, LOCAL)
 
 

@@ -25,7 +25,7 @@ from struct import Struct
 from time import monotonic
 
 from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflow, PortCounters
-from inband.datapath.cache import MAX_MEGAFLOWS, MegaflowCache
+from inband.datapath.classifier import MAX_MEGAFLOWS, DatapathClassifier
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.entries import Entries
 from inband.datapath.ebpf.kernel import Kernel
@@ -78,7 +78,7 @@ class EbpfDatapath:
         self._clock = clock
         self._counters = Counters()
         self._kernel = Kernel(pin_dir)
-        self._cache = MegaflowCache(max_megaflows)
+        self._classifier = DatapathClassifier(max_megaflows)
         self._entries = Entries(self._kernel, self._counters)
         self._ports = Ports(self._kernel, self._counters, ownership or PortOwnership())
         self._cpus = libbpf.cpu_count()
@@ -183,7 +183,7 @@ class EbpfDatapath:
 
     def _decide(self, upcall: Upcall, key: FlowKey) -> None:
         frame = upcall.frame
-        megaflow = self._cache.find(key)
+        megaflow = self._classifier.find(key)
         if megaflow is not None:
             if upcall.reason is UpcallReason.MISS:  # else the kernel has counted it
                 self._counters.add("late_hit")
@@ -255,7 +255,7 @@ class EbpfDatapath:
 
     def install(self, megaflow: Megaflow) -> None:
         """As ``Datapath.install``."""
-        taken, replaced = self._cache.install(megaflow)
+        taken, replaced = self._classifier.install(megaflow)
         if not taken:
             self._counters.add("cache_full")
             return
@@ -268,17 +268,17 @@ class EbpfDatapath:
 
     def remove(self, megaflows: Iterable[Megaflow]) -> None:
         """As ``Datapath.remove``."""
-        self._entries.remove(self._cache.remove(megaflows))
+        self._entries.remove(self._classifier.remove(megaflows))
 
     def flush(self) -> None:
         """As ``Datapath.flush``. Entries adopted from an earlier process stay until their time is over."""
-        self._cache.flush()
+        self._classifier.flush()
         self._entries.flush()
 
     def megaflows(self) -> list[Megaflow]:
         """As ``Datapath.megaflows``."""
         self._entries.bring_up_to_date()
-        return list(self._cache)
+        return list(self._classifier)
 
     def counted(self) -> list[Megaflow]:
         """As ``Datapath.counted``."""

@@ -13,7 +13,7 @@ earlier, whose packets come up from then on. Nobody can bring that about who doe
 
 New entries are written by ``commit``, many in one call: a burst of new flows brings hundreds.
 
-What must stay true: an entry that the kernel holds under the present epoch is in this book; when ``remove`` or
+What must stay true: an entry that the kernel holds under the present epoch is known here; when ``remove`` or
 ``flush`` return, their megaflows decide nothing any more and have their final counts.
 """
 
@@ -55,7 +55,7 @@ class _Entry:
 
 
 class Entries:
-    """The book of one kernel's megaflows."""
+    """The megaflows of one kernel."""
 
     def __init__(self, kernel: Kernel, counters: Counters) -> None:
         self._kernel = kernel

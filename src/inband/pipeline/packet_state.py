@@ -64,7 +64,7 @@ class _State(NamedTuple):
     edits: tuple[HeaderAction, ...]
 
 
-class InFlight:
+class PacketState:
     """One packet. ``mask`` and ``cacheable`` only ever get narrower; the rest can be put back to an earlier state."""
 
     def __init__(self, key: FlowKey, frame: Frame) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from inband.pipeline.dns_hook import DnsWatch
-from inband.pipeline.learning import MacTable
+from inband.pipeline.fdb import Fdb
 from inband.pipeline.ports import PortTable
 from inband.pipeline.storm import StormGuard
 from inband.table.table_set import TableSet
@@ -13,12 +13,12 @@ from inband.vocabulary.addresses import Mac
 
 
 @dataclass(slots=True)
-class Surroundings:
+class SwitchState:
     """What decisions are made from, besides the packet. ``counters`` are named events of the slow path."""
 
     tables: TableSet
     ports: PortTable
-    macs: MacTable
+    fdb: Fdb
     storm_guard: StormGuard = field(default_factory=StormGuard)
     dns: DnsWatch = field(default_factory=DnsWatch)
     local_mac: Mac | None = None

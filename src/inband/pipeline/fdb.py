@@ -22,7 +22,7 @@ MAX_AGE_S = 300.0  # IEEE 802.1Q, table 8-6
 MAX_ENTRIES = 8192  # what Open vSwitch allows; a host that invents addresses must not eat the memory
 
 
-class MacKey(NamedTuple):
+class FdbKey(NamedTuple):
     """A station in a VLAN; vlan 0 is untagged."""
 
     vlan: int
@@ -32,13 +32,13 @@ class MacKey(NamedTuple):
 class Learned(Enum):
     """What a packet taught."""
 
-    NOTHING = auto()  # known already, on this port
-    STATION = auto()  # a new station
-    MOVE = auto()  # a known station on another port
+    KNOWN = auto()  # known already, on this port
+    NEW = auto()  # a new station
+    MOVED = auto()  # a known station on another port
     HELD = auto()  # on another port, but confirmed on its own too recently: not believed
 
 
-class MacTable:
+class Fdb:
     """(VLAN, MAC) to port, bounded in age and number.
 
     Who invents addresses loses addresses: when the table is full, room is made among those of the port that has most.
@@ -49,11 +49,11 @@ class MacTable:
     def __init__(self, *, max_age_s: float = MAX_AGE_S, max_entries: int = MAX_ENTRIES) -> None:
         self._max_age_s = max_age_s
         self._max_entries = max_entries
-        self._entries: dict[MacKey, tuple[PortNo, Instant]] = {}
+        self._entries: dict[FdbKey, tuple[PortNo, Instant]] = {}
         # A plain dictionary looks for its first entry among all that were removed before it.
-        self._by_port: dict[PortNo, OrderedDict[MacKey, None]] = {}
+        self._by_port: dict[PortNo, OrderedDict[FdbKey, None]] = {}
 
-    def learn(self, key: MacKey, port: PortNo, now: Instant, *, hold_s: float = 0.0) -> Learned:
+    def learn(self, key: FdbKey, port: PortNo, now: Instant, *, hold_s: float = 0.0) -> Learned:
         """Note that a station sent a packet that came in on ``port``.
 
         Within ``hold_s`` of having been confirmed on another port the station stays there. When the table is full the
@@ -76,42 +76,42 @@ class MacTable:
         on_port.move_to_end(key)
         return outcome
 
-    def would_learn(self, key: MacKey, port: PortNo, now: Instant, *, hold_s: float = 0.0) -> Learned:
+    def would_learn(self, key: FdbKey, port: PortNo, now: Instant, *, hold_s: float = 0.0) -> Learned:
         """What ``learn`` would answer, without changing anything."""
         entry = self._entries.get(key)
         if entry is None or now - entry[1] > self._max_age_s:
-            return Learned.STATION
+            return Learned.NEW
         if entry[0] == port:
-            return Learned.NOTHING
-        return Learned.HELD if now - entry[1] < hold_s else Learned.MOVE
+            return Learned.KNOWN
+        return Learned.HELD if now - entry[1] < hold_s else Learned.MOVED
 
-    def confirm(self, key: MacKey, port: PortNo, now: Instant) -> None:
+    def confirm(self, key: FdbKey, port: PortNo, now: Instant) -> None:
         """Note that cached decisions forwarded packets of a station, the last at ``now``; teaches nothing new."""
         entry = self._entries.get(key)
         if entry is not None and entry[0] == port and entry[1] < now:
             self._entries[key] = (port, now)
             self._by_port[port].move_to_end(key)
 
-    def lookup(self, key: MacKey, now: Instant) -> PortNo | None:
+    def lookup(self, key: FdbKey, now: Instant) -> PortNo | None:
         """The port of a station, or None if it is not known (any more)."""
         entry = self._entries.get(key)
         return entry[0] if entry is not None and now - entry[1] <= self._max_age_s else None
 
-    def flush_port(self, port: PortNo) -> list[MacKey]:
+    def flush_port(self, port: PortNo) -> list[FdbKey]:
         """Forget the stations of a port (it went away or down); returns them."""
         gone = list(self._by_port.pop(port, ()))
         for key in gone:
             del self._entries[key]
         return gone
 
-    def flush(self) -> list[MacKey]:
+    def flush(self) -> list[FdbKey]:
         """Forget every station; returns them."""
         gone = list(self._entries)
         self._entries.clear()
         self._by_port.clear()
         return gone
 
-    def expire(self, now: Instant) -> list[MacKey]:
+    def expire(self, now: Instant) -> list[FdbKey]:
         """Forget the stations that were not heard for too long; returns them."""
         gone = []
         for port, on_port in list(self._by_port.items()):
@@ -125,7 +125,7 @@ class MacTable:
         first = [self._entries[next(iter(on_port))][1] for on_port in self._by_port.values()]
         return min(first) + self._max_age_s if first else None
 
-    def entries(self) -> list[tuple[MacKey, PortNo, Instant]]:
+    def entries(self) -> list[tuple[FdbKey, PortNo, Instant]]:
         """(station, port, last confirmed) of every entry, oldest first."""
         return sorted(((key, *entry) for key, entry in self._entries.items()), key=_confirmed)
 
@@ -133,7 +133,7 @@ class MacTable:
         """How many entries there are."""
         return len(self._entries)
 
-    def _forget(self, key: MacKey, port: PortNo) -> None:
+    def _forget(self, key: FdbKey, port: PortNo) -> None:
         del self._entries[key]
         on_port = self._by_port[port]
         del on_port[key]
@@ -148,9 +148,9 @@ class MacTable:
         self._forget(next(iter(on_port)), port)
 
 
-def _confirmed(entry: tuple[MacKey, PortNo, Instant]) -> Instant:
+def _confirmed(entry: tuple[FdbKey, PortNo, Instant]) -> Instant:
     return entry[2]
 
 
-def _size(stations: tuple[PortNo, OrderedDict[MacKey, None]]) -> int:
+def _size(stations: tuple[PortNo, OrderedDict[FdbKey, None]]) -> int:
     return len(stations[1])

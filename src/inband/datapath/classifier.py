@@ -33,7 +33,7 @@ class _Subtable:
         self.hits = 0
 
 
-class MegaflowCache:
+class DatapathClassifier:
     """Decisions by mask and masked key."""
 
     def __init__(self, limit: int = MAX_MEGAFLOWS) -> None:

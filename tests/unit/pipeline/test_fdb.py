@@ -1,0 +1,110 @@
+"""The MAC table: bounded in age and number."""
+
+from __future__ import annotations
+
+from inband.flow.ports import PortNo
+from inband.pipeline.fdb import Fdb, FdbKey, Learned
+from inband.vocabulary.addresses import Mac
+
+P1, P2 = PortNo(1), PortNo(2)
+
+
+def fdb_key(number: int, vlan: int = 0) -> FdbKey:
+    """A station."""
+    return FdbKey(vlan, Mac(number))
+
+
+def learn_all(fdb: Fdb, numbers: range, port: PortNo, now: float) -> None:
+    """Each station sends one packet."""
+    for number in numbers:
+        fdb.learn(fdb_key(number), port, now)
+
+
+def test_learning_says_what_was_new() -> None:
+    fdb = Fdb()
+
+    outcomes = [
+        fdb.learn(fdb_key(1), P1, 0.0),
+        fdb.learn(fdb_key(1), P1, 1.0),
+        fdb.learn(fdb_key(1), P2, 2.0),
+        fdb.learn(fdb_key(1), P1, 2.1, hold_s=0.5),
+        fdb.learn(fdb_key(1), P1, 2.5, hold_s=0.5),
+    ]
+
+    assert outcomes == [Learned.NEW, Learned.KNOWN, Learned.MOVED, Learned.HELD, Learned.MOVED]
+
+
+def test_what_would_be_learned_can_be_asked_without_learning() -> None:
+    fdb = Fdb()
+
+    assert fdb.would_learn(fdb_key(1), P1, 0.0) is Learned.NEW
+    assert len(fdb) == 0
+
+
+def test_the_station_confirmed_longest_ago_makes_room() -> None:
+    fdb = Fdb(max_entries=2)
+    for number in (1, 2, 1, 3):
+        fdb.learn(fdb_key(number), P1, float(number))
+
+    assert [key for key, _, _ in fdb.entries()] == [fdb_key(1), fdb_key(3)]
+
+
+def test_a_port_that_invents_stations_pushes_out_none_of_another_port() -> None:
+    fdb = Fdb(max_entries=100)
+    learn_all(fdb, range(40), P2, 0.0)
+    learn_all(fdb, range(1000, 2000), P1, 1.0)
+
+    assert [port for _, port, _ in fdb.entries()] == [P2] * 40 + [P1] * 60
+    assert fdb.lookup(fdb_key(1999), 1.0) == P1
+
+
+def test_a_port_with_most_of_a_full_table_makes_room_for_others_up_to_their_share() -> None:
+    fdb = Fdb(max_entries=100)
+    learn_all(fdb, range(100), P1, 0.0)
+    learn_all(fdb, range(1000, 1200), P2, 1.0)
+
+    assert [port for _, port, _ in fdb.entries()] == [P1] * 50 + [P2] * 50
+    assert [key for key, _, _ in fdb.entries()[:2]] == [fdb_key(50), fdb_key(51)]
+
+
+def test_a_station_that_moves_takes_no_room_of_others() -> None:
+    fdb = Fdb(max_entries=2)
+    fdb.learn(fdb_key(1), P1, 0.0)
+    fdb.learn(fdb_key(2), P2, 0.0)
+
+    assert fdb.learn(fdb_key(1), P2, 1.0) is Learned.MOVED
+    assert fdb.flush_port(P1) == []
+    assert fdb.flush_port(P2) == [fdb_key(2), fdb_key(1)]
+
+
+def test_stations_expire_in_the_order_in_which_they_were_confirmed() -> None:
+    fdb = Fdb(max_age_s=10)
+    fdb.learn(fdb_key(1), P1, 0.0)
+    fdb.learn(fdb_key(2), P1, 1.0)
+    fdb.confirm(fdb_key(1), P1, 5.0)
+
+    assert fdb.next_deadline() == 11.0
+    assert fdb.expire(12.0) == [fdb_key(2)]
+    assert fdb.expire(16.0) == [fdb_key(1)]
+    assert fdb.next_deadline() is None
+
+
+def test_confirming_teaches_no_new_port_and_no_new_fdb_key() -> None:
+    fdb = Fdb()
+    fdb.learn(fdb_key(1), P1, 0.0)
+
+    fdb.confirm(fdb_key(1), P2, 1.0)
+    fdb.confirm(fdb_key(2), P2, 1.0)
+
+    assert fdb.entries() == [(fdb_key(1), P1, 0.0)]
+
+
+def test_flushing_a_port_forgets_its_stations_only() -> None:
+    fdb = Fdb()
+    fdb.learn(fdb_key(1), P1, 0.0)
+    fdb.learn(fdb_key(2), P2, 0.0)
+
+    assert fdb.flush_port(P1) == [fdb_key(1)]
+    assert fdb.lookup(fdb_key(2), 1.0) == P2
+    assert fdb.flush() == [fdb_key(2)]
+    assert fdb.lookup(fdb_key(2), 1.0) is None
