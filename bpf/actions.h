@@ -204,22 +204,22 @@ static __always_inline void lose(struct port_stats *stats, __u32 verdict, __u32 
 }
 
 /*
- * Whether a frame to a known station is handed to the port's peer (the other end of its veth pair) instead of the port.
+ * Whether known unicast is handed to the port's peer (the other end of its veth pair) instead of the port.
  *
  * The kernel goes on with it there in the same run, without a queue between: switches that send a frame in a circle
  * would hold the CPU for ever. So no frame is handed on twice in a row. One that was is PACKET_HOST when it gets here;
- * all others for a station behind another port are PACKET_OTHERHOST.
+ * all others for a host behind another port are PACKET_OTHERHOST.
  */
 static __always_inline bool goes_to_peer(struct __sk_buff *skb, const struct port_out *port, const struct op *op)
 {
-	return op->kind == OP_OUTPUT_STATION && port->peer_allowed && skb->pkt_type != PACKET_HOST;
+	return op->kind == OP_OUTPUT_UNICAST && port->peer_allowed && skb->pkt_type != PACKET_HOST;
 }
 
 static __always_inline int redirect(struct __sk_buff *skb, const struct port_out *port, const struct op *op)
 {
 	if (!goes_to_peer(skb, port, op))
 		return bpf_redirect(port->ifindex, 0);
-	/* The station would not take a frame for other hosts; kernels before 6.16 do not say so by themselves. */
+	/* The host would not take a frame for others; kernels before 6.16 do not say so by themselves. */
 	bpf_skb_change_type(skb, PACKET_HOST);
 	return bpf_redirect_peer(port->ifindex, 0);
 }
@@ -258,7 +258,7 @@ __noinline int run_output(struct __sk_buff *skb, const struct packet *packet, co
 
 static __always_inline bool is_output(const struct op *op)
 {
-	return op->kind == OP_OUTPUT || op->kind == OP_OUTPUT_STATION;
+	return op->kind == OP_OUTPUT || op->kind == OP_OUTPUT_UNICAST;
 }
 
 __noinline int run_ops(struct __sk_buff *skb, struct packet *packet, const struct flow_entry *entry)

@@ -105,7 +105,7 @@ enum op_kind {
 	OP_SET_PORT_SRC,   /* arg8: TCP or UDP, arg16_be */
 	OP_SET_PORT_DST,
 	OP_SEND_UP,	   /* the switch does it; the only op then */
-	OP_OUTPUT_STATION, /* arg16: port slot, behind which the one destination is; the only op then */
+	OP_OUTPUT_UNICAST, /* arg16: port slot, behind which the one destination is; the only op then */
 };
 
 struct op {

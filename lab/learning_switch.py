@@ -14,7 +14,6 @@ import asyncio
 import cProfile
 import signal
 
-from inband.datapath.base import Megaflow
 from inband.datapath.ebpf.datapath import EbpfDatapath
 from inband.datapath.userspace import UserspaceDatapath
 from inband.flow.actions import Output, ToController
@@ -22,6 +21,7 @@ from inband.flow.fields import FIELDS, FlowKey
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
+from inband.testing.megaflows import megaflow_of
 
 _MASK = FIELDS["in_port"].mask | FIELDS["eth_src"].mask | FIELDS["eth_dst"].mask | FIELDS["vlan_vid"].mask
 
@@ -42,7 +42,7 @@ class LearningSwitch:
             self._datapath.execute(in_port, frame, [Output(port) for port in self._ports if port != in_port])
             return
         actions = (Output(out),)
-        self._datapath.install(Megaflow(Match(key & _MASK, _MASK), actions))
+        self._datapath.install(megaflow_of(Match(key & _MASK, _MASK), actions), key)
         self._datapath.execute(in_port, frame, actions)
 
     def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:

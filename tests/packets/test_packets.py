@@ -17,6 +17,7 @@ from inband.packet.checksum import segment
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.testing import packets
+from inband.testing.megaflows import install, megaflow_of
 from tests.packets.columns import COLUMNS, PORTS, Column
 from tests.packets.rows import P1, ROWS, Row
 
@@ -37,7 +38,7 @@ class Client:
     def upcall(self, in_port: PortNo, frame: Frame, key: FlowKey) -> None:
         self.upcalls.append((in_port, frame, key))
         if self.answer is not None:
-            self.datapath.install(self.answer)
+            install(self.datapath, self.answer)
             self.datapath.execute(in_port, frame, self.answer.actions)
 
     def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:
@@ -65,7 +66,7 @@ def attach(column: Column, answer: Megaflow | None = None) -> Client:
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 def test_frame_in_frames_out(column: Column, row: Row) -> None:
-    megaflow = Megaflow(Match.of(in_port=1), row.actions)
+    megaflow = megaflow_of(Match.of(in_port=1), row.actions)
     client = attach(column, megaflow)
     before = dict(column.datapath.counters())
 
@@ -86,7 +87,7 @@ def test_frame_in_frames_out(column: Column, row: Row) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 def test_the_first_frame_goes_up_whole_and_the_rest_are_counted(column: Column, row: Row) -> None:
-    megaflow = Megaflow(Match.of(in_port=1), row.actions)
+    megaflow = megaflow_of(Match.of(in_port=1), row.actions)
     client = attach(column, megaflow)
 
     for _ in range(3):
@@ -104,7 +105,7 @@ def test_the_first_frame_goes_up_whole_and_the_rest_are_counted(column: Column, 
 def test_port_counters_count_segments_and_bytes(column: Column) -> None:
     frame = packets.offloaded(packets.tcp(payload=bytes(10_000)), gso_size=1000)
     row = next(row for row in ROWS if row.name == "a flood")
-    attach(column, Megaflow(Match.of(in_port=1), row.actions))
+    attach(column, megaflow_of(Match.of(in_port=1), row.actions))
     received, sent = column.datapath.port_counters(P1), column.datapath.port_counters(PORTS[1])
     before = (received.rx_packets, received.rx_bytes, sent.tx_packets, sent.tx_bytes)
 

@@ -296,4 +296,4 @@ def test_nothing_a_controller_makes_changes_what_a_control_packet_gets(
 
         assert ours.hidden is not None
         assert ours.actions == undisturbed.actions
-        assert ours.counted == ()
+        assert ours.counters == ()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from inband.datapath.base import ControlHints, Megaflow
+from inband.datapath.base import ControlHints
 from inband.datapath.ebpf import attach, libbpf
 from inband.datapath.ebpf.datapath import DATA_BUDGET, ROUNDS, EbpfDatapath
 from inband.datapath.ebpf.layout import MAX_MASKS
@@ -26,6 +26,7 @@ from inband.flow.match import ANY, Match
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.testing import packets
+from inband.testing.megaflows import install, megaflow_of
 from inband.vocabulary.addresses import Mac
 from tests.packets.columns import (
     PATIENCE_S,
@@ -96,7 +97,7 @@ def counter(datapath: EbpfDatapath, name: str) -> int:
 
 def test_a_frame_too_large_for_the_other_port_is_counted_and_the_rest_go_on(column: Ebpf) -> None:
     ip("link set dev h1 mtu 4000", "link set dev p1 mtu 4000")
-    column.datapath.install(Megaflow(FROM_1, (Output(P2), Output(P1))))
+    install(column.datapath, megaflow_of(FROM_1, (Output(P2), Output(P1))))
     large = Frame(packets.ethernet(0x88B5, bytes(3000)))
 
     column.arrive(P1, large)
@@ -116,7 +117,7 @@ def test_a_frame_of_64_kilobytes_goes_up_whole(column: Ebpf) -> None:
 
 
 def test_an_interface_that_vanishes_and_returns_works_again_once_it_is_added(column: Ebpf) -> None:
-    column.datapath.install(Megaflow(FROM_1, (Output(P2),)))
+    install(column.datapath, megaflow_of(FROM_1, (Output(P2),)))
     ip("link del dev p2")
     column.hosts[P2].close()
     column.arrive(P1, FRAME)
@@ -137,13 +138,13 @@ def test_adding_an_interface_that_is_not_there_is_refused_and_harmless(column: E
     with pytest.raises(HostError, match="nosuch"):
         column.datapath.add_port(P2, "nosuch")
 
-    column.datapath.install(Megaflow(FROM_1, (Output(P2),)))
+    install(column.datapath, megaflow_of(FROM_1, (Output(P2),)))
     column.arrive(P1, FRAME)
     assert column.left() == {P1: [], P2: [FRAME.data], P3: []}
 
 
 def test_a_removed_port_is_given_back_and_outputs_to_it_are_counted(column: Ebpf) -> None:
-    column.datapath.install(Megaflow(FROM_1, (Output(P2), Output(P3))))
+    install(column.datapath, megaflow_of(FROM_1, (Output(P2), Output(P3))))
 
     column.datapath.remove_port(P2)
     column.datapath.remove_port(P2)
@@ -156,7 +157,7 @@ def test_a_removed_port_is_given_back_and_outputs_to_it_are_counted(column: Ebpf
 
 def test_a_port_that_comes_later_is_found_by_entries_that_name_it(column: Ebpf) -> None:
     column.datapath.remove_port(P2)
-    column.datapath.install(Megaflow(FROM_1, (Output(P2),)))
+    install(column.datapath, megaflow_of(FROM_1, (Output(P2),)))
     column.arrive(P1, FRAME)
 
     column.datapath.add_port(P2, "p2")
@@ -167,7 +168,7 @@ def test_a_port_that_comes_later_is_found_by_entries_that_name_it(column: Ebpf) 
 
 def test_a_port_may_change_its_interface(column: Ebpf) -> None:
     add_veth(4)
-    column.datapath.install(Megaflow(FROM_1, (Output(P2),)))
+    install(column.datapath, megaflow_of(FROM_1, (Output(P2),)))
 
     with open_host("h4") as host:
         column.datapath.add_port(P2, "p4")
@@ -181,7 +182,7 @@ def test_a_port_may_change_its_interface(column: Ebpf) -> None:
 
 def test_the_hosts_stack_neither_sees_nor_answers_what_arrives_at_a_port(column: Ebpf) -> None:
     ip("address add 10.0.0.2/24 dev p1")
-    column.datapath.install(Megaflow(Match.of(in_port=1, eth_type=0x0800), ()))
+    install(column.datapath, megaflow_of(Match.of(in_port=1, eth_type=0x0800), ()))
 
     column.arrive(P1, Frame(packets.arp_request("10.0.0.1", "10.0.0.2")))
     column.arrive(P1, Frame(packets.icmp_echo("10.0.0.1", "10.0.0.2")))
@@ -215,7 +216,7 @@ def test_a_queue_chooses_the_class_of_the_ports_queue_discipline(column: Ebpf) -
     subprocess.run(["tc", "qdisc", "add", "dev", "p2", "root", "handle", "1:", "htb", "default", "1"], check=True)
     for number in ("1:1", "1:4"):
         subprocess.run([*tc, "classid", number, "htb", "rate", "1gbit"], check=True)
-    column.datapath.install(Megaflow(ANY, (SetQueue(3), Output(P2))))
+    install(column.datapath, megaflow_of(ANY, (SetQueue(3), Output(P2))))
 
     for _ in range(3):
         column.arrive(P1, FRAME)
@@ -229,11 +230,11 @@ def test_a_queue_chooses_the_class_of_the_ports_queue_discipline(column: Ebpf) -
 
 
 def test_installed_again_a_match_has_its_new_actions_and_the_old_counts_stay(column: Ebpf) -> None:
-    old, new = Megaflow(ANY, (Output(P2),)), Megaflow(ANY, (Output(P3),))
-    column.datapath.install(old)
+    old, new = megaflow_of(ANY, (Output(P2),)), megaflow_of(ANY, (Output(P3),))
+    install(column.datapath, old)
     column.arrive(P1, FRAME)
 
-    column.datapath.install(new)
+    install(column.datapath, new)
     column.arrive(P1, FRAME)
 
     left = column.left()
@@ -243,8 +244,8 @@ def test_installed_again_a_match_has_its_new_actions_and_the_old_counts_stay(col
 
 
 def test_a_removed_megaflow_has_its_final_counts_and_decides_nothing(column: Ebpf) -> None:
-    megaflow = Megaflow(FROM_1, (Output(P2),))
-    column.datapath.install(megaflow)
+    megaflow = megaflow_of(FROM_1, (Output(P2),))
+    install(column.datapath, megaflow)
     column.arrive(P1, FRAME)
     column.arrive(P1, FRAME)
 
@@ -259,9 +260,11 @@ def test_a_removed_megaflow_has_its_final_counts_and_decides_nothing(column: Ebp
 
 
 def test_a_flush_forgets_all_and_credits_all(column: Ebpf) -> None:
-    megaflows = [Megaflow(Match.of(in_port=1, tcp_dst=port, eth_type=0x0800, ip_proto=6), ()) for port in range(3000)]
+    megaflows = [
+        megaflow_of(Match.of(in_port=1, tcp_dst=port, eth_type=0x0800, ip_proto=6), ()) for port in range(3000)
+    ]
     for megaflow in megaflows:
-        column.datapath.install(megaflow)
+        install(column.datapath, megaflow)
     column.arrive(P1, FRAME)
 
     column.datapath.flush()
@@ -269,7 +272,7 @@ def test_a_flush_forgets_all_and_credits_all(column: Ebpf) -> None:
 
     assert sum(megaflow.packets for megaflow in megaflows) == 1
     assert client_of(column).upcalls == [FRAME.data]
-    column.datapath.install(megaflows[80])
+    install(column.datapath, megaflows[80])
     column.arrive(P1, FRAME)
     for _ in range(10):
         assert column.datapath.megaflows() == [megaflows[80]]
@@ -279,7 +282,7 @@ def test_a_flush_forgets_all_and_credits_all(column: Ebpf) -> None:
 
 def test_masks_for_which_the_kernel_has_no_place_are_served_here(column: Ebpf) -> None:
     for bits in range(1, MAX_MASKS + 4):
-        column.datapath.install(Megaflow(Match.of(eth_dst=(1 << bits, 1 << bits)), (Output(P2),)))
+        install(column.datapath, megaflow_of(Match.of(eth_dst=(1 << bits, 1 << bits)), (Output(P2),)))
     late = Frame(packets.ethernet(0x88B5, dst=str(Mac(1 << MAX_MASKS + 2))))
 
     column.arrive(P1, late)
@@ -290,15 +293,15 @@ def test_masks_for_which_the_kernel_has_no_place_are_served_here(column: Ebpf) -
     assert [megaflow.packets for megaflow in column.datapath.megaflows()][-2:] == [1, 0]
 
     column.datapath.flush()
-    column.datapath.install(Megaflow(FROM_1, (Output(P3),)))
+    install(column.datapath, megaflow_of(FROM_1, (Output(P3),)))
     column.arrive(P1, FRAME)
     assert column.left()[P3] == [FRAME.data]
 
 
 def test_frames_that_came_up_before_their_megaflow_do_not_ask_again(column: Ebpf) -> None:
     client = client_of(column)
-    megaflow = Megaflow(FROM_1, (Output(P2),))
-    client.then = lambda: column.datapath.install(megaflow)
+    megaflow = megaflow_of(FROM_1, (Output(P2),))
+    client.then = lambda: install(column.datapath, megaflow)
     send(column, P1, FRAME.data, 5)
 
     poll_until(column.datapath, lambda: counter(column.datapath, "late_hit") == 4)
@@ -312,7 +315,7 @@ def test_of_many_masks_each_finds_its_packets(column: Ebpf) -> None:
     frames = {bits: Frame(packets.ethernet(0x8800 + bits, bytes(50))) for bits in range(1, MAX_MASKS + 1)}
     for bits in frames:
         match = Match.of(eth_type=0x8800 + bits, eth_src=(0, 1 << bits & 0xFD << 40 | (1 << bits) - 1))
-        column.datapath.install(Megaflow(match, (Output(P2),)))
+        install(column.datapath, megaflow_of(match, (Output(P2),)))
 
     for _ in range(3):
         for frame in frames.values():
@@ -328,7 +331,7 @@ def test_a_full_cache_takes_no_more_and_says_so() -> None:
     with own_namespace():
         datapath = EbpfDatapath(Client(), max_megaflows=2)
         for port in range(3):
-            datapath.install(Megaflow(Match.of(in_port=port), ()))
+            install(datapath, megaflow_of(Match.of(in_port=port), ()))
 
         assert len(datapath.megaflows()) == 2
         assert counter(datapath, "cache_full") == 1
@@ -337,12 +340,12 @@ def test_a_full_cache_takes_no_more_and_says_so() -> None:
 
 def test_flows_that_come_and_go_under_traffic_leave_nothing_behind(column: Ebpf) -> None:
     client = client_of(column)
-    client.then = lambda: column.datapath.install(Megaflow(FROM_1, (Output(P2),)))
+    client.then = lambda: install(column.datapath, megaflow_of(FROM_1, (Output(P2),)))
 
     for number in range(300):
         match = Match.of(eth_type=0x0800, ip_proto=6, tcp_dst=(number % 7, 0xF), in_port=1)
-        megaflow = Megaflow(match, (Output(P3),))
-        column.datapath.install(megaflow)
+        megaflow = megaflow_of(match, (Output(P3),))
+        install(column.datapath, megaflow)
         send(column, P1, FRAME.data, 3)
         column.datapath.remove([megaflow])
         column.datapath.poll()
@@ -485,7 +488,7 @@ def test_where_there_is_no_tcx_clsact_does_it(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(libbpf, "link_tcx", no_tcx)
     with ebpf() as column:
         column.datapath.client = Client()
-        column.datapath.install(Megaflow(FROM_1, (Output(P2),)))
+        install(column.datapath, megaflow_of(FROM_1, (Output(P2),)))
         column.arrive(P1, FRAME)
         column.arrive(P3, FRAME)
 
@@ -509,7 +512,7 @@ def test_two_datapaths_share_nothing() -> None:
         first.add_port(P1, "p1")
         first.add_port(P2, "p2")
         second.add_port(P1, "p3")
-        first.install(Megaflow(FROM_1, (Output(P2),)))
+        install(first, megaflow_of(FROM_1, (Output(P2),)))
 
         with open_host("h1") as one, open_host("h2") as two, open_host("h3") as three:
             one.sendmsg([bytes(10), FRAME.data])

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 from pyroute2 import netns
 
-from inband.datapath.base import Megaflow
 from inband.datapath.ebpf.datapath import EbpfDatapath
 from inband.datapath.ebpf.kernel import remove_pins
 from inband.flow.actions import Output
@@ -27,6 +26,7 @@ from inband.packet.checksum import segment
 from inband.packet.frame import Frame
 from inband.packet.vnet import build_vnet, parse_vnet, restore_vlan, restore_vlan_offload
 from inband.testing import packets
+from inband.testing.megaflows import install, megaflow_of
 from lab.journal import until
 from lab.net import Lab, Namespace
 from tests.packets.columns import PATIENCE_S, open_host
@@ -283,7 +283,7 @@ def _datapath(namespace: Namespace, pin_dir: Path | None) -> EbpfDatapath:
         datapath.add_port(P1, "p1")
         datapath.add_port(P2, "p2")
         datapath.set_peer_redirect(allowed=True)
-    datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),), to_station=True))
+    install(datapath, megaflow_of(Match.of(in_port=1), (Output(P2),), is_known_unicast=True))
     return datapath
 
 

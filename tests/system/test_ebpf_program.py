@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inband.datapath.base import Megaflow
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.kernel import Kernel
 from inband.datapath.ebpf.keys import KeyCompiler
@@ -39,6 +38,7 @@ from inband.packet.checksum import segment
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.testing import packets
+from inband.testing.megaflows import install, megaflow_of
 from inband.testing.packets import IP6_A, IP6_B
 from tests.packets.columns import PORTS, Ebpf, ebpf, ip, open_host, own_namespace
 from tests.packets.rows import ROWS
@@ -72,7 +72,7 @@ def sent_up(kernel: Kernel, data: bytes) -> Upcall:
 
 
 def kernel_key(key: int) -> bytes:
-    compiled = KeyCompiler().compile(Match(key, ALL_BITS))
+    compiled = KeyCompiler().compile(Match(key, ALL_BITS), key)
     assert compiled is not None
     return compiled.key.to_bytes(KEY_SIZE, "big")
 
@@ -247,7 +247,7 @@ def test_actions_do_in_the_kernel_what_they_do_here(
     column.datapath.client = Client()
     column.datapath.flush()
     for datapath in (twin, column.datapath):
-        datapath.install(Megaflow(Match.of(in_port=1), actions))
+        install(datapath, megaflow_of(Match.of(in_port=1), actions))
     for port in PORTS:
         twin.add_port(port, f"p{port}")
 
@@ -271,8 +271,8 @@ def test_interfaces_whose_indexes_want_the_same_place_are_told_apart(column: Ebp
     datapath.flush()
     datapath.add_port(P9, "p9")
     column.hosts[P9] = open_host("h9")
-    datapath.install(Megaflow(Match.of(in_port=P1), (Output(P2),)))
-    datapath.install(Megaflow(Match.of(in_port=P9), (Output(P3),)))
+    install(datapath, megaflow_of(Match.of(in_port=P1), (Output(P2),)))
+    install(datapath, megaflow_of(Match.of(in_port=P9), (Output(P3),)))
 
     column.arrive(P1, Frame(packets.tcp()))
     column.arrive(P9, Frame(packets.udp()))
@@ -303,7 +303,7 @@ def test_keys_with_one_hash_are_told_apart(
     with ebpf() as column:
         column.datapath.client = Client()
         for data, out in ((first, P2), (second, P3)):
-            column.datapath.install(Megaflow(Match(parse(data, P1) & mask, mask), (Output(out),)))
+            install(column.datapath, megaflow_of(Match(parse(data, P1) & mask, mask), (Output(out),)))
 
         column.arrive(P1, Frame(first))
         column.arrive(P1, Frame(second))
@@ -334,7 +334,7 @@ def test_a_megaflow_decides_for_the_packets_that_it_decides_for_here(
         mask = pins | sum(FIELDS[name].mask for name in fields)
         match = Match(parse(giver.data, 1) & mask, mask)
         for datapath in (twin, column.datapath):
-            datapath.install(Megaflow(match, ()))
+            install(datapath, megaflow_of(match, ()))
 
     for frame in arriving:
         twin.deliver(P1, frame)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from inband.datapath.base import Megaflow
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.bpffs import ensure_bpffs, is_bpffs, unmount
 from inband.datapath.ebpf.datapath import EbpfDatapath
@@ -22,6 +21,7 @@ from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.testing import packets
+from inband.testing.megaflows import install, megaflow_of
 from lab.journal import until
 from lab.net import Lab, Namespace
 from lab.process import Process
@@ -172,7 +172,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 def test_an_adopted_entry_still_decides_and_a_flush_leaves_it(scene: Scene) -> None:
-    scene.column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
+    install(scene.column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2),)))
 
     datapath = scene.restart()
     datapath.flush()
@@ -184,8 +184,8 @@ def test_an_adopted_entry_still_decides_and_a_flush_leaves_it(scene: Scene) -> N
 
 
 def test_an_entry_adopted_twice_still_decides(scene: Scene) -> None:
-    scene.column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
-    scene.restart().install(Megaflow(Match.of(in_port=2, eth_type=0x0800), (Output(P1),)))
+    install(scene.column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2),)))
+    install(scene.restart(), megaflow_of(Match.of(in_port=2, eth_type=0x0800), (Output(P1),)))
 
     scene.restart()
     scene.column.arrive(P1, FRAME)
@@ -196,7 +196,7 @@ def test_an_entry_adopted_twice_still_decides(scene: Scene) -> None:
 
 
 def test_adopted_entries_end_with_their_time(scene: Scene) -> None:
-    scene.column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
+    install(scene.column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2),)))
     datapath = scene.restart()
 
     datapath.end_adoption()
@@ -207,10 +207,10 @@ def test_adopted_entries_end_with_their_time(scene: Scene) -> None:
 
 
 def test_a_new_decision_takes_the_place_of_an_adopted_one_and_outlives_it(scene: Scene) -> None:
-    scene.column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
+    install(scene.column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2),)))
     datapath = scene.restart()
 
-    datapath.install(Megaflow(Match.of(in_port=1), (Output(P3),)))
+    install(datapath, megaflow_of(Match.of(in_port=1), (Output(P3),)))
     scene.column.arrive(P1, FRAME)
     datapath.end_adoption()
     scene.column.arrive(P1, FRAME)
@@ -220,7 +220,7 @@ def test_a_new_decision_takes_the_place_of_an_adopted_one_and_outlives_it(scene:
 
 
 def test_what_was_flushed_before_the_crash_is_not_adopted(scene: Scene) -> None:
-    scene.column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
+    install(scene.column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2),)))
     scene.column.datapath.flush()
 
     scene.restart()
@@ -230,11 +230,11 @@ def test_what_was_flushed_before_the_crash_is_not_adopted(scene: Scene) -> None:
 
 
 def test_a_port_that_the_next_process_does_not_have_is_let_go(scene: Scene) -> None:
-    scene.column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2), Output(P3))))
+    install(scene.column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2), Output(P3))))
     datapath = scene.restart(P1, P3)
 
     datapath.end_adoption()
-    datapath.install(Megaflow(Match.of(in_port=1), (Output(P2), Output(P3))))
+    install(datapath, megaflow_of(Match.of(in_port=1), (Output(P2), Output(P3))))
     scene.column.arrive(P1, FRAME)
 
     datapath.execute(P1, FRAME, [Output(P3)])
@@ -244,7 +244,7 @@ def test_a_port_that_the_next_process_does_not_have_is_let_go(scene: Scene) -> N
 
 
 def test_ports_stay_until_the_next_process_has_had_time_to_add_them(scene: Scene) -> None:
-    scene.column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
+    install(scene.column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2),)))
 
     datapath = scene.restart(P3)
     scene.column.arrive(P1, FRAME)
@@ -255,7 +255,7 @@ def test_ports_stay_until_the_next_process_has_had_time_to_add_them(scene: Scene
 
 
 def test_an_interface_with_another_number_than_before_has_one_program(scene: Scene) -> None:
-    scene.column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
+    install(scene.column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2),)))
     scene.column.datapath.abandon()
     client = Client()
     scene.column.datapath = datapath = EbpfDatapath(client, pin_dir=scene.pins)
@@ -268,7 +268,7 @@ def test_an_interface_with_another_number_than_before_has_one_program(scene: Sce
 
 
 def test_an_interface_that_came_back_with_another_index_meanwhile_is_attached_again(scene: Scene) -> None:
-    scene.column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
+    install(scene.column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2),)))
     ip("link del dev p1")
     scene.column.hosts[P1].close()
     add_veth(1)
@@ -281,7 +281,7 @@ def test_an_interface_that_came_back_with_another_index_meanwhile_is_attached_ag
 
 
 def test_an_orderly_close_leaves_nothing(scene: Scene) -> None:
-    scene.column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
+    install(scene.column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2),)))
 
     scene.column.datapath.close()
 
@@ -307,7 +307,7 @@ def test_pins_of_another_layout_are_removed(tmp_path: Path) -> None:
 
 
 def test_pins_that_are_not_complete_are_no_start(scene: Scene) -> None:
-    scene.column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
+    install(scene.column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2),)))
     (scene.pins / f"v{LAYOUT_VERSION}" / "masks").unlink()
 
     scene.restart()

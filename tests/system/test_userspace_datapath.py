@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from inband.datapath.base import ControlHints, Megaflow
+from inband.datapath.base import ControlHints
 from inband.datapath.userspace import BACKLOG_TURNS, UPCALL_BUDGET, UserspaceDatapath
 from inband.datapath.userspace_port import MAX_QUEUES
 from inband.errors import HostError
@@ -21,6 +21,7 @@ from inband.flow.match import ANY, Match
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.testing import packets
+from inband.testing.megaflows import install, megaflow_of
 from lab.process import limited
 from tests.packets.columns import (
     PATIENCE_S,
@@ -82,7 +83,7 @@ def counter(datapath: UserspaceDatapath, name: str) -> int:
 
 def test_a_frame_too_large_for_the_other_port_is_counted_and_the_rest_go_on(column: Userspace) -> None:
     ip("link set dev h1 mtu 4000", "link set dev p1 mtu 4000")
-    column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2), Output(P1))))
+    install(column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2), Output(P1))))
     large = Frame(packets.ethernet(0x88B5, bytes(3000)))
 
     column.arrive(P1, large)
@@ -94,7 +95,7 @@ def test_a_frame_too_large_for_the_other_port_is_counted_and_the_rest_go_on(colu
 
 
 def test_a_link_that_goes_down_and_up_is_counted_and_carries_on(column: Userspace) -> None:
-    column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
+    install(column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2),)))
     ip("link set dev p2 down")
     column.arrive(P1, FRAME)
     poll_until(column.datapath, lambda: counter(column.datapath, "rx_link_down"))
@@ -108,7 +109,7 @@ def test_a_link_that_goes_down_and_up_is_counted_and_carries_on(column: Userspac
 
 
 def test_an_interface_that_vanishes_and_returns_works_again_once_it_is_added(column: Userspace) -> None:
-    column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
+    install(column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2),)))
     column.arrive(P1, FRAME)
     ip("link del dev p2")
     column.hosts[P2].close()
@@ -134,7 +135,7 @@ def test_adding_an_interface_that_is_not_there_is_refused_and_harmless(column: U
 
 
 def test_a_removed_port_is_given_back_and_outputs_to_it_are_counted(column: Userspace) -> None:
-    column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2), Output(P3))))
+    install(column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2), Output(P3))))
     column.arrive(P1, FRAME)
     column.left()
 
@@ -160,8 +161,8 @@ def test_a_client_may_remove_the_port_whose_frame_it_is_given(column: Userspace)
 
 
 def test_removing_a_megaflow_ends_its_short_cut(column: Userspace) -> None:
-    megaflow = Megaflow(ANY, (Output(P2),))
-    column.datapath.install(megaflow)
+    megaflow = megaflow_of(ANY, (Output(P2),))
+    install(column.datapath, megaflow)
     for _ in range(3):
         column.arrive(P1, FRAME)
 
@@ -173,11 +174,11 @@ def test_removing_a_megaflow_ends_its_short_cut(column: Userspace) -> None:
 
 
 def test_a_megaflow_that_replaces_another_takes_effect_at_once(column: Userspace) -> None:
-    column.datapath.install(Megaflow(ANY, (Output(P2),)))
+    install(column.datapath, megaflow_of(ANY, (Output(P2),)))
     column.arrive(P1, FRAME)
     column.arrive(P1, FRAME)
 
-    column.datapath.install(Megaflow(ANY, (Output(P3),)))
+    install(column.datapath, megaflow_of(ANY, (Output(P3),)))
     column.arrive(P1, FRAME)
 
     left = column.left()
@@ -186,8 +187,8 @@ def test_a_megaflow_that_replaces_another_takes_effect_at_once(column: Userspace
 
 def test_a_megaflow_that_depends_on_tcp_flags_is_not_taken_for_other_flags(column: Userspace) -> None:
     syn, ack = packets.tcp(flags=0x02), packets.tcp(flags=0x10)
-    column.datapath.install(Megaflow(Match.of(tcp_flags=0x02), (Output(P2),)))
-    column.datapath.install(Megaflow(Match.of(tcp_flags=0x10), (Output(P3),)))
+    install(column.datapath, megaflow_of(Match.of(tcp_flags=0x02), (Output(P2),)))
+    install(column.datapath, megaflow_of(Match.of(tcp_flags=0x10), (Output(P3),)))
 
     for data in (syn, ack, syn, ack):
         column.arrive(P1, Frame(data))
@@ -200,7 +201,7 @@ def test_a_queue_chooses_the_class_of_the_ports_queue_discipline(column: Userspa
     subprocess.run(["tc", "qdisc", "add", "dev", "p2", "root", "handle", "1:", "htb", "default", "1"], check=True)
     for number in ("1:1", "1:4"):
         subprocess.run([*tc, "classid", number, "htb", "rate", "1gbit"], check=True)
-    column.datapath.install(Megaflow(ANY, (SetQueue(3), Output(P2))))
+    install(column.datapath, megaflow_of(ANY, (SetQueue(3), Output(P2))))
 
     for _ in range(3):
         column.arrive(P1, FRAME)
@@ -219,7 +220,7 @@ def test_queues_that_cannot_be_are_none_and_sockets_are_bounded(column: Userspac
 
 
 def test_a_port_that_cannot_be_opened_again_keeps_what_it_has(column: Userspace) -> None:
-    column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
+    install(column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2),)))
 
     with pytest.raises(HostError):
         column.datapath.add_port(P2, "nosuch")
@@ -298,7 +299,7 @@ def test_no_frame_is_lost_while_hints_change(column: Userspace) -> None:
 
 
 def test_an_event_loop_switches_frames(column: Userspace) -> None:
-    column.datapath.install(Megaflow(Match.of(in_port=1), (Output(P2),)))
+    install(column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2),)))
 
     async def switch_one() -> bytes:
         loop = asyncio.get_running_loop()
@@ -315,7 +316,7 @@ def test_an_event_loop_switches_frames(column: Userspace) -> None:
 
 def test_the_hosts_stack_neither_sees_nor_answers_what_arrives_at_a_port(column: Userspace) -> None:
     ip("address add 10.0.0.2/24 dev p1")
-    column.datapath.install(Megaflow(ANY, ()))
+    install(column.datapath, megaflow_of(ANY, ()))
 
     column.arrive(P1, Frame(packets.arp_request("10.0.0.1", "10.0.0.2")))
 
@@ -338,14 +339,14 @@ UNPRIVILEGED = """
 import subprocess
 from tests.packets import columns
 columns.require_root = lambda: None
-from inband.datapath.base import Megaflow
 from inband.flow.actions import Output
 from inband.flow.match import ANY
 from inband.packet.frame import Frame
 from inband.testing import packets
+from inband.testing.megaflows import install, megaflow_of
 with columns.userspace() as column:
     frame = packets.offloaded(packets.tcp(payload=bytes(5000)), gso_size=1000)
-    column.datapath.install(Megaflow(ANY, (Output(columns.PORTS[1]),)))
+    install(column.datapath, megaflow_of(ANY, (Output(columns.PORTS[1]),)))
     column.arrive(columns.PORTS[0], frame)
     print(len(column.left()[columns.PORTS[1]]))
 """

@@ -84,7 +84,7 @@ class Bridge:
         self.ports = PortTable()
         self.fdb = Fdb()
         self.pipeline = Pipeline(self.tables, self.ports, self.fdb)
-        self.megaflows = MegaflowCache(datapath, self.tables, self.fdb)
+        self.megaflows = MegaflowCache(datapath, self.pipeline)
         self.in_band = InBand(self.tables, self.megaflows, host, self._probe)
         self.agent = Agent(Switch(settings.identity, self.tables, self.ports, self))
         self._clock = clock
@@ -206,7 +206,7 @@ class Bridge:
         if not self.ports.put(changed):
             return
         if not link_up:
-            # Stations behind a dead link may come back behind another one.
+            # Hosts behind a dead link may come back behind another one.
             self.fdb.flush_port(number)
         self._port_changed(PortReason.MODIFY, changed)
 
@@ -322,8 +322,8 @@ class Bridge:
         if _is_due(self.tables.next_deadline(), now):
             self._expire_flows(now)
         if _is_due(self.fdb.next_deadline(), now):
-            self.megaflows.credit()  # stations that cached decisions forward for are in use
-            self.megaflows.fdb_changed(self.fdb.expire(now))
+            self.megaflows.credit()  # entries of hosts whose packets cached decisions forward are in use
+            self.fdb.expire(now)
         self.megaflows.settle()
         self._wake()
 

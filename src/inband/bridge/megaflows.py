@@ -1,11 +1,16 @@
-"""The cache of decisions: which there are, what they count for, and which of them a change makes wrong.
+"""Every decision that the datapath has cached: what it counts for, and which of them a change makes wrong.
 
-A change says what it touched; ``settle`` then removes the decisions that could differ now, before anything else is
-processed (the caller settles before it lets the next frame or a BARRIER_REPLY through). Small changes are looked up
-one by one; many of them flush the cache, because one flush is cheaper than a thousand searches.
+A change says what it touched; ``settle`` then removes the megaflows that could differ now. Small changes are looked up
+one by one; many of them flush the cache, because one flush is cheaper than a thousand searches. (Open vSwitch has
+revalidators for this: threads that translate each megaflow again, some time after the change.)
 
-What must stay true: after ``settle`` no cached decision differs from what the pipeline would decide now. When in doubt
-a decision is removed: an empty cache is correct.
+Invariants:
+- After ``settle`` no megaflow differs from what the pipeline would decide now. When in doubt one is removed: an empty
+  cache is correct. Whoever changes something settles before it lets the next frame or a BARRIER_REPLY through.
+- What the FDB has learned or forgotten need not be told: ``settle`` asks it.
+- Each packet is credited once: those that the datapath moved by a megaflow here, the last of them before it is gone;
+  the packet that was decided by whoever had it decided.
+- Nothing else installs megaflows in the datapath or removes them.
 """
 
 from __future__ import annotations
@@ -13,105 +18,99 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
 
 from inband.datapath.base import Datapath, Megaflow
+from inband.errors import HostError
+from inband.flow.fields import FlowKey
 from inband.flow.flow import Flow
 from inband.flow.match import Match
-from inband.flow.ports import PortNo
-from inband.pipeline.fdb import Fdb, FdbKey
-from inband.table.groups import Counter
-from inband.table.table_set import Credit, TableSet
+from inband.pipeline.fdb import FdbKey
+from inband.pipeline.translate import Pipeline
+from inband.pipeline.translation import Translation
 from inband.vocabulary.instant import Instant
 
 # Comparing one changed flow with one megaflow takes about 0.2 us, a flush and learning anew about 100 us per flow in
 # use: past this many comparisons (10 ms) flushing is the smaller pause.
 MAX_COMPARISONS = 50_000
 # About 1.6 kB each; a network with more conversations at a time learns some of them again.
-MAX_DECISIONS = 100_000
-# Decisions that make room for new ones: a millisecond's work. Those used so shortly ago stay if others can go.
+MAX_MEGAFLOWS = 100_000
+# Megaflows that make room for new ones: a millisecond's work. Those used so shortly ago stay if others can go.
 EVICTED_AT_ONCE = 200
 IN_USE_S = 2.0
 # Open vSwitch's max-idle: what was not used for this long is not worth its place.
 MAX_IDLE_S = 10.0
-# Idle decisions removed in one turn: about 5 ms. All of a full cache would be a pause of half a second, for the control
+# Idle megaflows removed in one turn: about 5 ms. All of a full cache would be a pause of half a second, for the control
 # channel too.
 AT_ONCE = 1_000
-# How many decisions are flushed in the time in which one is removed by itself.
+# How many megaflows are flushed in the time in which one is removed by itself.
 FLUSH_GAIN = 6
 
 
-class Decision(NamedTuple):
-    """What a megaflow came from.
+@dataclass(slots=True)
+class _Changes:
+    """What has changed since the last ``settle``, beside the FDB: matches of table 0, later tables, or all."""
 
-    ``credits`` are the lookups that its packets count to, ``counted`` the groups and buckets, ``fdb_keys`` the stations
-    it depends on, ``station`` the one that each packet confirms, with its port.
-    """
+    matches: list[Match] = field(default_factory=list)
+    tables: set[int] = field(default_factory=set)
+    everything: bool = False
 
-    credits: tuple[Credit, ...]
-    fdb_keys: tuple[FdbKey, ...]
-    station: tuple[FdbKey, PortNo] | None
-    counted: tuple[Counter, ...] = ()
+    def __bool__(self) -> bool:
+        return bool(self.everything or self.matches or self.tables)
 
-    @property
-    def tables(self) -> frozenset[int]:
-        """The tables it went through."""
-        return frozenset(table for table, _ in self.credits)
+    def concern(self, megaflow: Megaflow) -> bool:
+        """Whether a flow that changed may have a part in a megaflow's decision.
 
-    @property
-    def is_simple(self) -> bool:
-        """Whether it looked into table 0 once, with the packet as it came: then matches can be compared."""
-        return sum(table == 0 for table, _ in self.credits) == 1
+        Matches can be compared if it looked into table 0 once, with the packet as it came.
+        """
+        looked_at = [table_id for table_id, _ in megaflow.translation.credits]
+        if not self.tables.isdisjoint(looked_at):
+            return True
+        if not self.matches:
+            return False
+        return looked_at.count(0) != 1 or any(megaflow.match.overlaps(match) for match in self.matches)
 
 
 @dataclass(slots=True)
 class MegaflowCache:
-    """Cached decisions of one bridge."""
+    """The megaflows of one bridge."""
 
     datapath: Datapath
-    tables: TableSet
-    fdb: Fdb
-    _by_fdb_key: dict[FdbKey, set[Megaflow]] = field(default_factory=dict)
+    pipeline: Pipeline
     _cached: dict[Match, Megaflow] = field(default_factory=dict)
-    _matches: list[Match] = field(default_factory=list)
-    _tables: set[int] = field(default_factory=set)
-    _fdb_keys: set[FdbKey] = field(default_factory=set)
-    _everything: bool = False
+    _by_fdb_key: dict[FdbKey, set[Megaflow]] = field(default_factory=dict)
+    _changes: _Changes = field(default_factory=_Changes)
     _to_look_at: dict[int, list[Megaflow]] = field(default_factory=dict)
     _due: list[Megaflow] = field(default_factory=list)
     _flushed: list[Megaflow] = field(default_factory=list)
 
     def __len__(self) -> int:
-        """How many decisions are cached."""
+        """How many megaflows there are."""
         return len(self._cached)
 
     # --- caching ------------------------------------------------------------------------------------------------
 
-    def install(self, megaflow: Megaflow) -> None:
-        """Cache a decision whose ``origin`` is a Decision and whose ``used`` is now."""
-        if len(self._cached) >= MAX_DECISIONS:
-            self._evict(megaflow.used)
-        replaced = self._cached.get(megaflow.match)
+    def install(self, packet: FlowKey, match: Match, translation: Translation, now: Instant) -> Megaflow:
+        """Cache a decision that was made at ``now``; ``match``: what ``packet`` has under the translation's mask."""
+        if len(self._cached) >= MAX_MEGAFLOWS:
+            self._evict(now)
+        replaced = self._cached.get(match)
         if replaced is not None:
             self._remove([replaced])
-        self._cached[megaflow.match] = megaflow
-        for key in _fdb_keys_of(megaflow):
+        megaflow = self._cached[match] = Megaflow(match, translation, used=now)
+        for key in translation.fdb_keys:
             self._by_fdb_key.setdefault(key, set()).add(megaflow)
         self._look_later(megaflow)
-        self.datapath.install(megaflow)
-
-    def decisions(self) -> list[tuple[Megaflow, Decision]]:
-        """Every cached decision with its origin, counters up to date."""
-        return [(m, m.origin) for m in self.datapath.megaflows() if isinstance(m.origin, Decision)]
+        self.datapath.install(megaflow, packet)
+        return megaflow
 
     def credit(self) -> None:
         """Pass on to flows and tables what the datapath has counted since the last time."""
         self._credit_all(self.datapath.counted())
 
     def forget_idle(self, now: Instant) -> bool:
-        """Remove decisions that no packet needed for MAX_IDLE_S, at most AT_ONCE of them; whether there is more to do.
+        """Remove megaflows that no packet needed for MAX_IDLE_S, at most AT_ONCE of them; whether there is more to do.
 
-        How long ago that was is known as of the last ``credit``. Each decision is looked at when it can be idle at the
+        How long ago that was is known as of the last ``credit``. Each megaflow is looked at when it can be idle at the
         earliest, so once in MAX_IDLE_S.
         """
         for second in [each for each in self._to_look_at if each <= now]:
@@ -135,34 +134,30 @@ class MegaflowCache:
         """Flows were added, changed or removed."""
         for flow in flows:
             if flow.table_id == 0:
-                self._matches.append(flow.match)
+                self._changes.matches.append(flow.match)
             else:
-                self._tables.add(flow.table_id)
-
-    def fdb_changed(self, stations: Iterable[FdbKey]) -> None:
-        """Stations were learned, moved or forgotten."""
-        self._fdb_keys.update(stations)
+                self._changes.tables.add(flow.table_id)
 
     def everything_changed(self) -> None:
         """Ports or settings changed."""
-        self._everything = True
+        self._changes.everything = True
 
     def settle(self) -> None:
         """Remove what could be wrong. Work: changes times megaflows, bounded by MAX_COMPARISONS, or one flush."""
-        if not (self._everything or self._matches or self._tables or self._fdb_keys):
+        fdb, changes = self.pipeline.fdb, self._changes
+        if not (changes or fdb.has_changed):
             return
-        if self._is_nothing_but_news():
-            self._fdb_keys.clear()
-            return
-        comparisons = len(self._matches) * len(self._cached)
-        if self._everything or comparisons > MAX_COMPARISONS or self._is_most_by_fdb_key():
-            self._flush()
-        else:
-            self._remove(self._suspects())
-        self._matches.clear()
-        self._tables.clear()
-        self._fdb_keys.clear()
-        self._everything = False
+        if changes:
+            self._changes = _Changes()
+        keys = fdb.take_changed()
+        try:
+            if changes.everything or self._are_many(changes) or self._depend_mostly_on(keys):
+                self._flush()
+            else:
+                self._remove(self._suspects(changes, keys))
+        except HostError:
+            self.everything_changed()  # what was not removed is as suspect as before
+            raise
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -170,30 +165,19 @@ class MegaflowCache:
         """Not before the second in which it will have been idle for long enough if no packet comes."""
         self._to_look_at.setdefault(int(megaflow.used + MAX_IDLE_S), []).append(megaflow)
 
-    def _is_nothing_but_news(self) -> bool:
-        """Whether all that changed are stations on which no decision depends, as with each frame of a flood of them."""
-        if self._everything or self._matches or self._tables:
-            return False
-        return self._by_fdb_key.keys().isdisjoint(self._fdb_keys)
+    def _are_many(self, changes: _Changes) -> bool:
+        return len(changes.matches) * len(self._cached) > MAX_COMPARISONS
 
-    def _is_most_by_fdb_key(self) -> bool:
-        """Whether so many decisions depend on the stations that changed that a flush is the smaller pause."""
-        count = sum(len(self._by_fdb_key.get(key, ())) for key in self._fdb_keys)
+    def _depend_mostly_on(self, keys: set[FdbKey]) -> bool:
+        """Whether so many megaflows depend on these entries that a flush is the smaller pause."""
+        count = sum(len(self._by_fdb_key.get(key, ())) for key in keys)
         return count > AT_ONCE and count * FLUSH_GAIN > len(self._cached)
 
-    def _suspects(self) -> list[Megaflow]:
-        suspects = {megaflow for key in self._fdb_keys for megaflow in self._by_fdb_key.get(key, ())}
-        if self._matches or self._tables:
-            suspects.update(megaflow for megaflow in self._cached.values() if self._is_suspect(megaflow))
+    def _suspects(self, changes: _Changes, keys: set[FdbKey]) -> list[Megaflow]:
+        suspects = {megaflow for key in keys for megaflow in self._by_fdb_key.get(key, ())}
+        if changes:
+            suspects.update(megaflow for megaflow in self._cached.values() if changes.concern(megaflow))
         return list(suspects)
-
-    def _is_suspect(self, megaflow: Megaflow) -> bool:
-        decision = megaflow.origin
-        if not isinstance(decision, Decision) or decision.tables & self._tables:
-            return True
-        if not self._matches:
-            return False
-        return not decision.is_simple or any(megaflow.match.overlaps(match) for match in self._matches)
 
     def _remove(self, megaflows: list[Megaflow]) -> None:
         if not megaflows:
@@ -202,14 +186,14 @@ class MegaflowCache:
         for megaflow in megaflows:
             self._credit(megaflow)
             self._cached.pop(megaflow.match, None)
-            for key in _fdb_keys_of(megaflow):
+            for key in megaflow.translation.fdb_keys:
                 if (those := self._by_fdb_key.get(key)) is not None:
                     those.discard(megaflow)
                     if not those:
                         del self._by_fdb_key[key]
 
     def _evict(self, now: Instant) -> None:
-        """Make room: the decisions that were made first go, before others those that are not in use."""
+        """Make room: the megaflows that were made first go, before others those that are not in use."""
         first = list(islice(self._cached.values(), 2 * EVICTED_AT_ONCE))
         idle = [megaflow for megaflow in first if megaflow.used < now - IN_USE_S]
         self._remove((idle or first)[:EVICTED_AT_ONCE])
@@ -232,16 +216,6 @@ class MegaflowCache:
     def _credit(self, megaflow: Megaflow) -> None:
         packets = megaflow.packets - megaflow.credited_packets
         bytes_ = megaflow.bytes - megaflow.credited_bytes
-        decision = megaflow.origin
-        if packets and isinstance(decision, Decision):
-            self.tables.credit(decision.credits, packets, bytes_, megaflow.used)
-            for counter in decision.counted:
-                counter.credit(packets, bytes_)
-            if decision.station is not None:
-                self.fdb.confirm(*decision.station, megaflow.used)
+        if packets:
+            self.pipeline.credit(megaflow.translation, packets, bytes_, megaflow.used)
         megaflow.credited_packets, megaflow.credited_bytes = megaflow.packets, megaflow.bytes
-
-
-def _fdb_keys_of(megaflow: Megaflow) -> tuple[FdbKey, ...]:
-    """The stations a megaflow depends on."""
-    return megaflow.origin.fdb_keys if isinstance(megaflow.origin, Decision) else ()

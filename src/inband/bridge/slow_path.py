@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from inband.bridge.admission import Admission
-from inband.bridge.megaflows import Decision, MegaflowCache
-from inband.datapath.base import Counters, Datapath, Megaflow
+from inband.bridge.megaflows import MegaflowCache
+from inband.datapath.base import Counters, Datapath
 from inband.flow.actions import Action
 from inband.flow.fields import FlowKey
 from inband.flow.match import Match
@@ -18,7 +18,6 @@ from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.pipeline.translate import Pipeline
-from inband.pipeline.translation import Translation
 from inband.vocabulary.instant import Instant
 
 
@@ -35,7 +34,8 @@ class SlowPath:
     def receive(self, in_port: PortNo, frame: Frame, key: FlowKey, now: Instant) -> bool:
         """Decide about a received frame; ``key`` is it parsed. Whether the decision was cached."""
         translation = self._pipeline.translate(key, frame, now)
-        self._note(translation, frame, now)
+        self._megaflows.settle()  # the FDB may have learned
+        self._pipeline.credit(translation, frame.segments, len(frame.data), now)
         if translation.actions:
             self._datapath.execute(in_port, frame, translation.actions)
         else:
@@ -47,20 +47,13 @@ class SlowPath:
         if self._datapath.is_behind and not is_known:
             self._counters.add("not cached: first of its kind while frames wait")
             return False
-        decision = Decision(translation.credits, translation.fdb_keys, translation.station, translation.counted)
-        self._megaflows.install(Megaflow(match, translation.actions, decision, translation.to_station, used=now))
+        self._megaflows.install(key, match, translation, now)
         return True
 
     def packet_out(self, in_port: PortNo, frame: Frame, actions: Iterable[Action], now: Instant) -> None:
         """Do with a controller's frame what it says."""
         key = parse(frame.data, in_port)
         translation = self._pipeline.translate_actions(actions, in_port, key, frame, now)
-        self._note(translation, frame, now)
-        self._datapath.execute(in_port, frame, translation.actions)
-
-    def _note(self, translation: Translation, frame: Frame, now: Instant) -> None:
-        """Count the frame; what it taught makes cached decisions about its station wrong."""
-        if translation.learned and translation.station is not None:
-            self._megaflows.fdb_changed((translation.station[0],))
-            self._megaflows.settle()
+        self._megaflows.settle()  # the FDB may have learned
         self._pipeline.credit(translation, frame.segments, len(frame.data), now)
+        self._datapath.execute(in_port, frame, translation.actions)

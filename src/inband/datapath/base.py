@@ -23,28 +23,32 @@ from inband.flow.fields import FlowKey
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
+from inband.pipeline.translation import Translation
 from inband.vocabulary.instant import Instant
 
 
 @dataclass(slots=True, eq=False)
 class Megaflow:
-    """One cached decision: every packet that matches gets exactly these actions.
+    """One cached decision: every packet that matches gets exactly the actions of ``translation``.
 
-    ``packets`` (GSO segments, not frames), ``bytes`` and ``used`` are totals since the install, written by the
-    datapath; ``credited_packets`` and ``credited_bytes`` are the part of them that the switch has already passed on
-    to its flows. ``origin`` belongs to whoever installed the megaflow; a datapath does not look at it.
-    ``to_station``: all it does is to send packets out of one port, behind which their destination was learned.
+    ``match`` is what the decided packet has under the translation's mask. ``packets`` (GSO segments, not frames),
+    ``bytes`` and ``used`` are totals since the install, written by the datapath alone; ``credited_packets`` and
+    ``credited_bytes`` are the part of them that the switch has passed on to its flows, written by the switch alone.
+    Of the translation a datapath looks at ``actions`` and ``is_known_unicast``; the rest is the switch's.
     """
 
     match: Match
-    actions: tuple[DatapathAction, ...]
-    origin: object = None
-    to_station: bool = False
+    translation: Translation
     packets: int = 0
     bytes: int = 0
     used: Instant = 0.0
     credited_packets: int = 0
     credited_bytes: int = 0
+
+    @property
+    def actions(self) -> tuple[DatapathAction, ...]:
+        """What every packet that matches gets."""
+        return self.translation.actions
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +122,12 @@ class Datapath(Protocol):
     def execute(self, in_port: PortNo, frame: Frame, actions: Iterable[DatapathAction]) -> None:
         """Run actions on one frame now. An output to a port that is not there is counted, not an error."""
 
-    def install(self, megaflow: Megaflow) -> None:
-        """Cache a decision (the same match again replaces the old one). May silently not cache: that is correct."""
+    def install(self, megaflow: Megaflow, packet: FlowKey) -> None:
+        """Cache a decision (the same match again replaces the old one). May silently not cache: that is correct.
+
+        ``packet`` is one that it was made for, and matches. A datapath whose matches can say less than ours narrows the
+        decision to packets more like this one. During ``upcall`` it may begin to cache when the upcall is over.
+        """
 
     def remove(self, megaflows: Iterable[Megaflow]) -> None:
         """Forget decisions; their final counts are in the megaflows when this returns."""

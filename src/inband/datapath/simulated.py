@@ -16,6 +16,7 @@ from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflo
 from inband.datapath.classifier import MAX_MEGAFLOWS, DatapathClassifier
 from inband.datapath.execute import execute
 from inband.flow.actions import DatapathAction, ToController
+from inband.flow.fields import FlowKey
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
@@ -70,9 +71,10 @@ class SimulatedDatapath:
         megaflow.packets += frame.segments
         megaflow.bytes += len(frame.data)
         megaflow.used = self._clock()
-        if not megaflow.actions:
+        actions = megaflow.actions
+        if not actions:
             self._counters.add("dropped_by_flow")
-        self.execute(port, frame, megaflow.actions)
+        self.execute(port, frame, actions)
 
     def execute(self, in_port: PortNo, frame: Frame, actions: Iterable[DatapathAction]) -> None:
         """As ``Datapath.execute``."""
@@ -126,7 +128,7 @@ class SimulatedDatapath:
 
     # Cache
 
-    def install(self, megaflow: Megaflow) -> None:
+    def install(self, megaflow: Megaflow, packet: FlowKey) -> None:
         """As ``Datapath.install``."""
         taken, _ = self._classifier.install(megaflow)
         if not taken:

@@ -35,6 +35,7 @@ from inband.datapath.userspace_offload import VNET_SIZE, count_segments
 from inband.datapath.userspace_port import BUFFER_SIZE, MAX_FRAME, TX_FAULTS, Port, Tap, open_port
 from inband.errors import HostError, UsageError
 from inband.flow.actions import DatapathAction, ToController
+from inband.flow.fields import FlowKey
 from inband.flow.ports import PortNo
 from inband.host.ports import PortOwnership
 from inband.packet.checksum import complete
@@ -234,9 +235,10 @@ class UserspaceDatapath:
         return False
 
     def _run(self, port: Port, megaflow: Megaflow, frame: Frame) -> None:
-        if not megaflow.actions:
+        actions = megaflow.actions
+        if not actions:
             self._counters.add("dropped_by_flow")
-        execute(port.number, frame, megaflow.actions, self)
+        execute(port.number, frame, actions, self)
 
     def _frame(self, end: int) -> Frame:
         """The frame in the buffer as a value."""
@@ -384,7 +386,7 @@ class UserspaceDatapath:
 
     # Cache
 
-    def install(self, megaflow: Megaflow) -> None:
+    def install(self, megaflow: Megaflow, packet: FlowKey) -> None:
         """As ``Datapath.install``."""
         taken, replaced = self._classifier.install(megaflow)
         if not taken:

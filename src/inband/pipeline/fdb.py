@@ -1,11 +1,15 @@
-"""Which port a station was last heard on: the memory of a learning switch, per VLAN (IEEE 802.1Q, 8.8).
+"""The forwarding database: on which port an address was last heard, per VLAN (IEEE 802.1Q, 8.8).
 
-A port's stations stand in the order in which they were last confirmed, so the one to age out or to evict is the
-first of its port. Work per call is constant, but for flushing and ageing, which touch what they remove, and for the
-first stations of a port in a full table, which look at each port.
+A port's entries are in the order in which they were last confirmed, so the one to age out or to evict is the first of
+its port. Work per call is constant, but for flushing and ageing, which touch what they remove, and for the first
+entries of a port in a full table, which look at each port.
 
-What must stay true: packets of a station that a datapath cache forwards confirm the entry too (``confirm``), or an
-entry in use would age out.
+Invariants:
+- Packets that a datapath cache forwards confirm the entry of their source too (``confirm``), or an entry in use would
+  age out.
+- Each entry that was learned, moved or forgotten is in ``take_changed`` until somebody takes it: decisions that were
+  made by it are stale. That an entry makes room for another one is no change, for packets to it still go the right way
+  until its host sends, which is learned anew.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ MAX_ENTRIES = 8192  # what Open vSwitch allows; a host that invents addresses mu
 
 
 class FdbKey(NamedTuple):
-    """A station in a VLAN; vlan 0 is untagged."""
+    """What an entry is found by: an address in a VLAN; vlan 0 is untagged."""
 
     vlan: int
     mac: Mac
@@ -32,17 +36,17 @@ class FdbKey(NamedTuple):
 class Learned(Enum):
     """What a packet taught."""
 
-    KNOWN = auto()  # known already, on this port
-    NEW = auto()  # a new station
-    MOVED = auto()  # a known station on another port
-    HELD = auto()  # on another port, but confirmed on its own too recently: not believed
+    KNOWN = auto()  # nothing: there is an entry, of this port
+    NEW = auto()  # a new entry
+    MOVED = auto()  # the entry was of another port
+    HELD = auto()  # of another port, but confirmed there too recently: not believed
 
 
 class Fdb:
     """(VLAN, MAC) to port, bounded in age and number.
 
     Who invents addresses loses addresses: when the table is full, room is made among those of the port that has most.
-    A host that floods one port with sources cannot make the switch forget stations behind others, whose packets would
+    A host that floods one port with sources cannot make the switch forget hosts behind others, whose packets would
     then be flooded to it.
     """
 
@@ -52,13 +56,13 @@ class Fdb:
         self._entries: dict[FdbKey, tuple[PortNo, Instant]] = {}
         # A plain dictionary looks for its first entry among all that were removed before it.
         self._by_port: dict[PortNo, OrderedDict[FdbKey, None]] = {}
+        self._changed: set[FdbKey] = set()
 
     def learn(self, key: FdbKey, port: PortNo, now: Instant, *, hold_s: float = 0.0) -> Learned:
-        """Note that a station sent a packet that came in on ``port``.
+        """Note that a packet with this source came in on ``port``.
 
-        Within ``hold_s`` of having been confirmed on another port the station stays there. When the table is full the
-        entry that was confirmed longest ago, of the port with most, makes room; cached decisions by it are still right
-        until its station sends.
+        Within ``hold_s`` of having been confirmed on another port the entry stays there. When the table is full the
+        entry that was confirmed longest ago, of the port with most, makes room.
         """
         outcome = self.would_learn(key, port, now, hold_s=hold_s)
         if outcome is Learned.HELD:
@@ -68,6 +72,8 @@ class Fdb:
             self._forget(key, old[0])
         elif old is None and len(self._entries) >= self._max_entries:
             self._make_room(port)
+        if outcome is not Learned.KNOWN:
+            self._changed.add(key)
         self._entries[key] = (port, now)
         on_port = self._by_port.get(port)
         if on_port is None:
@@ -86,47 +92,54 @@ class Fdb:
         return Learned.HELD if now - entry[1] < hold_s else Learned.MOVED
 
     def confirm(self, key: FdbKey, port: PortNo, now: Instant) -> None:
-        """Note that cached decisions forwarded packets of a station, the last at ``now``; teaches nothing new."""
+        """Note that cached decisions forwarded packets with this source, the last at ``now``; teaches nothing new."""
         entry = self._entries.get(key)
         if entry is not None and entry[0] == port and entry[1] < now:
             self._entries[key] = (port, now)
             self._by_port[port].move_to_end(key)
 
     def lookup(self, key: FdbKey, now: Instant) -> PortNo | None:
-        """The port of a station, or None if it is not known (any more)."""
+        """The port of an address, or None if it is not known (any more)."""
         entry = self._entries.get(key)
         return entry[0] if entry is not None and now - entry[1] <= self._max_age_s else None
 
-    def flush_port(self, port: PortNo) -> list[FdbKey]:
-        """Forget the stations of a port (it went away or down); returns them."""
-        gone = list(self._by_port.pop(port, ()))
+    def flush_port(self, port: PortNo) -> None:
+        """Forget the entries of a port (it went away or down)."""
+        gone = self._by_port.pop(port, ())
         for key in gone:
             del self._entries[key]
-        return gone
+        self._changed.update(gone)
 
-    def flush(self) -> list[FdbKey]:
-        """Forget every station; returns them."""
-        gone = list(self._entries)
+    def flush(self) -> None:
+        """Forget every entry."""
+        self._changed.update(self._entries)
         self._entries.clear()
         self._by_port.clear()
-        return gone
 
-    def expire(self, now: Instant) -> list[FdbKey]:
-        """Forget the stations that were not heard for too long; returns them."""
-        gone = []
+    def expire(self, now: Instant) -> None:
+        """Forget the entries that were not confirmed for too long."""
         for port, on_port in list(self._by_port.items()):
             while on_port and now - self._entries[first := next(iter(on_port))][1] > self._max_age_s:
-                gone.append(first)
+                self._changed.add(first)
                 self._forget(first, port)
-        return gone
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether ``take_changed`` has something to say."""
+        return bool(self._changed)
+
+    def take_changed(self) -> set[FdbKey]:
+        """The entries that were learned, moved or forgotten since the last call."""
+        changed, self._changed = self._changed, set()
+        return changed
 
     def next_deadline(self) -> Instant | None:
-        """When the next station can be too old at the earliest."""
+        """When the next entry can be too old at the earliest."""
         first = [self._entries[next(iter(on_port))][1] for on_port in self._by_port.values()]
         return min(first) + self._max_age_s if first else None
 
     def entries(self) -> list[tuple[FdbKey, PortNo, Instant]]:
-        """(station, port, last confirmed) of every entry, oldest first."""
+        """(key, port, last confirmed) of every entry, oldest first."""
         return sorted(((key, *entry) for key, entry in self._entries.items()), key=_confirmed)
 
     def __len__(self) -> int:
@@ -141,7 +154,7 @@ class Fdb:
             del self._by_port[port]
 
     def _make_room(self, port: PortNo) -> None:
-        """Forget one station: of ``port`` if it has its share, else of the port that has most (then it has more)."""
+        """Forget one entry: of ``port`` if it has its share, else of the port that has most (then it has more)."""
         on_port = self._by_port.get(port, ())
         if len(on_port) * len(self._by_port) < self._max_entries:
             port, on_port = max(self._by_port.items(), key=_size)
@@ -152,5 +165,5 @@ def _confirmed(entry: tuple[FdbKey, PortNo, Instant]) -> Instant:
     return entry[2]
 
 
-def _size(stations: tuple[PortNo, OrderedDict[FdbKey, None]]) -> int:
-    return len(stations[1])
+def _size(port: tuple[PortNo, OrderedDict[FdbKey, None]]) -> int:
+    return len(port[1])

@@ -1,7 +1,7 @@
-"""NORMAL: where a learning switch would send a packet (OpenFlow 1.3.5, 4.5; IEEE 802.1Q, 8.6).
+"""NORMAL: where a learning switch sends a packet (OpenFlow 1.3.5, 4.5; IEEE 802.1Q, 8.6), and what it learns from it.
 
-VLAN-aware: stations are learned per VLAN, every port carries every VLAN. This decides only; the caller learns, applies
-port configuration and guards against storms, because those differ between data and control traffic.
+VLAN-aware: addresses are learned per VLAN, every port carries every VLAN. ``decide`` only looks; ``forward_normally``
+learns, applies port configuration and guards against storms, which differ between data and control traffic.
 
 The local MAC address is known without learning: it is on LOCAL. Otherwise a host that sends with that address as its
 source could draw the control channel to itself.
@@ -13,25 +13,32 @@ from typing import NamedTuple
 
 from inband.flow.fields import FIELDS, VLAN_PRESENT
 from inband.flow.ports import LOCAL, PortNo
-from inband.pipeline.fdb import Fdb, FdbKey
+from inband.pipeline.context import XlateContext
+from inband.pipeline.fdb import Fdb, FdbKey, Learned
+from inband.pipeline.outputs import flood, send
 from inband.pipeline.packet_state import PacketState
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
+
+# By a packet of in-band control no address moves to another port that was confirmed on its own this shortly before: in
+# a ring that is a copy that came round, not a host that moved. Real moves are believed half a second later.
+MOVE_HOLD_S = 0.5
 
 _LOOKED_AT = FIELDS["eth_src"].mask | FIELDS["eth_dst"].mask | FIELDS["vlan_vid"].mask
 # This runs for each packet that no cache knows: shifts and masks at hand save a third of it.
 _ETH_SRC, _ETH_DST, _VLAN_VID = (FIELDS[name].shift for name in ("eth_src", "eth_dst", "vlan_vid"))
 _MAC_BITS, _VID_BITS = FIELDS["eth_src"].all_ones, FIELDS["vlan_vid"].all_ones & ~VLAN_PRESENT
 _GROUP_BIT = 1 << 40
+_SOURCE = FIELDS["eth_src"]
 
 # 01:80:c2:00:00:00 to 0f: bridges keep them to the link they came on (IEEE 802.1Q, 8.6.3).
 _RESERVED = 0x0180C2000000
 
 
 class NormalDecision(NamedTuple):
-    """Exactly one of: ``port`` (known station), ``floods``, or ``drop_reason``.
+    """Exactly one of: ``port`` (the destination's), ``floods``, or ``drop_reason``.
 
-    ``source`` is the station to learn from, None where there is none to learn.
+    ``source`` is the FDB key to learn, None where there is none to learn.
     """
 
     source: FdbKey | None = None
@@ -58,3 +65,52 @@ def decide(packet: PacketState, in_port: PortNo, fdb: Fdb, local_mac: Mac | None
     if port == in_port:
         return NormalDecision(source, destination, drop_reason="the destination is on the port it came from")
     return NormalDecision(source, destination, port)
+
+
+def forward_normally(ctx: XlateContext) -> None:
+    """Carry NORMAL out: learn the source, then send to the destination's port or flood."""
+    switch = ctx.switch
+    decision = decide(ctx.packet, ctx.in_port, switch.fdb, switch.local_mac, ctx.now)
+    for key in (decision.source, decision.destination):
+        if key is not None:
+            ctx.fdb_keys[key] = None
+    if decision.floods and ctx.overrides_ports and _is_copy(ctx):
+        return
+    # An address that actions wrote says nothing of where its host is; a flow must not move the gateway so.
+    if decision.source is not None and not ctx.packet.has_written(_SOURCE):
+        _learn(ctx, decision.source)
+    if decision.drop_reason is not None:
+        ctx.drop(decision.drop_reason)
+    elif decision.port is not None:
+        if ctx.trace is not None:  # each packet passes here, and the words take longer than the decision
+            ctx.note(f"{decision.destination.mac if decision.destination else ''} is on port {decision.port}")
+        ctx.unicast_port = decision.port
+        send(ctx, decision.port)
+    else:
+        ctx.note("the destination is unknown or a group: flooded")
+        flood(ctx)
+
+
+def _is_copy(ctx: XlateContext) -> bool:
+    """Whether in-band control flooded this frame a moment ago; if not, it is about to, which is remembered."""
+    ctx.packet.cacheable = False
+    guard = ctx.switch.storm_guard
+    if guard.has_flooded(ctx.frame.data, ctx.now):
+        ctx.drop("the same frame was flooded a moment ago")
+        ctx.count("storm_guard_dropped")
+        return True
+    if ctx.trace is None:
+        guard.remember(ctx.frame.data, ctx.now)
+    return False
+
+
+def _learn(ctx: XlateContext, source: FdbKey) -> None:
+    if ctx.source is not None or ctx.switch.ports.get(ctx.in_port) is None:
+        return  # a packet teaches once, however often it passes NORMAL; a PACKET_OUT from no port teaches nothing
+    learn = ctx.switch.fdb.learn if ctx.trace is None else ctx.switch.fdb.would_learn
+    hold_s = MOVE_HOLD_S if ctx.overrides_ports else 0.0
+    if learn(source, ctx.in_port, ctx.now, hold_s=hold_s) is Learned.HELD:
+        ctx.packet.cacheable = False
+        ctx.note(f"{source.mac} was confirmed on another port a moment ago: not learned")
+        return
+    ctx.source = (source, ctx.in_port)

@@ -1,4 +1,4 @@
-"""What a decision is made from besides the packet: tables, ports, stations, and what the slow path remembers."""
+"""What decisions are made from besides the packet: tables, ports, FDB, and what the slow path remembers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inband.vocabulary.addresses import Mac
 
 @dataclass(slots=True)
 class SwitchState:
-    """What decisions are made from, besides the packet. ``counters`` are named events of the slow path."""
+    """One bridge's state, as translations see it. ``counters`` are named events of the slow path."""
 
     tables: TableSet
     ports: PortTable

@@ -13,25 +13,28 @@ from inband.table.table_set import Credit
 
 
 class Translation(NamedTuple):
-    """The decision for one packet.
+    """The decision for one packet; nothing changes it once it is made, and nothing else holds what it says.
 
-    Every packet that agrees with it on ``mask`` gets ``actions`` too, for as long as tables, ports, groups, the
-    stations of ``fdb_keys`` and the pipeline's settings stay as they are; if ``cacheable`` is False, only this one
-    packet does. ``credits`` are the lookups that each packet so decided counts to, ``counted`` the groups and their
-    buckets, ``station`` is the (MAC table entry, port) that each confirms. ``learned``: the MAC table has changed, in
-    the entry of ``station``; cached decisions that have it among their ``fdb_keys`` are stale. ``hidden`` is the hidden
-    flow that decided, if one did. ``to_station``: all that happens to the packet is that it goes out of one port,
-    behind which its destination was learned. ``drop_reason`` says why there are no actions, where there are none.
+    A cached decision (``datapath.base.Megaflow``) is a Translation with the packets that it is for.
+
+    - ``actions``: what a datapath does with the packet; ``drop_reason``: why there are none, where there are none.
+    - ``mask``: every packet that agrees with this one on these bits gets the same actions, for as long as tables,
+      groups, ports, the FDB entries of ``fdb_keys`` and the pipeline's settings stay as they are. If ``cacheable`` is
+      False, only this one packet does.
+    - ``credits``: the lookups that each packet so decided counts to; ``counters``: the groups and buckets.
+    - ``source``: the (FDB entry, port) that each packet so decided confirms, if it came by NORMAL.
+    - ``hidden``: the hidden flow that decided, if one did.
+    - ``is_known_unicast``: all that happens to the packet is that it goes out of one port, behind which its
+      destination was learned.
     """
 
     actions: tuple[DatapathAction, ...]
     mask: int
     cacheable: bool = True
     credits: tuple[Credit, ...] = ()
-    hidden: Flow | None = None
-    learned: bool = False
+    counters: tuple[Counter, ...] = ()
     fdb_keys: tuple[FdbKey, ...] = ()
-    station: tuple[FdbKey, PortNo] | None = None
+    source: tuple[FdbKey, PortNo] | None = None
+    hidden: Flow | None = None
+    is_known_unicast: bool = False
     drop_reason: str | None = None
-    counted: tuple[Counter, ...] = ()
-    to_station: bool = False

@@ -1,4 +1,4 @@
-"""What commands print of a running switch: the ``show`` document, flows, stations and counters."""
+"""What commands print of a running switch: the ``show`` document, flows, the FDB and counters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypedDict, TypeVar
 
 from inband import __version__
-from inband.bridge.megaflows import Decision
 from inband.control.destinations import RemoteStatus
 from inband.control.names import NameStatus
 from inband.datapath.base import Megaflow
@@ -238,26 +237,26 @@ class MegaflowDocument(TypedDict):
 
 async def megaflows_text(runner: BridgeRunner) -> str:
     """Cached decisions, a line each, with the flows that they came from below, indented."""
-    lines = await _in_portions(
-        runner.bridge.megaflows.decisions(), lambda each: _megaflow_text(_megaflow(runner, *each))
-    )
+    megaflows = runner.bridge.datapath.megaflows()
+    lines = await _in_portions(megaflows, lambda each: _megaflow_text(_megaflow(runner, each)))
     return "".join(lines) or "no megaflows: every packet comes up\n"
 
 
 async def megaflows_json(runner: BridgeRunner) -> str:
     """Cached decisions as one document."""
-    texts = await _in_portions(runner.bridge.megaflows.decisions(), lambda each: json.dumps(_megaflow(runner, *each)))
+    megaflows = runner.bridge.datapath.megaflows()
+    texts = await _in_portions(megaflows, lambda each: json.dumps(_megaflow(runner, each)))
     return f'{{"datapath": "{runner.bridge.datapath.kind}", "megaflows": [{", ".join(texts)}]}}\n'
 
 
-def _megaflow(runner: BridgeRunner, megaflow: Megaflow, decision: Decision) -> MegaflowDocument:
+def _megaflow(runner: BridgeRunner, megaflow: Megaflow) -> MegaflowDocument:
     return {
         "match": format_match(megaflow.match),
         "actions": format_actions(megaflow.actions) or "drop",
         "packets": megaflow.packets,
         "bytes": megaflow.bytes,
         "used_s": round(max(0.0, runner.now - megaflow.used), 3),
-        "flows": [_source(table_id, flow) for table_id, flow in decision.credits],
+        "flows": [_source(table_id, flow) for table_id, flow in megaflow.translation.credits],
     }
 
 
@@ -276,7 +275,7 @@ def _megaflow_text(document: MegaflowDocument) -> str:
 
 
 def fdb_text(runner: BridgeRunner) -> str:
-    """The stations NORMAL has learned, as ``ovs-appctl fdb/show`` prints them."""
+    """The addresses NORMAL has learned, as ``ovs-appctl fdb/show`` prints them."""
     lines = [" port  VLAN  MAC                Age"]
     for key, port, confirmed in runner.bridge.fdb.entries():
         lines.append(f"{port!s:>5}  {key.vlan:>4}  {key.mac}  {int(runner.now - confirmed):>3}")

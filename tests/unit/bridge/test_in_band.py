@@ -8,15 +8,19 @@ from ipaddress import ip_address
 import pytest
 
 from inband.bridge.in_band import InBand
-from inband.bridge.megaflows import Decision, MegaflowCache
+from inband.bridge.megaflows import MegaflowCache
 from inband.control import events as ev
 from inband.control.rules import InBandRule
 from inband.datapath.base import Megaflow
 from inband.datapath.simulated import SimulatedDatapath
 from inband.errors import HostError
+from inband.flow.fields import FlowKey
 from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.pipeline.fdb import Fdb
+from inband.pipeline.ports import PortTable
+from inband.pipeline.translate import Pipeline
+from inband.pipeline.translation import Translation
 from inband.table.changes import Changes
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
@@ -67,7 +71,7 @@ class Stage:
     def __init__(self) -> None:
         self.tables = StubbornTables()
         self.datapath = StubbornDatapath(clock=lambda: 0.0)
-        self.megaflows = MegaflowCache(self.datapath, self.tables, Fdb())
+        self.megaflows = MegaflowCache(self.datapath, Pipeline(self.tables, PortTable(), Fdb()))
         self.in_band = InBand(self.tables, self.megaflows, SilentHost(), lambda _, __: None)
         for event in (ev.InBandEnabled(True), ev.LocalMacChanged(MAC), ev.RemotesChanged(added=[CONTROLLER])):
             self.in_band.handle(event, 0.0)
@@ -128,7 +132,7 @@ def test_rules_that_a_table_does_not_take_are_not_taken_for_installed(stage: Sta
 
 def test_what_a_cache_does_not_give_up_is_given_up_before_the_next_packet(stage: Stage) -> None:
     (flow,) = [flow for flow in stage.in_band.flows if flow.origin and flow.origin.letter == "h"]
-    stage.megaflows.install(Megaflow(flow.match, (), Decision(((0, flow),), (), None)))
+    stage.megaflows.install(FlowKey(flow.match.value), flow.match, Translation((), 0, credits=((0, flow),)), 0.0)
     stage.datapath.refuses = True
     with pytest.raises(HostError):
         stage.in_band.handle(ev.InBandEnabled(False), 1.0)

@@ -11,16 +11,20 @@ from inband.bridge.megaflows import (
     IN_USE_S,
     MAX_COMPARISONS,
     MAX_IDLE_S,
-    Decision,
     MegaflowCache,
 )
 from inband.datapath.base import Megaflow
 from inband.datapath.simulated import SimulatedDatapath
+from inband.errors import HostError
+from inband.flow.fields import FlowKey
 from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.pipeline.fdb import Fdb, FdbKey
+from inband.pipeline.ports import PortTable
+from inband.pipeline.translate import Pipeline
+from inband.pipeline.translation import Translation
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
 
@@ -30,21 +34,28 @@ OTHER_HOST = FdbKey(0, Mac(0x020000000002))
 
 @pytest.fixture
 def cache() -> MegaflowCache:
-    return MegaflowCache(SimulatedDatapath(clock=lambda: 0.0), TableSet(), Fdb())
+    return MegaflowCache(SimulatedDatapath(clock=lambda: 0.0), Pipeline(TableSet(), PortTable(), Fdb()))
 
 
 def flow(table_id: int = 0, **fields: int) -> Flow:
     return Flow(Match.of(**fields), OpenFlowPriority(1), (), table_id)
 
 
-def install(cache: MegaflowCache, decision: Decision, **fields: int) -> Megaflow:
-    megaflow = Megaflow(Match.of(**fields), (), decision)
-    cache.install(megaflow)
-    return megaflow
+def install(cache: MegaflowCache, translation: Translation, now: float = 0.0, **fields: int) -> Megaflow:
+    return install_match(cache, Match.of(**fields), translation, now)
 
 
-def decided(*flows: Flow, fdb_keys: tuple[FdbKey, ...] = ()) -> Decision:
-    return Decision(tuple((f.table_id, f) for f in flows), fdb_keys, None)
+def install_match(cache: MegaflowCache, match: Match, translation: Translation, now: float) -> Megaflow:
+    return cache.install(FlowKey(match.value), match, translation, now)
+
+
+def decided(*flows: Flow, fdb_keys: tuple[FdbKey, ...] = ()) -> Translation:
+    return Translation((), 0, credits=tuple((f.table_id, f) for f in flows), fdb_keys=fdb_keys)
+
+
+def move(cache: MegaflowCache, key: FdbKey) -> None:
+    """An address is learned on a port."""
+    cache.pipeline.fdb.learn(key, PortNo(9), 0.0)
 
 
 def cached(cache: MegaflowCache) -> list[Megaflow]:
@@ -95,10 +106,28 @@ def test_an_fdb_entry_that_moved_removes_what_depends_on_it(cache: MegaflowCache
     install(cache, decided(flow(), fdb_keys=(HOST,)), in_port=1)
     other = install(cache, decided(flow(), fdb_keys=(OTHER_HOST,)), in_port=2)
 
-    cache.fdb_changed([HOST])
+    move(cache, HOST)
     cache.settle()
 
     assert cached(cache) == [other]
+
+
+def test_what_the_kernel_refused_to_remove_is_removed_the_next_time(
+    cache: MegaflowCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(cache, decided(flow()), in_port=1)
+    cache.flows_changed([flow(in_port=1)])
+
+    def refuse(_: object) -> None:
+        raise HostError("remove", "no memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cache.datapath, "remove", refuse)
+        with pytest.raises(HostError):
+            cache.settle()
+    cache.settle()
+
+    assert cached(cache) == []
 
 
 def test_many_changes_at_once_flush_the_cache(cache: MegaflowCache) -> None:
@@ -121,7 +150,7 @@ def test_what_a_datapath_counted_is_passed_on_once(cache: MegaflowCache) -> None
     cache.credit()
 
     assert (decider.packets, decider.bytes, decider.used) == (3, 300, 7.0)
-    assert (cache.tables[0].lookups, cache.tables[0].matched) == (3, 3)
+    assert (cache.pipeline.tables[0].lookups, cache.pipeline.tables[0].matched) == (3, 3)
 
 
 def test_the_last_counts_of_a_removed_decision_are_not_lost(cache: MegaflowCache) -> None:
@@ -151,14 +180,13 @@ def test_a_decision_for_the_same_packets_takes_the_place_of_the_old_one_and_its_
 
 def test_traffic_that_the_cache_forwards_keeps_its_fdb_entry(cache: MegaflowCache) -> None:
     port = PortNo(1)
-    cache.fdb.learn(HOST, port, 0.0)
-    megaflow = Megaflow(Match.of(in_port=1), (), Decision((), (HOST,), (HOST, port)))
-    cache.install(megaflow)
+    cache.pipeline.fdb.learn(HOST, port, 0.0)
+    megaflow = install(cache, Translation((), 0, fdb_keys=(HOST,), source=(HOST, port)), in_port=1)
     megaflow.packets, megaflow.used = 1, 299.0
 
     cache.credit()
 
-    assert cache.fdb.lookup(HOST, 500.0) == port
+    assert cache.pipeline.fdb.lookup(HOST, 500.0) == port
 
 
 def test_a_decision_that_no_packet_needs_any_more_is_forgotten(cache: MegaflowCache) -> None:
@@ -202,8 +230,7 @@ def test_an_idle_decision_that_was_replaced_before_its_turn_is_left_alone(cache:
         install(cache, decided(flow()), in_port=number)
     cache.forget_idle(1.0 + MAX_IDLE_S)
     (waiting,) = cached(cache)
-    new = Megaflow(waiting.match, (), decided(flow()), used=1.0 + MAX_IDLE_S)
-    cache.install(new)
+    new = install_match(cache, waiting.match, decided(flow()), 1.0 + MAX_IDLE_S)
 
     cache.forget_idle(1.0 + MAX_IDLE_S)
 
@@ -213,13 +240,12 @@ def test_an_idle_decision_that_was_replaced_before_its_turn_is_left_alone(cache:
 def test_a_full_cache_makes_room_by_the_oldest_decisions_that_no_packet_uses(
     cache: MegaflowCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(megaflows, "MAX_DECISIONS", 3 * EVICTED_AT_ONCE)
+    monkeypatch.setattr(megaflows, "MAX_MEGAFLOWS", 3 * EVICTED_AT_ONCE)
     held = [install(cache, decided(flow()), in_port=number) for number in range(3 * EVICTED_AT_ONCE)]
     now = IN_USE_S + 1.0
     held[0].used = now
 
-    new = Megaflow(Match.of(eth_type=1), (), decided(flow()), used=now)
-    cache.install(new)
+    new = install(cache, decided(flow()), now, eth_type=1)
 
     assert set(cached(cache)) == {held[0], *held[EVICTED_AT_ONCE + 1 :], new}
     assert len(cache) == 2 * EVICTED_AT_ONCE + 1
@@ -228,7 +254,7 @@ def test_a_full_cache_makes_room_by_the_oldest_decisions_that_no_packet_uses(
 def test_a_full_cache_whose_decisions_are_all_in_use_makes_room_all_the_same(
     cache: MegaflowCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(megaflows, "MAX_DECISIONS", EVICTED_AT_ONCE)
+    monkeypatch.setattr(megaflows, "MAX_MEGAFLOWS", EVICTED_AT_ONCE)
     for number in range(EVICTED_AT_ONCE):
         install(cache, decided(flow()), in_port=number)
 
@@ -253,7 +279,7 @@ def test_decisions_by_the_thousand_that_depend_on_an_fdb_entry_go_by_one_flush(c
     for number in range(AT_ONCE + 1):
         install(cache, decided(flow(), fdb_keys=(HOST,)), in_port=1 + number)
 
-    cache.fdb_changed([HOST])
+    move(cache, HOST)
     cache.settle()
 
     assert cached(cache) == []
@@ -264,7 +290,7 @@ def test_an_fdb_entry_that_few_decisions_depend_on_takes_no_others_along(cache: 
     for number in range(AT_ONCE):
         install(cache, decided(flow(), fdb_keys=(HOST,)), in_port=1 + number)
 
-    cache.fdb_changed([HOST])
+    move(cache, HOST)
     cache.settle()
 
     assert cached(cache) == [other]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inband.datapath.base import Megaflow
 from inband.datapath.classifier import DatapathClassifier
 from inband.flow.actions import Output
 from inband.flow.fields import make_key
 from inband.flow.match import Match
 from inband.flow.ports import PortNo
+from inband.testing.megaflows import megaflow_of
 
 TO_1 = (Output(PortNo(1)),)
 TO_2 = (Output(PortNo(2)),)
@@ -18,7 +18,7 @@ TO_2 = (Output(PortNo(2)),)
 
 def test_a_packet_is_found_by_the_bits_of_the_mask_alone() -> None:
     classifier = DatapathClassifier()
-    megaflow = Megaflow(Match.of(in_port=1, eth_dst=7), TO_2)
+    megaflow = megaflow_of(Match.of(in_port=1, eth_dst=7), TO_2)
 
     classifier.install(megaflow)
 
@@ -32,7 +32,7 @@ def test_an_empty_cache_finds_nothing() -> None:
 
 def test_the_same_match_again_replaces_the_old_one() -> None:
     classifier = DatapathClassifier()
-    old, new = Megaflow(Match.of(in_port=1), TO_1), Megaflow(Match.of(in_port=1), TO_2)
+    old, new = megaflow_of(Match.of(in_port=1), TO_1), megaflow_of(Match.of(in_port=1), TO_2)
     classifier.install(old)
 
     taken, replaced = classifier.install(new)
@@ -43,7 +43,7 @@ def test_the_same_match_again_replaces_the_old_one() -> None:
 
 def test_removing_a_replaced_megaflow_leaves_its_successor() -> None:
     classifier = DatapathClassifier()
-    old, new = Megaflow(Match.of(in_port=1), TO_1), Megaflow(Match.of(in_port=1), TO_2)
+    old, new = megaflow_of(Match.of(in_port=1), TO_1), megaflow_of(Match.of(in_port=1), TO_2)
     classifier.install(old)
     classifier.install(new)
 
@@ -53,7 +53,7 @@ def test_removing_a_replaced_megaflow_leaves_its_successor() -> None:
 
 def test_a_mask_without_megaflows_is_not_looked_at_any_more() -> None:
     classifier = DatapathClassifier()
-    first, second = Megaflow(Match.of(in_port=1), TO_1), Megaflow(Match.of(eth_dst=1), TO_1)
+    first, second = megaflow_of(Match.of(in_port=1), TO_1), megaflow_of(Match.of(eth_dst=1), TO_1)
     classifier.install(first)
     classifier.install(second)
 
@@ -65,16 +65,16 @@ def test_a_mask_without_megaflows_is_not_looked_at_any_more() -> None:
 
 def test_a_full_cache_takes_no_more_but_still_replaces() -> None:
     classifier = DatapathClassifier(limit=1)
-    classifier.install(Megaflow(Match.of(in_port=1), TO_1))
+    classifier.install(megaflow_of(Match.of(in_port=1), TO_1))
 
-    assert classifier.install(Megaflow(Match.of(in_port=2), TO_1)) == (False, None)
-    assert classifier.install(Megaflow(Match.of(in_port=1), TO_2))[0]
+    assert classifier.install(megaflow_of(Match.of(in_port=2), TO_1)) == (False, None)
+    assert classifier.install(megaflow_of(Match.of(in_port=1), TO_2))[0]
     assert len(classifier) == 1
 
 
 def test_flushing_forgets_everything() -> None:
     classifier = DatapathClassifier()
-    classifier.install(Megaflow(Match.of(in_port=1), TO_1))
+    classifier.install(megaflow_of(Match.of(in_port=1), TO_1))
 
     classifier.flush()
 
@@ -83,8 +83,8 @@ def test_flushing_forgets_everything() -> None:
 
 def test_the_mask_that_hits_most_comes_first_in_time() -> None:
     classifier = DatapathClassifier()
-    classifier.install(Megaflow(Match.of(in_port=1), TO_1))
-    busy = Megaflow(Match.of(eth_dst=1), TO_1)
+    classifier.install(megaflow_of(Match.of(in_port=1), TO_1))
+    busy = megaflow_of(Match.of(eth_dst=1), TO_1)
     classifier.install(busy)
 
     for _ in range(2000):
@@ -108,7 +108,7 @@ def test_it_finds_what_a_search_through_all_megaflows_finds(
         if remove:
             classifier.remove([each for each in classifier if each.match == match])
         else:
-            classifier.install(Megaflow(match, (Output(PortNo(dst)),)))
+            classifier.install(megaflow_of(match, (Output(PortNo(dst)),)))
     key = make_key(in_port=in_port, eth_dst=eth_dst)
 
     found = classifier.find(key)

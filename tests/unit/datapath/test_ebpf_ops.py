@@ -52,14 +52,14 @@ def test_outputs_name_slots_and_a_port_that_is_nowhere_is_slot_0() -> None:
 
 
 def test_the_one_output_to_a_known_station_says_so_and_no_other_does() -> None:
-    def to_station(*actions: DatapathAction) -> list[tuple[int, int, int, int]]:
-        return list(OP.iter_unpack(compile_ops(actions, lambda port: SLOTS.get(port, 0), to_station=True)))
+    def known_unicast(*actions: DatapathAction) -> list[tuple[int, int, int, int]]:
+        return list(OP.iter_unpack(compile_ops(actions, lambda port: SLOTS.get(port, 0), known_unicast=True)))
 
-    assert to_station(Output(P1)) == [(OpKind.OUTPUT_STATION, 0, 11, 0)]
-    assert to_station(Output(P1), Output(P2)) == [output(11), output(12)]
-    assert to_station(PopVlan(), Output(P1)) == [(OpKind.POP_VLAN, 0, 0, 0), output(11)]
-    assert to_station(CONTROLLER) == list(OP.iter_unpack(SEND_UP))
-    assert to_station() == []
+    assert known_unicast(Output(P1)) == [(OpKind.OUTPUT_UNICAST, 0, 11, 0)]
+    assert known_unicast(Output(P1), Output(P2)) == [output(11), output(12)]
+    assert known_unicast(PopVlan(), Output(P1)) == [(OpKind.POP_VLAN, 0, 0, 0), output(11)]
+    assert known_unicast(CONTROLLER) == list(OP.iter_unpack(SEND_UP))
+    assert known_unicast() == []
 
 
 def test_edits_that_nothing_is_sent_after_are_left_out() -> None:

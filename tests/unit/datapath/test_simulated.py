@@ -25,6 +25,7 @@ from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.testing import packets
+from inband.testing.megaflows import install, megaflow_of
 from inband.vocabulary.addresses import Mac
 
 P1, P2, P3 = PortNo(1), PortNo(2), PortNo(3)
@@ -44,7 +45,7 @@ class Recorder:
     def upcall(self, in_port: PortNo, frame: Frame, key: FlowKey) -> None:
         self.upcalls.append((in_port, frame, key))
         if self.answer is not None:
-            self.datapath.install(self.answer)
+            install(self.datapath, self.answer)
             self.datapath.execute(in_port, frame, self.answer.actions)
 
     def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:
@@ -87,7 +88,7 @@ def test_an_unknown_frame_goes_up_with_its_port_and_key() -> None:
 
 def test_a_known_frame_does_not_go_up() -> None:
     datapath, client = make()
-    client.answer = Megaflow(Match.of(in_port=1), (Output(P2),))
+    client.answer = megaflow_of(Match.of(in_port=1), (Output(P2),))
 
     datapath.deliver(P1, FRAME)
     datapath.deliver(P1, FRAME)
@@ -99,8 +100,8 @@ def test_a_known_frame_does_not_go_up() -> None:
 
 def test_a_hit_is_counted_in_segments_bytes_and_time() -> None:
     datapath, _ = make(now=42.0)
-    megaflow = Megaflow(ANY, (Output(P2),))
-    datapath.install(megaflow)
+    megaflow = megaflow_of(ANY, (Output(P2),))
+    install(datapath, megaflow)
     frame = packets.offloaded(packets.tcp(payload=bytes(2500)), gso_size=1000)
 
     datapath.deliver(P1, frame)
@@ -112,8 +113,8 @@ def test_a_hit_is_counted_in_segments_bytes_and_time() -> None:
 
 def test_flushing_sends_the_next_frame_up_and_keeps_final_counts() -> None:
     datapath, client = make()
-    megaflow = Megaflow(ANY, (Output(P2),))
-    datapath.install(megaflow)
+    megaflow = megaflow_of(ANY, (Output(P2),))
+    install(datapath, megaflow)
     datapath.deliver(P1, FRAME)
 
     datapath.flush()
@@ -125,8 +126,8 @@ def test_flushing_sends_the_next_frame_up_and_keeps_final_counts() -> None:
 
 def test_a_removed_megaflow_decides_no_more() -> None:
     datapath, client = make()
-    megaflow = Megaflow(ANY, (Output(P2),))
-    datapath.install(megaflow)
+    megaflow = megaflow_of(ANY, (Output(P2),))
+    install(datapath, megaflow)
 
     datapath.remove([megaflow])
     datapath.deliver(P1, FRAME)
@@ -137,9 +138,9 @@ def test_a_removed_megaflow_decides_no_more() -> None:
 
 def test_a_full_cache_is_counted_and_harmless() -> None:
     datapath, client = make(max_megaflows=1)
-    datapath.install(Megaflow(Match.of(in_port=3), ()))
+    install(datapath, megaflow_of(Match.of(in_port=3), ()))
 
-    datapath.install(Megaflow(Match.of(in_port=1), ()))
+    install(datapath, megaflow_of(Match.of(in_port=1), ()))
     datapath.deliver(P1, FRAME)
 
     assert datapath.counters()["cache_full"] == 1
@@ -148,7 +149,7 @@ def test_a_full_cache_is_counted_and_harmless() -> None:
 
 def test_a_drop_has_a_name() -> None:
     datapath, _ = make()
-    datapath.install(Megaflow(ANY, ()))
+    install(datapath, megaflow_of(ANY, ()))
 
     datapath.deliver(P1, FRAME)
 
@@ -244,7 +245,7 @@ def test_without_a_client_frames_are_counted() -> None:
 
 def test_closing_gives_everything_back() -> None:
     datapath, _ = make()
-    datapath.install(Megaflow(ANY, ()))
+    install(datapath, megaflow_of(ANY, ()))
 
     datapath.close()
 

@@ -1,4 +1,4 @@
-"""A small switch for tests: ports 1 to 3 and LOCAL, stations A to C on them, and short names for flows and frames."""
+"""A small switch for tests: ports 1 to 3 and LOCAL, hosts A to C on them, and short names for flows and frames."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Scene:
         self.ports.configure(port, config, ~PortConfig.NONE)
 
     def knows(self, mac: str, port: PortNo, vlan: int = 0, now: float = 0.0) -> None:
-        """Teach the switch a station."""
+        """Teach the switch an address."""
         self.fdb.learn(FdbKey(vlan, Mac.parse(mac)), port, now)
 
     def receive(self, frame: bytes, port: PortNo = P1, now: float = 1.0, *, trace: Trace | None = None) -> Translation:

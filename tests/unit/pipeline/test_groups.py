@@ -276,7 +276,7 @@ def test_groups_that_multiply_without_end_are_cut_off() -> None:
         groups.add(number, GroupType.ALL, (bucket(Group(number - 1)), bucket(Group(number - 1))), 0.0)
     scene.flow(Group(39))
 
-    assert len(scene.receive(WEB).counted) <= 4097
+    assert len(scene.receive(WEB).counters) <= 4097
 
 
 @pytest.mark.parametrize("chain", [70, 2000])
@@ -319,7 +319,7 @@ def test_a_flow_with_a_group_never_gets_a_control_packet() -> None:
 
     answer = scene.receive(WEB)
 
-    assert (answer.actions, answer.counted) == (out(P3), ())
+    assert (answer.actions, answer.counters) == (out(P3), ())
 
 
 def test_a_group_that_loses_a_dhcp_reply_does_not_keep_it_from_local() -> None:

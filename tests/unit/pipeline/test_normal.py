@@ -31,46 +31,48 @@ def test_a_broadcast_is_flooded(scene: Scene) -> None:
     assert scene.actions(packets.arp_request(src=A), P2) == out(P1, P3, LOCAL)
 
 
-def test_a_station_is_learned_from_what_it_sends(scene: Scene) -> None:
+def test_an_address_is_learned_from_what_its_host_sends(scene: Scene) -> None:
     first = scene.receive(packets.tcp(src=A, dst=B), P1)
 
-    assert first.learned
-    assert first.station == (FdbKey(0, Mac.parse(A)), P1)
+    assert scene.fdb.take_changed() == {FdbKey(0, Mac.parse(A))}
+    assert first.source == (FdbKey(0, Mac.parse(A)), P1)
     assert scene.actions(packets.tcp(src=B, dst=A), P2) == out(P1)
 
 
-def test_a_known_station_teaches_nothing_new_and_the_decision_names_both_stations(scene: Scene) -> None:
+def test_a_known_address_teaches_nothing_new_and_the_decision_names_both_addresses(scene: Scene) -> None:
     scene.knows(A, P1)
+    scene.fdb.take_changed()
 
     second = scene.receive(packets.tcp(src=A, dst=B), P1)
 
-    assert not second.learned
+    assert not scene.fdb.has_changed
     assert second.cacheable
     assert set(second.fdb_keys) == {FdbKey(0, Mac.parse(A)), FdbKey(0, Mac.parse(B))}
 
 
-def test_a_decision_says_whether_it_is_the_plain_way_to_a_known_station(scene: Scene) -> None:
+def test_a_decision_says_whether_it_is_known_unicast_and_nothing_else(scene: Scene) -> None:
     scene.knows(B, P2)
     to_b, flooded = packets.tcp(src=A, dst=B), packets.tcp(src=A, dst=C)
 
-    assert scene.receive(to_b, P1).to_station
-    assert not scene.receive(flooded, P1).to_station
+    assert scene.receive(to_b, P1).is_known_unicast
+    assert not scene.receive(flooded, P1).is_known_unicast
 
     scene.flow(Output(NORMAL), Output(P3), priority=2)
-    assert not scene.receive(to_b, P1).to_station  # P3 gets it too
+    assert not scene.receive(to_b, P1).is_known_unicast  # P3 gets it too
     scene.flow(SetField("eth_src", 1), Output(NORMAL), priority=3)
-    assert not scene.receive(to_b, P1).to_station  # it is edited
+    assert not scene.receive(to_b, P1).is_known_unicast  # it is edited
     scene.flow(Output(P2), priority=4)
-    assert not scene.receive(to_b, P1).to_station  # right by chance, not by learning
+    assert not scene.receive(to_b, P1).is_known_unicast  # right by chance, not by learning
     scene.configure(P2, PortConfig.NO_FWD)
     scene.flow(Output(NORMAL), Output(P3), priority=5)
-    assert not scene.receive(to_b, P1).to_station  # only P3 gets it
+    assert not scene.receive(to_b, P1).is_known_unicast  # only P3 gets it
 
 
-def test_a_station_that_moves_is_followed(scene: Scene) -> None:
+def test_a_host_that_moves_is_followed(scene: Scene) -> None:
     scene.knows(A, P1)
 
-    assert scene.receive(packets.tcp(src=A, dst=B), P3).learned
+    scene.receive(packets.tcp(src=A, dst=B), P3)
+
     assert scene.actions(packets.tcp(src=B, dst=A), P2) == out(P3)
 
 
@@ -82,7 +84,7 @@ def test_vlans_are_apart(scene: Scene) -> None:
     assert scene.actions(packets.tcp(src=A, dst=B)) == out(P2, P3, LOCAL)
 
 
-def test_a_frame_for_a_station_on_the_port_it_came_from_is_dropped(scene: Scene) -> None:
+def test_a_frame_for_a_host_on_the_port_it_came_from_is_dropped(scene: Scene) -> None:
     scene.knows(B, P1)
 
     answer = scene.receive(packets.tcp(src=A, dst=B), P1)

@@ -84,7 +84,7 @@ class EbpfDatapath:
         self._cpus = libbpf.cpu_count()
         self._verdicts_before = self._verdicts()
         self._tcp_ports: frozenset[int] = frozenset()
-        self._packet: int | None = None
+        self._is_polling = False
         self._late_hits: set[Megaflow] = set()
         self._held: list[tuple[PortNo, int | None, Frame]] = []
         self._holds = False
@@ -137,6 +137,7 @@ class EbpfDatapath:
 
     def poll(self) -> None:
         """Handle frames that wait, a bounded number of them, control first. Does not block."""
+        self._is_polling = True
         try:
             for _ in range(ROUNDS):
                 control = self._take(self._kernel.control_ring, CONTROL_BUDGET)
@@ -147,6 +148,7 @@ class EbpfDatapath:
                     return
             self._has_backlog = data == DATA_BUDGET
         finally:
+            self._is_polling = False
             self._entries.commit()
 
     def _take_data(self) -> int:
@@ -175,14 +177,8 @@ class EbpfDatapath:
     def _receive(self, upcall: Upcall) -> None:
         if not upcall.is_whole:
             self._counters.add("upcall_gso_unknown")
-        self._packet = key = parse(upcall.frame.data, upcall.in_port)
-        try:
-            self._decide(upcall, key)
-        finally:
-            self._packet = None
-
-    def _decide(self, upcall: Upcall, key: FlowKey) -> None:
         frame = upcall.frame
+        key = parse(frame.data, upcall.in_port)
         megaflow = self._classifier.find(key)
         if megaflow is not None:
             if upcall.reason is UpcallReason.MISS:  # else the kernel has counted it
@@ -253,17 +249,17 @@ class EbpfDatapath:
 
     # Cache
 
-    def install(self, megaflow: Megaflow) -> None:
+    def install(self, megaflow: Megaflow, packet: FlowKey) -> None:
         """As ``Datapath.install``."""
         taken, replaced = self._classifier.install(megaflow)
         if not taken:
             self._counters.add("cache_full")
             return
-        ops = compile_ops(megaflow.actions, self._ports.slot_of, to_station=megaflow.to_station)
-        self._entries.install(megaflow, ops, self._packet)
+        ops = compile_ops(megaflow.actions, self._ports.slot_of, known_unicast=megaflow.translation.is_known_unicast)
+        self._entries.install(megaflow, ops, packet)
         if replaced is not None and replaced is not megaflow:
             self._entries.remove([replaced])
-        if self._packet is None:  # else ``poll`` writes it, together with others
+        if not self._is_polling:  # else ``poll`` writes it, together with others
             self._entries.commit()
 
     def remove(self, megaflows: Iterable[Megaflow]) -> None:

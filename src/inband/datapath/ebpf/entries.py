@@ -82,7 +82,7 @@ class Entries:
 
     # Changes
 
-    def install(self, megaflow: Megaflow, ops: bytes, packet: int | None) -> None:
+    def install(self, megaflow: Megaflow, ops: bytes, packet: int) -> None:
         """Have ``commit`` put a megaflow into the kernel, if it can be said there; ``packet``: one that it is for."""
         compiled = self._keys.compile(megaflow.match, packet)
         if compiled is None:

@@ -101,21 +101,17 @@ class KeyCompiler:
     def __init__(self) -> None:
         self._plans: dict[tuple[int, int], _Plan | None] = {}
 
-    def compile(self, match: Match, packet: int | None = None) -> KernelMatch | None:
+    def compile(self, match: Match, packet: int) -> KernelMatch | None:
         """The match for the kernel, narrowed by a ``packet`` that it matches where that is needed.
 
-        None if it cannot be said to the kernel: it would need narrowing and there is no packet, or no packet matches.
+        None if it cannot be said to the kernel: no frame can match.
         """
         value, mask = match.value, match.mask
         plan = self._plan(value, mask)
         if plan is None:
-            if packet is None or packet & mask != value:
-                return None
             value, mask = packet & (mask | _PINS), mask | _PINS
             plan = self._plan(value, mask)
-            if plan is None:
-                return None
-        if value & plan.zeros:
+        if plan is None or value & plan.zeros:
             return None
         key = 0
         for shift, bits, to in plan.moves:

@@ -70,7 +70,7 @@ class OpKind(IntEnum):
     SET_PORT_SRC = 13
     SET_PORT_DST = 14
     SEND_UP = 15
-    OUTPUT_STATION = 16
+    OUTPUT_UNICAST = 16
 
 
 class Verdict(IntEnum):

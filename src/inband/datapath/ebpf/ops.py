@@ -48,15 +48,16 @@ class _UnfitError(Exception):
 
 
 def compile_ops(
-    actions: Iterable[DatapathAction], slot_of: Callable[[PortNo], int], *, to_station: bool = False
+    actions: Iterable[DatapathAction], slot_of: Callable[[PortNo], int], *, known_unicast: bool = False
 ) -> bytes:
     """The ops of a decision, packed; none for a drop, SEND_UP alone for what the program cannot do.
 
-    ``to_station`` is a megaflow's: the program may hand the packet to the port's peer then (``peer``).
+    ``known_unicast``: the port is that of the one destination, so the program may hand the packet to the port's peer
+    (``peer``).
     """
     listed = tuple(actions)
     if len(listed) == 1 and isinstance(only := listed[0], Output):  # nearly all are
-        return OP.pack(OpKind.OUTPUT_STATION if to_station else OpKind.OUTPUT, 0, slot_of(only.port), 0)
+        return OP.pack(OpKind.OUTPUT_UNICAST if known_unicast else OpKind.OUTPUT, 0, slot_of(only.port), 0)
     try:
         program = _Program(slot_of)
         program.run(listed)

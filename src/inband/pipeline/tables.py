@@ -1,0 +1,179 @@
+"""Lookups in flow tables and the instructions of the flows found (OpenFlow 1.3.5, 5.1 to 5.10).
+
+What runs the actions that instructions hold is an argument (``RunActions``).
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from inband.flow.actions import (
+    WHOLE_PACKET,
+    ApplyActions,
+    ClearActions,
+    GotoTable,
+    Instruction,
+    Meter,
+    WriteActions,
+    WriteMetadata,
+)
+from inband.flow.fields import FIELDS
+from inband.flow.flow import Flow
+from inband.flow.origin import PayloadCheck
+from inband.flow.ports import IN_PORT, PortNo
+from inband.pipeline.action_set import ActionSet
+from inband.pipeline.context import MAX_LOOKUPS, Missed, RunActions, XlateContext
+from inband.pipeline.metering import apply_meter
+from inband.pipeline.packet_in import send_to_controller
+from inband.pipeline.trace import TableStep
+from inband.table.flow_table import TableMiss
+
+# Instructions run in this order, however a flow lists them (OpenFlow 1.3.5, 5.9).
+_INSTRUCTION_ORDER = (Meter, ApplyActions, ClearActions, WriteActions, WriteMetadata, GotoTable)
+_INSTRUCTION_RANK = {kind: rank for rank, kind in enumerate(_INSTRUCTION_ORDER)}
+
+_METADATA = FIELDS["metadata"]
+
+
+def receive(ctx: XlateContext, run: RunActions) -> None:
+    """A packet received on a port: through the tables, if the port takes it or in-band control wants it."""
+    port = ctx.switch.ports.get(ctx.in_port)
+    if port is not None and not port.takes_data and not _is_in_band(ctx):
+        ctx.drop(f"port {port.name} is configured not to receive")
+        return
+    go_through_tables(ctx, run)
+
+
+def go_through_tables(ctx: XlateContext, run: RunActions) -> None:
+    """From table 0 to the last table that a flow names, then the action set."""
+    visit_table(ctx, 0, run)
+    if not ctx.is_stopped and ctx.action_set is not None:
+        run(ctx, ctx.action_set.in_order())
+
+
+def visit_table(ctx: XlateContext, first_table: int, run: RunActions, *, reports_miss: bool = True) -> None:
+    """Look the packet up in a table and in those that its flows name in turn."""
+    table_id: int | None = first_table
+    while table_id is not None and not ctx.is_stopped:
+        flow = _look_up(ctx, table_id)
+        if flow is not None:
+            table_id = _follow(ctx, flow, run)
+            continue
+        if reports_miss:
+            _miss(ctx, table_id)
+        return
+
+
+def visit_as(ctx: XlateContext, in_port: PortNo, table_id: int, run: RunActions) -> None:
+    """Visit a table as if from another port: the lookup sees that port, the actions see the real one."""
+    if in_port in (ctx.in_port, IN_PORT):
+        visit_table(ctx, table_id, run, reports_miss=False)
+        return
+    before = ctx.packet.save()
+    ctx.packet.set_in_port(in_port)
+    flow = _look_up(ctx, table_id)
+    ctx.packet.restore(before)
+    if flow is None:
+        return
+    next_table = _follow(ctx, flow, run)
+    if next_table is not None:
+        visit_table(ctx, next_table, run, reports_miss=False)
+
+
+def _is_in_band(ctx: XlateContext) -> bool:
+    if not ctx.in_band:
+        return False
+    if _look_up_by_payload(ctx, 0) is not None:
+        return True
+    flow, mattered = ctx.switch.tables[0].lookup_in_band(ctx.packet.key)
+    ctx.packet.depend_on(mattered)
+    return flow is not None
+
+
+def _look_up(ctx: XlateContext, table_id: int) -> Flow | None:
+    """The flow that matches in a table; the lookup is one that each packet so decided is credited to."""
+    if len(ctx.credits) >= MAX_LOOKUPS:
+        ctx.give_up("over 4,096 lookups for one packet: a loop")
+        return None
+    tables, packet = ctx.switch.tables, ctx.packet
+    if table_id >= len(tables):
+        ctx.note(f"there is no table {table_id}")
+        return None
+    flow = _look_up_by_payload(ctx, table_id) if ctx.in_band else None
+    if flow is None:
+        flow, mattered = tables[table_id].lookup(packet.key, in_band=ctx.in_band)
+        packet.depend_on(mattered)
+    ctx.credits.append((table_id, flow))
+    if ctx.trace is not None:
+        ctx.trace.steps.append(TableStep(ctx.depth, table_id, flow))
+    return flow
+
+
+def _look_up_by_payload(ctx: XlateContext, table_id: int) -> Flow | None:
+    """The rule of in-band control that decides if the payload is right, where there is one and it is."""
+    flow, mattered = ctx.switch.tables[table_id].lookup_conditional(ctx.packet.key)
+    if mattered:
+        ctx.packet.depend_on(mattered)
+    if flow is None or flow.origin is None or flow.origin.check is None:
+        return None
+    ctx.packet.cacheable = False
+    if _passes(ctx, flow.origin.check):
+        return flow
+    ctx.note(f"({flow.origin.letter}) does not apply: {flow.origin.check.value}")
+    return None
+
+
+def _passes(ctx: XlateContext, check: PayloadCheck) -> bool:
+    match check:
+        case PayloadCheck.DNS:
+            return ctx.switch.dns.lets_pass(ctx.frame.data, remember=ctx.trace is None)
+        case _:
+            assert_never(check)
+
+
+def _miss(ctx: XlateContext, table_id: int) -> None:
+    ctx.place = Missed(table_id)
+    tables = ctx.switch.tables
+    if table_id < len(tables) and tables[table_id].miss is TableMiss.CONTROLLER:
+        send_to_controller(ctx, WHOLE_PACKET)
+    else:
+        ctx.drop(f"no flow in table {table_id} matches")
+
+
+def _follow(ctx: XlateContext, flow: Flow, run: RunActions) -> int | None:
+    """Run a flow's instructions; the table to go on in, or None."""
+    outer, origin = ctx.overrides_ports, flow.origin
+    if origin is not None:
+        ctx.hidden = ctx.hidden or flow
+    ctx.overrides_ports = origin is not None and origin.overrides_ports
+    ctx.place = flow
+    next_table = None
+    instructions = flow.instructions
+    for instruction in instructions if len(instructions) == 1 else sorted(instructions, key=_rank):
+        next_table = _instruct(ctx, instruction, run)
+    ctx.overrides_ports = outer
+    return next_table if next_table is not None and next_table > flow.table_id else None
+
+
+def _instruct(ctx: XlateContext, instruction: Instruction, run: RunActions) -> int | None:
+    match instruction:
+        case ApplyActions(actions):
+            run(ctx, actions)
+        case ClearActions():
+            ctx.action_set = None
+        case WriteActions(actions):
+            ctx.action_set = ctx.action_set or ActionSet()
+            ctx.action_set.write(actions)
+        case WriteMetadata(value, mask):
+            ctx.packet.set_pipeline_bits(_METADATA, value, mask)
+        case GotoTable(table_id):
+            return table_id
+        case Meter(meter_id):
+            apply_meter(ctx, meter_id)
+        case _:
+            assert_never(instruction)
+    return None
+
+
+def _rank(instruction: Instruction) -> int:
+    return _INSTRUCTION_RANK[type(instruction)]
