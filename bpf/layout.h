@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 enum layout {
-	LAYOUT_VERSION = 3,
+	LAYOUT_VERSION = 4,
 	MAX_MASKS = 32,
 	MAX_OPS = 32,
 	MAX_PORTS = 1024, /* slots; slot 0 is "no such port" */
@@ -181,38 +181,21 @@ enum verdict {
 	VERDICT_COUNT,
 };
 
-/* GSO types as in a virtio_net_hdr (virtio 1.2, 5.1.6). */
-enum gso_type {
-	GSO_NONE = 0,
-	GSO_TCPV4 = 1,
-	GSO_TCPV6 = 4,
-	GSO_UDP_L4 = 5,
-	GSO_UNKNOWN = 0x7f, /* to be cut in a way this program cannot tell: a tunnel's frame */
-	GSO_ECN = 0x80,
-};
-
 enum upcall_reason {
 	UPCALL_MISS,
 	UPCALL_SLOW_ACTION,
 };
 
-/*
- * What comes up, in front of the frame as it came. The kernel does not tell a program which checksum was left to the
- * card (CHECKSUM_PARTIAL), but such a checksum field holds the pseudo-header's sum, and that can be seen. Offsets count
- * in the frame without a tag that is beside it.
- */
+/* What comes up, in front of the frame as it came. Bytes count in the frame without a tag that is beside it. */
 struct upcall {
 	__u32 frame_len;
 	__u32 in_port;
 	__u16 vlan_tci;
 	__be16 vlan_proto_be; /* 0: no tag is beside the frame */
-	__u16 checksum_start; /* 0: the checksum is finished */
-	__u16 checksum_offset;
-	__u16 gso_size; /* 0: not to be cut */
-	__u16 header_len;
-	__u8 gso_type;
+	__u16 checksum_at; /* of the checksum that was left to the card; 0: none was */
+	__u16 gso_size;	   /* 0: not to be cut */
 	__u8 reason;
-	__u8 padding[2];
+	__u8 padding[3];
 	struct flow_key key;
 };
 
@@ -221,7 +204,6 @@ struct all_of_layout {
 	enum layout layout;
 	enum op_kind op_kind;
 	enum verdict verdict;
-	enum gso_type gso_type;
 	enum upcall_reason upcall_reason;
 	struct upcall upcall;
 };

@@ -384,7 +384,10 @@ static __always_inline bool is_tag(__u16 eth_type)
 	return eth_type == ETH_VLAN || eth_type == ETH_QINQ;
 }
 
-/* The tags in the frame; the type behind them, or -1 where the frame ends in a tag, which then is its type. */
+/*
+ * The tags in the frame; the type behind them, or -1 where the frame ends in a tag, which then is its type. Of such a
+ * frame the kernel's helpers would not even take the tag before.
+ */
 static __always_inline int parse_tags(struct __sk_buff *skb, struct packet *packet, __u16 eth_type)
 {
 	struct cursor *c = &packet->cursor;
@@ -393,6 +396,7 @@ static __always_inline int parse_tags(struct __sk_buff *skb, struct packet *pack
 		__u8 *tag = peek(skb, c, c->at, 4);
 		if (!tag) {
 			packet->key.eth_type_be = bpf_htons(eth_type);
+			c->lost = true;
 			return -1;
 		}
 		if (!packet->key.vlan_be)

@@ -39,74 +39,60 @@ static __always_inline bool is_control(const struct flow_key *key)
 	return eth_type == ETH_IPV6 && key->ip_proto == IP_ICMPV6 && key->icmp.type >= 133 && key->icmp.type <= 137;
 }
 
-/* The sum of the pseudo-header, folded: what Linux writes where it leaves a checksum to the card. */
-static __always_inline __u16 pseudo_header_sum(const struct packet *packet, __u32 length)
+/*
+ * Whether the checksum was left to the card (CHECKSUM_PARTIAL). The kernel does not tell a program, but a helper that
+ * updates a checksum for a change outside of the pseudo-header does nothing then, and else changes the two bytes.
+ */
+static __always_inline bool is_left_to_card(struct __sk_buff *skb)
 {
-	const struct flow_key *key = &packet->key;
-	const __be16 *words = (const __be16 *)key->network;
-	__u64 sum = bpf_htons(length) + bpf_htons(key->ip_proto);
+	__u16 before, after;
 
-	for (int i = 0; i < 4; i++)
-		sum += words[i];
-	for (int i = 4; i < 16 && packet->places.ip_version == 6; i++)
-		sum += words[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
+	return bpf_skb_load_bytes(skb, ETH_ADDRESSES, &before, 2) == 0 &&
+	       bpf_l4_csum_replace(skb, ETH_ADDRESSES, 0, 1, 2) == 0 &&
+	       bpf_skb_load_bytes(skb, ETH_ADDRESSES, &after, 2) == 0 && before == after;
 }
 
-/* Whether the sender left the checksum `offset` bytes into the transport header to its card. */
-static __always_inline bool is_half_done(struct __sk_buff *skb, const struct packet *packet, __u32 offset)
+/* Where the transport header's checksum is, if there is such a header: nearly always that is the one left to the card. */
+static __always_inline __u32 likely_checksum_at(const struct places *places)
 {
-	__u32 at = packet->places.transport_at;
-	__be32 crc;
-	__u16 sum;
-
-	if (packet->places.transport == IP_SCTP)
-		return bpf_skb_load_bytes(skb, at + offset, &crc, 4) == 0 && !crc;
-	return bpf_skb_load_bytes(skb, at + offset, &sum, 2) == 0 && sum &&
-	       sum == pseudo_header_sum(packet, packet->cursor.end - at);
-}
-
-/* What a card would have been asked to do with a frame that is to be cut. */
-static __always_inline void describe_gso(struct __sk_buff *skb, const struct packet *packet, struct upcall *upcall)
-{
-	__u32 at = packet->places.transport_at;
-	__u8 size_and_flags[2] = {};
-
-	upcall->gso_size = skb->gso_size;
-	upcall->gso_type = GSO_UNKNOWN;
-	if (packet->places.transport == IP_UDP) {
-		upcall->gso_type = GSO_UDP_L4;
-		upcall->header_len = at + 8;
-	} else if (packet->places.transport == IP_TCP && !bpf_skb_load_bytes(skb, at + 12, size_and_flags, 2)) {
-		upcall->gso_type = packet->places.ip_version == 4 ? GSO_TCPV4 : GSO_TCPV6;
-		if (size_and_flags[1] & 0x80) /* CWR */
-			upcall->gso_type |= GSO_ECN;
-		upcall->header_len = at + (size_and_flags[0] >> 4) * 4;
+	switch (places->transport) {
+	case IP_TCP: return places->transport_at + 16;
+	case IP_UDP: return places->transport_at + 6;
+	case IP_SCTP: return places->transport_at + 8;
 	}
+	return 0;
+}
+
+/*
+ * Where the checksum is that was left to the card, or 0. The kernel cuts no frame before the end of that field: so it
+ * shows where the field is. Only for a frame that is copied already and will be dropped: what is left of it is rubbish.
+ */
+__noinline int find_checksum_left(struct __sk_buff *skb, const struct packet *packet)
+{
+	if (!packet || !is_left_to_card(skb))
+		return 0;
+	__u32 likely = likely_checksum_at(&packet->places);
+	if (likely && bpf_skb_change_tail(skb, likely + 1, 0) && !bpf_skb_change_tail(skb, likely + 2, 0))
+		return likely;
+	for (__u32 length = ETH_ADDRESSES + 2; length <= MAX_HEADERS; length++)
+		if (!bpf_skb_change_tail(skb, length, 0))
+			return length - 2;
+	return 0;
 }
 
 static __always_inline void describe(struct __sk_buff *skb, const struct packet *packet, struct upcall *upcall)
 {
-	__u8 transport = packet->places.transport;
-	__u16 offset = transport == IP_TCP ? 16 : transport == IP_UDP ? 6 : 8;
-
 	upcall->frame_len = skb->len;
 	upcall->in_port = bpf_ntohl(packet->key.in_port_be);
 	upcall->vlan_tci = skb->vlan_tci;
 	upcall->vlan_proto_be = skb->vlan_present ? skb->vlan_proto : 0;
 	upcall->key = packet->key;
 	upcall->key.mask_id_be = 0;
-	upcall->gso_size = upcall->gso_type = upcall->header_len = upcall->checksum_start = 0;
-	upcall->checksum_offset = offset;
-	if (skb->gso_size)
-		describe_gso(skb, packet, upcall);
-	if (transport && (skb->gso_size || is_half_done(skb, packet, offset)))
-		upcall->checksum_start = packet->places.transport_at;
+	upcall->gso_size = skb->gso_size;
 }
 
-/* Reserve, fill, submit; one copy of this for each ring and size, for the kernel wants both as constants. */
+/* Reserve, fill, submit; one copy of this for each ring and size, for the kernel wants both as constants. The frame is
+ * rubbish afterwards. */
 static __always_inline bool submit(struct __sk_buff *skb, const struct packet *packet, __u32 reason, void *ring,
 				   const __u32 capacity)
 {
@@ -125,6 +111,7 @@ static __always_inline bool submit(struct __sk_buff *skb, const struct packet *p
 		bpf_ringbuf_discard(upcall, 0);
 		return true;
 	}
+	upcall->checksum_at = find_checksum_left(skb, packet);
 	bpf_ringbuf_submit(upcall, 0);
 	return true;
 }

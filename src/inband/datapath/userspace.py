@@ -38,10 +38,9 @@ from inband.flow.actions import DatapathAction, ToController
 from inband.flow.fields import FlowKey
 from inband.flow.ports import PortNo
 from inband.host.ports import PortOwnership
-from inband.packet.checksum import complete
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
-from inband.packet.vnet import build_vnet, parse_vnet
+from inband.packet.vnet import parse_vnet
 from inband.vocabulary.instant import Instant
 
 # The interface went down, or away: said once by each of its sockets.
@@ -59,9 +58,6 @@ ROUNDS = 4
 BACKLOG_TURNS = 4
 # Microflows remembered per port (about 400 bytes each); when there are more, all are forgotten and learned anew.
 MAX_MICROFLOWS = 8192
-
-# Where SCTP's checksum stands in its header (RFC 9260, 3.1); TCP's and UDP's stand elsewhere.
-_SCTP_CHECKSUM = 8
 
 
 class Ownership(Protocol):
@@ -205,7 +201,8 @@ class UserspaceDatapath:
                 try:
                     send(view[:end])
                 except OSError as error:
-                    self._send_failed(out, error)
+                    self._counters.add(TX_FAULTS.get(error.errno or 0, "tx_refused"))
+                    out.counters.tx_dropped += segments
                 else:
                     out.counters.tx_packets += segments
                     out.counters.tx_bytes += size
@@ -276,25 +273,13 @@ class UserspaceDatapath:
         if out is None:
             self._counters.add("output_no_port")
             return
-        try:
-            if frame.offload is not None and frame.offload.csum_offset == _SCTP_CHECKSUM:
-                frame = complete(frame)  # a vnet header cannot say CRC32c: the kernel would write an Internet checksum
-            out.sender(queue).sendmsg([build_vnet(frame.offload), frame.data])
-        except OSError as error:
-            self._send_failed(out, error)
-        else:
-            out.counters.tx_packets += frame.segments
-            out.counters.tx_bytes += len(frame.data)
+        out.transmit(queue, frame, self._counters)
 
     def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:
         """Hand a frame to the client for the controllers (``execute.Outlet``)."""
         self._counters.add("to_controller" if self.client else "upcall_no_client")
         if self.client:
             self.client.packet_in(in_port, frame, action)
-
-    def _send_failed(self, port: Port, error: OSError) -> None:
-        self._counters.add(TX_FAULTS.get(error.errno or 0, "tx_refused"))
-        port.counters.tx_dropped += 1
 
     def _receive_failed(self, tap: Tap, error: OSError) -> None:
         """ENETDOWN: the interface went down or away; EINVAL: a frame whose offload no vnet header can tell."""

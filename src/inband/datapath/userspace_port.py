@@ -19,17 +19,21 @@ import ctypes
 import errno
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from struct import Struct
 
-from inband.datapath.base import PortCounters
+from inband.datapath.base import Counters, PortCounters
 from inband.datapath.microflow import SPARE
 from inband.datapath.userspace_filter import Queue, build_filter
 from inband.datapath.userspace_offload import TAG_SIZE, VNET_SIZE, shift_offload
 from inband.errors import HostError
 from inband.flow.ports import PortNo
+from inband.packet.checksum import complete, segment
+from inband.packet.frame import Frame
+from inband.packet.headers import locate
+from inband.packet.vnet import build_vnet
 from inband.vocabulary.numbers import ETH_VLAN
 from inband.vocabulary.openflow import MAX_QUEUE
 
@@ -60,6 +64,9 @@ _SEND_BYTES = 8 << 20
 
 # Each queue in use is a socket, and whoever writes flows must not use up the descriptors.
 MAX_QUEUES = 64
+
+# Where SCTP's checksum is in its header (RFC 9260, 3.1); TCP's and UDP's are elsewhere.
+_SCTP_CHECKSUM = 8
 
 # What a failed send means: a counter's name, by errno; everything else is "tx_refused".
 TX_FAULTS = {
@@ -113,6 +120,18 @@ class Port:
         sender = self.senders[queue] = _open_sender(self.interface, queue)
         return sender
 
+    def transmit(self, queue: int | None, frame: Frame, faults: Counters) -> None:
+        """Send a frame by a queue of this port; one that cannot be sent is counted, by name in ``faults``."""
+        try:
+            for each in sendable(frame):
+                self.sender(queue).sendmsg([build_vnet(each.offload), each.data])
+        except OSError as error:
+            faults.add(TX_FAULTS.get(error.errno or 0, "tx_refused"))
+            self.counters.tx_dropped += frame.segments
+        else:
+            self.counters.tx_packets += frame.segments
+            self.counters.tx_bytes += len(frame.data)
+
     def losses(self) -> dict[str, int]:
         """Named counters of what the kernel could not do as wanted."""
         named = {f"rx_queue_full_{queue.value}": count for queue, count in self.lost.items()}
@@ -142,6 +161,22 @@ class Port:
             sender.close()
         self.taps.clear()
         self.senders.clear()
+
+
+def sendable(frame: Frame) -> Sequence[Frame]:
+    """What to send instead of a frame: where the kernel could not finish the work that is left, it is done here.
+
+    A vnet header cannot say CRC32c: the kernel would write an Internet checksum. Below an MPLS label or in PBB it cuts
+    nothing (without the module mpls_gso), and drops the frame.
+    """
+    offload = frame.offload
+    if offload is None:
+        return (frame,)
+    if offload.csum_offset == _SCTP_CHECKSUM:
+        return (complete(frame),)
+    if offload.gso_size and locate(frame.data).places.keys().isdisjoint(("ipv4", "ipv6")):
+        return segment(frame)
+    return (frame,)
 
 
 def open_port(number: PortNo, interface: str, buffer: bytearray, tcp_ports: frozenset[int]) -> Port:

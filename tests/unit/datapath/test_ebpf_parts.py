@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from inband.datapath.ebpf.layout import GSO_UNKNOWN, KEY_SIZE, MASK, MAX_MASKS, UPCALL, UpcallReason
+from inband.datapath.ebpf.layout import KEY_SIZE, MASK, MAX_MASKS, UPCALL, UpcallReason
 from inband.datapath.ebpf.masks import MaskTable
 from inband.datapath.ebpf.upcall import read_upcall
 from inband.packet.frame import Frame, GsoType, Offload
@@ -97,17 +97,10 @@ def test_an_adopted_mask_stays_as_long_as_its_entries() -> None:
 
 
 def record(
-    data: bytes,
-    *,
-    tci: int = 0,
-    tpid: int = 0,
-    checksum: tuple[int, int] = (0, 0),
-    gso: tuple[int, int, int] = (0, 0, 0),
-    reason: int = 0,
+    data: bytes, *, tci: int = 0, tpid: int = 0, checksum_at: int = 0, gso_size: int = 0, reason: int = 0
 ) -> bytes:
     """As the program writes it, in a place larger than the frame."""
-    size, header, kind = gso
-    head = UPCALL.pack(len(data), 7, tci, tpid.to_bytes(2, "big"), *checksum, size, header, kind, reason, bytes(96))
+    head = UPCALL.pack(len(data), 7, tci, tpid.to_bytes(2, "big"), checksum_at, gso_size, reason, bytes(96))
     return head + data + bytes(50)
 
 
@@ -119,7 +112,7 @@ def test_a_record_is_a_frame_with_its_port() -> None:
 
 
 def test_a_checksum_left_to_the_card_is_said() -> None:
-    upcall = read_upcall(record(packets.udp(), checksum=(34, 6)))
+    upcall = read_upcall(record(packets.udp(), checksum_at=40))
 
     assert upcall.frame.offload == Offload(34, 6)
 
@@ -127,7 +120,7 @@ def test_a_checksum_left_to_the_card_is_said() -> None:
 def test_a_tag_beside_the_frame_is_put_back_and_moves_what_is_behind_it() -> None:
     data = packets.tcp(payload=bytes(3000))
 
-    upcall = read_upcall(record(data, tci=0x6005, tpid=0x88A8, checksum=(34, 16), gso=(1000, 54, GsoType.TCPV4)))
+    upcall = read_upcall(record(data, tci=0x6005, tpid=0x88A8, checksum_at=50, gso_size=1000))
 
     assert upcall.frame.data == packets.vlan(data, 5, 3, eth_type=0x88A8)
     assert upcall.frame.offload == Offload(38, 16, GsoType.TCPV4, 1000, 58)
@@ -135,6 +128,6 @@ def test_a_tag_beside_the_frame_is_put_back_and_moves_what_is_behind_it() -> Non
 
 
 def test_gso_that_cannot_be_told_is_left_out_and_said() -> None:
-    upcall = read_upcall(record(packets.ethernet(0x88B5, bytes(5000)), gso=(1000, 0, GSO_UNKNOWN)))
+    upcall = read_upcall(record(packets.ethernet(0x88B5, bytes(5000)), gso_size=1000))
 
     assert (upcall.is_whole, upcall.frame.offload) == (False, None)

@@ -176,7 +176,7 @@ class EbpfDatapath:
 
     def _receive(self, upcall: Upcall) -> None:
         if not upcall.is_whole:
-            self._counters.add("upcall_gso_unknown")
+            self._counters.add("upcall_offload_unknown")
         frame = upcall.frame
         key = parse(frame.data, upcall.in_port)
         megaflow = self._classifier.find(key)

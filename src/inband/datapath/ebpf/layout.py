@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 from struct import Struct
 
-LAYOUT_VERSION = 3
+LAYOUT_VERSION = 4
 MAX_MASKS = 32
 MAX_OPS = 32
 MAX_PORTS = 1024
@@ -45,11 +45,8 @@ PORT_OUT = Struct("=IIII")
 PORT_STATS = Struct("=QQQQQQ")
 """rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped."""
 
-UPCALL = Struct("=IIH2sHHHHBB2x96s")
-"""frame_len, in_port, vlan_tci, vlan_proto (network order), checksum_start, checksum_offset,
-gso_size, header_len, gso_type, reason, key; the frame follows."""
-
-GSO_UNKNOWN = 0x7F
+UPCALL = Struct("=IIH2sHHB3x96s")
+"""frame_len, in_port, vlan_tci, vlan_proto (network order), checksum_at, gso_size, reason, key; the frame follows."""
 
 
 class OpKind(IntEnum):

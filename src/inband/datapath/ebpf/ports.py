@@ -21,18 +21,12 @@ from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.kernel import Kernel
 from inband.datapath.ebpf.layout import MAX_PORTS, PORT_IN, PORT_OUT, PORT_STATS
 from inband.datapath.ebpf.peer import may_redirect_to_peer
-from inband.datapath.userspace_port import TX_FAULTS
 from inband.datapath.userspace_port import Port as Sender
 from inband.errors import HostError, UsageError
 from inband.flow.ports import PortNo
 from inband.host.ports import set_promiscuous
 from inband.host.requests import Requests
-from inband.packet.checksum import complete
 from inband.packet.frame import Frame
-from inband.packet.vnet import build_vnet
-
-# Where SCTP's checksum stands in its header (RFC 9260, 3.1); TCP's and UDP's stand elsewhere.
-_SCTP_CHECKSUM = 8
 
 
 class Ownership(Protocol):
@@ -248,17 +242,7 @@ class Ports:
         if out is None:
             self._counters.add("output_no_port")
             return
-        sender = out.sender
-        try:
-            if frame.offload is not None and frame.offload.csum_offset == _SCTP_CHECKSUM:
-                frame = complete(frame)  # a vnet header cannot say CRC32c: the kernel would write an Internet checksum
-            sender.sender(queue).send(build_vnet(frame.offload) + frame.data)
-        except OSError as error:
-            self._counters.add(TX_FAULTS.get(error.errno or 0, "tx_refused"))
-            sender.counters.tx_dropped += 1
-        else:
-            sender.counters.tx_packets += frame.segments
-            sender.counters.tx_bytes += len(frame.data)
+        out.sender.transmit(queue, frame, self._counters)
 
     def counters(self, port: PortNo) -> PortCounters:
         """What the program and this process counted for a port since it was added."""
