@@ -21,13 +21,15 @@ enum layout {
 	CACHE_SIZE = 4096,
 	KEY_WORDS = 12, /* of 64 bits, in a flow_key */
 	SHORT_KEY = 5,	/* words with all that is of Ethernet, IPv4 and ports */
-	CONTROL_RING = 512 * 1024,
-	DATA_RING = 512 * 1024,
-	/* Whole frames go up. Records come in four sizes, because the kernel wants to know them when it verifies. */
+	CONTROL_RING = 2 * 1024 * 1024,
+	DATA_RING = 2 * 1024 * 1024,
+	MAX_BACKLOG = 512 * 1024, /* bytes that wait in a ring; more is as if it were full. The rest is for one giant. */
+	/* Whole frames go up. Records come in five sizes, because the kernel wants to know them when it verifies. */
 	UPCALL_SMALL = 256,
 	UPCALL_MEDIUM = 2048,
 	UPCALL_LARGE = 16 * 1024,
 	UPCALL_HUGE = 66 * 1024,
+	UPCALL_GIANT = 516 * 1024, /* Linux's GSO_MAX_SIZE is eight times 65,535 */
 };
 
 /*

@@ -31,6 +31,9 @@ enum { ETH_IPV4 = 0x0800, ETH_ARP = 0x0806, ETH_VLAN = 0x8100, ETH_IPV6 = 0x86dd
 enum { IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP_ICMPV6 = 58, IP_SCTP = 132 };
 enum { EXT_HOP_BY_HOP = 0, EXT_ROUTING = 43, EXT_FRAGMENT = 44, EXT_ESP = 50, EXT_AUTH = 51, EXT_NO_NEXT = 59,
        EXT_DESTINATION = 60 };
+enum { JUMBO_OPTION = 0xc2 };
+/* Of an IP packet's length field. A longer one, which waits to be cut (BIG TCP), has 0 there. */
+#define MAX_LENGTH 0xffff
 enum { FRAG_ANY = 1, FRAG_LATER = 2 };
 enum { ND_SOLICITATION = 135, ND_ADVERTISEMENT = 136 };
 
@@ -206,6 +209,8 @@ static __always_inline void parse_ipv4(struct __sk_buff *skb, struct packet *pac
 	if (!ip)
 		return;
 	__u32 header_size = (ip[0] & 15) * 4, total = u16_at(ip + 2), fragment = u16_at(ip + 6);
+	if (!total && skb->len - c->at > MAX_LENGTH)
+		total = skb->len - c->at;
 	if (ip[0] >> 4 != 4 || header_size < 20 || total < header_size || total > skb->len - c->at)
 		return;
 	key->ip_tos = ip[1];
@@ -320,6 +325,18 @@ static __always_inline void parse_extensions(struct __sk_buff *skb, struct packe
 		parse_transport(skb, packet);
 }
 
+/* A header with nothing but the length (RFC 2675, 2), which no segment will have. */
+static __always_inline void skip_jumbo_header(struct __sk_buff *skb, struct packet *packet)
+{
+	struct cursor *c = &packet->cursor;
+	__u8 *header = peek(skb, c, c->at, 8);
+
+	if (!header || header[1] || header[2] != JUMBO_OPTION || header[3] != 4)
+		return;
+	packet->key.ip_proto = header[0];
+	c->at += 8;
+}
+
 static __always_inline void parse_ipv6(struct __sk_buff *skb, struct packet *packet)
 {
 	struct cursor *c = &packet->cursor;
@@ -328,8 +345,9 @@ static __always_inline void parse_ipv6(struct __sk_buff *skb, struct packet *pac
 
 	if (!ip)
 		return;
-	__u32 payload = u16_at(ip + 4);
-	if (ip[0] >> 4 != 6 || payload > skb->len - c->at - 40)
+	__u32 payload = u16_at(ip + 4), rest = skb->len - c->at - 40;
+	bool is_big = !payload && rest > MAX_LENGTH;
+	if (ip[0] >> 4 != 6 || payload > rest)
 		return;
 	__u32 first = bpf_ntohl(*(__be32 *)ip);
 	key->ip_tos = first >> 20;
@@ -340,7 +358,9 @@ static __always_inline void parse_ipv6(struct __sk_buff *skb, struct packet *pac
 	packet->places.ip_version = 6;
 	packet->places.ip_at = c->at;
 	c->at += 40;
-	c->end = c->at + payload;
+	c->end = c->at + (is_big ? rest : payload);
+	if (is_big && key->ip_proto == EXT_HOP_BY_HOP)
+		skip_jumbo_header(skb, packet);
 	parse_extensions(skb, packet);
 }
 

@@ -125,7 +125,9 @@ static __always_inline bool submit(struct __sk_buff *skb, const struct packet *p
                                                                                                                   \
 		if (!packet)                                                                                      \
 			return 0;                                                                                 \
-		if (record <= UPCALL_SMALL) {                                                                     \
+		if (bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > MAX_BACKLOG) {                                   \
+			taken = false;                                                                            \
+		} else if (record <= UPCALL_SMALL) {                                                                     \
 			taken = submit(skb, packet, reason, ring, UPCALL_SMALL);                                  \
 		} else if (record <= UPCALL_MEDIUM) {                                                             \
 			taken = submit(skb, packet, reason, ring, UPCALL_MEDIUM);                                 \
@@ -133,6 +135,8 @@ static __always_inline bool submit(struct __sk_buff *skb, const struct packet *p
 			taken = submit(skb, packet, reason, ring, UPCALL_LARGE);                                  \
 		} else if (record <= UPCALL_HUGE) {                                                               \
 			taken = submit(skb, packet, reason, ring, UPCALL_HUGE);                                   \
+		} else if (record <= UPCALL_GIANT) {                                                              \
+			taken = submit(skb, packet, reason, ring, UPCALL_GIANT);                                  \
 		} else {                                                                                          \
 			count(VERDICT_UPCALL_TOO_BIG);                                                            \
 			return 0;                                                                                 \

@@ -104,9 +104,10 @@ def _shifted(frame: Frame, data: bytes) -> Frame:
 
 
 def _tagged(dice: Random, most: int = 20) -> Frame:
-    """A stack of VLAN tags, longer than anything follows."""
-    frame = _inside(dice)
-    for _ in range(dice.choice((1, 1, 2, 2, 3, 4, 5, dice.randrange(most)))):
+    """A stack of VLAN tags, longer than anything follows. Linux cuts what is behind a few of them."""
+    depth = dice.choice((1, 1, 2, 2, 3, 4, 5, dice.randrange(most)))
+    frame = _unfinished(dice) if depth < 4 and dice.random() < 0.3 else _inside(dice)
+    for _ in range(depth):
         data = packets.vlan(frame.data, dice.randrange(4096), dice.randrange(8), eth_type=dice.choice(_TAGS))
         frame = _shifted(frame, data)
     return frame

@@ -52,9 +52,9 @@ _AUXDATA_SPACE = socket.CMSG_SPACE(_AUXDATA.size)
 _TAG = Struct(">HH")
 _STATISTICS = Struct("=II")
 
-# The largest frame: an IPv4 packet's 65,535 bytes behind an Ethernet header and two tags. One byte more tells that a
-# frame was cut.
-MAX_FRAME = 65_535 + 14 + 2 * TAG_SIZE
+# The largest frame, which waits to be cut: Linux's GSO_MAX_SIZE, and two tags. One byte more tells that a frame was cut
+# off.
+MAX_FRAME = 8 * 65_535 + 2 * TAG_SIZE
 BUFFER_SIZE = VNET_SIZE + MAX_FRAME + TAG_SIZE + 1 + SPARE
 
 # A TCP window in flight is some 6 MB (tcp_rmem), counted with the kernel's overhead; control traffic is small, but a
@@ -67,6 +67,9 @@ MAX_QUEUES = 64
 
 # Where SCTP's checksum is in its header (RFC 9260, 3.1); TCP's and UDP's are elsewhere.
 _SCTP_CHECKSUM = 8
+
+# Packets of IP's greatest length, and no tag.
+_MAX_UNCUT = 65_535 + 14
 
 # What a failed send means: a counter's name, by errno; everything else is "tx_refused".
 TX_FAULTS = {
@@ -167,16 +170,21 @@ def sendable(frame: Frame) -> Sequence[Frame]:
     """What to send instead of a frame: where the kernel could not finish the work that is left, it is done here.
 
     A vnet header cannot say CRC32c: the kernel would write an Internet checksum. Below an MPLS label or in PBB it cuts
-    nothing (without the module mpls_gso), and drops the frame.
+    nothing (without the module mpls_gso), and drops the frame. Of more than 64 kB it takes away the header that says
+    how long it is (RFC 2675), and no host finds its end.
     """
     offload = frame.offload
     if offload is None:
         return (frame,)
     if offload.csum_offset == _SCTP_CHECKSUM:
         return (complete(frame),)
-    if offload.gso_size and locate(frame.data).places.keys().isdisjoint(("ipv4", "ipv6")):
+    if offload.gso_size and (len(frame.data) > _MAX_UNCUT or _is_below_others(frame.data)):
         return segment(frame)
     return (frame,)
+
+
+def _is_below_others(data: bytes) -> bool:
+    return locate(data).places.keys().isdisjoint(("ipv4", "ipv6"))
 
 
 def open_port(number: PortNo, interface: str, buffer: bytearray, tcp_ports: frozenset[int]) -> Port:

@@ -10,7 +10,9 @@ does not fit the frame is dropped: it came from our own kernel or it is rubbish.
 
 from __future__ import annotations
 
-from inband.packet import sums
+from dataclasses import replace
+
+from inband.packet import ipv6, sums
 from inband.packet.frame import Frame, GsoType, Offload
 from inband.packet.headers import Data, innermost_ip, ipv4_header_size, locate, u16
 
@@ -58,18 +60,30 @@ def _is_sctp(data: Data, offload: Offload) -> bool:
 def segment(frame: Frame) -> list[Frame]:
     """The finished frames that a card would send for this one: none has offload left.
 
-    TCP over IPv4 and IPv6 and UDP_L4 are cut into payloads of ``gso_size`` bytes, below MPLS and PBB too; IPv4
-    identifications count up, CWR stays with the first, FIN and PSH with the last segment. Anything else comes back as
-    one complete frame.
+    TCP over IPv4 and IPv6, of more than 64 kB too, and UDP_L4 are cut into payloads of ``gso_size`` bytes, below MPLS
+    and PBB too; IPv4 identifications count up, CWR stays with the first, FIN and PSH with the last segment. Anything
+    else comes back as one complete frame.
     """
     offload = frame.offload
     if offload is None:
         return [frame]
-    ip_at, payload_at = _headers(frame.data, offload)
-    count = -(-(len(frame.data) - payload_at) // offload.gso_size) if payload_at else 1
+    data, offload = _without_jumbo_header(frame.data, offload)
+    ip_at, payload_at = _headers(data, offload)
+    count = -(-(len(data) - payload_at) // offload.gso_size) if payload_at else 1
     if count <= 1:
         return [complete(frame)]
-    return [_segment(frame.data, offload, ip_at, payload_at, index, count) for index in range(count)]
+    return [_segment(data, offload, ip_at, payload_at, index, count) for index in range(count)]
+
+
+def _without_jumbo_header(data: bytes, offload: Offload) -> tuple[bytes, Offload]:
+    """A frame and its offload without the header that only packets of more than 64 kB have, as no segment is."""
+    ip_at = innermost_ip(data) if len(data) > ipv6.MAX_PAYLOAD else 0
+    if not ip_at or data[ip_at] >> 4 != 6 or not ipv6.has_jumbo_header(data, ip_at, len(data)):
+        return data, offload
+    shorter = ipv6.without_jumbo_header(data, ip_at)
+    moved = len(data) - len(shorter)
+    header = max(0, offload.hdr_len - moved)
+    return shorter, replace(offload, csum_start=offload.csum_start - moved, hdr_len=header)
 
 
 def _headers(data: bytes, offload: Offload) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from inband.flow.fields import FRAG_LATER
 from inband.packet import ipv6
 from inband.packet.parse import (
     ARP_ETHERNET_IPV4,
+    MAX_IPV4_TOTAL,
     MAX_VLAN_TAGS,
     MIN_ETH_TYPE,
     ND_LINK_ADDRESS,
@@ -153,16 +154,19 @@ def ipv4_end(data: Data, at: int) -> int:
     """Where the IPv4 packet at a byte ends, or 0 if there is no whole and sane header and packet."""
     if len(data) < at + 20 or data[at] >> 4 != 4:
         return 0
-    header, total = ipv4_header_size(data, at), u16(data, at + 2)
-    return at + total if 20 <= header <= total <= len(data) - at else 0
+    header, total, rest = ipv4_header_size(data, at), u16(data, at + 2), len(data) - at
+    if not total and rest > MAX_IPV4_TOTAL:
+        total = rest
+    return at + total if 20 <= header <= total <= rest else 0
 
 
 def ipv6_end(data: Data, at: int) -> int:
     """Where the IPv6 packet at a byte ends, or 0 if there is no whole and sane header and packet."""
     if len(data) < at + 40 or data[at] >> 4 != 6:
         return 0
-    end = at + 40 + u16(data, at + 4)
-    return end if end <= len(data) else 0
+    rest = len(data) - at - 40
+    payload = ipv6.payload_length(u16(data, at + 4), rest)
+    return at + 40 + payload if payload <= rest else 0
 
 
 def ip_below_mpls(data: Data, at: int) -> int:
@@ -170,10 +174,29 @@ def ip_below_mpls(data: Data, at: int) -> int:
 
     The stack does not say what is below it; that it parses as IPv4 or IPv6 does.
     """
+    below = _below_mpls(data, at)
+    return below if below and (ipv4_end(data, below) or ipv6_end(data, below)) else 0
+
+
+def _below_mpls(data: Data, at: int) -> int:
+    """Where the label stack at a byte ends, or 0."""
     for entry_at in range(at, min(len(data) - 3, at + 4 * MAX_SHIMS), 4):
         if data[entry_at + 2] & 1:
-            below = entry_at + 4
-            return below if ipv4_end(data, below) or ipv6_end(data, below) else 0
+            return entry_at + 4
+    return 0
+
+
+def _ip_below_hidden_tags(data: Data, at: int) -> int:
+    """As ``ip_below_mpls`` for labels that were pushed in front of tags: the type of the first is the label's now."""
+    below = _below_mpls(data, at)
+    for _ in range(MAX_VLAN_TAGS if below else 0):
+        if len(data) < below + 4:
+            return 0
+        eth_type, below = u16(data, below + 2), below + 4
+        if (eth_type == ETH_IPV4 and ipv4_end(data, below)) or (eth_type == ETH_IPV6 and ipv6_end(data, below)):
+            return below
+        if eth_type not in VLAN_TYPES:
+            return 0
     return 0
 
 
@@ -183,7 +206,8 @@ def innermost_ip(data: Data) -> int:
     for _ in range(MAX_SHIMS):
         places = locate(data[start:] if start else data).places
         if "mpls" in places:
-            return ip_below_mpls(data, start + places["mpls"])
+            mpls_at = start + places["mpls"]
+            return ip_below_mpls(data, mpls_at) or _ip_below_hidden_tags(data, mpls_at)
         if "pbb" not in places:
             at = places.get("ipv4") or places.get("ipv6")
             return start + at if at else 0

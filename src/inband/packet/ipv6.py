@@ -4,6 +4,9 @@ Parser, editor and checksums all need the same answer to "where does the transpo
 here once. A chain is walked to its end however long it is; every step moves at least 8 bytes on, so the work is
 bounded by the frame.
 
+A packet of more than 64 kB, which waits to be cut (Linux's BIG TCP), has 0 as its length. Linux may put a hop-by-hop
+header with the length in front (RFC 2675), which no segment will have: it is not there for us either.
+
 A later fragment has no transport header. Its protocol is reported as 44 (fragment), as Open vSwitch does: the number
 in its fragment header names what the first fragment starts with, which this packet does not hold.
 """
@@ -16,6 +19,10 @@ from inband.flow.fields import FRAG_ANY, FRAG_LATER
 
 HOP_BY_HOP, ROUTING, FRAGMENT, ESP, AUTH, NO_NEXT, DESTINATION = 0, 43, 44, 50, 51, 59, 60
 EXTENSIONS = frozenset((HOP_BY_HOP, ROUTING, FRAGMENT, ESP, AUTH, NO_NEXT, DESTINATION))
+
+MAX_PAYLOAD = 0xFFFF
+"""What the length field can say."""
+_JUMBO_SIZE, _JUMBO_OPTION = 8, b"\x00\xc2\x04"  # of the length byte 0 of a header of eight bytes, and type and size
 
 # OFPIEH_* (OpenFlow 1.3.5, 7.2.3.8).
 BITS = {NO_NEXT: 1, ESP: 2, AUTH: 4, DESTINATION: 8, FRAGMENT: 16, ROUTING: 32, HOP_BY_HOP: 64}
@@ -47,6 +54,8 @@ class Chain(NamedTuple):
 def walk(data: bytes | bytearray, start: int, end: int) -> Chain:
     """Follow the chain of the IPv6 header at byte ``start``; nothing at or after ``end`` is read."""
     named_at, at = start + 6, start + 40
+    if has_jumbo_header(data, start, end):
+        named_at, at = at, at + _JUMBO_SIZE
     proto = data[named_at]
     frag = 0
     routed = False
@@ -70,6 +79,23 @@ def walk(data: bytes | bytearray, start: int, end: int) -> Chain:
             return Chain(proto, at, named_at, _exthdr(seen), frag, routed, "short ipv6 extension header")
         proto, named_at, at = data[at], at, at + size
     return Chain(proto, at, named_at, _exthdr(seen), frag, routed)
+
+
+def has_jumbo_header(data: bytes | bytearray, start: int, end: int) -> bool:
+    """Whether an IPv6 header that ends in byte ``end`` is followed by nothing but a length (RFC 2675, 2)."""
+    at = start + 40
+    return end - at > MAX_PAYLOAD and data[start + 6] == HOP_BY_HOP and data[at + 1 : at + 4] == _JUMBO_OPTION
+
+
+def without_jumbo_header(data: bytes, start: int) -> bytes:
+    """The frame whose IPv6 header at byte ``start`` has one, without it."""
+    at = start + 40
+    return data[: start + 6] + data[at : at + 1] + data[start + 7 : at] + data[at + _JUMBO_SIZE :]
+
+
+def payload_length(named: int, rest: int) -> int:
+    """The payload's bytes where the length field says ``named`` and ``rest`` bytes follow: 0 may mean all of them."""
+    return named or (rest if rest > MAX_PAYLOAD else 0)
 
 
 def _size(proto: int, length: int) -> int:

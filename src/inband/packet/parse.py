@@ -47,6 +47,9 @@ VLAN_TYPES = (ETH_VLAN, ETH_QINQ)
 # More tags than any network stacks; without a bound a frame of nothing but tags would cost a millisecond.
 MAX_VLAN_TAGS = 16
 
+# A longer packet has 0 as its length: a TCP segment that waits to be cut (Linux's BIG TCP).
+MAX_IPV4_TOTAL = 0xFFFF
+
 # LLC and SNAP header announcing an Ethernet type (IEEE 802-2014, 9.2).
 SNAP = b"\xaa\xaa\x03\x00\x00\x00"
 
@@ -163,7 +166,9 @@ def _ipv4(frame: bytes, at: int) -> _Parsed:
     if header < 20:
         return 0, "bad ipv4 header length"
     if not header <= total <= size:
-        return 0, "bad ipv4 total length"
+        if total or size <= MAX_IPV4_TOTAL:
+            return 0, "bad ipv4 total length"
+        total = size
     bits = tos >> 2 << _IP_DSCP | (tos & 3) << _IP_ECN | proto << _IP_PROTO | src << _IPV4_SRC | dst << _IPV4_DST
     fault = None
     if not frag_word & 0x3FFF:
@@ -186,7 +191,9 @@ def _ipv6(frame: bytes, at: int) -> _Parsed:
     first, payload, proto, ttl, src_high, src_low, dst_high, dst_low = _IPV6.unpack_from(frame, at)
     if first >> 28 != 6:
         return 0, "bad ipv6 version"
-    if payload > size - 40:
+    if not payload:
+        payload = ipv6.payload_length(payload, size - 40)
+    elif payload > size - 40:
         return 0, "bad ipv6 payload length"
     end = at + 40 + payload
     bits = (first >> 22 & 63) << _IP_DSCP | (first >> 20 & 3) << _IP_ECN

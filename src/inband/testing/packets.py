@@ -207,5 +207,29 @@ def offloaded(frame: bytes, gso_size: int = 0) -> Frame:
     return Frame(data, Offload(start, offset, gso_type, gso_size, start + header))
 
 
+def big_tcp(
+    src_ip: str = IP_A, dst_ip: str = IP_B, payload: bytes = b"", *, gso_size: int, has_jumbo_header: bool = False
+) -> Frame:
+    """A TCP segment of more than 64 kB that waits to be cut (Linux's BIG TCP), perhaps with the header of RFC 2675."""
+    small = tcp(src_ip, dst_ip, payload=b"", flags=0x18)
+    layout = locate(small)
+    start, a, b = layout.places["tcp"], parse_ip(src_ip), parse_ip(dst_ip)
+    if a.version == 4:
+        header = bytearray(small[14:start])
+        header[2:4] = header[10:12] = bytes(2)
+        header[10:12] = sums.checksum(header).to_bytes(2, "big")
+    else:
+        header = bytearray(small[14:18] + bytes(2) + small[20:start])
+        if has_jumbo_header:
+            size = 8 + len(small) - start + len(payload)
+            header[6] = 0
+            header += bytes((IP_TCP, 0, 0xC2, 4)) + size.to_bytes(4, "big")
+    partial = sums.fold(encode.pseudo_header_sum(a, b, IP_TCP, len(small) - start + len(payload)))
+    segment = small[start : start + 16] + partial.to_bytes(2, "big") + small[start + 18 :] + payload
+    at = 14 + len(header)
+    kind = GsoType.TCPV4 if a.version == 4 else GsoType.TCPV6
+    return Frame(small[:14] + bytes(header) + segment, Offload(at, 16, kind, gso_size, at + 20))
+
+
 def _address(packed: bytes) -> IPv4Address | IPv6Address:
     return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
