@@ -241,6 +241,7 @@ def test_installed_again_a_match_has_its_new_actions_and_the_old_counts_stay(col
     assert (len(left[P2]), len(left[P3])) == (1, 1)
     assert column.datapath.megaflows() == [new]
     assert (old.packets, new.packets) == (1, 1)
+    assert counter(column.datapath, "not_in_kernel_same_hash") == 0
 
 
 def test_a_removed_megaflow_has_its_final_counts_and_decides_nothing(column: Ebpf) -> None:

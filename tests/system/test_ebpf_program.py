@@ -311,6 +311,7 @@ def test_keys_with_one_hash_are_told_apart(
         assert column.left() == {P1: [], P2: [first], P3: [second]}
         counters = column.datapath.counters()
         assert (counters["megaflow_hit"], counters["late_hit"]) == (1, 1)
+        assert counters["not_in_kernel_same_hash"] == 1
 
 
 names = st.sampled_from(sorted(FIELDS))

@@ -9,7 +9,8 @@ Forgetting everything is one store (the epoch); the entries it made stale are de
 once when the map is full.
 
 The kernel's map has an entry under the hash of its key. Should two keys have one hash, the later takes the place of the
-earlier, whose packets come up from then on. Nobody can bring that about who does not know the kernel's secret.
+earlier, whose packets come up from then on, and a counter tells (``not_in_kernel_same_hash``). It takes the kernel's
+secret to make such keys.
 
 New entries are written by ``commit``, many in one call: a burst of new flows brings hundreds.
 
@@ -100,6 +101,8 @@ class Entries:
             self._counters.add("not_in_kernel_full")
             return
         if (old := self._by_hash.get(hashed)) is not None:
+            if self._key_under(hashed) != key:
+                self._counters.add("not_in_kernel_same_hash")
             self._forget(old, is_replaced=True)
         if (old := self._by_megaflow.get(megaflow)) is not None:  # narrowed by another packet it had another hash
             self._forget(old, is_replaced=False)
@@ -209,6 +212,11 @@ class Entries:
             if epoch != last:
                 libbpf.update(self._map, hashed, ENTRY_HEAD.pack(last, slot, count, 0, key) + value[ENTRY_HEAD.size :])
             yield hashed, mask, slot
+
+    def _key_under(self, hashed: bytes) -> bytes:
+        """The key of the entry that is in the kernel under a hash, or soon will be."""
+        value = self._unwritten.get(hashed) or libbpf.look_up(self._map, hashed, ENTRY_SIZE)
+        return bytes(ENTRY_HEAD.unpack_from(value)[4]) if value else b""
 
     def _take_slot(self, *, is_new: bool) -> int | None:
         if is_new and len(self._by_hash) + len(self._adopted) >= MAX_MEGAFLOWS - 1:
