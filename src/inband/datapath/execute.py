@@ -3,7 +3,7 @@
 Frames are values, so "a copy from here on" (Clone) and "the frame as it was at that point" (ToController) cost
 nothing and cannot go wrong. The queue is a value too: it belongs to this run of the actions, not to a port.
 
-What must stay true: every output, also one to a port that is not there, reaches the outlet; whether it can be sent
+Invariants: every output, also one to a port that is not there, reaches the outlet; whether it can be sent
 is the outlet's business and ends in one of its counters. Reserved ports other than LOCAL were worked out by the
 pipeline and never arrive here.
 """
@@ -11,9 +11,9 @@ pipeline and never arrive here.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Protocol, assert_never
 
-from inband.flow.actions import Clone, DatapathAction, Output, PopQueue, SetQueue, ToController
+from inband.flow.actions import Clone, DatapathAction, HeaderAction, Output, PopQueue, SetQueue, ToController
 from inband.flow.ports import PortNo
 from inband.packet.edit import apply
 from inband.packet.frame import Frame
@@ -45,8 +45,10 @@ def execute(
                 queue = None
             case Clone():
                 execute(in_port, frame, action.actions, outlet, queue)
-            case _:
+            case _ if isinstance(action, HeaderAction):
                 frame = apply(frame, action)
+            case _:
+                assert_never(action)
 
 
 def plain_outputs(actions: Iterable[DatapathAction]) -> tuple[tuple[PortNo, int | None], ...] | None:
@@ -64,6 +66,10 @@ def plain_outputs(actions: Iterable[DatapathAction]) -> tuple[tuple[PortNo, int 
                 queue = action.queue_id
             case PopQueue():
                 queue = None
-            case _:
+            case ToController() | Clone():
                 return None
+            case _ if isinstance(action, HeaderAction):
+                return None
+            case _:
+                assert_never(action)
     return tuple(outputs)

@@ -7,25 +7,16 @@ from typing import assert_never
 
 from inband.flow.actions import (
     Action,
-    CopyTtlIn,
-    CopyTtlOut,
     DecMplsTtl,
     DecNwTtl,
     Group,
+    HeaderAction,
     MoveField,
     Output,
-    PopMpls,
-    PopPbb,
     PopQueue,
-    PopVlan,
-    PushMpls,
-    PushPbb,
-    PushVlan,
     Resubmit,
     SendToController,
     SetField,
-    SetMplsTtl,
-    SetNwTtl,
     SetQueue,
     SetVlanPcp,
     SetVlanVid,
@@ -80,9 +71,7 @@ def _run(ctx: XlateContext, action: Action) -> None:
             apply_group(ctx, group_id, run_actions)
         case DecNwTtl() | DecMplsTtl():
             decrement_ttl(ctx, action)
-        case SetField() | PushVlan() | PopVlan() | PushMpls() | PopMpls() | PushPbb() | PopPbb():
-            edit(ctx, action)
-        case SetNwTtl() | SetMplsTtl() | CopyTtlIn() | CopyTtlOut():
+        case _ if isinstance(action, HeaderAction):
             edit(ctx, action)
         case _:
             assert_never(action)

@@ -16,8 +16,9 @@ is not?".
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import assert_never
 
-from inband.flow.actions import Clone, DatapathAction, Output, PopQueue, SetQueue, ToController
+from inband.flow.actions import Clone, DatapathAction, HeaderAction, Output, PopQueue, SetQueue, ToController
 from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL
@@ -75,6 +76,8 @@ def reaches_local_unchanged(actions: Iterable[DatapathAction]) -> bool:
                 return True
             case Output() | Clone() | ToController() | SetQueue() | PopQueue():
                 continue
-            case _:
+            case _ if isinstance(action, HeaderAction):
                 return False
+            case _:
+                assert_never(action)
     return False

@@ -4,26 +4,37 @@ The program does what is common and cheap: outputs, queues, VLAN tags, addresses
 decision with anything else in it (a controller, MPLS, a copy that is edited and then the original) is sent up frame
 by frame and carried out by ``execute`` in this process: slower, and by definition right.
 
-What must stay true: ops do what ``datapath.execute`` does with the same actions; the table of packets and a property
+Invariants: ops do what ``datapath.execute`` does with the same actions; the table of packets and a property
 test compare them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import assert_never
 
 from inband.datapath.ebpf.layout import MAX_OPS, OP, OP_BYTES, OpKind
 from inband.flow.actions import (
     Clone,
+    CopyTtlIn,
+    CopyTtlOut,
     DatapathAction,
+    DecMplsTtl,
     DecNwTtl,
+    HeaderAction,
     Output,
+    PopMpls,
+    PopPbb,
     PopQueue,
     PopVlan,
+    PushMpls,
+    PushPbb,
     PushVlan,
     SetField,
+    SetMplsTtl,
     SetNwTtl,
     SetQueue,
+    ToController,
 )
 from inband.flow.fields import FIELDS
 from inband.flow.ports import PortNo
@@ -68,7 +79,7 @@ def compile_ops(
 
 
 class _Program:
-    """Ops so far. What stands behind the last output does nothing, so ``length`` ends there."""
+    """Ops so far. What comes after the last output does nothing, so ``length`` ends there."""
 
     def __init__(self, slot_of: Callable[[PortNo], int]) -> None:
         self.ops: list[bytes] = []
@@ -88,8 +99,12 @@ class _Program:
                     self._wanted_queue = None
                 case Clone(copied):
                     self._clone(copied, is_last=not _sends(actions[index + 1 :]))
-                case _:
+                case ToController():
+                    raise _UnfitError
+                case _ if isinstance(action, HeaderAction):
                     self.ops.append(_edit(action))
+                case _:
+                    assert_never(action)
 
     def _output(self, port: PortNo) -> None:
         if self._wanted_queue != self._queue:
@@ -99,7 +114,7 @@ class _Program:
         self.length = len(self.ops)
 
     def _clone(self, actions: tuple[DatapathAction, ...], *, is_last: bool) -> None:
-        """A copy's edits cannot be undone: they may only stand where nothing is sent afterwards."""
+        """A copy's edits cannot be undone: they may only be where nothing is sent afterwards."""
         queue = self._wanted_queue
         if not (is_last or all(isinstance(action, (Output, SetQueue, PopQueue)) for action in actions)):
             raise _UnfitError
@@ -116,7 +131,7 @@ def _priority(queue: int | None) -> int:
     return 0 if queue is None or queue > MAX_QUEUE else 1 << 16 | queue + 1
 
 
-def _edit(action: DatapathAction) -> bytes:
+def _edit(action: HeaderAction) -> bytes:
     match action:
         case PushVlan(eth_type):
             return OP.pack(OpKind.PUSH_VLAN, 0, eth_type, 0)
@@ -129,8 +144,12 @@ def _edit(action: DatapathAction) -> bytes:
         case SetField(name, value, mask):
             ones = FIELDS[name].all_ones
             return _set_field(name, value & ones, ones if mask is None else mask & ones)
-        case _:
+        case PushMpls() | PopMpls() | PushPbb() | PopPbb():
             raise _UnfitError
+        case SetMplsTtl() | DecMplsTtl() | CopyTtlIn() | CopyTtlOut():
+            raise _UnfitError
+        case _:
+            assert_never(action)
 
 
 def _set_field(name: str, value: int, mask: int) -> bytes:
