@@ -26,7 +26,7 @@
 #define TCP_CHECKSUM 16
 #define UDP_CHECKSUM 6
 
-/* Where the transport checksum stands, or 0. */
+/* Where the transport checksum is, or 0. */
 static __always_inline __u32 checksum_at(const struct places *places)
 {
 	if (places->transport == IP_TCP)
@@ -115,7 +115,7 @@ static __always_inline long set_transport_port(struct __sk_buff *skb, const stru
 	return bpf_skb_store_bytes(skb, at, &port_be, 2, 0);
 }
 
-/* Tags are kept beside the frame by every kernel of today; one that stands in it (a test's) is taken out first. */
+/* Tags are kept beside the frame by every kernel of today; one that is in it (a test's) is taken out first. */
 static __always_inline long push_vlan(struct __sk_buff *skb, __u16 eth_type)
 {
 	__u16 tci = skb->vlan_present ? skb->vlan_tci & 0xefff : 0;

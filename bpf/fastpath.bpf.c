@@ -6,7 +6,7 @@
  * the entry found, if its key is the frame's, says what to do. A frame without an entry goes up to the switch. In front
  * of the masks a small cache per CPU remembers which mask packets with this very key hit last.
  *
- * What must stay true:
+ * Invariants:
  * - The host's own stack never gets a frame of a port: no path returns TC_ACT_OK.
  * - No frame disappears without being counted (enum verdict).
  * - An entry of another epoch than the present one is no entry. So the switch forgets everything by one store.
@@ -24,7 +24,7 @@
 /* What frames of up to this size need to have within reach, when their headers are spread over fragments. */
 #define PULL_SIZE 512
 
-/* Parse; when headers stand out of reach bring them near and parse again. */
+/* Parse; when headers are out of reach bring them near and parse again. */
 static __always_inline void parse(struct __sk_buff *skb, struct packet *packet)
 {
 	if (!parse_packet(skb, packet))
@@ -41,7 +41,7 @@ static __always_inline void parse(struct __sk_buff *skb, struct packet *packet)
 		packet->cursor.lost = true;
 }
 
-/* NH (RFC 4418, 5.2): products of sums with a secret, so nobody who does not know it can make keys that collide. */
+/* NH (RFC 4418, 5.2): products of sums with a secret, without which no keys can be made that collide. */
 static __always_inline __u64 hash_of_word(__u64 word, const __u32 *secret)
 {
 	return (__u64)((__u32)word + secret[0]) * (__u32)((word >> 32) + secret[1]);

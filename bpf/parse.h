@@ -37,7 +37,7 @@ enum { JUMBO_OPTION = 0xc2 };
 enum { FRAG_ANY = 1, FRAG_LATER = 2 };
 enum { ND_SOLICITATION = 135, ND_ADVERTISEMENT = 136 };
 
-/* Where the headers stand that actions change; 0 where the packet has none or not the whole of it. */
+/* Where the headers are that actions change; 0 where the packet has none or not the whole of it. */
 struct places {
 	__u32 ip_at;
 	__u32 transport_at;
@@ -93,7 +93,7 @@ static __always_inline __u16 u16_at(const void *bytes)
 }
 
 /*
- * Copy `size` bytes, a multiple of four, in words. The compiler takes the frame's bytes one by one, for they may stand at
+ * Copy `size` bytes, a multiple of four, in words. The compiler takes the frame's bytes one by one, for they may be at
  * odd addresses; a processor then waits for each of them when the key is read in words.
  */
 static __always_inline void copy_words(void *to, const void *from, const __u32 size)
@@ -163,7 +163,7 @@ static __always_inline void parse_icmpv6(struct __sk_buff *skb, struct packet *p
 	}
 }
 
-/* The transport header, if all of it stands before the IP packet's end. */
+/* The transport header, if all of it is before the IP packet's end. */
 static __always_inline void parse_transport(struct __sk_buff *skb, struct packet *packet)
 {
 	struct cursor *c = &packet->cursor;

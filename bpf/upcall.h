@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * A frame goes up to the switch, whole, by one of two rings: a flood of data that nobody knows must not push out of the
+ * A frame goes up to the switch, whole, by one of two rings: a flood of data without entries must not push out of the
  * ring what keeps the control channel alive. Which ring is all that is decided here; wrongly sorted is only queued
  * wrongly (inband/datapath/userspace_filter.py sorts by the same rules).
  */

@@ -3,13 +3,18 @@
 Ports come and go; a frame that no cached megaflow matches goes up with its port; the switch answers with actions
 and, when the decision may be cached, with a megaflow: the bits that mattered and the actions. Counters come back.
 
-What must stay true for every implementation:
+All is done in one thread, and the datapath is called back from ``DatapathClient``'s methods alone. These may execute,
+install, remove, flush, and add and remove ports: when they return, the port of the frame under way and the megaflow
+that it matched may be gone.
+
+Invariants, for every implementation:
 
 - An empty cache is correct: with none of the megaflows installed every frame goes up, and nothing else changes.
 - Cached megaflows never overlap with different actions; the pipeline's wildcard tracking guarantees it.
 - A frame is never dropped without a named counter.
 - Control frames (see ``ControlHints``) are taken before data frames and cannot be lost to a flood of them.
-- ``remove`` and ``flush`` have taken effect when they return, and the last counts were credited before.
+- ``remove`` and ``flush`` have taken effect when they return; the last counts are in the megaflows by then.
+- Results are values or copies: nothing that was returned changes later, but the counts in megaflows.
 """
 
 from __future__ import annotations
@@ -111,7 +116,10 @@ class Datapath(Protocol):
 
     @property
     def is_behind(self) -> bool:
-        """Whether the frame under way is one of a backlog: more data frames wait than one turn takes."""
+        """Whether the frame under way is one of a backlog: more data frames wait than one turn takes.
+
+        To be asked during ``DatapathClient.upcall``; at other times it is False.
+        """
 
     def add_port(self, port: PortNo, interface: str) -> None:
         """Own an interface: from now on its frames come here and nowhere else."""
@@ -120,7 +128,11 @@ class Datapath(Protocol):
         """Give an interface back. Unknown ports are ignored."""
 
     def execute(self, in_port: PortNo, frame: Frame, actions: Iterable[DatapathAction]) -> None:
-        """Run actions on one frame now. An output to a port that is not there is counted, not an error."""
+        """Run actions on one frame now. An output to a port that is not there is counted, not an error.
+
+        During ``DatapathClient.upcall`` outputs may wait until the turn is over, and leave with those of other frames;
+        their order stays.
+        """
 
     def install(self, megaflow: Megaflow, packet: FlowKey) -> None:
         """Cache a decision (the same match again replaces the old one). May silently not cache: that is correct.
@@ -136,10 +148,10 @@ class Datapath(Protocol):
         """Forget every decision at once; final counts are in the megaflows when this returns."""
 
     def megaflows(self) -> list[Megaflow]:
-        """Every cached decision with counters brought up to date."""
+        """Every cached decision; their counters are brought up to date by this."""
 
     def counted(self) -> list[Megaflow]:
-        """Cached decisions whose counts are not all credited yet, brought up to date: of very many a few."""
+        """Cached decisions whose counts are not all credited yet, brought up to date by this: of very many a few."""
 
     def set_control_hints(self, hints: ControlHints) -> None:
         """Say which TCP ports are control traffic."""

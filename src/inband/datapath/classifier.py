@@ -1,10 +1,11 @@
-"""The megaflow cache of the datapaths in this process: for each mask, a dictionary from masked key to decision.
+"""How the datapaths in this process find a megaflow: for each mask, a dictionary from masked key to decision (Open
+vSwitch has the same as dpcls).
 
 A key and a mask are one integer each (``flow.fields``), so finding a decision is one ``&`` and one dictionary lookup
 per mask. Masks are few, because the pipeline makes megaflows as wide as it can, and those that hit most often
 come first: the order is free, since megaflows never overlap with different actions.
 
-The cache is a bounded convenience: when it is full it takes no more, and frames without a megaflow go up, slower and
+It is bounded: when it is full it takes no more, and frames without a megaflow go up, slower and
 just as right. It has no clock and counts nothing by itself; datapaths write hits into the megaflows.
 """
 

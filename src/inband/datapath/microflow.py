@@ -4,7 +4,7 @@ A flow key costs several microseconds to parse; a switched frame in Python costs
 UDP frames are recognised by the bytes that make their flow, read by one precompiled struct: everything in the headers
 except lengths, identification, checksums, and TCP's sequence numbers, flags and window.
 
-What must stay true: two frames with equal microflow keys have flow keys that differ at most in BLIND_BITS, whatever
+Invariants: two frames with equal microflow keys have flow keys that differ at most in BLIND_BITS, whatever
 rubbish they carry; a property test holds this against ``packet.parse``. Hence the length checks: a frame whose lengths
 do not fit, a fragment, one with IPv4 options or IPv6 extension headers has no microflow key (None) and takes
 the slower way. A megaflow that depends on BLIND_BITS must not be reached by a microflow key.

@@ -3,7 +3,7 @@
 It is the reference for the others: everything happens at once, in order and in plain sight, so that what the
 userspace and eBPF datapaths do can be compared with it packet by packet. Tests, the simulator and teaching use it.
 
-What must stay true: the same contract as in ``base``, with nothing skipped. Time comes from the clock that it is given.
+Invariants: the same contract as in ``base``, with nothing skipped. Time comes from the clock that it is given.
 Not here: faults and captures (``wrappers``), and queues, which a transmit function gets to know of but which
 have no rate.
 """
@@ -11,6 +11,7 @@ have no rate.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflow, PortCounters
 from inband.datapath.classifier import MAX_MEGAFLOWS, DatapathClassifier
@@ -124,7 +125,7 @@ class SimulatedDatapath:
 
     def port_counters(self, port: PortNo) -> PortCounters:
         """As ``Datapath.port_counters``."""
-        return self._port_counters.get(port) or PortCounters()
+        return replace(self._port_counters.get(port, PortCounters()))
 
     # Cache
 

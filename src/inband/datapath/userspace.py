@@ -5,11 +5,12 @@ about doing little per frame: a frame of a known flow is received into one buffe
 (``microflow``), and sent from that same buffer, kernel's offload header included, uncut and uncopied. The next slower
 way parses the flow key and looks into the megaflow cache; the slowest is an upcall to the client.
 
-What must stay true:
+Invariants:
 - The microflow cache only ever repeats what the megaflow cache would say: an entry dies with its megaflow, and with
   any change of ports.
-- Control sockets are emptied before data sockets, and again after each handful of upcalls, so that a flood of unknown
-  data delays control frames by a handful of upcalls, whatever its rate.
+- Control sockets are emptied before data sockets, and again after each UPCALL_BUDGET of upcalls, so that a flood of
+  unknown data delays control frames by no more than these, whatever its rate.
+- The buffer holds one frame at a time, from its receipt to its last output; what goes up is a copy.
 - The work of one wake-up is bounded, so that the event loop's other work (the control channel itself) gets its turn.
 - Whatever the kernel answers about a socket becomes a counter; nothing of it reaches the event loop.
 
@@ -23,6 +24,7 @@ import errno
 import select
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from time import monotonic
 from typing import Protocol
 
@@ -98,7 +100,7 @@ class UserspaceDatapath:
     ) -> None:
         """``client`` may be given later, by setting the attribute, but before the first ``poll``.
 
-        ``ownership`` is the kernel's (``host.ports``) unless somebody else sees to it.
+        ``ownership`` is the kernel's (``host.ports``) unless another one is given.
         """
         self.client = client
         self._clock = clock
@@ -345,7 +347,7 @@ class UserspaceDatapath:
         if found is None:
             return PortCounters()
         found.collect_losses()
-        return found.counters
+        return replace(found.counters)
 
     def set_control_hints(self, hints: ControlHints) -> None:
         """As ``Datapath.set_control_hints``.

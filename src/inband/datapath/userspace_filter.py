@@ -5,7 +5,7 @@ kernel sorts before it queues. Control is what ``ControlHints`` says: ARP, route
 over UDP, and TCP from or to the hinted ports. Data frames with a tag have a socket of their own because only a slower
 system call tells the tag, which the kernel keeps beside the frame.
 
-What must stay true: exactly one of the three programs of the same hints accepts a frame, whatever it holds. The
+Invariants: exactly one of the three programs of the same hints accepts a frame, whatever it holds. The
 kernel rejects a frame when a program reads behind its end, so each read is preceded by a check of the length. Where a
 frame goes is decided elsewhere; sorted wrongly it is only queued wrongly. So when there are too many ports to
 name, the programs take a range that covers them.

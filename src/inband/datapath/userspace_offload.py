@@ -33,7 +33,7 @@ def shift_offload(buffer: bytearray) -> None:
 
 
 def count_segments(buffer: bytearray, end: int) -> int:
-    """Packets on a wire that the frame ``buffer[VNET_SIZE:end]`` stands for.
+    """Packets on a wire that the frame ``buffer[VNET_SIZE:end]`` will be.
 
     The kernel's hdr_len tells how its memory is laid out, not how long the headers are; it is corrected here, so that
     whoever counts by it counts right.

@@ -3,7 +3,7 @@
 Three sockets receive (control, data, data with VLAN tags, see ``userspace_filter``), one sends, and one more for each
 queue in use, since a packet socket stamps its own priority on what it sends.
 
-What must stay true, each learned from a packet lost (packet(7), linux/if_packet.h):
+Invariants, each learned from a packet lost (packet(7), linux/if_packet.h):
 - PACKET_VNET_HDR on all of them: unfinished checksums and uncut TCP segments go through as the kernel left them.
 - PACKET_AUXDATA where a VLAN tag may be: the kernel keeps the outer tag beside the frame.
 - PACKET_IGNORE_OUTGOING, or the switch receives what it sends.
@@ -228,7 +228,7 @@ def _open_tap(port: Port, queue: Queue, tcp_ports: frozenset[int]) -> Tap:
         sock.close()
         raise
     if queue is Queue.DATA:
-        # Nothing of Python's stands between the loop and the system call.
+        # Nothing of Python's is between the loop and the system call.
         return Tap(port, queue, sock, partial(sock.recv_into, memoryview(port.buffer)[: VNET_SIZE + MAX_FRAME + 1]))
     return Tap(port, queue, sock, _tag_restoring_receive(sock, port.buffer))
 

@@ -1,4 +1,4 @@
-"""What configures the local port gets there whatever the flow tables say, and no cache may stand between.
+"""What configures the local port gets there whatever the flow tables say, and no cache may keep it away.
 
 The address a DHCP reply is for (chaddr) is in the payload, so no flow can match it: the pipeline looks at each reply
 itself (docs/in-band.md, "Packets that no flow can match"). That only works if it sees them, hence two duties: a

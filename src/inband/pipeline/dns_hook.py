@@ -1,6 +1,6 @@
 """DNS for remotes' names passes whatever the flow tables say, and no other DNS does.
 
-Rules (m) and (n) match what goes to and comes from a DNS server, but whose name is asked for stands in the payload. So
+Rules (m) and (n) match what goes to and comes from a DNS server, but whose name is asked for is in the payload. So
 the pipeline asks here before such a rule decides; where the answer is no, the lookup goes on as if the rule were not
 there, and the controller's policy decides. No decision about these packets may be cached, either way.
 
@@ -8,7 +8,7 @@ By UDP each packet has its question. By TCP (RFC 7766) the server's packets need
 client asked for one of the names are remembered, the last MAX_CONNECTIONS of them; what a client sends must be
 such questions and nothing else. Segments without payload pass: without a handshake there is no question.
 
-What must stay true: work and memory for a packet are bounded, whatever it holds.
+Invariants: work and memory for a packet are bounded, whatever it holds.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ entries of a port in a full table, which look at each port.
 Invariants:
 - Packets that a datapath cache forwards confirm the entry of their source too (``confirm``), or an entry in use would
   age out.
-- Each entry that was learned, moved or forgotten is in ``take_changed`` until somebody takes it: decisions that were
+- Each entry that was learned, moved or forgotten is in ``take_changed`` until it is taken: decisions that were
   made by it are stale. That an entry makes room for another one is no change, for packets to it still go the right way
   until its host sends, which is learned anew.
 """
@@ -117,7 +117,10 @@ class Fdb:
         self._by_port.clear()
 
     def expire(self, now: Instant) -> None:
-        """Forget the entries that were not confirmed for too long."""
+        """Forget the entries that were not confirmed for too long.
+
+        What cached decisions have forwarded must be credited before, for it confirms entries.
+        """
         for port, on_port in list(self._by_port.items()):
             while on_port and now - self._entries[first := next(iter(on_port))][1] > self._max_age_s:
                 self._changed.add(first)

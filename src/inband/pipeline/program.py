@@ -36,7 +36,7 @@ class Program:
         self.actions.append(action)
 
     def branch(self) -> Program:
-        """A program for a copy of the packet, starting as this one stands."""
+        """A program for a copy of the packet, starting as this one is now."""
         copy = Program()
         copy._held = list(self._held)
         copy._queue, copy._queue_in_effect = self._queue, self._queue_in_effect

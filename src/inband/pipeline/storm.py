@@ -1,6 +1,6 @@
 """The storm guard: what in-band control floods may not go round in circles.
 
-In-band control floods ARP and packets to unknown stations over ports that no spanning tree has blocked: a row of
+In-band control floods ARP and packets to unknown addresses over ports that no spanning tree has blocked: a row of
 switches could not start otherwise. In a ring every switch would send every copy on for ever (measured on Open vSwitch:
 one ARP request became 7,700 packets per port in a second). So a switch remembers for a moment what it has flooded;
 the same frame again, on whatever port, is neither flooded nor learned from. The first copy wins, which is also the one
@@ -26,7 +26,7 @@ MAX_FRAMES = 4096
 class StormGuard:
     """Digests of the frames flooded of late, oldest first.
 
-    ``hash`` of bytes is keyed anew in each process, so nobody outside can make two frames collide on purpose.
+    ``hash`` of bytes is keyed anew in each process, so two frames cannot be made to collide on purpose.
     """
 
     def __init__(self) -> None:

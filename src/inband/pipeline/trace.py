@@ -1,6 +1,6 @@
 """A record of a packet's way through the tables, for people (``inband trace``): which flow, what it did, and why not.
 
-Tracing changes nothing: with a Trace the pipeline learns no station, remembers no flood and counts nothing.
+Tracing changes nothing: with a Trace the pipeline learns no address, remembers no flood and counts nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ActionStep:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the pipeline has to say of the step before: a station found, a port closed, a copy suppressed."""
+    """What the pipeline has to say of the step before: an address found, a port closed, a copy suppressed."""
 
     depth: int
     text: str

@@ -12,7 +12,7 @@ No clock, no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from inband.flow.actions import Action, DatapathAction, Output
@@ -84,7 +84,7 @@ class Pipeline:
         return self._state.fdb
 
     @property
-    def counters(self) -> dict[str, int]:
+    def counters(self) -> Mapping[str, int]:
         """Named events: what the slow path dropped for reasons of its own."""
         return self._state.counters
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import get_args
 
 from inband.flow.actions import (
     WHOLE_PACKET,
     Action,
     ApplyActions,
+    ClearActions,
     DatapathAction,
     GotoTable,
+    Instruction,
+    Meter,
     Output,
     PacketInReason,
     SetQueue,
     ToController,
     WriteActions,
+    WriteMetadata,
 )
 from inband.flow.groups import Bucket
 from inband.flow.match import ANY
@@ -59,6 +64,20 @@ def test_tables_hand_over_the_actions_of_each_flow_and_the_action_set_at_the_end
 
     assert notes.lists == [(0, 0, (Output(P2),)), (2, 0, (SetQueue(1),)), (2, 0, (Output(P3),))]
     assert [table_id for table_id, _ in ctx.credits] == [0, 2]
+
+
+def test_every_kind_of_instruction_has_its_turn() -> None:
+    instructions: tuple[Instruction, ...] = (
+        *(GotoTable(1), WriteMetadata(1), WriteActions(()), ApplyActions(()), ClearActions(), Meter(1)),
+    )
+    assert {type(each) for each in instructions} == set(get_args(Instruction))
+    scene, notes = Scene(), Notes()
+    scene.flow_of(*instructions)
+    ctx = context(scene)
+
+    receive(ctx, notes.run)
+
+    assert [table_id for table_id, _ in ctx.credits] == [0, 1]
 
 
 def test_a_packet_that_a_list_of_actions_stops_goes_through_no_other_table() -> None:

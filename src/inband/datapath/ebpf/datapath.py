@@ -4,16 +4,16 @@ This process decides and does the rare things: it takes frames that no megaflow 
 client, writes the answer into the kernel's maps, and carries out itself what the program cannot. What the program knows
 goes on without it, also when it dies (``kernel``).
 
-All megaflows stand in a cache here too. It answers for frames that came up before their megaflow was in the kernel, of
-which a burst of a new flow brings many, and for megaflows that the kernel has no place or no words for.
+All megaflows are in a classifier here too. It answers for frames that came up before their megaflow was in the kernel,
+of which a burst of a new flow brings many, and for megaflows that the kernel has no place or no words for.
 
-What must stay true:
-- Control frames are taken before data frames, and again after each handful of data, whatever the flood of them.
+Invariants:
+- Control frames are taken before data frames, and again after each few frames of data, whatever the flood of them.
 - The work of one wake-up is bounded, so that the event loop's other work (the control channel itself) gets its turn.
 - What the kernel or a frame does becomes a counter; nothing of it reaches the event loop.
 
 The clock must be the monotonic one, by which the program notes when a megaflow was used. Linux 5.12 is the oldest that
-has all helpers; tcx needs 6.6 and clsact stands in for it.
+has all helpers; before 6.6, which has tcx, clsact takes its place.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ DATA_BUDGET = 16
 ROUNDS = 2
 
 # How long entries and ports of a process that died stay beside the new ones: long enough for ports to be added and
-# controllers to be back and to have said what they want, short enough that nobody wonders why an old decision holds.
+# controllers to be back and to have said what they want, short enough that an old decision puzzles no one.
 ADOPTION_S = 5.0
 
 _WORD = Struct("=Q")
@@ -94,7 +94,7 @@ class EbpfDatapath:
 
     @property
     def notes(self) -> list[str]:
-        """What could not be had here, for people."""
+        """What is missing here, for people."""
         return self._kernel.notes
 
     @property
@@ -152,7 +152,7 @@ class EbpfDatapath:
             self._entries.commit()
 
     def _take_data(self) -> int:
-        """Handle a handful of data frames; returns how many.
+        """Handle some data frames, DATA_BUDGET at most; returns how many.
 
         A frame that is alone leaves at once. Where more wait they leave together, in their order: each that leaves by
         itself may wake up a sleeping receiver on another CPU, which takes longer than to decide.
@@ -200,7 +200,7 @@ class EbpfDatapath:
         execute(in_port, frame, actions, self)
 
     def output(self, port: PortNo, queue: int | None, frame: Frame) -> None:
-        """Send a frame (``execute.Outlet``), or hold it until its handful is done."""
+        """Send a frame (``execute.Outlet``), or hold it until those taken with it are done."""
         if self._holds:
             self._held.append((port, queue, frame))
         else:

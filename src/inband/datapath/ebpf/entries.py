@@ -14,7 +14,7 @@ secret to make such keys.
 
 New entries are written by ``commit``, many in one call: a burst of new flows brings hundreds.
 
-What must stay true: an entry that the kernel holds under the present epoch is known here; when ``remove`` or
+Invariants: an entry that the kernel holds under the present epoch is known here; when ``remove`` or
 ``flush`` return, their megaflows decide nothing any more and have their final counts.
 """
 

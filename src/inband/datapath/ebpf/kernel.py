@@ -2,13 +2,13 @@
 
 Everything that must outlive the process is pinned in a bpffs: the maps, and the links that hold the program at its
 interfaces. So after kill -9 known flows go on, and the next process finds the maps, loads its own program (it may be a
-newer one) onto them, and exchanges the program in each link without a gap. The rings are not pinned: what nobody took
+newer one) onto them, and exchanges the program in each link without a gap. The rings are not pinned: what was not taken
 out of them is lost, counted by the kernel when they were full.
 
 The directory's name holds LAYOUT_VERSION. Pins of another version, or only some of them, are no use: they are removed,
 and with them the links of a process that died.
 
-What must stay true: an orderly ``close`` leaves nothing behind. Without a directory nothing is pinned, and everything
+Invariants: an orderly ``close`` leaves nothing behind. Without a directory nothing is pinned, and everything
 goes with the process.
 """
 
@@ -41,7 +41,7 @@ _SECRET = range(4, 4 + 2 * KEY_WORDS)
 
 
 class Kernel:
-    """One switch's program and maps. ``adopted``: they were there already. ``notes`` say what could not be had."""
+    """One switch's program and maps. ``adopted``: they were there already. ``notes`` say what is missing."""
 
     def __init__(self, pin_dir: Path | None = None) -> None:
         """Load everything; ``pin_dir`` becomes a bpffs. Raises HostError."""

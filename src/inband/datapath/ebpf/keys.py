@@ -6,7 +6,7 @@ their place there. That is right only where the mask settles which of them is me
 must cover eth_type, for ports ip_proto too. Masks from flows do, by their prerequisites; where one does not, it is
 narrowed by the packet that the decision was made for, which is always right and only serves fewer packets.
 
-What must stay true: a packet matches the kernel's key exactly if it matches the (narrowed) match. Fields that are
+Invariants: a packet matches the kernel's key exactly if it matches the (narrowed) match. Fields that are
 0 for every packet of that kind, in the value as well, need no place.
 
 The kernel finds an entry by a hash of its key and believes it only if the whole key is the packet's. Under a mask that
@@ -24,7 +24,7 @@ from inband.datapath.ebpf.layout import KEY_SIZE, KEY_WORDS, SHORT_KEY
 from inband.flow.fields import FIELDS, PIPELINE_FIELDS, Field
 from inband.flow.match import Match
 
-# Field: its first byte, how many bytes hold it, how many bits it stands from their right end.
+# Field: its first byte, how many bytes hold it, how many bits it is from their right end.
 PLACES: dict[str, tuple[int, int, int]] = {
     "in_port": (0, 4, 0),
     "eth_type": (6, 2, 0),
@@ -62,7 +62,7 @@ PLACES: dict[str, tuple[int, int, int]] = {
     **dict.fromkeys(("ipv6_nd_sll", "ipv6_nd_tll"), (88, 6, 0)),
 }
 
-# The mask's own number stands in an entry's key, so that entries of two masks are never taken for each other.
+# The mask's own number is in an entry's key, so that entries of two masks are never taken for each other.
 _MASK_ID_SHIFT = (KEY_SIZE - 6) * 8
 
 _HALVES = Struct(f"={2 * KEY_WORDS}I")

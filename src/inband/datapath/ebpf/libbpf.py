@@ -3,7 +3,7 @@
 libbpf (Debian: libbpf1, on which iproute2 depends) opens the object, creates its maps and loads its program; the rest
 is bpf(2) in its own words. No compiler and no kernel headers are needed at run time.
 
-What must stay true: every function has ``argtypes`` (without them ctypes cuts pointers to 32 bits); every refusal is
+Invariants: every function has ``argtypes`` (without them ctypes cuts pointers to 32 bits); every refusal is
 a HostError with the kernel's errno and what it means for people. Values are bytes in the layout of ``layout``.
 """
 

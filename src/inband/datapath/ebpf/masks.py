@@ -1,4 +1,4 @@
-"""Which masks the kernel tries: a handful of places, given out by use and taken back with the last entry.
+"""Which masks the kernel tries: MAX_MASKS places, given out by use and taken back with the last entry.
 
 The number of places in use bounds what a miss costs in the kernel, so low places are given out first.
 """
@@ -39,7 +39,7 @@ class MaskTable:
         return number
 
     def adopt(self, index: int, mask: bytes, uses: int) -> None:
-        """Take note of a mask that stands in the kernel already."""
+        """Take note of a mask that is in the kernel already."""
         self._numbers[mask] = index + 1
         self._masks[index] = mask
         self._uses[index] = uses

@@ -1,12 +1,12 @@
 """Whether known unicast may skip a port: ``bpf_redirect_peer()`` hands a frame to the other end of a veth pair at once.
 
-That saves a trip through a queue of the kernel's, and whatever is attached to the port's own egress. So it is right
-only where nothing is: no queueing discipline, no filter, no checksum or segment that the port would have to finish
+That saves a trip through a queue of the kernel's, and whatever is set up at the port's own egress. So it is right only
+where there is nothing: no queueing discipline, no filter, no checksum or segment that the port would have to finish
 because its offloads are off. And only where it works: the kernel drops such frames without a counter when the peer is
 in the same network namespace, or is down.
 
-Invariants: an interface that cannot be looked at is not skipped. What is attached may change at any time, so whoever
-wants this looks again when the kernel says that a link or its traffic control has changed (``runtime``).
+Invariants: an interface that cannot be looked at is not skipped. What is set up there may change at any time,
+so whoever wants this looks again when the kernel says that a link or its traffic control has changed (``runtime``).
 
 Not seen, because the kernel neither says it with the interface nor tells when it changes: tcx programs and nftables
 chains at egress. ``docs/decisions/8-known-unicast-skips-the-port.md``.

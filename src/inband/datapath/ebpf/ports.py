@@ -4,7 +4,7 @@ Each port has a slot, by which entries name it: an interface that comes back wit
 slot, and every entry is right again. Frames that this process sends leave by packet sockets with a vnet header
 (``userspace_port``), because offload goes with them; frames that the program forwards never come here.
 
-What must stay true: an interface is in the maps before the program is attached to it, and out of them after it is
+Invariants: an interface is in the maps before the program is attached to it, and out of them after it is
 detached; the host's stack is kept away (``host.ports``) from before the one until after the other.
 """
 

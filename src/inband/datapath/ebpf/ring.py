@@ -6,7 +6,7 @@ Documentation/bpf/ringbuf.rst): two counters that only grow, the consumer's writ
 on the second, then the data, mapped twice so that no record is ever split. A record starts with its length, whose top
 bits say "not ready" and "void".
 
-What must stay true: what is returned is a copy; the kernel may overwrite the record once the counter has moved on. Each
+Invariants: what is returned is a copy; the kernel may overwrite the record once the counter has moved on. Each
 counter is read and written by one access: the kernel looks while it is written. ``Struct.pack_into`` fills its place
 with zeros first, and a counter that is 0 for an instant is a full ring to the kernel, which then drops a frame.
 """
