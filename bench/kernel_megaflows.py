@@ -1,7 +1,7 @@
 """What 100,000 megaflows cost: `python -m bench.kernel_megaflows IF IF`, in the namespace of the interfaces.
 
 The bridge of the switch with its eBPF datapath and one NORMAL flow, without the event loop around it, so that pauses
-can be told one by one; its clock is set by hand. Each pair of stations is a megaflow. Prints, as JSON:
+can be told one by one; its clock is set by hand. Each pair of hosts is a megaflow. Prints, as JSON:
 
 - ``idle_cpu_percent``: what counting and ageing take while no packet comes;
 - ``memory_mb``, ``kernel_mb``: what the process grew by, and the kernel's maps, which mostly are made in full at start;
@@ -36,7 +36,7 @@ from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import OFP13, FlowModCommand
 from lab.silent_host import SilentHost
 
-# 317 stations make 100,172 pairs; the cache holds no more than 100,000.
+# 317 hosts make 100,172 pairs; the cache holds no more than 100,000.
 STATIONS, MEGAFLOWS = 317, 100_000
 _IDLE_S, _FORGETTING_S = 5, 10
 _MB = 1e6
@@ -94,7 +94,7 @@ def _add(bridge: Bridge, match: Match) -> None:
 
 
 def _fill(bridge: Bridge) -> None:
-    """Each station sends to each other one, all having been heard of before."""
+    """Each host sends to each other one, all having been heard of before."""
     for number in range(STATIONS):
         _upcall(bridge, number, (number + 1) % STATIONS)
     for source, destination in permutations(range(STATIONS), 2):

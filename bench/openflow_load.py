@@ -40,7 +40,7 @@ def _mask(**parts: int) -> int:
 
 
 _ALL, _MAC = 0xFFFFFFFF, 0xFFFFFFFFFFFF
-# What such tables are made of: stations, routes of several lengths, pairs of networks, services.
+# What such tables are made of: hosts, routes of several lengths, pairs of networks, services.
 _BY_ADDRESS = [_mask(eth_type=0xFFFF, ipv4_dst=_ALL << 32 - length & _ALL) for length in (16, 20, 24, 26, 28, 30, 32)]
 _MASKS = (
     _mask(eth_dst=_MAC),

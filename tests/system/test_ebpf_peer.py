@@ -256,7 +256,7 @@ class Row:
 
 @contextmanager
 def row_of(count: int, pin_dir: Path | None = None) -> Iterator[Row]:
-    """Switches that send all they get on port 1 to a station behind port 2."""
+    """Switches that send all they get on port 1 to a host behind port 2."""
     with Lab("ihp") as lab, ExitStack() as opened:
         chain = [lab.namespace(name) for name in ("left", *(f"s{n}" for n in range(count)), "right")]
         for each in chain:

@@ -51,7 +51,7 @@ def test_outputs_name_slots_and_a_port_that_is_nowhere_is_slot_0() -> None:
     assert compiled(Output(P1), Output(LOCAL), Output(PortNo(77))) == [output(11), output(13), output(0)]
 
 
-def test_the_one_output_to_a_known_station_says_so_and_no_other_does() -> None:
+def test_the_one_output_to_a_known_host_says_so_and_no_other_does() -> None:
     def known_unicast(*actions: DatapathAction) -> list[tuple[int, int, int, int]]:
         return list(OP.iter_unpack(compile_ops(actions, lambda port: SLOTS.get(port, 0), known_unicast=True)))
 

@@ -53,7 +53,7 @@ def test_data_on_the_same_ports_does_not_pass() -> None:
     assert scene.actions(packets.tcp(src=A, dst=B), P1) == ()
 
 
-def test_control_to_a_known_station_passes_a_closed_port() -> None:
+def test_control_to_a_known_host_passes_a_closed_port() -> None:
     scene = Scene()
     scene.in_band(ARP)
     scene.knows(A, P2)

@@ -114,14 +114,14 @@ def test_the_local_mac_address_is_on_local_whoever_claims_it(scene: Scene) -> No
     assert scene.actions(packets.tcp(src=A, dst=US), P1) == out(LOCAL)
 
 
-def test_a_station_unheard_for_five_minutes_is_unknown(scene: Scene) -> None:
+def test_a_host_unheard_for_five_minutes_is_unknown(scene: Scene) -> None:
     scene.knows(B, P2, now=0.0)
 
     assert scene.actions(packets.tcp(src=A, dst=B), P1, 300.0) == out(P2)
     assert scene.actions(packets.tcp(src=A, dst=B), P1, 301.0) == out(P2, P3, LOCAL)
 
 
-def test_a_cached_decisions_packets_keep_a_station_known(scene: Scene) -> None:
+def test_a_cached_decisions_packets_keep_a_host_known(scene: Scene) -> None:
     decision = scene.receive(packets.tcp(src=A, dst=B), P1, 0.0)
 
     scene.pipeline.credit(decision, 10, 600, 250.0)
@@ -160,7 +160,7 @@ def test_data_does_not_leave_by_a_port_that_does_not_forward(scene: Scene, confi
     assert scene.actions(packets.tcp(src=A, dst=C)) == out(P3, LOCAL)
 
 
-def test_no_flood_keeps_floods_away_but_not_known_stations(scene: Scene) -> None:
+def test_no_flood_keeps_floods_away_but_not_known_hosts(scene: Scene) -> None:
     scene.configure(P2, PortConfig.NO_FLOOD)
     scene.knows(B, P2)
 
@@ -183,7 +183,7 @@ def test_the_local_port_has_a_configuration_too(scene: Scene) -> None:
     assert scene.actions(packets.tcp(src=A, dst=B)) == out(P2, P3)
 
 
-def test_a_source_address_that_a_flow_wrote_moves_no_station(scene: Scene) -> None:
+def test_a_source_address_that_a_flow_wrote_moves_no_host(scene: Scene) -> None:
     scene.knows(C, P2)
     forged = SetField("eth_src", int(Mac.parse(C)))
     scene.flow(forged, Output(NORMAL), priority=9, match=Match.of(in_port=1))

@@ -67,7 +67,7 @@ def test_a_question_reaches_every_host_once_and_its_answer_the_asker_alone(size:
 
 
 @pytest.mark.parametrize("size", [2, 3, 4, 10])
-def test_a_packet_to_an_unknown_station_comes_to_rest(size: int) -> None:
+def test_a_packet_to_an_unknown_host_comes_to_rest(size: int) -> None:
     ring = Ring(size)
 
     reached = ring.send(packets.tcp(src=A, dst=B), at=0)
@@ -76,7 +76,7 @@ def test_a_packet_to_an_unknown_station_comes_to_rest(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [2, 3, 4])
-def test_a_switch_that_forgot_a_station_does_not_turn_the_others_heads(size: int) -> None:
+def test_a_switch_that_forgot_a_host_does_not_turn_the_others_heads(size: int) -> None:
     ring = Ring(size)
     ring.send(packets.arp_request(src=A), at=0)
     ring.send(packets.arp_reply(src=B, dst=A), at=1)
