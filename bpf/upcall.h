@@ -91,8 +91,10 @@ static __always_inline void describe(struct __sk_buff *skb, const struct packet 
 	upcall->gso_size = skb->gso_size;
 }
 
-/* Reserve, fill, submit; one copy of this for each ring and size, for the kernel wants both as constants. The frame is
- * rubbish afterwards. */
+/*
+ * Reserve, fill, submit; one copy of this for each ring and size, for the kernel wants both as constants. The frame is
+ * rubbish afterwards.
+ */
 static __always_inline bool submit(struct __sk_buff *skb, const struct packet *packet, __u32 reason, void *ring,
 				   const __u32 capacity)
 {

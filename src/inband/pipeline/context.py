@@ -2,7 +2,7 @@
 
 A context lives for one packet. It does nothing by itself; each module beside this one does a part of the work on it:
 
-- ``tables``: lookups, instructions, the action set; ``actions``: lists of actions, header edits, resubmit.
+- ``tables``: lookups, instructions, the action set; ``actions``: lists of actions, resubmit; ``edits``: header edits.
 - ``outputs``, ``normal``, ``groups``, ``metering``, ``packet_in``: what single actions and instructions mean.
 - ``packet_state`` (``packet``): the packet as it is now, and the bits of it that decisions depended on.
 - ``translate`` makes the context, and of what it has collected the Translation.
