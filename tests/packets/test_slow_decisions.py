@@ -27,9 +27,9 @@ from inband.testing import packets
 from inband.testing.packets import MAC_A, MAC_B
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import OFP13, FlowModCommand, MeterBandType, MeterFlags, MeterModCommand
+from lab.silent_host import SilentHost
 from tests.packets.columns import COLUMNS, PORTS, Column
 from tests.packets.rows import P1, P2, P3
-from tests.unit.bridge.test_own_questions import SilentHost
 
 pytestmark = pytest.mark.root
 
