@@ -23,7 +23,7 @@ from bisect import bisect_left
 from heapq import heappop, heappush
 from typing import Protocol
 
-from inband.flow.fields import FIELDS, Field
+from inband.flow.fields import FIELDS, KEY_BITS, Field
 from inband.flow.flow import Flow
 
 
@@ -37,7 +37,10 @@ class Classifier(Protocol):
         """Take a flow out; KeyError when it is not in here (a defect of the caller)."""
 
     def lookup(self, key: int) -> tuple[Flow | None, int]:
-        """The matching flow of highest priority (of equals the first inserted), and the bits that mattered."""
+        """The matching flow of highest priority, and the bits that mattered.
+
+        Of equals the first inserted, after those that OpenFlow 1.0 would call exact (see ``exactness``).
+        """
 
 
 class LinearClassifier:
@@ -47,9 +50,9 @@ class LinearClassifier:
         self._flows: list[Flow] = []
 
     def insert(self, flow: Flow) -> None:
-        """Add a flow behind those of its priority."""
+        """Add a flow behind its equals."""
         index = 0
-        while index < len(self._flows) and self._flows[index].priority >= flow.priority:
+        while index < len(self._flows) and _precedence(self._flows[index]) >= _precedence(flow):
             index += 1
         self._flows.insert(index, flow)
 
@@ -71,9 +74,27 @@ class LinearClassifier:
         return None, asked
 
 
-# A rank orders flows of all masks by one number: priority first, then who came first.
+# What a flow of OpenFlow 1.0 without any wildcard matches in any case.
+_EXACT = sum(FIELDS[name].mask for name in ("in_port", "eth_src", "eth_dst", "eth_type", "vlan_vid"))
+
+
+def exactness(mask: int) -> int:
+    """How flows of one priority are ordered: "no wildcards is always the highest priority" (OpenFlow 1.0, 3.4).
+
+    The codec gives such a flow the highest priority; here it comes before others of this priority.
+    """
+    return mask.bit_count() if mask & _EXACT == _EXACT else 0
+
+
+def _precedence(flow: Flow) -> tuple[int, int]:
+    return flow.priority, exactness(flow.match.mask)
+
+
+# A rank orders flows of all masks by one number: priority first, then exactness, then who came first.
 _SEQUENCE_BITS = 48
 _FIRST = (1 << _SEQUENCE_BITS) - 1
+_EXACTNESS_BITS = KEY_BITS.bit_length()
+_BELOW_PRIORITY = _EXACTNESS_BITS + _SEQUENCE_BITS
 
 _ETH_TYPE = FIELDS["eth_type"]
 
@@ -160,7 +181,7 @@ class _MaskTable:
             heappush(self._highest, -flow.priority)
         if self.eth_types is not None:
             _count(self.eth_types, _ETH_TYPE.get(flow.match.value))
-        self.bound = max(self.bound, flow.priority + 1 << _SEQUENCE_BITS)
+        self.bound = max(self.bound, flow.priority + 1 << _BELOW_PRIORITY)
 
     def remove(self, flow: Flow) -> None:
         value = self.gather(flow.match.value)
@@ -178,7 +199,7 @@ class _MaskTable:
         _discount(self._priorities, flow.priority)
         while self._highest and -self._highest[0] not in self._priorities:
             heappop(self._highest)
-            self.bound = 1 - self._highest[0] << _SEQUENCE_BITS if self._highest else 0
+            self.bound = 1 - self._highest[0] << _BELOW_PRIORITY if self._highest else 0
 
     def prove_absent(self, value: int) -> int:
         """The bits of a key that show that no flow in here has ``value``, which is not in ``buckets``."""
@@ -226,7 +247,8 @@ class TupleSpaceClassifier:
             table = self._tables[mask] = _MaskTable(mask)
         self._inserted += 1
         bound = table.bound
-        table.insert(flow.priority << _SEQUENCE_BITS | _FIRST - self._inserted, flow)
+        precedence = flow.priority << _EXACTNESS_BITS | exactness(mask)
+        table.insert(precedence << _SEQUENCE_BITS | _FIRST - self._inserted, flow)
         if table.bound != bound:
             self._best_first = []
 

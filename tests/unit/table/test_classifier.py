@@ -59,6 +59,22 @@ def test_of_equal_priorities_the_first_inserted_decides(make: type[LinearClassif
 
 
 @both
+def test_of_equal_priorities_a_flow_that_1_0_calls_exact_decides_first(
+    make: type[LinearClassifier | TupleSpaceClassifier],
+) -> None:
+    classifier = make()
+    wide = flow(0xFFFF)
+    narrow = flow(0xFFFF, in_port=1, eth_src=2, eth_dst=3, eth_type=0x0800, vlan_vid=0)
+    exact = flow(0xFFFF, in_port=1, eth_src=2, eth_dst=3, eth_type=0x0800, vlan_vid=0, ip_proto=6)
+    for each in (wide, narrow, exact):
+        classifier.insert(each)
+
+    for ip_proto, expected in ((6, exact), (17, narrow)):
+        key = make_key(in_port=1, eth_src=2, eth_dst=3, eth_type=0x0800, ip_proto=ip_proto)
+        assert classifier.lookup(key)[0] is expected
+
+
+@both
 def test_removing_a_flow_uncovers_the_one_below(make: type[LinearClassifier | TupleSpaceClassifier]) -> None:
     classifier = make()
     low, high = flow(1, in_port=1), flow(9, in_port=1)
