@@ -71,7 +71,7 @@ def check(data: bytes, table_id_in_command: bool) -> bool:
         segments = encode_segments(envelope, table_id_in_command=table_id_in_command)
     except UsageError:  # one that its version cannot say any more, or that outgrew a message
         return True
-    # 1.0's errors of no name take the name of the nearest, texts that are no UTF-8 become others.
+    # 1.0's errors of no name are all the same one, texts that are no UTF-8 become others.
     is_exact = "\ufffd" not in repr(envelope) and (
         envelope.version != OFP10 or not isinstance(envelope.message, m.Error)
     )

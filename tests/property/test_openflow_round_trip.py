@@ -15,7 +15,6 @@ from inband.flow.priority import OpenFlowPriority
 from inband.openflow import messages as m
 from inband.openflow.codec import decode, encode
 from inband.openflow.match10 import decode_match10, encode_match10
-from inband.openflow.oxm import NOT_SETTABLE
 from inband.vocabulary import openflow as c
 from inband.vocabulary.openflow import OFP10, OFP13
 
@@ -48,7 +47,7 @@ def matches(draw: st.DrawFn) -> Match:
     return Match.of(**fields)
 
 
-_SETTABLE = sorted(set(FIELDS) - NOT_SETTABLE)
+_SETTABLE = sorted(FIELDS)
 
 
 @st.composite

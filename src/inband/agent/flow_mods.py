@@ -13,7 +13,7 @@ from inband.agent.connection import Connection
 from inband.agent.effects import FlowsChanged
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
-from inband.agent.validate import check_flow
+from inband.agent.validate import check_flow, what_is_asked
 from inband.flow.flow import Flow, FlowFlags
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow.messages import FlowMod, FlowRemoved
@@ -36,8 +36,7 @@ _REFUSALS: tuple[tuple[type[TableRefusedError], ErrorCode], ...] = (
 
 def change_flows(switch: Switch, connection: Connection, request: FlowMod, now: Instant) -> None:
     """Carry out a FLOW_MOD (OpenFlow 1.3.5, 6.4 and 7.3.4.1)."""
-    if request.command not in _DELETES:
-        _check(switch, connection, request)
+    _check(switch, connection, request)
     try:
         changes = _apply(switch, connection, request, now)
     except TableRefusedError as refusal:
@@ -93,21 +92,17 @@ def _flow_removed(flow: Flow, reason: int, now: Instant) -> FlowRemoved | None:
         hard_timeout_s=flow.hard_timeout_s,
         packets=flow.packets,
         bytes=flow.bytes,
+        surplus=flow.surplus,
     )
 
 
 def _check(switch: Switch, connection: Connection, request: FlowMod) -> None:
-    if request.buffer_id != NO_BUFFER:
-        raise RefusalError(BadRequest.BUFFER_UNKNOWN, "this switch keeps no packets")
-    if request.table_id == ALL_TABLES and connection.version != OFP10:
-        raise RefusalError(FlowModFailed.BAD_TABLE_ID, "only a delete may name all tables")
-    check_flow(
-        request.instructions,
-        request.match,
-        request.table_id,
-        switch.tables,
-        is_strict=connection.version != OFP10,
-    )
+    if request.command not in _DELETES:
+        if request.buffer_id != NO_BUFFER:
+            raise RefusalError(BadRequest.BUFFER_UNKNOWN, "this switch keeps no packets")
+        if request.table_id == ALL_TABLES and connection.version != OFP10:
+            raise RefusalError(FlowModFailed.BAD_TABLE_ID, "only a delete may name all tables")
+    check_flow(request, switch.tables, what_is_asked(connection.version))
 
 
 def _apply(switch: Switch, connection: Connection, request: FlowMod, now: Instant) -> Changes:
@@ -151,6 +146,7 @@ def _add(switch: Switch, request: FlowMod, now: Instant) -> Changes:
         hard_timeout_s=request.hard_timeout_s,
         flags=request.flags,
         importance=request.importance,
+        surplus=request.surplus,
     )
     return switch.tables.add(flow, now)
 

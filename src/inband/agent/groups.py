@@ -14,7 +14,7 @@ from inband.agent.flow_mods import duration, remove_users
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.agent.table_features import ACTIONS
-from inband.agent.validate import check_actions
+from inband.agent.validate import check_bucket
 from inband.flow.actions import Group
 from inband.openflow.messages import GroupMod
 from inband.openflow.multipart import (
@@ -61,7 +61,7 @@ def _check(switch: Switch, request: GroupMod) -> None:
     for bucket in request.buckets:
         named = {action.group_id for action in bucket.actions if isinstance(action, Group)}
         known = {number for number in named if number in switch.tables.groups or number == request.group_id}
-        check_actions(bucket.actions, None, known)
+        check_bucket(bucket, known)
 
 
 def _apply(switch: Switch, request: GroupMod, now: Instant) -> bool:

@@ -18,16 +18,19 @@ from dataclasses import replace
 
 from inband.agent.connection import Connection
 from inband.agent.effects import Execute, SettingsChanged
+from inband.agent.known_headers import KnownHeaders
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
-from inband.agent.validate import check_actions
-from inband.flow import ports
-from inband.flow.actions import PacketInReason, ToController
-from inband.flow.match import Match
+from inband.agent.validate import check_actions, check_in_port, what_is_asked
+from inband.flow.actions import Output, PacketInReason, ToController
+from inband.flow.fields import ALL_BITS
+from inband.flow.match import ANY, Match
 from inband.flow.ports import PortNo
 from inband.openflow.messages import PacketIn, PacketOut
 from inband.packet.checksum import segment
 from inband.packet.frame import Frame
+from inband.packet.parse import parse
+from inband.packet.tags import count_vlan_tags
 from inband.table.flow_table import TableMiss
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import NO_BUFFER, NO_COOKIE, OFP10
@@ -92,18 +95,20 @@ def _pipeline_match(in_port: PortNo, action: ToController) -> Match:
     return match
 
 
-def send_packet_out(switch: Switch, _: Connection, request: PacketOut, __: Instant) -> None:
-    """Have a PACKET_OUT executed (7.3.7)."""
+def send_packet_out(switch: Switch, connection: Connection, request: PacketOut, _: Instant) -> None:
+    """Have a PACKET_OUT executed (7.3.7). One without an Ethernet header is taken, and there is nothing to send."""
     if request.buffer_id != NO_BUFFER:
         raise RefusalError(BadRequest.BUFFER_UNKNOWN, "this switch keeps no packets")
-    if not _can_come_from(request.in_port):
-        raise RefusalError(BadRequest.BAD_PORT, f"a packet cannot come in on port {int(request.in_port)}")
-    if len(request.data) < ETHERNET_HEADER:
-        raise RefusalError(BadRequest.BAD_PACKET, f"{len(request.data)} bytes are not an Ethernet frame")
-    check_actions(request.actions, None, switch.tables.groups, is_packet_out=True)
-    switch.effects.append(Execute(request.in_port, Frame(request.data), request.actions))
+    check_in_port(request.in_port)
+    packet = _known_headers(request)
+    check_actions(request.actions, packet, what_is_asked(connection.version), switch.tables.groups)
+    if len(request.data) >= ETHERNET_HEADER:
+        switch.effects.append(Execute(request.in_port, Frame(request.data), request.actions))
 
 
-def _can_come_from(port: PortNo) -> bool:
-    """Ports that exist or may have existed a moment ago, LOCAL, and "none" (CONTROLLER, in 1.0 also NONE)."""
-    return 0 < port <= ports.MAX or port in (ports.LOCAL, ports.CONTROLLER, ports.ANY)
+def _known_headers(request: PacketOut) -> Match | KnownHeaders:
+    """What is known of a packet at hand: all of it, where an action can ask for it."""
+    if all(type(action) is Output for action in request.actions):
+        return ANY
+    inner_tags = max(0, count_vlan_tags(request.data) - 1)
+    return KnownHeaders(parse(request.data, request.in_port), ALL_BITS, inner_tags)

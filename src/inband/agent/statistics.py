@@ -114,6 +114,7 @@ def _flow_entry(flow: Flow, now: Instant) -> FlowStats | None:
         packets=flow.packets,
         bytes=flow.bytes,
         importance=flow.importance,
+        surplus=flow.surplus,
     )
 
 

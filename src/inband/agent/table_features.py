@@ -13,11 +13,12 @@ from inband.agent.connection import Connection
 from inband.agent.refusal import RefusalError
 from inband.agent.statistics import UNLIMITED_ENTRIES, table_name
 from inband.agent.switch import Switch
+from inband.agent.validate import SETTABLE
 from inband.flow.fields import FIELDS
 from inband.openflow.constants import ActionType, InstructionType
 from inband.openflow.constants import TablePropertyType as Type
 from inband.openflow.multipart import TableFeatures, TableFeaturesReply, TableFeaturesRequest, TableProperty
-from inband.openflow.oxm import NOT_SETTABLE, field_header
+from inband.openflow.oxm import field_header
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow_errors import TableFeaturesFailed
 
@@ -37,7 +38,7 @@ ACTIONS = tuple(action for action in ActionType if action is not ActionType.EXPE
 _OXM = tuple(field for field in FIELDS.values() if field.oxm is not None)
 _MATCH = tuple(field_header(field.name, masked=field.maskable) for field in _OXM)
 _WILDCARDS = tuple(field_header(field.name) for field in _OXM)
-_SET_FIELD = tuple(field_header(field.name) for field in _OXM if field.name not in NOT_SETTABLE)
+_SET_FIELD = tuple(field_header(field.name) for field in _OXM if field.name in SETTABLE)
 
 _COMMON = (
     TableProperty(Type.WRITE_ACTIONS, ACTIONS),

@@ -162,6 +162,19 @@ def _lay_out() -> Mapping[str, Field]:
 FIELDS: Mapping[str, Field] = _lay_out()
 """Every field by name, in the order of the table above."""
 
+
+def _prerequisites(field: Field) -> tuple[tuple[int, frozenset[int]], ...]:
+    if field.name == "vlan_pcp":  # any VLAN, but there must be one
+        present = VLAN_PRESENT << FIELDS["vlan_vid"].shift
+        return ((present, frozenset({present})),)
+    return tuple((FIELDS[n].mask, frozenset(value << FIELDS[n].shift for value in vs)) for n, vs in field.needs)
+
+
+PREREQUISITES: Mapping[str, tuple[tuple[int, frozenset[int]], ...]] = MappingProxyType(
+    {name: _prerequisites(field) for name, field in FIELDS.items()}
+)
+"""The same as ``Field.needs`` in bits of a key: (bits that must be known, what they may be; empty: anything)."""
+
 KEY_BITS = sum(field.bits for field in FIELDS.values())
 ALL_BITS = (1 << KEY_BITS) - 1
 

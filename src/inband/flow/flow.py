@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntFlag
 
 from inband.flow.actions import Instruction
-from inband.flow.match import Match
+from inband.flow.match import NO_SURPLUS, Match, Surplus
 from inband.flow.origin import Origin
 from inband.flow.priority import HiddenPriority, Priority
 from inband.vocabulary.instant import Instant
@@ -27,6 +27,7 @@ class FlowFlags(IntFlag):
 class Flow:
     """One flow. Two flows are the same only if they are the same object.
 
+    ``surplus`` is what else its match said when it was made, if that was in OpenFlow 1.0.
     ``idle_timeout_s`` and ``hard_timeout_s`` of 0 mean none. ``packets`` and ``bytes`` count what the caches below
     have reported so far.
     """
@@ -46,6 +47,7 @@ class Flow:
     packets: int = field(default=0)
     bytes: int = field(default=0)
     origin: Origin | None = None
+    surplus: Surplus = NO_SURPLUS
 
     @property
     def is_hidden(self) -> bool:

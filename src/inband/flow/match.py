@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from inband.flow.fields import FIELDS, key_fields
 
@@ -27,9 +28,13 @@ class Match:
         value = mask = 0
         for name, given in fields.items():
             field = FIELDS[name]
-            number, bits = given if isinstance(given, tuple) else (given, field.all_ones)
-            value |= (number & bits) << field.shift
-            mask |= bits << field.shift
+            if isinstance(given, tuple):
+                number, bits = given
+                value |= (number & bits) << field.shift
+                mask |= bits << field.shift
+            else:
+                value |= (given & field.all_ones) << field.shift
+                mask |= field.mask
         return cls(value, mask)
 
     def matches(self, key: int) -> bool:
@@ -62,3 +67,18 @@ class Match:
 
 
 ANY = Match()
+
+
+class Surplus(NamedTuple):
+    """What a match of OpenFlow 1.0 said that decides nothing (1.0, 5.2.3); flows are shown as they were made.
+
+    ``pcp``: a VLAN priority asked of untagged packets. ``tp_src``, ``tp_dst``: an ICMP type and code with the upper
+    eight bits, which do not count. None where nothing more was said than the match does.
+    """
+
+    pcp: int | None = None
+    tp_src: int | None = None
+    tp_dst: int | None = None
+
+
+NO_SURPLUS = Surplus()

@@ -31,6 +31,10 @@ def port_number(value: int) -> PortNo:
     return PortNo(value)
 
 
+HIGHEST = PortNo(0xFEFF)
+"""The highest number of a port that is there: OpenFlow 1.0's (there 5.2.1), so that every peer can be shown every flow.
+Open vSwitch ends there too."""
+
 MAX = PortNo(0xFFFFFF00)
 IN_PORT = PortNo(0xFFFFFFF8)
 TABLE = PortNo(0xFFFFFFF9)

@@ -2,11 +2,12 @@
 
 Every action in every version starts with a type and its length. What 1.0 and Nicira add is in ``actions10`` and
 ``nicira``; this module puts the three together: ``decode_actions`` and ``encode_actions`` for a version.
+
+Only bytes are judged here: types, lengths, values that do not fit their field. Whether an action can be carried out,
+and whether it fits a flow's match, is for ``inband.agent.validate`` to say.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from inband.errors import UsageError
 from inband.flow import actions as a
@@ -15,14 +16,12 @@ from inband.flow.ports import PortNo
 from inband.openflow import actions10, nicira_actions
 from inband.openflow.constants import NICIRA, ActionType
 from inband.openflow.errors import MalformedError
-from inband.openflow.layout import Layout, check_output
-from inband.openflow.oxm import HEADERS, NOT_SETTABLE, field_row
-from inband.vocabulary.numbers import ETH_MPLS, ETH_MPLS_MC, ETH_PBB, ETH_QINQ, ETH_VLAN
+from inband.openflow.layout import Layout
+from inband.openflow.oxm import HEADERS, MASKED_HEADERS, field_row
 from inband.vocabulary.openflow import OFP10, OFP13
-from inband.vocabulary.openflow_errors import BadAction
+from inband.vocabulary.openflow_errors import BadAction, BadRequest, OnfError
 
 _OUTPUT, _SET_FIELD, _EXPERIMENTER = 0, 25, 0xFFFF
-_MAX_GROUP = 0xFFFFFF00  # OFPG_MAX
 
 # What follows type and length, for every action of fixed size.
 _LAYOUTS: dict[int, Layout[a.Action]] = {
@@ -44,19 +43,15 @@ _LAYOUTS: dict[int, Layout[a.Action]] = {
 }
 _TYPES: dict[type, int] = {layout.cls: number for number, layout in _LAYOUTS.items()}
 
-_TAGS: dict[type, tuple[int, ...]] = {
-    a.PushVlan: (ETH_VLAN, ETH_QINQ),
-    a.PushMpls: (ETH_MPLS, ETH_MPLS_MC),
-    a.PushPbb: (ETH_PBB,),
-}
-
 
 def decode_actions(data: bytes, pos: int, end: int, version: int) -> tuple[a.Action, ...]:
     """Read the actions that fill ``data`` from ``pos`` to ``end``.
 
-    Raises MalformedError with OFPBAC_*: BAD_TYPE, BAD_LEN, BAD_EXPERIMENTER, BAD_EXP_TYPE, BAD_OUT_PORT,
-    BAD_OUT_GROUP, BAD_ARGUMENT, BAD_SET_TYPE, BAD_SET_LEN, BAD_SET_ARGUMENT.
+    Raises MalformedError: OFPBRC_BAD_LEN for a list that is no multiple of 8 bytes, and with OFPBAC_*: BAD_TYPE,
+    BAD_LEN, BAD_EXPERIMENTER, BAD_EXP_TYPE, BAD_ARGUMENT, BAD_SET_TYPE, BAD_SET_LEN, BAD_SET_ARGUMENT, BAD_SET_MASK.
     """
+    if (end - pos) % 8:
+        raise MalformedError(BadRequest.BAD_LEN, f"{end - pos} bytes of actions, which is no multiple of 8")
     decode = _decode_13 if version == OFP13 else actions10.decode_action
     out: list[a.Action] = []
     while pos < end:
@@ -65,12 +60,8 @@ def decode_actions(data: bytes, pos: int, end: int, version: int) -> tuple[a.Act
         if length < 8 or length % 8 or stop > end:
             raise MalformedError(BadAction.BAD_LEN, f"an action of {length} bytes where {end - pos} are left")
         if kind == _OUTPUT and decode is _decode_13 and length == 16:  # nearly every list has one
-            out.append(
-                a.Output(
-                    check_output(PortNo(int.from_bytes(data[pos + 4 : pos + 8], "big"))),
-                    int.from_bytes(data[pos + 8 : pos + 10], "big"),
-                )
-            )
+            port = PortNo(int.from_bytes(data[pos + 4 : pos + 8], "big"))
+            out.append(a.Output(port, int.from_bytes(data[pos + 8 : pos + 10], "big")))
         elif kind == _EXPERIMENTER:
             vendor = int.from_bytes(data[pos + 4 : pos + 8], "big")
             if vendor != NICIRA:
@@ -90,34 +81,19 @@ def _decode_13(kind: int, body: bytes) -> tuple[a.Action, ...]:
         raise MalformedError(BadAction.BAD_TYPE, f"action type {kind} is not known")
     if len(body) != layout.size:
         raise MalformedError(BadAction.BAD_LEN, f"{layout.cls.__name__} has length {len(body) + 4}")
-    action = layout.read(body)
-    check_action(action)
-    return (action,)
-
-
-def check_action(action: a.Action) -> None:
-    """Refuse arguments that no switch can carry out (1.3.5, 7.2.5 and 7.4.4). Raises MalformedError."""
-    if isinstance(action, a.Group):
-        if action.group_id > _MAX_GROUP:
-            raise MalformedError(BadAction.BAD_OUT_GROUP, f"{action.group_id:#x} is no group")
-    elif type(action) in _TAGS:
-        _check_tag(action)
-
-
-def _check_tag(action: Any) -> None:
-    if action.eth_type not in _TAGS[type(action)]:
-        name = type(action).__name__
-        raise MalformedError(BadAction.BAD_ARGUMENT, f"{name} cannot push ethertype {action.eth_type:#06x}")
+    return (layout.read(body),)
 
 
 def _decode_set_field(body: bytes) -> a.SetField:
     header = int.from_bytes(body[:4], "big")
     row = HEADERS.get(header)
     if row is None:
+        if header in MASKED_HEADERS:
+            raise MalformedError(OnfError.BAD_SET_MASK, f"set_field with header {header:#010x} has a mask")
         if any((known ^ header) >> 8 == 0 for known in HEADERS):
             raise MalformedError(BadAction.BAD_SET_LEN, f"set_field with header {header:#010x} has a wrong length")
         raise MalformedError(BadAction.BAD_SET_TYPE, f"set_field with header {header:#010x} is not known")
-    if row.name in NOT_SETTABLE or row.name not in FIELDS:
+    if row.name not in FIELDS:  # one of NXM's that are several fields, or none of the packet's
         raise MalformedError(BadAction.BAD_SET_TYPE, f"{row.name} cannot be set")
     if len(body) != (4 + row.size + 4 + 7) // 8 * 8 - 4:
         raise MalformedError(BadAction.BAD_SET_LEN, f"set_field {row.name} in an action of {len(body) + 4} bytes")

@@ -17,7 +17,7 @@ from inband.flow import actions as a
 from inband.flow import ports
 from inband.openflow import nicira_actions
 from inband.openflow.errors import MalformedError
-from inband.openflow.layout import check_output, is_narrow, narrow_port, widen_port
+from inband.openflow.layout import is_narrow, narrow_port, widen_port
 from inband.vocabulary.openflow_errors import BadAction
 
 _OUTPUT, _SET_VLAN_VID, _SET_VLAN_PCP, _STRIP_VLAN = 0, 1, 2, 3
@@ -52,11 +52,11 @@ def decode_action(kind: int, body: bytes) -> tuple[a.Action, ...]:
         return _decode_set(kind, body)
     if kind == _STRIP_VLAN:
         return (a.PopVlan(),)
-    port = check_output(widen_port(int.from_bytes(body[:2], "big")))
+    port = widen_port(int.from_bytes(body[:2], "big"))
     if kind == _OUTPUT:
         return (a.Output(port, int.from_bytes(body[2:4], "big")),)
-    if port > ports.IN_PORT and port != ports.LOCAL:
-        raise MalformedError(BadAction.BAD_OUT_PORT, f"port {port} has no queues")
+    if not _has_queues(port):  # once it is three actions, it cannot be told from an output that may go there
+        raise MalformedError(BadAction.BAD_OUT_PORT, f"an enqueue to port {port}")
     return a.SetQueue(_ENQUEUE_BODY.unpack(body)[1]), a.Output(port), a.PopQueue()
 
 
@@ -98,7 +98,8 @@ def encode_actions(actions: tuple[a.Action, ...], *, lenient: bool) -> bytes:
 
 
 def _has_queues(port: ports.PortNo) -> bool:
-    return is_narrow(port) and (port <= ports.IN_PORT or port == ports.LOCAL)
+    """Whether enqueue may name a port (1.0, 5.2.4)."""
+    return 0 < port <= ports.HIGHEST or port in (ports.IN_PORT, ports.LOCAL)
 
 
 def _encode(action: a.Action) -> bytes | None:

@@ -11,13 +11,13 @@ import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from inband.flow.actions import GotoTable, PacketInReason
+from inband.flow.actions import PacketInReason
 from inband.flow.flow import FlowFlags
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow import messages as m
 from inband.openflow.actions import decode_actions, encode_actions
-from inband.openflow.consistency import check_consistency
+from inband.openflow.constants import ONF
 from inband.openflow.errors import MalformedError
 from inband.openflow.instructions import decode_instructions, encode_instructions
 from inband.openflow.layout import Layout
@@ -25,7 +25,7 @@ from inband.openflow.lists import QueueForm, decode_bands, decode_buckets, encod
 from inband.openflow.oxm import decode_match, encode_match
 from inband.openflow.parts import AsyncMasks, PortDescription, QueueDescription
 from inband.vocabulary import openflow as c
-from inband.vocabulary.openflow_errors import BadInstruction, BadRequest, FlowModFailed
+from inband.vocabulary.openflow_errors import BadRequest, ErrorType, FlowModFailed, OnfError
 
 Decode = Callable[[bytes], m.Message]
 Encode = Callable[[Any], bytes]
@@ -89,15 +89,20 @@ def encode_hello(message: m.Hello) -> bytes:
 
 # ERROR (7.4.4) and experimenters (7.5.4) ----------------------------------------------------------------------------
 
+_ONF = ONF.to_bytes(4, "big")
+_ONF_CODES = frozenset(map(int, OnfError))
+
 
 def _decode_error(body: bytes) -> m.Error:
     need(body, 4, "ERROR")
     kind, code = struct.unpack_from("!HH", body)
-    return m.Error(kind, code, body[4:])
+    is_onf = kind == ErrorType.EXPERIMENTER and code in _ONF_CODES and body[4:8] == _ONF
+    return m.Error(kind, code, body[8:] if is_onf else body[4:])
 
 
 def _encode_error(message: m.Error) -> bytes:
-    return struct.pack("!HH", message.type, message.code) + message.data
+    vendor = _ONF if message.type == ErrorType.EXPERIMENTER and message.code in _ONF_CODES else b""
+    return struct.pack("!HH", message.type, message.code) + vendor + message.data
 
 
 # FLOW_MOD (7.3.4.1) -------------------------------------------------------------------------------------------------
@@ -125,12 +130,8 @@ def _decode_flow_mod(body: bytes) -> m.FlowMod:
         raise MalformedError(FlowModFailed.BAD_FLAGS, f"{flags:#x} has flags that are not known")
     match, pos = decode_match(body, _FLOW_MOD.size)
     instructions = decode_instructions(body, pos, len(body))
-    verb = flow_mod_command(command)
-    if instructions and verb < c.FlowModCommand.DELETE:
-        check_goto(table, instructions[-1])
-        check_consistency(match, instructions)
     return m.FlowMod(
-        verb,
+        flow_mod_command(command),
         match,
         OpenFlowPriority(priority),
         instructions,
@@ -145,12 +146,6 @@ def _decode_flow_mod(body: bytes) -> m.FlowMod:
         out_group,
         importance,
     )
-
-
-def check_goto(table_id: int, last: object) -> None:
-    """Refuse a goto that does not go forward. Raises MalformedError: OFPBIC_BAD_TABLE_ID."""
-    if isinstance(last, GotoTable) and not table_id < last.table_id < c.ALL_TABLES:
-        raise MalformedError(BadInstruction.BAD_TABLE_ID, f"goto from table {table_id} to {last.table_id}")
 
 
 def _encode_flow_mod(message: m.FlowMod) -> bytes:

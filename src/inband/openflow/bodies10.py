@@ -22,15 +22,24 @@ from inband.openflow.bodies import (
     refuse_rest,
     shared_rows,
 )
+from inband.openflow.constants import NICIRA
 from inband.openflow.errors import MalformedError
 from inband.openflow.instructions import decode_action_list, encode_action_list
 from inband.openflow.layout import Layout, narrow_port, widen_port
 from inband.openflow.lists import QueueForm, queue_config
 from inband.openflow.match10 import SIZE as MATCH_SIZE
-from inband.openflow.match10 import decode_match10, encode_match10
+from inband.openflow.match10 import decode_flow_match10, encode_match10
 from inband.openflow.parts import PortDescription, QueueDescription
 from inband.vocabulary import openflow as c
-from inband.vocabulary.openflow_errors import ErrorType, FlowModFailed
+from inband.vocabulary.openflow_errors import (
+    BadAction,
+    BadInstruction,
+    BadMatch,
+    BadRequest,
+    ErrorType,
+    FlowModFailed,
+    RoleRequestFailed,
+)
 
 PORT10: Layout[PortDescription] = Layout(
     PortDescription,
@@ -57,28 +66,50 @@ _ERRORS: dict[_Code, _Code] = {
     **{(_T.QUEUE_OP_FAILED, code): (5, code) for code in range(3)},
 }
 _ERRORS_BACK = {old: new for new, old in _ERRORS.items()}
-# What 1.0 has no word for becomes the nearest thing by type, and "not permitted" where there is nothing near.
-_NEAREST: dict[int, _Code] = {
-    _T.BAD_ACTION: (2, 5),
-    _T.BAD_INSTRUCTION: (3, 5),
-    _T.BAD_MATCH: (3, 5),
-    _T.FLOW_MOD_FAILED: (3, 5),
-    _T.PORT_MOD_FAILED: (4, 1),
+_IS_SLAVE = (_T.BAD_REQUEST, BadRequest.IS_SLAVE)
+_EPERM = (1, 5)
+
+# What 1.0 has no number for travels in an error of Nicira's (NXET_VENDOR), with the numbers that Open vSwitch gives it.
+_NXET_VENDOR = 0xB0C2
+_NX_ERRORS: dict[_Code, _Code] = {
+    (_T.BAD_REQUEST, BadRequest.BAD_TABLE_ID): (1, 512),
+    (_T.BAD_REQUEST, BadRequest.BAD_PORT): (1, 514),
+    (_T.BAD_ACTION, BadAction.MATCH_INCONSISTENT): (1, 522),
+    (_T.BAD_ACTION, BadAction.BAD_SET_TYPE): (1, 523),
+    (_T.BAD_ACTION, BadAction.BAD_SET_LEN): (1, 524),
+    (_T.BAD_ACTION, BadAction.BAD_SET_ARGUMENT): (1, 525),
+    (_T.BAD_INSTRUCTION, BadInstruction.UNSUP_INST): (2, 257),
+    (_T.BAD_MATCH, BadMatch.BAD_WILDCARDS): (1, 262),
+    (_T.BAD_MATCH, BadMatch.BAD_FIELD): (0, 263),
+    (_T.BAD_MATCH, BadMatch.BAD_VALUE): (1, 258),
+    (_T.BAD_MATCH, BadMatch.BAD_MASK): (1, 259),
+    (_T.BAD_MATCH, BadMatch.BAD_PREREQ): (1, 260),
+    (_T.BAD_MATCH, BadMatch.DUP_FIELD): (1, 261),
+    (_T.FLOW_MOD_FAILED, FlowModFailed.BAD_FLAGS): (3, 258),
+    (_T.ROLE_REQUEST_FAILED, RoleRequestFailed.BAD_ROLE): (1, 513),
 }
-_NOT_PERMITTED = (1, 5)
+_NX_ERRORS_BACK = {old: new for new, old in _NX_ERRORS.items()}
+_UNENCODABLE = (1, 521)  # NXBRC_UNENCODABLE_ERROR: something that 1.0 cannot say
+_NX_ERROR = struct.Struct("!HHIHH")
 
 
 def _decode_error(body: bytes) -> m.Error:
     need(body, 4, "ERROR")
     old = struct.unpack_from("!HH", body)
+    if old[0] == _NXET_VENDOR and len(body) >= _NX_ERROR.size:
+        _, _, vendor, nx_kind, nx_code = _NX_ERROR.unpack_from(body)
+        new = _NX_ERRORS_BACK.get((nx_kind, nx_code)) if vendor == NICIRA else None
+        if new is not None:
+            return m.Error(int(new[0]), int(new[1]), body[_NX_ERROR.size :])
     kind, code = _ERRORS_BACK.get(old, old)
     return m.Error(int(kind), int(code), body[4:])
 
 
 def _encode_error(message: m.Error) -> bytes:
     new = (message.type, message.code)
-    kind, code = _ERRORS.get(new) or _NEAREST.get(message.type, _NOT_PERMITTED)
-    return struct.pack("!HH", kind, code) + message.data
+    if new in _ERRORS or new == _IS_SLAVE:
+        return struct.pack("!HH", *_ERRORS.get(new, _EPERM)) + message.data
+    return _NX_ERROR.pack(_NXET_VENDOR, 0, NICIRA, *_NX_ERRORS.get(new, _UNENCODABLE)) + message.data
 
 
 # FEATURES_REPLY (5.3.1) ---------------------------------------------------------------------------------------------
@@ -101,12 +132,19 @@ def _encode_features(message: m.FeaturesReply) -> bytes:
 
 _FLOW_MOD = struct.Struct("!QHHHHIHH")
 _EMERGENCY = 4
+# A flow that wildcards nothing is above all others, whatever its priority says (3.4). Open vSwitch shows this one.
+_HIGHEST = OpenFlowPriority(0xFFFF)
 _FLAGS = 3  # SEND_FLOW_REM, CHECK_OVERLAP; a plain number, because ~ of flags leaves unknown bits out
 
 
-def flow_mod_flags(flags: int, command: c.FlowModCommand) -> FlowFlags:
-    """1.0's flags; an ADD clears counters there. Raises MalformedError for the emergency table, which is not here."""
+def flow_mod_flags(flags: int, command: c.FlowModCommand, timeouts_s: int) -> FlowFlags:
+    """1.0's flags; an ADD clears counters there. Raises MalformedError for the emergency table, which is not here.
+
+    ``timeouts_s`` is 0 where the flow has no timeout: an emergency flow must have none (5.3.3).
+    """
     if flags & _EMERGENCY:
+        if timeouts_s:  # 1.0's OFPFMFC_BAD_EMERG_TIMEOUT
+            raise MalformedError(FlowModFailed.BAD_TIMEOUT, "an emergency flow with a timeout")
         raise MalformedError(FlowModFailed.TABLE_FULL, "there is no emergency flow table")
     if flags & ~_FLAGS:
         raise MalformedError(FlowModFailed.BAD_FLAGS, f"{flags:#x} has flags that are not known")
@@ -119,18 +157,20 @@ def _decode_flow_mod(body: bytes) -> m.FlowMod:
     need(body, pos, "FLOW_MOD")
     cookie, word, idle, hard, priority, buffer_id, out_port, flags = _FLOW_MOD.unpack_from(body, MATCH_SIZE)
     command = flow_mod_command(word & 0xFF)
+    match, surplus, is_exact = decode_flow_match10(body, 0)
     return m.FlowMod(
         command,
-        decode_match10(body, 0),
-        OpenFlowPriority(priority),
+        match,
+        _HIGHEST if is_exact else OpenFlowPriority(priority),
         decode_action_list(body, pos, len(body)),
         table_id=word >> 8,
         cookie=cookie,
         idle_timeout_s=idle,
         hard_timeout_s=hard,
-        flags=flow_mod_flags(flags, command),
+        flags=flow_mod_flags(flags, command, idle | hard),
         buffer_id=buffer_id,
         out_port=widen_port(out_port),
+        surplus=surplus,
     )
 
 
@@ -145,7 +185,7 @@ def _encode_flow_mod(message: m.FlowMod) -> bytes:
         narrow_port(message.out_port),
         message.flags & _FLAGS,
     )
-    return encode_match10(message.match) + fixed_part + encode_action_list(message.instructions)
+    return encode_match10(message.match, message.surplus) + fixed_part + encode_action_list(message.instructions)
 
 
 # PACKET_IN (5.4.1), PACKET_OUT (5.3.6), FLOW_REMOVED (5.4.3) --------------------------------------------------------
@@ -190,11 +230,12 @@ def _encode_packet_out(message: m.PacketOut) -> bytes:
 def _decode_flow_removed(body: bytes) -> m.FlowRemoved:
     fields = _FLOW_REMOVED.fields(body, MATCH_SIZE)
     refuse_rest(body, MATCH_SIZE + _FLOW_REMOVED.size, "FLOW_REMOVED")
-    return m.FlowRemoved(match=decode_match10(body, 0), **fields)
+    match, surplus, _ = decode_flow_match10(body, 0)
+    return m.FlowRemoved(match=match, surplus=surplus, **fields)
 
 
 def _encode_flow_removed(message: m.FlowRemoved) -> bytes:
-    return encode_match10(message.match) + _FLOW_REMOVED.write(message)
+    return encode_match10(message.match, message.surplus) + _FLOW_REMOVED.write(message)
 
 
 _QUEUES = QueueForm(Layout(m.QueueGetConfigReply, "port:port16 6x"), Layout(QueueDescription, "queue_id:I length:H 2x"))

@@ -10,6 +10,9 @@ from enum import IntEnum
 NICIRA = 0x00002320
 """Vendor (experimenter) number of Nicira's extensions, which ovs-ofctl uses without being asked to."""
 
+ONF = 0x4F4E4600
+"""Vendor number of the Open Networking Foundation's extensions of 1.3."""
+
 
 class TablePropertyType(IntEnum):
     """OFPTFPT_* (OpenFlow 1.3.5, 7.3.5.5.2)."""

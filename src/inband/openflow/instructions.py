@@ -1,7 +1,7 @@
 """Instructions on the wire (OpenFlow 1.3.5, 7.2.4), in 1.3's form and as 1.0's plain action list.
 
 Whatever order they come in, instructions stand in the order in which they are carried out (5.9): meter, apply,
-clear, write, metadata, goto. Two of a kind are refused; 1.3 has no code for that, so it is OFPBIC_UNSUP_INST.
+clear, write, metadata, goto. Two of a kind are refused; 1.3 has no code for that, so it is the ONF's for 1.3.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from inband.openflow.actions import decode_actions, encode_actions
 from inband.openflow.constants import InstructionType
 from inband.openflow.errors import MalformedError
 from inband.vocabulary.openflow import OFP10, OFP13
-from inband.vocabulary.openflow_errors import BadInstruction
+from inband.vocabulary.openflow_errors import BadInstruction, BadRequest, OnfError
 
 _GOTO = struct.Struct("!HHB3x")
 _METADATA = struct.Struct("!HH4xQQ")
@@ -46,8 +46,11 @@ def _order(instruction: a.Instruction) -> int:
 def decode_instructions(data: bytes, pos: int, end: int) -> tuple[a.Instruction, ...]:
     """Read the instructions that fill ``data`` from ``pos`` to ``end``.
 
-    Raises MalformedError with OFPBIC_* (BAD_LEN, UNKNOWN_INST, UNSUP_INST, BAD_EXPERIMENTER) or OFPBAC_*.
+    Raises MalformedError: OFPBRC_BAD_LEN when they are no multiple of 8 bytes, with OFPBIC_* (BAD_LEN, UNKNOWN_INST,
+    DUP_INST, BAD_EXPERIMENTER), or with OFPBAC_*.
     """
+    if (end - pos) % 8:
+        raise MalformedError(BadRequest.BAD_LEN, f"{end - pos} bytes of instructions, which is no multiple of 8")
     if end - pos <= _REMEMBERED_BYTES:
         return _decode_short(data[pos:end])
     return _decode_all(data, pos, end)
@@ -72,7 +75,7 @@ def _decode_all(data: bytes, pos: int, end: int) -> tuple[a.Instruction, ...]:
     if len(out) > 1:
         out.sort(key=_order)
         if len({type(instruction) for instruction in out}) != len(out):
-            raise MalformedError(BadInstruction.UNSUP_INST, "two instructions of one kind")
+            raise MalformedError(OnfError.DUP_INST, "two instructions of one kind")
     return tuple(out)
 
 

@@ -21,7 +21,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from inband.errors import UsageError
 from inband.flow.actions import PacketInReason
 from inband.flow.flow import FlowFlags
-from inband.flow.ports import ANY, IN_PORT, MAX, PortNo
+from inband.flow.ports import HIGHEST, MAX, PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow.constants import QueuePropertyType
 from inband.openflow.errors import MalformedError
@@ -50,26 +50,19 @@ class Kind(NamedTuple):
 
 def widen_port(number: int) -> PortNo:
     """OpenFlow 1.0's 16-bit port as the 32-bit one: reserved numbers move to the top (1.0, 5.2.1)."""
-    return PortNo(number | 0xFFFF0000 if number >= 0xFF00 else number)
+    return PortNo(number | 0xFFFF0000 if number > HIGHEST else number)
 
 
 def is_narrow(port: int) -> bool:
     """Whether 16 bits can name a port."""
-    return port < 0xFF00 or port >= MAX
+    return port <= HIGHEST or port >= MAX
 
 
 def narrow_port(port: int) -> int:
     """A port as OpenFlow 1.0 numbers it. Raises UsageError for a port that 16 bits cannot name."""
     if not is_narrow(port):
-        raise UsageError(f"port {port} has no number in OpenFlow 1.0: the highest is {0xFEFF}")
+        raise UsageError(f"port {port} has no number in OpenFlow 1.0: the highest is {int(HIGHEST)}")
     return port & 0xFFFF
-
-
-def check_output(port: PortNo) -> PortNo:
-    """The port, if anything can be sent to it. Raises MalformedError: BAD_OUT_PORT."""
-    if not 0 < port < MAX and not IN_PORT <= port < ANY:
-        raise MalformedError(BadAction.BAD_OUT_PORT, f"port {port} cannot be output to")
-    return port
 
 
 def text(data: bytes) -> str:

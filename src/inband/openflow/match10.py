@@ -5,6 +5,9 @@ dl_type 0x0800 or 0x0806 says nothing, tp_dst without a transport in nw_proto ne
 the way in, so such a match comes out again with the wildcard bits set. A Match that says more than 1.0 can (IPv6
 addresses, masks on MAC addresses, port 65280) loses that on the way out, as a 1.0 controller would see from any switch.
 
+Two things that decide nothing come back as they were sent, as a Surplus: the priority of untagged packets and the upper
+eight bits of ICMP's type and code. Of a VLAN and its priority the lower 12 and 3 bits count, as in Open vSwitch.
+
 1.0 names IPv4 and its TCP, UDP and ICMP only. Controllers of its time match on protocol, ToS and ports of IPv6 and SCTP
 too (dl_type 0x86dd, nw_proto 132), Open vSwitch understands them, and the os-ken suite asks for it; so do we.
 """
@@ -14,7 +17,7 @@ from __future__ import annotations
 import struct
 
 from inband.flow.fields import FIELDS, VLAN_PRESENT
-from inband.flow.match import Match
+from inband.flow.match import NO_SURPLUS, Match, Surplus
 from inband.openflow.errors import MalformedError
 from inband.openflow.layout import is_narrow, narrow_port, widen_port
 from inband.vocabulary.numbers import ETH_ARP, ETH_IPV4, ETH_IPV6, IP_ICMP, IP_ICMPV6, IP_SCTP, IP_TCP, IP_UDP
@@ -45,13 +48,19 @@ _NETWORK: dict[int, tuple[str, ...]] = {
 
 
 def decode_match10(data: bytes, pos: int) -> Match:
-    """Read the 40 bytes at ``pos``. Raises MalformedError: OFPBMC_BAD_LEN, BAD_VALUE."""
+    """Read the 40 bytes at ``pos``. Raises MalformedError: OFPBMC_BAD_LEN."""
+    return decode_flow_match10(data, pos)[0]
+
+
+def decode_flow_match10(data: bytes, pos: int) -> tuple[Match, Surplus, bool]:
+    """The same, what else the bytes say, and whether they wildcard nothing: such a flow is above all others (3.4)."""
     if len(data) - pos < SIZE:
         raise MalformedError(BadMatch.BAD_LEN, f"a match of {SIZE} bytes where {len(data) - pos} are left")
     wild, in_port, src, dst, vlan, pcp, kind, tos, proto, nw_src, nw_dst, tp_src, tp_dst = _STRUCT.unpack_from(
         data, pos
     )
     fields: _Fields = {}
+    surplus = NO_SURPLUS
     if not wild & _IN_PORT:
         fields["in_port"] = widen_port(in_port)
     if not wild & _SRC:
@@ -59,6 +68,8 @@ def decode_match10(data: bytes, pos: int) -> Match:
     if not wild & _DST:
         fields["eth_dst"] = int.from_bytes(dst, "big")
     _read_vlan(fields, None if wild & _VLAN else vlan, None if wild & _PCP else pcp)
+    if not wild & (_VLAN | _PCP) and vlan == NO_VLAN:
+        surplus = Surplus(pcp)
     if not wild & _TYPE:
         fields["eth_type"] = kind
         if kind in _NETWORK:
@@ -69,8 +80,8 @@ def decode_match10(data: bytes, pos: int) -> Match:
                 fields["ip_dscp"] = tos >> 2
             if not wild & _PROTO:
                 ports = None if wild & _TP_SRC else tp_src, None if wild & _TP_DST else tp_dst
-                _read_transport(fields, _TRANSPORT[kind].get(proto, ()), ports)
-    return Match.of(**fields)
+                surplus = _read_transport(fields, _TRANSPORT[kind].get(proto, ()), ports, surplus)
+    return Match.of(**fields), surplus, not wild & ALL_WILDCARDS
 
 
 def _prefix(wild: int, shift: int) -> int:
@@ -83,14 +94,10 @@ def _read_vlan(fields: _Fields, vlan: int | None, pcp: int | None) -> None:
         fields["vlan_vid"] = 0
         return  # a priority of no tag says nothing
     if vlan is not None:
-        if vlan > 0xFFF:
-            raise MalformedError(BadMatch.BAD_VALUE, f"{vlan:#x} is no VLAN")
-        fields["vlan_vid"] = VLAN_PRESENT | vlan
+        fields["vlan_vid"] = VLAN_PRESENT | vlan & 0xFFF
     if pcp is not None:
-        if pcp > 7:
-            raise MalformedError(BadMatch.BAD_VALUE, f"{pcp} is no VLAN priority")
         fields.setdefault("vlan_vid", (VLAN_PRESENT, VLAN_PRESENT))
-        fields["vlan_pcp"] = pcp
+        fields["vlan_pcp"] = pcp & 7
 
 
 def _read_network(fields: _Fields, kind: int, proto: int | None, addresses: tuple[tuple[int, int], ...]) -> None:
@@ -102,16 +109,21 @@ def _read_network(fields: _Fields, kind: int, proto: int | None, addresses: tupl
             fields[name] = address, mask
 
 
-def _read_transport(fields: _Fields, names: tuple[str, ...], ports: tuple[int | None, int | None]) -> None:
+def _read_transport(
+    fields: _Fields, names: tuple[str, ...], ports: tuple[int | None, int | None], surplus: Surplus
+) -> Surplus:
+    """Read ports, or ICMP's type and code; what else they say is added to the surplus."""
+    has_more = False
     for name, number in zip(names, ports, strict=False):  # no names: not a transport, so the ports say nothing
         if number is not None:
-            if number > FIELDS[name].all_ones:
-                raise MalformedError(BadMatch.BAD_VALUE, f"{number} is no value of {name}")
-            fields[name] = number
+            ones = FIELDS[name].all_ones
+            fields[name] = number & ones
+            has_more |= number > ones
+    return Surplus(surplus.pcp, *ports) if has_more else surplus
 
 
-def encode_match10(match: Match) -> bytes:
-    """Write a match as 40 bytes, without what OpenFlow 1.0 cannot say."""
+def encode_match10(match: Match, surplus: Surplus = NO_SURPLUS) -> bytes:
+    """Write a match as 40 bytes, without what OpenFlow 1.0 cannot say, and with what it said besides."""
     wild = _NOTHING
     get = match.get
     in_port, src, dst, kind = get("in_port"), get("eth_src"), get("eth_dst"), get("eth_type")
@@ -133,6 +145,10 @@ def encode_match10(match: Match) -> bytes:
             wild, tp_src = _clear(wild, _TP_SRC, get(src_name))
             wild, tp_dst = _clear(wild, _TP_DST, get(dst_name))
     wild, vlan, pcp = _put_vlan(wild, match)
+    if surplus is not NO_SURPLUS:
+        wild, pcp = (wild, pcp) if surplus.pcp is None else (wild & ~_PCP, surplus.pcp)
+        tp_src = tp_src if surplus.tp_src is None else surplus.tp_src
+        tp_dst = tp_dst if surplus.tp_dst is None else surplus.tp_dst
     return _STRUCT.pack(
         wild,
         narrow_port(in_port or 0),

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from inband.flow.actions import Action, Instruction, PacketInReason
 from inband.flow.flow import FlowFlags
 from inband.flow.groups import Bucket
-from inband.flow.match import ANY, Match
+from inband.flow.match import ANY, NO_SURPLUS, Match, Surplus
 from inband.flow.meters import MeterBand
 from inband.flow.ports import ANY as ANY_PORT
 from inband.flow.ports import PortNo
@@ -158,6 +158,7 @@ class FlowRemoved:
     packets: int = 0
     bytes: int = 0
     nicira: bool = False
+    surplus: Surplus = NO_SURPLUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,7 @@ class FlowMod:
     out_group: int = ANY_GROUP
     importance: int = 0  # OpenFlow 1.4; 0 in 1.0 and 1.3
     nicira: bool = False
+    surplus: Surplus = NO_SURPLUS  # OpenFlow 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from inband.flow.actions import Instruction
 from inband.flow.flow import FlowFlags
 from inband.flow.groups import Bucket
-from inband.flow.match import ANY, Match
+from inband.flow.match import ANY, NO_SURPLUS, Match, Surplus
 from inband.flow.meters import MeterBand
 from inband.flow.ports import ANY as ANY_PORT
 from inband.flow.ports import PortNo
@@ -82,6 +82,7 @@ class FlowStats:
     packets: int = 0
     bytes: int = 0
     importance: int = 0
+    surplus: Surplus = NO_SURPLUS
 
 
 @dataclass(frozen=True, slots=True)

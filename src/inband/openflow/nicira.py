@@ -45,7 +45,7 @@ def _decode_flow_mod(body: bytes) -> m.FlowMod:
         cookie_mask=cookie_mask,
         idle_timeout_s=idle,
         hard_timeout_s=hard,
-        flags=flow_mod_flags(flags, command),
+        flags=flow_mod_flags(flags, command, idle | hard),
         buffer_id=buffer_id,
         out_port=widen_port(out_port),
         nicira=True,

@@ -19,7 +19,7 @@ from inband.openflow.constants import NICIRA
 from inband.openflow.errors import MalformedError
 from inband.openflow.layout import Layout, is_narrow, narrow_port, widen_port
 from inband.openflow.oxm import HEADERS, WireField, field_row, locate
-from inband.vocabulary.openflow_errors import BadAction
+from inband.vocabulary.openflow_errors import BadAction, BadMatch
 
 _RESUBMIT, _SET_TUNNEL, _REG_MOVE, _REG_LOAD, _SET_TUNNEL64, _RESUBMIT_TABLE = 1, 2, 6, 7, 9, 14
 _SET_MPLS_LABEL, _SET_MPLS_TC = 30, 31
@@ -93,14 +93,16 @@ def _decode_resubmit(subtype: int, in_port: int, table: int) -> a.Resubmit:
 def _writable(header: int) -> WireField:
     row = HEADERS.get(header)
     if row is None:
-        raise MalformedError(BadAction.BAD_ARGUMENT, f"field header {header:#010x} is not known")
+        raise MalformedError(BadAction.BAD_SET_TYPE, f"field header {header:#010x} is not known")
     return row
 
 
 def _decode_load(offset_bits: int, header: int, value: int) -> tuple[a.Action, ...]:
     row, offset, bits = _writable(header), offset_bits >> 6, (offset_bits & 0x3F) + 1
     span = (1 << bits) - 1 << offset
-    if row.name in _UNWRITABLE or span & ~row.allowed or value >> bits:
+    if span & ~row.allowed:
+        raise MalformedError(BadAction.BAD_SET_LEN, f"{row.name} has no bits {offset} to {offset + bits - 1}")
+    if value >> bits or row.name == _COOKIE:
         raise MalformedError(BadAction.BAD_ARGUMENT, f"cannot load {value:#x} into {bits} bits of {row.name}")
     key, mask = value << row.shift + offset, span << row.shift
     parts = []
@@ -111,19 +113,18 @@ def _decode_load(offset_bits: int, header: int, value: int) -> tuple[a.Action, .
     return tuple(parts)
 
 
-# A packet's port of arrival and its fragment bits are facts; the cookie is no field of the packet.
-_UNWRITABLE = frozenset({"in_port", "in_phy_port", "ip_frag", "tcp_flags", "ipv6_exthdr", "cookie"})
+_COOKIE = "cookie"  # travels like a field, and is none of the packet's
 
 
 def _decode_move(bits: int, source_offset: int, offset: int, source_header: int, header: int) -> a.MoveField:
     source, destination = _writable(source_header), _writable(header)
-    if destination.name in _UNWRITABLE or source.name == "cookie":
-        raise MalformedError(BadAction.BAD_ARGUMENT, f"cannot move {source.name} to {destination.name}")
+    if _COOKIE in (source.name, destination.name):
+        raise MalformedError(BadMatch.BAD_FIELD, "the cookie is no field of a packet")
     try:
         source_name, source_bit = locate(source, source_offset, bits)
         name, bit = locate(destination, offset, bits)
     except UsageError as error:
-        raise MalformedError(BadAction.BAD_ARGUMENT, str(error)) from None
+        raise MalformedError(BadAction.BAD_SET_LEN, str(error)) from None
     return a.MoveField(source_name, name, bits, source_bit, bit)
 
 

@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import NoReturn
 
 from inband.errors import UsageError
-from inband.flow.fields import FIELDS, KEY_BITS, VLAN_PRESENT, Field
+from inband.flow.fields import FIELDS, KEY_BITS, PREREQUISITES
 from inband.flow.match import Match
 from inband.openflow.errors import MalformedError
 from inband.openflow.layout import is_narrow, narrow_port, widen_port
@@ -30,9 +30,6 @@ OXM_BASIC = 0x8000
 NXM_0 = 0x0000
 NXM_1 = 0x0001
 _IN_PORT_MASK = FIELDS["in_port"].mask
-
-# Fields that no action may set: where the packet came from, and what only tables write (1.3.5, 7.2.5).
-NOT_SETTABLE = frozenset({"in_port", "in_phy_port", "metadata", "ipv6_exthdr", "ip_frag", "tcp_flags", "cookie"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +52,6 @@ class WireField:
     wide: bool = False
 
 
-def _needs(field: Field) -> tuple[tuple[int, frozenset[int]], ...]:
-    if field.name == "vlan_pcp":  # any VLAN, but there must be one
-        present = VLAN_PRESENT << FIELDS["vlan_vid"].shift
-        return ((present, frozenset({present})),)
-    return tuple((FIELDS[n].mask, frozenset(value << FIELDS[n].shift for value in vs)) for n, vs in field.needs)
-
-
 def _header(klass: int, number: int, size: int) -> int:
     return klass << 16 | number << 9 | size
 
@@ -71,7 +61,7 @@ def _row(name: str, klass: int, number: int) -> WireField:
     header = _header(klass, number, field.size)
     # NXM masks whatever it can; what the specification says of OXM holds where there is OXM.
     maskable = field.maskable
-    return WireField(name, header, field.size, field.shift, field.all_ones, field.mask, maskable, _needs(field))
+    return WireField(name, header, field.size, field.shift, field.all_ones, field.mask, maskable, PREREQUISITES[name])
 
 
 def _nxm_rows() -> Iterable[WireField]:
@@ -80,7 +70,7 @@ def _nxm_rows() -> Iterable[WireField]:
     tci = vid.mask | pcp.mask
     yield WireField("in_port", _header(NXM_0, 0, 2), 2, port.shift, 0xFFFF, port.mask, False, (), wide=True)
     yield WireField("vlan_tci", _header(NXM_0, 4, 2), 2, vid.shift, 0xFFFF, tci, True, ())
-    yield WireField("ip_tos", _header(NXM_0, 5, 1), 1, dscp.shift - 2, 0xFC, dscp.mask, False, _needs(dscp))
+    yield WireField("ip_tos", _header(NXM_0, 5, 1), 1, dscp.shift - 2, 0xFC, dscp.mask, False, PREREQUISITES["ip_dscp"])
     yield WireField("cookie", _header(NXM_1, 30, 8), 8, KEY_BITS, (1 << 64) - 1, ((1 << 64) - 1) << KEY_BITS, True, ())
     for name, number in _NXM_OF:
         yield _row(name, NXM_0, number)
@@ -139,7 +129,8 @@ def _masked_header(row: WireField) -> int:
 
 
 _EXACT = HEADERS
-_MASKED = {_masked_header(row): row for row in WIRE_FIELDS if row.maskable}
+MASKED_HEADERS: dict[int, WireField] = {_masked_header(row): row for row in WIRE_FIELDS if row.maskable}
+"""Rows by their header with a mask."""
 
 # Addresses before the rest of IP, IP before transport, pipeline fields last: the order of Open vSwitch.
 _LATE = ("ip_frag", "ip_dscp", "ip_tos", "ip_ecn", "ip_ttl", "ip_proto")
@@ -193,7 +184,7 @@ def decode_fields(data: bytes, pos: int, end: int) -> tuple[int, int]:
     while pos < end:
         header = int.from_bytes(data[pos : pos + 4], "big")
         exact = _EXACT.get(header)
-        row = exact or _MASKED.get(header)
+        row = exact or MASKED_HEADERS.get(header)
         start = pos + 4
         if row is None or start > end:
             _refuse(header, end - pos)

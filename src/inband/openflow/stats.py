@@ -28,7 +28,7 @@ from inband.openflow.instructions import (
 from inband.openflow.layout import Layout
 from inband.openflow.lists import decode_bands, decode_buckets, encode_bands, encode_buckets
 from inband.openflow.match10 import SIZE as MATCH_SIZE
-from inband.openflow.match10 import decode_match10, encode_match10
+from inband.openflow.match10 import decode_flow_match10, decode_match10, encode_match10
 from inband.openflow.oxm import decode_match, encode_match
 from inband.openflow.table_features import decode_table, encode_table
 from inband.vocabulary import openflow as c
@@ -170,13 +170,14 @@ def _read_flow_10(data: bytes, pos: int) -> tuple[mp.FlowStats, int]:
     after_match = 4 + MATCH_SIZE
     end = _entry_end(data, pos, after_match + _FLOW_10.size, "a flow")
     instructions = decode_action_list(data, pos + after_match + _FLOW_10.size, end)
-    match = decode_match10(data, pos + 4)
-    return _FLOW_10.read(data, pos + after_match, table_id=data[pos + 2], match=match, instructions=instructions), end
+    match, surplus, _ = decode_flow_match10(data, pos + 4)
+    more = {"table_id": data[pos + 2], "match": match, "surplus": surplus, "instructions": instructions}
+    return _FLOW_10.read(data, pos + after_match, **more), end
 
 
 def _write_flow_10(flow: mp.FlowStats) -> bytes:
     actions = encode_action_list(flow.instructions, lenient=True)
-    return sized(bytes([flow.table_id, 0]) + encode_match10(flow.match) + _FLOW_10.write(flow) + actions)
+    return sized(bytes([flow.table_id, 0]) + encode_match10(flow.match, flow.surplus) + _FLOW_10.write(flow) + actions)
 
 
 def _flows(number: int, request: tuple[Any, Any], read: ReadEntry, write: WriteEntry) -> Stat:

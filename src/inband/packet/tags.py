@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from inband.packet.frame import Frame, Offload
 from inband.packet.headers import MPLS_TYPES, locate, u16
-from inband.packet.parse import MIN_ETH_TYPE
+from inband.packet.parse import MIN_ETH_TYPE, VLAN_TYPES
 from inband.packet.set_field import SLOTS, read_field
 from inband.vocabulary.numbers import ETH_PBB
 
@@ -41,6 +41,14 @@ def _changed(frame: Frame, data: bytes) -> Frame:
 def insert_vlan(data: bytes, tci: int, eth_type: int) -> bytes:
     """``data`` with a tag of this TCI and ethertype behind its addresses."""
     return data[:_TYPE_AT] + eth_type.to_bytes(2, "big") + tci.to_bytes(2, "big") + data[_TYPE_AT:]
+
+
+def count_vlan_tags(data: bytes) -> int:
+    """How many VLAN tags stand in front of what a frame carries."""
+    at = _TYPE_AT
+    while int.from_bytes(data[at : at + 2], "big") in VLAN_TYPES:
+        at += 4
+    return (at - _TYPE_AT) // 4
 
 
 def push_vlan(frame: Frame, eth_type: int) -> Frame:

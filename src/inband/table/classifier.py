@@ -144,11 +144,13 @@ class _MaskTable:
         "bound",
         "buckets",
         "eth_types",
+        "exactness",
         "mask",
     )
 
     def __init__(self, mask: int) -> None:
         self.mask = mask
+        self.exactness = exactness(mask)
         self.bound = 0
         self.buckets: dict[int, list[_Entry]] = {}
         self.eth_types: dict[int, int] | None = {} if _ETH_TYPE.get(mask) == _ETH_TYPE.all_ones else None
@@ -247,7 +249,7 @@ class TupleSpaceClassifier:
             table = self._tables[mask] = _MaskTable(mask)
         self._inserted += 1
         bound = table.bound
-        precedence = flow.priority << _EXACTNESS_BITS | exactness(mask)
+        precedence = flow.priority << _EXACTNESS_BITS | table.exactness
         table.insert(precedence << _SEQUENCE_BITS | _FIRST - self._inserted, flow)
         if table.bound != bound:
             self._best_first = []

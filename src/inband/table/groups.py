@@ -30,8 +30,6 @@ MAX_GROUP_ID: Final = 0xFFFFFF00
 MAX_GROUPS: Final = 65_536
 """More than any controller uses; a bound because every one of them costs memory."""
 
-_HIGHEST_PORT = 0xFEFF  # as far as a flow can name ports
-
 
 @dataclass(slots=True, eq=False)
 class Counter:
@@ -222,5 +220,3 @@ def _check_buckets(group: GroupEntry) -> None:
             raise GroupRefusedError(GroupModFailed.WATCH_UNSUPPORTED, "all and indirect groups use every bucket")
         if not watches and group.type is GroupType.FF:
             raise GroupRefusedError(GroupModFailed.INVALID_GROUP, "a fast failover bucket watches a port or a group")
-        if not (0 < bucket.watch_port <= _HIGHEST_PORT or bucket.watch_port in (ports.LOCAL, ports.ANY)):
-            raise GroupRefusedError(GroupModFailed.BAD_WATCH, f"port {bucket.watch_port} cannot be watched")

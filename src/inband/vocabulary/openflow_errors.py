@@ -209,6 +209,16 @@ class TableFeaturesFailed(IntEnum):
     EPERM = 5
 
 
+class OnfError(IntEnum):
+    """Codes of OpenFlow 1.4 and 1.5 that 1.3 lacks, as the ONF numbers them for 1.3; Open vSwitch sends them too.
+
+    OFPBIC_DUP_INST and OFPBAC_BAD_SET_MASK.
+    """
+
+    DUP_INST = 2600
+    BAD_SET_MASK = 4250
+
+
 ErrorCode = (
     HelloFailed
     | BadRequest
@@ -224,6 +234,7 @@ ErrorCode = (
     | RoleRequestFailed
     | MeterModFailed
     | TableFeaturesFailed
+    | OnfError
 )
 """Every named error code. Its class says the error's type: see ERROR_TYPE."""
 
@@ -242,4 +253,5 @@ ERROR_TYPE: dict[type[IntEnum], ErrorType] = {
     RoleRequestFailed: ErrorType.ROLE_REQUEST_FAILED,
     MeterModFailed: ErrorType.METER_MOD_FAILED,
     TableFeaturesFailed: ErrorType.TABLE_FEATURES_FAILED,
+    OnfError: ErrorType.EXPERIMENTER,
 }

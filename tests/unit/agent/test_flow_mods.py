@@ -24,10 +24,11 @@ from inband.flow.actions import (
     WriteActions,
 )
 from inband.flow.flow import FlowFlags
-from inband.flow.match import ANY, Match
+from inband.flow.match import ANY, Match, Surplus
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow.messages import Error, FlowMod, FlowRemoved
+from inband.openflow.multipart import FlowStatsReply, FlowStatsRequest
 from inband.vocabulary.openflow import ALL_TABLES, OFP10, FlowModCommand, FlowRemovedReason
 from inband.vocabulary.openflow_errors import (
     BadAction,
@@ -82,6 +83,20 @@ def test_modify_strict_changes_the_one_flow_it_names() -> None:
     bench.send(FlowMod(FlowModCommand.MODIFY_STRICT, ARP, instructions=OUT_2))
 
     assert [flow.instructions for flow in bench.tables.select()] == [OUT_2, OUT_1]
+
+
+def test_what_a_match_of_1_0_said_besides_is_shown_in_statistics_and_at_the_end() -> None:
+    bench = Bench(version=OFP10)
+    surplus = Surplus(pcp=3)
+    bench.send(add(Match.of(vlan_vid=0), surplus=surplus, flags=FlowFlags.SEND_FLOW_REM))
+
+    (stats,) = bench.send(FlowStatsRequest())
+    (removed,) = bench.send(FlowMod(FlowModCommand.DELETE, table_id=ALL_TABLES))
+
+    assert isinstance(stats, FlowStatsReply)
+    assert stats.entries[0].surplus == surplus
+    assert isinstance(removed, FlowRemoved)
+    assert removed.surplus == surplus
 
 
 def test_a_modify_that_finds_nothing_adds_in_1_0_only() -> None:
@@ -227,7 +242,6 @@ TAGGED = Match.of(vlan_vid=(0x1000, 0x1000))
         (add(instructions=apply(Output(PortNo(0)))), ErrorType.BAD_ACTION, BadAction.BAD_OUT_PORT),
         (add(instructions=apply(Output(PortNo(0xFFFFFF01)))), ErrorType.BAD_ACTION, BadAction.BAD_OUT_PORT),
         (add(instructions=apply(Output(ports.ANY))), ErrorType.BAD_ACTION, BadAction.BAD_OUT_PORT),
-        (add(instructions=apply(Output(ports.TABLE))), ErrorType.BAD_ACTION, BadAction.BAD_OUT_PORT),
         (add(instructions=apply(Group(1))), ErrorType.BAD_ACTION, BadAction.BAD_OUT_GROUP),
         (add(instructions=apply(PopVlan())), ErrorType.BAD_ACTION, BadAction.MATCH_INCONSISTENT),
         (add(instructions=apply(PopMpls(0x0800))), ErrorType.BAD_ACTION, BadAction.MATCH_INCONSISTENT),

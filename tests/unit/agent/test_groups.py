@@ -165,6 +165,9 @@ def test_a_hidden_flow_outlives_every_group(bench: Bench) -> None:
         (add(3, kind=GroupType.INDIRECT), GroupModFailed.INVALID_GROUP),
         (add(3, Bucket((), watch_port=PortNo(1))), GroupModFailed.WATCH_UNSUPPORTED),
         (add(3, Bucket((), watch_group=9), kind=GroupType.FF), GroupModFailed.BAD_WATCH),
+        (add(3, Bucket((), watch_port=PortNo(0)), kind=GroupType.FF), GroupModFailed.BAD_WATCH),
+        (add(3, Bucket((), watch_port=PortNo(0xFFFFFF01)), kind=GroupType.FF), GroupModFailed.BAD_WATCH),
+        (add(3, Bucket((), watch_port=ports.NORMAL), kind=GroupType.FF), GroupModFailed.BAD_WATCH),
         (add(3, Bucket((Group(3),))), GroupModFailed.LOOP),
         (GroupMod(GroupModCommand.MODIFY, GroupType.ALL, 1, (Bucket((Group(2),)),)), GroupModFailed.LOOP),
         (GroupMod(GroupModCommand.MODIFY, GroupType.ALL, 9), GroupModFailed.UNKNOWN_GROUP),
@@ -182,7 +185,7 @@ def test_what_the_group_table_refuses_is_an_error_by_name(bench: Bench, request_
     ("request_", "code"),
     [
         (add(3, Bucket((Output(PortNo(0)),))), BadAction.BAD_OUT_PORT),
-        (add(3, Bucket((Output(ports.TABLE),))), BadAction.BAD_OUT_PORT),
+        (add(3, Bucket((SetField("eth_type", 0x0800),))), BadAction.BAD_SET_ARGUMENT),
         (add(3, Bucket((Group(9),))), BadAction.BAD_OUT_GROUP),
         (flow_to(Group(9)), BadAction.BAD_OUT_GROUP),
         (PacketOut(PortNo(1), (Group(9),), bytes(60)), BadAction.BAD_OUT_GROUP),

@@ -19,11 +19,18 @@ from inband.vocabulary import openflow as c
 from inband.vocabulary.openflow import OFP10, OFP13
 from inband.vocabulary.openflow_errors import (
     ERROR_TYPE,
+    BadAction,
+    BadInstruction,
+    BadMatch,
     BadRequest,
+    ErrorCode,
     ErrorType,
     FlowModFailed,
+    MeterModFailed,
+    OnfError,
     PortModFailed,
     QueueOpFailed,
+    RoleRequestFailed,
 )
 from tests.unit.openflow.samples import ICMPV6, MASKS, PORT, REGISTERS, SAMPLES, TABLE_FEATURES, TCP, name_of
 
@@ -158,3 +165,25 @@ def test_open_vswitch_knows_the_first_and_last_error_of_each_type(kind: ErrorTyp
 
         assert text.startswith("OFPT_ERROR (OF1.3) (xid=0x1): OFP")
         assert "type" not in text.splitlines()[0].lower() or "BAD_TYPE" in text
+
+
+@pytest.mark.parametrize(
+    ("version", "code", "name"),
+    [
+        (OFP10, FlowModFailed.BAD_FLAGS, "OFPFMFC_BAD_FLAGS"),
+        (OFP10, FlowModFailed.BAD_TIMEOUT, "OFPFMFC_BAD_EMERG_TIMEOUT"),
+        *((OFP10, code, f"OFPBMC_{code.name}") for code in list(BadMatch)[5:11]),
+        *((OFP10, code, f"OFPBAC_{code.name}") for code in (BadAction.MATCH_INCONSISTENT, *list(BadAction)[13:])),
+        (OFP10, BadRequest.BAD_PORT, "OFPBRC_BAD_PORT"),
+        (OFP10, BadRequest.BAD_TABLE_ID, "OFPBRC_BAD_TABLE_ID"),
+        (OFP10, BadInstruction.UNSUP_INST, "OFPBIC_UNSUP_INST"),
+        (OFP10, RoleRequestFailed.BAD_ROLE, "OFPRRFC_BAD_ROLE"),
+        (OFP10, MeterModFailed.UNKNOWN_METER, "NXBRC_UNENCODABLE_ERROR"),
+        (OFP13, OnfError.DUP_INST, "OFPBIC_DUP_INST"),
+        (OFP13, OnfError.BAD_SET_MASK, "OFPBAC_BAD_SET_MASK"),
+    ],
+)
+def test_open_vswitch_knows_errors_that_a_version_has_no_number_for(version: int, code: ErrorCode, name: str) -> None:
+    text = printed(m.Error(ERROR_TYPE[type(code)], code, b"x"), version)
+
+    assert f": {name}\n" in text

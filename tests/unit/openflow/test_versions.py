@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from inband.errors import UsageError
 from inband.flow import actions as a
 from inband.flow import ports
 from inband.flow.fields import FIELDS
-from inband.flow.match import Match
+from inband.flow.match import NO_SURPLUS, Match, Surplus
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow import messages as m
 from inband.openflow import multipart as mp
 from inband.openflow.codec import decode, encode
 from inband.openflow.layout import narrow_port, widen_port
-from inband.openflow.match10 import decode_match10, encode_match10
+from inband.openflow.match10 import decode_flow_match10, decode_match10, encode_match10
 from inband.openflow.oxm import WIRE_FIELDS, field_header
 from inband.vocabulary import openflow as c
 from inband.vocabulary.openflow import OFP10, OFP13
 from inband.vocabulary.openflow_errors import (
+    ERROR_TYPE,
     BadAction,
     BadMatch,
+    BadRequest,
     ErrorCode,
     ErrorType,
     FlowModFailed,
-    MeterModFailed,
+    OnfError,
     PortModFailed,
 )
 
@@ -91,19 +95,31 @@ def test_one_transport_port_alone_is_not_what_set_tp_means() -> None:
     ("kind", "code", "old"),
     [
         (ErrorType.FLOW_MOD_FAILED, FlowModFailed.TABLE_FULL, (3, 0)),
-        (ErrorType.FLOW_MOD_FAILED, FlowModFailed.BAD_FLAGS, (3, 5)),
-        (ErrorType.BAD_MATCH, BadMatch.BAD_FIELD, (3, 5)),
-        (ErrorType.BAD_ACTION, BadAction.BAD_SET_TYPE, (2, 5)),
+        (ErrorType.FLOW_MOD_FAILED, FlowModFailed.BAD_TIMEOUT, (3, 3)),
+        (ErrorType.BAD_REQUEST, BadRequest.IS_SLAVE, (1, 5)),
         (ErrorType.PORT_MOD_FAILED, PortModFailed.BAD_PORT, (4, 0)),
-        (ErrorType.METER_MOD_FAILED, MeterModFailed.UNKNOWN_METER, (1, 5)),
     ],
 )
-def test_an_error_has_the_number_it_had_in_1_0_or_the_nearest(
-    kind: ErrorType, code: ErrorCode, old: tuple[int, int]
-) -> None:
+def test_an_error_has_the_number_it_had_in_1_0(kind: ErrorType, code: ErrorCode, old: tuple[int, int]) -> None:
     data = encode(m.Envelope(OFP10, 1, m.Error(kind, code, b"x")))
 
-    assert (int.from_bytes(data[8:10], "big"), int.from_bytes(data[10:12], "big")) == old
+    assert struct.unpack_from("!HH", data, 8) == old
+    assert data[12:] == b"x"
+
+
+@pytest.mark.parametrize(
+    ("code", "version"),
+    [
+        (BadAction.MATCH_INCONSISTENT, OFP10),
+        (BadMatch.BAD_FIELD, OFP10),
+        (OnfError.DUP_INST, OFP13),
+        (OnfError.BAD_SET_MASK, OFP13),
+    ],
+)
+def test_an_error_in_a_vendors_words_is_read_as_it_was_meant(code: ErrorCode, version: int) -> None:
+    error = m.Error(ERROR_TYPE[type(code)], code, b"x")
+
+    assert through(error, version) == error
 
 
 MATCHES_10 = {
@@ -144,6 +160,35 @@ def test_what_1_0_cannot_say_is_left_out(match: Match) -> None:
 
     assert out.covers(match)
     assert out != match
+
+
+def test_what_decides_nothing_in_a_match_of_1_0_comes_back_as_it_was_sent() -> None:
+    untagged, icmp = Match.of(vlan_vid=0), Match.of(eth_type=0x0800, ip_proto=1, icmpv4_type=0x2C, icmpv4_code=3)
+
+    for match, surplus in ((untagged, Surplus(pcp=3)), (icmp, Surplus(tp_src=0x012C, tp_dst=0x0303))):
+        assert decode_flow_match10(encode_match10(match, surplus), 0)[:2] == (match, surplus)
+        assert decode_flow_match10(encode_match10(match), 0)[:2] == (match, NO_SURPLUS)
+
+
+def test_of_a_vlan_and_its_priority_the_lower_bits_count() -> None:
+    data = bytearray(encode_match10(Match.of(vlan_vid=0x1005, vlan_pcp=3)))
+    data[18:21] = bytes.fromhex("f0050b")
+
+    assert decode_match10(bytes(data), 0) == Match.of(vlan_vid=0x1005, vlan_pcp=3)
+
+
+@pytest.mark.parametrize("command", c.FlowModCommand)
+def test_a_flow_mod_of_1_0_without_wildcards_has_the_highest_priority(command: c.FlowModCommand) -> None:
+    match = Match.of(
+        in_port=1, eth_src=1, eth_dst=2, vlan_vid=0x1005, vlan_pcp=3, eth_type=0x0800, ip_dscp=0, ip_proto=17,
+        ipv4_src=1, ipv4_dst=2, udp_src=3, udp_dst=4,
+    )  # fmt: skip
+    wider = Match(match.value & ~FIELDS["udp_dst"].mask, match.mask & ~FIELDS["udp_dst"].mask)
+
+    for asked, priority in ((match, 0xFFFF), (wider, 5)):
+        message = through(m.FlowMod(command, asked, OpenFlowPriority(5)))
+        assert isinstance(message, m.FlowMod)
+        assert (message.match, message.priority) == (asked, priority)
 
 
 def test_address_bits_beyond_the_prefix_say_nothing() -> None:
