@@ -6,7 +6,7 @@ go, and whoever caches decisions is told.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, assert_never
 
 from inband.agent.connection import Connection
 from inband.agent.effects import SettingsChanged
@@ -78,6 +78,8 @@ def _apply(switch: Switch, request: GroupMod, now: Instant) -> bool:
             gone = [Group(group.group_id) for group in groups.delete(request.group_id)]
             remove_users(switch, gone, FlowRemovedReason.GROUP_DELETE, now)
             return bool(gone)
+        case _:
+            assert_never(request.command)
 
 
 def group_stats(switch: Switch, _: Connection, request: GroupStatsRequest, now: Instant) -> GroupStatsReply:

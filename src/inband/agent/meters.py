@@ -7,7 +7,7 @@ meter go.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, assert_never
 
 from inband.agent.connection import Connection
 from inband.agent.flow_mods import duration, remove_users
@@ -47,6 +47,8 @@ def change_meters(switch: Switch, _: Connection, request: MeterMod, now: Instant
             case MeterModCommand.DELETE:
                 gone = [Meter(meter.meter_id) for meter in meters.delete(request.meter_id)]
                 remove_users(switch, gone, FlowRemovedReason.DELETE, now)
+            case _:
+                assert_never(request.command)
     except MeterRefusedError as refusal:
         raise RefusalError(refusal.code, str(refusal)) from None
 

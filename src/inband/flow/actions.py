@@ -271,3 +271,6 @@ class ClearActions:
 
 
 Instruction = GotoTable | WriteMetadata | WriteActions | ApplyActions | ClearActions | Meter
+
+INSTRUCTION_ORDER = (Meter, ApplyActions, ClearActions, WriteActions, WriteMetadata, GotoTable)
+"""Instructions run in this order, however a flow lists them (OpenFlow 1.3.5, 5.9)."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import assert_never
 
 from inband.errors import UsageError
 from inband.flow import actions as a
@@ -95,25 +96,40 @@ def format_action(action: a.Action | a.DatapathAction) -> str:
             return f"set_mpls_ttl({ttl})"
         case a.SetNwTtl(ttl):
             return f"mod_nw_ttl:{ttl}"
-        case a.PushVlan(eth_type) | a.PushMpls(eth_type) | a.PushPbb(eth_type) | a.PopMpls(eth_type):
-            return f"{_WORDS[type(action)]}:{eth_type:#06x}"
+        case a.PushVlan(eth_type):
+            return f"push_vlan:{eth_type:#06x}"
+        case a.PushMpls(eth_type):
+            return f"push_mpls:{eth_type:#06x}"
+        case a.PushPbb(eth_type):
+            return f"push_pbb:{eth_type:#06x}"
+        case a.PopMpls(eth_type):
+            return f"pop_mpls:{eth_type:#06x}"
         case _:
-            return _WORDS[type(action)]
+            return _format_plain(action)
 
 
-_WORDS: Mapping[type, str] = {
-    a.PopQueue: "pop_queue",
-    a.PushVlan: "push_vlan",
-    a.PopVlan: "pop_vlan",
-    a.PushMpls: "push_mpls",
-    a.PopMpls: "pop_mpls",
-    a.PushPbb: "push_pbb",
-    a.PopPbb: "pop_pbb",
-    a.DecMplsTtl: "dec_mpls_ttl",
-    a.DecNwTtl: "dec_ttl",
-    a.CopyTtlOut: "copy_ttl_out",
-    a.CopyTtlIn: "copy_ttl_in",
-}
+_Plain = a.PopQueue | a.PopVlan | a.PopPbb | a.DecMplsTtl | a.DecNwTtl | a.CopyTtlOut | a.CopyTtlIn
+
+
+def _format_plain(action: _Plain) -> str:
+    """An action without an argument."""
+    match action:
+        case a.PopQueue():
+            return "pop_queue"
+        case a.PopVlan():
+            return "pop_vlan"
+        case a.PopPbb():
+            return "pop_pbb"
+        case a.DecMplsTtl():
+            return "dec_mpls_ttl"
+        case a.DecNwTtl():
+            return "dec_ttl"
+        case a.CopyTtlOut():
+            return "copy_ttl_out"
+        case a.CopyTtlIn():
+            return "copy_ttl_in"
+        case _:
+            assert_never(action)
 
 
 def _format_output(port: ports.PortNo, max_len: int) -> str:
@@ -183,15 +199,12 @@ def parse_actions(text: str, known_ports: Ports = NO_PORTS) -> tuple[a.Instructi
             apply += _parse_action(name, argument, known_ports)
     if apply:
         instructions.append(a.ApplyActions(tuple(apply)))
-    instructions.sort(key=lambda instruction: _INSTRUCTION_ORDER.index(type(instruction)))
+    instructions.sort(key=lambda instruction: a.INSTRUCTION_ORDER.index(type(instruction)))
     kinds = [type(instruction) for instruction in instructions]
     for kind in kinds:
         if kinds.count(kind) > 1:
             raise UsageError(f"{kind.__name__} stands twice: a flow has at most one")
     return tuple(instructions)
-
-
-_INSTRUCTION_ORDER = (a.Meter, a.ApplyActions, a.ClearActions, a.WriteActions, a.WriteMetadata, a.GotoTable)
 
 
 def _parse_terms(text: str) -> Iterator[tuple[str, str]]:

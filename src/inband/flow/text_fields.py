@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv6Address
+from typing import assert_never
 
 from inband.errors import UsageError
 from inband.flow.fields import FIELDS, FRAG_ANY, FRAG_LATER, Field
@@ -180,8 +181,10 @@ def _parse_one(field: Field, text: str, ports: Ports) -> int:
             return Mac.parse(text)
         case "ipv4" | "ipv6":
             return _parse_ip(field, text)
-        case _:
+        case "hex" | "decimal":
             return parse_number(text, field.bits, field.name)
+        case _:
+            assert_never(field.text)
 
 
 def _parse_ip(field: Field, text: str) -> int:
@@ -245,6 +248,8 @@ def _format_one(field: Field, value: int) -> str:
             return f"{value:#0{_HEX_WIDTHS.get(field.name, 0)}x}"
         case "decimal":
             return str(value)
+        case _:
+            assert_never(field.text)
 
 
 # Open vSwitch pads these with zeros; the widths count the 0x.

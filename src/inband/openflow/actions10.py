@@ -81,19 +81,17 @@ def encode_actions(actions: tuple[a.Action, ...], *, lenient: bool) -> bytes:
             case (a.SetQueue(queue_id), a.Output(port, a.WHOLE_PACKET), a.PopQueue()) if _has_queues(port):
                 out.append(struct.pack("!HHH6xI", _ENQUEUE, 16, narrow_port(port), queue_id))
                 index += 3
-                continue
             case (a.SetField("tcp_src" | "tcp_dst" as field, value, None), a.SetField(twin, same, None), *_) if (
                 _TWIN[field] == twin and value == same
             ):
                 out.append(_encode_set(_SET_TYPES[field], value))
                 index += 2
-                continue
-        data = _encode(actions[index])
-        if data is not None:
-            out.append(data)
-        elif not lenient:
-            raise UsageError(f"{type(actions[index]).__name__} has no form in OpenFlow 1.0")
-        index += 1
+            case _:
+                data = _encode(actions[index])
+                if data is None and not lenient:
+                    raise UsageError(f"{type(actions[index]).__name__} has no form in OpenFlow 1.0")
+                out.append(data or b"")
+                index += 1
     return b"".join(out)
 
 
@@ -114,11 +112,10 @@ def _encode(action: a.Action) -> bytes | None:
             return _encode_set(_SET_VLAN_VID, vid)
         case a.SetVlanPcp(pcp):
             return _encode_set(_SET_VLAN_PCP, pcp)
-        case a.SetField(field, value, None):
-            kind = _SET_TYPES.get(field)
-            if kind is not None and field not in _TWIN:
-                return _encode_set(kind, value)
-    return nicira_actions.encode_action(action, nxm=True)
+        case a.SetField(field, value, None) if field in _SET_TYPES and field not in _TWIN:
+            return _encode_set(_SET_TYPES[field], value)
+        case _:
+            return nicira_actions.encode_action(action, nxm=True)
 
 
 def _encode_set(kind: int, value: int) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
+from typing import assert_never
 
 from inband.flow import actions as a
 from inband.openflow.actions import decode_actions, encode_actions
@@ -29,14 +30,7 @@ _SIZES = {
     InstructionType.CLEAR_ACTIONS: 8,
     InstructionType.METER: 8,
 }
-_ORDER: dict[type, int] = {
-    a.Meter: 0,
-    a.ApplyActions: 1,
-    a.ClearActions: 2,
-    a.WriteActions: 3,
-    a.WriteMetadata: 4,
-    a.GotoTable: 5,
-}
+_ORDER: dict[type, int] = {kind: place for place, kind in enumerate(a.INSTRUCTION_ORDER)}
 
 
 def _order(instruction: a.Instruction) -> int:
@@ -96,7 +90,8 @@ def _decode(kind: int, data: bytes, pos: int, stop: int) -> a.Instruction:
             return a.Meter(int.from_bytes(data[pos + 4 : pos + 8], "big"))
         case InstructionType.EXPERIMENTER:
             raise MalformedError(BadInstruction.BAD_EXPERIMENTER, "no experimenter's instruction is known")
-    raise MalformedError(BadInstruction.UNKNOWN_INST, f"instruction type {kind} is not known")
+        case _:
+            raise MalformedError(BadInstruction.UNKNOWN_INST, f"instruction type {kind} is not known")
 
 
 def encode_instructions(instructions: tuple[a.Instruction, ...]) -> bytes:
@@ -118,6 +113,8 @@ def _encode(instruction: a.Instruction) -> bytes:
             return _ACTIONS.pack(InstructionType.CLEAR_ACTIONS, 8)
         case a.Meter(meter_id):
             return _METER.pack(InstructionType.METER, 8, meter_id)
+        case _:
+            assert_never(instruction)
 
 
 def _with_actions(kind: int, actions: tuple[a.Action, ...]) -> bytes:

@@ -10,6 +10,7 @@ and ip_dscp, which is why one action on the wire may be two.
 from __future__ import annotations
 
 import struct
+from typing import assert_never
 
 from inband.errors import UsageError
 from inband.flow import actions as a
@@ -134,16 +135,9 @@ def _frame(subtype: int, body: bytes) -> bytes:
 
 def encode_action(action: a.Action, *, nxm: bool = False) -> bytes | None:
     """Write an action in Nicira's form; None where it has none. ``nxm`` prefers NXM's field headers."""
-    subtype = _SUBTYPES.get(type(action))
-    if subtype is not None:
-        return _frame(subtype, _LAYOUTS[subtype].write(action))
     match action:
         case a.Resubmit(in_port, table_id):
-            if in_port is not None and not is_narrow(in_port):
-                return None
-            port = narrow_port(ports.IN_PORT if in_port is None else in_port)
-            subtype = _RESUBMIT if table_id is None else _RESUBMIT_TABLE
-            return _frame(subtype, _STRUCTS[subtype].pack(port, table_id or 0))
+            return _encode_resubmit(in_port, table_id)
         case a.MoveField(source, destination, bits, source_offset, offset):
             heads = (field_row(source).header, field_row(destination).header)
             return _frame(_REG_MOVE, _STRUCTS[_REG_MOVE].pack(bits, source_offset, offset, *heads))
@@ -154,7 +148,29 @@ def encode_action(action: a.Action, *, nxm: bool = False) -> bytes | None:
             return _frame(subtype, _STRUCTS[subtype].pack(value))
         case a.SetField():
             return _encode_loads(action, nxm=nxm)
-    return None
+        case a.SetQueue() | a.PopQueue() | a.SendToController() | a.DecNwTtl() | a.SetMplsTtl() | a.DecMplsTtl():
+            return _encode_layout(action)
+        case a.PushMpls() | a.PopMpls():
+            return _encode_layout(action)
+        case a.Output() | a.Group() | a.PushVlan() | a.PopVlan() | a.SetVlanVid() | a.SetVlanPcp():
+            return None  # what every version has a form of its own for, or none
+        case a.PushPbb() | a.PopPbb() | a.CopyTtlOut() | a.CopyTtlIn():
+            return None
+        case _:
+            assert_never(action)
+
+
+def _encode_layout(action: a.Action) -> bytes:
+    subtype = _SUBTYPES[type(action)]
+    return _frame(subtype, _LAYOUTS[subtype].write(action))
+
+
+def _encode_resubmit(in_port: ports.PortNo | None, table_id: int | None) -> bytes | None:
+    if in_port is not None and not is_narrow(in_port):
+        return None
+    port = narrow_port(ports.IN_PORT if in_port is None else in_port)
+    subtype = _RESUBMIT if table_id is None else _RESUBMIT_TABLE
+    return _frame(subtype, _STRUCTS[subtype].pack(port, table_id or 0))
 
 
 def _encode_loads(action: a.SetField, *, nxm: bool) -> bytes:

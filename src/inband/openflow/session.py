@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
+from typing import assert_never
 
 from inband.errors import UsageError
 from inband.openflow.codec import HEADER, FramingError, decode, encode, encode_segments, split
@@ -235,8 +236,10 @@ class Session:
                 return Notice.PROBED
             case SessionState.OPENING:
                 self._close(f"no HELLO in {interval:g} s")
-            case _:
+            case SessionState.PROBING | SessionState.CLOSED:
                 self._close(f"no answer to a probe in {interval:g} s")
+            case _:
+                assert_never(self.state)
         return Notice.EXPIRED
 
     # Reading

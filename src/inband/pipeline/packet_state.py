@@ -13,7 +13,7 @@ edits are applied to the frame and the result is parsed again.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from inband.flow.actions import (
     CopyTtlIn,
@@ -161,6 +161,8 @@ class PacketState:
                 self.cacheable = False  # what stands behind the headers in the key is not in the key
             case DecNwTtl() | DecMplsTtl():
                 return self.spend_ttl(action)
+            case _:
+                assert_never(action)
         return True
 
     def _set(self, field: Field, value: int, bits: int, action: HeaderAction) -> bool:

@@ -178,7 +178,7 @@ class ControllerSession:
                 self._ports_known(message, now)
             case EchoRequest(data):
                 self._send(EchoReply(data), envelope.xid)
-            case _ if self.channel is not None:
+            case _:
                 _count(self.channel, message, now)
 
     def _introduced(self, features: FeaturesReply, now: Instant) -> None:
@@ -208,7 +208,9 @@ class ControllerSession:
             self._output += data
 
 
-def _count(channel: Channel, message: Message, now: Instant) -> None:
+def _count(channel: Channel | None, message: Message, now: Instant) -> None:
+    if channel is None:
+        return
     match message:
         case EchoReply(data):
             channel.heard(now)
@@ -219,3 +221,5 @@ def _count(channel: Channel, message: Message, now: Instant) -> None:
             channel.errors += 1
         case PacketIn():
             channel.packet_ins += 1
+        case _:
+            pass
