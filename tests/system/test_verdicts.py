@@ -131,5 +131,15 @@ def test_ours_and_open_vswitch_say_the_same_or_the_difference_is_known(sides: tu
         assert (ours.error or ours.shown) == known.ours, known.reason
 
 
+def test_ports_say_of_their_links_what_open_vswitch_says(sides: tuple[Side, Side]) -> None:
+    ours, theirs = (
+        re.findall(r"(?:current|advertised|supported|peer|speed): .*", side.ofctl(V13, "dump-ports-desc"))
+        for side in sides
+    )
+
+    assert len(ours) == 4 * 2
+    assert ours == theirs
+
+
 def test_every_exception_is_about_a_row() -> None:
     assert set(EXCEPTIONS) <= {(row.version, row.name or row.text) for row in ROWS}

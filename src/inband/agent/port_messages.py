@@ -33,12 +33,12 @@ def describe_port(port: SwitchPort) -> PortDescription:
         name=port.name[:MAX_NAME],
         config=port.config,
         state=port.state,
-        current=port.current,
-        advertised=port.advertised,
-        supported=port.supported,
-        peer=port.peer,
-        current_speed_kbps=port.current_speed_kbps,
-        max_speed_kbps=port.max_speed_kbps,
+        current=port.link.current,
+        advertised=port.link.advertised,
+        supported=port.link.supported,
+        peer=port.link.peer,
+        current_speed_kbps=port.link.current_speed_kbps,
+        max_speed_kbps=port.link.max_speed_kbps,
     )
 
 

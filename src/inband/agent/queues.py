@@ -66,7 +66,7 @@ def _wanted(switch: Switch, port: PortNo, all_ports: tuple[PortNo, ...]) -> list
 def _properties(switch: Switch, port: PortNo, queue: QueueState) -> tuple[QueueProperty, ...]:
     """The queue's rates as parts of the port's speed; none where that is not known."""
     described = switch.ports.get(port)
-    speed_kbps = described.current_speed_kbps if described else 0
+    speed_kbps = described.link.current_speed_kbps if described else 0
     rates = ((QueuePropertyType.MIN_RATE, queue.min_rate_bps), (QueuePropertyType.MAX_RATE, queue.max_rate_bps))
     if not speed_kbps:
         return ()

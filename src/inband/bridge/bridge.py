@@ -52,10 +52,15 @@ from inband.pipeline.translate import Pipeline
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.instant import Instant
+from inband.vocabulary.link_settings import UNKNOWN_LINK, LinkSettings
 from inband.vocabulary.openflow import PortReason, PortState
 
 ReadQueues = Callable[[str], Sequence[QueueState]]
 """Tells the queues of an interface, by number; whoever runs the bridge on a real kernel knows how."""
+
+
+ReadLink = Callable[[str], LinkSettings]
+"""Tells what an interface's link can do and does; asked when the port comes and when its link changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,7 @@ class Bridge:
         self._housekeeping = Housekeeping(self.megaflows)
         self._fail_mode_flows = FailModeFlows(self.tables)
         self.read_queues: ReadQueues = _no_queues
+        self.read_link: ReadLink = _unknown_link
         self._hinted_ports: frozenset[int] = frozenset()
         self._kernel = host.state
         self._local_index: int | None = None
@@ -184,7 +190,7 @@ class Bridge:
     def add_port(self, number: PortNo, name: str, mac: Mac, *, link_up: bool = True) -> None:
         """A port that the datapath has already; it replaces one of the same number."""
         old = self.ports.get(number)
-        port = SwitchPort(number, name, mac, state=_state(link_up))
+        port = SwitchPort(number, name, mac, state=_state(link_up), link=self.read_link(name))
         if old is not None:
             port = replace(port, config=old.config)
         if self.ports.put(port):
@@ -202,7 +208,7 @@ class Bridge:
         port = self.ports.get(number)
         if port is None:
             return
-        changed = replace(port, state=_state(link_up), mac=mac)
+        changed = replace(port, state=_state(link_up), mac=mac, link=self.read_link(port.name))
         if not self.ports.put(changed):
             return
         if not link_up:
@@ -336,6 +342,10 @@ class Bridge:
 
 def _no_queues(_: str) -> Sequence[QueueState]:
     return ()
+
+
+def _unknown_link(_: str) -> LinkSettings:
+    return UNKNOWN_LINK
 
 
 def _is_due(deadline: Instant | None, now: Instant) -> bool:

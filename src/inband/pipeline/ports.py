@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import Mac
-from inband.vocabulary.openflow import PortConfig, PortFeatures, PortState
+from inband.vocabulary.link_settings import UNKNOWN_LINK, LinkSettings
+from inband.vocabulary.openflow import PortConfig, PortState
 
 # As plain numbers: these are asked for every packet and port, and the operators of IntFlag take a microsecond each.
 _TAKES_NO_DATA = int(PortConfig.PORT_DOWN | PortConfig.NO_RECV)
@@ -17,19 +18,14 @@ _FLOODS_NO_DATA = int(PortConfig.PORT_DOWN | PortConfig.NO_FWD | PortConfig.NO_F
 
 @dataclass(frozen=True, slots=True)
 class SwitchPort:
-    """One port (OpenFlow 1.3.5, 7.2.1). Speeds are in kbit/s, 0 where unknown."""
+    """One port (OpenFlow 1.3.5, 7.2.1)."""
 
     number: PortNo
     name: str
     mac: Mac
     config: PortConfig = PortConfig.NONE
     state: PortState = PortState.LIVE
-    current: PortFeatures = PortFeatures.NONE
-    advertised: PortFeatures = PortFeatures.NONE
-    supported: PortFeatures = PortFeatures.NONE
-    peer: PortFeatures = PortFeatures.NONE
-    current_speed_kbps: int = 0
-    max_speed_kbps: int = 0
+    link: LinkSettings = UNKNOWN_LINK
 
     @property
     def takes_data(self) -> bool:

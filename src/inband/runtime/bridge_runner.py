@@ -17,6 +17,7 @@ from functools import partial
 from inband.bridge.bridge import Bridge
 from inband.errors import InbandError
 from inband.host.events import AddressChanged, HostEvent, LinkChanged, LinkRemoved, NextHopFound
+from inband.host.link_settings import read_link_settings
 from inband.host.netlink_socket import Trouble
 from inband.host.state import Host
 from inband.runtime.bridge_ports import BridgePorts
@@ -111,6 +112,7 @@ class BridgeRunner:
         self.peer_redirect = PeerRedirect(config.name, datapath, self._loop, environment.trouble)
         self.peer_redirect.apply(allowed=config.peer_redirect)
         self.bridge.read_queues = partial(read_queues, trouble=environment.trouble)
+        self.bridge.read_link = read_link_settings
         self._is_open = True
         self._driver.start(self.managed)
         self.managed.open(local)

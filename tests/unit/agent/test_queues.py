@@ -13,6 +13,7 @@ from inband.openflow.constants import QueuePropertyType
 from inband.openflow.messages import QueueGetConfigReply, QueueGetConfigRequest
 from inband.openflow.multipart import QueueStatsReply, QueueStatsRequest
 from inband.openflow.parts import QueueDescription, QueueProperty
+from inband.vocabulary.link_settings import LinkSettings
 from inband.vocabulary.openflow_errors import ErrorType, QueueOpFailed
 from tests.unit.agent.bench_switch import PORT_1, PORT_2, Bench
 
@@ -24,7 +25,7 @@ FAST = QueueState(3)
 def bench() -> Bench:
     """Port 1 (of 10 Mbit/s) has queues 0 and 3, port 2 has queue 3."""
     bench = Bench()
-    bench.ports.put(replace(PORT_1, current_speed_kbps=10_000))
+    bench.ports.put(replace(PORT_1, link=LinkSettings(current_speed_kbps=10_000)))
     bench.statistics.port_queues = {PORT_1.number: (SLOW, FAST), PORT_2.number: (FAST,)}
     return bench
 
