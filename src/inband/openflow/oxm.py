@@ -167,9 +167,9 @@ def field_header(name: str, *, masked: bool = False) -> int:
 
 
 def field_row(name: str, *, nxm: bool = False) -> WireField:
-    """The way to write a field of FIELDS that is told apart by name; NXM's on request, where there is one."""
+    """The way to write a field of FIELDS that is told apart by name; NXM's on request, where there is a whole one."""
     for row in _NXM_ROWS if nxm else ():
-        if row.name == name:
+        if row.name == name and not row.wide:
             return row
     return _BY_NAME[name]
 
