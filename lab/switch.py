@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from lab.net import Lab
@@ -71,6 +72,9 @@ class Switch(Protocol):
 
     def control(self) -> Control:
         """Return a connection of its own to the control socket, for whoever asks from a thread of its own."""
+
+    def management(self, bridge: str = "br0") -> Path:
+        """Return the socket that takes OpenFlow without being a controller's."""
 
     def ofctl(self, command: str, *arguments: str, bridge: str = "br0") -> str:
         """Run ovs-ofctl (OpenFlow 1.3) on the bridge's management socket."""

@@ -39,7 +39,7 @@ from inband.flow.flow import Flow
 from inband.flow.groups import Bucket
 from inband.flow.match import Match
 from inband.flow.meters import MeterBand
-from inband.flow.ports import ALL, CONTROLLER, FLOOD, IN_PORT, LOCAL, NORMAL, PortNo
+from inband.flow.ports import ALL, CONTROLLER, FLOOD, IN_PORT, LOCAL, NORMAL, TABLE, PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
@@ -53,7 +53,7 @@ from inband.table.table_set import Credit, TableSet
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.numbers import ETH_IPV4
-from inband.vocabulary.openflow import GroupType, MeterBandType, MeterFlags, PortConfig
+from inband.vocabulary.openflow import ConfigFlags, GroupType, MeterBandType, MeterFlags, PortConfig
 
 MAC_LOCAL = "02:00:00:00:00:01"
 REMOTE = "192.0.2.1"
@@ -87,7 +87,16 @@ def _frames() -> list[bytes]:
     return [*frames, *tagged, *stacked, *replies, *IPV6_CONFIGURATION]
 
 
-POOL: list[tuple[FlowKey, Frame]] = [(parse(frame, port), Frame(frame)) for frame in _frames() for port in (1, 2)]
+def _fragments() -> list[bytes]:
+    """The first pieces and later ones of some packets, with ports in the first."""
+    whole = [packets.tcp(packets.IP_A, ip, 40000, port) for ip in (packets.IP_B, REMOTE) for port in (80, 6653, 0)]
+    whole.append(packets.udp(packets.IP_A, packets.IP_B, 67, 68))
+    return [frame[:20] + word + frame[22:] for frame in whole for word in (b"\x20\x00", b"\x20\x09", b"\x00\x12")]
+
+
+POOL: list[tuple[FlowKey, Frame]] = [
+    (parse(frame, port), Frame(frame)) for frame in (*_frames(), *_fragments()) for port in (1, 2)
+]
 
 _FIELDS: dict[str, tuple[int | tuple[int, int], ...]] = {
     "in_port": (1, 2),
@@ -99,13 +108,14 @@ _FIELDS: dict[str, tuple[int | tuple[int, int], ...]] = {
     "ipv4_dst": (0x0A000002, (0x0A000000, 0xFF000000), (0xC0000200, 0xFFFFFF00)),
     "tcp_dst": (80, 6653),
     "udp_dst": (68,),
+    "ip_frag": (0, (1, 1), (2, 2)),
     "metadata": (0, 5, (1, 1)),
     "reg0": (0, 80),
 }
 matches = st.dictionaries(st.sampled_from(list(_FIELDS)), st.integers(0, 3), max_size=3).map(
     lambda chosen: Match.of(**{name: _FIELDS[name][at % len(_FIELDS[name])] for name, at in chosen.items()})
 )
-_PORTS = (PortNo(1), PortNo(2), PortNo(3), PortNo(9), LOCAL, NORMAL, FLOOD, ALL, IN_PORT, CONTROLLER)
+_PORTS = (PortNo(1), PortNo(2), PortNo(3), PortNo(9), LOCAL, NORMAL, FLOOD, ALL, IN_PORT, CONTROLLER, TABLE)
 edits: st.SearchStrategy[Action] = st.sampled_from(
     (
         SetField("eth_dst", int(Mac.parse(packets.MAC_A))),
@@ -200,6 +210,8 @@ def fill(tables: TableSet, visible: list[Flow], groups: tuple[list[Chained], ...
         tables.add(flow, 0.0)
 
 
+FRAGMENTS = (ConfigFlags.FRAG_NORMAL, ConfigFlags.FRAG_DROP, ConfigFlags.FRAG_NX_MATCH)
+
 _NO_GROUPS: tuple[list[Chained], ...] = ([], [], [])
 
 
@@ -224,11 +236,12 @@ def _pipeline(
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.lists(flows(), max_size=8), group_buckets, st.integers(0, len(POOL) - 1))
+@given(st.lists(flows(), max_size=8), group_buckets, st.integers(0, len(POOL) - 1), st.sampled_from(FRAGMENTS))
 def test_packets_that_agree_on_the_mask_get_the_same_actions(
-    visible: list[Flow], groups: tuple[list[Chained], ...], chosen: int
+    visible: list[Flow], groups: tuple[list[Chained], ...], chosen: int, fragments: ConfigFlags
 ) -> None:
     pipeline = _pipeline(TupleSpaceClassifier, visible, groups)
+    pipeline.tables.fragments = fragments
     key, frame = POOL[chosen]
 
     decision = pipeline.translate(key, frame, 1.0, trace=Trace())
@@ -280,6 +293,7 @@ _CONTROL = [
         packets.arp_request(packets.IP_A, REMOTE),
         packets.tcp(packets.IP_A, REMOTE, 40000, 6653, ttl=1),
         packets.tcp(packets.IP_A, REMOTE, 40000, 6653, dst=MAC_LOCAL),
+        _fragments()[12],
     )
 ]
 
@@ -291,6 +305,7 @@ def test_nothing_a_controller_makes_changes_what_a_control_packet_gets(
 ) -> None:
     hostile, empty = _pipeline(TupleSpaceClassifier, visible, groups), _pipeline(TupleSpaceClassifier, [])
 
+    hostile.tables.fragments = ConfigFlags.FRAG_DROP
     for key, frame in _CONTROL:
         ours, undisturbed = (pipeline.translate(key, frame, 1.0, trace=Trace()) for pipeline in (hostile, empty))
 

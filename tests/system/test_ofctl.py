@@ -217,7 +217,7 @@ def test_what_ovs_ofctl_asks_in_1_3_is_answered(desk: Desk, command: str, expect
         ("add-flow", "actions=group:1", "OFPBAC_BAD_OUT_GROUP"),
         ("mod-meter", "meter=1,kbps,band=type=drop,rate=9", "OFPMMFC_UNKNOWN_METER"),
         ("add-flow", "table=254,actions=drop", "OFPFMFC_BAD_TABLE_ID"),
-        ("set-frags", "drop", "OFPSCFC_BAD_FLAGS"),
+        ("set-frags", "reassemble", "OFPSCFC_BAD_FLAGS"),
         ("add-flow", "ip,actions=learn(table=1,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[])", "OFPBAC_BAD"),
     ],
 )

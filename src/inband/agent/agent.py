@@ -33,13 +33,13 @@ from inband.agent import (
     table_features,
 )
 from inband.agent.connection import Connection, Kind, LongReply, default_miss_send_len
-from inband.agent.effects import Effect
+from inband.agent.effects import Effect, SettingsChanged
 from inband.agent.rate import RateLimit
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.flow.actions import ToController
 from inband.flow.flow import Flow
-from inband.flow.ports import PortNo
+from inband.flow.ports import CONTROLLER, PortNo
 from inband.openflow import messages as m
 from inband.openflow import multipart as mp
 from inband.openflow.messages import Envelope, Message
@@ -113,11 +113,21 @@ class Agent:
             miss_send_len=default_miss_send_len(kind),
         )
         packets.follow_misses(self.switch)
+        self._follow_controllers()
 
     def disconnect(self, connection_id: int) -> None:
         """A connection ended; what waited for it is forgotten. Unknown ids are ignored."""
         self.switch.connections.pop(connection_id, None)
         packets.follow_misses(self.switch)
+        self._follow_controllers()
+
+    def _follow_controllers(self) -> None:
+        """Groups may watch the port CONTROLLER, which is live while there is one."""
+        ports = self.switch.ports
+        if ports.has_controller != self.has_controller:
+            ports.has_controller = self.has_controller
+            if groups.is_watched(self.switch, CONTROLLER):
+                self.switch.effects.append(SettingsChanged())
 
     @property
     def has_controller(self) -> bool:

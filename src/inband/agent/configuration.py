@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inband.agent.connection import Connection, Kind
+from inband.agent.effects import SettingsChanged
 from inband.agent.port_messages import describe_port
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
@@ -28,6 +29,9 @@ _CAPABILITIES = Capabilities.FLOW_STATS | Capabilities.TABLE_STATS | Capabilitie
 _CAPABILITIES_10 = _CAPABILITIES | Capabilities.ARP_MATCH_IP
 _CAPABILITIES_13 = _CAPABILITIES | Capabilities.GROUP_STATS
 
+# Packets are not reassembled, and Open vSwitch does not do it either.
+_FRAGMENT_HANDLINGS = (ConfigFlags.FRAG_NORMAL, ConfigFlags.FRAG_DROP, ConfigFlags.FRAG_NX_MATCH)
+
 # Nicira's formats: NXFF_OPENFLOW10, NXFF_NXM; NXPIF_STANDARD, NXPIF_NXT_PACKET_IN.
 _FLOW_FORMATS = {0: False, 2: True}
 _PACKET_IN_FORMATS = {0: False, 1: True}
@@ -50,15 +54,18 @@ def barrier(_: Switch, __: Connection, ___: BarrierRequest, ____: Instant) -> Ba
     return BarrierReply()
 
 
-def get_config(_: Switch, connection: Connection, __: GetConfigRequest, ___: Instant) -> GetConfigReply:
+def get_config(switch: Switch, connection: Connection, _: GetConfigRequest, __: Instant) -> GetConfigReply:
     """GET_CONFIG (7.3.2)."""
-    return GetConfigReply(connection.flags, connection.miss_send_len)
+    return GetConfigReply(switch.tables.fragments, connection.miss_send_len)
 
 
-def set_config(_: Switch, connection: Connection, request: SetConfig, __: Instant) -> None:
-    """SET_CONFIG (7.3.2): only normal handling of fragments is offered."""
-    if request.flags != ConfigFlags.FRAG_NORMAL:
+def set_config(switch: Switch, connection: Connection, request: SetConfig, _: Instant) -> None:
+    """SET_CONFIG (7.3.2). How fragments are handled is the switch's, so a slave does not change it."""
+    if request.flags not in _FRAGMENT_HANDLINGS:
         raise RefusalError(SwitchConfigFailed.BAD_FLAGS, f"no fragment handling {request.flags!r}")
+    if request.flags != switch.tables.fragments and not connection.is_slave:
+        switch.tables.fragments = request.flags
+        switch.effects.append(SettingsChanged())
     connection.miss_send_len = request.miss_send_len
     if connection.kind is Kind.MANAGEMENT:
         connection.has_asked_for_events = request.miss_send_len > 0

@@ -16,7 +16,7 @@ from inband.agent.rate import RateLimit
 from inband.flow.actions import PacketInReason
 from inband.openflow.messages import Envelope, Message
 from inband.openflow.parts import AsyncMasks
-from inband.vocabulary.openflow import DEFAULT_MISS_SEND_LEN, ConfigFlags, FlowRemovedReason, PortReason, Role
+from inband.vocabulary.openflow import DEFAULT_MISS_SEND_LEN, FlowRemovedReason, PortReason, Role
 
 
 class Kind(Enum):
@@ -60,7 +60,6 @@ class Connection:
     packet_in_limit: RateLimit
     role: Role = Role.EQUAL
     masks: AsyncMasks = DEFAULT_MASKS
-    flags: ConfigFlags = ConfigFlags.FRAG_NORMAL
     miss_send_len: int = DEFAULT_MISS_SEND_LEN
     controller_id: int = 0
     is_nicira_flow_format: bool = False

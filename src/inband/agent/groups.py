@@ -16,6 +16,7 @@ from inband.agent.switch import Switch
 from inband.agent.table_features import ACTIONS
 from inband.agent.validate import check_bucket
 from inband.flow.actions import Group
+from inband.flow.ports import PortNo
 from inband.openflow.messages import GroupMod
 from inband.openflow.multipart import (
     BucketCounter,
@@ -80,6 +81,11 @@ def _apply(switch: Switch, request: GroupMod, now: Instant) -> bool:
             return bool(gone)
         case _:
             assert_never(request.command)
+
+
+def is_watched(switch: Switch, port: PortNo) -> bool:
+    """Whether a bucket of some group watches a port."""
+    return any(each.bucket.watch_port == port for group in switch.tables.groups for each in group.buckets)
 
 
 def group_stats(switch: Switch, _: Connection, request: GroupStatsRequest, now: Instant) -> GroupStatsReply:

@@ -6,7 +6,7 @@ does not fit into one message (a reassembled frame near 64 kB) is cut into the f
 
 A packet that no flow matches goes to OpenFlow 1.0 peers (there 3.4: "sent to the controller") and to nobody else: in
 1.3 it is dropped unless a table-miss flow says otherwise (5.4). So table 0 hands such packets up only while somebody
-wants them.
+wants them. That flow is one like others for 1.0 peers, which hear of its packets as of any action's.
 
 Each connection has a rate limit of its own. What is above it is counted, not queued: packet-ins are the only messages
 that hosts can cause at will.
@@ -57,7 +57,8 @@ def send_packet_in(switch: Switch, in_port: PortNo, frame: Frame, action: ToCont
             cookie=action.cookie,
         )
         for connection in wanting:
-            _send(connection, message, now)
+            reason = _reason(connection, action)
+            _send(connection, message if reason is action.reason else replace(message, reason=reason), now)
 
 
 def follow_misses(switch: Switch) -> None:
@@ -72,8 +73,15 @@ def follow_misses(switch: Switch) -> None:
         switch.effects.append(SettingsChanged())
 
 
+def _reason(connection: Connection, action: ToController) -> PacketInReason:
+    """Why a connection gets a packet, in the words of its version."""
+    is_10 = connection.version == OFP10
+    return PacketInReason.ACTION if is_10 and action.by_miss_flow else action.reason
+
+
 def _wants(connection: Connection, action: ToController) -> bool:
-    is_for_it = connection.controller_id == action.controller_id and connection.wants_packet_in(action.reason)
+    reason = _reason(connection, action)
+    is_for_it = connection.controller_id == action.controller_id and connection.wants_packet_in(reason)
     has_no_flow = action.reason is PacketInReason.NO_MATCH and action.cookie == NO_COOKIE
     return is_for_it and (connection.version == OFP10 or not has_no_flow)
 

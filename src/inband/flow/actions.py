@@ -43,6 +43,7 @@ class ToController:
     controller_id: int = 0  # Nicira's controller action can name one
     metadata: int = 0
     tunnel_id: int = 0
+    by_miss_flow: bool = False  # by the table-miss flow (OpenFlow 1.3.5, 5.4), which 1.0 does not know
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,14 +29,14 @@ from inband.pipeline.groups import apply_group
 from inband.pipeline.normal import forward_normally
 from inband.pipeline.outputs import flood, send
 from inband.pipeline.packet_in import send_to_controller
-from inband.pipeline.tables import go_through_tables, visit_as
+from inband.pipeline.tables import run_action_set, visit_as, visit_table
 from inband.pipeline.trace import ActionStep
 
 
 def run_actions(ctx: XlateContext, actions: Iterable[Action]) -> None:
-    """Run actions in order, until one ends the packet."""
+    """Run actions in order, until one ends the list or the packet."""
     for action in actions:
-        if ctx.is_stopped:
+        if ctx.is_stopped or ctx.list_ended:
             return
         if ctx.trace is not None:
             ctx.trace.steps.append(ActionStep(ctx.depth, action))
@@ -44,9 +44,9 @@ def run_actions(ctx: XlateContext, actions: Iterable[Action]) -> None:
 
 
 def run_packet_out(ctx: XlateContext, actions: Iterable[Action]) -> None:
-    """A controller's PACKET_OUT: only here may an action send the packet through the tables (output to TABLE)."""
-    ctx.may_submit = True
+    """A controller's PACKET_OUT, which goes through the tables if an action says so (output to TABLE)."""
     run_actions(ctx, actions)
+    run_action_set(ctx, run_actions)
 
 
 def _run(ctx: XlateContext, action: Action) -> None:
@@ -96,12 +96,15 @@ def _output(ctx: XlateContext, port: PortNo, max_len: int) -> None:
 
 
 def _submit(ctx: XlateContext) -> None:
-    if not ctx.may_submit:
-        ctx.drop("only a PACKET_OUT may output to TABLE")
+    """Through the tables from the first (OFPP_TABLE); in a flow, where only Open vSwitch has it, and comes back."""
+    if ctx.depth >= MAX_DEPTH:
+        ctx.give_up("over 64 outputs to TABLE within one another: a loop")
         return
-    ctx.may_submit = False
-    go_through_tables(ctx, run_actions)
-    ctx.may_submit = True
+    place = ctx.place
+    ctx.depth += 1
+    visit_table(ctx, 0, run_actions)
+    ctx.depth -= 1
+    ctx.place = place
 
 
 def _resubmit(ctx: XlateContext, in_port: PortNo | None, table_id: int | None) -> None:

@@ -58,7 +58,7 @@ Place = Flow | Missed | None
 class XlateContext:
     """One packet that came in on ``in_port``. ``in_band`` False leaves out in-band control's flows.
 
-    ``may_submit``: an output to TABLE is allowed here, which only a PACKET_OUT's own actions are.
+    ``list_ended``: the list of actions under way has come to an early end, and its flow's instructions with it.
     """
 
     switch: SwitchState
@@ -73,7 +73,7 @@ class XlateContext:
     place: Place = field(default=None, init=False)
     depth: int = field(default=0, init=False)
     overrides_ports: bool = field(default=False, init=False)
-    may_submit: bool = field(default=False, init=False)
+    list_ended: bool = field(default=False, init=False)
     is_stopped: bool = field(default=False, init=False)
     is_exhausted: bool = field(default=False, init=False)
     action_set: ActionSet | None = field(default=None, init=False)
@@ -120,7 +120,7 @@ class XlateContext:
 
 
 RunActions = Callable[[XlateContext, Iterable[Action]], None]
-"""Runs a list of actions in order, until one ends the packet.
+"""Runs a list of actions in order, until one ends the list or the packet.
 
 Instructions and buckets hold actions, and actions lead to tables and groups again. So that each can be read and tested
 without the others, the modules of tables and groups are told what runs a list.

@@ -39,7 +39,8 @@ def decrement_ttl(ctx: XlateContext, action: DecNwTtl | DecMplsTtl) -> None:
     before = ctx.packet.key
     if not ctx.packet.spend_ttl(action):
         send_to_controller(ctx, WHOLE_PACKET, PacketInReason.INVALID_TTL)
-        ctx.stop("the TTL is spent")
+        ctx.list_ended = True  # and the flow's other instructions; who resubmitted goes on, as in Open vSwitch
+        ctx.drop("the TTL is spent")
     elif ctx.packet.key != before:
         ctx.program.edit(action)
 

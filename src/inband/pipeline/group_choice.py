@@ -20,7 +20,7 @@ from inband.pipeline.packet_state import PacketState
 from inband.pipeline.ports import PortTable
 from inband.table.groups import GroupBucket, GroupEntry, GroupTable
 from inband.vocabulary.numbers import ETH_ARP, ETH_IPV4, ETH_IPV6, IP_SCTP, IP_TCP, IP_UDP
-from inband.vocabulary.openflow import ANY_GROUP, GroupType, PortConfig, PortState
+from inband.vocabulary.openflow import ANY_GROUP, GroupType
 
 
 def _bits(*names: str) -> int:
@@ -98,15 +98,10 @@ def _is_live(bucket: Bucket, port_table: PortTable, groups: GroupTable) -> bool:
     while to_see:
         bucket = to_see.pop()
         watches_port, watches_group = bucket.watch_port != ports.ANY, bucket.watch_group != ANY_GROUP
-        if not (watches_port or watches_group) or (watches_port and _is_port_live(bucket.watch_port, port_table)):
+        if not (watches_port or watches_group) or (watches_port and port_table.is_live(bucket.watch_port)):
             return True
         group = groups.get(bucket.watch_group) if watches_group else None
         if group is not None and group.group_id not in seen and len(seen) < _MAX_WATCHED:
             seen.add(group.group_id)
             to_see.extend(other.bucket for other in group.buckets)
     return False
-
-
-def _is_port_live(number: ports.PortNo, port_table: PortTable) -> bool:
-    port = port_table.get(number)
-    return port is not None and not (port.config & PortConfig.PORT_DOWN or port.state & PortState.LINK_DOWN)

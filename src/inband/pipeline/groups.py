@@ -43,6 +43,7 @@ def _apply_bucket(ctx: XlateContext, bucket: GroupBucket, run: RunActions) -> No
     actions.write(bucket.bucket.actions)
     ctx.depth += 1
     run(ctx, actions.in_order())
+    ctx.list_ended = False
     ctx.depth -= 1
     program.join(ctx.program)
     ctx.program = program

@@ -22,13 +22,16 @@ def send_to_controller(
     A port may be configured to cause none by table misses (OFPPC_NO_PACKET_IN).
     """
     cookie, usual = _describe(ctx.place)
+    by_miss_flow = reason is None and usual is PacketInReason.NO_MATCH and isinstance(ctx.place, Flow)
     reason = usual if reason is None else reason
     port = ctx.switch.ports.get(ctx.in_port)
     if reason is PacketInReason.NO_MATCH and port is not None and port.config & PortConfig.NO_PACKET_IN:
         ctx.drop(f"port {port.name} is configured to cause no packet-in by a table miss")
         return
     metadata, tunnel_id = _METADATA.get(ctx.packet.key), _TUNNEL_ID.get(ctx.packet.key)
-    ctx.program.output(ToController(reason, max_len, ctx.table_id, cookie, controller_id, metadata, tunnel_id))
+    ctx.program.output(
+        ToController(reason, max_len, ctx.table_id, cookie, controller_id, metadata, tunnel_id, by_miss_flow)
+    )
 
 
 def _describe(place: Place) -> tuple[int, PacketInReason]:

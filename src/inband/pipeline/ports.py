@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from inband.flow.ports import PortNo
+from inband.flow.ports import CONTROLLER, PortNo
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.link_settings import UNKNOWN_LINK, LinkSettings
 from inband.vocabulary.openflow import PortConfig, PortState
@@ -44,9 +44,10 @@ class SwitchPort:
 
 
 class PortTable:
-    """Ports by number."""
+    """Ports by number. ``has_controller`` says whether one is connected: then the port CONTROLLER is live."""
 
     def __init__(self) -> None:
+        self.has_controller = False
         self._ports: dict[PortNo, SwitchPort] = {}
 
     def put(self, port: SwitchPort) -> bool:
@@ -74,6 +75,13 @@ class PortTable:
     def get(self, number: PortNo) -> SwitchPort | None:
         """A port by number."""
         return self._ports.get(number)
+
+    def is_live(self, number: PortNo) -> bool:
+        """Whether a group's bucket that watches a port may be used (OpenFlow 1.3.5, 6.5, "Liveness")."""
+        if number == CONTROLLER:
+            return self.has_controller
+        port = self._ports.get(number)
+        return port is not None and not (port.config & PortConfig.PORT_DOWN or port.state & PortState.LINK_DOWN)
 
     def by_name(self, name: str) -> SwitchPort | None:
         """A port by the name of its interface."""

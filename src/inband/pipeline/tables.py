@@ -23,6 +23,7 @@ from inband.flow.origin import PayloadCheck
 from inband.flow.ports import IN_PORT, PortNo
 from inband.pipeline.action_set import ActionSet
 from inband.pipeline.context import MAX_LOOKUPS, Missed, RunActions, XlateContext
+from inband.pipeline.fragments import find, is_dropped
 from inband.pipeline.metering import apply_meter
 from inband.pipeline.packet_in import send_to_controller
 from inband.pipeline.trace import TableStep
@@ -41,12 +42,13 @@ def receive(ctx: XlateContext, run: RunActions) -> None:
     if port is not None and not port.takes_data and not _is_in_band(ctx):
         ctx.drop(f"port {port.name} is configured not to receive")
         return
-    go_through_tables(ctx, run)
-
-
-def go_through_tables(ctx: XlateContext, run: RunActions) -> None:
-    """From table 0 to the last table that a flow names, then the action set."""
     visit_table(ctx, 0, run)
+    run_action_set(ctx, run)
+
+
+def run_action_set(ctx: XlateContext, run: RunActions) -> None:
+    """What tables have written, at the end, also of a packet whose TTL was spent on the way (as in Open vSwitch)."""
+    ctx.list_ended = False
     if not ctx.is_stopped and ctx.action_set is not None:
         run(ctx, ctx.action_set.in_order())
 
@@ -101,7 +103,7 @@ def _look_up(ctx: XlateContext, table_id: int) -> Flow | None:
         return None
     flow = _look_up_by_payload(ctx, table_id) if ctx.in_band else None
     if flow is None:
-        flow, mattered = tables[table_id].lookup(packet.key, in_band=ctx.in_band)
+        flow, mattered = find(tables[table_id], packet.key, tables.fragments, in_band=ctx.in_band)
         packet.depend_on(mattered)
     ctx.credits.append((table_id, flow))
     if ctx.trace is not None:
@@ -134,7 +136,9 @@ def _passes(ctx: XlateContext, check: PayloadCheck) -> bool:
 def _miss(ctx: XlateContext, table_id: int) -> None:
     ctx.place = Missed(table_id)
     tables = ctx.switch.tables
-    if table_id < len(tables) and tables[table_id].miss is TableMiss.CONTROLLER:
+    if is_dropped(ctx.packet.key, tables.fragments):
+        ctx.drop("fragments are dropped, as a controller configured")
+    elif table_id < len(tables) and tables[table_id].miss is TableMiss.CONTROLLER:
         send_to_controller(ctx, WHOLE_PACKET)
     else:
         ctx.drop(f"no flow in table {table_id} matches")
@@ -151,6 +155,10 @@ def _follow(ctx: XlateContext, flow: Flow, run: RunActions) -> int | None:
     instructions = flow.instructions
     for instruction in instructions if len(instructions) == 1 else sorted(instructions, key=_rank):
         next_table = _instruct(ctx, instruction, run)
+        if ctx.list_ended:
+            next_table = None
+            break
+    ctx.list_ended = False
     ctx.overrides_ports = outer
     return next_table if next_table is not None and next_table > flow.table_id else None
 

@@ -30,7 +30,7 @@ from inband.table.groups import GroupTable
 from inband.table.meters import MeterTable
 from inband.table.references import Needed, References
 from inband.vocabulary.instant import Instant
-from inband.vocabulary.openflow import ALL_TABLES, ANY_GROUP, FlowRemovedReason
+from inband.vocabulary.openflow import ALL_TABLES, ANY_GROUP, ConfigFlags, FlowRemovedReason
 
 MAX_TABLES: Final = 254
 """OFPTT_MAX is 0xfe; 0xff names all tables. 254 is what Open vSwitch offers, and controllers expect no more."""
@@ -67,7 +67,8 @@ NO_FILTER = Filter()
 class TableSet:
     """Tables 0 to n_tables-1. ``limit`` is how many visible flows one table may hold (None: no limit).
 
-    ``groups`` and ``meters`` are what flows may use; ``users`` tells which do.
+    ``groups`` and ``meters`` are what flows may use; ``users`` tells which do. ``fragments`` is how flows match
+    fragments: normally, not at all (FRAG_DROP), or by what they carry (FRAG_NX_MATCH).
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class TableSet:
         make_classifier: Callable[[], Classifier] = TupleSpaceClassifier,
     ) -> None:
         self.limit = limit
+        self.fragments = ConfigFlags.FRAG_NORMAL
         self.groups = GroupTable()
         self.meters = MeterTable()
         self._references = References()

@@ -40,11 +40,12 @@ class Capabilities(IntFlag):
 
 
 class ConfigFlags(IntFlag):
-    """OFPC_FRAG_* (OpenFlow 1.3.5, 7.3.2)."""
+    """OFPC_FRAG_* (OpenFlow 1.3.5, 7.3.2); NX_MATCH is Open vSwitch's."""
 
     FRAG_NORMAL = 0
     FRAG_DROP = 1
     FRAG_REASM = 2
+    FRAG_NX_MATCH = 3
 
 
 class PortConfig(IntFlag):

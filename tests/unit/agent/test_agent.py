@@ -9,8 +9,10 @@ import pytest
 from inband.agent.connection import DEFAULT_MASKS, Kind
 from inband.agent.effects import SettingsChanged
 from inband.agent.port_messages import describe_port
+from inband.flow.actions import Output
+from inband.flow.groups import Bucket
 from inband.flow.match import ANY
-from inband.flow.ports import PortNo
+from inband.flow.ports import CONTROLLER, PortNo
 from inband.openflow.messages import (
     BarrierReply,
     BarrierRequest,
@@ -135,6 +137,57 @@ def test_a_connection_that_is_gone_gets_and_does_nothing() -> None:
 
 def test_an_error_from_the_peer_is_not_answered() -> None:
     assert Bench().send(Error(1, 1, b"")) == []
+
+
+@pytest.mark.parametrize("handling", [ConfigFlags.FRAG_DROP, ConfigFlags.FRAG_NX_MATCH])
+def test_how_fragments_are_handled_is_the_switchs_and_what_was_cached_goes(handling: ConfigFlags) -> None:
+    bench = Bench()
+    bench.agent.connect(2, Kind.MANAGEMENT, OFP10, 0.0)
+    bench.agent.take_effects()
+
+    assert bench.send(SetConfig(handling, 128)) == []
+    assert bench.send(SetConfig(handling, 128)) == []
+
+    assert bench.agent.take_effects() == [SettingsChanged()]
+    assert bench.tables.fragments == handling
+    assert bench.send(GetConfigRequest(), connection=2) == [GetConfigReply(handling, 0)]
+
+
+def test_a_slave_does_not_change_how_fragments_are_handled() -> None:
+    bench = Bench()
+    bench.send(RoleRequest(Role.SLAVE, 1))
+    bench.agent.take_effects()
+
+    assert bench.send(SetConfig(ConfigFlags.FRAG_DROP, 9)) == []
+
+    assert bench.agent.take_effects() == []
+    assert bench.send(GetConfigRequest()) == [GetConfigReply(ConfigFlags.FRAG_NORMAL, 9)]
+
+
+def test_the_port_controller_is_live_while_a_controller_is_connected() -> None:
+    bench = Bench()
+    watching = Bucket((Output(PortNo(1)),), watch_port=CONTROLLER)
+    bench.send(GroupMod(GroupModCommand.ADD, GroupType.FF, 1, (watching,)))
+    bench.agent.connect(2, Kind.MANAGEMENT, OFP13, 0.0)
+    bench.agent.take_effects()
+    assert bench.ports.is_live(CONTROLLER)
+
+    bench.agent.disconnect(1)
+    assert not bench.ports.is_live(CONTROLLER)
+    assert bench.agent.take_effects() == [SettingsChanged()]
+
+    bench.agent.connect(3, Kind.CONTROLLER, OFP13, 0.0)
+    assert bench.ports.is_live(CONTROLLER)
+    assert bench.agent.take_effects() == [SettingsChanged()]
+
+
+def test_nothing_cached_goes_with_a_controller_that_no_group_watches() -> None:
+    bench = Bench()
+    bench.agent.take_effects()
+
+    bench.agent.disconnect(1)
+
+    assert bench.agent.take_effects() == []
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,35 @@ def test_a_slave_gets_no_packet_ins_unless_it_asked() -> None:
     assert len(bench.take()) == 1
 
 
+@pytest.mark.parametrize(("version", "reason"), [(OFP13, PacketInReason.NO_MATCH), (OFP10, PacketInReason.ACTION)])
+def test_the_table_miss_flow_is_one_like_others_for_1_0(version: int, reason: PacketInReason) -> None:
+    bench = Bench(version=version)
+    by_flow = ToController(PacketInReason.NO_MATCH, 128, 0, 5, by_miss_flow=True)
+
+    bench.agent.packet_in(PORT, FRAME, by_flow, 0.0)
+    (message,) = bench.take()
+    bench.send(SetAsync(AsyncMasks(packet_in=1 << reason)))
+    bench.agent.packet_in(PORT, FRAME, by_flow, 0.0)
+    asked_for = bench.take()
+    bench.send(SetAsync(AsyncMasks(packet_in=~(1 << reason) & 0xFFFFFFFF)))
+    bench.agent.packet_in(PORT, FRAME, by_flow, 0.0)
+
+    assert isinstance(message, PacketIn)
+    assert message.reason is reason
+    assert asked_for == [message]
+    assert bench.take() == []
+
+
+def test_a_flow_that_says_no_match_says_so_to_1_0_too() -> None:
+    bench = Bench(version=OFP10)
+
+    bench.agent.packet_in(PORT, FRAME, ToController(PacketInReason.NO_MATCH, 128, 0, 5), 0.0)
+
+    (message,) = bench.take()
+    assert isinstance(message, PacketIn)
+    assert message.reason is PacketInReason.NO_MATCH
+
+
 def test_an_invalid_ttl_is_reported_only_when_asked_for() -> None:
     bench = Bench()
     action = ToController(PacketInReason.INVALID_TTL, 0xFFFF, 0, 0)

@@ -160,7 +160,7 @@ def test_a_packet_in_says_where_it_comes_from() -> None:
 
     assert told == [
         ToController(PacketInReason.ACTION, WHOLE_PACKET, 3, 7),
-        ToController(PacketInReason.NO_MATCH, WHOLE_PACKET, 4, 8),
+        ToController(PacketInReason.NO_MATCH, WHOLE_PACKET, 4, 8, by_miss_flow=True),
         ToController(PacketInReason.NO_MATCH, WHOLE_PACKET, 5, NO_COOKIE),
         ToController(PacketInReason.ACTION, WHOLE_PACKET, 0, NO_COOKIE),
     ]

@@ -202,7 +202,14 @@ def test_the_table_miss_flow_gives_the_reason_no_match() -> None:
     scene = Scene()
     scene.flow(Output(CONTROLLER, 128), priority=0, match=ANY)
 
-    assert scene.actions(WEB) == (ToController(PacketInReason.NO_MATCH, 128, 0, 0),)
+    assert scene.actions(WEB) == (ToController(PacketInReason.NO_MATCH, 128, 0, 0, by_miss_flow=True),)
+
+
+def test_an_action_of_the_table_miss_flow_that_says_a_reason_gives_that_one() -> None:
+    scene = Scene()
+    scene.flow(SendToController(64, 0, PacketInReason.NO_MATCH), priority=0, match=ANY)
+
+    assert scene.actions(WEB) == (ToController(PacketInReason.NO_MATCH, 64, 0, 0),)
 
 
 def test_a_port_without_packet_in_causes_none_by_a_miss_but_by_an_action() -> None:
@@ -316,6 +323,37 @@ def test_a_spent_ttl_goes_to_the_controller_and_no_further(ttl: int) -> None:
     )
 
 
+def test_a_ttl_that_is_spent_in_a_resubmit_ends_the_inner_list_only() -> None:
+    scene = Scene()
+    scene.flow(Resubmit(None, 1), Output(P3))
+    scene.flow_of(ApplyActions((DecNwTtl(), Output(P2))), GotoTable(2), table=1, cookie=4)
+    scene.flow(Output(P2), table=2)
+
+    assert scene.actions(packets.tcp(ttl=1)) == (
+        ToController(PacketInReason.INVALID_TTL, WHOLE_PACKET, 1, 4),
+        Output(P3),
+    )
+    assert scene.actions(packets.tcp(ttl=2)) == (DecNwTtl(), Output(P2), Output(P2), Output(P3))
+
+
+def test_a_ttl_that_is_spent_leaves_what_other_tables_have_written() -> None:
+    scene = Scene()
+    scene.flow_of(WriteActions((Output(P3),)), GotoTable(1))
+    scene.flow_of(ApplyActions((DecNwTtl(),)), WriteActions((Output(P2),)), GotoTable(2), table=1)
+    scene.flow(Output(P2), table=2)
+
+    assert scene.actions(packets.tcp(ttl=1)) == (
+        ToController(PacketInReason.INVALID_TTL, WHOLE_PACKET, 1, 0),
+        Output(P3),
+    )
+
+
+def test_a_ttl_that_is_spent_in_a_packet_outs_list_ends_it() -> None:
+    actions = Scene().packet_out(packets.tcp(ttl=1), DecNwTtl(), Output(P2))
+
+    assert [type(action) for action in actions] == [ToController]
+
+
 def test_each_decrement_asks_for_one_more() -> None:
     scene = Scene()
     scene.flow(DecNwTtl(), DecNwTtl(), Output(P2))
@@ -403,11 +441,35 @@ def test_a_packet_out_to_table_goes_through_the_tables() -> None:
     assert scene.packet_out(WEB, Output(TABLE)) == out(P3)
 
 
-def test_a_flow_may_not_output_to_table() -> None:
+def test_a_flow_that_outputs_to_table_goes_on_behind_it() -> None:
+    scene = Scene()
+    scene.flow_of(GotoTable(1))
+    scene.flow_of(ApplyActions((SetField("metadata", 7), Output(TABLE), Output(P3))), table=1)
+    scene.flow(Output(P2), priority=2, match=Match.of(metadata=7))
+
+    assert scene.actions(WEB) == out(P2, P3)
+
+
+def test_a_flow_that_outputs_to_table_may_miss_there() -> None:
+    scene = Scene()
+    scene.flow(SetField("metadata", 7), Output(TABLE), Output(P3), match=Match.of(metadata=0))
+
+    assert scene.actions(WEB) == out(P3)
+
+
+def test_a_loop_by_way_of_table_ends() -> None:
     scene = Scene()
     scene.flow(Output(TABLE))
 
     assert scene.packet_out(WEB, Output(TABLE)) == ()
+    assert scene.receive(WEB).drop_reason == "over 64 outputs to TABLE within one another: a loop"
+
+
+def test_what_tables_write_for_a_packet_out_is_carried_out_at_its_end() -> None:
+    scene = Scene()
+    scene.flow_of(WriteActions((PushVlan(), Output(P3))))
+
+    assert scene.packet_out(WEB, Output(TABLE), Output(P2)) == (Output(P2), PushVlan(), Output(P3))
 
 
 def test_a_packet_out_is_not_kept_out_by_the_configuration_of_its_in_port() -> None:

@@ -1,0 +1,64 @@
+"""An interface of a namespace, past every stack: frames are put on its wire, and taken from it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab.net import Namespace
+
+_ETH_P_ALL = 3
+_SOL_PACKET, _PACKET_IGNORE_OUTGOING = 263, 23
+_CLONE_NEWNET = 0x40000000
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class Wire:
+    """One end of a link; what this end sends is not heard here."""
+
+    def __init__(self, namespace: Namespace, interface: str) -> None:
+        with _inside(namespace.name):
+            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+        self._socket.bind((interface, _ETH_P_ALL))
+        self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._socket.close()
+
+    def send(self, frame: bytes) -> None:
+        """Put a frame on the wire."""
+        self._socket.send(frame)
+
+    def take(self, wait_s: float) -> list[bytes]:
+        """What arrives within this time, or has arrived since the last call."""
+        frames = []
+        deadline = time.monotonic() + wait_s
+        while select.select([self._socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            frames.append(self._socket.recv(65535))
+        return frames
+
+
+@contextmanager
+def _inside(name: str) -> Iterator[None]:
+    """This thread's sockets are made in a namespace; Python 3.11 has no setns of its own."""
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    there = os.open(Path("/run/netns") / name, os.O_RDONLY)
+    try:
+        _set_namespace(there)
+        yield
+    finally:
+        _set_namespace(here)
+        os.close(here)
+        os.close(there)
+
+
+def _set_namespace(descriptor: int) -> None:
+    if _LIBC.setns(descriptor, _CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
