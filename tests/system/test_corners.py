@@ -88,12 +88,14 @@ class Desk:
 
     def out(self, frame: bytes) -> list[int]:
         """Out of which ports a frame goes; the same the second time."""
-        both = []
-        for _ in range(2):
-            self.wires[1].send(frame)
-            both.append([number for number in (2, 3) for _ in range(self.arrived(number))])
-        assert both[0] == both[1], "the first time and the second"
-        return both[0]
+        first, second = self.once(frame), self.once(frame)
+        assert first == second, "the first time and the second"
+        return first
+
+    def once(self, frame: bytes) -> list[int]:
+        """Out of which ports a frame goes this time."""
+        self.wires[1].send(frame)
+        return [number for number in (2, 3) for _ in range(self.arrived(number))]
 
     def arrived(self, number: int) -> int:
         """How many of our frames have come out of a port; what the local port's host says of itself is not ours."""
@@ -176,6 +178,27 @@ def test_metadata_can_be_set_by_an_action(desk: Desk) -> None:
     desk.flows("table=0,actions=set_field:5->metadata,goto_table:1", "table=1,metadata=5,actions=output:2")
 
     assert desk.out(WEB) == [2]
+
+
+def test_a_bucket_that_watches_controller_is_used_while_one_is_connected(desk: Desk) -> None:
+    desk.switch.set_controllers("tcp:127.0.0.1:6653")  # Open vSwitch empties its tables when it gets the first one
+    desk.ofctl(
+        V13, "add-group", "group_id=1,type=ff,bucket=watch_port:CONTROLLER,output:2,bucket=watch_port:3,output:3"
+    )
+    desk.flows("tcp,in_port=1,actions=group:1")
+    assert desk.out(WEB) == [3]
+
+    command = ("ovs-testcontroller", "--unixctl=none", "--noflow", "ptcp:6653:127.0.0.1")
+    controller = desk.switch.site.namespace.start(*command)
+    try:
+        assert until(lambda: desk.once(WEB) == [2], 20.0)
+        assert desk.out(WEB) == [2]
+        controller.kill9()
+        assert until(lambda: desk.once(WEB) == [3], 20.0)
+        assert desk.out(WEB) == [3]
+    finally:
+        controller.stop()
+        desk.switch.set_controllers()
 
 
 @pytest.mark.parametrize("port", ["0", "CONTROLLER", "77"])

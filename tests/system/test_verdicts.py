@@ -55,9 +55,10 @@ class Side:
         assert until(path.exists, 10.0), process.tail()
         return lab.hold(Control(path)), process
 
-    def ofctl(self, version: str, command: str, *arguments: str) -> str:
-        """Run ovs-ofctl; raises CommandError when it or the switch refuses."""
-        return run("ovs-ofctl", "-O", version, "--no-stats", "--no-names", command, self._socket, *arguments)
+    def ofctl(self, version: str, command: str, *arguments: str, form: str = "") -> str:
+        """Run ovs-ofctl, with a flow format if need be; raises CommandError when it or the switch refuses."""
+        options = ("-O", version, "--no-stats", "--no-names", *(("-F", form) if form else ()))
+        return run("ovs-ofctl", *options, command, self._socket, *arguments)
 
     def judge(self, row: Row) -> Verdict:
         """Send a row's request to a switch without flows, and with one group and one meter."""
@@ -86,7 +87,8 @@ class Side:
 
     def _shown(self, row: Row) -> tuple[str, ...]:
         try:
-            dumps = self.ofctl(row.version, "dump-flows") + self.ofctl(V13, "dump-groups")
+            form = "OpenFlow10" if (row.version, row.kind) == (V10, BYTES) else ""
+            dumps = self.ofctl(row.version, "dump-flows", form=form) + self.ofctl(V13, "dump-groups")
         except CommandError:
             return UNREADABLE
         lines = dumps.splitlines()

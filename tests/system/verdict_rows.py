@@ -291,7 +291,6 @@ _NO_PBB = "Open vSwitch has no PBB"
 _MORE_TAGS = "Open vSwitch holds two VLAN tags, ours any number"
 _SPEC = "Open vSwitch takes it and never does it; the specification has an error"
 _TABLES = "Open vSwitch keeps table 254 for itself; here the last is 253"
-_UNTAGGED = "1.0's untagged packets are those without a tag, as 1.3's are; Open vSwitch tells the two matches apart"
 
 EXCEPTIONS: dict[tuple[str, str], Difference] = {
     (V13, "actions=set_field:5->in_port,output:1"): Difference(
@@ -324,12 +323,4 @@ EXCEPTIONS: dict[tuple[str, str], Difference] = {
         ("priority=5 actions=load:0x1->NXM_OF_TCP_DST[]",),
         "it is what 1.0's set_tp_dst is: nothing happens to packets without the field",
     ),
-    (V10, "no wildcards"): Difference(
-        (
-            "priority=65535,tcp,in_port=1,vlan_tci=0x0000/0x1fff,dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:01,"
-            "nw_src=10.0.0.1,nw_dst=10.0.0.2,nw_tos=0,tp_src=80,tp_dst=81 actions=output:2",
-        ),
-        _UNTAGGED,
-    ),
-    (V10, "untagged, with a priority"): Difference(("priority=5,vlan_tci=0x0000/0x1fff actions=output:2",), _UNTAGGED),
 }
