@@ -27,10 +27,10 @@ class Row(NamedTuple):
         return f"{self.version[-2:]} {self.name or self.text}"
 
 
-def _flow_mod_10(match: str, actions: str, tail: str = "0000") -> str:
+def _flow_mod_10(match: str, actions: str, tail: str = "0000", timeouts: str = "00000000") -> str:
     """A FLOW_MOD of 1.0: add, priority 5, these 40 bytes of match, these actions, these flags."""
     size = 72 + len(bytes.fromhex(actions))
-    fixed = "0000000000000000 0000 0000 0000 0005 ffffffff ffff" + tail
+    fixed = f"0000000000000000 0000 {timeouts} 0005 ffffffff ffff" + tail
     return (f"010e{size:04x}0000002a" + match + fixed + actions).replace(" ", "")
 
 
@@ -259,6 +259,7 @@ _BYTES = (
     (V10, "load into tcp_dst of any packet", _flow_mod_10(_ANY_10, "ffff0018000023200007000f000014020000000000000001")),
     (V10, "unknown flag", _flow_mod_10(_ANY_10, "0000000800010000", "0008")),
     (V10, "emergency flow", _flow_mod_10(_ANY_10, "0000000800010000", "0004")),
+    (V10, "emergency flow with a timeout", _flow_mod_10(_ANY_10, "0000000800010000", "0004", timeouts="00050000")),
     (V10, "no wildcards", _flow_mod_10("00000000" + "0001" + "020000000001" * 2 + "ffff 00 00 0800 00 06 0000"
                                        "0a000001 0a000002 0050 0051", _OUTPUT_2_10)),
     (V10, "ICMP type of 16 bits", _flow_mod_10("003fff8f" + "00" * 18 + "0800 00 01 0000" + "00" * 8 + "012c 0000",

@@ -11,7 +11,7 @@ of a packet at hand (PACKET_OUT) all tags are known, by ``inner_tags``.
 
 from __future__ import annotations
 
-from inband.flow.fields import FIELDS, FRAG_LATER, PREREQUISITES, VLAN_PRESENT
+from inband.flow.fields import FIELDS, FRAG_LATER, PREREQUISITES, TRANSPORT_FIELDS, VLAN_PRESENT
 from inband.vocabulary.numbers import ETH_IPV4, ETH_IPV6, ETH_MPLS, ETH_MPLS_MC, ETH_PBB
 
 _VLAN = FIELDS["vlan_vid"].mask | FIELDS["vlan_pcp"].mask
@@ -25,7 +25,7 @@ _PBB = frozenset({ETH_PBB << _ETH_TYPE.shift})
 
 # A VLAN's id can be set where there is a tag; to match it nothing else needs to be matched.
 _NEEDS = {**PREREQUISITES, "vlan_vid": PREREQUISITES["vlan_pcp"]}
-_TRANSPORT = frozenset(name for name, field in FIELDS.items() if any(needed == "ip_proto" for needed, _ in field.needs))
+_TRANSPORT = frozenset(TRANSPORT_FIELDS)
 
 
 class KnownHeaders:

@@ -22,7 +22,7 @@ from inband.agent.known_headers import KnownHeaders
 from inband.agent.refusal import RefusalError
 from inband.flow import actions as a
 from inband.flow import ports
-from inband.flow.fields import FIELDS, FRAG_LATER, VLAN_PRESENT
+from inband.flow.fields import FIELDS, FRAG_LATER, TRANSPORT_FIELDS, VLAN_PRESENT
 from inband.flow.groups import Bucket
 from inband.flow.match import ANY, Match
 from inband.flow.ports import PortNo
@@ -57,7 +57,7 @@ _WATCHED: Final = frozenset({ports.LOCAL, ports.CONTROLLER, ports.ANY})
 _HIGHEST, _MAX = int(ports.HIGHEST), int(ports.MAX)
 _IN_PORT = FIELDS["in_port"].mask
 _LATER = FRAG_LATER << FIELDS["ip_frag"].shift
-_TRANSPORT_BITS = sum(field.mask for field in FIELDS.values() if any(needed == "ip_proto" for needed, _ in field.needs))
+_TRANSPORT_BITS = sum(FIELDS[name].mask for name in TRANSPORT_FIELDS)
 
 # What OpenFlow 1.0 has actions for (there 5.2.4), or Nicira actions that say the same for MPLS.
 _OWN_10 = frozenset(

@@ -91,7 +91,7 @@ def _decode_resubmit(subtype: int, in_port: int, table: int) -> a.Resubmit:
     return a.Resubmit(None if port == ports.IN_PORT else port, None if current else table)
 
 
-def _writable(header: int) -> WireField:
+def _row_of(header: int) -> WireField:
     row = HEADERS.get(header)
     if row is None:
         raise MalformedError(BadAction.BAD_SET_TYPE, f"field header {header:#010x} is not known")
@@ -99,7 +99,7 @@ def _writable(header: int) -> WireField:
 
 
 def _decode_load(offset_bits: int, header: int, value: int) -> tuple[a.Action, ...]:
-    row, offset, bits = _writable(header), offset_bits >> 6, (offset_bits & 0x3F) + 1
+    row, offset, bits = _row_of(header), offset_bits >> 6, (offset_bits & 0x3F) + 1
     span = (1 << bits) - 1 << offset
     if span & ~row.allowed:
         raise MalformedError(BadAction.BAD_SET_LEN, f"{row.name} has no bits {offset} to {offset + bits - 1}")
@@ -118,7 +118,7 @@ _COOKIE = "cookie"  # travels like a field, and is none of the packet's
 
 
 def _decode_move(bits: int, source_offset: int, offset: int, source_header: int, header: int) -> a.MoveField:
-    source, destination = _writable(source_header), _writable(header)
+    source, destination = _row_of(source_header), _row_of(header)
     if _COOKIE in (source.name, destination.name):
         raise MalformedError(BadMatch.BAD_FIELD, "the cookie is no field of a packet")
     try:

@@ -12,18 +12,14 @@ taken for a fragment's, or the other way round.
 
 from __future__ import annotations
 
-from inband.flow.fields import FIELDS
+from inband.flow.fields import FIELDS, TRANSPORT_FIELDS
 from inband.flow.flow import Flow
 from inband.table.flow_table import FlowTable
 from inband.vocabulary.openflow import ConfigFlags
 
 _IP_FRAG = FIELDS["ip_frag"].mask
 # What the first fragment carries and is not matched by: all behind the IP header but TCP's flags, as in Open vSwitch.
-_TRANSPORT = sum(
-    field.mask
-    for field in FIELDS.values()
-    if field.name != "tcp_flags" and any(needed == "ip_proto" for needed, _ in field.needs)
-)
+_TRANSPORT = sum(FIELDS[name].mask for name in TRANSPORT_FIELDS if name != "tcp_flags")
 
 
 def find(table: FlowTable, key: int, handling: ConfigFlags, *, in_band: bool) -> tuple[Flow | None, int]:
