@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from inband.flow.actions import (
+    INSTRUCTION_ORDER,
     WHOLE_PACKET,
     ApplyActions,
     ClearActions,
@@ -29,9 +30,7 @@ from inband.pipeline.packet_in import send_to_controller
 from inband.pipeline.trace import TableStep
 from inband.table.flow_table import TableMiss
 
-# Instructions run in this order, however a flow lists them (OpenFlow 1.3.5, 5.9).
-_INSTRUCTION_ORDER = (Meter, ApplyActions, ClearActions, WriteActions, WriteMetadata, GotoTable)
-_INSTRUCTION_RANK = {kind: rank for rank, kind in enumerate(_INSTRUCTION_ORDER)}
+_INSTRUCTION_RANK = {kind: rank for rank, kind in enumerate(INSTRUCTION_ORDER)}
 
 _METADATA = FIELDS["metadata"]
 
