@@ -7,6 +7,7 @@ datapaths have veth pairs.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import socket
 import struct
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -158,6 +159,7 @@ def userspace() -> Iterator[Userspace]:
         try:
             for port in PORTS:
                 datapath.add_port(port, f"p{port}")
+            wait_for_links()
             yield Userspace(datapath, hosts)
         finally:
             datapath.close()
@@ -176,6 +178,7 @@ def ebpf() -> Iterator[Ebpf]:
         try:
             for port in PORTS:
                 datapath.add_port(port, f"p{port}")
+            wait_for_links()
             yield Ebpf(datapath, hosts)
         finally:
             datapath.close()
@@ -228,6 +231,20 @@ def add_veth(number: int) -> None:
         f"link set dev p{number} addrgenmode none",
         f"link set dev h{number} up",
     )
+
+
+def wait_for_links() -> None:
+    """Until the kernel has seen that the ports are up: a little later than them it lets their other ends send."""
+    end = time.monotonic() + PATIENCE_S
+    while down := [link["ifname"] for link in _links() if link["ifname"][0] == "h" and link["operstate"] != "UP"]:
+        assert time.monotonic() < end, f"not up: {down}"
+        time.sleep(0.01)
+
+
+def _links() -> list[dict[str, Any]]:
+    shown = subprocess.run(["ip", "-json", "link", "show"], check=True, capture_output=True)
+    links: list[dict[str, Any]] = json.loads(shown.stdout)
+    return links
 
 
 def ip(*commands: str) -> None:
