@@ -48,6 +48,11 @@ OFPT_ERROR = 1
 # early: its silence means more than that of a peer that has nothing to say.
 UNUSUAL_SILENCE = 4
 LEAST_SILENCE_S = 1.0
+# How long a peer may take to say HELLO, whatever is configured: the same number as Open vSwitch's.
+NEGOTIATION_S = 5.0
+# What of an unfinished message counts as a sign of life, in bytes. A whole one always does; a peer that sends a byte now
+# and then is as good as silent, and one with a slow link still gets the greatest message through in 64 intervals.
+SIGN_OF_LIFE = 1024
 # How fast the usual gap follows: about the last eight messages count.
 _GAP_WEIGHT = 1 / 8
 
@@ -63,8 +68,8 @@ class SessionConfig:
 
     versions: frozenset[int] = frozenset({OFP10, OFP13})
     probe_interval_s: float = 5.0
-    soft_bytes: int = 1 << 20
-    hard_bytes: int = 64 << 20
+    soft_bytes: int = 256 << 10
+    hard_bytes: int = 16 << 20
 
 
 class SessionState(Enum):
@@ -92,7 +97,7 @@ class Session:
         self.state = SessionState.OPENING
         self.version: int | None = None
         self.closing: str | None = None
-        self.last_heard = now
+        self.last_heard = self._began_at = now
         self._usual_gap_s = self.config.probe_interval_s  # nothing is unusual yet
         self._has_asked = False
         self.dropped = 0
@@ -100,6 +105,7 @@ class Session:
         self.unsayable = 0
         self._has_table_ids = False  # Nicira's flow-mod-table-id: 1.0's FLOW_MOD names a table
         self._input = bytearray()
+        self._unfinished = 0  # bytes since the last sign of life
         self._urgent: deque[bytes] = deque()
         self._queued: deque[bytes] = deque()
         self._waiting_bytes = 0
@@ -108,7 +114,7 @@ class Session:
 
     def begin(self, now: Instant) -> None:
         """The connection is up now: silence counts from here."""
-        self.last_heard = now
+        self.last_heard = self._began_at = now
 
     # What the caller asks
 
@@ -174,11 +180,18 @@ class Session:
         """Take bytes from the peer; what is in them waits for ``read``."""
         if self.closing is not None or not data:
             return
+        self._input += data
+        self._unfinished += len(data)
+        if self.has_input or self._unfinished >= SIGN_OF_LIFE:
+            self._unfinished = 0
+            self._heard(now)
+
+    def _heard(self, now: Instant) -> None:
+        """A sign of life: a whole message, or much of one."""
         self._usual_gap_s += (now - self.last_heard - self._usual_gap_s) * _GAP_WEIGHT
         self.last_heard, self._has_asked = now, False
         if self.state is SessionState.PROBING:
             self.state = SessionState.ACTIVE
-        self._input += data
 
     def read(self, limit: int) -> list[Envelope]:
         """Decode at most ``limit`` messages that wait, and return those that the owner must act on, in order.
@@ -198,8 +211,11 @@ class Session:
 
     def next_deadline(self) -> Instant | None:
         """When to call ``run`` next."""
-        interval = self.config.probe_interval_s
-        if self.closing is not None or not interval:
+        if self.closing is not None:
+            return None
+        if self.state is SessionState.OPENING:
+            return self._began_at + NEGOTIATION_S
+        if not self.config.probe_interval_s:
             return None
         return self._early_deadline() or self._probe_deadline()
 
@@ -215,7 +231,11 @@ class Session:
 
     def run(self, now: Instant) -> list[Notice]:
         """Do what silence calls for."""
-        if self.closing is not None or not self.config.probe_interval_s:
+        if self.closing is not None:
+            return []
+        if self.state is SessionState.OPENING:
+            return self._run_negotiation(now)
+        if not self.config.probe_interval_s:
             return []
         if now >= self._probe_deadline():
             return [self._probe()]
@@ -227,6 +247,12 @@ class Session:
         self._push_urgent(EchoRequest())
         return [Notice.ASKED]
 
+    def _run_negotiation(self, now: Instant) -> list[Notice]:
+        if now < self._began_at + NEGOTIATION_S:
+            return []
+        self._close(f"no HELLO in {NEGOTIATION_S:g} s")
+        return [Notice.EXPIRED]
+
     def _probe(self) -> Notice:
         interval = self.config.probe_interval_s
         match self.state:
@@ -234,9 +260,7 @@ class Session:
                 self.state = SessionState.PROBING
                 self._push_urgent(EchoRequest())
                 return Notice.PROBED
-            case SessionState.OPENING:
-                self._close(f"no HELLO in {interval:g} s")
-            case SessionState.PROBING | SessionState.CLOSED:
+            case SessionState.OPENING | SessionState.PROBING | SessionState.CLOSED:  # OPENING has its own limit
                 self._close(f"no answer to a probe in {interval:g} s")
             case _:
                 assert_never(self.state)

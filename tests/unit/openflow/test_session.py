@@ -23,7 +23,7 @@ from inband.openflow.messages import (
     PacketIn,
     PacketOut,
 )
-from inband.openflow.session import Notice, Session, SessionConfig, SessionState
+from inband.openflow.session import SIGN_OF_LIFE, Notice, Session, SessionConfig, SessionState
 from inband.vocabulary.openflow import OFP10, OFP13, FlowModCommand
 from inband.vocabulary.openflow_errors import BadRequest, ErrorType, HelloFailed
 
@@ -247,14 +247,39 @@ def test_a_silent_peer_is_probed_and_then_given_up() -> None:
     assert session.next_deadline() is None
 
 
-def test_any_byte_from_the_peer_ends_a_probe() -> None:
+@pytest.mark.parametrize("data", [wire(BarrierRequest()), wire(EchoRequest(bytes(9000)))[:SIGN_OF_LIFE]])
+def test_a_message_or_much_of_one_ends_a_probe(data: bytes) -> None:
     session = opened()
     session.run(5.0)
 
-    receive(session, b"\x04", 6.0)
+    receive(session, data, 6.0)
 
     assert session.state is SessionState.ACTIVE
     assert session.next_deadline() == 11.0
+
+
+def test_a_byte_now_and_then_is_no_sign_of_life() -> None:
+    session = opened()
+    message = wire(EchoRequest(bytes(100)))
+
+    for second, byte in enumerate(message):
+        session.feed(bytes([byte]), float(second))
+        session.run(float(second))
+        if session.closing is not None:
+            break
+
+    assert session.closing == "no answer to a probe in 5 s"
+    assert second == 10
+
+
+def test_a_hello_that_never_ends_is_waited_for_no_longer_than_none() -> None:
+    session = Session(0.0, SessionConfig(probe_interval_s=0.0))
+    session.begin(3.0)
+    session.feed(wire(Hello())[:7], 7.9)
+
+    assert session.next_deadline() == 8.0
+    assert session.run(8.0) == [Notice.EXPIRED]
+    assert session.closing == "no HELLO in 5 s"
 
 
 def test_the_answer_to_a_probe_is_not_handed_up() -> None:
