@@ -50,8 +50,8 @@ UNUSUAL_SILENCE = 4
 LEAST_SILENCE_S = 1.0
 # How long a peer may take to say HELLO, whatever is configured: the same number as Open vSwitch's.
 NEGOTIATION_S = 5.0
-# What of an unfinished message counts as a sign of life, in bytes. A whole one always does; a peer that sends a byte now
-# and then is as good as silent, and one with a slow link still gets the greatest message through in 64 intervals.
+# What of an unfinished message counts as a sign of life, in bytes. A whole one always does; a peer that sends a byte
+# now and then is as good as silent, and a slow link still gets the greatest message through in 64 intervals.
 SIGN_OF_LIFE = 1024
 # How fast the usual gap follows: about the last eight messages count.
 _GAP_WEIGHT = 1 / 8

@@ -27,8 +27,8 @@ from inband.runtime.show import (
     RemoteDocument,
     ShowDocument,
 )
-from inband.switch.connections import Listener
 from inband.switch.core import SwitchCore
+from inband.switch.listener import Listener
 from inband.switch.names import NameService
 from inband.switch.outgoing import OutgoingConnection
 from inband.vocabulary.addresses import IpAddress
@@ -150,7 +150,7 @@ def _is_management(runner: BridgeRunner, listener: Listener) -> bool:
 def _listener(listener: Listener) -> ControllerDocument:
     return {
         "target": str(listener.target),
-        "connected": any(channel.session.is_negotiated for channel in listener.channels),
+        "connected": listener.has_sessions,
         "role": None,
         "version": None,
         "since": None,

@@ -13,13 +13,15 @@ import socket
 import ssl
 import stat
 from collections.abc import Iterable
+from ipaddress import ip_address
 from pathlib import Path
 
 from inband.errors import HostError
-from inband.runtime.connecting import socket_address
+from inband.runtime.connecting import family_of, socket_address
 from inband.runtime.streams import HANDSHAKE_S, SocketStream, reason_of
 from inband.switch.channel import Channel
-from inband.switch.connections import ConnectionManager, Listener
+from inband.switch.connections import ConnectionManager
+from inband.switch.listener import Listener
 from inband.switch.targets import Scheme, Target
 from inband.vocabulary.addresses import IpAddress
 
@@ -27,6 +29,9 @@ log = logging.getLogger(__name__)
 
 # Connections that the kernel holds until we have time for them.
 BACKLOG = 100
+# Where is listened without an address: who calls from elsewhere may change all flows, so that has to be said
+# (docs/decisions/12).
+LOOPBACK = (ip_address("127.0.0.1"), ip_address("::1"))
 # After an error of accept that will not go away by itself (no descriptors, no memory): others must close something.
 ACCEPT_AGAIN_S = 1.0
 
@@ -47,7 +52,7 @@ class ListeningSocket:
         self._tls = tls
         self._listener: Listener | None = None
         self._sockets: list[socket.socket] = []
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._handshakes: dict[Channel, asyncio.Task[None]] = {}
 
     def start(self) -> None:
         """Listen; raises HostError when the place is taken or not allowed."""
@@ -71,7 +76,7 @@ class ListeningSocket:
         if self._sockets and self.target.scheme is Scheme.PUNIX:  # else it is another's, or was never made
             Path(self.target.path).unlink(missing_ok=True)
         self._sockets.clear()
-        for task in self._handshakes:
+        for task in self._handshakes.values():
             task.cancel()
         if self._listener is not None:
             self._connections.remove_listener(self._listener)
@@ -80,7 +85,7 @@ class ListeningSocket:
     def _accept(self, listening: socket.socket) -> None:
         """Accept one connection: the loop calls again while more wait, after everything else had its turn."""
         try:
-            sock, _ = listening.accept()
+            sock, name = listening.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
         except OSError as error:
@@ -88,14 +93,24 @@ class ListeningSocket:
             self._loop.remove_reader(listening)
             self._loop.call_later(ACCEPT_AGAIN_S, self._accept_again, listening)
             return
-        sock.setblocking(False)
-        channel = self._connections.accept(self._listener) if self._listener is not None else None
+        assert self._listener is not None
+        address = None if self.target.is_unix else ip_address(name[0].partition("%")[0])
+        channel, crowded_out = self._connections.accept(self._listener, address)
         if channel is None:
             sock.close()
             return
+        if crowded_out is not None:
+            self._hang_up(crowded_out)
+        sock.setblocking(False)
         task = self._loop.create_task(self._open(sock, channel))
-        self._handshakes.add(task)
-        task.add_done_callback(self._handshakes.discard)
+        self._handshakes[channel] = task
+        task.add_done_callback(lambda _: self._handshakes.pop(channel, None))
+
+    def _hang_up(self, channel: Channel) -> None:
+        if channel in self._handshakes:
+            self._handshakes[channel].cancel()
+        else:
+            channel.abort()
 
     def _accept_again(self, listening: socket.socket) -> None:
         if listening in self._sockets:
@@ -104,7 +119,7 @@ class ListeningSocket:
     async def _open(self, sock: socket.socket, channel: Channel) -> None:
         try:
             await self._loop.connect_accepted_socket(
-                lambda: SocketStream(channel),
+                lambda: SocketStream(channel, self.target.peer_name),
                 sock,
                 ssl=self._tls,
                 ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_S,
@@ -112,19 +127,18 @@ class ListeningSocket:
         except (OSError, asyncio.CancelledError) as error:
             if not channel.is_open:
                 sock.close()
-                channel.closed(reason_of(error) if isinstance(error, OSError) else "the switch stopped listening")
+                channel.closed(reason_of(error) if isinstance(error, OSError) else "it was given up")
 
 
 def _tcp_sockets(target: Target) -> list[socket.socket]:
-    """One for the address, or one of each family that the kernel has for all addresses. Raises OSError."""
+    """One for the address, or one of each family that the kernel has for loopback. Raises OSError."""
     if target.address is not None:
-        return [_tcp_socket(socket.AF_INET if target.address.version == 4 else socket.AF_INET6, target)]
-    families: Iterable[socket.AddressFamily] = (socket.AF_INET, socket.AF_INET6)
+        return [_tcp_socket(target.address, target.port)]
     sockets: list[socket.socket] = []
     try:
-        for family in families:
+        for address in LOOPBACK:
             try:
-                sockets.append(_tcp_socket(family, target))
+                sockets.append(_tcp_socket(address, target.port))
             except OSError as error:
                 if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                     raise
@@ -135,28 +149,19 @@ def _tcp_sockets(target: Target) -> list[socket.socket]:
     return sockets
 
 
-def _tcp_socket(family: socket.AddressFamily, target: Target) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+def _tcp_socket(address: IpAddress, port: int) -> socket.socket:
+    sock = socket.socket(family_of(address), socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(_bind_address(target.address, family, target.port))
+        if address.version == 6:
+            # [::] takes both families, as people expect and Open vSwitch does.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not address.is_unspecified)
+        sock.bind(socket_address(address, port))
         sock.listen(BACKLOG)
     except OSError:
         sock.close()
         raise
     return sock
-
-
-def _bind_address(
-    address: IpAddress | None, family: socket.AddressFamily, port: int
-) -> tuple[str, int] | tuple[str, int, int, int]:
-    if family == socket.AF_INET:
-        return ("" if address is None else str(address), port)
-    if address is None:
-        return ("::", port)
-    return socket_address(address, port)
 
 
 def _unix_socket(path: str) -> list[socket.socket]:

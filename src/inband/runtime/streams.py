@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from inband.runtime.connecting import connect, connect_unix, kernel_words, mark_as_control
+from inband.runtime.peer_names import complaint
 from inband.switch.targets import Target
 from inband.switch.transport import Connecting, ConnectUser, StreamUser, TcpProgress
 from inband.vocabulary.addresses import IpAddress
@@ -22,11 +23,16 @@ HANDSHAKE_S = 5.0
 
 
 class SocketStream(asyncio.Protocol):
-    """One stream: asyncio's protocol on one side, ``Transport`` on the other."""
+    """One stream: asyncio's protocol on one side, ``Transport`` on the other.
 
-    def __init__(self, user: StreamUser) -> None:
+    ``peer_name`` is what the certificate of a TLS peer must be for (``runtime.peer_names``).
+    """
+
+    def __init__(self, user: StreamUser, peer_name: str | None = None) -> None:
         self.peer = ""
         self._user = user
+        self._peer_name = peer_name
+        self._is_refused = False
         self._transport: asyncio.Transport | None = None
 
     # --- asyncio.Protocol -------------------------------------------------------------------------------------------
@@ -38,11 +44,19 @@ class SocketStream(asyncio.Protocol):
         sock = self._socket()
         if sock is not None:
             mark_as_control(sock)
+        tls = transport.get_extra_info("ssl_object")
+        wrong = complaint(self._peer_name, tls) if self._peer_name is not None and tls is not None else None
+        if wrong is not None:
+            self._is_refused = True
+            self._transport.abort()
+            self._user.closed(wrong)
+            return
         self._user.opened(self)
 
     def data_received(self, data: bytes) -> None:
         """Hand bytes up."""
-        self._user.received(data)
+        if not self._is_refused:
+            self._user.received(data)
 
     def pause_writing(self) -> None:
         """The socket's buffer is full."""
@@ -55,7 +69,8 @@ class SocketStream(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the user, once."""
         self._transport = None
-        self._user.closed("the peer closed the connection" if error is None else reason_of(error))
+        if not self._is_refused:
+            self._user.closed("the peer closed the connection" if error is None else reason_of(error))
 
     # --- Transport --------------------------------------------------------------------------------------------------
 
@@ -152,11 +167,11 @@ class SocketNetwork:
         context = self.contexts.get(target)
         try:
             await self._loop.create_connection(
-                lambda: SocketStream(user),
+                lambda: SocketStream(user, target.peer_name),
                 sock=sock,
                 ssl=context,
-                # Nothing to check: names of peers are not.
-                server_hostname=None if context is None else "",
+                # Said, so that a peer with many names knows which is meant, and not checked: that is peer-name's.
+                server_hostname=None if context is None else target.name or "",
                 ssl_handshake_timeout=None if context is None else HANDSHAKE_S,
             )
         except OSError as error:  # ssl.SSLError and ConnectionAbortedError are such

@@ -47,7 +47,8 @@ class ChannelUser(Protocol):
 class Channel:
     """A connection, from the moment that somebody wants it. Implements ``StreamUser`` and ``Worker``.
 
-    ``number`` identifies it to the agent. ``is_first``: it is a controller's (``switch.turns``).
+    ``number`` identifies it to the agent, ``peer`` the other end to people. ``is_first``: it is a controller's
+    (``switch.turns``).
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class Channel:
         config: SessionConfig,
         *,
         is_first: bool,
+        peer: str = "",
     ) -> None:
         self.number = number
+        self.peer = peer
         self.session = Session(clock(), config)
         self.is_first = is_first
         self.is_silent = False
@@ -73,11 +76,6 @@ class Channel:
         self._cut_at: Instant | None = None
 
     # --- what others ask ----------------------------------------------------------------------------------------------
-
-    @property
-    def peer(self) -> str:
-        """Who is at the other end, for people."""
-        return self._transport.peer if self._transport is not None else ""
 
     @property
     def is_open(self) -> bool:
@@ -122,7 +120,7 @@ class Channel:
 
     def opened(self, transport: Transport) -> None:
         """Say HELLO."""
-        self._transport = transport
+        self._transport, self.peer = transport, transport.peer
         self.session.begin(self._clock())
         self.flush()
         self._user.opened(self)

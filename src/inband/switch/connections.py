@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import assert_never
 
 from inband.agent.connection import Kind
@@ -27,10 +27,14 @@ from inband.switch.alarms import Alarms
 from inband.switch.channel import Channel
 from inband.switch.config import BridgeConfig
 from inband.switch.config import FailMode as FailModeName
+from inband.switch.listener import MAX_SESSIONS, Listener
 from inband.switch.outgoing import OutgoingConnection
 from inband.switch.reports import (
     Connected,
     ConnectionLost,
+    HandshakeFailed,
+    NotAllowed,
+    OpenToStrangers,
     PeerNotReading,
     Reporter,
     StandaloneEntered,
@@ -48,9 +52,6 @@ MAX_WAITING = 10_000
 # Messages between two looks at the clock.
 MESSAGES_AT_ONCE = 16
 
-# As many clients of one place as the control socket takes. Each costs a descriptor, and the channel to the controller
-# needs one too.
-MAX_CHANNELS = 64
 
 _numbers = itertools.count(1)
 """Channels of all bridges have different numbers: agents, logs and dumps name them."""
@@ -70,15 +71,6 @@ class Environment:
     report: Reporter
     wake: Callable[[], None]
     channels_changed: Callable[[], None]
-
-
-@dataclass(slots=True, eq=False)
-class Listener:
-    """A place where peers call; whose sockets are the owner's."""
-
-    target: Target
-    channels: set[Channel] = field(default_factory=set)
-    turned_away: int = 0
 
 
 class ConnectionManager:
@@ -141,12 +133,14 @@ class ConnectionManager:
         """Peers may call there from now on; ``accept`` says who gets a connection."""
         listener = Listener(target)
         self.listeners.append(listener)
+        if target.is_open:
+            self._environment.report(OpenToStrangers(self._bridge.name, target))
         return listener
 
     def remove_listener(self, listener: Listener) -> None:
         """Hang up on everybody who called there."""
         self.listeners.remove(listener)
-        for channel in list(listener.channels):
+        for channel in listener:
             channel.abort()
 
     def hang_up(self) -> None:
@@ -178,6 +172,7 @@ class ConnectionManager:
         for channel in self._channels.values():
             _add_losses(total, channel)
         total["connections turned away"] = sum(listener.turned_away for listener in self.listeners)
+        total["handshakes failed"] = sum(listener.handshakes_failed for listener in self.listeners)
         return total
 
     # --- the network ----------------------------------------------------------------------------------------------
@@ -205,10 +200,10 @@ class ConnectionManager:
         config = self._config
         return SessionConfig(frozenset(config.openflow_versions), probe_interval_s=config.inactivity_probe_s)
 
-    def channel_for(self, owner: OutgoingConnection | Listener) -> Channel:
+    def channel_for(self, owner: OutgoingConnection | Listener, peer: str = "") -> Channel:
         """A channel for a stream that is about to be opened."""
-        is_controller = isinstance(owner, OutgoingConnection)
-        channel = Channel(next(_numbers), self, self._clock, self._session_config(), is_first=is_controller)
+        is_first = isinstance(owner, OutgoingConnection)
+        channel = Channel(next(_numbers), self, self._clock, self._session_config(), is_first=is_first, peer=peer)
         self._owners[channel.number] = owner
         return channel
 
@@ -216,15 +211,17 @@ class ConnectionManager:
         """The stream that a channel was made for will not be opened."""
         self._owners.pop(channel.number, None)
 
-    def accept(self, listener: Listener) -> Channel | None:
-        """Who uses a stream that a peer opened; None: there are too many, hang up."""
-        if len(listener.channels) >= MAX_CHANNELS:
+    def accept(self, listener: Listener, address: IpAddress | None) -> tuple[Channel | None, Channel | None]:
+        """Who uses a stream that a peer opens (None: hang up, it may not), and who must go for it, if somebody must.
+
+        ``address`` is None on a unix socket.
+        """
+        if address is not None and not listener.target.allows(address):
             listener.turned_away += 1
-            self._environment.report(TurnedAway(self._bridge.name, listener.target, MAX_CHANNELS))
-            return None
-        channel = self.channel_for(listener)
-        listener.channels.add(channel)
-        return channel
+            self._environment.report(NotAllowed(self._bridge.name, listener.target, str(address)))
+            return None, None
+        channel = self.channel_for(listener, "unix" if address is None else str(address))
+        return channel, listener.add(channel, channel.peer)
 
     def opened(self, channel: Channel) -> None:
         """A stream is there; one that was given up meanwhile is for nothing."""
@@ -257,6 +254,8 @@ class ConnectionManager:
             envelopes = channel.read(MESSAGES_AT_ONCE)
             if channel.session.is_negotiated and channel.number not in self._negotiated:
                 self._agreed(channel)
+            if not channel.is_open:
+                break
             if envelopes:
                 self._bridge.receive(channel.number, envelopes)
             self.send()
@@ -269,6 +268,10 @@ class ConnectionManager:
     def _agreed(self, channel: Channel) -> None:
         owner, version = self._owners[channel.number], channel.session.version
         assert version is not None
+        if isinstance(owner, Listener) and not owner.agreed(channel):
+            self._environment.report(TurnedAway(self._bridge.name, owner.target, MAX_SESSIONS))
+            channel.abort()
+            return
         self._negotiated.add(channel.number)
         kind = Kind.CONTROLLER if isinstance(owner, OutgoingConnection) else Kind.MANAGEMENT
         self._bridge.connect(channel.number, kind, version)
@@ -287,13 +290,19 @@ class ConnectionManager:
         self._alarms.set(channel, None)
         _add_losses(self.losses, channel)
         if isinstance(owner, Listener):
-            owner.channels.discard(channel)
+            self._caller_gone(channel, owner, reason)
         self._disconnected(channel, owner, reason)
         if isinstance(owner, OutgoingConnection):
             if was_open and owner.target.uses_tls and channel.session.version is None:
                 # With TLS 1.3 our side is done with the handshake before the peer has looked at our certificate.
                 reason = f"{reason}, before its HELLO: perhaps it does not take our certificate"
             owner.closed(channel if was_open else None, reason)
+
+    def _caller_gone(self, channel: Channel, listener: Listener, reason: str) -> None:
+        listener.discard(channel)
+        if channel.session.version is None and not self._is_stopped:
+            listener.handshakes_failed += 1
+            self._environment.report(HandshakeFailed(self._bridge.name, listener.target, channel.peer, reason))
 
     def _disconnected(self, channel: Channel, owner: OutgoingConnection | Listener, reason: str) -> None:
         if channel.number not in self._negotiated:

@@ -71,6 +71,61 @@ class TurnedAway:
 
 
 @dataclass(frozen=True, slots=True)
+class NotAllowed:
+    """A peer called that may not."""
+
+    bridge: str
+    target: Target
+    peer: str
+    level = Level.WARNING
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.peer} is in none of the allowed networks: turned away"
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeFailed:
+    """A peer that called did not get as far as a session: TLS, its certificate, or its HELLO was wrong or missing."""
+
+    bridge: str
+    target: Target
+    peer: str
+    reason: str
+    level = Level.WARNING
+
+    def __str__(self) -> str:
+        return f"{self.target}: no session with {self.peer}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenToStrangers:
+    """A place to listen at takes everybody."""
+
+    bridge: str
+    target: Target
+    level = Level.WARNING
+
+    def __str__(self) -> str:
+        return (
+            f"bridge {self.bridge}: {self.target} is open to everybody who can reach it, and who connects may change "
+            "all flows: add ,allow=PREFIX, or use pssl:"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailed:
+    """A controller cannot be reached, for the first time since it could or for long again."""
+
+    bridge: str
+    target: Target
+    reason: str
+    level = Level.WARNING
+
+    def __str__(self) -> str:
+        return f"bridge {self.bridge}: cannot connect to {self.target}: {self.reason}; trying again"
+
+
+@dataclass(frozen=True, slots=True)
 class StandaloneEntered:
     """The fail mode took over: no controller for too long."""
 
@@ -137,6 +192,10 @@ Report = (
     | ConnectionLost
     | PeerNotReading
     | TurnedAway
+    | NotAllowed
+    | HandshakeFailed
+    | OpenToStrangers
+    | ConnectFailed
     | StandaloneEntered
     | StandaloneLeft
     | ServersChosen

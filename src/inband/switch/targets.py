@@ -2,7 +2,9 @@
 
 The syntax is that of ovs-vsctl, because the operators' fingers know it: ``tcp:192.0.2.1:6653``, ``ssl:[2001:db8::1]``,
 ``tcp:[fe80::1%br0]`` (a link-local address needs its interface), ``ptcp:6653:127.0.0.1``, ``punix:/path``. Ours:
-``tls`` for ``ssl``, and options after a comma (``,out-of-band``).
+``tls`` for ``ssl``, and options after a comma: ``out-of-band``; ``allow=192.0.2.0/24`` for listening, which may be
+given several times; ``peer-name=ctl.example.net`` or ``peer-name=sha256:FINGERPRINT`` for TLS. (A peer's certificate is
+of our authority in any case; without a peer-name, whose it is does not matter.)
 
 What must stay true: ``parse_target(str(target)) == target`` for every target, so that what ``show`` prints can be
 given to ``set-controller`` again. Nothing is resolved or dialled here.
@@ -11,13 +13,13 @@ given to ``set-controller`` again. Nothing is resolved or dialled here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from inband.errors import UsageError
-from inband.vocabulary.addresses import IpAddress
+from inband.vocabulary.addresses import IpAddress, IpNetwork
 from inband.vocabulary.numbers import OPENFLOW_PORT
 
 # One label of a host name (RFC 1123, 2.1), underscores allowed because people use them.
@@ -42,16 +44,18 @@ class Scheme(StrEnum):
 
 _ALIASES = {"ssl": Scheme.TLS, "ptls": Scheme.PSSL}
 _WORDS = sorted([*Scheme, *_ALIASES])
-_OPTIONS = ("out-of-band", "in-band")
+_OPTIONS = ("out-of-band", "in-band", "allow=PREFIX", "peer-name=NAME")
+_FINGERPRINT = re.compile(r"sha256:([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """One place to dial or to listen at.
 
-    ``host`` is an address, a DNS name, or None (unix sockets; listening on every address). ``port`` is a TCP port,
+    ``host`` is an address, a DNS name, or None (unix sockets; listening on loopback alone). ``port`` is a TCP port,
     0 for unix sockets. ``path`` is the file of a unix socket, else empty. ``out_of_band``: in-band control leaves
-    this remote alone.
+    this remote alone. ``allow`` are the networks that may call (none: everybody). ``peer_name`` is what the peer's
+    certificate must say: a name, or "sha256:" and the fingerprint in hexadecimal digits.
     """
 
     scheme: Scheme
@@ -59,6 +63,8 @@ class Target:
     port: int = OPENFLOW_PORT
     path: str = ""
     out_of_band: bool = False
+    allow: tuple[IpNetwork, ...] = ()
+    peer_name: str | None = None
 
     @property
     def address(self) -> IpAddress | None:
@@ -90,8 +96,21 @@ class Target:
         """Whether in-band control protects the way to this target: it is dialled over IP and not ``out-of-band``."""
         return not (self.out_of_band or self.listens or self.is_unix)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether strangers may call without a certificate: it listens on more than loopback, to everybody."""
+        is_local = self.address is None or self.address.is_loopback
+        return self.scheme is Scheme.PTCP and not is_local and not self.allow
+
+    def allows(self, address: IpAddress) -> bool:
+        """Whether a peer with this address may call."""
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return not self.allow or any((mapped or address) in network for network in self.allow)
+
     def __str__(self) -> str:
         suffix = ",out-of-band" if self.out_of_band else ""
+        suffix += "".join(f",allow={network}" for network in self.allow)
+        suffix += f",peer-name={self.peer_name}" if self.peer_name is not None else ""
         if self.is_unix:
             return f"{self.scheme}:{self.path}{suffix}"
         host = f"[{self.host}]" if isinstance(self.host, IPv6Address) else str(self.host)
@@ -109,18 +128,21 @@ def parse_target(text: str) -> Target:
     body, *options = text.strip().split(",")
     word, colon, rest = body.partition(":")
     scheme, rest = _parse_scheme(text, word, colon), rest.strip()
-    out_of_band = _parse_options(text, options)
+    return _with_options(text, _parse_place(text, scheme, rest), options)
+
+
+def _parse_place(text: str, scheme: Scheme, rest: str) -> Target:
     if scheme in (Scheme.UNIX, Scheme.PUNIX):
         if not rest:
             raise UsageError(f"target {text!r} has no path: write {scheme}:/run/file.sock")
-        return Target(scheme, None, 0, rest, out_of_band)
+        return Target(scheme, None, 0, rest)
     if scheme in (Scheme.PTCP, Scheme.PSSL):
         port_text, _, host_text = rest.partition(":")
         host = _parse_listen_host(text, host_text) if host_text else None
-        return Target(scheme, host, _parse_port(text, port_text, default=OPENFLOW_PORT), "", out_of_band)
+        return Target(scheme, host, _parse_port(text, port_text, default=OPENFLOW_PORT))
     host_text, port_text = _split_host(text, rest)
     port = _parse_port(text, port_text, default=OPENFLOW_PORT)
-    return Target(scheme, _parse_remote_host(text, host_text), port, "", out_of_band)
+    return Target(scheme, _parse_remote_host(text, host_text), port)
 
 
 def _parse_scheme(text: str, word: str, colon: str) -> Scheme:
@@ -135,13 +157,42 @@ def _parse_scheme(text: str, word: str, colon: str) -> Scheme:
     raise UsageError(f"target {text!r}: {word!r} is no way to connect: {hint}")
 
 
-def _parse_options(text: str, options: list[str]) -> bool:
-    out_of_band = False
+def _with_options(text: str, target: Target, options: list[str]) -> Target:
     for option in options:
-        if option not in _OPTIONS:
-            raise UsageError(f"target {text!r}: unknown option {option!r}: allowed are {', '.join(_OPTIONS)}")
-        out_of_band = option == "out-of-band"
-    return out_of_band
+        key, _, value = option.strip().partition("=")
+        match key, value:
+            case "out-of-band" | "in-band", "":
+                target = replace(target, out_of_band=key == "out-of-band")
+            case "allow", _ if value:
+                target = replace(target, allow=(*target.allow, _parse_allowed(text, target, value)))
+            case "peer-name", _ if value:
+                target = replace(target, peer_name=_parse_peer_name(text, target, value))
+            case _:
+                raise UsageError(f"target {text!r}: unknown option {option!r}: allowed are {', '.join(_OPTIONS)}")
+    return target
+
+
+def _parse_allowed(text: str, target: Target, value: str) -> IpNetwork:
+    if not target.listens or target.is_unix:
+        raise UsageError(f"target {text!r}: allow= is for listening by ptcp: and pssl:")
+    try:
+        return ip_network(value)
+    except ValueError:
+        raise UsageError(f"target {text!r}: {value!r} is not a network: write allow=192.0.2.0/24") from None
+
+
+def _parse_peer_name(text: str, target: Target, value: str) -> str:
+    if not target.uses_tls:
+        raise UsageError(f"target {text!r}: peer-name= is for tls: and pssl:, others have no certificate")
+    value = value.lower()
+    if value.startswith("sha256:"):
+        value = f"sha256:{value.removeprefix('sha256:').replace(':', '')}"
+        if not _FINGERPRINT.fullmatch(value):
+            raise UsageError(f"target {text!r}: a SHA-256 fingerprint has 64 hexadecimal digits")
+        return value
+    if not all(_LABEL.fullmatch(label) for label in value.removeprefix("*.").split(".")):
+        raise UsageError(f"target {text!r}: {value!r} is neither a host name nor sha256:FINGERPRINT")
+    return value
 
 
 def _split_host(text: str, rest: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ from inband.errors import HostError
 from inband.runtime.listening import ListeningSocket
 from inband.runtime.tls import server_context
 from inband.switch.config import BridgeConfig
-from inband.switch.connections import MAX_CHANNELS
+from inband.switch.listener import MAX_OPENING
 from inband.switch.targets import Scheme, Target, parse_target
 from lab.certificates import Authority
 from tests.unit.switch.bench import Bench
@@ -101,7 +102,7 @@ def test_a_tcp_port_that_is_taken_is_refused_with_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_without_an_address_both_families_are_listened_on(host: str) -> None:
+def test_without_an_address_both_families_of_loopback_are_listened_on(host: str) -> None:
     port = free_port()
 
     async def call(bench: Bench) -> None:
@@ -136,7 +137,7 @@ def test_peers_that_hang_up_before_tls_is_through_give_their_places_back(tmp_pat
 
     async def call(bench: Bench) -> None:
         before = len(bench.managed.connections)
-        for _ in range(2 * MAX_CHANNELS):
+        for _ in range(2 * MAX_OPENING):
             socket.create_connection(("127.0.0.1", port)).close()
             await asyncio.sleep(0)
         await until(lambda: len(bench.managed.connections) == before)
@@ -167,3 +168,63 @@ def test_who_has_called_is_hung_up_on_when_listening_ends(tmp_path: Path) -> Non
     asyncio.run(live())
 
     assert ends == [b""]
+
+
+@pytest.mark.parametrize(
+    ("listens", "host"), [("0.0.0.0", "127.0.0.2"), ("[::]", "127.0.0.2"), ("[::]", "::1"), ("127.0.0.1", "127.0.0.1")]
+)
+def test_an_address_says_where_is_listened(listens: str, host: str) -> None:
+    port = free_port()
+
+    async def call(bench: Bench) -> None:
+        reader, writer = await asyncio.open_connection(host, port)
+        assert (await reader.readexactly(8))[1] == 0
+        writer.close()
+
+    listen(parse_target(f"ptcp:{port}:{listens}"), call)
+
+
+def test_without_an_address_other_addresses_are_not_listened_on() -> None:
+    port = free_port()
+
+    async def call(bench: Bench) -> None:
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.2", port)
+
+    listen(parse_target(f"ptcp:{port}"), call)
+
+
+def test_who_may_not_call_is_hung_up_on() -> None:
+    port = free_port()
+
+    async def call(bench: Bench) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await reader.read() == b""
+        writer.close()
+        assert [type(report).__name__ for report in bench.reports][-1] == "NotAllowed"
+
+    listen(parse_target(f"ptcp:{port}:0.0.0.0,allow=192.0.2.0/24"), call)
+
+
+@pytest.mark.parametrize(("wanted", "is_taken"), [("controller", True), ("switch", False)])
+def test_a_certificate_of_our_authority_but_for_another_name_is_refused(
+    tmp_path: Path, wanted: str, is_taken: bool
+) -> None:
+    authority = Authority(tmp_path, "ca")
+    own, controller = authority.issue("switch"), authority.issue("controller")
+    tls = server_context(BridgeConfig("br0", private_key=own.key, certificate=own.certificate, ca_cert=authority.ca))
+    port = free_port()
+
+    async def call(bench: Bench) -> None:
+        context = ssl.create_default_context(cafile=authority.ca)
+        context.check_hostname = False
+        context.load_cert_chain(controller.certificate, controller.key)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        with contextlib.suppress(ConnectionError):
+            assert bool(await reader.read(8)) is is_taken
+        writer.close()
+        if not is_taken:
+            await until(lambda: bool(bench.reports))
+            assert "not for the peer-name switch" in str(bench.reports[0])
+
+    listen(parse_target(f"pssl:{port}:127.0.0.1,peer-name={wanted}"), call, tls)

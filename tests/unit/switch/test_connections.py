@@ -19,8 +19,17 @@ from inband.openflow.messages import (
 )
 from inband.openflow.reconnect import State
 from inband.switch.config import FailMode
-from inband.switch.connections import MAX_CHANNELS, Listener
-from inband.switch.reports import Connected, ConnectionLost, StandaloneEntered, StandaloneLeft, TurnedAway
+from inband.switch.listener import MAX_OPENING, MAX_SESSIONS_OF_ONE, Listener
+from inband.switch.reports import (
+    Connected,
+    ConnectionLost,
+    HandshakeFailed,
+    NotAllowed,
+    OpenToStrangers,
+    StandaloneEntered,
+    StandaloneLeft,
+    TurnedAway,
+)
 from inband.switch.targets import parse_target
 from inband.switch.transport import TcpProgress
 from inband.vocabulary.addresses import Mac
@@ -245,17 +254,27 @@ def test_standalone_begins_after_three_probe_intervals_and_ends_with_a_controlle
 class Door:
     """A place where peers call."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, target: str = "ptcp:6653") -> None:
         self.bench = bench
-        self.listener: Listener = bench.managed.connections.add_listener(parse_target("ptcp:6653"))
+        self.listener: Listener = bench.managed.connections.add_listener(parse_target(target))
 
-    def call(self) -> FakeTransport | None:
-        channel = self.bench.managed.connections.accept(self.listener)
+    def call(self, address: str = "198.51.100.1") -> FakeTransport | None:
+        """A peer opens a stream; who has to go for it is hung up on."""
+        channel, crowded_out = self.bench.managed.connections.accept(self.listener, ip_address(address))
+        if crowded_out is not None:
+            crowded_out.closed("it was given up")
         if channel is None:
             return None
-        transport = FakeTransport(channel, "198.51.100.1:4000")
+        transport = FakeTransport(channel, f"{address}:4000")
         channel.opened(transport)
         return transport
+
+    def session(self, address: str = "198.51.100.1") -> FakeTransport:
+        """A peer that has said HELLO."""
+        caller = self.call(address)
+        assert caller is not None
+        self.bench.say(caller, HELLO)
+        return caller
 
 
 def test_who_calls_is_answered_and_does_not_count_as_a_controller() -> None:
@@ -270,30 +289,84 @@ def test_who_calls_is_answered_and_does_not_count_as_a_controller() -> None:
     assert bench.reports == []
 
 
-def test_callers_past_the_limit_are_turned_away_until_another_one_goes() -> None:
+def test_one_address_has_half_of_the_places_for_sessions_and_another_one_still_gets_in() -> None:
     bench = Bench()
     door = Door(bench)
-    callers = [door.call() for _ in range(MAX_CHANNELS)]
+    callers = [door.session() for _ in range(MAX_SESSIONS_OF_ONE)]
 
-    assert door.call() is None
-    assert bench.reports == [TurnedAway("br0", door.listener.target, MAX_CHANNELS)]
-    assert callers[0] is not None
+    assert door.session().is_aborted
+    assert not door.session("198.51.100.2").is_aborted
+    assert TurnedAway in {type(report) for report in bench.reports}
     callers[0].user.closed("gone")
-    assert door.call() is not None
+    assert not door.session().is_aborted
     assert bench.managed.connections.counters()["connections turned away"] == 1
+
+
+def test_strangers_that_never_begin_a_session_keep_nobody_out() -> None:
+    bench = Bench()
+    door = Door(bench)
+    strangers = [door.call() for _ in range(3 * MAX_OPENING)]
+
+    assert not door.session("198.51.100.2").is_aborted
+    assert len(bench.managed.connections) <= MAX_OPENING + 2
+    assert all(stranger is not None for stranger in strangers)
+    assert sum(isinstance(report, HandshakeFailed) for report in bench.reports) >= 2 * MAX_OPENING
+
+
+def test_who_has_waited_longest_of_the_address_that_has_most_goes_first() -> None:
+    bench = Bench()
+    door = Door(bench)
+    honest = door.call("198.51.100.2")
+    for _ in range(2 * MAX_OPENING):
+        door.call()
+
+    assert honest is not None
+    bench.say(honest, HELLO)
+    assert bench.managed.connections.counters()["handshakes failed"] == MAX_OPENING + 1
+    assert door.listener.has_sessions
+
+
+def test_who_does_not_say_hello_in_five_seconds_is_hung_up_on_whatever_it_trickles() -> None:
+    bench = Bench()
+    caller = Door(bench).call()
+    assert caller is not None
+
+    for byte in HELLO[:9]:
+        caller.user.received(bytes([byte]))
+        bench.pass_time(0.6)
+
+    assert caller.is_closed
+
+
+def test_who_is_in_no_allowed_network_is_turned_away_and_named() -> None:
+    bench = Bench()
+    door = Door(bench, "ptcp:6653:0.0.0.0,allow=192.0.2.0/24")
+
+    assert door.call("198.51.100.1") is None
+    assert door.call("192.0.2.77") is not None
+    assert bench.reports == [NotAllowed("br0", door.listener.target, "198.51.100.1")]
+
+
+def test_a_place_that_is_open_to_strangers_is_said_to_be() -> None:
+    bench = Bench()
+    door = Door(bench, "ptcp:6653:0.0.0.0")
+
+    assert bench.reports == [OpenToStrangers("br0", door.listener.target)]
 
 
 def test_a_stream_that_never_opened_gives_its_place_back() -> None:
     bench = Bench()
     door = Door(bench)
 
-    for _ in range(3 * MAX_CHANNELS):
-        channel = bench.managed.connections.accept(door.listener)
+    for _ in range(3 * MAX_OPENING):
+        channel, crowded_out = bench.managed.connections.accept(door.listener, ADDRESS)
         assert channel is not None
+        assert crowded_out is None
         channel.closed("TLS: wrong version number")
 
-    assert door.listener.channels == set()
+    assert list(door.listener) == []
     assert len(bench.managed.connections) == 0
+    assert str(bench.reports[-1]).endswith("no session with 192.0.2.1: TLS: wrong version number")
 
 
 @pytest.mark.parametrize("flooders", [1, 16])

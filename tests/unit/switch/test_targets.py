@@ -31,6 +31,13 @@ REFUSED = ("not the address of one host", "needs its interface", "this is an IPv
         ("pssl:6633:[::1]", "pssl:6633:[::1]"),
         ("tcp:[fe80::1%br0]", "tcp:[fe80::1%br0]:6653"),
         ("ptcp:6654:[fe80::1%br0]", "ptcp:6654:[fe80::1%br0]"),
+        (
+            "ptcp:6653:0.0.0.0,allow=192.0.2.0/24,allow=2001:db8::/32",
+            "ptcp:6653:0.0.0.0,allow=192.0.2.0/24,allow=2001:db8::/32",
+        ),
+        ("pssl:6653:[::],allow=192.0.2.9", "pssl:6653:[::],allow=192.0.2.9/32"),
+        ("tls:192.0.2.1,peer-name=Ctl.Example", "tls:192.0.2.1:6653,peer-name=ctl.example"),
+        (f"tls:192.0.2.1,peer-name=SHA256:{'AB:' * 31}AB", f"tls:192.0.2.1:6653,peer-name=sha256:{'ab' * 32}"),
         ("unix:/run/x.sock", "unix:/run/x.sock"),
         ("punix:/run/x.sock", "punix:/run/x.sock"),
     ],
@@ -78,6 +85,13 @@ def test_a_target_is_read_and_has_one_canonical_text(text: str, canonical: str) 
         ("tcp:192.0.2.1,offband", "unknown option 'offband'"),
         ("ptcp:6653:example.org", "listening needs an address"),
         ("unix:", "has no path"),
+        ("tcp:192.0.2.1,allow=192.0.2.0/24", "allow= is for listening"),
+        ("punix:/run/x,allow=192.0.2.0/24", "allow= is for listening"),
+        ("ptcp:6653,allow=192.0.2.1/24", "not a network"),
+        ("ptcp:6653,allow=", "unknown option"),
+        ("tcp:192.0.2.1,peer-name=x", "others have no certificate"),
+        ("tls:192.0.2.1,peer-name=a b", "neither a host name nor"),
+        ("tls:192.0.2.1,peer-name=sha256:12", "64 hexadecimal digits"),
     ],
 )
 def test_a_wrong_target_is_refused_with_the_part_that_is_wrong(text: str, complaint: str) -> None:
@@ -124,3 +138,32 @@ def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
     except UsageError:
         return
     assert parse_target(str(target)) == target
+
+
+@pytest.mark.parametrize(
+    ("text", "is_open"),
+    [
+        ("ptcp:", False),
+        ("ptcp:6653:127.0.0.1", False),
+        ("ptcp:6653:[::1]", False),
+        ("ptcp:6653:0.0.0.0", True),
+        ("ptcp:6653:[::]", True),
+        ("ptcp:6653:192.0.2.1", True),
+        ("ptcp:6653:0.0.0.0,allow=192.0.2.0/24", False),
+        ("pssl:6653:0.0.0.0", False),
+        ("punix:/x", False),
+    ],
+)
+def test_a_place_is_open_when_strangers_may_call(text: str, is_open: bool) -> None:
+    assert parse_target(text).is_open is is_open
+
+
+def test_who_may_call_is_told_by_networks_of_either_family() -> None:
+    target = parse_target("ptcp:6653:[::],allow=192.0.2.0/24,allow=2001:db8::/32")
+
+    assert target.allows(ip_address("192.0.2.7"))
+    assert target.allows(ip_address("::ffff:192.0.2.7"))
+    assert target.allows(ip_address("2001:db8::9"))
+    assert not target.allows(ip_address("198.51.100.1"))
+    assert not target.allows(ip_address("::ffff:198.51.100.1"))
+    assert parse_target("ptcp:6653").allows(ip_address("198.51.100.1"))
