@@ -31,6 +31,7 @@ from inband.switch.listener import MAX_SESSIONS, Listener
 from inband.switch.outgoing import OutgoingConnection
 from inband.switch.reports import (
     Connected,
+    ConnectFailed,
     ConnectionLost,
     HandshakeFailed,
     NotAllowed,
@@ -52,6 +53,10 @@ MAX_WAITING = 10_000
 # Messages between two looks at the clock.
 MESSAGES_AT_ONCE = 16
 
+
+# A controller that has not been reached for so long is worth a line in the log, and another one after so long again:
+# a row of switches that comes up takes less than the first, and people look at logs less often than the second.
+FAILING_S, FAILING_AGAIN_S = 5.0, 600.0
 
 _numbers = itertools.count(1)
 """Channels of all bridges have different numbers: agents, logs and dumps name them."""
@@ -92,6 +97,7 @@ class ConnectionManager:
         self._negotiated: set[int] = set()
         self._alarms: Alarms[Channel | OutgoingConnection] = Alarms()
         self._hops: dict[IpAddress, tuple[IpAddress, Mac] | None] = {}
+        self._report_failing_at: dict[OutgoingConnection, Instant] = {}
 
     def __len__(self) -> int:
         """How many streams there are, with those that are about to be opened."""
@@ -317,9 +323,20 @@ class ConnectionManager:
     def follow(self, connection: OutgoingConnection) -> None:
         """An outgoing connection's state, or its deadline, may be another one."""
         self._alarms.set(connection, connection.next_deadline())
+        self._report_if_failing(connection)
         if connection.target.name is not None:
             self._environment.channels_changed()
         self._environment.wake()
+
+    def _report_if_failing(self, connection: OutgoingConnection) -> None:
+        if not connection.is_failing:
+            self._report_failing_at.pop(connection, None)
+            return
+        now = self._clock()
+        if now >= self._report_failing_at.setdefault(connection, now + FAILING_S):
+            self._report_failing_at[connection] = now + FAILING_AGAIN_S
+            reason = connection.reconnect.last_error or "no answer"
+            self._environment.report(ConnectFailed(self._bridge.name, connection.target, reason))
 
     def _follow(self, channel: Channel) -> None:
         if channel.is_open:

@@ -22,6 +22,7 @@ from inband.switch.config import FailMode
 from inband.switch.listener import MAX_OPENING, MAX_SESSIONS_OF_ONE, Listener
 from inband.switch.reports import (
     Connected,
+    ConnectFailed,
     ConnectionLost,
     HandshakeFailed,
     NotAllowed,
@@ -72,6 +73,23 @@ def test_a_controller_that_refuses_is_dialled_again_with_back_off_and_the_reason
     assert connection.reconnect.last_error == "Connection refused"
     assert connection.failures == {ADDRESS: "Connection refused"}
     assert connection.is_failing
+
+
+def test_a_controller_that_never_answers_is_reported_after_seconds_and_not_each_time() -> None:
+    bench = Bench()
+
+    bench.pass_time(4.0)
+    assert bench.reports == []
+    bench.pass_time(56.0)
+
+    (report,) = bench.reports
+    assert isinstance(report, ConnectFailed)
+    assert "no answer in" in str(report)
+    while bench.network.dialled[-1].is_cancelled:
+        bench.pass_time(0.5)
+    bench.session()
+    bench.pass_time(1.0)
+    assert [type(each) for each in bench.reports] == [ConnectFailed, Connected]
 
 
 def test_a_lost_controller_is_reported_with_the_reason_and_dialled_again() -> None:
@@ -248,7 +266,12 @@ def test_standalone_begins_after_three_probe_intervals_and_ends_with_a_controlle
         forwarding.append(bench.managed.connections.fail_mode.forwarding)
 
     assert forwarding == [Forwarding.SECURE, Forwarding.STANDALONE, Forwarding.CONTROLLER]
-    assert [type(report) for report in bench.reports] == [StandaloneEntered, Connected, StandaloneLeft]
+    assert [type(report) for report in bench.reports] == [
+        ConnectFailed,
+        StandaloneEntered,
+        Connected,
+        StandaloneLeft,
+    ]
 
 
 class Door:
