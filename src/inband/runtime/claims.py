@@ -4,25 +4,39 @@ A claim is a listening unix socket with an abstract name (unix(7)). The kernel k
 namespace, exactly as it does interfaces, and frees them when the process dies, however it dies. So there is no file to
 clean up after kill -9, and a switch in another namespace is free to use the same interface names.
 
-The run directory does not do this: two switches may have two of them and still be given the same interface.
+Any user may bind any abstract name. So a name ends in a random part, which nobody can take away beforehand, and a claim
+counts only when its holder is root or our own user: the kernel says who made a socket (SO_PEERCRED). Who else has names
+like ours is found in /proc/net/unix; other users' are passed over, and so are those that do not answer.
+
+Invariants: of two switches that claim an interface at most one gets it (at the same instant: perhaps none). The run
+directory does not do this: two switches may have two of them and still be given the same interface.
 """
 
 from __future__ import annotations
 
-import errno
+import asyncio
 import os
+import secrets
 import socket
 import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 from inband.errors import HostError, UsageError
 
-_PREFIX = "\0inband/interface/"
+_PREFIX = "inband/interface/"
+_SOCKETS = Path("/proc/net/unix")
+_ROOT = 0
+# Questions that wait for us, and how long we wait for who has as many: the longest pause of a switch is far below it.
+BACKLOG, PATIENCE_S = 1024, 0.2
 
 
 class Claims:
-    """The interfaces that this process has claimed."""
+    """The interfaces that this process has claimed. While ``loop`` runs, whoever asks about one is answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._held: dict[str, socket.socket] = {}
 
     def take(self, interface: str) -> None:
@@ -32,16 +46,22 @@ class Claims:
         """
         if interface in self._held:
             return
-        claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        name = f"{_PREFIX}{interface}/{secrets.token_hex(16)}"
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         try:
-            claim.bind(_PREFIX + interface)
-            claim.listen()
+            claim.bind(f"\0{name}")
+            claim.listen(BACKLOG)
+            for other in _names_of(interface):
+                if other != name:
+                    _refuse_if_valid(interface, other)
         except OSError as error:
             claim.close()
-            if error.errno == errno.EADDRINUSE:
-                raise _taken(interface) from None
             raise HostError(f"claim {interface}", error.strerror or str(error), errno=error.errno or 0) from None
+        except UsageError:
+            claim.close()
+            raise
         self._held[interface] = claim
+        self._loop.add_reader(claim, _answer, claim)
 
     def __contains__(self, interface: str) -> bool:
         """Whether this process has claimed an interface."""
@@ -51,6 +71,7 @@ class Claims:
         """Let others have the interface; one that is not claimed is ignored."""
         claim = self._held.pop(interface, None)
         if claim is not None:
+            self._loop.remove_reader(claim)
             claim.close()
 
     def close(self) -> None:
@@ -59,20 +80,55 @@ class Claims:
             self.release(interface)
 
 
-def _taken(interface: str) -> UsageError:
-    pid = _holder(interface)
+def _answer(claim: socket.socket) -> None:
+    """Let somebody who asked go: the kernel has told him who we are."""
+    try:
+        asking, _ = claim.accept()
+    except OSError:
+        return
+    asking.close()
+
+
+def _names_of(interface: str) -> Iterator[str]:
+    """Abstract names that claim an interface, ours included: the last column of /proc/net/unix. Raises OSError."""
+    wanted = f"@{_PREFIX}{interface}"
+    for line in _SOCKETS.read_text(errors="replace").splitlines():
+        _, found, rest = line.partition(wanted)
+        # A first version's names had no random part. Connections that were accepted carry the name, too.
+        if found and (not rest or rest.startswith("/")):
+            yield found[1:] + rest
+
+
+def _refuse_if_valid(interface: str, name: str) -> None:
+    """Raise UsageError when a live process of a user who may have switches listens at an abstract name."""
+    holder = _holder(name)
+    if holder is not None and holder[1] in (_ROOT, os.geteuid()):
+        raise _taken(interface, holder[0] or None)
+
+
+def _holder(name: str) -> tuple[int, int] | None:
+    """The pid (0: of another pid namespace) and user of who listens at an abstract name; None when nobody answers.
+
+    Others may fill the queue of a live switch's claim with questions, which it empties at once; a queue that stays
+    full is no switch's.
+    """
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as asking:
+            try:
+                asking.connect(f"\0{name}")
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    return None
+                time.sleep(PATIENCE_S / 20)
+                continue
+            except OSError:
+                return None
+            pid, uid, _ = struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            return pid, uid
+
+
+def _taken(interface: str, pid: int | None) -> UsageError:
     who = "another live switch" if pid is None else f"a live switch (pid {pid})"
     mine = " in this process" if pid == os.getpid() else ""
     return UsageError(f"interface {interface} is in use by {who}{mine}: take it out there first, or stop that switch")
-
-
-def _holder(interface: str) -> int | None:
-    """The pid of who listens there, by SO_PEERCRED (unix(7)); None when it is gone or in another pid namespace."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as asking:
-        asking.setblocking(False)  # a full backlog must not make us wait
-        try:
-            asking.connect(_PREFIX + interface)
-            pid, _, _ = struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        except OSError:
-            return None
-    return int(pid) or None

@@ -53,7 +53,7 @@ class RunningSwitch:
         self._names_file = run_dir.path / name_memory.FILE
         self._memory: Known | None = None
         self._host = KernelHost(self._host_event)
-        self._claims = Claims()
+        self._claims = Claims(loop)
         self._driver = Driver(loop)
         sockets = DnsSockets(loop)
         self.core = SwitchCore(

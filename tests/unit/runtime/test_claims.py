@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,23 +11,52 @@ from collections.abc import Iterator
 import pytest
 
 from inband.errors import UsageError
-from inband.runtime.claims import Claims
+from inband.runtime.claims import BACKLOG, Claims
 
 NAME = f"ihh{os.getpid()}"[:15]
 
 HOLDER = """
-import sys, time
-from inband.runtime.claims import Claims
-claims = Claims()
-claims.take(sys.argv[1])
+import asyncio, sys
+from inband.runtime.claims import BACKLOG, Claims
+
+async def hold():
+    Claims(asyncio.get_running_loop()).take(sys.argv[1])
+    print("taken", flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(hold())
+"""
+
+SQUATTER = """
+import os, socket, sys, time
+os.setuid(65534)
+held = []
+for name in sys.argv[1:]:
+    held.append(socket.socket(socket.AF_UNIX))
+    held[-1].bind("\\0" + name)
+    held[-1].listen(0)
+    for _ in range(3):  # a full queue tells nobody who we are
+        held.append(socket.socket(socket.AF_UNIX))
+        held[-1].setblocking(False)
+        try:
+            held[-1].connect("\\0" + name)
+        except BlockingIOError:
+            pass
 print("taken", flush=True)
 time.sleep(60)
 """
 
 
 @pytest.fixture
-def claims() -> Iterator[Claims]:
-    mine = Claims()
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    made = asyncio.new_event_loop()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def claims(loop: asyncio.AbstractEventLoop) -> Iterator[Claims]:
+    mine = Claims(loop)
     yield mine
     mine.close()
 
@@ -37,7 +67,7 @@ def test_an_interface_of_another_live_process_is_refused_until_that_is_killed(cl
         assert holder.stdout is not None
         assert holder.stdout.readline() == "taken\n"
 
-        for _ in range(150):  # more than the backlog of 128: asking who it is must never block
+        for _ in range(BACKLOG + 100):  # asking who it is must never block
             with pytest.raises(
                 UsageError, match=rf"interface {NAME} is in use by (a live switch \(pid {holder.pid}\)|an)"
             ):
@@ -50,15 +80,41 @@ def test_an_interface_of_another_live_process_is_refused_until_that_is_killed(cl
     claims.take(NAME)
 
 
-def test_one_process_may_claim_again_what_it_has_and_give_it_back(claims: Claims) -> None:
+def test_one_process_may_claim_again_what_it_has_and_give_it_back(
+    claims: Claims, loop: asyncio.AbstractEventLoop
+) -> None:
     claims.take(NAME)
     claims.take(NAME)
     with pytest.raises(UsageError, match="in this process"):
-        Claims().take(NAME)
+        Claims(loop).take(NAME)
 
     claims.release(NAME)
     claims.release(NAME)
 
-    other = Claims()
+    other = Claims(loop)
     other.take(NAME)
+    other.close()
+
+
+@pytest.mark.root
+def test_another_user_cannot_claim_an_interface_however_the_socket_is_called(claims: Claims) -> None:
+    names = [f"inband/interface/{NAME}", f"inband/interface/{NAME}/0", f"inband/interface/{NAME}/f/f"]
+    squatter = subprocess.Popen([sys.executable, "-c", SQUATTER, *names], stdout=subprocess.PIPE, text=True)
+    try:
+        assert squatter.stdout is not None
+        assert squatter.stdout.readline() == "taken\n"
+
+        claims.take(NAME)
+    finally:
+        squatter.kill()
+        squatter.wait()
+        squatter.stdout.close() if squatter.stdout else None
+
+
+def test_interfaces_whose_names_begin_alike_are_different_ones(claims: Claims, loop: asyncio.AbstractEventLoop) -> None:
+    other = Claims(loop)
+    other.take(f"{NAME[:13]}1")
+
+    claims.take(NAME[:13])
+
     other.close()
