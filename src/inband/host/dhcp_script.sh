@@ -79,6 +79,37 @@ is_duplicate() {
     [ -z "$(ip -6 -o address show dev "$interface" to "$1" -dadfailed)" ]
 }
 
+# An IPv4 address as one number.
+number() {
+    IFS=. read -r n1 n2 n3 n4 <<END
+$1
+END
+    echo $(((n1 << 24) + (n2 << 16) + (n3 << 8) + n4))
+}
+
+# The network mask of a prefix length, as a number.
+mask_of() {
+    echo $(((0xffffffff << (32 - $1)) & 0xffffffff))
+}
+
+# Whether a server may say how to reach a destination (option 121): not this host itself, nor a group, nor what is in
+# the lease's own network. Such a route would take a neighbour, and be it the controller, away from us.
+is_elsewhere() {
+    case $1 in
+    *[!0-9./]* | '') return 1 ;;
+    127.* | 22[4-9].* | 23[0-9].* | 24[0-9].* | 25[0-5].*) return 1 ;;
+    */*) length=${1#*/} ;;
+    *) length=32 ;;
+    esac
+    case ${netmask:-} in
+    *.*) own=$(number "$netmask") ;;
+    '') own=$(mask_of 32) ;;
+    *) own=$(mask_of "$netmask") ;;
+    esac
+    given=$(mask_of "$length")
+    [ $((given & own)) -ne "$own" ] || [ $(($(number "${1%/*}") & own)) -ne $(($(number "$address") & own)) ]
+}
+
 # A route of ours; where another one stands in the way, behind that one.
 route() {
     ip -4 route add "$@" proto dhcp src "$address" 2>/dev/null ||
@@ -112,7 +143,9 @@ bound | renew)
         # shellcheck disable=SC2086 # a list: destination gateway destination gateway ...
         set -- $static
         while [ $# -ge 2 ]; do
-            has_route "$1" "$2" || route "$1" via "$2" dev "$interface" onlink
+            if is_elsewhere "$1"; then
+                has_route "$1" "$2" || route "$1" via "$2" dev "$interface" onlink
+            fi
             shift 2
         done
     elif [ -n "$routers" ]; then

@@ -144,12 +144,15 @@ def read_answer(data: bytes) -> Answer:
     if chain.answer is None:
         no_name = message.rcode() == dns.rcode.NXDOMAIN
         return Answer(Outcome.NO_NAME if no_name else Outcome.NO_DATA, (), ttl_s, aliases)
-    found = dict.fromkeys(ip_address(record.to_text()) for record in chain.answer)
+    records = [record for record in chain.answer if record.rdtype in (RecordType.A, RecordType.AAAA)]
+    found = dict.fromkeys(ip_address(record.to_text()) for record in records)
     usable = tuple(address for address in found if _is_usable(address))[:MAX_ADDRESSES]
     return Answer(Outcome.ADDRESSES if usable else Outcome.NO_DATA, usable, ttl_s, aliases)
 
 
 def _is_usable(address: IpAddress) -> bool:
-    """Whether it is the address of one host that can be reached without knowing an interface."""
+    """Whether it is the address of one other host that can be reached without knowing an interface."""
     no_host = address.is_multicast or address.is_unspecified or int(address) == 0xFFFFFFFF
-    return not (no_host or (address.is_link_local and address.version == 6))
+    if address.version == 6 and (address.is_link_local or address.ipv4_mapped is not None):
+        return False  # the kernel would speak IPv4 to a mapped one
+    return not (no_host or address.is_loopback)

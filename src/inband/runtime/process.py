@@ -13,9 +13,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import signal
+from types import FrameType
 
-from inband.errors import InbandError
+from inband.errors import HostError, InbandError, UsageError
 from inband.runtime.logs import set_up_logging
 from inband.runtime.rundir import PidFile, RunDir, notify_service_manager
 from inband.runtime.switch import RunningSwitch
@@ -29,9 +31,22 @@ log = logging.getLogger(__name__)
 GC_THRESHOLDS = (2_000, 5, 10_000)
 
 
+# What one bridge with two ports, a controller and all clients that may call takes, with room for names' questions.
+LEAST_DESCRIPTORS = 256
+
+
 def run(config: SwitchConfig) -> int:
     """Run a switch until it is told to stop; returns the exit code. Raises InbandError when it cannot start."""
+    _end_quietly()
     set_up_logging()
+    _have_descriptors()
+    try:
+        return _run(config)
+    except OSError as error:  # what no part could foresee, such as a kernel without memory; all of it is given back
+        raise HostError("run the switch", error.strerror or str(error), errno=error.errno or 0) from None
+
+
+def _run(config: SwitchConfig) -> int:
     run_dir = RunDir.take(config.run_dir)
     try:
         pid_file = PidFile(config.options.pidfile) if config.options.pidfile else None
@@ -43,6 +58,28 @@ def run(config: SwitchConfig) -> int:
     finally:
         run_dir.release()
     return 0
+
+
+def _end_quietly() -> None:
+    """Until the event loop listens for signals: end by one without a traceback, giving back what was made so far."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+
+
+def _have_descriptors() -> None:
+    """Use as many file descriptors as the system lets us. Raises UsageError when that is too few to run."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < LEAST_DESCRIPTORS:
+        raise UsageError(
+            f"this process may have {hard} open files (RLIMIT_NOFILE), and a switch needs {LEAST_DESCRIPTORS}: "
+            "raise the limit (ulimit -n, LimitNOFILE= of a systemd unit)"
+        )
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _serve(config: SwitchConfig, run_dir: RunDir) -> None:

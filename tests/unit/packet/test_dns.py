@@ -85,3 +85,25 @@ def test_every_cut_of_an_answer_is_refused() -> None:
     for size in range(len(wire)):
         with pytest.raises(WireError):
             read_answer(wire[:size])
+
+
+def answer(kind: str, text: str) -> bytes:
+    """An answer with one record, to a question for records of this kind."""
+    message = dns.message.make_response(dns.message.make_query(NAME, kind, id=7))
+    message.answer.append(dns.rrset.from_text(NAME + ".", 60, "IN", kind, text))
+    return message.to_wire()
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1", "127.9.9.9", "0.0.0.0", "224.0.0.1", "255.255.255.255"])
+def test_an_ipv4_address_of_no_other_host_is_no_answer(text: str) -> None:
+    assert read_answer(answer("A", text)).outcome is Outcome.NO_DATA
+
+
+@pytest.mark.parametrize("text", ["::1", "::", "::ffff:127.0.0.1", "::ffff:192.0.2.1", "ff02::1", "fe80::1"])
+def test_an_ipv6_address_of_no_other_host_is_no_answer(text: str) -> None:
+    assert read_answer(answer("AAAA", text)).outcome is Outcome.NO_DATA
+
+
+@pytest.mark.parametrize(("kind", "text"), [("TXT", '"192.0.2.1"'), ("MX", "10 mail.example.net."), ("PTR", "a.b.")])
+def test_an_answer_to_a_question_of_another_type_has_no_addresses(kind: str, text: str) -> None:
+    assert read_answer(answer(kind, text)).outcome is Outcome.NO_DATA
