@@ -34,6 +34,7 @@ from inband.switch.reports import (
     ConnectFailed,
     ConnectionLost,
     HandshakeFailed,
+    ListensOnLoopback,
     NotAllowed,
     OpenToStrangers,
     PeerNotReading,
@@ -141,6 +142,8 @@ class ConnectionManager:
         self.listeners.append(listener)
         if target.is_open:
             self._environment.report(OpenToStrangers(self._bridge.name, target))
+        elif target.host is None and not target.is_unix:
+            self._environment.report(ListensOnLoopback(self._bridge.name, target))
         return listener
 
     def remove_listener(self, listener: Listener) -> None:

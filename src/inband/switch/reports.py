@@ -113,6 +113,19 @@ class OpenToStrangers:
 
 
 @dataclass(frozen=True, slots=True)
+class ListensOnLoopback:
+    """A place to listen at was given without an address."""
+
+    bridge: str
+    target: Target
+    level = Level.INFO
+
+    def __str__(self) -> str:
+        where = f"{self.target.scheme}:{self.target.port}:0.0.0.0"
+        return f"bridge {self.bridge}: {self.target} listens on loopback only; write {where} to listen on all addresses"
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectFailed:
     """A controller cannot be reached, for the first time since it could or for long again."""
 
@@ -195,6 +208,7 @@ Report = (
     | NotAllowed
     | HandshakeFailed
     | OpenToStrangers
+    | ListensOnLoopback
     | ConnectFailed
     | StandaloneEntered
     | StandaloneLeft

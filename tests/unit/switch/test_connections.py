@@ -25,6 +25,7 @@ from inband.switch.reports import (
     ConnectFailed,
     ConnectionLost,
     HandshakeFailed,
+    ListensOnLoopback,
     NotAllowed,
     OpenToStrangers,
     StandaloneEntered,
@@ -277,7 +278,7 @@ def test_standalone_begins_after_three_probe_intervals_and_ends_with_a_controlle
 class Door:
     """A place where peers call."""
 
-    def __init__(self, bench: Bench, target: str = "ptcp:6653") -> None:
+    def __init__(self, bench: Bench, target: str = "ptcp:6653:127.0.0.1") -> None:
         self.bench = bench
         self.listener: Listener = bench.managed.connections.add_listener(parse_target(target))
 
@@ -372,9 +373,12 @@ def test_who_is_in_no_allowed_network_is_turned_away_and_named() -> None:
 
 def test_a_place_that_is_open_to_strangers_is_said_to_be() -> None:
     bench = Bench()
-    door = Door(bench, "ptcp:6653:0.0.0.0")
+    doors = [Door(bench, text) for text in ("ptcp:6653:0.0.0.0", "ptcp:6653", "ptcp:6653:127.0.0.1", "punix:/x")]
 
-    assert bench.reports == [OpenToStrangers("br0", door.listener.target)]
+    assert bench.reports == [
+        OpenToStrangers("br0", doors[0].listener.target),
+        ListensOnLoopback("br0", doors[1].listener.target),
+    ]
 
 
 def test_a_stream_that_never_opened_gives_its_place_back() -> None:
