@@ -8,7 +8,9 @@ What must stay true:
 
 - Every request gets its reply or the ERROR that the specification gives; nothing that a peer sends raises.
 - Nothing here reaches a hidden flow, and no answer mentions one.
-- A flow dump, however long, holds up nothing else for longer than one part of it takes to make.
+- No message, however much it means, and no reply, however long, is worked at for longer than a millisecond or two at a
+  time: ``go_on`` and ``go_on_with_reply`` do the rest. Each message sees the tables before or after another, never in
+  the middle (``agent.tasks``).
 - A slave changes nothing; a management connection is never counted as a controller.
 
 The table HANDLERS says what each message does; this file only finds the handler. What it is not: framing, HELLO, ECHO
@@ -17,7 +19,7 @@ and malformed messages are the session's; making a packet's way through the tabl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
 from inband.agent import (
@@ -37,6 +39,7 @@ from inband.agent.effects import Effect, SettingsChanged
 from inband.agent.rate import RateLimit
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
+from inband.agent.tasks import FIRST_STEPS, Task
 from inband.flow.actions import ToController
 from inband.flow.flow import Flow
 from inband.flow.ports import CONTROLLER, PortNo
@@ -45,12 +48,13 @@ from inband.openflow import multipart as mp
 from inband.openflow.messages import Envelope, Message
 from inband.packet.frame import Frame
 from inband.pipeline.ports import SwitchPort
+from inband.table.steps import Step, Steps
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import PortReason
 from inband.vocabulary.openflow_errors import BadRequest
 
 # Each handler's request type is the key it stands under in HANDLERS; the type system cannot say that.
-_Reply = Message | Iterator[Message] | None
+_Reply = Message | LongReply | Steps[Message | None] | None
 _Handler = Callable[[Switch, Connection, Any, Instant], _Reply]
 
 HANDLERS: dict[type[Message], _Handler] = {
@@ -99,6 +103,7 @@ class Agent:
 
     def __init__(self, switch: Switch) -> None:
         self.switch = switch
+        self._task: Task | None = None
 
     # Connections
 
@@ -136,8 +141,19 @@ class Agent:
 
     # Messages in
 
+    def must_wait(self, connection_id: int, envelope: Envelope) -> bool:
+        """Whether a message cannot be handled before another one is done, or before the reply under way is whole."""
+        connection = self.switch.connections.get(connection_id)
+        if connection is not None and connection.reply is not None:
+            return True
+        return self._task is not None and self._task.holds_up(connection_id, envelope)
+
     def handle(self, connection_id: int, envelope: Envelope, now: Instant) -> None:
-        """Carry out one message; its reply or ERROR waits in ``take`` afterwards."""
+        """Carry out one message that need not wait.
+
+        Its reply or ERROR waits in ``take`` afterwards, or comes later: while ``is_busy`` call ``go_on``, while
+        ``is_replying`` call ``go_on_with_reply``.
+        """
         connection = self.switch.connections.get(connection_id)
         if connection is None or isinstance(envelope.message, m.Error):
             return
@@ -148,10 +164,67 @@ class Agent:
                 packets.follow_misses(self.switch)
         except RefusalError as refusal:
             reply = m.Error(refusal.type, refusal.code, envelope.head)
-        if isinstance(reply, Iterator):
-            connection.outgoing.append(LongReply(envelope.xid, reply))
-        elif reply is not None:
-            connection.push(reply, envelope.xid)
+        match reply:
+            case None:
+                pass
+            case LongReply():
+                connection.reply = (envelope.xid, reply)
+                connection.go_on_with_reply()
+            case Generator():
+                self._begin(Task(connection_id, envelope, reply))
+            case _:
+                connection.push(reply, envelope.xid)
+
+    # Long work
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a message is being carried out in steps."""
+        return self._task is not None
+
+    def go_on(self) -> None:
+        """Do one step of the message that is being carried out; its effects wait in ``take_effects``."""
+        if self._task is not None:
+            self._step(self._task)
+
+    def is_replying(self, connection_id: int) -> bool:
+        """Whether a long reply to this connection is under way."""
+        connection = self.switch.connections.get(connection_id)
+        return connection is not None and connection.reply is not None
+
+    def go_on_with_reply(self, connection_id: int) -> None:
+        """Make one part of it."""
+        connection = self.switch.connections.get(connection_id)
+        if connection is not None:
+            connection.go_on_with_reply()
+
+    def _begin(self, task: Task) -> None:
+        self._task = task
+        self.switch.tables.is_changing = True
+        for _ in range(FIRST_STEPS):
+            if not self._step(task):
+                return
+
+    def _step(self, task: Task) -> bool:
+        """Whether there is more to do, and nothing that somebody else must do first."""
+        try:
+            step = next(task.steps)
+        except StopIteration as end:
+            self._end(task, end.value)
+            return False
+        except RefusalError as refusal:
+            self._end(task, m.Error(refusal.type, refusal.code, task.envelope.head))
+            return False
+        if step is Step.CHANGED:
+            self.switch.effects.append(SettingsChanged())
+        return step is not Step.CHANGED
+
+    def _end(self, task: Task, reply: Message | None) -> None:
+        self._task = None
+        self.switch.tables.is_changing = False
+        connection = self.switch.connections.get(task.connection)
+        if connection is not None and reply is not None:
+            connection.push(reply, task.envelope.xid)
 
     def _carry_out(self, connection: Connection, message: Message, now: Instant) -> _Reply:
         handler = HANDLERS.get(type(message))
@@ -187,14 +260,9 @@ class Agent:
         return effects
 
     def take(self, connection_id: int) -> list[Envelope]:
-        """Messages for a connection, in order. A long reply comes in parts, one per call: see ``waiting``."""
+        """Messages for a connection, in order."""
         connection = self.switch.connections.get(connection_id)
         return [] if connection is None else connection.take()
-
-    def unsent(self, connection_id: int) -> int:
-        """How many messages and long replies wait for a connection."""
-        connection = self.switch.connections.get(connection_id)
-        return 0 if connection is None else len(connection.outgoing)
 
     def waiting(self) -> Sequence[int]:
         """Connections that have messages in ``take``."""

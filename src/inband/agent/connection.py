@@ -44,10 +44,12 @@ INVALID_TTL was off in OpenFlow 1.2 unless asked for (OFPC_INVALID_TTL_TO_CONTRO
 
 @dataclass(frozen=True, slots=True)
 class LongReply:
-    """A reply of many parts, made one at a time: all at once they would hold up everything else the switch does."""
+    """A reply of many parts, made one at a time as the peer reads them.
 
-    xid: int
-    parts: Iterator[Message]
+    A part is a message, or None where there was nothing to say of what was looked at.
+    """
+
+    parts: Iterator[Message | None]
 
 
 @dataclass(slots=True, eq=False)
@@ -66,7 +68,8 @@ class Connection:
     is_nicira_packet_in: bool = False
     has_asked_for_events: bool = False
     packet_ins_limited: int = 0
-    outgoing: deque[Envelope | LongReply] = field(default_factory=deque)
+    outgoing: deque[Envelope] = field(default_factory=deque)
+    reply: tuple[int, LongReply] | None = None  # with its transaction id
 
     @property
     def is_slave(self) -> bool:
@@ -78,19 +81,23 @@ class Connection:
         self.outgoing.append(Envelope(self.version, xid, message))
 
     def take(self) -> list[Envelope]:
-        """Messages to send now, in order: up to and including one part of a long reply."""
-        envelopes: list[Envelope] = []
-        while self.outgoing:
-            first = self.outgoing[0]
-            if isinstance(first, Envelope):
-                envelopes.append(first)
-                self.outgoing.popleft()
-                continue
-            part = next(first.parts, None)
-            if part is not None:
-                return [*envelopes, Envelope(self.version, first.xid, part)]
-            self.outgoing.popleft()
+        """Messages to send now, in order."""
+        envelopes = list(self.outgoing)
+        self.outgoing.clear()
         return envelopes
+
+    def go_on_with_reply(self) -> None:
+        """Make one part of the long reply that is under way, or find that it is whole."""
+        if self.reply is None:
+            return
+        xid, long_reply = self.reply
+        try:
+            part = next(long_reply.parts)
+        except StopIteration:
+            self.reply = None
+            return
+        if part is not None:
+            self.push(part, xid)
 
     def wants_packet_in(self, reason: int) -> bool:
         """Whether it gets packet-ins for this reason (OFPR_*) now."""

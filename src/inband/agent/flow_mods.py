@@ -16,9 +16,10 @@ from inband.agent.switch import Switch
 from inband.agent.validate import check_flow, what_is_asked
 from inband.flow.flow import Flow, FlowFlags
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow.messages import FlowMod, FlowRemoved
+from inband.openflow.messages import FlowMod, FlowRemoved, Message
 from inband.table.changes import BadTable, Changes, Overlap, TableFull, TableRefusedError
 from inband.table.references import Needed
+from inband.table.steps import Step, Steps
 from inband.table.table_set import Filter
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import ALL_TABLES, NO_BUFFER, OFP10, FlowModCommand, FlowRemovedReason
@@ -34,34 +35,60 @@ _REFUSALS: tuple[tuple[type[TableRefusedError], ErrorCode], ...] = (
 )
 
 
-def change_flows(switch: Switch, connection: Connection, request: FlowMod, now: Instant) -> None:
-    """Carry out a FLOW_MOD (OpenFlow 1.3.5, 6.4 and 7.3.4.1)."""
+def change_flows(
+    switch: Switch, connection: Connection, request: FlowMod, now: Instant
+) -> Steps[Message | None] | None:
+    """Carry out a FLOW_MOD (OpenFlow 1.3.5, 6.4 and 7.3.4.1), in steps where it may mean many flows."""
     _check(switch, connection, request)
+    if request.command is FlowModCommand.ADD and not request.flags & FlowFlags.CHECK_OVERLAP:
+        # What controllers send by the thousand.
+        try:
+            switch.effects.append(FlowsChanged(_add(switch, request, now)))
+        except TableRefusedError as refusal:
+            raise RefusalError(_code(refusal), str(refusal)) from None
+        return None
+    return _change_in_steps(switch, connection, request, now)
+
+
+def _change_in_steps(switch: Switch, connection: Connection, request: FlowMod, now: Instant) -> Steps[Message | None]:
     try:
-        changes = _apply(switch, connection, request, now)
+        changes = yield from _apply(switch, connection, request, now)
     except TableRefusedError as refusal:
         raise RefusalError(_code(refusal), str(refusal)) from None
-    if changes.added or changes.modified or changes.removed:
+    yield from _announce(switch, changes, FlowRemovedReason.DELETE, now)
+    return None
+
+
+def _announce(switch: Switch, changes: Changes, reason: FlowRemovedReason, now: Instant) -> Steps[None]:
+    """Have caches forget what changed, and tell controllers of flows that are gone."""
+    if changes and not changes.bulk:
         switch.effects.append(FlowsChanged(changes))
-    if changes.removed:
-        announce_removed(switch, ((flow, FlowRemovedReason.DELETE) for flow in changes.removed), now)
+    for flows in (changes.removed, *changes.bulk):
+        gone = [(flow, reason) for flow in flows if flow.flags and flow not in switch.tables[flow.table_id]]
+        if gone:
+            announce_removed(switch, gone, now, is_counted=bool(changes.bulk))
+        if changes.bulk:
+            yield Step.WORKED
 
 
-def remove_users(switch: Switch, gone: Iterable[Needed], reason: FlowRemovedReason, now: Instant) -> None:
-    """Remove the flows that use groups or meters which are gone, and say so."""
-    flows = tuple(flow for needed in gone for flow in switch.tables.delete_users(needed).removed)
-    if flows:
-        switch.effects.append(FlowsChanged(Changes(removed=flows)))
-        announce_removed(switch, ((flow, reason) for flow in flows), now)
+def remove_users(switch: Switch, needed: Iterable[Needed], reason: FlowRemovedReason, now: Instant) -> Steps[None]:
+    """Remove the flows that use groups or meters which are about to go, and say so."""
+    changes = yield from switch.tables.delete_users(needed)
+    yield from _announce(switch, changes, reason, now)
 
 
-def announce_removed(switch: Switch, removed: Iterable[tuple[Flow, int]], now: Instant) -> None:
-    """Send FLOW_REMOVED for flows that asked for it, with (flow, OFPRR_* reason) of each, to all who want it."""
+def announce_removed(
+    switch: Switch, removed: Iterable[tuple[Flow, int]], now: Instant, *, is_counted: bool = False
+) -> None:
+    """Send FLOW_REMOVED for flows that asked for it, with (flow, OFPRR_* reason) of each, to all who want it.
+
+    ``is_counted``: their last packets are counted already, for caches have forgotten everything.
+    """
     announced = [(flow, reason) for flow, reason in removed if flow.flags & FlowFlags.SEND_FLOW_REM]
     if not announced:
         return
-    # The last packets may still be counted in the datapath only.
-    switch.statistics.refresh(now)
+    if not is_counted:  # the last packets may still be counted in the datapath only
+        switch.statistics.refresh(now)
     for flow, reason in announced:
         message = _flow_removed(flow, reason, now)
         if message is None:
@@ -105,17 +132,18 @@ def _check(switch: Switch, connection: Connection, request: FlowMod) -> None:
     check_flow(request, switch.tables, what_is_asked(connection.version))
 
 
-def _apply(switch: Switch, connection: Connection, request: FlowMod, now: Instant) -> Changes:
+def _apply(switch: Switch, connection: Connection, request: FlowMod, now: Instant) -> Steps[Changes]:
     priority = request.priority if request.command in _STRICT else None
     if request.command in _DELETES:
         only = Filter(request.cookie, request.cookie_mask, request.out_port, request.out_group)
-        return switch.tables.delete(request.table_id, request.match, priority=priority, only=only)
+        return (yield from switch.tables.delete_in_steps(request.table_id, request.match, priority=priority, only=only))
     if request.command is FlowModCommand.ADD:
+        yield from switch.tables.refuse_overlap(_flow(request))
         return _add(switch, request, now)
     if request.flags & FlowFlags.RESET_COUNTS:
         # What was counted before the reset must not arrive after it.
         switch.statistics.refresh(now)
-    changes = switch.tables.modify(
+    changes = yield from switch.tables.modify_in_steps(
         request.table_id,
         request.match,
         request.instructions,
@@ -125,22 +153,26 @@ def _apply(switch: Switch, connection: Connection, request: FlowMod, now: Instan
         cookie_mask=request.cookie_mask,
         reset_counts=bool(request.flags & FlowFlags.RESET_COUNTS),
     )
-    if changes == Changes() and connection.version == OFP10:
+    if not changes and connection.version == OFP10:
         # OpenFlow 1.0 (there 4.6): a modify that finds nothing acts like an add.
         return _add(switch, request, now)
     return changes
 
 
 def _add(switch: Switch, request: FlowMod, now: Instant) -> Changes:
-    table_id = 0 if request.table_id == ALL_TABLES else request.table_id
+    table_id = _table_of(request)
     if table_id < len(switch.tables) and switch.tables[table_id].find(request.match, request.priority):
         # The flow that is replaced hands its counters on; all of them.
         switch.statistics.refresh(now)
-    flow = Flow(
+    return switch.tables.add_unchecked(_flow(request), now)
+
+
+def _flow(request: FlowMod) -> Flow:
+    return Flow(
         match=request.match,
         priority=request.priority,
         instructions=request.instructions,
-        table_id=table_id,
+        table_id=_table_of(request),
         cookie=request.cookie,
         idle_timeout_s=request.idle_timeout_s,
         hard_timeout_s=request.hard_timeout_s,
@@ -148,7 +180,11 @@ def _add(switch: Switch, request: FlowMod, now: Instant) -> Changes:
         importance=request.importance,
         surplus=request.surplus,
     )
-    return switch.tables.add(flow, now)
+
+
+def _table_of(request: FlowMod) -> int:
+    """1.0's table "all" of a flow that is added is the first."""
+    return 0 if request.table_id == ALL_TABLES else request.table_id
 
 
 def _code(refusal: TableRefusedError) -> ErrorCode:

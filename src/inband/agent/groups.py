@@ -17,7 +17,7 @@ from inband.agent.table_features import ACTIONS
 from inband.agent.validate import check_bucket
 from inband.flow.actions import Group
 from inband.flow.ports import PortNo
-from inband.openflow.messages import GroupMod
+from inband.openflow.messages import GroupMod, Message
 from inband.openflow.multipart import (
     BucketCounter,
     GroupDesc,
@@ -30,6 +30,7 @@ from inband.openflow.multipart import (
     GroupStatsRequest,
 )
 from inband.table.groups import MAX_GROUP_ID, MAX_GROUPS, GroupEntry, GroupRefusedError
+from inband.table.steps import Steps
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import ALL_GROUPS, FlowRemovedReason, GroupCapabilities, GroupModCommand, GroupType
 from inband.vocabulary.openflow_errors import GroupModFailed
@@ -44,15 +45,16 @@ _TYPES: Final = sum(1 << kind for kind in GroupType)
 _ACTION_BITS: Final = sum(1 << action for action in ACTIONS)
 
 
-def change_groups(switch: Switch, _: Connection, request: GroupMod, now: Instant) -> None:
+def change_groups(switch: Switch, _: Connection, request: GroupMod, now: Instant) -> Steps[Message | None]:
     """Carry out a GROUP_MOD."""
     if request.command is not GroupModCommand.DELETE:
         _check(switch, request)
     try:
-        if _apply(switch, request, now):
+        if (yield from _apply(switch, request, now)):
             switch.effects.append(SettingsChanged())
     except GroupRefusedError as refusal:
         raise RefusalError(refusal.code, str(refusal)) from None
+    return None
 
 
 def _check(switch: Switch, request: GroupMod) -> None:
@@ -65,7 +67,7 @@ def _check(switch: Switch, request: GroupMod) -> None:
         check_bucket(bucket, known)
 
 
-def _apply(switch: Switch, request: GroupMod, now: Instant) -> bool:
+def _apply(switch: Switch, request: GroupMod, now: Instant) -> Steps[bool]:
     """Do it; whether that can change what a packet gets."""
     groups = switch.tables.groups
     match request.command:
@@ -76,9 +78,9 @@ def _apply(switch: Switch, request: GroupMod, now: Instant) -> bool:
             groups.modify(request.group_id, request.type, request.buckets)
             return True
         case GroupModCommand.DELETE:
-            gone = [Group(group.group_id) for group in groups.delete(request.group_id)]
-            remove_users(switch, gone, FlowRemovedReason.GROUP_DELETE, now)
-            return bool(gone)
+            going = [Group(group.group_id) for group in groups.meant_by_delete(request.group_id)]
+            yield from remove_users(switch, going, FlowRemovedReason.GROUP_DELETE, now)
+            return bool(groups.delete(request.group_id))
         case _:
             assert_never(request.command)
 

@@ -14,7 +14,7 @@ from inband.agent.flow_mods import duration, remove_users
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.flow.actions import Meter
-from inband.openflow.messages import MeterMod
+from inband.openflow.messages import Message, MeterMod
 from inband.openflow.multipart import (
     BandCounter,
     MeterConfig,
@@ -27,6 +27,7 @@ from inband.openflow.multipart import (
     MeterStatsRequest,
 )
 from inband.table.meters import MAX_BANDS, MAX_METERS, MeterEntry, MeterRefusedError
+from inband.table.steps import Steps
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import ALL_METERS, FlowRemovedReason, MeterBandType, MeterFlags, MeterModCommand
 from inband.vocabulary.openflow_errors import MeterModFailed
@@ -35,7 +36,7 @@ _BAND_TYPES: Final = 1 << MeterBandType.DROP | 1 << MeterBandType.DSCP_REMARK
 _CAPABILITIES: Final = MeterFlags.KBPS | MeterFlags.PKTPS | MeterFlags.BURST | MeterFlags.STATS
 
 
-def change_meters(switch: Switch, _: Connection, request: MeterMod, now: Instant) -> None:
+def change_meters(switch: Switch, _: Connection, request: MeterMod, now: Instant) -> Steps[Message | None]:
     """Carry out a METER_MOD."""
     meters = switch.tables.meters
     try:
@@ -45,12 +46,14 @@ def change_meters(switch: Switch, _: Connection, request: MeterMod, now: Instant
             case MeterModCommand.MODIFY:
                 meters.modify(request.meter_id, request.flags, request.bands, now)
             case MeterModCommand.DELETE:
-                gone = [Meter(meter.meter_id) for meter in meters.delete(request.meter_id)]
-                remove_users(switch, gone, FlowRemovedReason.DELETE, now)
+                going = [Meter(meter.meter_id) for meter in meters.meant_by_delete(request.meter_id)]
+                yield from remove_users(switch, going, FlowRemovedReason.DELETE, now)
+                meters.delete(request.meter_id)
             case _:
                 assert_never(request.command)
     except MeterRefusedError as refusal:
         raise RefusalError(refusal.code, str(refusal)) from None
+    return None
 
 
 def meter_stats(switch: Switch, _: Connection, request: MeterStatsRequest, now: Instant) -> MeterStatsReply:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inband.agent.connection import Connection
+from inband.agent.connection import Connection, LongReply
 from inband.agent.flow_mods import duration
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
@@ -18,6 +18,7 @@ from inband.flow import ports
 from inband.flow.flow import Flow
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
+from inband.openflow.messages import Message
 from inband.openflow.multipart import (
     AggregateReply,
     AggregateRequest,
@@ -34,6 +35,8 @@ from inband.openflow.multipart import (
     TableStatsRequest,
 )
 from inband.table.changes import BadTable
+from inband.table.flow_order import CHUNK
+from inband.table.steps import Step, Steps
 from inband.table.table_set import Filter
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow_errors import BadRequest
@@ -41,8 +44,8 @@ from inband.vocabulary.openflow_errors import BadRequest
 UNLIMITED_ENTRIES = 1_000_000
 """max_entries of a table without a limit: the number that Open vSwitch gives, which controllers take for "many"."""
 
-FLOWS_PER_REPLY = 200
-"""About 4 ms of work, and 20 kB: small against the 0.4 s of silence that a controller may notice."""
+FLOWS_PER_REPLY = 2 * CHUNK
+"""20 to 30 kB a message; made of parts that take a millisecond each."""
 
 
 def describe(switch: Switch, _: Connection, __: DescRequest, ___: Instant) -> DescReply:
@@ -51,23 +54,40 @@ def describe(switch: Switch, _: Connection, __: DescRequest, ___: Instant) -> De
     return DescReply(who.manufacturer, who.hardware, who.software, who.serial_number, who.datapath)
 
 
-def flow_stats(switch: Switch, _: Connection, request: FlowStatsRequest, now: Instant) -> Iterator[FlowStatsReply]:
-    """FLOW: visible flows that the request's match covers, as they were when it was asked, in several replies."""
-    return _flow_replies(_select(switch, request, now), request.nicira, now)
+def flow_stats(switch: Switch, _: Connection, request: FlowStatsRequest, now: Instant) -> LongReply:
+    """FLOW: visible flows that the request's match covers, in several replies.
+
+    Those that were there when it was asked, and still are when their part is made, with what they have counted then.
+    """
+    return LongReply(_flow_replies(_walk(switch, request, now), request.nicira, now))
 
 
-def _flow_replies(flows: list[Flow], nicira: bool, now: Instant) -> Iterator[FlowStatsReply]:
-    for start in range(0, max(1, len(flows)), FLOWS_PER_REPLY):
-        end = start + FLOWS_PER_REPLY
-        entries = tuple(entry for flow in flows[start:end] if (entry := _flow_entry(flow, now)) is not None)
-        yield FlowStatsReply(entries, nicira=nicira, more=end < len(flows))
+def _flow_replies(walk: Iterator[list[Flow]], nicira: bool, now: Instant) -> Iterator[FlowStatsReply | None]:
+    """The last part, perhaps an empty one, is that without ``more``: only then it is known to be the last."""
+    entries: list[FlowStats] = []
+    for flows in walk:
+        if len(entries) + len(flows) > FLOWS_PER_REPLY:
+            yield FlowStatsReply(tuple(entries), nicira=nicira, more=True)
+            entries = []
+        entries += (entry for flow in flows if (entry := _flow_entry(flow, now)) is not None)
+        yield None
+    yield FlowStatsReply(tuple(entries), nicira=nicira, more=False)
 
 
-def aggregate(switch: Switch, _: Connection, request: AggregateRequest, now: Instant) -> AggregateReply:
+def aggregate(switch: Switch, _: Connection, request: AggregateRequest, now: Instant) -> Steps[Message | None]:
     """AGGREGATE: sums over the same flows."""
-    flows = _select(switch, request, now)
-    packets, bytes_ = sum(flow.packets for flow in flows), sum(flow.bytes for flow in flows)
-    return AggregateReply(packets, bytes_, len(flows), nicira=request.nicira)
+    return _sum(_walk(switch, request, now), nicira=request.nicira)
+
+
+def _sum(walk: Iterator[list[Flow]], *, nicira: bool) -> Steps[Message | None]:
+    packets = bytes_ = count = 0
+    for flows in walk:
+        for flow in flows:
+            packets += flow.packets
+            bytes_ += flow.bytes
+        count += len(flows)
+        yield Step.WORKED
+    return AggregateReply(packets, bytes_, count, nicira=nicira)
 
 
 def table_stats(switch: Switch, _: Connection, __: TableStatsRequest, now: Instant) -> TableStatsReply:
@@ -87,11 +107,11 @@ def port_stats(switch: Switch, _: Connection, request: PortStatsRequest, now: In
     return PortStatsReply(tuple(_port_entry(switch, port, now) for port in wanted))
 
 
-def _select(switch: Switch, request: FlowStatsRequest | AggregateRequest, now: Instant) -> list[Flow]:
+def _walk(switch: Switch, request: FlowStatsRequest | AggregateRequest, now: Instant) -> Iterator[list[Flow]]:
     switch.statistics.refresh(now)
     only = Filter(request.cookie, request.cookie_mask, request.out_port, request.out_group)
     try:
-        return switch.tables.select(request.table_id, request.match, only)
+        return switch.tables.walk(request.table_id, request.match, only=only)
     except BadTable as error:
         raise RefusalError(BadRequest.BAD_TABLE_ID, str(error)) from None
 

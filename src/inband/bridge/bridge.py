@@ -136,26 +136,55 @@ class Bridge:
         self._carry_out_effects(self._clock())
         self.megaflows.settle()
 
-    def receive(self, connection: int, envelopes: Iterable[Envelope]) -> None:
-        """Carry out messages; when this returns the datapath does what they say, and replies wait in ``take``."""
-        now = self._clock()
+    def receive(self, connection: int, envelopes: Iterable[Envelope]) -> int:
+        """Carry out messages; returns how many: the next one must wait for long work (``work``, ``is_replying``).
+
+        When this returns the datapath does what they say, and replies wait in ``take``, but for one that is long work
+        itself.
+        """
+        now, done = self._clock(), 0
         for envelope in envelopes:
+            if self.agent.must_wait(connection, envelope):
+                break
             self.agent.handle(connection, envelope, now)
             self._carry_out_effects(now)
+            done += 1
         self.megaflows.settle()
         self._wake()
+        return done
 
     def waiting(self) -> Sequence[int]:
         """The connections that have messages in ``take``."""
         return self.agent.waiting()
 
     def take(self, connection: int) -> list[Envelope]:
-        """Messages to send now. A long reply comes in parts: while ``waiting`` names the connection there is more."""
+        """Messages to send now."""
         return self.agent.take(connection)
 
-    def unsent(self, connection: int) -> int:
-        """How many messages and long replies wait for a connection."""
-        return self.agent.unsent(connection)
+    # Long work: a message that means very many flows, and long replies
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a message is being carried out in steps: call ``work`` when there is time."""
+        return self.agent.is_busy
+
+    def work(self, until: Instant) -> bool:
+        """Go on with that message until then; whether there is more to do. Its reply waits in ``take`` at the end."""
+        while self.agent.is_busy:
+            self.agent.go_on()
+            self._carry_out_effects(self._clock())
+            self.megaflows.settle()
+            if self._clock() >= until:
+                break
+        return self.agent.is_busy
+
+    def is_replying(self, connection: int) -> bool:
+        """Whether a long reply to this connection is under way: call ``go_on_with_reply`` while the peer reads."""
+        return self.agent.is_replying(connection)
+
+    def go_on_with_reply(self, connection: int) -> None:
+        """Make one part of it."""
+        self.agent.go_on_with_reply(connection)
 
     def _carry_out_effects(self, now: Instant) -> None:
         for effect in self.agent.take_effects():

@@ -24,12 +24,21 @@ class FlowFlags(IntFlag):
 
 
 @dataclass(slots=True, eq=False)
+class NewInstructions:
+    """Other instructions for very many flows: in force for all of them from one moment on."""
+
+    instructions: tuple[Instruction, ...]
+    in_force: bool = False
+
+
+@dataclass(slots=True, eq=False)
 class Flow:
     """One flow. Two flows are the same only if they are the same object.
 
     ``surplus`` is what else its match said when it was made, if that was in OpenFlow 1.0.
     ``idle_timeout_s`` and ``hard_timeout_s`` of 0 mean none. ``packets`` and ``bytes`` count what the caches below
-    have reported so far.
+    have reported so far. ``coming`` are instructions that it is about to have; who decides about packets asks
+    ``present_instructions``. ``sequence`` is its number in its table.
     """
 
     match: Match
@@ -48,6 +57,14 @@ class Flow:
     bytes: int = field(default=0)
     origin: Origin | None = None
     surplus: Surplus = NO_SURPLUS
+    coming: NewInstructions | None = None
+    sequence: int = 0
+
+    @property
+    def present_instructions(self) -> tuple[Instruction, ...]:
+        """What it does to a packet now."""
+        coming = self.coming
+        return self.instructions if coming is None or not coming.in_force else coming.instructions
 
     @property
     def is_hidden(self) -> bool:

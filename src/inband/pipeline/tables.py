@@ -151,7 +151,7 @@ def _follow(ctx: XlateContext, flow: Flow, run: RunActions) -> int | None:
     ctx.overrides_ports = origin is not None and origin.overrides_ports
     ctx.place = flow
     next_table = None
-    instructions = flow.instructions
+    instructions = flow.present_instructions
     for instruction in instructions if len(instructions) == 1 else sorted(instructions, key=_rank):
         next_table = _instruct(ctx, instruction, run)
         if ctx.list_ended:

@@ -10,7 +10,8 @@ answers is unread; so what waits is bounded. After ``closing`` nothing of what t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from inband.openflow.messages import Envelope
@@ -69,6 +70,7 @@ class Channel:
         self._user = user
         self._clock = clock
         self._transport: Transport | None = None
+        self._put_back: deque[Envelope] = deque()
         self._is_writable = True
         self._is_reading = True
         self._is_closing = False
@@ -85,11 +87,20 @@ class Channel:
     @property
     def has_work(self) -> bool:
         """Whether messages of the peer wait to be carried out, and its answers would find room."""
-        return self.is_open and self.session.has_input and not self.session.has_backlog
+        waits = bool(self._put_back) or self.session.has_input
+        return waits and self.is_open and not self.session.has_backlog and self.session.closing is None
 
     def read(self, limit: int) -> list[Envelope]:
         """At most ``limit`` of the messages that wait, without those that the session answers itself."""
-        return self.session.read(limit) if self.has_work else []
+        if not self.has_work:
+            return []
+        if self._put_back:
+            return [self._put_back.popleft() for _ in range(min(limit, len(self._put_back)))]
+        return self.session.read(limit)
+
+    def put_back(self, envelopes: Sequence[Envelope]) -> None:
+        """Messages that were read and cannot be carried out yet: they come again, first."""
+        self._put_back.extendleft(reversed(envelopes))
 
     def flush(self) -> None:
         """Write what the session has, close when it says so, stop or go on reading as it wants."""
@@ -103,9 +114,11 @@ class Channel:
         if self.session.closing is not None:
             self._is_closing, self._cut_at = True, self._clock() + LAST_WORDS_S
             transport.close()
-        elif self.session.wants_input != self._is_reading:
-            self._is_reading = self.session.wants_input
-            transport.set_reading(self._is_reading)
+            return
+        wants_input = self.session.wants_input and not self._put_back
+        if wants_input != self._is_reading:
+            self._is_reading = wants_input
+            transport.set_reading(wants_input)
 
     def configure(self, config: SessionConfig) -> None:
         """Probe, and bound what waits, as ``config`` says from now on; versions are those of the next connection."""

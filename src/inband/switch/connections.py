@@ -30,6 +30,7 @@ from inband.switch.config import FailMode as FailModeName
 from inband.switch.listener import MAX_SESSIONS, Listener
 from inband.switch.outgoing import OutgoingConnection
 from inband.switch.reports import (
+    CallerHungUpOn,
     Connected,
     ConnectFailed,
     ConnectionLost,
@@ -37,7 +38,6 @@ from inband.switch.reports import (
     ListensOnLoopback,
     NotAllowed,
     OpenToStrangers,
-    PeerNotReading,
     Reporter,
     StandaloneEntered,
     StandaloneLeft,
@@ -49,8 +49,6 @@ from inband.switch.turns import Turns
 from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.instant import Instant
 
-# Messages that may wait behind a long reply which its peer does not read; packet-ins are the many among them.
-MAX_WAITING = 10_000
 # Messages between two looks at the clock.
 MESSAGES_AT_ONCE = 16
 
@@ -99,6 +97,8 @@ class ConnectionManager:
         self._alarms: Alarms[Channel | OutgoingConnection] = Alarms()
         self._hops: dict[IpAddress, tuple[IpAddress, Mac] | None] = {}
         self._report_failing_at: dict[OutgoingConnection, Instant] = {}
+        self._held: set[Channel] = set()  # their next message waits for another one to be done
+        self._long_work = _LongWork(self)
 
     def __len__(self) -> int:
         """How many streams there are, with those that are about to be opened."""
@@ -258,21 +258,48 @@ class ConnectionManager:
         self._environment.wake()
 
     def carry_out(self, channel: Channel, until: Instant) -> bool:
-        """Act on a peer's messages, a few at a time, until then."""
-        while channel.has_work:
-            envelopes = channel.read(MESSAGES_AT_ONCE)
-            if channel.session.is_negotiated and channel.number not in self._negotiated:
-                self._agreed(channel)
-            if not channel.is_open:
-                break
-            if envelopes:
-                self._bridge.receive(channel.number, envelopes)
+        """Go on with a peer's long reply, or act on its messages, a few at a time, until then."""
+        while self._has_work(channel):
+            if self._bridge.is_replying(channel.number):
+                self._bridge.go_on_with_reply(channel.number)
+            else:
+                self._act_on_messages(channel)
             self.send()
             channel.flush()
             if self._clock() >= until:
                 break
         self._follow(channel)
+        return self._has_work(channel)
+
+    def _has_work(self, channel: Channel) -> bool:
+        if not channel.is_open or channel in self._held:
+            return False
+        if self._bridge.is_replying(channel.number):
+            return not channel.session.has_backlog
         return channel.has_work
+
+    def _act_on_messages(self, channel: Channel) -> None:
+        envelopes = channel.read(MESSAGES_AT_ONCE)
+        if channel.session.is_negotiated and channel.number not in self._negotiated:
+            self._agreed(channel)
+        if not envelopes or not channel.is_open:
+            return
+        done = self._bridge.receive(channel.number, envelopes)
+        channel.put_back(envelopes[done:])
+        if self._bridge.is_busy:
+            self._environment.turns.add(self._long_work)
+        if done < len(envelopes) and not self._bridge.is_replying(channel.number):
+            self._held.add(channel)
+
+    def go_on_with_long_work(self, until: Instant) -> bool:
+        """Go on with the message that is being carried out in steps; those that waited for it have their turn then."""
+        more = self._bridge.work(until)
+        self.send()
+        if not more:
+            held, self._held = self._held, set()
+            for channel in held:
+                self._follow(channel)
+        return more
 
     def _agreed(self, channel: Channel) -> None:
         owner, version = self._owners[channel.number], channel.session.version
@@ -296,6 +323,7 @@ class ConnectionManager:
             return
         was_open = self._channels.pop(channel.number, None) is not None
         self._environment.turns.remove(channel)
+        self._held.discard(channel)
         self._alarms.set(channel, None)
         _add_losses(self.losses, channel)
         if isinstance(owner, Listener):
@@ -309,9 +337,13 @@ class ConnectionManager:
 
     def _caller_gone(self, channel: Channel, listener: Listener, reason: str) -> None:
         listener.discard(channel)
-        if channel.session.version is None and not self._is_stopped:
+        if self._is_stopped:
+            return
+        if channel.session.version is None:
             listener.handshakes_failed += 1
             self._environment.report(HandshakeFailed(self._bridge.name, listener.target, channel.peer, reason))
+        elif channel.session.closing is not None:
+            self._environment.report(CallerHungUpOn(self._bridge.name, listener.target, channel.peer, reason))
 
     def _disconnected(self, channel: Channel, owner: OutgoingConnection | Listener, reason: str) -> None:
         if channel.number not in self._negotiated:
@@ -344,35 +376,23 @@ class ConnectionManager:
     def _follow(self, channel: Channel) -> None:
         if channel.is_open:
             self._alarms.set(channel, channel.next_deadline())
-            if channel.has_work:
+            if self._has_work(channel):
                 self._environment.turns.add(channel)
             self._environment.wake()
 
     # --- output ---------------------------------------------------------------------------------------------------
 
     def send(self) -> None:
-        """Write what waits for each peer: everything, but long replies only as far as the peer reads them."""
-        bridge = self._bridge
-        for number in bridge.waiting():
+        """Write what waits for each peer; what it does not read its session bounds, in bytes."""
+        for number in self._bridge.waiting():
             channel = self._channels.get(number)
+            envelopes = self._bridge.take(number)
             if channel is None:
-                bridge.take(number)
                 continue
-            if channel.session.has_backlog:
-                self._bound(number, channel)
-                continue
-            for envelope in bridge.take(number):
+            for envelope in envelopes:
                 channel.session.send(envelope, is_droppable=isinstance(envelope.message, PacketIn))
             channel.flush()
             self._alarms.set(channel, channel.next_deadline())
-            if bridge.unsent(number):
-                self._environment.wake()
-
-    def _bound(self, number: int, channel: Channel) -> None:
-        waiting = self._bridge.unsent(number)
-        if waiting > MAX_WAITING:
-            self._environment.report(PeerNotReading(self._bridge.name, channel.peer, waiting))
-            channel.abort()
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -430,6 +450,18 @@ class ConnectionManager:
                 case _:
                     assert_never(command)
         self._environment.wake()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _LongWork:
+    """A message that means very many flows: a worker of its own, for it goes on whoever asked for it."""
+
+    connections: ConnectionManager
+    is_first: bool = True
+
+    def work(self, until: Instant) -> bool:
+        """Go on with it."""
+        return self.connections.go_on_with_long_work(until)
 
 
 def _add_losses(total: dict[str, int], channel: Channel) -> None:

@@ -45,16 +45,17 @@ class ConnectionLost:
 
 
 @dataclass(frozen=True, slots=True)
-class PeerNotReading:
-    """A peer left so much unread that it was hung up on."""
+class CallerHungUpOn:
+    """A peer that called had a session, and was hung up on: it did not read, did not answer, or sent rubbish."""
 
     bridge: str
+    target: Target
     peer: str
-    messages: int
+    reason: str
     level = Level.WARNING
 
     def __str__(self) -> str:
-        return f"bridge {self.bridge}: {self.peer} left {self.messages} messages unread: hung up"
+        return f"{self.target}: hung up on {self.peer}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ class NameProblem:
 Report = (
     Connected
     | ConnectionLost
-    | PeerNotReading
+    | CallerHungUpOn
     | TurnedAway
     | NotAllowed
     | HandshakeFailed

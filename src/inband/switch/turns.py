@@ -18,8 +18,8 @@ from typing import Protocol
 from inband.vocabulary.instant import Instant
 
 # What one call of ``run`` may take before the event loop has its turn, and one peer's part of it.
-SLICE_S = 0.005
-TURN_S = 0.002
+SLICE_S = 0.002
+TURN_S = 0.001
 
 
 class Worker(Protocol):

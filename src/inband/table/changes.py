@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inband.errors import UsageError
@@ -13,13 +14,19 @@ class Changes:
     """The flows that a command touched; empty when it touched none.
 
     ``replaced`` are flows that an added one took the place of: they are gone, but no FLOW_REMOVED is due for them
-    (OpenFlow 1.3.5, 6.4). ``modified`` flows are the same objects as before with other instructions.
+    (OpenFlow 1.3.5, 6.4). ``modified`` flows are the same objects as before with other instructions. ``bulk``
+    has those that a big change touched, in parts, and then the others are empty (``table.bulk``).
     """
 
-    added: tuple[Flow, ...] = ()
-    modified: tuple[Flow, ...] = ()
-    replaced: tuple[Flow, ...] = ()
-    removed: tuple[Flow, ...] = ()
+    added: Sequence[Flow] = ()
+    modified: Sequence[Flow] = ()
+    replaced: Sequence[Flow] = ()
+    removed: Sequence[Flow] = ()
+    bulk: Sequence[Sequence[Flow]] = ()
+
+    def __bool__(self) -> bool:
+        """Whether any flow was touched."""
+        return bool(self.added or self.modified or self.replaced or self.removed or self.bulk)
 
 
 class TableRefusedError(UsageError):

@@ -36,6 +36,9 @@ class Classifier(Protocol):
     def remove(self, flow: Flow) -> None:
         """Take a flow out; KeyError when it is not in here (a defect of the caller)."""
 
+    def free(self, most: int) -> bool:
+        """Let go of some of the flows, in no order, once it is of no more use; whether there are more."""
+
     def lookup(self, key: int) -> tuple[Flow | None, int]:
         """The matching flow of highest priority, and the bits that mattered.
 
@@ -63,6 +66,11 @@ class LinearClassifier:
                 del self._flows[index]
                 return
         raise KeyError(flow)
+
+    def free(self, most: int) -> bool:
+        """As :meth:`Classifier.free`."""
+        del self._flows[-most:]
+        return bool(self._flows)
 
     def lookup(self, key: int) -> tuple[Flow | None, int]:
         """The first flow that matches, and the masks of all that were asked."""
@@ -203,6 +211,12 @@ class _MaskTable:
             heappop(self._highest)
             self.bound = 1 - self._highest[0] << _BELOW_PRIORITY if self._highest else 0
 
+    def free(self, most: int) -> bool:
+        for _ in range(min(most, len(self.buckets))):
+            self.buckets.popitem()
+        del self._sorted[-most:], self._changed[-most:], self._highest[-most:]
+        return bool(self.buckets or self._sorted or self._changed or self._highest)
+
     def prove_absent(self, value: int) -> int:
         """The bits of a key that show that no flow in here has ``value``, which is not in ``buckets``."""
         if self._changed:
@@ -264,6 +278,14 @@ class TupleSpaceClassifier:
             self._best_first = []
         elif table.bound != bound:
             self._best_first = []
+
+    def free(self, most: int) -> bool:
+        """As :meth:`Classifier.free`."""
+        if self._tables:
+            mask, table = next(iter(self._tables.items()))
+            if not table.free(most):
+                del self._tables[mask]
+        return bool(self._tables)
 
     def lookup(self, key: int) -> tuple[Flow | None, int]:
         """The deciding flow and the bits that mattered; see :class:`Classifier`."""

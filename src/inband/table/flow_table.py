@@ -1,10 +1,11 @@
-"""One flow table: its flows, the two classifiers that find them, and its counters.
+"""One flow table: its flows, the classifiers that find them, and its counters.
 
 In-band control's flows have a classifier of their own that is asked first: their priorities are above all others, so
 the order is the same as in one classifier, and leaving them out ("what would happen without in-band?") is not asking
 it. Those whose match does not say all (DNS) have another one before it, which only who can look at the payload asks.
+The flow of a fail mode comes after in-band control's and before those of controllers.
 
-What must stay true: ``active``, ``lookups`` and ``matched`` never include a hidden flow or a packet that one decided.
+Invariant: ``active``, ``lookups`` and ``matched`` never include a hidden flow or a packet that one decided.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from inband.flow.match import Match
 from inband.flow.origin import Owner
 from inband.flow.priority import OpenFlowPriority, Priority
 from inband.table.classifier import Classifier
-
-_EntryKey = tuple[int, int, int]
+from inband.table.flow_order import FlowOrder
+from inband.table.flow_set import EntryKey, FlowSet, entry_key
 
 
 class TableMiss(Enum):
@@ -29,27 +30,62 @@ class TableMiss(Enum):
 
 
 class FlowTable:
-    """Flows of one table. Callers (TableSet) check limits and overlaps; this only keeps and finds."""
+    """Flows of one table. Callers (TableSet) check limits and overlaps; this only keeps and finds.
+
+    ``visible`` are those of controllers: a change of very many of them puts another set in its place.
+    """
 
     def __init__(self, table_id: int, miss: TableMiss, make_classifier: Callable[[], Classifier]) -> None:
         self.table_id = table_id
         self.miss = miss
         self.lookups = 0
         self.matched = 0
+        self.visible = FlowSet(make_classifier(), FlowOrder())
+        self.is_tidy = True
+        self._make_classifier = make_classifier
         self._conditional = make_classifier()
         self._in_band = make_classifier()
-        self._others = make_classifier()
-        self._visible: dict[_EntryKey, Flow] = {}
-        self._hidden: dict[_EntryKey, Flow] = {}
+        self._fail_mode = make_classifier()
+        self._hidden: dict[EntryKey, Flow] = {}
 
     @property
     def active(self) -> int:
         """How many visible flows there are."""
-        return len(self._visible)
+        return len(self.visible)
 
     def __iter__(self) -> Iterator[Flow]:
         """Visible flows, oldest first."""
-        return iter(self._visible.values())
+        return iter(self.visible)
+
+    def empty_set(self, order: FlowOrder | None = None) -> FlowSet:
+        """A set without flows; with the order of ``visible`` for flows that stay, else with one of its own."""
+        return FlowSet(self._make_classifier(), FlowOrder() if order is None else order)
+
+    def replace(self, flows: FlowSet) -> FlowSet:
+        """Let other flows decide from now on; returns the old set.
+
+        Flows that are gone and stand in an order that both sets share must be taken out of it by ``tidy``.
+        """
+        old, self.visible = self.visible, flows
+        self.is_tidy = old.order is not flows.order
+        return old
+
+    def tidy(self, gone: Iterable[Flow]) -> None:
+        """Take flows that are gone out of the order, if they are in it; when all are, set ``is_tidy``."""
+        if not self.is_tidy:
+            for flow in gone:
+                self.visible.order.remove(flow)
+
+    def walk(self) -> Iterator[list[Flow]]:
+        """The visible flows that are here now, some at a time, without those that went meanwhile."""
+        order = self.visible.order
+        return self._walk(order, order.walk())
+
+    def _walk(self, order: FlowOrder, walk: Iterator[list[Flow]]) -> Iterator[list[Flow]]:
+        for flows in walk:
+            if self.visible.order is not order:
+                return
+            yield flows if self.is_tidy else [flow for flow in flows if flow in self.visible]
 
     def hidden(self) -> Iterable[Flow]:
         """Hidden flows, oldest first."""
@@ -57,21 +93,28 @@ class FlowTable:
 
     def find(self, match: Match, priority: Priority) -> Flow | None:
         """The flow with exactly this match and priority; hidden ones are found by hidden priorities only."""
-        entry_key = (priority, match.value, match.mask)
-        return (self._visible if isinstance(priority, OpenFlowPriority) else self._hidden).get(entry_key)
+        if isinstance(priority, OpenFlowPriority):
+            return self.visible.find(match, priority)
+        return self._hidden.get((priority, match.value, match.mask))
 
     def insert(self, flow: Flow) -> None:
         """Add a flow; there must be none with the same match and priority."""
-        self._entries(flow)[_entry_key(flow)] = flow
-        self._classifier(flow).insert(flow)
+        if not flow.is_hidden:  # nearly all are
+            self.visible.insert(flow)
+        else:
+            self._hidden[entry_key(flow)] = flow
+            self._classifier(flow).insert(flow)
 
     def remove(self, flow: Flow) -> None:
         """Take out a flow that is here."""
-        self._classifier(flow).remove(flow)
-        del self._entries(flow)[_entry_key(flow)]
+        if not flow.is_hidden:
+            self.visible.remove(flow)
+        else:
+            self._classifier(flow).remove(flow)
+            del self._hidden[entry_key(flow)]
 
     def __contains__(self, flow: Flow) -> bool:
-        return self._entries(flow).get(_entry_key(flow)) is flow
+        return flow in self.visible if not flow.is_hidden else self._hidden.get(entry_key(flow)) is flow
 
     def lookup_conditional(self, key: int) -> tuple[Flow | None, int]:
         """The flow of in-band control that decides if the payload is right, and the key bits that this depends on."""
@@ -91,18 +134,14 @@ class FlowTable:
             flow, asked = self._in_band.lookup(key)
             if flow is not None:
                 return flow, asked
-        flow, mattered = self._others.lookup(key)
+        flow, mattered = self._fail_mode.lookup(key)
+        if flow is None:
+            flow, more = self.visible.lookup(key)
+            mattered |= more
         return flow, asked | mattered
-
-    def _entries(self, flow: Flow) -> dict[_EntryKey, Flow]:
-        return self._hidden if flow.is_hidden else self._visible
 
     def _classifier(self, flow: Flow) -> Classifier:
         origin = flow.origin
-        if origin is None or origin.owner is not Owner.IN_BAND:  # nearly all are
-            return self._others
+        if origin is None or origin.owner is Owner.FAIL_MODE:
+            return self._fail_mode
         return self._in_band if origin.check is None else self._conditional
-
-
-def _entry_key(flow: Flow) -> _EntryKey:
-    return flow.priority, flow.match.value, flow.match.mask

@@ -134,23 +134,29 @@ class GroupTable:
         self._refer(entry)
         return entry
 
+    def meant_by_delete(self, group_id: int) -> tuple[GroupEntry, ...]:
+        """The groups that ``delete`` would remove. Raises GroupRefusedError as it does."""
+        if group_id == ALL_GROUPS:
+            return tuple(self._groups.values())
+        if self.users(group_id):
+            raise GroupRefusedError(GroupModFailed.CHAINED_GROUP, f"another group refers to group {group_id}")
+        entry = self._groups.get(group_id)
+        return () if entry is None else (entry,)
+
     def delete(self, group_id: int) -> tuple[GroupEntry, ...]:
         """OFPGC_DELETE, ALL_GROUPS for all: the groups that are gone; none being there is no error (6.5).
 
         Raises GroupRefusedError for one that another group refers to.
         """
+        gone = self.meant_by_delete(group_id)
         if group_id == ALL_GROUPS:
-            gone = tuple(self._groups.values())
             self._groups.clear()
             self._users.clear()
-            return gone
-        if self.users(group_id):
-            raise GroupRefusedError(GroupModFailed.CHAINED_GROUP, f"another group refers to group {group_id}")
-        entry = self._groups.pop(group_id, None)
-        if entry is None:
-            return ()
-        self._refer_no_more(entry)
-        return (entry,)
+        else:
+            for entry in gone:
+                del self._groups[entry.group_id]
+                self._refer_no_more(entry)
+        return gone
 
     # --- inside ------------------------------------------------------------------------------------------------
 

@@ -140,11 +140,16 @@ class MeterTable:
 
     def delete(self, meter_id: int) -> tuple[MeterEntry, ...]:
         """OFPMC_DELETE, ALL_METERS for all: the meters that are gone; none being there is no error (6.6)."""
+        gone = self.meant_by_delete(meter_id)
+        for entry in gone:
+            del self._meters[entry.meter_id]
+        return gone
+
+    def meant_by_delete(self, meter_id: int) -> tuple[MeterEntry, ...]:
+        """The meters that ``delete`` would remove."""
         if meter_id == ALL_METERS:
-            gone = tuple(self._meters.values())
-            self._meters.clear()
-            return gone
-        entry = self._meters.pop(meter_id, None)
+            return tuple(self._meters.values())
+        entry = self._meters.get(meter_id)
         return () if entry is None else (entry,)
 
 

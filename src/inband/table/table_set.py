@@ -5,7 +5,9 @@ in-band control uses ``install_hidden``, ``remove_hidden`` and ``replace_hidden`
 controller can say reaches a hidden flow: the iteration behind every command yields visible flows.
 
 Work: add and strict commands are independent of the number of flows (CHECK_OVERLAP is not: it asks each flow of the
-table); non-strict commands ask each flow of the tables they name; expiry asks only flows that are due.
+table); non-strict commands ask each flow of the tables they name; expiry asks only flows that are due. What may ask
+very many comes in steps (``table.steps``), and what changes very many is put in force at once (``table.bulk``); each
+has a form that does it in one go, for whoever has the time.
 
 No clock: ``now`` is an argument.
 """
@@ -21,19 +23,26 @@ from inband.flow.flow import Flow, FlowFlags
 from inband.flow.match import ANY, Match
 from inband.flow.ports import ANY as ANY_PORT
 from inband.flow.ports import PortNo
-from inband.flow.priority import OpenFlowPriority, Priority
+from inband.flow.priority import OpenFlowPriority
+from inband.table import bulk
 from inband.table.changes import BadTable, Changes, Overlap, TableFull
 from inband.table.classifier import Classifier, TupleSpaceClassifier
 from inband.table.deadlines import Deadlines
+from inband.table.flow_order import CHUNK
+from inband.table.flow_set import FlowSet
 from inband.table.flow_table import FlowTable, TableMiss
 from inband.table.groups import GroupTable
 from inband.table.meters import MeterTable
 from inband.table.references import Needed, References
+from inband.table.steps import Step, Steps, in_one_go
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import ALL_TABLES, ANY_GROUP, ConfigFlags, FlowRemovedReason
 
 MAX_TABLES: Final = 254
 """OFPTT_MAX is 0xfe; 0xff names all tables. 254 is what Open vSwitch offers, and controllers expect no more."""
+
+# Flows that time out in one turn: about two milliseconds.
+MAX_EXPIRED: Final = 200
 
 Credit = tuple[int, Flow | None]
 """One lookup that a packet went through: the table, and the flow that matched there (None: none did)."""
@@ -85,7 +94,11 @@ class TableSet:
         self.meters = MeterTable()
         self._references = References()
         self._tables = [FlowTable(table_id, miss, make_classifier) for table_id in range(n_tables)]
-        self._deadlines = Deadlines(lambda flow: flow in self._tables[flow.table_id])
+        self._deadlines = Deadlines()
+        self._garbage: list[FlowSet] = []
+        self._books = bulk.Books(self._references, self._deadlines, self._garbage)
+        self.is_changing = False
+        """Whether the steps of a change are under way: then no flow may time out, which would be another change."""
 
     def __len__(self) -> int:
         """How many tables there are."""
@@ -106,11 +119,15 @@ class TableSet:
         BadTable, Overlap (only with CHECK_OVERLAP) or TableFull, and then changed nothing. A hidden flow does not
         belong here.
         """
+        if flow.flags is not FlowFlags.NONE and flow.flags & FlowFlags.CHECK_OVERLAP:  # an & of flags is slow
+            in_one_go(self.refuse_overlap(flow))
+        return self.add_unchecked(flow, now)
+
+    def add_unchecked(self, flow: Flow, now: Instant) -> Changes:
+        """As ``add``, after ``refuse_overlap`` where that was asked for."""
         if flow.is_hidden or flow.origin is not None:
             raise TypeError("add() is for flows of controllers; hidden ones come by install_hidden()")
         table = self[flow.table_id]
-        if flow.flags is not FlowFlags.NONE and flow.flags & FlowFlags.CHECK_OVERLAP:  # an & of flags is slow
-            _refuse_overlap(table, flow)
         replaced = table.find(flow.match, flow.priority)
         if replaced is None and self.limit is not None and table.active >= self.limit:
             raise TableFull(f"table {flow.table_id} is full: it holds {table.active} flows")
@@ -121,6 +138,38 @@ class TableSet:
             self._take_out(table, replaced)
         self._insert(table, flow)
         return Changes(added=(flow,), replaced=() if replaced is None else (replaced,))
+
+    def refuse_overlap(self, flow: Flow) -> Steps[None]:
+        """CHECK_OVERLAP, in steps. Raises BadTable, Overlap."""
+        for flows in self[flow.table_id].walk():
+            for other in flows:
+                if other.priority == flow.priority and other.match.overlaps(flow.match):
+                    raise Overlap(
+                        f"a flow of priority {flow.priority} in table {flow.table_id} matches some of the same packets"
+                    )
+            yield Step.WORKED
+
+    def modify_in_steps(
+        self,
+        table_id: int,
+        match: Match,
+        instructions: tuple[Instruction, ...],
+        now: Instant,
+        *,
+        priority: OpenFlowPriority | None = None,
+        cookie: int = 0,
+        cookie_mask: int = 0,
+        reset_counts: bool = False,
+    ) -> Steps[Changes]:
+        """OFPFC_MODIFY, or with a priority OFPFC_MODIFY_STRICT: give the flows that are meant other instructions.
+
+        Cookie, timeouts, flags and, unless ``reset_counts``, counters stay. Nothing matching is no error; OpenFlow 1.0,
+        which adds a flow then, sees empty Changes. Raises BadTable.
+        """
+        chosen = yield from bulk.choose(self._walk(table_id, match, priority, Filter(cookie, cookie_mask)))
+        return (
+            yield from bulk.give_instructions(chosen, instructions, self._references, now, reset_counts=reset_counts)
+        )
 
     def modify(
         self,
@@ -134,20 +183,31 @@ class TableSet:
         cookie_mask: int = 0,
         reset_counts: bool = False,
     ) -> Changes:
-        """OFPFC_MODIFY, or with a priority OFPFC_MODIFY_STRICT: give the flows that are meant other instructions.
+        """``modify_in_steps`` in one go."""
+        return in_one_go(
+            self.modify_in_steps(
+                table_id,
+                match,
+                instructions,
+                now,
+                priority=priority,
+                cookie=cookie,
+                cookie_mask=cookie_mask,
+                reset_counts=reset_counts,
+            )
+        )
 
-        Cookie, timeouts, flags and, unless ``reset_counts``, counters stay. Nothing matching is no error; OpenFlow 1.0,
-        which adds a flow then, sees empty Changes. Raises BadTable.
-        """
-        flows = tuple(self._meant(table_id, match, priority, Filter(cookie, cookie_mask)))
-        for flow in flows:
-            self._references.remove(flow)
-            flow.instructions = instructions
-            self._references.add(flow)
-            flow.modified = now
-            if reset_counts:
-                flow.packets = flow.bytes = 0
-        return Changes(modified=flows)
+    def delete_in_steps(
+        self,
+        table_id: int,
+        match: Match = ANY,
+        *,
+        priority: OpenFlowPriority | None = None,
+        only: Filter = NO_FILTER,
+    ) -> Steps[Changes]:
+        """OFPFC_DELETE, or with a priority OFPFC_DELETE_STRICT; ``table_id`` may be ALL_TABLES. Raises BadTable."""
+        chosen = yield from bulk.choose(self._walk(table_id, match, priority, only))
+        return (yield from bulk.take_out(chosen, self._books))
 
     def delete(
         self,
@@ -157,26 +217,40 @@ class TableSet:
         priority: OpenFlowPriority | None = None,
         only: Filter = NO_FILTER,
     ) -> Changes:
-        """OFPFC_DELETE, or with a priority OFPFC_DELETE_STRICT; ``table_id`` may be ALL_TABLES. Raises BadTable."""
-        flows = tuple(self._meant(table_id, match, priority, only))
-        for flow in flows:
-            self._remove(flow)
-        return Changes(removed=flows)
+        """``delete_in_steps`` in one go."""
+        return in_one_go(self.delete_in_steps(table_id, match, priority=priority, only=only))
 
     def users(self, needed: Needed) -> tuple[Flow, ...]:
         """The flows that use a group or a meter."""
         return self._references.users(needed)
 
-    def delete_users(self, needed: Needed) -> Changes:
-        """Remove the flows that use a group or a meter which is gone (OpenFlow 1.3.5, 6.5 and 6.6)."""
-        flows = self.users(needed)
-        for flow in flows:
-            self._remove(flow)
-        return Changes(removed=flows)
+    def delete_users(self, needed: Iterable[Needed]) -> Steps[Changes]:
+        """Remove the flows that use groups or meters which are gone (OpenFlow 1.3.5, 6.5 and 6.6)."""
+        chosen: bulk.Chosen = {}
+        for flow in dict.fromkeys(flow for each in needed for flow in self.users(each)):
+            parts = chosen.setdefault(self._tables[flow.table_id], [[]])
+            if len(parts[-1]) == CHUNK:
+                parts.append([])
+            parts[-1].append(flow)
+        return (yield from bulk.take_out(chosen, self._books))
+
+    def walk(
+        self,
+        table_id: int = ALL_TABLES,
+        match: Match = ANY,
+        priority: OpenFlowPriority | None = None,
+        only: Filter = NO_FILTER,
+    ) -> Iterator[list[Flow]]:
+        """The visible flows that a command or a request for statistics means, some at a time; many lists are empty.
+
+        Strict when it gives a priority. Flows that come later are not in it, nor those that go before the walk gets
+        to them. Raises BadTable, at once.
+        """
+        return (flows for _, flows in self._walk(table_id, match, priority, only))
 
     def select(self, table_id: int = ALL_TABLES, match: Match = ANY, only: Filter = NO_FILTER) -> list[Flow]:
-        """Visible flows that ``match`` covers, for flow and aggregate statistics. Raises BadTable."""
-        return list(self._meant(table_id, match, None, only))
+        """``walk`` in one go."""
+        return [flow for flows in self.walk(table_id, match, None, only) for flow in flows]
 
     # --- in-band control ---------------------------------------------------------------------------------------
 
@@ -216,14 +290,23 @@ class TableSet:
 
     def next_deadline(self) -> Instant | None:
         """When ``expire`` can have something to do at the earliest."""
-        return self._deadlines.earliest()
+        return None if self.is_changing else self._deadlines.earliest()
 
-    def expire(self, now: Instant) -> list[tuple[Flow, FlowRemovedReason]]:
-        """Remove flows whose time is up (their use must have been credited before), with the reason of each."""
-        due = self._deadlines.take_due(now)
+    def expire(self, now: Instant, most: int = MAX_EXPIRED) -> list[tuple[Flow, FlowRemovedReason]]:
+        """Remove flows whose time is up (their use must have been credited before), with the reason of each.
+
+        No more than ``most`` are looked at: while ``next_deadline`` is not later than ``now`` there are more.
+        """
+        due = self._deadlines.take_due(now, most)
         for flow, _ in due:
             self._remove(flow)
         return due
+
+    def free_garbage(self, most: int) -> bool:
+        """Let go of some of what big changes have left; whether there is more."""
+        if self._garbage and not self._garbage[-1].free(most):
+            self._garbage.pop()
+        return bool(self._garbage)
 
     def credit(self, credits_: Iterable[Credit], packets: int, bytes_: int, now: Instant) -> None:
         """Count packets that a cached or fresh decision decided, to each table and flow it went through.
@@ -253,27 +336,34 @@ class TableSet:
     def _take_out(self, table: FlowTable, flow: Flow) -> None:
         table.remove(flow)
         self._references.remove(flow)
+        self._deadlines.forget(flow)
 
-    def _meant(self, table_id: int, match: Match, priority: Priority | None, only: Filter) -> Iterator[Flow]:
-        """Visible flows that a command names: strict when it gives a priority."""
-        for table in self._tables if table_id == ALL_TABLES else (self[table_id],):
-            candidates: Iterable[Flow]
-            if priority is not None:
-                found = table.find(match, priority)
-                candidates = () if found is None or found.is_hidden else (found,)
-            elif match == ANY:
-                candidates = table
-            else:
-                candidates = (flow for flow in table if match.covers(flow.match))
-            yield from candidates if only == NO_FILTER else filter(only.passes, candidates)
+    def _walk(
+        self, table_id: int, match: Match, priority: OpenFlowPriority | None, only: Filter
+    ) -> Iterator[tuple[FlowTable, list[Flow]]]:
+        tables = self._tables if table_id == ALL_TABLES else (self[table_id],)
+        if priority is not None:
+            return _walk_strict(tables, match, priority, only)
+        return _walk([(table, table.walk()) for table in tables if table.active], match, only)
 
 
-def _refuse_overlap(table: FlowTable, flow: Flow) -> None:
-    for other in table:
-        if other.priority == flow.priority and other.match.overlaps(flow.match):
-            raise Overlap(
-                f"a flow of priority {flow.priority} in table {flow.table_id} matches some of the same packets"
-            )
+def _walk_strict(
+    tables: Iterable[FlowTable], match: Match, priority: OpenFlowPriority, only: Filter
+) -> Iterator[tuple[FlowTable, list[Flow]]]:
+    for table in tables:
+        found = table.find(match, priority)
+        if found is not None and only.passes(found):
+            yield table, [found]
+
+
+def _walk(
+    walks: Iterable[tuple[FlowTable, Iterator[list[Flow]]]], match: Match, only: Filter
+) -> Iterator[tuple[FlowTable, list[Flow]]]:
+    for table, walk in walks:
+        for flows in walk:
+            if match != ANY:
+                flows = [flow for flow in flows if match.covers(flow.match)]
+            yield table, flows if only == NO_FILTER else list(filter(only.passes, flows))
 
 
 def _outputs_to(flow: Flow, port: PortNo) -> bool:

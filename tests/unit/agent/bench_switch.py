@@ -72,11 +72,12 @@ class Bench:
         return self.take(connection)
 
     def take(self, connection: int = 1) -> list[Message]:
-        """What waits for a connection."""
-        messages: list[Message] = []
-        while envelopes := self.agent.take(connection):
-            messages += [envelope.message for envelope in envelopes]
-        return messages
+        """What waits for a connection, after all work that is under way."""
+        while self.agent.is_busy:
+            self.agent.go_on()
+        while self.agent.is_replying(connection):
+            self.agent.go_on_with_reply(connection)
+        return [envelope.message for envelope in self.agent.take(connection)]
 
     def error(self, message: Message, now: Instant = 0.0, connection: int = 1) -> tuple[int, int]:
         """Handle a message that must be refused and return the ERROR's type and code."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
+
 import pytest
 
+from inband.agent.connection import Kind
 from inband.datapath.base import PortCounters
 from inband.flow.actions import ApplyActions, Output
 from inband.flow.fields import FIELDS
@@ -12,7 +16,6 @@ from inband.flow.ports import LOCAL, PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow.constants import TablePropertyType
 from inband.openflow.messages import (
-    BarrierReply,
     BarrierRequest,
     Envelope,
     FlowMod,
@@ -51,6 +54,7 @@ from inband.openflow.multipart import (
     TableStatsRequest,
 )
 from inband.openflow.oxm import field_header
+from inband.table.flow_order import CHUNK
 from inband.vocabulary.openflow import OFP13, FlowModCommand, PortReason
 from inband.vocabulary.openflow_errors import BadRequest, ErrorType, MeterModFailed, QueueOpFailed, TableFeaturesFailed
 from tests.unit.agent.bench_switch import PORT_1, Bench
@@ -112,16 +116,51 @@ def test_a_long_dump_is_made_in_parts_and_what_follows_waits_for_the_last() -> N
     bench = Bench()
     for port in range(1, 451):
         bench.send(FlowMod(FlowModCommand.ADD, Match.of(in_port=port)))
-    for xid, request in ((1, FlowStatsRequest()), (2, BarrierRequest())):
-        bench.agent.handle(1, Envelope(OFP13, xid, request), 0.0)
+    barrier = Envelope(OFP13, 2, BarrierRequest())
+    bench.agent.handle(1, Envelope(OFP13, 1, FlowStatsRequest()), 0.0)
+    steps = 0
+    while bench.agent.is_replying(1):
+        assert bench.agent.must_wait(1, barrier)
+        bench.agent.go_on_with_reply(1)
+        steps += 1
+    replies = bench.take()
 
-    parts = [bench.agent.take(1) for _ in range(4)]
+    assert steps >= 450 / CHUNK
+    assert [len(reply.entries) for reply in replies if isinstance(reply, FlowStatsReply)] == [256, 194]
+    assert [reply.more for reply in replies if isinstance(reply, FlowStatsReply)] == [True, False]
+    assert not bench.agent.must_wait(1, barrier)
 
-    replies = [part.message for (part,) in parts[:3]]
-    assert [len(reply.entries) for reply in replies if isinstance(reply, FlowStatsReply)] == [200, 200, 50]
-    assert [reply.more for reply in replies if isinstance(reply, FlowStatsReply)] == [True, True, False]
-    assert parts[3] == [Envelope(OFP13, 2, BarrierReply())]
-    assert bench.agent.waiting() == []
+
+def test_requests_for_all_flows_cost_nothing_until_their_answers_are_read() -> None:
+    bench = Bench()
+    for port in range(1, 1001):
+        bench.send(FlowMod(FlowModCommand.ADD, Match.of(in_port=port)))
+    bench.agent.connect(2, Kind.CONTROLLER, OFP13, 0.0)
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.take_snapshot()
+    for connection in (1, 2):
+        bench.agent.handle(connection, Envelope(OFP13, 1, FlowStatsRequest()), 0.0)
+    after = tracemalloc.take_snapshot()
+    tracemalloc.stop()
+
+    assert sum(row.size_diff for row in after.compare_to(before, "filename")) < 1000 * 100
+
+
+def test_a_long_dump_shows_no_flow_that_went_or_came_meanwhile() -> None:
+    bench = Bench()
+    for port in range(1, 451):
+        bench.send(FlowMod(FlowModCommand.ADD, Match.of(in_port=port)))
+    bench.agent.connect(2, Kind.CONTROLLER, OFP13, 0.0)
+    bench.agent.handle(2, Envelope(OFP13, 1, FlowStatsRequest()), 0.0)
+    for port in (5, 300, 449):
+        bench.send(FlowMod(FlowModCommand.DELETE, Match.of(in_port=port)))
+    bench.send(FlowMod(FlowModCommand.ADD, Match.of(in_port=1000)))
+
+    seen = [entry.match for reply in bench.take(2) if isinstance(reply, FlowStatsReply) for entry in reply.entries]
+
+    # The first part was made when it was asked for.
+    assert seen == [Match.of(in_port=port) for port in range(1, 451) if port not in (300, 449)]
 
 
 def test_a_connection_that_ends_during_a_long_dump_takes_it_along() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
 from inband.agent.fail_mode import Forwarding
+from inband.flow.flow import Flow
+from inband.flow.match import ANY, Match
+from inband.flow.priority import OpenFlowPriority
 from inband.host.events import AddressChanged, LinkChanged, NeighbourChanged, NextHop, NextHopFound
 from inband.openflow.messages import (
     BarrierReply,
@@ -16,7 +20,10 @@ from inband.openflow.messages import (
     EchoRequest,
     FeaturesReply,
     FeaturesRequest,
+    FlowMod,
+    Message,
 )
+from inband.openflow.multipart import FlowStatsReply, FlowStatsRequest
 from inband.openflow.reconnect import State
 from inband.switch.config import FailMode
 from inband.switch.listener import MAX_OPENING, MAX_SESSIONS_OF_ONE, Listener
@@ -35,7 +42,7 @@ from inband.switch.reports import (
 from inband.switch.targets import parse_target
 from inband.switch.transport import TcpProgress
 from inband.vocabulary.addresses import Mac
-from inband.vocabulary.openflow import OFP10
+from inband.vocabulary.openflow import OFP10, FlowModCommand
 from tests.unit.switch.bench import ADDRESS, CONTROLLER, MAC, Bench
 from tests.unit.switch.fakes import HELLO, FakeTransport, wire
 
@@ -456,3 +463,70 @@ def test_a_stream_that_opens_after_the_end_is_hung_up_on() -> None:
 
     assert transport.is_aborted
     assert not bench.managed.bridge.agent.has_controller
+
+
+def with_flows(bench: Bench, count: int = 5000) -> None:
+    """Many flows, from the controller."""
+    tables = bench.managed.bridge.tables
+    for number in range(count):
+        tables.add(Flow(Match.of(eth_type=0x0800, ipv4_dst=number), OpenFlowPriority(9), ()), 0.0)
+
+
+def test_what_waits_for_a_message_that_takes_long_goes_on_when_it_is_done() -> None:
+    bench = Bench()
+    with_flows(bench)
+    controller, caller = bench.session(), Door(bench).session()
+    add = FlowMod(FlowModCommand.ADD, Match.of(in_port=1), OpenFlowPriority(1))
+    caller.said()
+    controller.said()
+
+    controller.user.received(wire(FlowMod(FlowModCommand.DELETE, ANY, table_id=0xFF)) + wire(BarrierRequest()))
+    caller.user.received(wire(add) + wire(BarrierRequest()) + wire(EchoRequest(b"x")))
+    bench.managed.connections.carry_out(controller.user, 0.0)  # type: ignore[arg-type]
+    bench.managed.connections.carry_out(caller.user, 0.0)  # type: ignore[arg-type]
+
+    assert bench.managed.bridge.is_busy
+    assert caller.said() == [EchoReply(b"x")]
+    assert not caller.is_reading
+    for _ in range(1000):
+        bench.turns.run()
+    assert controller.said() == [BarrierReply()]
+    assert caller.said() == [BarrierReply()]
+    assert caller.is_reading
+    assert [flow.match for flow in bench.managed.bridge.tables.select()] == [Match.of(in_port=1)]
+
+
+def test_a_dump_goes_on_as_its_peer_reads_and_what_it_asks_behind_waits() -> None:
+    bench = Bench()
+    with_flows(bench, 20_000)
+    caller = Door(bench).session()
+    caller.said()
+    caller.user.set_writable(False)
+
+    bench.say(caller, wire(FlowStatsRequest()) + wire(BarrierRequest()))
+    assert caller.said() == []
+    assert bench.managed.bridge.is_replying(next(iter(bench.managed.bridge.agent.switch.connections)))
+    messages = list[Message]()
+    for _ in range(100):
+        caller.user.set_writable(True)
+        for _ in range(100):
+            bench.turns.run()
+        messages += caller.said()
+
+    assert isinstance(messages[-1], BarrierReply)
+    replies = [message for message in messages if isinstance(message, FlowStatsReply)]
+    assert sum(len(reply.entries) for reply in replies) == 20_000
+
+
+def test_a_thousand_dumps_that_are_not_read_cost_no_more_than_one() -> None:
+    bench = Bench()
+    with_flows(bench, 2000)
+    caller = Door(bench).session()
+    caller.user.set_writable(False)
+    tracemalloc.start()
+
+    bench.say(caller, wire(FlowStatsRequest()) * 1000)
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert used < 2 << 20
