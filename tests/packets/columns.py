@@ -138,6 +138,12 @@ def _until_sentinel(host: socket.socket) -> Iterator[bytes]:
         yield from (each.data for each in segment(frame))
 
 
+def count_all(datapath: Datapath) -> None:
+    """Have the megaflows know all that they have moved."""
+    for _ in datapath.count():
+        pass
+
+
 @contextmanager
 def simulated() -> Iterator[Simulated]:
     """The simulated datapath with its ports."""

@@ -21,7 +21,7 @@ from inband.packet.parse import parse
 from inband.testing import packets
 from inband.testing.megaflows import megaflow_of
 from lab.big_tcp import allow_big_tcp
-from tests.packets.columns import COLUMNS, Column
+from tests.packets.columns import COLUMNS, Column, count_all
 from tests.packets.rows import P1, P2, P3
 
 pytestmark = pytest.mark.root
@@ -107,7 +107,7 @@ def test_no_byte_is_lost_and_all_are_counted(column: Column, kind: str, actions:
     assert key == parse(came.data, P1) == parse(segment(frame)[-1].data, P1)
     for port in (P2, P3):
         assert sorted(left[port]) == sorted(on_wire(frame, ACTIONS[actions], port) * 3)
-    column.datapath.megaflows()
+    count_all(column.datapath)
     (answer,) = client.answers
     assert (answer.packets, answer.bytes) == (2 * segments, 2 * size)
     received = column.datapath.port_counters(P1)

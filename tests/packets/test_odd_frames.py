@@ -34,7 +34,7 @@ from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.testing import packets
 from inband.testing.megaflows import megaflow_of
-from tests.packets.columns import COLUMNS, PORTS, Column, simulated
+from tests.packets.columns import COLUMNS, PORTS, Column, count_all, simulated
 from tests.packets.odd_frames import FAMILIES, is_taken_by_linux, odd_frames
 from tests.packets.rows import P1, P2, P3
 
@@ -107,7 +107,7 @@ def fate(column: Column, frame: Frame, actions: tuple[DatapathAction, ...]) -> F
     counted = [
         tuple(b - a for a, b in zip(*pair, strict=True)) for pair in zip(before, port_counters(column), strict=True)
     ]
-    column.datapath.megaflows()
+    count_all(column.datapath)
     left = {port: [data.hex() for data in frames if is_taken_by_linux(data)] for port, frames in column.left().items()}
     return Fate(left, client.upcalls, client.packet_ins, (client.answer.packets, client.answer.bytes), counted)
 

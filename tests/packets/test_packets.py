@@ -18,7 +18,7 @@ from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.testing import packets
 from inband.testing.megaflows import install, megaflow_of
-from tests.packets.columns import COLUMNS, PORTS, Column
+from tests.packets.columns import COLUMNS, PORTS, Column, count_all
 from tests.packets.rows import P1, ROWS, Row
 
 pytestmark = pytest.mark.root
@@ -98,6 +98,7 @@ def test_the_first_frame_goes_up_whole_and_the_rest_are_counted(column: Column, 
     assert in_port == P1
     assert [each.data for each in segment(frame)] == [each.data for each in segment(row.frame)]
     assert key == parse(row.frame.data, P1)
+    count_all(column.datapath)
     assert column.datapath.megaflows() == [megaflow]
     assert (megaflow.packets, megaflow.bytes) == (2 * row.frame.segments, 2 * len(row.frame.data))
 

@@ -23,6 +23,7 @@ from inband.packet.checksum import segment
 from inband.packet.edit import apply
 from inband.packet.frame import Frame
 from inband.pipeline.fdb import FdbKey
+from inband.table.steps import in_one_go
 from inband.testing import packets
 from inband.testing.packets import MAC_A, MAC_B
 from inband.vocabulary.addresses import Mac
@@ -71,7 +72,7 @@ class Stage:
 
     def flow_counts(self) -> list[tuple[int, int]]:
         """Packets and bytes of each flow, oldest first."""
-        self.bridge.refresh(self.now)
+        in_one_go(self.bridge.counting())
         return [(flow.packets, flow.bytes) for flow in self.bridge.tables[0]]
 
 

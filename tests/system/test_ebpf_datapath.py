@@ -34,6 +34,7 @@ from tests.packets.columns import (
     SENTINEL,
     Ebpf,
     add_veth,
+    count_all,
     ebpf,
     ip,
     open_host,
@@ -239,6 +240,7 @@ def test_installed_again_a_match_has_its_new_actions_and_the_old_counts_stay(col
 
     left = column.left()
     assert (len(left[P2]), len(left[P3])) == (1, 1)
+    count_all(column.datapath)
     assert column.datapath.megaflows() == [new]
     assert (old.packets, new.packets) == (1, 1)
     assert counter(column.datapath, "not_in_kernel_same_hash") == 0
@@ -271,6 +273,7 @@ def test_a_flush_forgets_all_and_credits_all(column: Ebpf) -> None:
     column.datapath.flush()
     column.arrive(P1, FRAME)
 
+    count_all(column.datapath)
     assert sum(megaflow.packets for megaflow in megaflows) == 1
     assert client_of(column).upcalls == [FRAME.data]
     install(column.datapath, megaflows[80])
@@ -291,6 +294,7 @@ def test_masks_for_which_the_kernel_has_no_place_are_served_here(column: Ebpf) -
     assert column.left()[P2] == [late.data]
     assert client_of(column).upcalls == []
     assert counter(column.datapath, "not_in_kernel_masks_full") == 3
+    count_all(column.datapath)
     assert [megaflow.packets for megaflow in column.datapath.megaflows()][-2:] == [1, 0]
 
     column.datapath.flush()
@@ -309,6 +313,7 @@ def test_frames_that_came_up_before_their_megaflow_do_not_ask_again(column: Ebpf
 
     assert client.upcalls == [FRAME.data]
     assert column.left()[P2] == [FRAME.data] * 4
+    count_all(column.datapath)
     assert (megaflow.packets, megaflow.bytes) == (4, 4 * len(FRAME.data))
 
 
@@ -325,6 +330,7 @@ def test_of_many_masks_each_finds_its_packets(column: Ebpf) -> None:
     left = column.left()[P2]
     missed = client_of(column).upcalls
     assert len(left) + len(missed) == 3 * len(frames)
+    count_all(column.datapath)
     assert [each.packets for each in column.datapath.megaflows()].count(3) == len(left) // 3
 
 

@@ -182,10 +182,16 @@ class Agent:
         """Whether a message is being carried out in steps."""
         return self._task is not None
 
-    def go_on(self) -> None:
-        """Do one step of the message that is being carried out; its effects wait in ``take_effects``."""
-        if self._task is not None:
-            self._step(self._task)
+    def go_on(self) -> int | None:
+        """Do one step of the message that is being carried out; its effects wait in ``take_effects``.
+
+        Returns whose it is, None if there was none.
+        """
+        if self._task is None:
+            return None
+        connection = self._task.connection
+        self._step(self._task)
+        return connection
 
     def is_replying(self, connection_id: int) -> bool:
         """Whether a long reply to this connection is under way."""
@@ -217,7 +223,7 @@ class Agent:
             return False
         if step is Step.CHANGED:
             self.switch.effects.append(SettingsChanged())
-        return step is not Step.CHANGED
+        return step is Step.WORKED
 
     def _end(self, task: Task, reply: Message | None) -> None:
         self._task = None

@@ -63,12 +63,26 @@ def _announce(switch: Switch, changes: Changes, reason: FlowRemovedReason, now: 
     """Have caches forget what changed, and tell controllers of flows that are gone."""
     if changes and not changes.bulk:
         switch.effects.append(FlowsChanged(changes))
+    is_counted = False
     for flows in (changes.removed, *changes.bulk):
-        gone = [(flow, reason) for flow in flows if flow.flags and flow not in switch.tables[flow.table_id]]
-        if gone:
-            announce_removed(switch, gone, now, is_counted=bool(changes.bulk))
+        gone = [
+            (flow, reason)
+            for flow in flows
+            if flow.flags & FlowFlags.SEND_FLOW_REM and flow not in switch.tables[flow.table_id]
+        ]
+        if gone and not is_counted:
+            yield from _last_counts(switch)
+            is_counted = True
+        announce_removed(switch, gone, now)
         if changes.bulk:
             yield Step.WORKED
+
+
+def _last_counts(switch: Switch) -> Steps[None]:
+    """Have flows that are gone know all that they have moved: caches that have forgotten them know it."""
+    yield Step.EFFECTS
+    if switch.statistics.owes_counts:
+        yield from switch.statistics.counting()
 
 
 def remove_users(switch: Switch, needed: Iterable[Needed], reason: FlowRemovedReason, now: Instant) -> Steps[None]:
@@ -77,19 +91,14 @@ def remove_users(switch: Switch, needed: Iterable[Needed], reason: FlowRemovedRe
     yield from _announce(switch, changes, reason, now)
 
 
-def announce_removed(
-    switch: Switch, removed: Iterable[tuple[Flow, int]], now: Instant, *, is_counted: bool = False
-) -> None:
+def announce_removed(switch: Switch, removed: Iterable[tuple[Flow, int]], now: Instant) -> None:
     """Send FLOW_REMOVED for flows that asked for it, with (flow, OFPRR_* reason) of each, to all who want it.
 
-    ``is_counted``: their last packets are counted already, for caches have forgotten everything.
+    Their last packets are counted already.
     """
-    announced = [(flow, reason) for flow, reason in removed if flow.flags & FlowFlags.SEND_FLOW_REM]
-    if not announced:
-        return
-    if not is_counted:  # the last packets may still be counted in the datapath only
-        switch.statistics.refresh(now)
-    for flow, reason in announced:
+    for flow, reason in removed:
+        if not flow.flags & FlowFlags.SEND_FLOW_REM:
+            continue
         message = _flow_removed(flow, reason, now)
         if message is None:
             continue
@@ -142,7 +151,7 @@ def _apply(switch: Switch, connection: Connection, request: FlowMod, now: Instan
         return _add(switch, request, now)
     if request.flags & FlowFlags.RESET_COUNTS:
         # What was counted before the reset must not arrive after it.
-        switch.statistics.refresh(now)
+        yield from switch.statistics.counting()
     changes = yield from switch.tables.modify_in_steps(
         request.table_id,
         request.match,
@@ -160,10 +169,6 @@ def _apply(switch: Switch, connection: Connection, request: FlowMod, now: Instan
 
 
 def _add(switch: Switch, request: FlowMod, now: Instant) -> Changes:
-    table_id = _table_of(request)
-    if table_id < len(switch.tables) and switch.tables[table_id].find(request.match, request.priority):
-        # The flow that is replaced hands its counters on; all of them.
-        switch.statistics.refresh(now)
     return switch.tables.add_unchecked(_flow(request), now)
 
 

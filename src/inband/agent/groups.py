@@ -90,9 +90,9 @@ def is_watched(switch: Switch, port: PortNo) -> bool:
     return any(each.bucket.watch_port == port for group in switch.tables.groups for each in group.buckets)
 
 
-def group_stats(switch: Switch, _: Connection, request: GroupStatsRequest, now: Instant) -> GroupStatsReply:
+def group_stats(switch: Switch, _: Connection, request: GroupStatsRequest, now: Instant) -> Steps[Message | None]:
     """GROUP: one group or all; one that is not there has no entry, as in Open vSwitch."""
-    switch.statistics.refresh(now)
+    yield from switch.statistics.counting()
     groups = switch.tables.groups
     wanted = groups if request.group_id == ALL_GROUPS else filter(None, [groups.get(request.group_id)])
     return GroupStatsReply(tuple(_stats(switch, group, now) for group in wanted))

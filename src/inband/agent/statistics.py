@@ -59,11 +59,15 @@ def flow_stats(switch: Switch, _: Connection, request: FlowStatsRequest, now: In
 
     Those that were there when it was asked, and still are when their part is made, with what they have counted then.
     """
-    return LongReply(_flow_replies(_walk(switch, request, now), request.nicira, now))
+    return LongReply(_flow_replies(switch, _walk(switch, request), request.nicira, now))
 
 
-def _flow_replies(walk: Iterator[list[Flow]], nicira: bool, now: Instant) -> Iterator[FlowStatsReply | None]:
+def _flow_replies(
+    switch: Switch, walk: Iterator[list[Flow]], nicira: bool, now: Instant
+) -> Iterator[FlowStatsReply | None]:
     """The last part, perhaps an empty one, is that without ``more``: only then it is known to be the last."""
+    for _ in switch.statistics.counting():
+        yield None
     entries: list[FlowStats] = []
     for flows in walk:
         if len(entries) + len(flows) > FLOWS_PER_REPLY:
@@ -74,12 +78,13 @@ def _flow_replies(walk: Iterator[list[Flow]], nicira: bool, now: Instant) -> Ite
     yield FlowStatsReply(tuple(entries), nicira=nicira, more=False)
 
 
-def aggregate(switch: Switch, _: Connection, request: AggregateRequest, now: Instant) -> Steps[Message | None]:
+def aggregate(switch: Switch, _: Connection, request: AggregateRequest, __: Instant) -> Steps[Message | None]:
     """AGGREGATE: sums over the same flows."""
-    return _sum(_walk(switch, request, now), nicira=request.nicira)
+    return _sum(switch, _walk(switch, request), nicira=request.nicira)
 
 
-def _sum(walk: Iterator[list[Flow]], *, nicira: bool) -> Steps[Message | None]:
+def _sum(switch: Switch, walk: Iterator[list[Flow]], *, nicira: bool) -> Steps[Message | None]:
+    yield from switch.statistics.counting()
     packets = bytes_ = count = 0
     for flows in walk:
         for flow in flows:
@@ -90,9 +95,9 @@ def _sum(walk: Iterator[list[Flow]], *, nicira: bool) -> Steps[Message | None]:
     return AggregateReply(packets, bytes_, count, nicira=nicira)
 
 
-def table_stats(switch: Switch, _: Connection, __: TableStatsRequest, now: Instant) -> TableStatsReply:
+def table_stats(switch: Switch, _: Connection, __: TableStatsRequest, ___: Instant) -> Steps[Message | None]:
     """TABLE: every table."""
-    switch.statistics.refresh(now)
+    yield from switch.statistics.counting()
     return TableStatsReply(tuple(_table_entry(switch, table_id) for table_id in range(len(switch.tables))))
 
 
@@ -107,8 +112,7 @@ def port_stats(switch: Switch, _: Connection, request: PortStatsRequest, now: In
     return PortStatsReply(tuple(_port_entry(switch, port, now) for port in wanted))
 
 
-def _walk(switch: Switch, request: FlowStatsRequest | AggregateRequest, now: Instant) -> Iterator[list[Flow]]:
-    switch.statistics.refresh(now)
+def _walk(switch: Switch, request: FlowStatsRequest | AggregateRequest) -> Iterator[list[Flow]]:
     only = Filter(request.cookie, request.cookie_mask, request.out_port, request.out_group)
     try:
         return switch.tables.walk(request.table_id, request.match, only=only)

@@ -15,6 +15,7 @@ from inband.agent.effects import Effect
 from inband.datapath.base import PortCounters, QueueState
 from inband.flow.ports import PortNo
 from inband.pipeline.ports import PortTable
+from inband.table.steps import Steps
 from inband.table.table_set import TableSet
 from inband.vocabulary.instant import Instant
 
@@ -46,8 +47,12 @@ class Limits:
 class Statistics(Protocol):
     """Where current numbers come from: the bridge."""
 
-    def refresh(self, now: Instant) -> None:
+    def counting(self) -> Steps[None]:
         """Credit what the datapath has counted so far to flows and tables."""
+
+    @property
+    def owes_counts(self) -> bool:
+        """Whether flows that are gone may have packets to come by ``counting``."""
 
     def port_counters(self, port: PortNo) -> PortCounters:
         """A port's counters now; zeros for a port the datapath does not have."""

@@ -20,7 +20,7 @@ from inband.table.steps import Steps
 # Steps that are done at once when a message begins: what a few thousand flows cost is not worth a pause.
 FIRST_STEPS: Final = 16
 
-NEEDS_TABLES: Final = (
+_NEED_TABLES: Final = (
     m.FlowMod,
     m.GroupMod,
     m.MeterMod,
@@ -33,7 +33,6 @@ NEEDS_TABLES: Final = (
     mp.MeterStatsRequest,
     mp.MeterConfigRequest,
 )
-"""Messages that change or count flows, groups or meters."""
 
 
 @dataclass(slots=True)
@@ -46,4 +45,9 @@ class Task:
 
     def holds_up(self, connection: int, envelope: Envelope) -> bool:
         """Whether another message has to wait for this one."""
-        return connection == self.connection or isinstance(envelope.message, NEEDS_TABLES)
+        return connection == self.connection or needs_tables(envelope)
+
+
+def needs_tables(envelope: Envelope) -> bool:
+    """Whether a message changes or counts flows, groups or meters."""
+    return isinstance(envelope.message, _NEED_TABLES)

@@ -21,6 +21,7 @@ from inband.agent.agent import Agent
 from inband.agent.connection import Kind
 from inband.agent.effects import Execute, FlowsChanged, SettingsChanged
 from inband.agent.switch import Identity, Switch
+from inband.agent.tasks import needs_tables
 from inband.bridge.fail_mode_flows import FailModeFlows
 from inband.bridge.housekeeping import Housekeeping
 from inband.bridge.in_band import InBand
@@ -49,6 +50,7 @@ from inband.packet.parse import parse
 from inband.pipeline.fdb import Fdb
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.translate import Pipeline
+from inband.table.steps import Steps
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.instant import Instant
@@ -96,7 +98,8 @@ class Bridge:
         self._wake = wake
         self.counters = Counters()
         self._slow_path = SlowPath(self.pipeline, self.megaflows, datapath, self.counters)
-        self._housekeeping = Housekeeping(self.megaflows)
+        self._housekeeping = Housekeeping(self.megaflows, self.tables, self.fdb, clock, self.agent.flows_removed)
+        self._settling: tuple[int, Steps[None]] | None = None
         self._fail_mode_flows = FailModeFlows(self.tables)
         self.read_queues: ReadQueues = _no_queues
         self.read_link: ReadLink = _unknown_link
@@ -144,39 +147,67 @@ class Bridge:
         """
         now, done = self._clock(), 0
         for envelope in envelopes:
-            if self.agent.must_wait(connection, envelope):
+            if self._must_wait(connection, envelope):
                 break
             self.agent.handle(connection, envelope, now)
             self._carry_out_effects(now)
             done += 1
-        self.megaflows.settle()
+        self._settle(connection)
         self._wake()
         return done
 
+    def _must_wait(self, connection: int, envelope: Envelope) -> bool:
+        if self._settling is not None and (connection == self._settling[0] or needs_tables(envelope)):
+            return True
+        return self.agent.must_wait(connection, envelope)
+
+    def _settle(self, connection: int) -> None:
+        """Have caches follow what this connection changed; its replies wait for it."""
+        steps = self.megaflows.settle_in_steps()
+        if steps is not None:
+            self._settling = (connection, steps)
+
     def waiting(self) -> Sequence[int]:
         """The connections that have messages in ``take``."""
-        return self.agent.waiting()
+        return [connection for connection in self.agent.waiting() if not self._is_settling(connection)]
 
     def take(self, connection: int) -> list[Envelope]:
         """Messages to send now."""
-        return self.agent.take(connection)
+        return [] if self._is_settling(connection) else self.agent.take(connection)
+
+    def _is_settling(self, connection: int) -> bool:
+        return self._settling is not None and self._settling[0] == connection
 
     # Long work: a message that means very many flows, and long replies
 
     @property
     def is_busy(self) -> bool:
         """Whether a message is being carried out in steps: call ``work`` when there is time."""
-        return self.agent.is_busy
+        return self._settling is not None or self.agent.is_busy
 
     def work(self, until: Instant) -> bool:
         """Go on with that message until then; whether there is more to do. Its reply waits in ``take`` at the end."""
-        while self.agent.is_busy:
-            self.agent.go_on()
-            self._carry_out_effects(self._clock())
-            self.megaflows.settle()
+        while self.is_busy:
+            self._work_a_little()
             if self._clock() >= until:
                 break
-        return self.agent.is_busy
+        return self.is_busy
+
+    def _work_a_little(self) -> None:
+        if self._settling is None:
+            connection = self.agent.go_on()
+            self._carry_out_effects(self._clock())
+            if connection is not None:
+                self._settle(connection)
+            return
+        try:
+            next(self._settling[1])
+        except StopIteration:
+            self._settling = None
+            self._wake()
+        except BaseException:
+            self._settling = None
+            raise
 
     def is_replying(self, connection: int) -> bool:
         """Whether a long reply to this connection is under way: call ``go_on_with_reply`` while the peer reads."""
@@ -194,16 +225,21 @@ class Bridge:
                 case SettingsChanged():
                     self.megaflows.everything_changed()
                 case Execute(in_port, frame, actions):
-                    self.megaflows.settle()
+                    self.megaflows.settle_cheaply()
                     self._slow_path.packet_out(in_port, frame, actions, now)
                 case _:
                     assert_never(effect)
 
     # --- statistics (agent.switch.Statistics) -------------------------------------------------------------------
 
-    def refresh(self, now: Instant) -> None:
-        """Pass on what the datapath has counted."""
-        self.megaflows.credit()
+    def counting(self) -> Steps[None]:
+        """Pass on what the datapath has counted up to now."""
+        return self.megaflows.counting()
+
+    @property
+    def owes_counts(self) -> bool:
+        """Whether flows that are gone may have counts to come by ``counting``."""
+        return self.megaflows.owes_counts
 
     def port_counters(self, port: PortNo) -> PortCounters:
         """A port's counters."""
@@ -341,8 +377,6 @@ class Bridge:
         """When ``run`` is due."""
         deadlines = (
             self.in_band.engine.next_deadline(),
-            self.tables.next_deadline(),
-            self.fdb.next_deadline(),
             self._housekeeping.next_deadline(),
         )
         return min((due for due in deadlines if due is not None), default=None)
@@ -352,21 +386,8 @@ class Bridge:
         now = self._clock()
         if _is_due(self.in_band.engine.next_deadline(), now):
             self.control(ev.TimePassed())
-        if _is_due(self._housekeeping.next_deadline(), now):
-            self._housekeeping.run(now)
-        if _is_due(self.tables.next_deadline(), now):
-            self._expire_flows(now)
-        if _is_due(self.fdb.next_deadline(), now):
-            self.megaflows.credit()  # entries of hosts whose packets cached decisions forward are in use
-            self.fdb.expire(now)
-        self.megaflows.settle()
+        self._housekeeping.run(now)
         self._wake()
-
-    def _expire_flows(self, now: Instant) -> None:
-        self.megaflows.credit()
-        removed = self.tables.expire(now)
-        self.megaflows.flows_changed(flow for flow, _ in removed)
-        self.agent.flows_removed(removed, now)
 
 
 def _no_queues(_: str) -> Sequence[QueueState]:

@@ -1,21 +1,28 @@
 """Every decision that the datapath has cached: what it counts for, and which of them a change makes wrong.
 
-A change says what it touched; ``settle`` then removes the megaflows that could differ now. Small changes are looked up
+A change says what it touched; settling then removes the megaflows that could differ now. Small changes are looked up
 one by one; many of them flush the cache, because one flush is cheaper than a thousand searches. (Open vSwitch has
 revalidators for this: threads that translate each megaflow again, some time after the change.)
 
+There can be a hundred thousand megaflows, so everything that looks at all of them is a generator of steps of about a
+millisecond (``table.steps``): counting, forgetting what is idle, and comparing with changed flows.
+
 Invariants:
-- After ``settle`` no megaflow differs from what the pipeline would decide now. When in doubt one is removed: an empty
-  cache is correct. Whoever changes something settles before it lets the next frame or a BARRIER_REPLY through.
-- What the FDB has learned or forgotten need not be told: ``settle`` asks it.
-- Each packet is credited once: those that the datapath moved by a megaflow here, the last of them before it is gone;
-  the packet that was decided by whoever had it decided.
+- After ``settle``, and after the last step of ``settle_in_steps``, no megaflow differs because of the changes that were
+  told before. When in doubt one is removed: an empty cache is correct. Whoever changes something settles before the
+  answer says that it is done. After ``settle`` that is so before the next frame.
+- What the FDB has learned or forgotten need not be told: ``follow_fdb`` asks it. Where very many megaflows depend on
+  one entry, ``tidy`` removes them in steps, for a moved host has no right to an answer.
+- Each packet is credited once: those that the datapath moved by a megaflow here; the packet that was decided by whoever
+  had it decided. After a round of ``counting`` all are credited that had been moved before it began, also by
+  megaflows that are gone.
 - Nothing else installs megaflows in the datapath or removes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -27,21 +34,23 @@ from inband.flow.match import Match
 from inband.pipeline.fdb import FdbKey
 from inband.pipeline.translate import Pipeline
 from inband.pipeline.translation import Translation
+from inband.table.steps import Step, Steps
 from inband.vocabulary.instant import Instant
 
-# Comparing one changed flow with one megaflow takes about 0.2 us, a flush and learning anew about 100 us per flow in
-# use: past this many comparisons (10 ms) flushing is the smaller pause.
-MAX_COMPARISONS = 50_000
+# Comparing one changed flow with one megaflow takes about 0.15 us: two milliseconds, which is what ``settle`` may take,
+# and a step.
+MAX_COMPARISONS = 12_000
+# Learning anew takes about 100 us for each megaflow in use: past this many comparisons flushing is the smaller pause.
+MAX_COMPARISONS_IN_STEPS = 1_000_000
 # About 1.6 kB each; a network with more conversations at a time learns some of them again.
 MAX_MEGAFLOWS = 100_000
-# Megaflows that make room for new ones: a millisecond's work. Those used so shortly ago stay if others can go.
-EVICTED_AT_ONCE = 200
+# Megaflows that are removed, or credited, in one step: a millisecond.
+AT_ONCE = 100
+CREDITED_AT_ONCE = 500
+# Those used so shortly ago stay if others can make room for new ones.
 IN_USE_S = 2.0
 # Open vSwitch's max-idle: what was not used for this long is not worth its place.
 MAX_IDLE_S = 10.0
-# Idle megaflows removed in one turn: about 5 ms. All of a full cache would be a pause of half a second, for the control
-# channel too.
-AT_ONCE = 1_000
 # How many megaflows are flushed in the time in which one is removed by itself.
 FLUSH_GAIN = 6
 
@@ -62,71 +71,183 @@ class _Changes:
 
         Matches can be compared if it looked into table 0 once, with the packet as it came.
         """
-        looked_at = [table_id for table_id, _ in megaflow.translation.credits]
-        if not self.tables.isdisjoint(looked_at):
-            return True
-        if not self.matches:
-            return False
-        return looked_at.count(0) != 1 or any(megaflow.match.overlaps(match) for match in self.matches)
+        credits_ = megaflow.translation.credits
+        if len(credits_) == 1 and credits_[0][0] == 0:  # most looked into one table only
+            if 0 in self.tables:
+                return True
+        else:
+            looked_at = [table_id for table_id, _ in credits_]
+            if not self.tables.isdisjoint(looked_at):
+                return True
+            if looked_at.count(0) != 1:
+                return bool(self.matches)
+        value, mask = megaflow.match.value, megaflow.match.mask
+        return any(not (value ^ match.value) & mask & match.mask for match in self.matches)
 
 
 @dataclass(slots=True)
+class _Cached:
+    """Megaflows since the last flush, each by what it is looked for by.
+
+    ``to_look_at``: those that can be idle at the earliest in a certain second; ``due``: those whose second has come.
+    """
+
+    by_match: dict[Match, Megaflow] = field(default_factory=dict)
+    by_fdb_key: dict[FdbKey, set[Megaflow]] = field(default_factory=dict)
+    to_look_at: dict[int, list[Megaflow]] = field(default_factory=dict)
+    due: list[Megaflow] = field(default_factory=list)
+
+    def add(self, megaflow: Megaflow) -> None:
+        """Take a new one in."""
+        self.by_match[megaflow.match] = megaflow
+        for key in megaflow.translation.fdb_keys:
+            self.by_fdb_key.setdefault(key, set()).add(megaflow)
+        self.look_later(megaflow)
+
+    def forget(self, megaflow: Megaflow) -> None:
+        """It is not one of these any more."""
+        self.by_match.pop(megaflow.match, None)
+        for key in megaflow.translation.fdb_keys:
+            if (those := self.by_fdb_key.get(key)) is not None:
+                those.discard(megaflow)
+                if not those:
+                    del self.by_fdb_key[key]
+
+    def has(self, megaflow: Megaflow) -> bool:
+        """Whether it is one of these."""
+        return self.by_match.get(megaflow.match) is megaflow
+
+    def look_later(self, megaflow: Megaflow) -> None:
+        """Not before the second in which it will have been idle for long enough if no packet comes."""
+        self.to_look_at.setdefault(int(megaflow.used + MAX_IDLE_S), []).append(megaflow)
+
+
 class MegaflowCache:
     """The megaflows of one bridge."""
 
-    datapath: Datapath
-    pipeline: Pipeline
-    _cached: dict[Match, Megaflow] = field(default_factory=dict)
-    _by_fdb_key: dict[FdbKey, set[Megaflow]] = field(default_factory=dict)
-    _changes: _Changes = field(default_factory=_Changes)
-    _to_look_at: dict[int, list[Megaflow]] = field(default_factory=dict)
-    _due: list[Megaflow] = field(default_factory=list)
-    _flushed: list[Megaflow] = field(default_factory=list)
+    def __init__(self, datapath: Datapath, pipeline: Pipeline) -> None:
+        self.datapath = datapath
+        self.pipeline = pipeline
+        self._cached = _Cached()
+        self._flushed: list[_Cached] = []
+        self._changes = _Changes()
+        self._suspects: deque[Megaflow] = deque()
+        self._round: Iterator[None] | None = None
+        self._rounds_begun = 0
+        self._rounds_done = 0
 
     def __len__(self) -> int:
         """How many megaflows there are."""
-        return len(self._cached)
+        return len(self._cached.by_match)
 
     # --- caching ------------------------------------------------------------------------------------------------
 
     def install(self, packet: FlowKey, match: Match, translation: Translation, now: Instant) -> Megaflow:
         """Cache a decision that was made at ``now``; ``match``: what ``packet`` has under the translation's mask."""
-        if len(self._cached) >= MAX_MEGAFLOWS:
+        if len(self) >= MAX_MEGAFLOWS:
             self._evict(now)
-        replaced = self._cached.get(match)
+        replaced = self._cached.by_match.get(match)
         if replaced is not None:
             self._remove([replaced])
-        megaflow = self._cached[match] = Megaflow(match, translation, used=now)
-        for key in translation.fdb_keys:
-            self._by_fdb_key.setdefault(key, set()).add(megaflow)
-        self._look_later(megaflow)
+        megaflow = Megaflow(match, translation, used=now)
+        self._cached.add(megaflow)
         self.datapath.install(megaflow, packet)
         return megaflow
 
-    def credit(self) -> None:
-        """Pass on to flows and tables what the datapath has counted since the last time."""
-        self._credit_all(self.datapath.counted())
+    # --- counting -----------------------------------------------------------------------------------------------
 
-    def forget_idle(self, now: Instant) -> bool:
-        """Remove megaflows that no packet needed for MAX_IDLE_S, at most AT_ONCE of them; whether there is more to do.
+    @property
+    def owes_counts(self) -> bool:
+        """Whether megaflows that are gone have packets to their account that ``counting`` has yet to credit."""
+        return bool(self._flushed) or self._round is not None
 
-        How long ago that was is known as of the last ``credit``. Each megaflow is looked at when it can be idle at the
-        earliest, so once in MAX_IDLE_S.
+    def counting(self) -> Steps[None]:
+        """Pass on to flows and tables what the datapath has counted up to now. Many who want it share the work."""
+        return self._count_until(self._rounds_begun + 1)
+
+    def _count_until(self, wanted: int) -> Steps[None]:
+        while True:
+            for _ in range(2):
+                self._count_some()
+            if self._rounds_done >= wanted:
+                return
+            yield Step.WORKED
+
+    def _count_some(self) -> None:
+        if self._round is None:
+            self._rounds_begun += 1
+            self._round = self._count_in_parts()
+        try:
+            next(self._round)
+        except StopIteration:
+            self._rounds_done = self._rounds_begun
+            self._round = None
+        except BaseException:
+            self._round = None  # the next one begins anew
+            raise
+
+    def _count_in_parts(self) -> Iterator[None]:
+        for counted in self.datapath.count():
+            self._credit_all(counted)
+            yield
+        # Those of a flush that comes from here on have their last counts in the next round.
+        flushed, self._flushed = self._flushed, []
+        for cached in flushed:
+            yield from self._bury(cached)
+
+    def _bury(self, cached: _Cached) -> Iterator[None]:
+        """Credit what was flushed, and let go of it in parts: to free the memory of all at once would be a pause."""
+        while cached.by_match:
+            part = [cached.by_match.popitem()[1] for _ in range(min(CREDITED_AT_ONCE, len(cached.by_match)))]
+            self._credit_all(part)
+            yield
+        while cached.by_fdb_key:
+            for _ in range(min(AT_ONCE, len(cached.by_fdb_key))):
+                cached.by_fdb_key.popitem()
+            yield
+        for megaflows in [cached.due, *cached.to_look_at.values()]:
+            while megaflows:
+                del megaflows[-CREDITED_AT_ONCE:]
+                yield
+
+    # --- what is not needed any more ----------------------------------------------------------------------------
+
+    @property
+    def has_suspects(self) -> bool:
+        """Whether ``tidy`` is called for."""
+        return bool(self._suspects)
+
+    def tidy(self, now: Instant) -> Steps[None]:
+        """Remove what depends on moved hosts, and what no packet needed for MAX_IDLE_S.
+
+        How long ago that was is known as of the last ``counting``. Each megaflow is looked at when it can be idle at
+        the earliest, so once in MAX_IDLE_S.
         """
-        for second in [each for each in self._to_look_at if each <= now]:
-            self._due += self._to_look_at.pop(second)
-        idle: list[Megaflow] = []
-        while self._due and len(idle) < AT_ONCE:
-            megaflow = self._due.pop()
-            if self._cached.get(megaflow.match) is not megaflow:
-                continue
-            if megaflow.used + MAX_IDLE_S < now:
-                idle.append(megaflow)
-            else:
-                self._look_later(megaflow)
-        self._remove(idle)
-        del self._flushed[-AT_ONCE:]
-        return bool(self._due or self._flushed)
+        cached = self._cached
+        for second in [each for each in cached.to_look_at if each <= now]:
+            cached.due += cached.to_look_at.pop(second)
+        while self._suspects or (cached is self._cached and cached.due):
+            part = [self._suspects.popleft() for _ in range(min(AT_ONCE, len(self._suspects)))]
+            self._remove([megaflow for megaflow in part if self._cached.has(megaflow)])
+            idle: list[Megaflow] = []
+            looked_at = 0
+            while cached.due and len(idle) < AT_ONCE and looked_at < CREDITED_AT_ONCE:
+                megaflow = cached.due.pop()
+                looked_at += 1
+                if not cached.has(megaflow):
+                    continue
+                if megaflow.used + MAX_IDLE_S < now:
+                    idle.append(megaflow)
+                else:
+                    cached.look_later(megaflow)
+            self._remove(idle)
+            yield Step.WORKED
+
+    def _evict(self, now: Instant) -> None:
+        """Make room: the megaflows that were made first go, before others those that are not in use."""
+        first = list(islice(self._cached.by_match.values(), 2 * AT_ONCE))
+        idle = [megaflow for megaflow in first if megaflow.used < now - IN_USE_S]
+        self._remove((idle or first)[:AT_ONCE])
 
     # --- what changed -------------------------------------------------------------------------------------------
 
@@ -142,71 +263,105 @@ class MegaflowCache:
         """Ports or settings changed."""
         self._changes.everything = True
 
+    def follow_fdb(self) -> None:
+        """Remove what depends on entries that were learned, moved or forgotten: a few at once, of many most later."""
+        keys = self.pipeline.fdb.take_changed()
+        depending = [self._cached.by_fdb_key[key] for key in keys if key in self._cached.by_fdb_key]
+        if depending:
+            self._suspect({megaflow for each in depending for megaflow in each})
+
     def settle(self) -> None:
-        """Remove what could be wrong. Work: changes times megaflows, bounded by MAX_COMPARISONS, or one flush."""
-        fdb, changes = self.pipeline.fdb, self._changes
-        if not (changes or fdb.has_changed):
-            return
-        if changes:
+        """Remove what could be wrong, all at once: by MAX_COMPARISONS, or by a flush."""
+        if not self.settle_cheaply():
             self._changes = _Changes()
-        keys = fdb.take_changed()
-        try:
-            if changes.everything or self._are_many(changes) or self._depend_mostly_on(keys):
-                self._flush()
-            else:
-                self._remove(self._suspects(changes, keys))
-        except HostError:
-            self.everything_changed()  # what was not removed is as suspect as before
-            raise
+            self._flush()
+
+    def settle_cheaply(self) -> bool:
+        """As ``settle`` if few megaflows are concerned, or all; whether it was done."""
+        self.follow_fdb()
+        changes = self._changes
+        if not changes:
+            return True
+        if changes.everything or not len(self):
+            self._changes = _Changes()
+            self._flush()
+            return True
+        if self._comparisons(changes) > MAX_COMPARISONS:
+            return False
+        suspects = [megaflow for megaflow in self._cached.by_match.values() if changes.concern(megaflow)]
+        if len(suspects) > AT_ONCE:
+            return False
+        self._changes = _Changes()
+        self._remove(suspects)
+        return True
+
+    def settle_in_steps(self) -> Steps[None] | None:
+        """As ``settle``, in steps if there is much to compare; None when it is done at once."""
+        if self.settle_cheaply():
+            return None
+        changes, self._changes = self._changes, _Changes()
+        if self._comparisons(changes) > MAX_COMPARISONS_IN_STEPS:
+            self._flush()
+            return None
+        return self._compare_in_steps(changes)
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _look_later(self, megaflow: Megaflow) -> None:
-        """Not before the second in which it will have been idle for long enough if no packet comes."""
-        self._to_look_at.setdefault(int(megaflow.used + MAX_IDLE_S), []).append(megaflow)
+    def _comparisons(self, changes: _Changes) -> int:
+        return max(1, len(changes.matches)) * len(self)
 
-    def _are_many(self, changes: _Changes) -> bool:
-        return len(changes.matches) * len(self._cached) > MAX_COMPARISONS
+    def _compare_in_steps(self, changes: _Changes) -> Steps[None]:
+        cached = self._cached
+        megaflows = list(cached.by_match.values())
+        at_once = max(1, MAX_COMPARISONS // max(1, len(changes.matches)))
+        suspects: list[Megaflow] = []
+        for start in range(0, len(megaflows), at_once):
+            suspects += filter(changes.concern, megaflows[start : start + at_once])
+            yield Step.WORKED
+            if cached is not self._cached:  # flushed by somebody else
+                return
+        if self._are_most(suspects):
+            self._flush()
+            return
+        for start in range(0, len(suspects), AT_ONCE):
+            self._remove([megaflow for megaflow in suspects[start : start + AT_ONCE] if self._cached.has(megaflow)])
+            yield Step.WORKED
 
-    def _depend_mostly_on(self, keys: set[FdbKey]) -> bool:
-        """Whether so many megaflows depend on these entries that a flush is the smaller pause."""
-        count = sum(len(self._by_fdb_key.get(key, ())) for key in keys)
-        return count > AT_ONCE and count * FLUSH_GAIN > len(self._cached)
+    def _suspect(self, megaflows: set[Megaflow]) -> None:
+        if len(megaflows) <= AT_ONCE:
+            self._remove(list(megaflows))
+        elif self._are_most(megaflows):
+            self._flush()
+        else:
+            self._suspects.extend(megaflows)
 
-    def _suspects(self, changes: _Changes, keys: set[FdbKey]) -> list[Megaflow]:
-        suspects = {megaflow for key in keys for megaflow in self._by_fdb_key.get(key, ())}
-        if changes:
-            suspects.update(megaflow for megaflow in self._cached.values() if changes.concern(megaflow))
-        return list(suspects)
+    def _are_most(self, megaflows: set[Megaflow] | list[Megaflow]) -> bool:
+        """Whether a flush is the smaller pause."""
+        return len(megaflows) > AT_ONCE and len(megaflows) * FLUSH_GAIN > len(self)
 
     def _remove(self, megaflows: list[Megaflow]) -> None:
         if not megaflows:
             return
-        self.datapath.remove(megaflows)
+        try:
+            self.datapath.remove(megaflows)
+        except HostError:
+            self.everything_changed()  # what was not removed is as suspect as before
+            raise
         for megaflow in megaflows:
             self._credit(megaflow)
-            self._cached.pop(megaflow.match, None)
-            for key in megaflow.translation.fdb_keys:
-                if (those := self._by_fdb_key.get(key)) is not None:
-                    those.discard(megaflow)
-                    if not those:
-                        del self._by_fdb_key[key]
-
-    def _evict(self, now: Instant) -> None:
-        """Make room: the megaflows that were made first go, before others those that are not in use."""
-        first = list(islice(self._cached.values(), 2 * EVICTED_AT_ONCE))
-        idle = [megaflow for megaflow in first if megaflow.used < now - IN_USE_S]
-        self._remove((idle or first)[:EVICTED_AT_ONCE])
+            self._cached.forget(megaflow)
 
     def _flush(self) -> None:
-        self.datapath.flush()
-        self._credit_all(self._cached.values())
-        # To free the memory of all at once would be a pause of a tenth of a second.
-        self._flushed += self._cached.values()
-        self._cached.clear()
-        self._by_fdb_key.clear()
-        self._to_look_at.clear()
-        self._due.clear()
+        if not len(self):
+            return
+        try:
+            self.datapath.flush()
+        except HostError:
+            self.everything_changed()
+            raise
+        self._flushed.append(self._cached)
+        self._cached = _Cached()
+        self._suspects.clear()
 
     def _credit_all(self, megaflows: Iterable[Megaflow]) -> None:
         for megaflow in megaflows:

@@ -34,7 +34,7 @@ class SlowPath:
     def receive(self, in_port: PortNo, frame: Frame, key: FlowKey, now: Instant) -> bool:
         """Decide about a received frame; ``key`` is it parsed. Whether the decision was cached."""
         translation = self._pipeline.translate(key, frame, now)
-        self._megaflows.settle()  # the FDB may have learned
+        self._megaflows.follow_fdb()
         self._pipeline.credit(translation, frame.segments, len(frame.data), now)
         if translation.actions:
             self._datapath.execute(in_port, frame, translation.actions)
@@ -54,6 +54,6 @@ class SlowPath:
         """Do with a controller's frame what it says."""
         key = parse(frame.data, in_port)
         translation = self._pipeline.translate_actions(actions, in_port, key, frame, now)
-        self._megaflows.settle()  # the FDB may have learned
+        self._megaflows.follow_fdb()
         self._pipeline.credit(translation, frame.segments, len(frame.data), now)
         self._datapath.execute(in_port, frame, translation.actions)

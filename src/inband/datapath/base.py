@@ -13,13 +13,15 @@ Invariants, for every implementation:
 - Cached megaflows never overlap with different actions; the pipeline's wildcard tracking guarantees it.
 - A frame is never dropped without a named counter.
 - Control frames (see ``ControlHints``) are taken before data frames and cannot be lost to a flood of them.
-- ``remove`` and ``flush`` have taken effect when they return; the last counts are in the megaflows by then.
+- ``remove`` and ``flush`` have taken effect when they return. The last counts are in the megaflows after ``remove`` at
+  once, after ``flush`` at the end of the next round of ``count``.
+- Nothing but ``remove`` of many takes longer than a millisecond or two because the cache is full.
 - Results are values or copies: nothing that was returned changes later, but the counts in megaflows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -145,13 +147,17 @@ class Datapath(Protocol):
         """Forget decisions; their final counts are in the megaflows when this returns."""
 
     def flush(self) -> None:
-        """Forget every decision at once; final counts are in the megaflows when this returns."""
+        """Forget every decision at once."""
 
     def megaflows(self) -> list[Megaflow]:
-        """Every cached decision; their counters are brought up to date by this."""
+        """Every cached decision, with counters as ``count`` found them last."""
 
-    def counted(self) -> list[Megaflow]:
-        """Cached decisions whose counts are not all credited yet, brought up to date by this: of very many a few."""
+    def count(self) -> Iterator[list[Megaflow]]:
+        """A round over all counters, in parts of a millisecond at most: cached decisions that have counted packets.
+
+        What was counted before it began is in the megaflows when it is over, also in those that were flushed or removed
+        before its end; these it need not give. One round at a time.
+        """
 
     def set_control_hints(self, hints: ControlHints) -> None:
         """Say which TCP ports are control traffic."""

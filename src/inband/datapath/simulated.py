@@ -10,7 +10,7 @@ have no rate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflow, PortCounters
@@ -147,9 +147,9 @@ class SimulatedDatapath:
         """As ``Datapath.megaflows``."""
         return list(self._classifier)
 
-    def counted(self) -> list[Megaflow]:
-        """As ``Datapath.counted``."""
-        return self._classifier.counted()
+    def count(self) -> Iterator[list[Megaflow]]:
+        """As ``Datapath.count``."""
+        return self._classifier.count()
 
     # The rest
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 import errno
 import select
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from time import monotonic
 from typing import Protocol
@@ -395,9 +395,9 @@ class UserspaceDatapath:
         """As ``Datapath.megaflows``."""
         return list(self._classifier)
 
-    def counted(self) -> list[Megaflow]:
-        """As ``Datapath.counted``."""
-        return self._classifier.counted()
+    def count(self) -> Iterator[list[Megaflow]]:
+        """As ``Datapath.count``."""
+        return self._classifier.count()
 
     def _forget_path(self, megaflow: Megaflow) -> None:
         path = self._paths.pop(megaflow, None)

@@ -38,7 +38,8 @@ class Flow:
     ``surplus`` is what else its match said when it was made, if that was in OpenFlow 1.0.
     ``idle_timeout_s`` and ``hard_timeout_s`` of 0 mean none. ``packets`` and ``bytes`` count what the caches below
     have reported so far. ``coming`` are instructions that it is about to have; who decides about packets asks
-    ``present_instructions``. ``sequence`` is its number in its table.
+    ``present_instructions``. ``sequence`` is its number in its table. ``heir`` is the flow that took its place and has
+    its counters, and those that come late.
     """
 
     match: Match
@@ -59,6 +60,7 @@ class Flow:
     surplus: Surplus = NO_SURPLUS
     coming: NewInstructions | None = None
     sequence: int = 0
+    heir: Flow | None = None
 
     @property
     def present_instructions(self) -> tuple[Instruction, ...]:
@@ -73,6 +75,9 @@ class Flow:
 
     def credit(self, packets: int, bytes_: int, now: Instant) -> None:
         """Count packets that this flow decided about; ``now`` is when the last of them passed."""
+        if self.heir is not None:
+            self._last_heir().credit(packets, bytes_, now)
+            return
         flags = self.flags
         if flags is FlowFlags.NONE:  # nearly always, and an & of flags is slow
             self.packets += packets
@@ -81,3 +86,10 @@ class Flow:
             self.packets += 0 if flags & FlowFlags.NO_PKT_COUNTS else packets
             self.bytes += 0 if flags & FlowFlags.NO_BYT_COUNTS else bytes_
         self.used = max(self.used, now)
+
+    def _last_heir(self) -> Flow:
+        heir = self
+        while heir.heir is not None:
+            heir = heir.heir
+        self.heir = heir  # a flow may be replaced by the thousand
+        return heir

@@ -117,7 +117,7 @@ async def _dump_flows(process: Process, arguments: Sequence[str]) -> str:
     if unknown:
         raise UsageError(f"inband/dump-flows: unknown argument {min(unknown)!r}: allowed are hidden and json")
     runner = _bridge(process, name)
-    flows = documents.flows(runner, hidden="hidden" in options)
+    flows = await documents.flows(runner, hidden="hidden" in options)
     render = documents.flows_json if "json" in options else documents.flows_text
     return await render(runner, flows)
 

@@ -189,12 +189,20 @@ def _remote(status: RemoteStatus, names: list[str], hops: Hops, now: Instant) ->
     }
 
 
-def flows(runner: BridgeRunner, *, hidden: bool) -> list[Flow]:
+async def flows(runner: BridgeRunner, *, hidden: bool) -> list[Flow]:
     """Visible flows and, if asked for, hidden ones, with counters up to date."""
-    bridge = runner.bridge
-    bridge.refresh(runner.now)
-    hidden_flows = sorted(bridge.tables.hidden(), key=lambda flow: flow.priority) if hidden else []
-    return [*hidden_flows, *bridge.tables.select()]
+    await _count(runner)
+    tables = runner.bridge.tables
+    found = sorted(tables.hidden(), key=lambda flow: flow.priority) if hidden else []
+    for some in tables.walk():
+        found += some
+        await asyncio.sleep(0)
+    return found
+
+
+async def _count(runner: BridgeRunner) -> None:
+    for _ in runner.bridge.counting():
+        await asyncio.sleep(0)
 
 
 async def flows_text(runner: BridgeRunner, flows: Sequence[Flow]) -> str:
@@ -205,7 +213,7 @@ async def flows_text(runner: BridgeRunner, flows: Sequence[Flow]) -> str:
 
 async def bridge_flows_text(runner: BridgeRunner) -> str:
     """All flows as ``ovs-appctl bridge/dump-flows`` prints them."""
-    lines = await _in_portions(flows(runner, hidden=True), lambda flow: format_bridge_flow(flow, runner.now))
+    lines = await _in_portions(await flows(runner, hidden=True), lambda flow: format_bridge_flow(flow, runner.now))
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -237,6 +245,7 @@ class MegaflowDocument(TypedDict):
 
 async def megaflows_text(runner: BridgeRunner) -> str:
     """Cached decisions, a line each, with the flows that they came from below, indented."""
+    await _count(runner)
     megaflows = runner.bridge.datapath.megaflows()
     lines = await _in_portions(megaflows, lambda each: _megaflow_text(_megaflow(runner, each)))
     return "".join(lines) or "no megaflows: every packet comes up\n"
@@ -244,6 +253,7 @@ async def megaflows_text(runner: BridgeRunner) -> str:
 
 async def megaflows_json(runner: BridgeRunner) -> str:
     """Cached decisions as one document."""
+    await _count(runner)
     megaflows = runner.bridge.datapath.megaflows()
     texts = await _in_portions(megaflows, lambda each: json.dumps(_megaflow(runner, each)))
     return f'{{"datapath": "{runner.bridge.datapath.kind}", "megaflows": [{", ".join(texts)}]}}\n'

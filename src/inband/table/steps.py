@@ -2,7 +2,7 @@
 
 Whoever runs it goes on when there is time, and stops for as long as he likes: nothing that he sees in between is half
 done. After a step that yields CHANGED the tables decide differently: caches must forget what they know before another
-packet is looked at.
+packet is looked at. After one that yields EFFECTS they must have followed what the steps before have put on record.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ class Step(Enum):
 
     WORKED = "worked"
     CHANGED = "changed"
+    EFFECTS = "effects"
 
 
 Steps = Generator[Step, None, T]

@@ -135,6 +135,7 @@ class TableSet:
         if replaced is not None:
             if not flow.flags & FlowFlags.RESET_COUNTS:
                 flow.packets, flow.bytes = replaced.packets, replaced.bytes
+                replaced.heir = flow
             self._take_out(table, replaced)
         self._insert(table, flow)
         return Changes(added=(flow,), replaced=() if replaced is None else (replaced,))
@@ -301,6 +302,11 @@ class TableSet:
         for flow, _ in due:
             self._remove(flow)
         return due
+
+    @property
+    def has_garbage(self) -> bool:
+        """Whether ``free_garbage`` has something to do."""
+        return bool(self._garbage)
 
     def free_garbage(self, most: int) -> bool:
         """Let go of some of what big changes have left; whether there is more."""

@@ -16,6 +16,7 @@ from inband.flow.ports import LOCAL, PortNo
 from inband.flow.priority import HiddenPriority
 from inband.openflow.messages import Envelope, Error, Message
 from inband.pipeline.ports import PortTable, SwitchPort
+from inband.table.steps import Step, Steps
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
@@ -30,15 +31,18 @@ HIDDEN = HiddenPriority(180_000)
 
 @dataclass
 class CountingStatistics:
-    """Statistics whose port counters are given by the test, and that remember when they were refreshed."""
+    """Statistics whose port counters are given by the test, and that count how often they were brought up to date."""
 
     ports: dict[PortNo, PortCounters] = field(default_factory=dict)
-    refreshed: list[Instant] = field(default_factory=list)
+    rounds: int = 0
+    owes_counts: bool = False
     port_queues: dict[PortNo, Sequence[QueueState]] = field(default_factory=dict)
 
-    def refresh(self, now: Instant) -> None:
-        """Remember."""
-        self.refreshed.append(now)
+    def counting(self) -> Steps[None]:
+        """In one step, and remembered."""
+        yield Step.WORKED
+        self.rounds += 1
+        self.owes_counts = False
 
     def port_counters(self, port: PortNo) -> PortCounters:
         """What the test gave."""

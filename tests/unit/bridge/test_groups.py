@@ -18,6 +18,7 @@ from inband.flow.ports import LOCAL, PortNo
 from inband.host.events import AddressChanged
 from inband.openflow.messages import Envelope, FlowMod, GroupMod, Message, MeterMod
 from inband.packet.frame import Frame
+from inband.table.steps import in_one_go
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import (
@@ -118,7 +119,7 @@ def test_packets_of_cached_decisions_are_counted_by_group_and_bucket(stage: Stag
     for _ in range(5):
         stage.sent()
 
-    stage.bridge.refresh(0.0)
+    in_one_go(stage.bridge.counting())
 
     group = stage.bridge.tables.groups.get(1)
     assert group is not None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+
 import pytest
 
 from inband.bridge import megaflows
 from inband.bridge.megaflows import (
     AT_ONCE,
-    EVICTED_AT_ONCE,
+    CREDITED_AT_ONCE,
+    FLUSH_GAIN,
     IN_USE_S,
     MAX_COMPARISONS,
     MAX_IDLE_S,
@@ -25,6 +29,7 @@ from inband.pipeline.fdb import Fdb, FdbKey
 from inband.pipeline.ports import PortTable
 from inband.pipeline.translate import Pipeline
 from inband.pipeline.translation import Translation
+from inband.table.steps import in_one_go
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
 
@@ -146,8 +151,8 @@ def test_what_a_datapath_counted_is_passed_on_once(cache: MegaflowCache) -> None
     megaflow = install(cache, decided(decider), in_port=1)
     megaflow.packets, megaflow.bytes, megaflow.used = 3, 300, 7.0
 
-    cache.credit()
-    cache.credit()
+    in_one_go(cache.counting())
+    in_one_go(cache.counting())
 
     assert (decider.packets, decider.bytes, decider.used) == (3, 300, 7.0)
     assert (cache.pipeline.tables[0].lookups, cache.pipeline.tables[0].matched) == (3, 3)
@@ -159,6 +164,18 @@ def test_the_last_counts_of_a_removed_decision_are_not_lost(cache: MegaflowCache
     megaflow.packets, megaflow.bytes = 5, 500
 
     cache.everything_changed()
+    cache.settle()
+    in_one_go(cache.counting())
+
+    assert (decider.packets, decider.bytes) == (5, 500)
+
+
+def test_the_last_counts_of_a_decision_that_is_removed_by_itself_are_there_at_once(cache: MegaflowCache) -> None:
+    decider = flow()
+    megaflow = install(cache, decided(decider), in_port=1)
+    megaflow.packets, megaflow.bytes = 5, 500
+
+    cache.flows_changed([flow(in_port=1)])
     cache.settle()
 
     assert (decider.packets, decider.bytes) == (5, 500)
@@ -184,7 +201,7 @@ def test_traffic_that_the_cache_forwards_keeps_its_fdb_entry(cache: MegaflowCach
     megaflow = install(cache, Translation((), 0, fdb_keys=(HOST,), source=(HOST, port)), in_port=1)
     megaflow.packets, megaflow.used = 1, 299.0
 
-    cache.credit()
+    in_one_go(cache.counting())
 
     assert cache.pipeline.fdb.lookup(HOST, 500.0) == port
 
@@ -194,7 +211,7 @@ def test_a_decision_that_no_packet_needs_any_more_is_forgotten(cache: MegaflowCa
     used = install(cache, decided(flow()), in_port=2)
     idle.used, used.used = 1.0, 2.0
 
-    cache.forget_idle(1.5 + MAX_IDLE_S)
+    in_one_go(cache.tidy(1.5 + MAX_IDLE_S))
 
     assert cached(cache) == [used]
 
@@ -202,12 +219,12 @@ def test_a_decision_that_no_packet_needs_any_more_is_forgotten(cache: MegaflowCa
 def test_a_decision_in_use_is_looked_at_again_when_it_can_be_idle(cache: MegaflowCache) -> None:
     megaflow = install(cache, decided(flow()), in_port=1)
     megaflow.used = 7.5
-    cache.forget_idle(MAX_IDLE_S + 1.0)
+    in_one_go(cache.tidy(MAX_IDLE_S + 1.0))
     in_use = cached(cache)
 
-    cache.forget_idle(MAX_IDLE_S + 7.5)
+    in_one_go(cache.tidy(MAX_IDLE_S + 7.5))
     just_in_time = cached(cache)
-    cache.forget_idle(MAX_IDLE_S + 8.5)
+    in_one_go(cache.tidy(MAX_IDLE_S + 8.5))
 
     assert in_use == just_in_time == [megaflow]
     assert (cached(cache), len(cache)) == ([], 0)
@@ -217,22 +234,23 @@ def test_very_many_idle_decisions_are_forgotten_a_part_at_a_time(cache: Megaflow
     for number in range(AT_ONCE + 1):
         install(cache, decided(flow()), in_port=number)
 
-    more = cache.forget_idle(1.0 + MAX_IDLE_S)
+    steps = cache.tidy(1.0 + MAX_IDLE_S)
+    next(steps)
     left = len(cache)
-    last = cache.forget_idle(1.0 + MAX_IDLE_S)
+    in_one_go(steps)
 
-    assert (more, left) == (True, 1)
-    assert (last, len(cache)) == (False, 0)
+    assert (left, len(cache)) == (1, 0)
 
 
 def test_an_idle_decision_that_was_replaced_before_its_turn_is_left_alone(cache: MegaflowCache) -> None:
     for number in range(AT_ONCE + 1):
         install(cache, decided(flow()), in_port=number)
-    cache.forget_idle(1.0 + MAX_IDLE_S)
+    steps = cache.tidy(1.0 + MAX_IDLE_S)
+    next(steps)
     (waiting,) = cached(cache)
     new = install_match(cache, waiting.match, decided(flow()), 1.0 + MAX_IDLE_S)
 
-    cache.forget_idle(1.0 + MAX_IDLE_S)
+    in_one_go(steps)
 
     assert cached(cache) == [new]
 
@@ -240,22 +258,22 @@ def test_an_idle_decision_that_was_replaced_before_its_turn_is_left_alone(cache:
 def test_a_full_cache_makes_room_by_the_oldest_decisions_that_no_packet_uses(
     cache: MegaflowCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(megaflows, "MAX_MEGAFLOWS", 3 * EVICTED_AT_ONCE)
-    held = [install(cache, decided(flow()), in_port=number) for number in range(3 * EVICTED_AT_ONCE)]
+    monkeypatch.setattr(megaflows, "MAX_MEGAFLOWS", 3 * AT_ONCE)
+    held = [install(cache, decided(flow()), in_port=number) for number in range(3 * AT_ONCE)]
     now = IN_USE_S + 1.0
     held[0].used = now
 
     new = install(cache, decided(flow()), now, eth_type=1)
 
-    assert set(cached(cache)) == {held[0], *held[EVICTED_AT_ONCE + 1 :], new}
-    assert len(cache) == 2 * EVICTED_AT_ONCE + 1
+    assert set(cached(cache)) == {held[0], *held[AT_ONCE + 1 :], new}
+    assert len(cache) == 2 * AT_ONCE + 1
 
 
 def test_a_full_cache_whose_decisions_are_all_in_use_makes_room_all_the_same(
     cache: MegaflowCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(megaflows, "MAX_MEGAFLOWS", EVICTED_AT_ONCE)
-    for number in range(EVICTED_AT_ONCE):
+    monkeypatch.setattr(megaflows, "MAX_MEGAFLOWS", AT_ONCE)
+    for number in range(AT_ONCE):
         install(cache, decided(flow()), in_port=number)
 
     new = install(cache, decided(flow()), eth_type=1)
@@ -263,15 +281,75 @@ def test_a_full_cache_whose_decisions_are_all_in_use_makes_room_all_the_same(
     assert cached(cache) == [new]
 
 
-def test_what_is_flushed_is_freed_a_part_at_a_time(cache: MegaflowCache) -> None:
-    for number in range(AT_ONCE + 1):
-        install(cache, decided(flow()), in_port=number)
+def test_what_is_flushed_is_credited_and_let_go_in_parts(cache: MegaflowCache) -> None:
+    decider = flow()
+    held = [install(cache, decided(decider), in_port=number) for number in range(3 * CREDITED_AT_ONCE)]
+    for megaflow in held:
+        megaflow.packets = 1
     cache.everything_changed()
     cache.settle()
+    at_once = decider.packets
 
-    assert (len(cache), cached(cache)) == (0, [])
-    assert cache.forget_idle(0.0)
-    assert not cache.forget_idle(0.0)
+    steps = cache.counting()
+    next(steps)
+    after_one = decider.packets
+    in_one_go(steps)
+
+    assert (len(cache), cached(cache), cache.owes_counts) == (0, [], False)
+    assert (at_once, decider.packets) == (0, len(held))
+    assert 0 < after_one < len(held)
+    holders = sys.getrefcount(held[0])
+    assert holders == 2  # this list, and the call
+
+
+def test_what_is_flushed_in_the_middle_of_a_round_is_not_lost(cache: MegaflowCache) -> None:
+    decider = flow()
+    held = [install(cache, decided(decider), in_port=number) for number in range(3 * CREDITED_AT_ONCE)]
+    steps = cache.counting()
+    next(steps)
+    for megaflow in held:
+        megaflow.packets = 1
+
+    cache.everything_changed()
+    cache.settle()
+    in_one_go(steps)
+    in_one_go(cache.counting())
+
+    assert decider.packets == len(held)
+
+
+def test_who_asks_in_the_middle_of_a_round_waits_for_the_next_and_shares_it(cache: MegaflowCache) -> None:
+    decider = flow()
+    held = [install(cache, decided(decider), in_port=number) for number in range(3 * CREDITED_AT_ONCE)]
+    first = cache.counting()
+    next(first)
+    held[0].packets = 7
+    second, third = cache.counting(), cache.counting()
+
+    in_one_go(first)
+    steps = sum(1 for _ in second)
+    of_third = sum(1 for _ in third)
+
+    assert decider.packets == 7
+    assert steps > 0
+    assert of_third == 0
+
+
+def test_a_round_that_failed_is_begun_anew(cache: MegaflowCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    decider = flow()
+    megaflow = install(cache, decided(decider), in_port=1)
+    megaflow.packets = 1
+
+    def fail() -> Iterator[list[Megaflow]]:
+        raise HostError("count", "no memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cache.datapath, "count", fail)
+        with pytest.raises(HostError):
+            in_one_go(cache.counting())
+    in_one_go(cache.counting())
+
+    assert decider.packets == 1
 
 
 def test_decisions_by_the_thousand_that_depend_on_an_fdb_entry_go_by_one_flush(cache: MegaflowCache) -> None:
@@ -280,7 +358,7 @@ def test_decisions_by_the_thousand_that_depend_on_an_fdb_entry_go_by_one_flush(c
         install(cache, decided(flow(), fdb_keys=(HOST,)), in_port=1 + number)
 
     move(cache, HOST)
-    cache.settle()
+    cache.follow_fdb()
 
     assert cached(cache) == []
 
@@ -291,6 +369,55 @@ def test_an_fdb_entry_that_few_decisions_depend_on_takes_no_others_along(cache: 
         install(cache, decided(flow(), fdb_keys=(HOST,)), in_port=1 + number)
 
     move(cache, HOST)
-    cache.settle()
+    cache.follow_fdb()
 
     assert cached(cache) == [other]
+
+
+def test_many_decisions_of_a_moved_host_among_very_many_others_go_in_parts(cache: MegaflowCache) -> None:
+    others = [install(cache, decided(flow()), eth_type=2, in_port=number) for number in range(AT_ONCE * 3 * FLUSH_GAIN)]
+    for number in range(2 * AT_ONCE):
+        install(cache, decided(flow(), fdb_keys=(HOST,)), eth_type=1, in_port=number)
+
+    move(cache, HOST)
+    cache.follow_fdb()
+    at_once = len(cache)
+    steps = cache.tidy(0.0)
+    next(steps)
+    after_one = len(cache)
+    in_one_go(steps)
+
+    assert cache.has_suspects is False
+    assert (at_once, after_one) == (len(others) + 2 * AT_ONCE, len(others) + AT_ONCE)
+    assert cached(cache) == others
+
+
+def test_one_flow_and_very_many_decisions_are_compared_in_steps(cache: MegaflowCache) -> None:
+    for number in range(MAX_COMPARISONS + 1):
+        install(cache, decided(flow()), in_port=number)
+    (wrong,) = (megaflow for megaflow in cached(cache) if megaflow.match == Match.of(in_port=7))
+
+    cache.flows_changed([flow(in_port=7)])
+    steps = cache.settle_in_steps()
+
+    assert steps is not None
+    assert wrong in cached(cache)
+    in_one_go(steps)
+    assert wrong not in cached(cache)
+    assert len(cache) == MAX_COMPARISONS
+
+
+def test_a_flush_in_the_middle_of_a_comparison_is_its_end(cache: MegaflowCache) -> None:
+    for number in range(MAX_COMPARISONS + 1):
+        install(cache, decided(flow()), in_port=number)
+    cache.flows_changed([flow(in_port=7)])
+    steps = cache.settle_in_steps()
+    assert steps is not None
+    next(steps)
+
+    cache.everything_changed()
+    cache.settle()
+    new = install(cache, decided(flow()), in_port=7)
+    in_one_go(steps)
+
+    assert cached(cache) == [new]

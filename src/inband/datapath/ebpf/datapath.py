@@ -19,7 +19,7 @@ has all helpers; before 6.6, which has tcx, clsact takes its place.
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, TimerHandle
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from struct import Struct
 from time import monotonic
@@ -273,13 +273,14 @@ class EbpfDatapath:
 
     def megaflows(self) -> list[Megaflow]:
         """As ``Datapath.megaflows``."""
-        self._entries.bring_up_to_date()
         return list(self._classifier)
 
-    def counted(self) -> list[Megaflow]:
-        """As ``Datapath.counted``."""
+    def count(self) -> Iterator[list[Megaflow]]:
+        """As ``Datapath.count``."""
         here, self._late_hits = self._late_hits, set()
-        return list(self._entries.take_counted() | here)
+        yield list(here)
+        for counted in self._entries.count():
+            yield list(counted)
 
     # The rest
 
