@@ -34,8 +34,9 @@ from inband.agent import (
     statistics,
     table_features,
 )
-from inband.agent.connection import Connection, Kind, LongReply, default_miss_send_len
+from inband.agent.connection import Connection, Kind, default_miss_send_len
 from inband.agent.effects import Effect, SettingsChanged
+from inband.agent.long_reply import LongReply
 from inband.agent.rate import RateLimit
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
@@ -168,7 +169,7 @@ class Agent:
             case None:
                 pass
             case LongReply():
-                connection.reply = (envelope.xid, reply)
+                connection.reply = (envelope, reply)
                 connection.go_on_with_reply()
             case Generator():
                 self._begin(Task(connection_id, envelope, reply))

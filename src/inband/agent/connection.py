@@ -8,13 +8,14 @@ above 0, as ``ovs-ofctl monitor`` does it, or by setting its asynchronous config
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from inband.agent.long_reply import LongReply
 from inband.agent.rate import RateLimit
+from inband.agent.refusal import RefusalError
 from inband.flow.actions import PacketInReason
-from inband.openflow.messages import Envelope, Message
+from inband.openflow.messages import Envelope, Error, Message
 from inband.openflow.parts import AsyncMasks
 from inband.vocabulary.openflow import DEFAULT_MISS_SEND_LEN, FlowRemovedReason, PortReason, Role
 
@@ -42,16 +43,6 @@ INVALID_TTL was off in OpenFlow 1.2 unless asked for (OFPC_INVALID_TTL_TO_CONTRO
 """
 
 
-@dataclass(frozen=True, slots=True)
-class LongReply:
-    """A reply of many parts, made one at a time as the peer reads them.
-
-    A part is a message, or None where there was nothing to say of what was looked at.
-    """
-
-    parts: Iterator[Message | None]
-
-
 @dataclass(slots=True, eq=False)
 class Connection:
     """One connection; ``version`` is what its session agreed on. Counters are for people."""
@@ -69,7 +60,7 @@ class Connection:
     has_asked_for_events: bool = False
     packet_ins_limited: int = 0
     outgoing: deque[Envelope] = field(default_factory=deque)
-    reply: tuple[int, LongReply] | None = None  # with its transaction id
+    reply: tuple[Envelope, LongReply] | None = None  # with what asked for it
 
     @property
     def is_slave(self) -> bool:
@@ -87,17 +78,20 @@ class Connection:
         return envelopes
 
     def go_on_with_reply(self) -> None:
-        """Make one part of the long reply that is under way, or find that it is whole."""
+        """Make one part of the long reply that is under way."""
         if self.reply is None:
             return
-        xid, long_reply = self.reply
+        request, long_reply = self.reply
         try:
             part = next(long_reply.parts)
-        except StopIteration:
+        except RefusalError as refusal:
             self.reply = None
+            self.push(Error(refusal.type, refusal.code, request.head), request.xid)
             return
         if part is not None:
-            self.push(part, xid)
+            self.push(part, request.xid)
+            if not getattr(part, "more", False):
+                self.reply = None
 
     def wants_packet_in(self, reason: int) -> bool:
         """Whether it gets packet-ins for this reason (OFPR_*) now."""

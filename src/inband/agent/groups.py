@@ -11,6 +11,7 @@ from typing import Final, assert_never
 from inband.agent.connection import Connection
 from inband.agent.effects import SettingsChanged
 from inband.agent.flow_mods import duration, remove_users
+from inband.agent.long_reply import LongReply, long_reply
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.agent.table_features import ACTIONS
@@ -90,12 +91,16 @@ def is_watched(switch: Switch, port: PortNo) -> bool:
     return any(each.bucket.watch_port == port for group in switch.tables.groups for each in group.buckets)
 
 
-def group_stats(switch: Switch, _: Connection, request: GroupStatsRequest, now: Instant) -> Steps[Message | None]:
+def group_stats(switch: Switch, _: Connection, request: GroupStatsRequest, now: Instant) -> LongReply:
     """GROUP: one group or all; one that is not there has no entry, as in Open vSwitch."""
-    yield from switch.statistics.counting()
     groups = switch.tables.groups
-    wanted = groups if request.group_id == ALL_GROUPS else filter(None, [groups.get(request.group_id)])
-    return GroupStatsReply(tuple(_stats(switch, group, now) for group in wanted))
+    wanted = list(groups) if request.group_id == ALL_GROUPS else filter(None, [groups.get(request.group_id)])
+    entries = (_stats(switch, group, now) for group in wanted if groups.get(group.group_id) is group)
+    return long_reply(GroupStatsReply, entries, size=_size, first=switch.statistics.counting())
+
+
+def _size(entry: GroupStats | GroupDesc) -> int:
+    return 1 + len(entry.buckets)
 
 
 def _stats(switch: Switch, group: GroupEntry, now: Instant) -> GroupStats:
@@ -103,7 +108,7 @@ def _stats(switch: Switch, group: GroupEntry, now: Instant) -> GroupStats:
     tables = switch.tables
     return GroupStats(
         group_id=group.group_id,
-        ref_count=len(tables.users(Group(group.group_id))) + tables.groups.users(group.group_id),
+        ref_count=tables.user_count(Group(group.group_id)) + tables.groups.users(group.group_id),
         packets=group.counter.packets,
         bytes=group.counter.bytes,
         duration_sec=seconds,
@@ -112,14 +117,15 @@ def _stats(switch: Switch, group: GroupEntry, now: Instant) -> GroupStats:
     )
 
 
-def group_descriptions(switch: Switch, _: Connection, __: GroupDescRequest, ___: Instant) -> GroupDescReply:
+def group_descriptions(switch: Switch, _: Connection, __: GroupDescRequest, ___: Instant) -> LongReply:
     """GROUP_DESC: every group as it was made."""
-    return GroupDescReply(
-        tuple(
-            GroupDesc(group.type, group.group_id, tuple(each.bucket for each in group.buckets))
-            for group in switch.tables.groups
-        )
+    groups = switch.tables.groups
+    entries = (
+        GroupDesc(group.type, group.group_id, tuple(each.bucket for each in group.buckets))
+        for group in list(groups)
+        if groups.get(group.group_id) is group
     )
+    return long_reply(GroupDescReply, entries, size=_size)
 
 
 def group_features(_: Switch, __: Connection, ___: GroupFeaturesRequest, ____: Instant) -> GroupFeaturesReply:

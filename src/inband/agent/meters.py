@@ -11,6 +11,7 @@ from typing import Final, assert_never
 
 from inband.agent.connection import Connection
 from inband.agent.flow_mods import duration, remove_users
+from inband.agent.long_reply import LongReply, long_reply
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.flow.actions import Meter
@@ -56,16 +57,21 @@ def change_meters(switch: Switch, _: Connection, request: MeterMod, now: Instant
     return None
 
 
-def meter_stats(switch: Switch, _: Connection, request: MeterStatsRequest, now: Instant) -> MeterStatsReply:
+def meter_stats(switch: Switch, _: Connection, request: MeterStatsRequest, now: Instant) -> LongReply:
     """METER: one meter or all; one that is not there is an error."""
-    return MeterStatsReply(tuple(_stats(switch, meter, now) for meter in _wanted(switch, request.meter_id)))
+    entries = (_stats(switch, meter, now) for meter in _wanted(switch, request.meter_id))
+    return long_reply(MeterStatsReply, entries, size=_size, first=switch.statistics.counting())
+
+
+def _size(entry: MeterStats | MeterConfig) -> int:
+    return 1 + len(entry.bands)
 
 
 def _stats(switch: Switch, meter: MeterEntry, now: Instant) -> MeterStats:
     seconds, nanoseconds = duration(meter.created, now)
     return MeterStats(
         meter_id=meter.meter_id,
-        flow_count=len(switch.tables.users(Meter(meter.meter_id))),
+        flow_count=switch.tables.user_count(Meter(meter.meter_id)),
         packets_in=meter.counter.packets,
         bytes_in=meter.counter.bytes,
         duration_sec=seconds,
@@ -74,14 +80,13 @@ def _stats(switch: Switch, meter: MeterEntry, now: Instant) -> MeterStats:
     )
 
 
-def meter_configs(switch: Switch, _: Connection, request: MeterConfigRequest, __: Instant) -> MeterConfigReply:
+def meter_configs(switch: Switch, _: Connection, request: MeterConfigRequest, __: Instant) -> LongReply:
     """METER_CONFIG: one meter or all, as they were made; one that is not there is an error."""
-    return MeterConfigReply(
-        tuple(
-            MeterConfig(meter.flags, meter.meter_id, tuple(band.band for band in meter.bands))
-            for meter in _wanted(switch, request.meter_id)
-        )
+    entries = (
+        MeterConfig(meter.flags, meter.meter_id, tuple(band.band for band in meter.bands))
+        for meter in _wanted(switch, request.meter_id)
     )
+    return long_reply(MeterConfigReply, entries, size=_size)
 
 
 def meter_features(_: Switch, __: Connection, ___: MeterFeaturesRequest, ____: Instant) -> MeterFeaturesReply:
@@ -90,9 +95,11 @@ def meter_features(_: Switch, __: Connection, ___: MeterFeaturesRequest, ____: I
 
 
 def _wanted(switch: Switch, meter_id: int) -> Iterable[MeterEntry]:
+    """Meters that are there when it is their turn."""
+    meters = switch.tables.meters
     if meter_id == ALL_METERS:
-        return switch.tables.meters
-    meter = switch.tables.meters.get(meter_id)
+        return (meter for meter in list(meters) if meters.get(meter.meter_id) is meter)
+    meter = meters.get(meter_id)
     if meter is None:
         raise RefusalError(MeterModFailed.UNKNOWN_METER, f"there is no meter {meter_id}")
     return (meter,)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from inband.agent.connection import Connection
 from inband.agent.effects import SettingsChanged
+from inband.agent.long_reply import LongReply, long_reply
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.openflow.messages import PortMod, PortStatus
@@ -42,9 +43,9 @@ def describe_port(port: SwitchPort) -> PortDescription:
     )
 
 
-def port_descriptions(switch: Switch, _: Connection, __: PortDescRequest, ___: Instant) -> PortDescReply:
+def port_descriptions(switch: Switch, _: Connection, __: PortDescRequest, ___: Instant) -> LongReply:
     """PORT_DESC: every port."""
-    return PortDescReply(tuple(describe_port(port) for port in switch.ports))
+    return long_reply(PortDescReply, map(describe_port, list(switch.ports)))
 
 
 def modify_port(switch: Switch, connection: Connection, request: PortMod, _: Instant) -> None:

@@ -5,7 +5,10 @@ Queues are the host's (``tc``, HTB); a controller uses them by set_queue, reads 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from inband.agent.connection import Connection
+from inband.agent.long_reply import LongReply
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.datapath.base import QueueState
@@ -34,25 +37,38 @@ def queue_config(switch: Switch, _: Connection, request: QueueGetConfigRequest, 
     return QueueGetConfigReply(request.port, tuple(found))
 
 
-def queue_stats(switch: Switch, _: Connection, request: QueueStatsRequest, __: Instant) -> QueueStatsReply:
+def queue_stats(switch: Switch, _: Connection, request: QueueStatsRequest, __: Instant) -> LongReply:
     """QUEUE: one queue or all, of one port or of all; a queue that is nowhere is BAD_QUEUE."""
-    found = [
-        QueueStats(
-            port=port,
-            queue_id=queue.queue_id,
-            tx_bytes=queue.tx_bytes,
-            tx_packets=queue.tx_packets,
-            tx_errors=queue.tx_errors,
-            duration_sec=_UNKNOWN_DURATION,
-            duration_nsec=_UNKNOWN_DURATION,
-        )
-        for port in _wanted(switch, request.port, (ports.ANY, ports.ALL))
-        for queue in switch.statistics.queues(port)
-        if request.queue_id in (ALL_QUEUES, queue.queue_id)
-    ]
-    if not found and request.queue_id != ALL_QUEUES:
-        raise RefusalError(QueueOpFailed.BAD_QUEUE, f"there is no queue {request.queue_id}")
-    return QueueStatsReply(tuple(found))
+    wanted = _wanted(switch, request.port, (ports.ANY, ports.ALL))
+    return LongReply(_queue_replies(switch, wanted, request.queue_id))
+
+
+def _queue_replies(switch: Switch, wanted: list[PortNo], queue_id: int) -> Iterator[QueueStatsReply | None]:
+    """The queues of a port at a time, for the kernel is asked for them; the last one's without ``more``."""
+    found: list[QueueStats] = []
+    is_anywhere = queue_id == ALL_QUEUES
+    for port in wanted:
+        if found:
+            yield QueueStatsReply(tuple(found), more=True)
+        queues = switch.statistics.queues(port)
+        found = [_entry(port, queue) for queue in queues if queue_id in (ALL_QUEUES, queue.queue_id)]
+        is_anywhere |= bool(found)
+        yield None
+    if not is_anywhere:
+        raise RefusalError(QueueOpFailed.BAD_QUEUE, f"there is no queue {queue_id}")
+    yield QueueStatsReply(tuple(found))
+
+
+def _entry(port: PortNo, queue: QueueState) -> QueueStats:
+    return QueueStats(
+        port=port,
+        queue_id=queue.queue_id,
+        tx_bytes=queue.tx_bytes,
+        tx_packets=queue.tx_packets,
+        tx_errors=queue.tx_errors,
+        duration_sec=_UNKNOWN_DURATION,
+        duration_nsec=_UNKNOWN_DURATION,
+    )
 
 
 def _wanted(switch: Switch, port: PortNo, all_ports: tuple[PortNo, ...]) -> list[PortNo]:

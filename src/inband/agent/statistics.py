@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inband.agent.connection import Connection, LongReply
+from inband.agent.connection import Connection
 from inband.agent.flow_mods import duration
+from inband.agent.long_reply import LongReply, long_reply
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.flow import ports
@@ -95,13 +96,13 @@ def _sum(switch: Switch, walk: Iterator[list[Flow]], *, nicira: bool) -> Steps[M
     return AggregateReply(packets, bytes_, count, nicira=nicira)
 
 
-def table_stats(switch: Switch, _: Connection, __: TableStatsRequest, ___: Instant) -> Steps[Message | None]:
+def table_stats(switch: Switch, _: Connection, __: TableStatsRequest, ___: Instant) -> LongReply:
     """TABLE: every table."""
-    yield from switch.statistics.counting()
-    return TableStatsReply(tuple(_table_entry(switch, table_id) for table_id in range(len(switch.tables))))
+    entries = (_table_entry(switch, table_id) for table_id in range(len(switch.tables)))
+    return long_reply(TableStatsReply, entries, first=switch.statistics.counting())
 
 
-def port_stats(switch: Switch, _: Connection, request: PortStatsRequest, now: Instant) -> PortStatsReply:
+def port_stats(switch: Switch, _: Connection, request: PortStatsRequest, now: Instant) -> LongReply:
     """PORT: one port or all; an unknown one is BAD_PORT."""
     if request.port == ports.ANY:
         wanted = [port.number for port in switch.ports]
@@ -109,7 +110,7 @@ def port_stats(switch: Switch, _: Connection, request: PortStatsRequest, now: In
         raise RefusalError(BadRequest.BAD_PORT, f"there is no port {request.port}")
     else:
         wanted = [request.port]
-    return PortStatsReply(tuple(_port_entry(switch, port, now) for port in wanted))
+    return long_reply(PortStatsReply, (_port_entry(switch, port, now) for port in wanted))
 
 
 def _walk(switch: Switch, request: FlowStatsRequest | AggregateRequest) -> Iterator[list[Flow]]:

@@ -32,6 +32,10 @@ class References:
         """The flows that need a group or meter, oldest first."""
         return tuple(self._users.get(needed, ()))
 
+    def count(self, needed: Needed) -> int:
+        """How many flows need a group or meter."""
+        return len(self._users.get(needed, ()))
+
 
 def needs(instructions: tuple[Instruction, ...]) -> set[Needed]:
     """The groups and meters that instructions use."""

@@ -225,6 +225,10 @@ class TableSet:
         """The flows that use a group or a meter."""
         return self._references.users(needed)
 
+    def user_count(self, needed: Needed) -> int:
+        """How many flows use a group or a meter."""
+        return self._references.count(needed)
+
     def delete_users(self, needed: Iterable[Needed]) -> Steps[Changes]:
         """Remove the flows that use groups or meters which are gone (OpenFlow 1.3.5, 6.5 and 6.6)."""
         chosen: bulk.Chosen = {}

@@ -44,22 +44,25 @@ class Peer:
             request.serialize()
             self.session.feed(bytes(request.buf), now)
             for envelope in self.session.read(1000):
-                while self.bench.agent.must_wait(1, envelope):
-                    self.bench.agent.go_on()
+                self._work()
+                assert not self.bench.agent.must_wait(1, envelope)
                 self.bench.agent.handle(1, envelope, now)
         return self.hear()
 
     def hear(self) -> list[Any]:
         """What the switch says."""
-        while self.bench.agent.is_busy:
-            self.bench.agent.go_on()
-        while self.bench.agent.is_replying(1):
-            self.bench.agent.go_on_with_reply(1)
+        self._work()
         for envelope in self.bench.agent.take(1):
             self.session.send(envelope)
         while self.session.has_output:
             self._output += self.session.take_output()
         return [self._read(raw) for raw in split(self._output)]
+
+    def _work(self) -> None:
+        while self.bench.agent.is_busy:
+            self.bench.agent.go_on()
+        while self.bench.agent.is_replying(1):
+            self.bench.agent.go_on_with_reply(1)
 
     def _read(self, raw: bytes) -> Any:
         version, kind, length, xid = ofproto_parser.header(raw)

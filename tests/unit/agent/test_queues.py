@@ -68,10 +68,13 @@ def test_any_port_gives_the_queues_of_all(bench: Bench) -> None:
 def test_statistics_are_of_the_queues_that_are_named(
     bench: Bench, request_: QueueStatsRequest, expected: list[tuple[PortNo, int]]
 ) -> None:
-    (reply,) = bench.send(request_)
+    *others, last = replies = bench.send(request_)
 
-    assert isinstance(reply, QueueStatsReply)
-    assert [(entry.port, entry.queue_id) for entry in reply.entries] == expected
+    assert isinstance(last, QueueStatsReply)
+    assert not last.more
+    assert all(isinstance(reply, QueueStatsReply) and reply.more for reply in others)
+    entries = [entry for reply in replies if isinstance(reply, QueueStatsReply) for entry in reply.entries]
+    assert [(entry.port, entry.queue_id) for entry in entries] == expected
 
 
 def test_statistics_have_what_left_by_the_queue(bench: Bench) -> None:
