@@ -63,8 +63,15 @@ class SocketStream(asyncio.Protocol):
         self._user.set_writable(False)
 
     def resume_writing(self) -> None:
-        """The socket takes more."""
-        self._user.set_writable(True)
+        """The socket takes more.
+
+        The user writes at once; the transport, which is in the middle of writing, would not survive a reset then.
+        """
+        asyncio.get_running_loop().call_soon(self._resume_user)
+
+    def _resume_user(self) -> None:
+        if self._transport is not None:
+            self._user.set_writable(True)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the user, once."""

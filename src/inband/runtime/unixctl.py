@@ -4,9 +4,10 @@ JSON-RPC 1.0 on a unix stream: ``{"method": NAME, "params": [STRINGS], "id": ANY
 ``{"result": TEXT, "error": null, "id": SAME}``, or with the text in ``error`` (ovs-appctl(8); JSON-RPC 1.0, section 1).
 Objects follow each other without a separator, so the reader finds their ends itself (:class:`JsonStream`).
 
-What must stay true: a client can neither stop the switch nor make it hold more than a bounded number of bytes; one
-client's slowness is its own (a request at a time, and the answer is gone before the next is read); rubbish closes
-that client and is counted. Who may connect is decided by the run directory's mode, not here.
+Invariants: a client can neither stop the switch nor make it hold more than a bounded number of bytes; one client's
+slowness is its own (a request at a time, and the answer is gone before the next is read); rubbish closes that client
+and is counted; whoever has a request always finds a place, for the client that has been idle for longest makes room.
+Who may connect is decided by the run directory's mode, not here.
 
 Not here: what the commands do (the switch registers them), and the client (``unixctl_client``).
 """
@@ -19,6 +20,7 @@ import inspect
 import json
 import logging
 import re
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +36,10 @@ MAX_REQUEST_BYTES = 256 << 10
 # json's parser recurses per level; requests have two.
 MAX_DEPTH = 16
 MAX_CLIENTS = 64
+# How long a client may take to send the rest of a request, and to read its answer. The longest answers are some ten
+# megabytes, over a unix socket.
+PATIENCE_S = 5.0
+READING_S = 60.0
 
 # struct sockaddr_un, unix(7): 108 bytes with the final NUL.
 MAX_PATH_BYTES = 107
@@ -69,6 +75,11 @@ class JsonStream:
         if len(self._buffer) > self._limit:
             raise WireError(f"control socket: a request of more than {self._limit} bytes")
         return found
+
+    @property
+    def is_between_objects(self) -> bool:
+        """Whether nothing is left of an object that has begun."""
+        return self._depth == 0
 
     def _find_end(self) -> int | None:
         """The offset just behind the first whole object, or None while more bytes are needed.
@@ -170,12 +181,23 @@ class Registry:
 
 @dataclass(slots=True)
 class UnixctlCounters:
-    """What happened on the socket: requests answered, refused; clients closed for rubbish, or for their number."""
+    """What happened on the socket: requests answered, refused; clients closed for rubbish, slowness, their number."""
 
     requests: int = 0
     refusals: int = 0
     garbage: int = 0
+    too_slow: int = 0
+    made_room: int = 0
     turned_away: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Client:
+    """Someone connected; ``is_busy`` while a command of theirs is carried out."""
+
+    task: asyncio.Task[None]
+    stream: JsonStream = field(default_factory=JsonStream)
+    is_busy: bool = False
 
 
 class UnixctlServer:
@@ -187,7 +209,8 @@ class UnixctlServer:
         self.counters = UnixctlCounters()
         self._commands = commands
         self._server: asyncio.Server | None = None
-        self._clients: set[asyncio.Task[None]] = set()
+        # The one that has been idle for longest first.
+        self._clients: OrderedDict[asyncio.Task[None], _Client] = OrderedDict()
 
     async def start(self) -> None:
         """Listen; raises HostError when the kernel refuses, UsageError when the path is too long for it."""
@@ -212,30 +235,56 @@ class UnixctlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._clients) >= MAX_CLIENTS:
+        if len(self._clients) >= MAX_CLIENTS and not self._make_room():
             self.counters.turned_away += 1
             writer.close()
             return
-        self._clients.add(task)
+        client = self._clients[task] = _Client(task)
         try:
-            await self._converse(reader, writer)
+            await self._converse(client, reader, writer)
         except WireError as error:
             self.counters.garbage += 1
             log.warning("%s; closed that client: speak JSON-RPC, as ovs-appctl does", error)
+        except TimeoutError:
+            self.counters.too_slow += 1
+            writer.transport.abort()
         except (OSError, asyncio.CancelledError):
             pass  # the client went away, or the switch stops: either way there is nobody to tell
         finally:
-            self._clients.discard(task)
+            self._clients.pop(task, None)
             writer.close()
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        stream = JsonStream()
-        while data := await reader.read(65536):
-            for request in stream.feed(data):
-                writer.write(json.dumps(await self._answer(request)).encode())
-                await writer.drain()
+    def _make_room(self) -> bool:
+        """Close the client that has had no request for longest; whether there was one."""
+        client = next((each for each in self._clients.values() if not each.is_busy), None)
+        if client is None:
+            return False
+        self.counters.made_room += 1
+        del self._clients[client.task]
+        client.task.cancel()
+        return True
+
+    async def _converse(self, client: _Client, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        deadline: float | None = None
+        while True:
+            async with asyncio.timeout_at(deadline):
+                data = await reader.read(65536)
+            if not data:
+                return
+            for request in client.stream.feed(data):
+                deadline = None
+                client.is_busy = True
+                answer = await self._answer(request)
+                client.is_busy = False
+                self._clients.move_to_end(client.task)
+                writer.write(json.dumps(answer).encode())
+                async with asyncio.timeout(READING_S):
+                    await writer.drain()
+            if not client.stream.is_between_objects:
+                deadline = deadline or loop.time() + PATIENCE_S
 
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         method, params = request.get("method"), request.get("params")

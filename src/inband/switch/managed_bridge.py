@@ -30,8 +30,8 @@ from inband.switch.connections import ConnectionManager, Environment
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
 
-# Remotes that the engine takes at once: some 10 ms of work.
-REMOTES_AT_ONCE = 100
+# Remotes that the engine takes at once: two milliseconds.
+REMOTES_AT_ONCE = 12
 
 
 @dataclass(frozen=True, slots=True)

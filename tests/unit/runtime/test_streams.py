@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import struct
 from ipaddress import ip_address
 
 import pytest
@@ -92,6 +93,49 @@ def test_a_stream_carries_bytes_both_ways_and_its_end_is_reported_once() -> None
         "received b'pong'",
         "closed: the peer closed the connection",
     ]
+
+
+def test_a_peer_that_resets_while_its_user_goes_on_writing_is_one_end_and_no_defect() -> None:
+    """The user writes as soon as there is room, which the transport says in the middle of a write of its own."""
+
+    class Writer(User):
+        def set_writable(self, is_writable: bool) -> None:
+            if is_writable and self.transport is not None:
+                (peer,) = peers
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                peer.close()
+                for _ in range(3):
+                    self.transport.write(bytes(1 << 20))
+
+    peers: list[socket.socket] = []
+
+    async def live() -> list[dict[str, object]]:
+        wrong: list[dict[str, object]] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: wrong.append(context))
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            target = parse_target(f"tcp:127.0.0.1:{server.getsockname()[1]}")
+            network, user = SocketNetwork(loop), Writer()
+            connecting = network.connect(target, HERE, user)
+            await user.next()
+            peer, _ = server.accept()
+            peers.append(peer)
+            network.open(connecting, target, user)
+            await user.next()
+            assert user.transport is not None
+            user.transport.write(bytes(8 << 20))
+            left = 8 << 20
+            peer.setblocking(False)
+            while left and not user.log[-1].startswith("closed"):
+                try:
+                    left -= len(peer.recv(1 << 20))
+                except OSError:
+                    await asyncio.sleep(0.001)
+            await user.next()
+        assert [entry for entry in user.log if entry.startswith("closed")]
+        return wrong
+
+    assert asyncio.run(live()) == []
 
 
 def test_a_refusal_says_why() -> None:

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inband.errors import HostError, UsageError, WireError
+from inband.runtime import unixctl
 from inband.runtime.unixctl import MAX_CLIENTS, JsonStream, Registry, UnixctlServer
 from inband.runtime.unixctl_client import UnixctlClient, call
 
@@ -25,6 +26,11 @@ from inband.runtime.unixctl_client import UnixctlClient, call
 async def later(arguments: Sequence[str]) -> str:
     await asyncio.sleep(0)
     return "later " + " ".join(arguments)
+
+
+async def wait(_arguments: Sequence[str]) -> str:
+    await asyncio.sleep(60.0)
+    return ""
 
 
 def refuse(_arguments: Sequence[str]) -> str:
@@ -35,6 +41,7 @@ def commands() -> Registry:
     registry = Registry()
     registry.add("echo", "TEXT...", 0, None, " ".join)
     registry.add("later", "ONE [TWO]", 1, 2, later)
+    registry.add("wait", "", 0, 0, wait)
     registry.add("refuse", "", 0, 0, refuse)
     registry.add("big", "", 0, 0, lambda _arguments: "}\n" * 1_000_000)
     registry.add("defect", "", 0, 0, lambda arguments: arguments[7])
@@ -111,15 +118,67 @@ def test_a_refusal_reaches_the_caller_and_the_connection_lives_on(
         assert client.call("echo", ["still here"]) == "still here"
 
 
-def test_many_clients_are_served_and_one_too_many_is_turned_away(running: RunningServer) -> None:
+def test_many_clients_are_served_and_for_one_more_the_one_that_was_idle_longest_makes_room(
+    running: RunningServer,
+) -> None:
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(UnixctlClient(running.server.path)) for _ in range(MAX_CLIENTS)]
         assert [client.call("echo", ["x"]) for client in clients] == ["x"] * MAX_CLIENTS
+        clients[0].call("echo", ["y"])
 
+        assert call(running.server.path, "echo", ["z"]) == "z"
+
+        assert [client.call("echo", ["x"]) for client in (clients[0], *clients[2:])] == ["x"] * (MAX_CLIENTS - 1)
         with pytest.raises(WireError, match="went away"):
-            call(running.server.path, "echo", ["x"])
+            clients[1].call("echo", ["x"])
+    assert (running.server.counters.made_room, running.server.counters.turned_away) == (1, 0)
 
-    assert running.server.counters.turned_away == 1
+
+def test_who_waits_for_an_answer_keeps_the_place(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unixctl, "MAX_CLIENTS", 2)
+
+    async def live() -> tuple[bytes, UnixctlServer]:
+        server = UnixctlServer(short_dir / "inband.ctl", commands())
+        await server.start()
+        waiting = []
+        for _ in range(2):
+            _, writer = await asyncio.open_unix_connection(server.path)
+            writer.write(b'{"method": "wait", "params": [], "id": 1}')
+            waiting.append(writer)
+        while server.counters.requests < 2:
+            await asyncio.sleep(0.001)
+        try:
+            return await converse(server.path), server
+        finally:
+            for writer in waiting:
+                writer.close()
+            await server.close()
+
+    answer, server = asyncio.run(live())
+
+    assert (answer, server.counters.turned_away, server.counters.made_room) == (b"", 1, 0)
+
+
+@pytest.mark.parametrize("sent", [b'{"method": "ec', b'{"method": "echo", "params": [], "id": 1} {'])
+def test_who_does_not_finish_a_request_is_closed(short_dir: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(unixctl, "PATIENCE_S", 0.05)
+
+    async def live() -> UnixctlServer:
+        server = UnixctlServer(short_dir / "inband.ctl", commands())
+        await server.start()
+        reader, writer = await asyncio.open_unix_connection(server.path)
+        writer.write(sent)
+        async with asyncio.timeout(5.0):
+            while not server.counters.too_slow:
+                writer.write(b" ")  # a byte now and then is no sign of life
+                await asyncio.sleep(0.02)
+            with contextlib.suppress(ConnectionResetError):
+                await reader.read()
+        writer.close()
+        await server.close()
+        return server
+
+    assert asyncio.run(live()).counters.too_slow == 1
 
 
 async def converse(path: Path, *chunks: bytes) -> bytes:
