@@ -57,6 +57,17 @@ class Fdb:
         # A plain dictionary looks for its first entry among all that were removed before it.
         self._by_port: dict[PortNo, OrderedDict[FdbKey, None]] = {}
         self._changed: set[FdbKey] = set()
+        # Each decision that is cached holds the keys of two hosts: those of the same host are one object.
+        self._keys: dict[tuple[int, int], FdbKey] = {}
+
+    def key(self, vlan: int, mac: int) -> FdbKey:
+        """What an address is found by."""
+        found = self._keys.get((vlan, mac))
+        if found is None:
+            if len(self._keys) >= 2 * self._max_entries:
+                self._keys.clear()
+            found = self._keys[vlan, mac] = FdbKey(vlan, Mac(mac))
+        return found
 
     def learn(self, key: FdbKey, port: PortNo, now: Instant, *, hold_s: float = 0.0) -> Learned:
         """Note that a packet with this source came in on ``port``.

@@ -55,10 +55,10 @@ def decide(packet: PacketState, in_port: PortNo, fdb: Fdb, local_mac: Mac | None
     vlan, to, sender = key >> _VLAN_VID & _VID_BITS, key >> _ETH_DST & _MAC_BITS, key >> _ETH_SRC & _MAC_BITS
     if to & ~0xF == _RESERVED:
         return NormalDecision(drop_reason="reserved multicast stays on its link")
-    source = None if sender & _GROUP_BIT or sender == local_mac else FdbKey(vlan, Mac(sender))
+    source = None if sender & _GROUP_BIT or sender == local_mac else fdb.key(vlan, sender)
     if to & _GROUP_BIT:
         return NormalDecision(source, None, floods=True)
-    destination = FdbKey(vlan, Mac(to))
+    destination = fdb.key(vlan, to)
     port = LOCAL if to == local_mac else fdb.lookup(destination, now)
     if port is None:
         return NormalDecision(source, destination, floods=True)

@@ -294,8 +294,9 @@ class Entries:
         while self._flushed and count > 0:
             flushed = self._flushed[0]
             while flushed.by_slot and count > 0:
-                entry = flushed.by_slot[next(iter(flushed.by_slot))]
-                flushed.forget(entry)
+                _, entry = flushed.by_slot.popitem()  # the last: to look for the first takes longer each time
+                flushed.by_hash.pop(entry.hash, None)
+                flushed.by_megaflow.pop(entry.megaflow, None)
                 self._count(entry)
                 self._free.append(entry.slot)
                 if entry.hash not in self._known.by_hash:
