@@ -22,6 +22,8 @@ HOUSEKEEPING_S = 1.0
 SLICE_S = 0.001
 # Objects of a big change freed in one step: half a millisecond.
 _FREED_AT_ONCE = 2000
+# FDB entries forgotten in one step: half a millisecond.
+_EXPIRED_AT_ONCE = 500
 
 FlowsRemoved = Callable[[Iterable[tuple[Flow, FlowRemovedReason]], Instant], None]
 """Tells controllers of flows whose time was up: (flow, OFPRR_* reason) each."""
@@ -85,7 +87,9 @@ class Housekeeping:
         if self._is_anything_due(now):
             yield from self._megaflows.counting()
             yield from self._expire_flows(now)
-            self._fdb.expire(now)
+            while self._fdb.expire(now, _EXPIRED_AT_ONCE):
+                self._megaflows.follow_fdb()
+                yield Step.WORKED
             self._megaflows.follow_fdb()
         yield from self._megaflows.tidy(now)
         while self._tables.free_garbage(_FREED_AT_ONCE):

@@ -127,15 +127,19 @@ class Fdb:
         self._entries.clear()
         self._by_port.clear()
 
-    def expire(self, now: Instant) -> None:
-        """Forget the entries that were not confirmed for too long.
+    def expire(self, now: Instant, limit: int = MAX_ENTRIES) -> bool:
+        """Forget entries that were not confirmed for too long, ``limit`` at most; whether there may be more.
 
         What cached decisions have forwarded must be credited before, for it confirms entries.
         """
         for port, on_port in list(self._by_port.items()):
             while on_port and now - self._entries[first := next(iter(on_port))][1] > self._max_age_s:
+                if limit <= 0:
+                    return True
+                limit -= 1
                 self._changed.add(first)
                 self._forget(first, port)
+        return False
 
     @property
     def has_changed(self) -> bool:

@@ -76,6 +76,16 @@ def test_a_host_that_moves_takes_no_room_of_others() -> None:
     assert [(key, port) for key, port, _ in fdb.entries()] == [(fdb_key(2), P2), (fdb_key(1), P2)]
 
 
+def test_very_many_expire_in_parts() -> None:
+    fdb = Fdb(max_age_s=10.0)
+    for number in range(25):
+        fdb.learn(FdbKey(0, Mac(number)), PortNo(number % 2), 1.0)
+
+    more = [fdb.expire(20.0, 10), fdb.expire(20.0, 10), fdb.expire(20.0, 10)]
+
+    assert (more, len(fdb), len(fdb.take_changed())) == ([True, True, False], 0, 25)
+
+
 def test_entries_expire_in_the_order_in_which_they_were_confirmed() -> None:
     fdb = Fdb(max_age_s=10)
     fdb.learn(fdb_key(1), P1, 0.0)
