@@ -139,7 +139,7 @@ def test_keys_that_do_not_belong_together_or_are_locked_are_refused_at_once(desk
 
 def test_clients_of_pssl_need_a_certificate_of_our_authority(desk: Desk) -> None:
     rig = desk.rig
-    rig.call("inband/set-controller", "br0", "pssl:6005")
+    rig.call("inband/set-controller", "br0", "pssl:6005:0.0.0.0")
     client, stranger = desk.good.issue("client"), desk.other.issue("nobody")
 
     def dump(identity: Identity) -> str:
