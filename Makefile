@@ -21,7 +21,7 @@ $(VENV)/.done: pyproject.toml requirements.txt tools/apt-install
 	touch $@
 
 demo: setup
-	$(PY) -m inband.sim.demo
+	$(PY) -m inband.demo
 
 test: setup
 	$(PY) -m pytest

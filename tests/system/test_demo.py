@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import pytest
 
-DEMO = (sys.executable, "-m", "inband.sim.demo", "--act-seconds", "3")
+DEMO = (sys.executable, "-m", "inband.demo", "--act-seconds", "3")
 # To the demo this is an unprivileged user; files that only root may read (an interpreter in /root) are still its own.
 AS_SOMEBODY = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 MARK = "INBAND_DEMO_TEST"
@@ -135,7 +135,7 @@ def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Si
 
 CHROOT = """
 mount --rbind / "$1" && mount --bind "$2" "$1/mnt" || exit
-exec chroot "$1" unshare --net --mount --propagation slave /mnt/bin/python -m inband.sim.demo.probe
+exec chroot "$1" unshare --net --mount --propagation slave /mnt/bin/python -m inband.demo.probe
 """
 
 

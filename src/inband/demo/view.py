@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from inband.sim.demo.story import MAX_SILENCE_S, Scene, Show, Stage, failures
+from inband.demo.story import MAX_SILENCE_S, Scene, Show, Stage, failures
 
 PLAIN_EVERY_S = 2.0
 _TITLES = ("switch", "channel", "up after its start", "echo", "longest silence", "hidden flows")

@@ -10,11 +10,11 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from inband.demo.simulated import SimulatedStage
+from inband.demo.story import ACTS, Act, Scene, Stage, failures, play
+from inband.demo.view import print_summary, shown
 from inband.sim.behaviour import DELETE_AND_DROP, FRIENDLY, HOSTILE, MUTE
 from inband.sim.controller import Channel
-from inband.sim.demo.simulated import SimulatedStage
-from inband.sim.demo.story import ACTS, Act, Scene, Stage, failures, play
-from inband.sim.demo.view import print_summary, shown
 
 SHORT = tuple(replace(act, seconds=3.0) for act in ACTS)
 

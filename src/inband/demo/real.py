@@ -13,14 +13,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from inband.demo.listener import Listener
+from inband.demo.nodes import Node, link, stop
+from inband.demo.pinger import Pinger
+from inband.demo.story import Pings
 from inband.errors import HostError, InbandError
 from inband.runtime.unixctl_client import CONTROL_SOCKET, call
 from inband.sim.behaviour import Behaviour
 from inband.sim.controller import Channel, Controller
-from inband.sim.demo.listener import Listener
-from inband.sim.demo.nodes import Node, link, stop
-from inband.sim.demo.pinger import Pinger
-from inband.sim.demo.story import Pings
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.numbers import OPENFLOW_PORT
 

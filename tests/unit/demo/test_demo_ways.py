@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from inband.sim.demo.ways import ROOT, USER, Way, choose, probe, ways_of
+from inband.demo.ways import ROOT, USER, Way, choose, probe, ways_of
 
 
 def test_root_tries_its_own_namespaces_first_and_others_have_one_way() -> None:

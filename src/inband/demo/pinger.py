@@ -8,9 +8,9 @@ import os
 import socket
 import struct
 
+from inband.demo.story import Pings
 from inband.packet.encode import icmpv4
 from inband.packet.headers import ipv4_header_size
-from inband.sim.demo.story import Pings
 from inband.sim.kernel import ECHO_REPLY, ECHO_REQUEST
 
 INTERVAL_S = 0.1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from inband.demo.story import Pings
 from inband.sim import topologies
 from inband.sim.behaviour import Behaviour
 from inband.sim.controller import Channel
-from inband.sim.demo.story import Pings
 from inband.sim.host import PingSeries
 from inband.vocabulary.instant import Instant
 

@@ -1,4 +1,4 @@
-"""The demo as a program: ``python -m inband.sim.demo``, or ``make demo``.
+"""The demo as a program: ``python -m inband.demo``, or ``make demo``.
 
 It runs in namespaces of its own: as root in new ones, without root in those of an unprivileged user namespace, and
 where the system allows neither it says so and plays the same story in the simulator. It ends by itself after about 25
@@ -18,11 +18,11 @@ from dataclasses import replace
 import click
 from rich.console import Console
 
+from inband.demo.simulated import SimulatedStage
+from inband.demo.story import ACTS, SETTLE_S, Act, Stage, failures, play
+from inband.demo.view import print_summary, shown
+from inband.demo.ways import INSIDE, ROOT, Way, choose, enter, probe, ways_of
 from inband.errors import InbandError
-from inband.sim.demo.simulated import SimulatedStage
-from inband.sim.demo.story import ACTS, SETTLE_S, Act, Stage, failures, play
-from inband.sim.demo.view import print_summary, shown
-from inband.sim.demo.ways import INSIDE, ROOT, Way, choose, enter, probe, ways_of
 
 
 @click.command()
@@ -57,7 +57,7 @@ def main(simulate: bool, pace: float, act_seconds: float | None) -> None:
 
 
 def _real_stage() -> Stage:
-    from inband.sim.demo.real import NamespaceStage
+    from inband.demo.real import NamespaceStage
 
     return NamespaceStage("auto" if os.environ[INSIDE] == ROOT.name else "userspace")
 

@@ -1,4 +1,4 @@
-"""What the demo needs of the system, tried in small: ``python -m inband.sim.demo.probe``, in new namespaces.
+"""What the demo needs of the system, tried in small: ``python -m inband.demo.probe``, in new namespaces.
 
 Exit code 0, or 1 and what was refused as the last line of standard error.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import sys
 
+from inband.demo.nodes import Node, link
 from inband.errors import HostError
-from inband.sim.demo.nodes import Node, link
 
 # The userspace datapath's way to a port; in a Python of its own, as each switch of the demo is.
 _PACKET_SOCKET = "import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)"

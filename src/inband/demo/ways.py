@@ -51,7 +51,7 @@ def choose(ways: Sequence[Way], probe: Callable[[Way], str]) -> Way | str:
 
 def probe(way: Way) -> str:
     """Try what the demo will need (the program ``probe``); returns what the system says against it, or nothing."""
-    command = [*way.command, sys.executable, "-m", "inband.sim.demo.probe"]
+    command = [*way.command, sys.executable, "-m", "inband.demo.probe"]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
@@ -61,5 +61,5 @@ def probe(way: Way) -> str:
 
 def enter(way: Way, arguments: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
     """Become the demo in new namespaces."""
-    command = [*way.command, sys.executable, "-m", "inband.sim.demo", *arguments]
+    command = [*way.command, sys.executable, "-m", "inband.demo", *arguments]
     os.execvpe(command[0], command, {**environment, INSIDE: way.name})
