@@ -16,8 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2] / "src" / "inband"
 
 OPEN: dict[str, str] = {
+    "controller/controller.py:_take": "a controller answers what it must and counts what its figures need, no more",
     "openflow/actions10.py:encode_actions": "looks at three actions of a list for those that are one in 1.0",
-    "sim/controller.py:_count": "the simulated controller counts what its figures need, other messages it only reads",
 }
 """File and function of a match that is open, and why."""
 

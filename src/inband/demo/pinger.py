@@ -11,9 +11,11 @@ import struct
 from inband.demo.story import Pings
 from inband.packet.encode import icmpv4
 from inband.packet.headers import ipv4_header_size
-from inband.sim.kernel import ECHO_REPLY, ECHO_REQUEST
+from inband.sim.kernel import ECHO
+from inband.vocabulary.numbers import IP_ICMP
 
 INTERVAL_S = 0.1
+_REQUEST, _REPLY = ECHO[IP_ICMP]
 
 
 class Pinger:
@@ -43,12 +45,12 @@ class Pinger:
         self._pings.sent += 1
         body = struct.pack("!HH", self._identifier, self._pings.sent & 0xFFFF) + bytes(56)
         with contextlib.suppress(OSError):  # no neighbour, no buffer: a ping that is not answered
-            self._socket.sendto(icmpv4(ECHO_REQUEST, 0, body), (self._destination, 0))
+            self._socket.sendto(icmpv4(_REQUEST, 0, body), (self._destination, 0))
         self._timer = self._loop.call_later(INTERVAL_S, self._send)
 
     def _read(self) -> None:
         with contextlib.suppress(OSError):
             packet = self._socket.recv(2048)
             message = packet[ipv4_header_size(packet, 0) :]
-            if message[:1] == bytes((ECHO_REPLY,)) and message[4:6] == self._identifier.to_bytes(2, "big"):
+            if message[:1] == bytes((_REPLY,)) and message[4:6] == self._identifier.to_bytes(2, "big"):
                 self._pings.answered += 1

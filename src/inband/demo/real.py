@@ -13,14 +13,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from inband.demo.listener import Listener
+from inband.controller.behaviour import Behaviour
+from inband.controller.controller import Channel, Controller
 from inband.demo.nodes import Node, link, stop
 from inband.demo.pinger import Pinger
 from inband.demo.story import Pings
 from inband.errors import HostError, InbandError
+from inband.runtime.streams import SocketStream
 from inband.runtime.unixctl_client import CONTROL_SOCKET, call
-from inband.sim.behaviour import Behaviour
-from inband.sim.controller import Channel, Controller
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.numbers import OPENFLOW_PORT
 
@@ -43,7 +43,8 @@ class NamespaceStage:
         self._loop = asyncio.get_running_loop()
         self._nodes: dict[str, Node] = {}
         self._switches: dict[str, subprocess.Popen[bytes]] = {}
-        self._listener = Listener(Controller(), self._loop)
+        self._controller = Controller(self._loop)
+        self._server: asyncio.Server | None = None
         self._pinger: Pinger | None = None
         self._datapath_ids: dict[str, int] = {}
         self._hidden: dict[str, int] = {}
@@ -52,7 +53,8 @@ class NamespaceStage:
     async def start(self) -> None:
         """As ``Stage.start``."""
         self._build()
-        await self._listener.start(self._nodes["c"].listen(CONTROLLER, OPENFLOW_PORT))
+        sock = self._nodes["c"].listen(CONTROLLER, OPENFLOW_PORT)
+        self._server = await self._loop.create_server(lambda: SocketStream(self._controller.accept()), sock=sock)
         self._pinger = Pinger(self._nodes["h1"].icmp_socket(), FAR, self.pings, self._loop)
         self._pinger.start()
         for number, name in enumerate(NAMES, 1):
@@ -77,7 +79,9 @@ class NamespaceStage:
             process.terminate()  # all at once, then wait for each
         for process in self._switches.values():
             stop(process)
-        self._listener.close()
+        if self._server is not None:
+            self._server.close()
+        self._controller.hang_up()
         for node in self._nodes.values():
             node.close()
         self._folder.cleanup()
@@ -88,11 +92,11 @@ class NamespaceStage:
 
     def behave(self, behaviour: Behaviour) -> None:
         """As ``Stage.behave``."""
-        self._listener.behave(behaviour)
+        self._controller.behave(behaviour)
 
     def channel(self, switch: str) -> Channel | None:
         """As ``Stage.channel``."""
-        return self._listener.controller.channels.get(self._datapath_ids.get(switch, -1))
+        return self._controller.channels.get(self._datapath_ids.get(switch, -1))
 
     def hidden_flows(self, switch: str) -> int | None:
         """As ``Stage.hidden_flows``; asked once a second."""

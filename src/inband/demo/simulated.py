@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from inband.controller.behaviour import Behaviour
+from inband.controller.controller import Channel
 from inband.demo.story import Pings
 from inband.sim import topologies
-from inband.sim.behaviour import Behaviour
-from inband.sim.controller import Channel
 from inband.sim.host import PingSeries
 from inband.vocabulary.instant import Instant
 
@@ -27,12 +27,12 @@ class SimulatedStage:
     async def start(self) -> None:
         """As ``Stage.start``."""
         net, switches = self._made.net, self._made.switches
-        near, far = net.host("h1", "10.0.2.1/16"), net.host("h2", "10.0.2.2/16")
+        near, far = net.host("h1", "10.0.0.201/24"), net.host("h2", "10.0.0.202/24")
         net.link(near, switches[0])
         net.link(far, switches[-1])
         net.start()
         self.started = {switch.name: net.now for switch in switches}
-        self._series = near.pinging("10.0.2.2")
+        self._series = near.pinging("10.0.0.202")
 
     async def wait(self, seconds: float) -> None:
         """As ``Stage.wait``."""

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from inband.sim.behaviour import DELETE_AND_DROP, FRIENDLY, HOSTILE, MUTE, Behaviour
-from inband.sim.controller import Channel
+from inband.controller.behaviour import DELETE_AND_DROP, FRIENDLY, HOSTILE, MUTE, Behaviour
+from inband.controller.controller import Channel
 from inband.vocabulary.instant import Instant
 
 # A channel that is silent for longer is a failure of the demo; on a quiet machine it is 0.1 to 0.2 s.

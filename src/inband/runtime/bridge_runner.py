@@ -183,7 +183,7 @@ class BridgeRunner:
     # --- the kernel's events ------------------------------------------------------------------------------------
 
     def host_event(self, event: HostEvent | NextHopFound) -> None:
-        """Pass on what the kernel said."""
+        """Follow what the kernel said of interfaces; ``switch.core`` passes it on to the bridge itself after that."""
         match event:
             case LinkChanged(index=index) if index == self.local.pair.index:
                 if self.local.link_changed(event):
@@ -198,7 +198,6 @@ class BridgeRunner:
                 self.ports.handle(event)
         if isinstance(event, LinkChanged):
             self.peer_redirect.link_changed(event.index)
-        self.managed.host_event(event)
 
     def _local_removed(self) -> None:
         if not self._is_stopped and self._remaking is None:

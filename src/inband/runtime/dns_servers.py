@@ -1,4 +1,4 @@
-"""Which DNS servers to ask: those that are configured, else those that came with a DHCP lease and then the system's.
+"""Which DNS servers to ask when none are configured: those that came with a DHCP lease, and then the system's.
 
 A lease that the switch itself got says who serves this network; the system's servers may be on another one. They are
 those of /etc/resolv.conf. Where they are stubs on this host (systemd-resolved), the servers behind the stub are taken:
@@ -7,19 +7,17 @@ the stub's own questions are not ours, so no hidden rule would let them through.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 from inband.errors import UsageError
-from inband.switch.names import ServerList
+from inband.switch.names import MAX_SERVERS, ServerList
 from inband.vocabulary.addresses import IpAddress, parse_ip
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 BEHIND_THE_STUB = Path("/run/systemd/resolve/resolv.conf")
 
-# The C library asks no more than three (resolv.conf(5)); one more costs a second at worst.
-MAX_SERVERS = 4
 # What DHCP clients leave in the run directory as BRIDGE.VERSION.dns, one address a line: see host/dhcp_script.sh.
 LEASE_SUFFIX = ".dns"
 
@@ -35,14 +33,11 @@ def parse_dns_server(text: str) -> IpAddress:
 
 
 def find_servers(
-    configured: Sequence[IpAddress],
     run_dir: Path,
     resolv_conf: Path = RESOLV_CONF,
     behind_the_stub: Path = BEHIND_THE_STUB,
 ) -> ServerList:
     """The servers to ask now. Reads a few small files; what cannot be read has none."""
-    if configured:
-        return ServerList(tuple(configured)[:MAX_SERVERS], "the configuration")
     leased = _addresses(line for path in sorted(run_dir.glob(f"*{LEASE_SUFFIX}")) for line in _lines(path))
     systems, source = _read(resolv_conf), str(resolv_conf)
     if systems and all(server.is_loopback for server in systems):

@@ -60,7 +60,7 @@ class RunningSwitch:
             loop.time,
             randbits,
             sockets,
-            find_servers=lambda configured: find_servers(configured, run_dir.path),
+            find_servers=lambda: find_servers(run_dir.path),
             addresses_changed=self._addresses_changed,
             remember=self._remember,
             report=self._report,
@@ -224,7 +224,7 @@ class RunningSwitch:
     def _host_event(self, event: HostEvent | NextHopFound) -> None:
         for runner in list(self.bridges.values()):
             runner.host_event(event)
-        self.core.names.host_event(event)
+        self.core.host_event(event)
 
     def _report(self, report: Report) -> None:
         self.history.note(report, self._loop.time())

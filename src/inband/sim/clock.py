@@ -1,6 +1,6 @@
 """Virtual time: a heap of things to do and a clock that jumps to the next one. An hour costs what happens in it.
 
-What must stay true: things planned for the same instant happen in the order of planning, so a run can be repeated to
+Invariants: things planned for the same instant happen in the order of planning, so a run can be repeated to
 the bit. Whatever keeps planning for the present instant is a defect, and is reported instead of hanging the run.
 """
 
@@ -80,3 +80,23 @@ class VirtualClock:
         if self._at_once > MAX_ACTIONS_AT_ONCE:
             raise TimeStoodStillError(f"over 200,000 actions at {due:.6f} s, and more are planned for it")
         self.now = due
+
+
+@dataclass(slots=True)
+class ProcessClock:
+    """The clock of a process that can be killed: nothing that it has planned happens after its death."""
+
+    clock: VirtualClock
+    is_alive: bool = True
+
+    def time(self) -> Instant:
+        """Now."""
+        return self.clock.now
+
+    def call_at(self, when: Instant, action: Callable[[], None]) -> Timer:
+        """As ``VirtualClock.call_at``."""
+        return self.clock.call_at(when, lambda: action() if self.is_alive else None)
+
+    def call_soon(self, action: Callable[[], None]) -> Timer:
+        """As ``VirtualClock.call_soon``."""
+        return self.call_at(self.clock.now, action)

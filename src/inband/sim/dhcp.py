@@ -1,32 +1,33 @@
 """DHCP in the simulator (RFC 2131): a server on a host, a client on an interface. Four messages, one lease for ever.
 
 The client works on frames, as real ones do: it has no address yet to receive packets for. It asks again each second
-until it has a lease. What it is not: leases that end, relays, renewals, anything that a client may refuse.
+until it has a lease. What it is not: leases that end, relays, renewals, routers, anything that a client may refuse.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface
 from struct import Struct
 
-from inband.packet import encode, sums
+from inband.packet import encode
 from inband.packet.dhcp import reply_chaddr
 from inband.packet.frame import Frame
-from inband.packet.headers import locate
 from inband.sim.host import Host
-from inband.sim.kernel import DEFAULT, Interface, Kernel
+from inband.sim.interface import Interface
+from inband.sim.kernel import LIMITED_BROADCAST, Kernel
+from inband.sim.packets import Packet, read_packet
 from inband.vocabulary.addresses import BROADCAST, Mac
 from inband.vocabulary.numbers import DHCP_CLIENT, DHCP_SERVER, ETH_IPV4, IP_UDP
 
 RETRY_S = 1.0
-NOWHERE, EVERYWHERE = IPv4Address("0.0.0.0"), IPv4Address("255.255.255.255")
+NOWHERE = IPv4Address("0.0.0.0")
 
 BOOTREQUEST, BOOTREPLY = 1, 2
-DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
-_MASK, _ROUTER, _ASKED_FOR, _TYPE, _SERVER, _END = 1, 3, 50, 53, 54, 255
+DISCOVER, OFFER, REQUEST, ACK = (bytes((kind,)) for kind in (1, 2, 3, 5))
+_MASK, _ASKED_FOR, _TYPE, _SERVER, _END = 1, 50, 53, 54, 255
 # op, htype, hlen, hops, xid, secs, flags, ciaddr, yiaddr, siaddr, giaddr, chaddr, sname, file, magic cookie
-_MESSAGE = Struct("!BBBBIHH4s4s4s4s16s64s128sI")
+_MESSAGE = Struct("!BBBBI8x4s8x6s10x192xI")
 _COOKIE = 0x63825363
 
 Options = dict[int, bytes]
@@ -34,10 +35,7 @@ Options = dict[int, bytes]
 
 def build(op: int, chaddr: Mac, yiaddr: IPv4Address, options: Options) -> bytes:
     """A DHCP message."""
-    fixed = _MESSAGE.pack(
-        op, 1, 6, 0, int(chaddr) & 0xFFFFFFFF, 0, 0, bytes(4), yiaddr.packed, bytes(4), bytes(4), chaddr.packed,
-        bytes(64), bytes(128), _COOKIE,
-    )  # fmt: skip
+    fixed = _MESSAGE.pack(op, 1, 6, 0, int(chaddr) & 0xFFFFFFFF, yiaddr.packed, chaddr.packed, _COOKIE)
     return fixed + b"".join(bytes((code, len(value))) + value for code, value in options.items()) + bytes((_END,))
 
 
@@ -45,10 +43,10 @@ def read(message: bytes) -> tuple[Mac, IPv4Address, Options] | None:
     """A message's chaddr, yiaddr and options; None for what is none."""
     if len(message) < _MESSAGE.size or message[1:3] != b"\x01\x06":
         return None
-    fields = _MESSAGE.unpack_from(message)
-    if fields[-1] != _COOKIE:
+    *_, yiaddr, chaddr, cookie = _MESSAGE.unpack_from(message)
+    if cookie != _COOKIE:
         return None
-    return Mac.from_bytes6(fields[11]), IPv4Address(fields[8]), dict(_options(message[_MESSAGE.size :]))
+    return Mac.from_bytes6(chaddr), IPv4Address(yiaddr), dict(_options(message[_MESSAGE.size :]))
 
 
 def _options(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -62,99 +60,70 @@ def _options(data: bytes) -> Iterator[tuple[int, bytes]]:
         at = end
 
 
-def _is_whole(source: IPv4Address, destination: IPv4Address, datagram: bytes) -> bool:
-    """Whether the checksum is right: a link may have spoilt the datagram."""
-    total = sums.word_sum(datagram) + encode.pseudo_header_sum(source, destination, IP_UDP, len(datagram))
-    return total % 0xFFFF == 0
+def _send(
+    interface: Interface, ends: tuple[IPv4Address, IPv4Address], ports: tuple[int, int], to: Mac, message: bytes
+) -> None:
+    packet = encode.ipv4(*ends, IP_UDP, encode.udp(*ends, *ports, message))
+    interface.nic.transmit(Frame(encode.ethernet(to, interface.mac, ETH_IPV4, packet)))
 
 
 class DhcpServer:
-    """Leases addresses of the host's first interface's network, from ``first`` up."""
+    """Leases addresses of the host's first interface's IPv4 network, from ``first`` up."""
 
-    def __init__(self, host: Host, first: str, router: str | None = None) -> None:
+    def __init__(self, host: Host, first: str) -> None:
         self.leases: dict[Mac, IPv4Address] = {}
-        self._host = host
-        self._next = IPv4Address(first)
-        self._router = None if router is None else IPv4Address(router)
-        host.kernel.protocols[IP_UDP] = self._receive
+        self._interface = host.eth0
+        self._first = IPv4Address(first)
+        host.kernel.udp[DHCP_SERVER] = self._receive
 
-    def _receive(self, source: IPv4Address, destination: IPv4Address, datagram: bytes) -> None:
-        if datagram[2:4] != DHCP_SERVER.to_bytes(2, "big") or not _is_whole(source, destination, datagram):
-            return
-        message = read(datagram[8:])
-        if message is None:
-            return
-        chaddr, _, options = message
-        answers = {bytes((DISCOVER,)): OFFER, bytes((REQUEST,)): ACK}
-        answer = answers.get(options.get(_TYPE, b""))
-        if answer is not None:
-            self.reply(chaddr, answer)
+    def _receive(self, _: Packet, _port: int, data: bytes) -> None:
+        message = read(data)
+        answer = {DISCOVER: OFFER, REQUEST: ACK}.get(message[2].get(_TYPE, b"")) if message is not None else None
+        if message is not None and answer is not None:
+            self.reply(message[0], answer)
 
-    def reply(self, chaddr: Mac, kind: int) -> None:
+    def reply(self, chaddr: Mac, kind: bytes) -> None:
         """Send an offer or an acknowledgement to a client."""
-        if chaddr not in self.leases:
-            self.leases[chaddr] = self._next
-            self._next += 1
-        interface = self._host.eth0
-        assert interface.address is not None
-        ours, theirs = interface.address.ip, self.leases[chaddr]
-        options = {_TYPE: bytes((kind,)), _SERVER: ours.packed, _MASK: interface.address.netmask.packed}
-        if self._router is not None:
-            options[_ROUTER] = self._router.packed
+        theirs = self.leases.setdefault(chaddr, self._first + len(self.leases))
+        own = next(address for address in self._interface.usable if isinstance(address, IPv4Interface))
+        options = {_TYPE: kind, _SERVER: own.ip.packed, _MASK: own.netmask.packed}
         message = build(BOOTREPLY, chaddr, theirs, options)
-        datagram = encode.udp(ours, theirs, DHCP_SERVER, DHCP_CLIENT, message)
-        packet = encode.ipv4(ours, theirs, IP_UDP, datagram)
-        interface.nic.transmit(Frame(encode.ethernet(chaddr, interface.mac, ETH_IPV4, packet)))
+        _send(self._interface, (own.ip, theirs), (DHCP_SERVER, DHCP_CLIENT), chaddr, message)
 
 
 class DhcpClient:
-    """Gets an address for an interface, and a default route where the server names a router."""
+    """Gets an address for an interface: it asks, and again each second until there is one."""
 
     def __init__(self, kernel: Kernel, interface: Interface) -> None:
         self.seen_for_others = 0
         self._kernel = kernel
         self._interface = interface
         interface.taps.append(self._receive)
+        self._discover()
 
-    def start(self) -> None:
-        """Ask, and again each second until there is an address."""
-        if self._interface.address is None:
-            self._send({_TYPE: bytes((DISCOVER,))})
-            self._kernel.clock.call_later(RETRY_S, self.start)
+    def _discover(self) -> None:
+        if not self._interface.addresses:
+            self._ask({_TYPE: DISCOVER})
+            self._kernel.clock.call_later(RETRY_S, self._discover)
 
-    def _send(self, options: Options) -> None:
-        mac = self._interface.mac
-        message = build(BOOTREQUEST, mac, NOWHERE, options)
-        datagram = encode.udp(NOWHERE, EVERYWHERE, DHCP_CLIENT, DHCP_SERVER, message)
-        packet = encode.ipv4(NOWHERE, EVERYWHERE, IP_UDP, datagram)
-        self._interface.nic.transmit(Frame(encode.ethernet(BROADCAST, mac, ETH_IPV4, packet)))
+    def _ask(self, options: Options) -> None:
+        message = build(BOOTREQUEST, self._interface.mac, NOWHERE, options)
+        _send(self._interface, (NOWHERE, LIMITED_BROADCAST), (DHCP_CLIENT, DHCP_SERVER), BROADCAST, message)
 
     def _receive(self, data: bytes) -> None:
-        chaddr = reply_chaddr(data)
-        if chaddr is None:
+        chaddr, packet = reply_chaddr(data), read_packet(data)
+        if chaddr is None or packet is None or not packet.is_whole:
             return
+        message = read(packet.payload[8:])
         if chaddr != self._interface.mac:
             self.seen_for_others += 1
-            return
-        layout = locate(data)
-        at = layout.places["ipv4"]
-        source, destination = IPv4Address(data[at + 12 : at + 16]), IPv4Address(data[at + 16 : at + 20])
-        datagram = data[layout.places["udp"] : layout.end]
-        message = read(datagram[8:])
-        if message is not None and _is_whole(source, destination, datagram):
+        elif message is not None:
             self._answered(message[1], message[2])
 
     def _answered(self, offered: IPv4Address, options: Options) -> None:
         kind = options.get(_TYPE)
-        if kind == bytes((OFFER,)):
-            server = options.get(_SERVER, b"")
-            self._send({_TYPE: bytes((REQUEST,)), _ASKED_FOR: offered.packed, _SERVER: server})
-        elif kind == bytes((ACK,)) and self._interface.address is None:
-            self._bind(offered, options)
-
-    def _bind(self, address: IPv4Address, options: Options) -> None:
-        mask = IPv4Address(options.get(_MASK, b"\xff\xff\xff\x00"))
-        length = IPv4Network((address, str(mask)), strict=False).prefixlen
-        self._kernel.set_address(self._interface, IPv4Interface((address, length)))
-        if _ROUTER in options:
-            self._kernel.add_route(DEFAULT, self._interface, IPv4Address(options[_ROUTER]))
+        if kind == OFFER:
+            self._ask({_TYPE: REQUEST, _ASKED_FOR: offered.packed, _SERVER: options.get(_SERVER, b"")})
+        elif kind == ACK and not self._interface.addresses:
+            mask = IPv4Address(options.get(_MASK, b"\xff\xff\xff\x00"))
+            self._kernel.add_address(self._interface, IPv4Interface(f"{offered}/{mask}"))

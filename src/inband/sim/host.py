@@ -1,6 +1,6 @@
 """Nodes with an IP stack and nothing to switch: hosts, routers, and the machine of a controller.
 
-What a researcher sees of them: ``ping``, ``pinging`` and ``interface``. Addresses are text here, as people write them.
+What a researcher sees of them: ``pinging``, ``interface`` and ``route``. Addresses are text here, as people write them.
 """
 
 from __future__ import annotations
@@ -8,34 +8,33 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import ip_interface
 
+from inband.controller.behaviour import Behaviour
+from inband.controller.controller import Channel, Controller
 from inband.errors import UsageError
-from inband.sim.behaviour import Behaviour
 from inband.sim.clock import Timer, VirtualClock
-from inband.sim.controller import Channel, Controller, ControllerSession
-from inband.sim.kernel import DEFAULT, Interface, Kernel
+from inband.sim.interface import Interface
+from inband.sim.kernel import DEFAULT, Kernel
 from inband.sim.link import Nic
-from inband.sim.tcp import Connection
 from inband.sim.tcp_host import TcpHost
-from inband.vocabulary.addresses import Mac
+from inband.switch.config import IpInterface
+from inband.vocabulary.addresses import IpAddress, Mac, parse_ip
 from inband.vocabulary.numbers import OPENFLOW_PORT
 
 
-def read_interface(text: str) -> IPv4Interface:
-    """Read ``10.0.0.1/24``; raises UsageError."""
+def read_interface(text: str) -> IpInterface:
+    """Read ``10.0.0.1/24`` or ``2001:db8::1/64``; raises UsageError."""
     try:
-        return IPv4Interface(text)
+        return ip_interface(text)
     except ValueError:
-        raise UsageError(f"{text!r} is not an address with its prefix length: write 10.0.0.1/24") from None
+        raise UsageError(
+            f"{text!r} is not an address with its prefix length: write 10.0.0.1/24 or 2001:db8::1/64"
+        ) from None
 
 
-def read_address(text: str) -> IPv4Address:
-    """Read ``10.0.0.1``; raises UsageError."""
-    try:
-        return IPv4Address(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is not an IPv4 address: write 10.0.0.1") from None
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")] if text else []
 
 
 class Host:
@@ -47,22 +46,24 @@ class Host:
         self.kernel = Kernel(clock, forwards=forwards)
         self.tcp = TcpHost(self.kernel)
         self.new_mac = new_mac
-        self._pings: dict[int, PingSeries] = {}
+        self._pings: list[PingSeries] = []
         self.kernel.on_echo_reply = self._echo_reply
 
-    def interface(self, address: str, name: str | None = None) -> Interface:
-        """Add an interface with this address."""
-        interface = self.kernel.add_interface(name or f"{self.name}-eth{len(self.kernel.interfaces)}", self.new_mac())
-        self.kernel.set_address(interface, read_interface(address))
+    def interface(self, addresses: str = "", name: str = "", *, detects_duplicates: bool = False) -> Interface:
+        """Add an interface with an address, or several with commas between."""
+        name = name or f"{self.name}-eth{len(self.kernel.interfaces)}"
+        interface = self.kernel.add_interface(name, self.new_mac(), detects_duplicates=detects_duplicates)
+        for text in _listed(addresses):
+            self.kernel.add_address(interface, read_interface(text))
         return interface
 
-    def route(self, gateway: str) -> None:
-        """Have a default route."""
-        address = read_address(gateway)
-        on_link = self.kernel.route_to(address)
-        if on_link is None:
-            raise UsageError(f"{self.name} cannot reach gateway {gateway}: no interface is in its network")
-        self.kernel.add_route(DEFAULT, on_link.interface, address)
+    def route(self, gateways: str) -> None:
+        """Have a default route over a gateway, or several of different versions of IP with commas between."""
+        for gateway in map(parse_ip, _listed(gateways)):
+            on_link = self.kernel.route_to(gateway)
+            if on_link is None:
+                raise UsageError(f"{self.name} cannot reach gateway {gateway}: no interface is in its network")
+            self.kernel.add_route(DEFAULT[gateway.version], on_link.interface, gateway)
 
     @property
     def eth0(self) -> Interface:
@@ -75,15 +76,15 @@ class Host:
 
     def pinging(self, destination: str, interval_s: float = 0.1) -> PingSeries:
         """Ping until the series is stopped."""
-        series = PingSeries(self, len(self._pings) + 1, read_address(destination), interval_s)
-        self._pings[series.number] = series
+        series = PingSeries(self, len(self._pings), parse_ip(destination), interval_s)
+        self._pings.append(series)
         series.send()
         return series
 
-    def _echo_reply(self, _: IPv4Address, body: bytes) -> None:
-        series = self._pings.get(int.from_bytes(body[:2], "big"))
-        if series is not None:
-            series.answered += 1
+    def _echo_reply(self, body: bytes) -> None:
+        number = int.from_bytes(body[:2], "big")
+        if number < len(self._pings):
+            self._pings[number].answered += 1
 
 
 @dataclass(slots=True)
@@ -92,7 +93,7 @@ class PingSeries:
 
     host: Host
     number: int
-    destination: IPv4Address
+    destination: IpAddress
     interval_s: float
     sent: int = 0
     answered: int = 0
@@ -117,7 +118,17 @@ class ControllerHost:
         self.name = host.name
         self.host = host
         self.controller = controller
-        host.tcp.listen(port, self._accept)
+        self._port = port
+        self.start()
+
+    def start(self) -> None:
+        """Listen, as from the beginning."""
+        self.host.tcp.listeners[self._port] = self.controller.accept
+
+    def stop(self) -> None:
+        """End the controller's process: hang up, and listen no more."""
+        self.host.tcp.listeners.pop(self._port, None)
+        self.controller.hang_up()
 
     def attach(self) -> Nic:
         """The host's interface."""
@@ -125,57 +136,8 @@ class ControllerHost:
 
     def behave(self, behaviour: Behaviour) -> None:
         """Behave otherwise from now on."""
-        self.controller.behave(behaviour, self.host.clock.now)
-        for connection in list(self.host.tcp.connections.values()):
-            if isinstance(connection.user, _Service):
-                connection.user.flush()
+        self.controller.behave(behaviour)
 
     def channel(self, datapath_id: int) -> Channel | None:
         """What the controller knows of a switch; None: it never came."""
         return self.controller.channels.get(datapath_id)
-
-    def _accept(self, _: IPv4Address, connection: Connection) -> _Service:
-        return _Service(self.host, self.controller, connection)
-
-
-class _Service:
-    """One switch's connection at the controller (``sim.tcp.ConnectionUser``)."""
-
-    def __init__(self, host: Host, controller: Controller, connection: Connection) -> None:
-        self._host = host
-        self._connection = connection
-        self._session: ControllerSession = controller.open(host.clock.now)
-        self._timer: Timer | None = None
-
-    def opened(self) -> None:
-        self.flush()
-
-    def received(self, data: bytes) -> None:
-        trouble = self._session.receive(data, self._host.clock.now)
-        if trouble is not None:
-            self._host.tcp.abort(self._connection)
-            self.closed(trouble)
-            return
-        self.flush()
-
-    def closed(self, reason: str) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._session.close(self._host.clock.now, reason)
-
-    def flush(self) -> None:
-        """Write what waits, and plan what is due."""
-        output = self._session.take_output()
-        if output:
-            self._host.tcp.send(self._connection, output)
-        due = self._session.next_deadline()
-        if due is None or (self._timer is not None and self._timer.due <= due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._host.clock.call_at(due, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._session.run(self._host.clock.now)
-        self.flush()

@@ -1,146 +1,165 @@
-"""A simulated host's IP stack: interfaces, addresses, routes, ARP, forwarding, ICMP echo. IPv4.
+"""A simulated host's IP stack, IPv4 and IPv6: interfaces, addresses, routes, neighbours, forwarding, echo, UDP.
 
-One of these is in every host, router and switch. It stands for a Linux kernel where in-band control depends on one: it
-answers ARP for any of its addresses on any interface (arp_ignore=0) and accepts packets for them anywhere (the weak
-host model), chooses the longest matching prefix, and tells ``deliver`` of links, addresses, routes and neighbours as
-rtnetlink does: later, never from inside a call, and with each event noted in ``state``. It implements
-``host.state.Host``.
+One of these is in every host, router and switch. It is like a Linux kernel where in-band control depends on one: it
+answers ARP for any of its addresses on any interface (arp_ignore=0) and solicitations on the address's own interface
+only; it accepts packets for its addresses anywhere (the weak host model) and chooses the longest matching prefix; it
+has a link-local address wherever it has another IPv6 address, asks for an IPv6 neighbour from the address of the packet
+that waits or else from the link-local one, and detects duplicate addresses where an interface is told to.
 
-Transport protocols register in ``protocols``; ``sim.tcp_host`` is the one that is here.
+It tells ``deliver`` of links, addresses, routes and neighbours as rtnetlink does: later, never from inside a call, and
+with each event noted in ``state``. It implements ``host.state.Host``. Above IP a link-local address of a peer has its
+interface as its scope; in packets and tables it has none. Transport protocols register in ``protocols``: see
+``sim.tcp_host``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, ip_network
+from struct import Struct
 
-from inband.host.events import (
-    AddressChanged,
-    HostEvent,
-    LinkChanged,
-    NeighbourChanged,
-    NextHop,
-    NextHopFound,
-    RoutesChanged,
-)
+from inband.control.rules import without_scope
+from inband.flow.actions import DecNwTtl
+from inband.flow.fields import key_fields
+from inband.host.events import HostEvent, NeighbourChanged, NextHop, NextHopFound, RoutesChanged
 from inband.host.state import KernelState
-from inband.packet import arp, encode, sums
+from inband.packet import encode
+from inband.packet.arp import build_arp
+from inband.packet.edit import apply
 from inband.packet.frame import Frame
-from inband.packet.headers import ipv4_end, ipv4_header_size
-from inband.packet.parse import ARP_ETHERNET_IPV4
+from inband.packet.nd import ALL_NODES, UNSPECIFIED, build_neighbour_advertisement, build_neighbour_solicitation
+from inband.packet.parse import parse
+from inband.packet.set_field import read_field
 from inband.sim.clock import VirtualClock
+from inband.sim.interface import Interface, link_local_of
 from inband.sim.link import Nic
 from inband.sim.neighbours import Neighbours
-from inband.vocabulary.addresses import BROADCAST, IpAddress, Mac
-from inband.vocabulary.numbers import ETH_ARP, ETH_IPV4, IP_ICMP
+from inband.sim.packets import Packet, read_packet
+from inband.switch.config import IpInterface
+from inband.vocabulary.addresses import BROADCAST, IpAddress, IpNetwork, Mac
+from inband.vocabulary.numbers import (
+    ARP_REPLY,
+    ARP_REQUEST,
+    IP_ICMP,
+    IP_ICMPV6,
+    IP_UDP,
+    NEIGHBOUR_ADVERTISEMENT,
+    NEIGHBOUR_SOLICITATION,
+)
 
-ETHERNET_BYTES, ARP_BYTES = 14, 28
-ECHO_REPLY, ECHO_REQUEST = 0, 8
-DEFAULT = IPv4Network("0.0.0.0/0")
-LIMITED_BROADCAST = b"\xff\xff\xff\xff"
-MTU = 1500
+DEFAULT = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 DONT_FRAGMENT = 0x4000
+LIMITED_BROADCAST = IPv4Address("255.255.255.255")
+# Echo request and reply (RFC 792; RFC 4443, 4).
+ECHO = {IP_ICMP: (8, 0), IP_ICMPV6: (128, 129)}
+# Duplicate address detection: Linux waits up to a second at random before it asks, and then for a second (RFC 4862,
+# 5.1 and 5.4.2). Here the first wait is always the same, so that runs can be compared.
+DETECTION_DELAY_S, DETECTION_S = 0.3, 1.0
+_DISCOVERY = bytes((NEIGHBOUR_SOLICITATION,)), bytes((NEIGHBOUR_ADVERTISEMENT,))
+_PORTS = Struct("!HH")
 
 Deliver = Callable[[HostEvent | NextHopFound], None]
-Protocol = Callable[[IPv4Address, IPv4Address, bytes], None]
-"""Takes a packet: source, destination, payload."""
-
-
-def nobody(_: HostEvent | NextHopFound) -> None:
-    """Nobody listens to this kernel."""
-
-
-@dataclass(slots=True, eq=False)
-class Interface:
-    """An interface with at most one address. ``taps`` see every frame that arrives, as packet sockets do."""
-
-    index: int
-    name: str
-    mac: Mac
-    nic: Nic
-    neighbours: Neighbours
-    address: IPv4Interface | None = None
-    taps: list[Callable[[bytes], None]] = field(default_factory=list)
+Protocol = Callable[[Packet], None]
+UdpUser = Callable[[Packet, int, bytes], None]
+"""Takes a datagram: the packet, the sender's port, the data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """Packets to ``network`` go to ``gateway``, or are on-link where that is None."""
 
-    network: IPv4Network
+    network: IpNetwork
     interface: Interface
-    gateway: IPv4Address | None = None
+    gateway: IpAddress | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Kernel:
-    """One host's stack. ``forwards`` makes it a router."""
+    """One host's stack. ``forwards`` makes it a router; ``udp`` has who takes datagrams to a port."""
 
     clock: VirtualClock
     forwards: bool = False
-    deliver: Deliver = nobody
+    deliver: Deliver = lambda _: None
     state: KernelState = field(default_factory=KernelState)
     interfaces: list[Interface] = field(default_factory=list)
     protocols: dict[int, Protocol] = field(default_factory=dict)
-    on_echo_reply: Callable[[IPv4Address, bytes], None] = lambda _source, _body: None
+    udp: dict[int, UdpUser] = field(default_factory=dict)
+    on_echo_reply: Callable[[bytes], None] = lambda _: None
     _routes: list[Route] = field(default_factory=list)
     _last_id: int = 0
 
+    def __post_init__(self) -> None:
+        self.protocols |= {IP_ICMP: self._receive_icmp, IP_ICMPV6: self._receive_icmp, IP_UDP: self._receive_udp}
+
     # --- configuration ------------------------------------------------------------------------------------------
 
-    def add_interface(self, name: str, mac: Mac) -> Interface:
+    def add_interface(self, name: str, mac: Mac, *, detects_duplicates: bool = False) -> Interface:
         """A new interface; link its ``nic`` to something."""
         index = len(self.interfaces) + 1
-        nic = Nic(name, mac)
         neighbours = Neighbours(
             self.clock,
-            lambda address: self._ask(interface, address),
+            lambda address, source: self._ask(interface, address, source),
             lambda address, found: self._tell(NeighbourChanged(index, address, found)),
         )
-        interface = Interface(index, name, mac, nic, neighbours)
-        nic.receive = lambda frame: self._receive(interface, frame.data)
-        nic.carrier_changed = lambda _: self._tell(link_event(interface))
+        interface = Interface(index, name, mac, Nic(name, mac), neighbours, detects_duplicates)
+        interface.nic.receive = lambda frame: self._receive(interface, frame.data)
+        interface.nic.carrier_changed = lambda _: self._tell(interface.link_event())
         self.interfaces.append(interface)
         return interface
 
-    def set_address(self, interface: Interface, address: IPv4Interface | None) -> None:
-        """Give an interface its only address, or take it away; its on-link route comes and goes with it."""
-        if interface.address is not None:
-            self._routes = [route for route in self._routes if route.interface is not interface]
-            self._tell(address_event(interface, present=False))
-            self._tell(RoutesChanged(None))
-        interface.address = address
-        if address is not None:
-            self._tell(address_event(interface, present=True))
-            self.add_route(address.network, interface)
+    def add_address(self, interface: Interface, address: IpInterface) -> None:
+        """Give an interface an address, with its on-link route, and with a link-local one if that is missing."""
+        has_link_local = any(ip.is_link_local for ip in (address.ip, *interface.addresses) if ip.version == 6)
+        if address.version == 6 and not has_link_local:
+            self.add_address(interface, link_local_of(interface.mac))
+        interface.addresses[address.ip] = address
+        if isinstance(address.ip, IPv6Address) and interface.detects_duplicates:
+            self._detect_duplicate(interface, address.ip)
+        self._tell(interface.address_event(address))
+        self.add_route(address.network, interface)
 
-    def add_route(self, network: IPv4Network, interface: Interface, gateway: IPv4Address | None = None) -> None:
-        """Add a route, or replace the one for the same network."""
-        self._routes = [route for route in self._routes if route.network != network]
-        self._routes.append(Route(network, interface, gateway))
+    def remove_address(self, interface: Interface, ip: IpAddress) -> None:
+        """Take an address away, with the routes that need its network."""
+        address = interface.addresses.pop(ip)
+        interface.tentative.pop(ip, None)
+
+        def is_kept(route: Route) -> bool:
+            via = route.gateway or route.network.network_address
+            return route.interface is not interface or via not in address.network
+
+        self._routes = [*filter(is_kept, self._routes)]
+        self._tell(interface.address_event(address, present=False))
+        self._tell(RoutesChanged(None))
+
+    def add_route(self, network: IpNetwork, interface: Interface, gateway: IpAddress | None = None) -> None:
+        """Add a route, or replace the one for the same network; each interface has its own link-local network."""
+
+        def is_kept(route: Route) -> bool:
+            return route.network != network or (network.is_link_local and route.interface is not interface)
+
+        self._routes = [*filter(is_kept, self._routes), Route(network, interface, gateway)]
         self._tell(RoutesChanged(network))
 
     def set_mac(self, interface: Interface, mac: Mac) -> None:
-        """Give an interface another MAC address: Linux forgets its neighbours then, and tells nobody outside."""
+        """Give an interface another MAC address: Linux forgets its neighbours then, and tells no other host."""
         interface.mac = mac
-        self._tell(link_event(interface))
+        self._tell(interface.link_event())
         interface.neighbours.forget()
 
     def announce(self, interface: Interface) -> None:
-        """Send a gratuitous ARP request (RFC 5227, 3)."""
-        if interface.address is not None:
-            self._ask(interface, interface.address.ip)
+        """Send gratuitous ARP requests (RFC 5227, 3) and unsolicited advertisements (RFC 4861, 7.2.6)."""
+        for own in interface.usable:
+            if isinstance(own, IPv4Interface):
+                self._ask(interface, own.ip, None)
+            else:
+                self._advertise(interface, own.ip, ALL_NODES)
 
     def tell_all(self) -> None:
-        """Have in ``state`` what a process hears that starts to watch: links, addresses, resolved neighbours."""
+        """Have in ``state`` what a process hears that begins to watch: links, addresses, resolved neighbours."""
         self.state.begin_dump()
-        for interface in self.interfaces:
-            self.state.note(link_event(interface))
-            if interface.address is not None:
-                self.state.note(address_event(interface, present=True))
-            for address, mac in interface.neighbours.table().items():
-                self.state.note(NeighbourChanged(interface.index, address, mac))
+        for event in (event for interface in self.interfaces for event in interface.known()):
+            self.state.note(event)
         for event in self.state.end_dump():
             self.state.note(event)
 
@@ -148,150 +167,186 @@ class Kernel:
 
     def look_up_next_hop(self, destination: IpAddress) -> None:
         """As ``Host.look_up_next_hop``."""
-        route = self.route_to(destination) if isinstance(destination, IPv4Address) else None
-        hop = None
+        route, hop = self.route_to(destination), None
         if route is not None:
-            interface = route.interface
-            source = interface.address.ip if interface.address else None
-            hop = NextHop(interface.index, interface.name, route.gateway or destination, source)
+            interface, address = route.interface, route.gateway or without_scope(destination)
+            hop = NextHop(interface.index, interface.name, address, interface.source_for(destination))
         self._tell(NextHopFound(destination, hop))
 
     def solicit(self, index: int, address: IpAddress) -> None:
         """As ``Host.solicit``."""
-        if isinstance(address, IPv4Address):
-            self.interfaces[index - 1].neighbours.resolve(address)
+        self.interfaces[index - 1].neighbours.resolve(address)
 
     # --- sending ------------------------------------------------------------------------------------------------
 
-    def route_to(self, destination: IPv4Address) -> Route | None:
-        """The route for a destination: the longest prefix wins."""
-        fitting = (route for route in self._routes if destination in route.network)
+    def route_to(self, destination: IpAddress) -> Route | None:
+        """The route for a destination: the longest prefix wins, on the interface that the destination names, if any."""
+        scope = destination.scope_id if isinstance(destination, IPv6Address) else None
+        fitting = (r for r in self._routes if destination in r.network and scope in (None, r.interface.name))
         return max(fitting, key=lambda route: route.network.prefixlen, default=None)
 
-    def source_for(self, destination: IPv4Address) -> IPv4Address | None:
+    def source_for(self, destination: IpAddress) -> IpAddress | None:
         """The address from which packets to a destination are sent; None: there is no way."""
         route = self.route_to(destination)
-        return route.interface.address.ip if route is not None and route.interface.address is not None else None
+        return None if route is None else route.interface.source_for(destination)
 
-    def send(self, source: IPv4Address, destination: IPv4Address, proto: int, payload: bytes) -> None:
+    def send(self, source: IpAddress, destination: IpAddress, proto: int, payload: bytes) -> None:
         """Send a packet, to itself too."""
-        # A retransmission is another packet, as with Linux: switches that remember floods tell them apart by this.
+        # A retransmission is another packet, as with Linux (identification; flow label after a timeout): switches that
+        # remember floods tell them apart by this.
         self._last_id = self._last_id + 1 & 0xFFFF
-        self._route(
-            encode.ipv4(source, destination, proto, payload, identification=self._last_id, fragment=DONT_FRAGMENT)
-        )
-
-    def ping(self, destination: IPv4Address, body: bytes) -> None:
-        """Send an ICMP echo request; ``on_echo_reply`` gets the answer's body."""
-        source = self.source_for(destination)
-        if source is not None:
-            self.send(source, destination, IP_ICMP, encode.icmpv4(ECHO_REQUEST, 0, body))
-
-    def _route(self, packet: bytes) -> None:
-        destination = IPv4Address(packet[16:20])
-        if self._is_ours(destination):
+        if self._owns(destination):
+            packet = Packet(source, destination, proto, payload)
             self.clock.call_soon(lambda: self._accept(packet))
             return
+        if destination.version == 4:
+            ident = self._last_id
+            data = encode.ipv4(source, destination, proto, payload, identification=ident, fragment=DONT_FRAGMENT)
+        else:
+            data = encode.ip(source, destination, proto, payload, flow_label=self._last_id)
+        self._route(encode.ethernet(0, 0, encode.eth_type_of(destination), data), source, destination)
+
+    def send_udp(self, source: IpAddress, destination: IpAddress, ports: tuple[int, int], data: bytes) -> None:
+        """Send a datagram from the first port to the second."""
+        self.send(source, destination, IP_UDP, encode.udp(source, destination, *ports, data))
+
+    def ping(self, destination: IpAddress, body: bytes) -> None:
+        """Send an echo request; ``on_echo_reply`` gets the answer's body."""
+        source = self.source_for(destination)
+        if source is not None:
+            self._send_echo(source, destination, 0, body)
+
+    def _send_echo(self, source: IpAddress, destination: IpAddress, which: int, body: bytes) -> None:
+        if source.version == 4:
+            self.send(source, destination, IP_ICMP, encode.icmpv4(ECHO[IP_ICMP][which], 0, body))
+        else:
+            kind = ECHO[IP_ICMPV6][which]
+            self.send(source, destination, IP_ICMPV6, encode.icmpv6(source, destination, kind, 0, body))
+
+    def _route(self, frame: bytes, source: IpAddress, destination: IpAddress) -> None:
         route = self.route_to(destination)
         if route is not None:
             interface = route.interface
-            interface.neighbours.send_to(
-                route.gateway or destination, lambda mac: _transmit(interface, mac, ETH_IPV4, packet)
-            )
 
-    def _ask(self, interface: Interface, address: IPv4Address) -> None:
-        if interface.address is None:
+            def transmit(mac: Mac) -> None:
+                interface.nic.transmit(Frame(mac.packed + interface.mac.packed + frame[12:]))
+
+            interface.neighbours.send_to(route.gateway or without_scope(destination), transmit, source)
+
+    # --- neighbours ---------------------------------------------------------------------------------------------
+
+    def _ask(self, interface: Interface, address: IpAddress, source: IpAddress | None) -> None:
+        """Ask all who has an address. ``source`` is that of the packet that waits, if it is ours (else None)."""
+        mac = interface.mac
+        if isinstance(address, IPv6Address):
+            is_ours = source in interface.addresses and source not in interface.tentative
+            ours = source if is_ours else interface.link_local
+            if isinstance(ours, IPv6Address):
+                interface.nic.transmit(Frame(build_neighbour_solicitation(address, ours, mac)))
             return
-        request = arp.build_arp(
-            arp.REQUEST, interface.mac, interface.address.ip, Mac(0), address, BROADCAST, interface.mac
-        )
-        interface.nic.transmit(Frame(request))
+        ours = interface.source_for(address)
+        if isinstance(ours, IPv4Address):
+            interface.nic.transmit(Frame(build_arp(ARP_REQUEST, mac, ours, Mac(0), address, BROADCAST, mac)))
+
+    def _advertise(self, interface: Interface, target: IPv6Address, to: IPv6Address, dst: Mac | None = None) -> None:
+        data = build_neighbour_advertisement(target, target, interface.mac, to, dst=dst, router=self.forwards)
+        interface.nic.transmit(Frame(data))
+
+    def _detect_duplicate(self, interface: Interface, ip: IPv6Address) -> None:
+        """Ask whether another host has an address before it is used (RFC 4862, 5.4)."""
+
+        def ask() -> None:
+            interface.nic.transmit(Frame(build_neighbour_solicitation(ip, UNSPECIFIED, interface.mac)))
+
+        def confirm() -> None:
+            if interface.tentative.get(ip) is False:
+                del interface.tentative[ip]
+                self._tell(interface.address_event(interface.addresses[ip]))
+
+        interface.tentative[ip] = False
+        self.clock.call_later(DETECTION_DELAY_S, ask)
+        self.clock.call_later(DETECTION_DELAY_S + DETECTION_S, confirm)
+
+    def _is_duplicate(self, interface: Interface, ip: IPv6Address) -> None:
+        interface.tentative[ip] = True
+        self._tell(interface.address_event(interface.addresses[ip]))
 
     # --- receiving ----------------------------------------------------------------------------------------------
 
     def _receive(self, interface: Interface, data: bytes) -> None:
-        if len(data) < ETHERNET_BYTES:
-            return
         for tap in interface.taps:
             tap(data)
-        if data[:6] not in (interface.mac.packed, BROADCAST.packed):
+        if not interface.hears(data[:6]):
             return
-        eth_type = int.from_bytes(data[12:14], "big")
-        if eth_type == ETH_ARP:
-            self._receive_arp(interface, data)
-        elif eth_type == ETH_IPV4:
-            self._receive_ipv4(data)
-
-    def _receive_arp(self, interface: Interface, data: bytes) -> None:
-        message = data[ETHERNET_BYTES : ETHERNET_BYTES + ARP_BYTES]
-        if len(message) < ARP_BYTES or message[:6] != ARP_ETHERNET_IPV4:
-            return
-        sha, sender, target = Mac.from_bytes6(message[8:14]), IPv4Address(message[14:18]), IPv4Address(message[24:28])
-        is_for_us = self._is_ours(target)
-        if int(sender) and not self._is_ours(sender):
-            interface.neighbours.heard(sender, sha, is_for_us=is_for_us)
-        if message[7] == arp.REQUEST and is_for_us and sender != target:
-            reply = arp.build_arp(arp.REPLY, interface.mac, target, sha, sender, sha, interface.mac)
-            interface.nic.transmit(Frame(reply))
-
-    def _receive_ipv4(self, data: bytes) -> None:
-        end = ipv4_end(data, ETHERNET_BYTES)
-        packet = data[ETHERNET_BYTES:end]
-        if not end or sums.word_sum(packet[: ipv4_header_size(packet, 0)]):
-            return
-        if self._is_ours(IPv4Address(packet[16:20])) or packet[16:20] == LIMITED_BROADCAST:
+        packet = read_packet(data, interface.name)
+        if packet is None:
+            self._receive_arp(interface, key_fields(parse(data, 0)))
+        elif packet.proto == IP_ICMPV6 and packet.payload[:1] in _DISCOVERY:
+            if packet.is_whole:
+                self._receive_discovery(interface, key_fields(parse(data, 0)))
+        elif packet.destination == LIMITED_BROADCAST or self._owns(packet.destination):
             self._accept(packet)
-        elif self.forwards and data[:6] != BROADCAST.packed and packet[8] > 1:
-            self._route(_with_ttl(packet, packet[8] - 1))
+        elif self.forwards and data[:6] == interface.mac.packed and (read_field(data, "ip_ttl") or 0) > 1:
+            self._route(apply(Frame(data), DecNwTtl()).data, packet.source, packet.destination)
 
-    def _accept(self, packet: bytes) -> None:
-        source, destination, proto = IPv4Address(packet[12:16]), IPv4Address(packet[16:20]), packet[9]
-        payload = packet[ipv4_header_size(packet, 0) :]
-        if proto == IP_ICMP:
-            self._receive_icmp(source, destination, payload)
-        elif proto in self.protocols:
-            self.protocols[proto](source, destination, payload)
-
-    def _receive_icmp(self, source: IPv4Address, destination: IPv4Address, message: bytes) -> None:
-        if len(message) < 8 or sums.word_sum(message):
+    def _receive_arp(self, interface: Interface, fields: dict[str, int]) -> None:
+        operation, sha = fields.get("arp_op"), Mac(fields.get("arp_sha", 0))
+        sender, target = IPv4Address(fields.get("arp_spa", 0)), IPv4Address(fields.get("arp_tpa", 0))
+        if operation is None:
             return
-        if message[0] == ECHO_REQUEST:
-            self.send(destination, source, IP_ICMP, encode.icmpv4(ECHO_REPLY, 0, message[4:]))
-        elif message[0] == ECHO_REPLY:
-            self.on_echo_reply(source, message[4:])
+        is_for_us = self._owns(target)
+        if int(sender) and not self._owns(sender):
+            interface.neighbours.heard(sender, sha, is_for_us=is_for_us)
+        if operation == ARP_REQUEST and is_for_us and sender != target:
+            mac = interface.mac
+            interface.nic.transmit(Frame(build_arp(ARP_REPLY, mac, target, sha, sender, sha, mac)))
 
-    def _is_ours(self, address: IPv4Address) -> bool:
-        return any(i.address is not None and i.address.ip == address for i in self.interfaces)
+    def _receive_discovery(self, interface: Interface, fields: dict[str, int]) -> None:
+        """A solicitation or advertisement (RFC 4861, 7.1 and 7.2): believed from the same link only."""
+        target, source = IPv6Address(fields.get("ipv6_nd_target", 0)), IPv6Address(fields.get("ipv6_src", 0))
+        is_ours, is_question = target in interface.addresses, fields.get("icmpv6_type") == NEIGHBOUR_SOLICITATION
+        if fields.get("ip_ttl") != 255:
+            return
+        if target in interface.tentative:
+            if not is_question or source == UNSPECIFIED:
+                self._is_duplicate(interface, target)
+        elif not is_question:
+            if not is_ours and "ipv6_nd_tll" in fields:
+                interface.neighbours.heard(target, Mac(fields["ipv6_nd_tll"]), is_for_us=False)
+        elif is_ours and source == UNSPECIFIED:
+            self._advertise(interface, target, ALL_NODES)
+        elif is_ours and "ipv6_nd_sll" in fields:
+            mac = Mac(fields["ipv6_nd_sll"])
+            interface.neighbours.heard(source, mac, is_for_us=True)
+            self._advertise(interface, target, source, mac)
+
+    def _accept(self, packet: Packet) -> None:
+        protocol = self.protocols.get(packet.proto)
+        if protocol is not None and packet.is_whole:
+            protocol(packet)
+
+    def _receive_icmp(self, packet: Packet) -> None:
+        request, reply = ECHO[packet.proto]
+        kind, body = packet.payload[:1], packet.payload[4:]
+        if kind == bytes((request,)):
+            self._send_echo(packet.destination, packet.source, 1, body)
+        elif kind == bytes((reply,)):
+            self.on_echo_reply(body)
+
+    def _receive_udp(self, packet: Packet) -> None:
+        if len(packet.payload) >= 8:
+            peer_port, port = _PORTS.unpack_from(packet.payload)
+            user = self.udp.get(port)
+            if user is not None:
+                user(packet, peer_port, packet.payload[8:])
+
+    def _owns(self, address: IpAddress) -> bool:
+        return any(address in each.addresses and address not in each.tentative for each in self.interfaces)
 
     def _tell(self, event: HostEvent | NextHopFound) -> None:
-        self.clock.call_soon(lambda: self._deliver(event))
+        def deliver() -> None:
+            if not isinstance(event, NextHopFound):
+                self.state.note(event)
+            self.deliver(event)
 
-    def _deliver(self, event: HostEvent | NextHopFound) -> None:
-        if not isinstance(event, NextHopFound):
-            self.state.note(event)
-        self.deliver(event)
-
-
-def link_event(interface: Interface) -> LinkChanged:
-    """An interface as rtnetlink describes it."""
-    running = interface.nic.has_carrier
-    return LinkChanged(interface.index, interface.name, interface.mac, up=True, running=running, mtu=MTU)
-
-
-def address_event(interface: Interface, *, present: bool) -> AddressChanged:
-    """An interface's address as rtnetlink announces it."""
-    assert interface.address is not None
-    return AddressChanged(interface.index, interface.address.ip, interface.address.network.prefixlen, present=present)
-
-
-def _transmit(interface: Interface, mac: Mac, eth_type: int, packet: bytes) -> None:
-    interface.nic.transmit(Frame(encode.ethernet(mac, interface.mac, eth_type, packet)))
-
-
-def _with_ttl(packet: bytes, ttl: int) -> bytes:
-    size = ipv4_header_size(packet, 0)
-    header = bytearray(packet[:size])
-    header[8] = ttl
-    header[10:12] = bytes(2)
-    header[10:12] = sums.checksum(header).to_bytes(2, "big")
-    return bytes(header) + packet[size:]
+        self.clock.call_soon(deliver)

@@ -26,12 +26,8 @@ Tap = Callable[["Nic", Frame], None]
 """Sees each frame that is put on a link, with the interface that sent it."""
 
 
-def _ignore_frame(_: Frame) -> None:
-    """Nobody is there."""
-
-
-def _ignore_carrier(_: bool) -> None:
-    """Nobody wants to know."""
+def _ignore(_: object) -> None:
+    """No one is there, or wants to know."""
 
 
 @dataclass(slots=True, eq=False)
@@ -40,14 +36,19 @@ class Nic:
 
     name: str
     mac: Mac = NO_MAC
-    receive: Callable[[Frame], None] = _ignore_frame
-    carrier_changed: Callable[[bool], None] = _ignore_carrier
+    receive: Callable[[Frame], None] = _ignore
+    carrier_changed: Callable[[bool], None] = _ignore
     link: Link | None = None
 
     @property
     def has_carrier(self) -> bool:
         """Whether there is a link and it is up."""
         return self.link is not None and self.link.is_up
+
+    def detach(self) -> None:
+        """No one takes frames or hears of the carrier any more."""
+        self.receive = _ignore
+        self.carrier_changed = _ignore
 
     def transmit(self, frame: Frame) -> None:
         """Put a frame on the wire; without one it is gone."""

@@ -19,14 +19,14 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Protocol
 
+from inband.controller.controller import Channel, Controller
 from inband.datapath.wrappers import Faults
 from inband.sim.clock import VirtualClock
-from inband.sim.controller import Channel, Controller
 from inband.sim.host import ControllerHost, Host
 from inband.sim.link import LATENCY_S, Link, Nic
 from inband.sim.switch import SwitchBridge, SwitchHost, read_target
-from inband.switch.config import DEFAULT_BRIDGE, FLOW_LIMIT, BridgeConfig, FailMode
-from inband.vocabulary.addresses import Mac
+from inband.switch.config import DEFAULT_BRIDGE, FLOW_LIMIT, BridgeConfig, FailMode, SwitchConfig
+from inband.vocabulary.addresses import Mac, parse_ip
 from inband.vocabulary.numbers import OPENFLOW_PORT
 from inband.vocabulary.openflow import OFP13
 
@@ -52,12 +52,11 @@ class Network:
 
     # --- building -----------------------------------------------------------------------------------------------
 
-    def host(self, name: str, address: str, gateway: str | None = None) -> Host:
-        """A host with one interface."""
+    def host(self, name: str, address: str, gateway: str = "") -> Host:
+        """A host with one interface. Of addresses and gateways there may be several, with commas between."""
         host = Host(self.clock, name, self._new_mac)
         host.interface(address)
-        if gateway is not None:
-            host.route(gateway)
+        host.route(gateway)
         return host
 
     def router(self, name: str) -> Host:
@@ -65,34 +64,39 @@ class Network:
         return Host(self.clock, name, self._new_mac, forwards=True)
 
     def controller(
-        self, name: str, address: str, gateway: str | None = None, *, port: int = OPENFLOW_PORT, version: int = OFP13
+        self, name: str, address: str, gateway: str = "", *, port: int = OPENFLOW_PORT, version: int = OFP13
     ) -> ControllerHost:
         """A host with a mute controller; ``behave`` changes that."""
-        return ControllerHost(self.host(name, address, gateway), Controller(version), port)
+        return ControllerHost(self.host(name, address, gateway), Controller(self.clock, version), port)
 
     def switch(
         self,
         name: str,
-        address: str | None = None,
-        gateway: str | None = None,
+        address: str = "",
+        gateway: str = "",
         *,
         controllers: Iterable[str] = (),
         managers: Iterable[str] = (),
+        dns_servers: Iterable[str] = (),
         is_secure: bool = True,
         flow_limit: int = FLOW_LIMIT,
     ) -> SwitchHost:
-        """A switch with one bridge, br0. Without controllers and not secure it is a learning switch."""
+        """A switch with one bridge, br0. Without controllers and not secure it is a learning switch.
+
+        ``dns_servers`` are asked for the names of controllers and managers.
+        """
         machine = self.machine(name)
-        machine.managers = tuple(read_target(text) for text in managers)
+        machine.apply(
+            SwitchConfig(managers=tuple(map(read_target, managers)), dns_servers=tuple(map(parse_ip, dns_servers)))
+        )
         config = BridgeConfig(
             DEFAULT_BRIDGE,
-            controllers=tuple(read_target(text) for text in controllers),
+            controllers=tuple(map(read_target, controllers)),
             fail_mode=FailMode.SECURE if is_secure else FailMode.STANDALONE,
             flow_limit=flow_limit,
         )
         machine.add_bridge(config, address)
-        if gateway is not None:
-            machine.host.route(gateway)
+        machine.host.route(gateway)
         return machine
 
     def machine(self, name: str) -> SwitchHost:

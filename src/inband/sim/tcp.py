@@ -1,10 +1,11 @@
-"""A very small TCP: enough to carry an OpenFlow session over a simulated network and to suffer when it is cut.
+"""A very small TCP: enough to carry OpenFlow sessions over a simulated network and to suffer when it is cut.
 
 Connections open with three segments; data is acknowledged, and sent again with back-off; a reset closes. Times are
 Linux's, because how soon a channel recovers depends on them: 1 s for the first SYN, 0.2 s for data, doubled each time.
-There are no windows, no congestion control and no options, data that overtakes other data is dropped and comes again,
-closing is always by reset, and sequence numbers do not wrap (nobody sends 4 GB here). Sequence numbers and checksums
-are real, so captures can be read with the usual tools.
+Sequence numbers and checksums are real, so captures can be read with the usual tools.
+
+What it is not: there are no windows, no congestion control and no options, data that overtakes other data is dropped
+and comes again, closing is always by reset, and sequence numbers do not wrap (no one sends 4 GB here).
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from struct import Struct
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from inband.vocabulary.instant import Instant
+from inband.sim.clock import Timer, VirtualClock
+from inband.switch.transport import StreamUser, TcpProgress
 
 SYN, RST, PSH, ACK = 2, 4, 8, 16
 MAX_SEGMENT = 1400
@@ -36,6 +38,11 @@ class Segment(NamedTuple):
     flags: int
     payload: bytes = b""
 
+    @property
+    def end(self) -> int:
+        """The sequence number after it."""
+        return self.sequence + len(self.payload) + bool(self.flags & SYN)
+
     @classmethod
     def parse(cls, data: bytes) -> Segment | None:
         """Read a segment; None when it is cut. The checksum is the caller's matter."""
@@ -43,19 +50,6 @@ class Segment(NamedTuple):
             return None
         source, destination, sequence, acknowledgement, offset, flags, *_ = _HEADER.unpack_from(data)
         return cls(source, destination, sequence, acknowledgement, flags, data[(offset >> 4) * 4 :])
-
-
-class ConnectionUser(Protocol):
-    """Who uses a connection."""
-
-    def opened(self) -> None:
-        """Both ends are there."""
-
-    def received(self, data: bytes) -> None:
-        """Data came, in order."""
-
-    def closed(self, reason: str) -> None:
-        """The connection is over; said once, and not after the user's own ``abort``."""
 
 
 class State(Enum):
@@ -66,61 +60,72 @@ class State(Enum):
     CLOSED = "closed"
 
 
-class _Sent(NamedTuple):
-    sequence: int
-    flags: int
-    payload: bytes
-
-    @property
-    def end(self) -> int:
-        return self.sequence + len(self.payload) + bool(self.flags & SYN)
-
-
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One end of a connection. ``transmit`` sends a segment; the owner calls ``tick`` at ``retry_at``.
+    """One end of a connection: ``switch.transport.Connecting`` at first, ``Transport`` when it is open.
 
-    ``retries`` counts how often in a row something was sent again without an acknowledgement: TCP_INFO's retransmits.
+    ``transmit`` sends a segment; ``ended`` is called when it is over, however that comes. ``retries`` counts how often
+    in a row something was sent again without an acknowledgement: TCP_INFO's retransmits.
     """
 
-    local_port: int
-    remote_port: int
+    clock: VirtualClock
+    ports: tuple[int, int]
+    """Ours and the peer's."""
     transmit: Callable[[Segment], None]
-    user: ConnectionUser
+    user: StreamUser
+    peer: str = ""
+    ended: Callable[[], None] = lambda: None
     state: State = State.OPENING
-    retry_at: Instant | None = None
     retries: int = 0
     _next_send: int = FIRST_SEQUENCE
     _next_receive: int = 0
-    _unacknowledged: list[_Sent] = field(default_factory=list)
+    _unacknowledged: list[Segment] = field(default_factory=list)
     _timeout_s: float = SYN_TIMEOUT_S
+    _timer: Timer | None = None
     _owes_ack: bool = False
-    _early: bytes = b""
 
-    @property
-    def has_unacknowledged(self) -> bool:
-        """Whether something sent was not acknowledged yet."""
-        return bool(self._unacknowledged)
-
-    def open(self, now: Instant) -> None:
+    def open(self) -> None:
         """Send the SYN."""
-        self._queue(SYN, b"", now)
+        self._send(SYN)
 
-    def send(self, data: bytes, now: Instant) -> None:
-        """Send data: at once when the connection is open (there is no window), else as soon as it is."""
-        if self.state is State.OPENING:
-            self._early += data
-            return
-        for start in range(0, len(data), MAX_SEGMENT):
-            self._queue(PSH | ACK, data[start : start + MAX_SEGMENT], now)
+    def fail(self, reason: str) -> None:
+        """There is no connection (any more): the user hears of it later, as an event loop does it."""
+        self._end()
+        self.clock.call_soon(lambda: self.user.closed(reason))
 
-    def abort(self) -> None:
+    # --- switch.transport.Connecting and Transport ------------------------------------------------------------------
+
+    def cancel(self) -> None:
         """Close for both ends; the user is not told."""
         if self.state is State.OPEN:
-            self._transmit(self._next_send, RST | ACK, b"")
+            self._transmit(RST | ACK)
         self._end()
 
-    def take(self, segment: Segment, now: Instant) -> None:
+    def abort(self) -> None:
+        """Close for both ends."""
+        if self.state is not State.CLOSED:
+            self.cancel()
+            self.fail("closed here")
+
+    def close(self) -> None:
+        """As ``Transport.close``: what was written has left already."""
+        self.abort()
+
+    def write(self, data: bytes) -> None:
+        """Send data, at once as there is no window."""
+        for start in range(0, len(data), MAX_SEGMENT):
+            self._send(PSH | ACK, data[start : start + MAX_SEGMENT])
+
+    def set_reading(self, wanted: bool) -> None:
+        """As ``Transport.set_reading``: there are no windows here, so everything is read."""
+
+    def progress(self) -> TcpProgress:
+        """As ``Transport.progress``."""
+        return TcpProgress(len(self._unacknowledged), self.retries)
+
+    # --- segments ---------------------------------------------------------------------------------------------------
+
+    def take(self, segment: Segment) -> None:
         """Take a segment of this connection."""
         if segment.flags & RST:
             was_open = self.state is State.OPEN
@@ -128,42 +133,30 @@ class Connection:
             self.user.closed("connection reset by peer" if was_open else "connection refused")
             return
         if segment.flags & ACK:
-            self._acknowledged(segment.acknowledgement, now)
+            self._acknowledged(segment.acknowledgement)
         if segment.flags & SYN:
-            self._take_syn(segment, now)
+            self._take_syn(segment)
         elif self.state is State.OPENING and segment.flags & ACK and not self._unacknowledged:
-            self._established(now)
+            self._established()
         if segment.payload and self.state is State.OPEN:
             self._take_data(segment)
 
-    def tick(self, now: Instant) -> None:
-        """Send again what was not acknowledged in time."""
-        if self.retry_at is None or now < self.retry_at:
-            return
-        self.retries += 1
-        self._timeout_s = min(self._timeout_s * 2, MAX_TIMEOUT_S)
-        self.retry_at = now + self._timeout_s
-        for sent in self._unacknowledged:
-            self._transmit(*sent)
-
-    def _take_syn(self, segment: Segment, now: Instant) -> None:
+    def _take_syn(self, segment: Segment) -> None:
         """Our SYN was answered, or this is the peer's, for the first time or again."""
         if self.state is State.OPENING:
             self._next_receive = segment.sequence + 1
         if segment.flags & ACK:
-            self._transmit(self._next_send, ACK, b"")
+            self._transmit(ACK)
             if self.state is State.OPENING:
-                self._established(now)
+                self._established()
         elif self._next_send == FIRST_SEQUENCE:
-            self._queue(SYN | ACK, b"", now)
+            self._send(SYN | ACK)
         else:
-            for sent in self._unacknowledged:
-                self._transmit(*sent)
+            self._send_again()
 
-    def _established(self, now: Instant) -> None:
+    def _established(self) -> None:
         self.state = State.OPEN
-        self.send(self._early, now)
-        self.user.opened()
+        self.user.opened(self)
 
     def _take_data(self, segment: Segment) -> None:
         self._owes_ack = True
@@ -172,34 +165,48 @@ class Connection:
             self.user.received(segment.payload)
         # What the user sent meanwhile has acknowledged the data with it.
         if self._owes_ack and self.state is State.OPEN:
-            self._transmit(self._next_send, ACK, b"")
+            self._transmit(ACK)
 
-    def _queue(self, flags: int, payload: bytes, now: Instant) -> None:
+    def _acknowledged(self, up_to: int) -> None:
+        left = [segment for segment in self._unacknowledged if segment.end > up_to]
+        if len(left) < len(self._unacknowledged):
+            self._unacknowledged, self.retries, self._timeout_s = left, 0, DATA_TIMEOUT_S
+            self._plan()
+
+    def _send(self, flags: int, payload: bytes = b"") -> None:
         if self.state is State.CLOSED:
             return
-        sent = _Sent(self._next_send, flags, payload)
-        self._unacknowledged.append(sent)
-        if self.retry_at is None:
+        segment = self._transmit(flags, payload)
+        self._next_send = segment.end
+        self._unacknowledged.append(segment)
+        if self._timer is None:
             self._timeout_s = SYN_TIMEOUT_S if flags & SYN else DATA_TIMEOUT_S
-            self.retry_at = now + self._timeout_s
-        self._next_send = sent.end
-        self._transmit(*sent)
+            self._plan()
 
-    def _acknowledged(self, up_to: int, now: Instant) -> None:
-        left = [sent for sent in self._unacknowledged if sent.end > up_to]
-        if len(left) == len(self._unacknowledged):
-            return
-        self._unacknowledged = left
-        self.retries = 0
-        self._timeout_s = DATA_TIMEOUT_S
-        self.retry_at = now + self._timeout_s if left else None
+    def _transmit(self, flags: int, payload: bytes = b"") -> Segment:
+        segment = Segment(*self.ports, self._next_send, self._next_receive, flags, payload)
+        self._owes_ack = False
+        self.transmit(segment)
+        return segment
+
+    def _send_again(self) -> None:
+        for segment in self._unacknowledged:
+            self.transmit(segment._replace(acknowledgement=self._next_receive))
+
+    def _plan(self) -> None:
+        """Send again what is not acknowledged, after the timeout."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.clock.call_later(self._timeout_s, self._on_timer) if self._unacknowledged else None
+
+    def _on_timer(self) -> None:
+        self.retries += 1
+        self._timeout_s = min(self._timeout_s * 2, MAX_TIMEOUT_S)
+        self._plan()
+        self._send_again()
 
     def _end(self) -> None:
-        self.state, self.retry_at = State.CLOSED, None
+        self.state = State.CLOSED
         self._unacknowledged.clear()
-
-    def _transmit(self, sequence: int, flags: int, payload: bytes) -> None:
-        self._owes_ack = False
-        self.transmit(
-            Segment(self.local_port, self.remote_port, sequence, self._next_receive, flags, payload),
-        )
+        self._plan()
+        self.ended()

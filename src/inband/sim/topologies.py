@@ -1,4 +1,4 @@
-"""The topologies T1 to T7 of in-band control, ready to run: ``topologies.row(10)``.
+"""The topologies T1 to T7 of in-band control, ready to run: ``topologies.row(10)``, ``topologies.row(10, on=IPV6)``.
 
 Each is a network with one controller, all switches in fail mode secure with an empty table, none started yet.
 ``switches`` are ordered by distance from the controller, nearest first.
@@ -16,16 +16,33 @@ Each is a network with one controller, all switches in fail mode secure with an 
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from inband.sim.dhcp import DhcpServer
 from inband.sim.host import ControllerHost, Host
-from inband.sim.network import Network
+from inband.sim.link import Nic
+from inband.sim.network import Attachable, Network
 from inband.sim.switch import SwitchHost, read_target
 from inband.switch.config import BridgeConfig, FailMode
 
-CONTROLLER = "10.0.0.100"
+CONTROLLER, GATEWAY = 100, 254
+"""Host numbers; switches count from 1."""
+
+
+class Addressing(NamedTuple):
+    """Formats of addresses, with commas between several: in the network of the switches, and behind a router.
+
+    A host has the same number in all of them.
+    """
+
+    near: str
+    far: str
+
+
+IPV4 = Addressing("10.0.0.{0}/24", "10.9.0.{0}/24")
+IPV6 = Addressing("fd00:a::{0}/64", "fd00:9::{0}/64")
+BOTH = Addressing(f"{IPV4.near},{IPV6.near}", f"{IPV4.far},{IPV6.far}")
 
 
 @dataclass(slots=True)
@@ -34,90 +51,103 @@ class Topology:
 
     net: Network
     controller: ControllerHost
-    switches: list[SwitchHost]
-    routers: list[Host]
+    switches: list[SwitchHost] = field(default_factory=list)
+    routers: list[Host] = field(default_factory=list)
 
 
-def row(length: int, seed: int = 0, *, latency_s: float = 50e-6) -> Topology:
+def row(length: int, seed: int = 0, *, on: Addressing = IPV4) -> Topology:
     """T1 and T3: controller, s1, s2, ..."""
-    net = Network(seed)
-    controller = net.controller("c", f"{CONTROLLER}/16")
-    switches = [net.switch(f"s{n}", f"10.0.1.{n}/16", controllers=[CONTROLLER]) for n in range(1, length + 1)]
-    net.link(controller, switches[0], latency_s=latency_s)
-    for near, far in itertools.pairwise(switches):
-        net.link(near, far, latency_s=latency_s)
-    return Topology(net, controller, switches, [])
+    plan = _Plan(seed, on)
+    return plan.hang(plan.made.controller, length)
 
 
-def ring(length: int, seed: int = 0) -> Topology:
+def ring(length: int, seed: int = 0, *, on: Addressing = IPV4) -> Topology:
     """A row whose last switch is linked to the first one, too. With a length of 2: two links between two switches."""
-    made = row(length, seed)
+    made = row(length, seed, on=on)
     made.net.link(made.switches[-1], made.switches[0])
     return made
 
 
-def row_behind_gateway(length: int, seed: int = 0) -> Topology:
+def row_behind_gateway(length: int, seed: int = 0, *, on: Addressing = IPV4) -> Topology:
     """T2 and T4: controller, gateway, s1, s2, ..."""
-    net = Network(seed)
-    controller = net.controller("c", "10.9.0.100/24", "10.9.0.254")
-    gateway = net.router("gw")
-    switches = [
-        net.switch(f"s{n}", f"10.0.0.{n}/24", "10.0.0.254", controllers=["10.9.0.100"]) for n in range(1, length + 1)
-    ]
-    net.link(controller, gateway.interface("10.9.0.254/24").nic)
-    net.link(gateway.interface("10.0.0.254/24").nic, switches[0])
-    for near, far in itertools.pairwise(switches):
-        net.link(near, far)
-    return Topology(net, controller, switches, [gateway])
+    plan = _Plan(seed, on, is_routed=True)
+    plan.net.link(plan.made.controller, plan.far)
+    return plan.hang(plan.near, length)
 
 
-def guest_controller(seed: int = 0) -> Topology:
+def guest_controller(seed: int = 0, *, on: Addressing = IPV4) -> Topology:
     """T5: the controller is a guest on a port of "host", as on a hypervisor; "other" hangs on that one's uplink."""
-    net = Network(seed)
-    guest = net.controller("guest", f"{CONTROLLER}/24")
-    host = net.switch("host", "10.0.0.1/24", controllers=[CONTROLLER])
-    other = net.switch("other", "10.0.0.2/24", controllers=[CONTROLLER])
-    net.link(host, other)
-    net.link(guest, host)
-    return Topology(net, guest, [host, other], [])
+    plan = _Plan(seed, on)
+    host, other = plan.switch("host"), plan.switch("other")
+    plan.net.link(host, other)
+    plan.net.link(plan.made.controller, host)
+    return plan.made
 
 
-def guest_over_segment(seed: int = 0) -> Topology:
+def guest_over_segment(seed: int = 0, *, on: Addressing = IPV4) -> Topology:
     """T6 over one layer 2 segment: br1 has the guest and no address; br0, with the address, is on the same segment."""
-    net = Network(seed)
-    guest = net.controller("guest", f"{CONTROLLER}/24")
-    host, lan = _two_bridges(net, "10.0.0.1/24", CONTROLLER), net.switch("lan", is_secure=False)
-    net.link(host.bridges["br0"], lan)
-    net.link(host.bridges["br1"], lan)
-    net.link(guest, host.bridges["br1"])
+    plan = _Plan(seed, on)
+    host, lan = plan.switch("host", "br0", "br1"), plan.net.switch("lan", is_secure=False)
+    for bridge in host.bridges.values():
+        plan.net.link(bridge, lan)
+    plan.net.link(plan.made.controller, host.bridges["br1"])
     lan.start()
-    return Topology(net, guest, [host], [])
+    return plan.made
 
 
-def guest_over_router(seed: int = 0) -> Topology:
+def guest_over_router(seed: int = 0, *, on: Addressing = IPV4) -> Topology:
     """T6 over a router: br1 has the guest and no address; br0, with the address, is in another subnet."""
-    net = Network(seed)
-    guest = net.controller("guest", "10.9.0.100/24", "10.9.0.254")
-    host, router = _two_bridges(net, "10.0.0.1/24", "10.9.0.100"), net.router("router")
-    net.link(host.bridges["br0"], router.interface("10.0.0.254/24").nic)
-    net.link(host.bridges["br1"], router.interface("10.9.0.254/24").nic)
-    net.link(guest, host.bridges["br1"])
-    host.host.route("10.0.0.254")
-    return Topology(net, guest, [host], [router])
+    plan = _Plan(seed, on, is_routed=True)
+    host = plan.switch("host", "br0", "br1")
+    plan.net.link(host.bridges["br0"], plan.near)
+    plan.net.link(host.bridges["br1"], plan.far)
+    plan.net.link(plan.made.controller, host.bridges["br1"])
+    return plan.made
 
 
 def address_by_dhcp(seed: int = 0) -> tuple[Topology, DhcpServer]:
     """T7: the switch has no address; ``switches[0].get_address()`` after its start asks the server for one."""
-    net = Network(seed)
-    controller = net.controller("c", f"{CONTROLLER}/24")
-    switch = net.switch("s1", controllers=[CONTROLLER])
-    net.link(controller, switch)
-    return Topology(net, controller, [switch], []), DhcpServer(controller.host, "10.0.0.10")
+    plan = _Plan(seed, IPV4)
+    plan.net.link(plan.made.controller, plan.switch("s1", address=""))
+    return plan.made, DhcpServer(plan.made.controller.host, "10.0.0.10")
 
 
-def _two_bridges(net: Network, address: str, controller: str) -> SwitchHost:
-    host = net.machine("host")
-    target = read_target(controller)
-    host.add_bridge(BridgeConfig("br0", controllers=(target,), fail_mode=FailMode.SECURE), address)
-    host.add_bridge(BridgeConfig("br1", controllers=(target,), fail_mode=FailMode.SECURE))
-    return host
+class _Plan:
+    """What they have in common: a controller, a router before it or none, and switches that know the way."""
+
+    def __init__(self, seed: int, on: Addressing, *, is_routed: bool = False) -> None:
+        self.net = net = Network(seed)
+        self._on = on
+        self._remotes = _bare(on.far if is_routed else on.near, CONTROLLER)
+        self._gateways = _bare(on.near, GATEWAY) if is_routed else ""
+        address, gateways = (on.far, _bare(on.far, GATEWAY)) if is_routed else (on.near, "")
+        self.made = Topology(net, net.controller("c", address.format(CONTROLLER), gateways))
+        if is_routed:
+            router = net.router("gw")
+            self.far, self.near = (router.interface(each.format(GATEWAY)).nic for each in (on.far, on.near))
+            self.made.routers.append(router)
+
+    def switch(self, name: str, *bridges: str, address: str | None = None) -> SwitchHost:
+        """The next switch, with its number's address on the first bridge."""
+        machine, switches = self.net.machine(name), self.made.switches
+        switches.append(machine)
+        address = self._on.near.format(len(switches)) if address is None else address
+        controllers = tuple(map(read_target, self._remotes.split(",")))
+        for bridge in bridges or ("br0",):
+            machine.add_bridge(BridgeConfig(bridge, controllers=controllers, fail_mode=FailMode.SECURE), address)
+            address = ""
+        machine.host.route(self._gateways)
+        return machine
+
+    def hang(self, node: Attachable | Nic, length: int) -> Topology:
+        """Hang a row of switches on a node."""
+        for number in range(1, length + 1):
+            switch = self.switch(f"s{number}")
+            self.net.link(node, switch)
+            node = switch
+        return self.made
+
+
+def _bare(network: str, number: int) -> str:
+    """A host's addresses without their prefix lengths."""
+    return ",".join(each.partition("/")[0] for each in network.format(number).split(","))

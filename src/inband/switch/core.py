@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from inband.control.events import Remote, RemoteKind
+from inband.host.events import HostEvent, NextHopFound
 from inband.switch.config import SwitchConfig
 from inband.switch.managed_bridge import ManagedBridge
-from inband.switch.names import DnsClient, Known, NameOwner, NameService, ServerList
+from inband.switch.names import MAX_SERVERS, DnsClient, Known, NameOwner, NameService, ServerList
 from inband.switch.outgoing import OutgoingConnection
 from inband.switch.reports import Reporter
 from inband.switch.targets import Target
@@ -25,8 +26,8 @@ from inband.vocabulary.instant import Instant
 class SwitchCore:
     """The bridges that run, and what they have in common. The owner adds bridges, drives them, and takes them out.
 
-    ``find_servers`` gets the servers that are configured and says whom to ask. ``addresses_changed`` asks the owner to
-    go through ``follow_names`` soon; ``wake`` asks for a look at the deadline of ``names``; ``remember`` keeps what is
+    ``find_servers`` says which DNS servers to ask when none are configured. ``addresses_changed`` asks the owner to go
+    through ``follow_names`` soon; ``wake`` asks for a look at the deadline of ``names``; ``remember`` keeps what is
     known of names.
     """
 
@@ -36,7 +37,7 @@ class SwitchCore:
         random_bits: Callable[[int], int],
         dns: DnsClient,
         *,
-        find_servers: Callable[[Sequence[IpAddress]], ServerList],
+        find_servers: Callable[[], ServerList],
         addresses_changed: Callable[[], None],
         remember: Callable[[Known], None],
         report: Reporter,
@@ -49,7 +50,7 @@ class SwitchCore:
         self._wake = wake
         self._has_channel_news = False
         owner = NameOwner(
-            find_servers=lambda: find_servers(self.config.dns_servers),
+            find_servers=lambda: configured_servers(self.config) or find_servers(),
             servers_changed=self._set_up_dns,
             addresses_changed=addresses_changed,
             remember=remember,
@@ -104,6 +105,14 @@ class SwitchCore:
             yield from bridge.protect(self._wanted)
             bridge.connections.set_names(addresses)
 
+    # --- the kernel's events ----------------------------------------------------------------------------------------
+
+    def host_event(self, event: HostEvent | NextHopFound) -> None:
+        """Pass on what the kernel said, to bridges first: a question for a name needs the rules that follow from it."""
+        for bridge in self.bridges.values():
+            bridge.host_event(event)
+        self.names.host_event(event)
+
     # --- channels ---------------------------------------------------------------------------------------------------
 
     def channels_changed(self) -> None:
@@ -155,6 +164,12 @@ class SwitchCore:
 def names_of(config: SwitchConfig) -> frozenset[str]:
     """The names of all controllers that are dialled, and of all managers."""
     return frozenset(target.name for target in _targets(config) if target.name is not None)
+
+
+def configured_servers(config: SwitchConfig) -> ServerList | None:
+    """The DNS servers that are configured, if any are."""
+    servers = config.dns_servers[:MAX_SERVERS]
+    return ServerList(servers, "the configuration") if servers else None
 
 
 def remotes_of(config: SwitchConfig, names: Mapping[str, tuple[IpAddress, ...]]) -> frozenset[Remote]:

@@ -22,6 +22,8 @@ from inband.vocabulary.instant import Instant
 
 # In a burst of answers, how long problems wait to be reported, and addresses for their place in the owner's memory.
 TIDY_S = 0.2
+# The C library asks no more than three (resolv.conf(5)); one more costs a second at worst.
+MAX_SERVERS = 4
 
 Known = Mapping[str, tuple[KnownAddress, ...]]
 """What is known of names."""

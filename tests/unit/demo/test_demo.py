@@ -10,11 +10,11 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from inband.controller.behaviour import DELETE_AND_DROP, FRIENDLY, HOSTILE, MUTE
+from inband.controller.controller import Channel
 from inband.demo.simulated import SimulatedStage
 from inband.demo.story import ACTS, Act, Scene, Stage, failures, play
 from inband.demo.view import print_summary, shown
-from inband.sim.behaviour import DELETE_AND_DROP, FRIENDLY, HOSTILE, MUTE
-from inband.sim.controller import Channel
 
 SHORT = tuple(replace(act, seconds=3.0) for act in ACTS)
 

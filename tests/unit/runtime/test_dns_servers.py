@@ -1,18 +1,18 @@
-"""Whom to ask for names: the configuration, a lease, the system, or what is behind the system's stub."""
+"""Whom to ask for names when none are configured: a lease, the system, or what is behind the system's stub."""
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from inband.errors import UsageError
 from inband.runtime import dns_servers
-from inband.runtime.dns_servers import MAX_SERVERS, find_servers, parse_dns_server, remove_left_over_leases
+from inband.runtime.dns_servers import find_servers, parse_dns_server, remove_left_over_leases
+from inband.switch.names import MAX_SERVERS
 
 
-def servers(tmp_path: Path, text: str | None, *configured: str, lease: str = "", behind: str = "") -> list[str]:
+def servers(tmp_path: Path, text: str | None, *, lease: str = "", behind: str = "") -> list[str]:
     """The servers that are found."""
     resolv_conf, stub = tmp_path / "resolv.conf", tmp_path / "behind"
     if text is not None:
@@ -21,12 +21,8 @@ def servers(tmp_path: Path, text: str | None, *configured: str, lease: str = "",
         (tmp_path / "br0.dns").write_text(lease)
     if behind:
         stub.write_text(behind)
-    found = find_servers([ip_address(each) for each in configured], tmp_path, resolv_conf, stub)
+    found = find_servers(tmp_path, resolv_conf, stub)
     return [str(server) for server in found.servers]
-
-
-def test_configured_servers_are_all_there_are(tmp_path: Path) -> None:
-    assert servers(tmp_path, "nameserver 192.0.2.1\n", "10.0.0.53", lease="10.0.0.1\n") == ["10.0.0.53"]
 
 
 def test_what_a_dead_process_was_told_for_a_bridge_that_is_no_more_is_forgotten(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from inband.agent.fail_mode import Forwarding
+from inband.controller.behaviour import DELETE_AND_DROP, HOSTILE, Behaviour
 from inband.datapath.wrappers import Faults
 from inband.flow.actions import ApplyActions, SetQueue
 from inband.flow.flow import Flow
 from inband.sim import topologies
-from inband.sim.behaviour import DELETE_AND_DROP, HOSTILE, Behaviour
 from inband.sim.network import Network
 from inband.sim.switch import SwitchBridge
 from inband.sim.topologies import Topology
@@ -132,7 +132,7 @@ def test_lossy_links_delay_channels_and_do_not_cut_them() -> None:
 
 def test_a_second_controller_comes_and_goes_without_touching_other_rules() -> None:
     made = topologies.row(2)
-    second = made.net.controller("c2", "10.0.0.101/16")
+    second = made.net.controller("c2", "10.0.0.101/24")
     made.net.link(second, made.switches[0])
     hostile(made)
     switch = made.switches[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Interface
 
 import pytest
 
@@ -10,8 +10,8 @@ from inband.openflow.reconnect import State
 from inband.sim.host import Host
 from inband.sim.network import Network
 from inband.sim.switch import SwitchHost
-from inband.sim.tcp import Connection
 from inband.switch.outgoing import OutgoingConnection
+from inband.switch.transport import Transport
 
 
 def with_host(net: Network) -> tuple[Host, SwitchHost]:
@@ -24,7 +24,7 @@ def with_host(net: Network) -> tuple[Host, SwitchHost]:
 
 
 def the_connection(switch: SwitchHost) -> OutgoingConnection:
-    (connection,) = switch.outgoing
+    (connection,) = switch.only.managed.connections.outgoing
     return connection
 
 
@@ -32,22 +32,22 @@ class Rude:
     """A controller that says something else than OpenFlow, or nothing."""
 
     def __init__(self, host: Host, words: bytes) -> None:
-        self.connections = list[Connection]()
-        self._host, self._words = host, words
-        host.tcp.listen(6653, self._accept)
+        self.connections = list[Transport]()
+        self._words = words
+        host.tcp.listeners[6653] = lambda: self
 
-    def opened(self) -> None:
-        self._host.tcp.send(self.connections[-1], self._words)
+    def opened(self, transport: Transport) -> None:
+        self.connections.append(transport)
+        transport.write(self._words)
 
     def received(self, data: bytes) -> None:
         """Not interested."""
 
-    def closed(self, reason: str) -> None:
+    def set_writable(self, is_writable: bool) -> None:
         """Not interested."""
 
-    def _accept(self, _: IPv4Address, connection: Connection) -> Rude:
-        self.connections.append(connection)
-        return self
+    def closed(self, reason: str) -> None:
+        """Not interested."""
 
 
 def test_a_refusal_is_told_and_dialling_goes_on_with_back_off() -> None:
@@ -93,7 +93,7 @@ def test_without_a_route_to_the_controller_the_switch_waits_for_one() -> None:
     net.run(30.0)
     before = the_connection(switch).reconnect.last_error
 
-    switch.host.kernel.set_address(switch.only.local, IPv4Interface("10.0.0.1/24"))
+    switch.host.kernel.add_address(switch.only.local, IPv4Interface("10.0.0.1/24"))
     net.run(0.5)
 
     assert before == "network is unreachable"
@@ -112,7 +112,7 @@ def test_a_controller_that_is_taken_away_is_hung_up_on() -> None:
     net.run(1.0)
 
     assert not net.channels(controller)["s"].is_up
-    assert switch.outgoing == []
+    assert switch.only.managed.connections.outgoing == []
     assert switch.only.letters == "abc"
 
 

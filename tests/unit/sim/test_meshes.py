@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from inband.sim.behaviour import HOSTILE
+from inband.controller.behaviour import HOSTILE
 from inband.sim.link import Link, Nic
 from inband.sim.network import Network
 from inband.sim.topologies import Topology

@@ -14,25 +14,31 @@ from inband.packet.frame import Frame
 from inband.sim.host import Host
 from inband.sim.link import Nic
 from inband.sim.network import Network
-from inband.sim.tcp import Connection, ConnectionUser
+from inband.switch.transport import Transport
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.numbers import ETH_ARP
 
 
 class Peer:
-    """A user of a connection that sends back what it gets."""
+    """A user of a connection that says something at first, and sends back what it gets when it is to."""
 
-    def __init__(self, host: Host, connection: Connection | None = None) -> None:
-        self.host, self.connection = host, connection
+    def __init__(self, first: bytes = b"", *, echoes: bool = False) -> None:
         self.data, self.told = b"", list[str]()
+        self._first, self._echoes = first, echoes
+        self._transport: Transport | None = None
 
-    def opened(self) -> None:
+    def opened(self, transport: Transport) -> None:
         self.told.append("opened")
+        self._transport = transport
+        transport.write(self._first)
 
     def received(self, data: bytes) -> None:
         self.data += data
-        if self.connection is not None:
-            self.host.tcp.send(self.connection, data)
+        if self._echoes and self._transport is not None:
+            self._transport.write(data)
+
+    def set_writable(self, is_writable: bool) -> None:
+        self.told.append("writable")
 
     def closed(self, reason: str) -> None:
         self.told.append(reason)
@@ -139,11 +145,13 @@ def test_without_a_route_there_is_no_next_hop_and_no_connection() -> None:
     one.kernel.deliver = answers.append
 
     one.kernel.look_up_next_hop(IPv4Address("10.9.0.1"))
-    connection = one.tcp.connect(IPv4Address("10.9.0.1"), 80, Peer(one))
+    user = Peer()
+    one.tcp.connect(IPv4Address("10.9.0.1"), 80, user)
     net.run(0.1)
 
     assert NextHopFound(IPv4Address("10.9.0.1"), None) in answers
-    assert connection is None
+    assert user.told == ["network is unreachable"]
+    assert one.tcp.connections == {}
 
 
 @pytest.mark.parametrize(
@@ -155,13 +163,11 @@ def test_tcp_carries_data_over_links_good_and_bad(faults: Faults) -> None:
     one.pinging("10.9.0.1").stop()  # ARP has no checksum: spoilt ARP would be believed
     net.run(1.0)
     net.links[0].spoil(faults)
-    two.tcp.listen(80, lambda _, connection: Peer(two, connection))
-    user = Peer(one)
+    two.tcp.listeners[80] = lambda: Peer(echoes=True)
     text = bytes(range(256)) * 40
+    user = Peer(text)
 
-    connection = one.tcp.connect(IPv4Address("10.9.0.1"), 80, user)
-    assert connection is not None
-    one.tcp.send(connection, text)
+    one.tcp.connect(IPv4Address("10.9.0.1"), 80, user)
     arrived = net.run_until(lambda: len(user.data) >= len(text), 600)
 
     assert arrived
@@ -171,7 +177,7 @@ def test_tcp_carries_data_over_links_good_and_bad(faults: Faults) -> None:
 def test_a_port_on_which_nobody_listens_refuses() -> None:
     net = Network()
     one, _ = two_hosts(net)
-    user = Peer(one)
+    user = Peer()
 
     one.tcp.connect(IPv4Address("10.0.0.2"), 80, user)
     net.run(0.1)
@@ -183,21 +189,16 @@ def test_a_port_on_which_nobody_listens_refuses() -> None:
 def test_a_dead_process_resets_its_connections() -> None:
     net = Network()
     one, two = two_hosts(net)
-    accepted = list[ConnectionUser]()
-
-    def accept(_: IPv4Address, connection: Connection) -> ConnectionUser:
-        accepted.append(Peer(two, connection))
-        return accepted[-1]
-
-    two.tcp.listen(80, accept)
-    user = Peer(one)
+    user, dead = Peer(), Peer()
+    two.tcp.listeners[80] = lambda: dead
     one.tcp.connect(IPv4Address("10.0.0.2"), 80, user)
     net.run(0.1)
 
-    two.tcp.abort_all()
+    two.tcp.kill()
     net.run(0.1)
 
     assert user.told == ["opened", "connection reset by peer"]
+    assert dead.told == ["opened"]
 
 
 def test_a_cut_link_carries_nothing_and_loses_what_is_on_its_way() -> None:
@@ -228,7 +229,7 @@ def test_an_interface_has_one_link_only() -> None:
         net.link(one, Nic("other"))
 
 
-@pytest.mark.parametrize("text", ["10.0.0.1/99", "ten", ""])
+@pytest.mark.parametrize("text", ["10.0.0.1/99", "ten", "10.0.0.1/24,"])
 def test_a_bad_address_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="write 10"):
         Network().host("one", text)
@@ -245,7 +246,7 @@ def test_no_frame_makes_a_kernel_fail() -> None:
     captured = list[bytes]()
     net.links[0].taps.append(lambda _, frame: captured.append(frame.data))
     one.pinging("10.0.0.2").stop()
-    one.tcp.connect(IPv4Address("10.0.0.2"), 80, Peer(one))
+    one.tcp.connect(IPv4Address("10.0.0.2"), 80, Peer())
     net.run(0.1)
 
     for data in captured:

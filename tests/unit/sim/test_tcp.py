@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from inband.sim.clock import VirtualClock
 from inband.sim.tcp import ACK, DATA_TIMEOUT_S, RST, SYN, SYN_TIMEOUT_S, Connection, Segment, State
+from inband.switch.transport import Transport
 
 
 @dataclass
@@ -16,11 +18,14 @@ class User:
     told: list[str] = field(default_factory=list)
     data: bytes = b""
 
-    def opened(self) -> None:
+    def opened(self, transport: Transport) -> None:
         self.told.append("opened")
 
     def received(self, data: bytes) -> None:
         self.data += data
+
+    def set_writable(self, is_writable: bool) -> None:
+        self.told.append("writable")
 
     def closed(self, reason: str) -> None:
         self.told.append(reason)
@@ -30,28 +35,34 @@ class Pair:
     """A client and a server; ``wire`` holds what was sent and not yet delivered."""
 
     def __init__(self) -> None:
+        self.clock = VirtualClock()
         self.wire: list[tuple[str, Segment]] = []
         self.client_user, self.server_user = User(), User()
-        self.client = Connection(1, 2, lambda segment: self.wire.append(("server", segment)), self.client_user)
-        self.server = Connection(2, 1, lambda segment: self.wire.append(("client", segment)), self.server_user)
+        to_server, to_client = (lambda segment, to=to: self.wire.append((to, segment)) for to in ("server", "client"))
+        self.client = Connection(self.clock, (1, 2), to_server, self.client_user)
+        self.server = Connection(self.clock, (2, 1), to_client, self.server_user)
 
-    def deliver(self, now: float = 0.0) -> int:
+    def deliver(self) -> int:
         """Deliver until nothing is on the wire; returns how many segments that were."""
         count = 0
         while self.wire:
             to, segment = self.wire.pop(0)
-            (self.client if to == "client" else self.server).take(segment, now)
+            (self.client if to == "client" else self.server).take(segment)
             count += 1
         return count
 
     def lose(self) -> None:
         self.wire.clear()
 
+    def pass_time(self, seconds: float) -> None:
+        """Let timers run, and deliver nothing."""
+        self.clock.run_until(self.clock.now + seconds)
+
 
 @pytest.fixture
 def open_pair() -> Pair:
     pair = Pair()
-    pair.client.open(0.0)
+    pair.client.open()
     pair.deliver()
     return pair
 
@@ -59,22 +70,23 @@ def open_pair() -> Pair:
 def test_three_segments_open_a_connection() -> None:
     pair = Pair()
 
-    pair.client.open(0.0)
+    pair.client.open()
 
     assert pair.deliver() == 3
     assert (pair.client_user.told, pair.server_user.told) == (["opened"], ["opened"])
-    assert pair.client.retry_at is pair.server.retry_at is None
+    pair.pass_time(1000)
+    assert pair.wire == []
 
 
 def test_a_lost_syn_is_sent_again_after_a_second() -> None:
     pair = Pair()
-    pair.client.open(0.0)
+    pair.client.open()
     pair.lose()
 
-    pair.client.tick(SYN_TIMEOUT_S - 0.01)
+    pair.pass_time(SYN_TIMEOUT_S - 0.01)
     early = pair.deliver()
-    pair.client.tick(SYN_TIMEOUT_S)
-    pair.deliver(SYN_TIMEOUT_S)
+    pair.pass_time(0.01)
+    pair.deliver()
 
     assert early == 0
     assert pair.client.state is pair.server.state is State.OPEN
@@ -82,12 +94,12 @@ def test_a_lost_syn_is_sent_again_after_a_second() -> None:
 
 def test_a_syn_that_comes_again_is_answered_again_at_once() -> None:
     pair = Pair()
-    pair.client.open(0.0)
+    pair.client.open()
     to, syn = pair.wire.pop()
-    pair.server.take(syn, 0.0)
+    pair.server.take(syn)
     pair.lose()
 
-    pair.server.take(syn, 0.5)
+    pair.server.take(syn)
 
     assert to == "server"
     assert [segment.flags for _, segment in pair.wire] == [SYN | ACK]
@@ -96,43 +108,45 @@ def test_a_syn_that_comes_again_is_answered_again_at_once() -> None:
 def test_data_comes_whole_and_in_order(open_pair: Pair) -> None:
     text = bytes(range(256)) * 20
 
-    open_pair.client.send(text, 0.0)
-    open_pair.server.send(b"and back", 0.0)
+    open_pair.client.write(text)
+    open_pair.server.write(b"and back")
     open_pair.deliver()
 
     assert (open_pair.server_user.data, open_pair.client_user.data) == (text, b"and back")
-    assert not open_pair.client.has_unacknowledged
+    assert not open_pair.client.progress().unacknowledged
 
 
 def test_lost_data_is_sent_again_with_doubled_waits(open_pair: Pair) -> None:
-    open_pair.client.send(b"x", 0.0)
+    open_pair.client.write(b"x")
     open_pair.lose()
 
-    open_pair.client.tick(DATA_TIMEOUT_S)
+    open_pair.pass_time(DATA_TIMEOUT_S)
     open_pair.lose()
+    retries = open_pair.client.retries
+    open_pair.pass_time(2 * DATA_TIMEOUT_S - 0.01)
+    early = len(open_pair.wire)
+    open_pair.pass_time(0.01)
+    open_pair.deliver()
 
-    assert open_pair.client.retries == 1
-    assert open_pair.client.retry_at == pytest.approx(3 * DATA_TIMEOUT_S)
-    open_pair.client.tick(3 * DATA_TIMEOUT_S)
-    open_pair.deliver(0.7)
+    assert (retries, early) == (1, 0)
     assert open_pair.server_user.data == b"x"
-    assert (open_pair.client.retries, open_pair.client.retry_at) == (0, None)
+    assert open_pair.client.retries == 0
 
 
 def test_data_that_overtakes_other_data_waits_for_it(open_pair: Pair) -> None:
-    open_pair.client.send(b"one ", 0.0)
-    open_pair.client.send(b"two", 0.0)
+    open_pair.client.write(b"one ")
+    open_pair.client.write(b"two")
     open_pair.wire.reverse()
     open_pair.deliver()
 
-    open_pair.client.tick(DATA_TIMEOUT_S)
-    open_pair.deliver(DATA_TIMEOUT_S)
+    open_pair.pass_time(DATA_TIMEOUT_S)
+    open_pair.deliver()
 
     assert open_pair.server_user.data == b"one two"
 
 
 def test_data_that_comes_twice_is_handed_up_once(open_pair: Pair) -> None:
-    open_pair.client.send(b"once", 0.0)
+    open_pair.client.write(b"once")
     open_pair.wire.append(open_pair.wire[0])
 
     open_pair.deliver()
@@ -140,21 +154,34 @@ def test_data_that_comes_twice_is_handed_up_once(open_pair: Pair) -> None:
     assert open_pair.server_user.data == b"once"
 
 
-def test_an_abort_resets_the_other_end_and_tells_its_user_only(open_pair: Pair) -> None:
+def test_an_abort_resets_the_other_end_and_is_reported_to_both_users_once(open_pair: Pair) -> None:
+    open_pair.client.abort()
+    at_once = list(open_pair.client_user.told)
     open_pair.client.abort()
     open_pair.deliver()
+    open_pair.pass_time(0)
+
+    assert at_once == ["opened"]
+    assert open_pair.server_user.told == ["opened", "connection reset by peer"]
+    assert open_pair.client_user.told == ["opened", "closed here"]
+    assert open_pair.client.state is open_pair.server.state is State.CLOSED
+
+
+def test_who_cancels_is_told_nothing_more(open_pair: Pair) -> None:
+    open_pair.client.cancel()
+    open_pair.deliver()
+    open_pair.pass_time(0)
 
     assert open_pair.server_user.told == ["opened", "connection reset by peer"]
     assert open_pair.client_user.told == ["opened"]
-    assert open_pair.client.state is open_pair.server.state is State.CLOSED
 
 
 def test_a_reset_while_opening_is_a_refusal() -> None:
     pair = Pair()
-    pair.client.open(0.0)
+    pair.client.open()
     pair.lose()
 
-    pair.client.take(Segment(2, 1, 0, 1001, RST | ACK), 0.0)
+    pair.client.take(Segment(2, 1, 0, 1001, RST | ACK))
 
     assert pair.client_user.told == ["connection refused"]
 

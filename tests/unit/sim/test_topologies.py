@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
+from inband.controller.behaviour import DELETE_AND_DROP, FRIENDLY, HOSTILE, PORTS_DOWN, Behaviour
 from inband.sim import topologies
-from inband.sim.behaviour import DELETE_AND_DROP, FRIENDLY, HOSTILE, PORTS_DOWN, Behaviour
 from inband.sim.topologies import Topology
 from tests.unit.sim.scenes import SILENCE_S, UP_S, come_up, silences
 
@@ -100,12 +100,12 @@ def test_a_row_comes_up_when_its_controller_comes_minutes_late() -> None:
 @pytest.mark.parametrize("behaviour", [DELETE_AND_DROP, PORTS_DOWN], ids=lambda behaviour: behaviour.name)
 def test_data_does_stop_while_control_goes_on(behaviour: Behaviour) -> None:
     made = topologies.row(3)
-    near, far = made.net.host("near", "10.0.2.1/16"), made.net.host("far", "10.0.2.2/16")
+    near, far = made.net.host("near", "10.0.0.201/24"), made.net.host("far", "10.0.0.202/24")
     made.net.link(near, made.switches[0])
     made.net.link(far, made.switches[2])
     come_up(made)
     made.controller.behave(FRIENDLY)
-    pings = near.pinging("10.0.2.2")
+    pings = near.pinging("10.0.0.202")
     made.net.run(2.0)
     answered_before = pings.answered
 
@@ -119,12 +119,12 @@ def test_data_does_stop_while_control_goes_on(behaviour: Behaviour) -> None:
 
 def test_before_the_controller_installs_anything_no_data_passes() -> None:
     made = topologies.row(2)
-    near, far = made.net.host("near", "10.0.2.1/16"), made.net.host("far", "10.0.2.2/16")
+    near, far = made.net.host("near", "10.0.0.201/24"), made.net.host("far", "10.0.0.202/24")
     made.net.link(near, made.switches[0])
     made.net.link(far, made.switches[1])
     come_up(made)
 
-    pings = near.pinging("10.0.2.2")
+    pings = near.pinging("10.0.0.202")
     made.net.run(2.0)
 
     assert pings.answered == 0

@@ -1,0 +1,97 @@
+"""All bridges of a switch together: whom it asks for names, and who hears first what the kernel says."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from inband.control.name_events import Ask
+from inband.datapath.simulated import SimulatedDatapath
+from inband.host.events import RoutesChanged
+from inband.switch.config import BridgeConfig, SwitchConfig
+from inband.switch.connections import Environment
+from inband.switch.core import SwitchCore
+from inband.switch.managed_bridge import ManagedBridge
+from inband.switch.names import MAX_SERVERS, ServerList
+from inband.switch.reports import Report
+from inband.switch.targets import parse_target
+from inband.switch.turns import Turns
+from lab.silent_host import SilentHost
+from tests.unit.switch.bench import LOCAL
+from tests.unit.switch.fakes import Clock, FakeNetwork
+
+SYSTEM = ServerList((ip_address("192.0.2.53"),), "the system")
+NAMED = BridgeConfig("br0", controllers=(parse_target("tcp:ctl.example"),))
+
+
+class FakeDns:
+    """Notes with each question how many routes had been looked up by then."""
+
+    def __init__(self, host: SilentHost) -> None:
+        self.looked_up: list[int] = []
+        self._host = host
+
+    def ask(self, ask: Ask) -> None:
+        self.looked_up.append(len(self._host.asked))
+
+    def forget(self, ticket: int) -> None:
+        """Nothing comes back."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Rig:
+    """A core with one bridge that dials a name."""
+
+    def __init__(self, *servers: str) -> None:
+        self.clock, self.host = Clock(), SilentHost()
+        self.dns = FakeDns(self.host)
+        self.reports: list[Report] = []
+        self.core = SwitchCore(
+            self.clock,
+            lambda bits: 0,
+            self.dns,
+            find_servers=lambda: SYSTEM,
+            addresses_changed=lambda: None,
+            remember=lambda known: None,
+            report=self.reports.append,
+            wake=lambda: None,
+        )
+        config = SwitchConfig(bridges=(NAMED,), dns_servers=tuple(map(ip_address, servers)))
+        turns = Turns(self.clock, lambda: None)
+        environment = Environment(
+            self.clock, FakeNetwork(), turns, self.reports.append, lambda: None, self.core.channels_changed
+        )
+        datapath = SimulatedDatapath(clock=self.clock)
+        self.managed = ManagedBridge(NAMED, LOCAL, datapath, self.host, environment)
+        for _ in self.core.begin(config, {}):
+            pass
+        self.managed.open(LOCAL)
+        for _ in self.core.add(self.managed):
+            pass
+        self.managed.configure(NAMED)
+        for _ in self.core.finish(config):
+            pass
+
+
+def test_the_owner_says_whom_to_ask_when_no_server_is_configured() -> None:
+    assert Rig().core.names.server_list == SYSTEM
+
+
+def test_configured_servers_are_all_there_are_and_no_more_are_asked_than_is_sensible() -> None:
+    many = [f"10.0.0.{number}" for number in range(1, 2 + MAX_SERVERS)]
+
+    found = Rig(*many).core.names.server_list
+
+    assert found == ServerList(tuple(map(ip_address, many[:MAX_SERVERS])), "the configuration")
+
+
+def test_a_question_for_a_name_comes_after_what_bridges_make_of_the_kernels_news() -> None:
+    rig = Rig("10.0.0.53")
+    rig.clock.now = 1.0
+    looked_up = len(rig.host.asked)
+
+    rig.core.host_event(RoutesChanged(None))
+
+    assert len(rig.host.asked) > looked_up
+    assert rig.dns.looked_up[-1] == len(rig.host.asked)
