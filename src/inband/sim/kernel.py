@@ -120,7 +120,7 @@ class Kernel:
         self.add_route(address.network, interface)
 
     def remove_address(self, interface: Interface, ip: IpAddress) -> None:
-        """Take an address away, with the routes that need its network."""
+        """Take an address away, with the routes that need its network if it was the last one there."""
         address = interface.addresses.pop(ip)
         interface.tentative.pop(ip, None)
 
@@ -128,7 +128,8 @@ class Kernel:
             via = route.gateway or route.network.network_address
             return route.interface is not interface or via not in address.network
 
-        self._routes = [*filter(is_kept, self._routes)]
+        if all(other.network != address.network for other in interface.addresses.values()):
+            self._routes = [*filter(is_kept, self._routes)]
         self._tell(interface.address_event(address, present=False))
         self._tell(RoutesChanged(None))
 
@@ -191,7 +192,9 @@ class Kernel:
         return None if route is None else route.interface.source_for(destination)
 
     def send(self, source: IpAddress, destination: IpAddress, proto: int, payload: bytes) -> None:
-        """Send a packet, to itself too."""
+        """Send a packet, to itself too; none leaves from an address that is not ours (any more)."""
+        if not self._owns(source):
+            return
         # A retransmission is another packet, as with Linux (identification; flow label after a timeout): switches that
         # remember floods tell them apart by this.
         self._last_id = self._last_id + 1 & 0xFFFF

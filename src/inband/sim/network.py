@@ -25,8 +25,8 @@ from inband.sim.clock import VirtualClock
 from inband.sim.host import ControllerHost, Host
 from inband.sim.link import LATENCY_S, Link, Nic
 from inband.sim.switch import SwitchBridge, SwitchHost, read_target
-from inband.switch.config import DEFAULT_BRIDGE, FLOW_LIMIT, BridgeConfig, FailMode, SwitchConfig
-from inband.vocabulary.addresses import Mac, parse_ip
+from inband.switch.config import DEFAULT_BRIDGE, FLOW_LIMIT, BridgeConfig, FailMode
+from inband.vocabulary.addresses import Mac
 from inband.vocabulary.numbers import OPENFLOW_PORT
 from inband.vocabulary.openflow import OFP13
 
@@ -86,9 +86,8 @@ class Network:
         ``dns_servers`` are asked for the names of controllers and managers.
         """
         machine = self.machine(name)
-        machine.apply(
-            SwitchConfig(managers=tuple(map(read_target, managers)), dns_servers=tuple(map(parse_ip, dns_servers)))
-        )
+        machine.set_managers(*managers)
+        machine.set_dns_servers(*dns_servers)
         config = BridgeConfig(
             DEFAULT_BRIDGE,
             controllers=tuple(map(read_target, controllers)),

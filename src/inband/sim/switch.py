@@ -37,7 +37,7 @@ from inband.switch.managed_bridge import LocalInterface, ManagedBridge
 from inband.switch.names import Known, ServerList
 from inband.switch.reports import Report
 from inband.switch.targets import Scheme, Target, parse_target
-from inband.vocabulary.addresses import Mac
+from inband.vocabulary.addresses import Mac, parse_ip
 
 
 def read_target(text: str) -> Target:
@@ -261,6 +261,10 @@ class SwitchHost:
     def set_managers(self, *managers: str) -> None:
         """Replace the managers."""
         self.apply(replace(self.config, managers=tuple(map(read_target, managers))))
+
+    def set_dns_servers(self, *servers: str) -> None:
+        """Replace the servers that are asked for names of controllers and managers."""
+        self.apply(replace(self.config, dns_servers=tuple(map(parse_ip, servers))))
 
     # --- the rest ---------------------------------------------------------------------------------------------------
 

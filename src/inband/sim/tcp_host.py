@@ -61,8 +61,10 @@ class TcpHost:
         def ended() -> None:
             self.connections.pop(key, None)
 
-        peer, clock = f"{address}:{key[2]}", self.kernel.clock
-        connection = self.connections[key] = Connection(clock, (ports[0], ports[1]), transmit, user, peer, ended)
+        peer = f"{address}:{key[2]}" if address.version == 4 else f"[{address}]:{key[2]}"
+        connection = self.connections[key] = Connection(
+            self.kernel.clock, (ports[0], ports[1]), transmit, user, peer, ended
+        )
         return connection
 
     def _transmit(self, ours: IpAddress, theirs: IpAddress, segment: Segment) -> None:

@@ -14,10 +14,11 @@ from inband.flow.flow import Flow
 from inband.sim import topologies
 from inband.sim.network import Network
 from inband.sim.switch import SwitchBridge
-from inband.sim.topologies import Topology
+from inband.sim.topologies import IPV4, IPV6, Addressing, Topology
 from inband.vocabulary.addresses import Mac
 from tests.unit.sim.scenes import SILENCE_S, come_up, silences
 
+each_family = pytest.mark.parametrize("on", [IPV4, IPV6], ids=["IPv4", "IPv6"])
 NEW_MAC = Mac(0x0200000099AA)
 
 
@@ -35,8 +36,9 @@ def subjects(bridge: SwitchBridge, letters: str) -> set[str]:
     return {str(origin.subject) for origin in origins if origin is not None and origin.letter in letters}
 
 
-def test_a_gateway_that_announces_its_new_mac_costs_no_silence() -> None:
-    made = hostile(topologies.row_behind_gateway(2))
+@each_family
+def test_a_gateway_that_announces_its_new_mac_costs_no_silence(on: Addressing) -> None:
+    made = hostile(topologies.row_behind_gateway(2, on=on))
     gateway = made.routers[0].kernel
     inside = gateway.interfaces[1]
 
@@ -48,8 +50,9 @@ def test_a_gateway_that_announces_its_new_mac_costs_no_silence() -> None:
     assert all(subjects(switch.only, "de") == {str(NEW_MAC)} for switch in made.switches)
 
 
-def test_a_gateway_that_says_nothing_of_its_new_mac_is_found_within_three_seconds() -> None:
-    made = hostile(topologies.row_behind_gateway(2))
+@each_family
+def test_a_gateway_that_says_nothing_of_its_new_mac_is_found_within_three_seconds(on: Addressing) -> None:
+    made = hostile(topologies.row_behind_gateway(2, on=on))
     gateway = made.routers[0].kernel
 
     # Not by ``set_mac``: another box took over, which knows its neighbours already and so asks nobody.
@@ -76,8 +79,9 @@ def test_a_route_to_another_gateway_moves_the_rules_and_the_session() -> None:
     assert "10.0.0.253" in subjects(switch.only, "fgjk")
 
 
-def test_a_new_local_mac_costs_no_rule_for_the_next_hop() -> None:
-    made = hostile(topologies.row(3))
+@each_family
+def test_a_new_local_mac_costs_no_rule_for_the_next_hop(on: Addressing) -> None:
+    made = hostile(topologies.row(3, on=on))
     switch = made.switches[1]
     next_hop_rules = subjects(switch.only, "de")
 
@@ -91,8 +95,9 @@ def test_a_new_local_mac_costs_no_rule_for_the_next_hop() -> None:
     assert max(longest.values()) <= 1.0
 
 
-def test_a_cut_link_is_survived_where_there_is_another_path() -> None:
-    made = hostile(topologies.ring(5))
+@each_family
+def test_a_cut_link_is_survived_where_there_is_another_path(on: Addressing) -> None:
+    made = hostile(topologies.ring(5, on=on))
 
     made.net.links[1].cut()
     after_cut = silences(made, 10.0)
@@ -103,8 +108,9 @@ def test_a_cut_link_is_survived_where_there_is_another_path() -> None:
     assert max(after_mend.values()) <= SILENCE_S
 
 
-def test_a_killed_switch_is_back_within_a_second_of_its_start() -> None:
-    made = hostile(topologies.row(3))
+@each_family
+def test_a_killed_switch_is_back_within_a_second_of_its_start(on: Addressing) -> None:
+    made = hostile(topologies.row(3, on=on))
     middle = made.switches[1]
     middle.kill()
     made.net.run(5.0)
@@ -118,8 +124,9 @@ def test_a_killed_switch_is_back_within_a_second_of_its_start() -> None:
     assert channel.ups[-1] - started <= 1.0
 
 
-def test_lossy_links_delay_channels_and_do_not_cut_them() -> None:
-    made = topologies.row(4, seed=5)
+@each_family
+def test_lossy_links_delay_channels_and_do_not_cut_them(on: Addressing) -> None:
+    made = topologies.row(4, seed=5, on=on)
     for link in made.net.links:
         link.spoil(Faults(loss=0.02))
 

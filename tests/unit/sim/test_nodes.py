@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_interface
 from random import Random
 
 import pytest
@@ -122,6 +122,20 @@ def test_a_gratuitous_arp_changes_an_entry_that_is_there_and_makes_none() -> Non
 
     assert stranger == {}
     assert one.eth0.neighbours.table() == {IPv4Address("10.0.0.2"): Mac(0x020000000099)}
+
+
+def test_routes_go_with_the_last_address_of_their_network() -> None:
+    net = Network()
+    one, _, _ = with_router(net)
+    far = IPv4Address("10.9.0.1")
+    one.kernel.add_address(one.eth0, ip_interface("10.0.0.7/24"))
+
+    one.kernel.remove_address(one.eth0, IPv4Address("10.0.0.1"))
+    source = one.kernel.source_for(far)
+    one.kernel.remove_address(one.eth0, IPv4Address("10.0.0.7"))
+
+    assert source == IPv4Address("10.0.0.7")
+    assert one.kernel.route_to(far) is None
 
 
 def test_the_longest_prefix_decides_the_next_hop() -> None:

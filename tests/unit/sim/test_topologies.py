@@ -9,10 +9,10 @@ import pytest
 
 from inband.controller.behaviour import DELETE_AND_DROP, FRIENDLY, HOSTILE, PORTS_DOWN, Behaviour
 from inband.sim import topologies
-from inband.sim.topologies import Topology
-from tests.unit.sim.scenes import SILENCE_S, UP_S, come_up, silences
+from inband.sim.topologies import BOTH, IPV4, IPV6, Topology
+from tests.unit.sim.scenes import DETECTION_S, SILENCE_S, UP_S, come_up, silences
 
-TOPOLOGIES: dict[str, Callable[[], Topology]] = {
+MAKERS: dict[str, Callable[..., Topology]] = {
     "T1": partial(topologies.row, 1),
     "T2": partial(topologies.row_behind_gateway, 1),
     "T3 row of 2": partial(topologies.row, 2),
@@ -25,25 +25,33 @@ TOPOLOGIES: dict[str, Callable[[], Topology]] = {
     "ring of 2": partial(topologies.ring, 2),
     "ring of 5": partial(topologies.ring, 5),
 }
-each_topology = pytest.mark.parametrize("make", TOPOLOGIES.values(), ids=TOPOLOGIES.keys())
+FAMILIES = {"IPv4": (IPV4, UP_S), "IPv6": (IPV6, UP_S + DETECTION_S), "both": (BOTH, UP_S)}
+TOPOLOGIES = {
+    f"{name}, {family}": (partial(make, on=on), up_s)
+    for name, make in MAKERS.items()
+    for family, (on, up_s) in FAMILIES.items()
+}
+each_topology = pytest.mark.parametrize(("make", "up_s"), TOPOLOGIES.values(), ids=TOPOLOGIES.keys())
 
 
 @each_topology
-def test_every_switch_comes_up_within_a_second_with_a_mute_controller(make: Callable[[], Topology]) -> None:
+def test_every_switch_comes_up_within_a_second_with_a_mute_controller(
+    make: Callable[[], Topology], up_s: float
+) -> None:
     made = make()
 
     took = come_up(made)
 
-    assert took <= UP_S
+    assert took <= up_s
     assert all(bridge.letters >= "abc" for switch in made.switches for bridge in switch.bridges.values())
 
 
 @each_topology
 def test_no_channel_is_silent_while_the_controller_deletes_drops_and_closes_all_ports(
-    make: Callable[[], Topology],
+    make: Callable[[], Topology], up_s: float
 ) -> None:
     made = make()
-    come_up(made)
+    assert come_up(made) <= up_s
 
     made.controller.behave(HOSTILE)
     longest = silences(made, 10.0)
@@ -52,13 +60,15 @@ def test_no_channel_is_silent_while_the_controller_deletes_drops_and_closes_all_
 
 
 @each_topology
-def test_every_switch_comes_up_under_a_controller_that_is_hostile_from_the_start(make: Callable[[], Topology]) -> None:
+def test_every_switch_comes_up_under_a_controller_that_is_hostile_from_the_start(
+    make: Callable[[], Topology], up_s: float
+) -> None:
     made = make()
     made.controller.behave(HOSTILE)
 
     took = come_up(made)
 
-    assert took <= UP_S
+    assert took <= up_s
     assert max(silences(made, 2.0).values()) <= SILENCE_S
 
 
