@@ -32,12 +32,11 @@ def events_json(history: History, now: Instant) -> str:
 
 
 def _document(happened: Happened, now: Instant) -> EventDocument:
-    target = getattr(happened.report, "target", None)
     return {
         "time": wall(happened.at, now) or 0.0,
         "kind": happened.kind,
-        "bridge": getattr(happened.report, "bridge", None),
-        "target": None if target is None else str(target),
+        "bridge": happened.bridge,
+        "target": happened.target,
         "text": str(happened.report),
     }
 

@@ -26,6 +26,18 @@ class Happened:
         """Its class as people and scripts write it: ``connection-lost``."""
         return kind_of(self.report)
 
+    @property
+    def bridge(self) -> str | None:
+        """The bridge that it is about; None: all of them."""
+        found: str | None = getattr(self.report, "bridge", None)
+        return found
+
+    @property
+    def target(self) -> str | None:
+        """The controller that it is about, as it is configured; None: none in particular."""
+        target = getattr(self.report, "target", None)
+        return None if target is None else str(target)
+
 
 class History:
     """The last MAX_EVENTS reports, oldest first."""
