@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
+from struct import Struct
 
 from inband.packet.encode import ethernet, icmpv6, ip
 from inband.packet.parse import SOURCE_LINK_ADDRESS, TARGET_LINK_ADDRESS
@@ -12,6 +13,7 @@ from inband.vocabulary.numbers import (
     IP_ICMPV6,
     NEIGHBOUR_ADVERTISEMENT,
     NEIGHBOUR_SOLICITATION,
+    ROUTER_ADVERTISEMENT,
     ROUTER_SOLICITATION,
 )
 
@@ -22,7 +24,12 @@ UNSPECIFIED = IPv6Address("::")
 _HOP_LIMIT = 255
 _SOLICITED_NODE = int(IPv6Address("ff02::1:ff00:0"))
 
-# Flags of an advertisement (RFC 4861, 4.4).
+# A router's advertisement: hop limit, flags, lifetime, times; and its prefix: type, length, flags, lifetimes.
+_ADVERTISEMENT, _PREFIX = Struct("!BBHII"), Struct("!BBBBII4x")
+_HOPS_FOR_HOSTS = 64
+_ON_LINK, _AUTONOMOUS = 0x80, 0x40
+
+# Flags of a neighbour's advertisement (RFC 4861, 4.4).
 _ROUTER, _SOLICITED, _OVERRIDE = 1 << 31, 1 << 30, 1 << 29
 
 
@@ -82,6 +89,16 @@ def build_router_solicitation(source: IPv6Address, src: Mac, *, vlan: int | None
     """Ask all routers to advertise now; without a link-layer address when from ``::``."""
     option = b"" if source == UNSPECIFIED else _link_address(SOURCE_LINK_ADDRESS, src)
     return _frame(ROUTER_SOLICITATION, bytes(4) + option, source, ALL_ROUTERS, src, None, vlan)
+
+
+def build_router_advertisement(source: IPv6Address, src: Mac, prefix: IPv6Network, lifetime_s: int) -> bytes:
+    """Say to all nodes that there is a router, and that addresses may be made of ``prefix`` (RFC 4861, 4.2 and 4.6.2).
+
+    ``lifetime_s`` (up to 65,535) is for the router and the prefix; 0: it is none any more.
+    """
+    body = _ADVERTISEMENT.pack(_HOPS_FOR_HOSTS, 0, lifetime_s, 0, 0) + _link_address(SOURCE_LINK_ADDRESS, src)
+    body += _PREFIX.pack(3, 4, prefix.prefixlen, _ON_LINK | _AUTONOMOUS, lifetime_s, lifetime_s)
+    return _frame(ROUTER_ADVERTISEMENT, body + prefix.network_address.packed, source, ALL_NODES, src, None, None)
 
 
 def _link_address(kind: int, mac: Mac) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, IPv6Interface
+from ipaddress import IPv6Address, IPv6Interface, IPv6Network
 
 from inband.host.events import AddressChanged, HostEvent, LinkChanged, NeighbourChanged
 from inband.packet.nd import ALL_NODES, multicast_mac, solicited_node
@@ -14,7 +14,7 @@ from inband.switch.config import IpInterface
 from inband.vocabulary.addresses import BROADCAST, IpAddress, Mac
 
 MTU = 1500
-_LINK_LOCAL = int(IPv6Address("fe80::"))
+LINK_LOCAL = IPv6Network("fe80::/64")
 
 
 @dataclass(slots=True, eq=False)
@@ -83,7 +83,7 @@ class Interface:
             yield NeighbourChanged(self.index, neighbour, mac)
 
 
-def link_local_of(mac: Mac) -> IPv6Interface:
-    """The link-local address that an interface makes of its MAC address (RFC 4291, appendix A)."""
+def made_of_mac(mac: Mac, network: IPv6Network = LINK_LOCAL) -> IPv6Interface:
+    """The address that an interface makes of its MAC address, in a network of 64 bits (RFC 4291, appendix A)."""
     high, low = mac >> 24 ^ 0x020000, mac & 0xFFFFFF
-    return IPv6Interface((_LINK_LOCAL | high << 40 | 0xFFFE << 24 | low, 64))
+    return IPv6Interface((network.network_address + (high << 40 | 0xFFFE << 24 | low), 64))

@@ -32,7 +32,7 @@ from inband.packet.nd import ALL_NODES, UNSPECIFIED, build_neighbour_advertiseme
 from inband.packet.parse import parse
 from inband.packet.set_field import read_field
 from inband.sim.clock import VirtualClock
-from inband.sim.interface import Interface, link_local_of
+from inband.sim.interface import Interface, made_of_mac
 from inband.sim.link import Nic
 from inband.sim.neighbours import Neighbours
 from inband.sim.packets import Packet, read_packet
@@ -112,7 +112,7 @@ class Kernel:
         """Give an interface an address, with its on-link route, and with a link-local one if that is missing."""
         has_link_local = any(ip.is_link_local for ip in (address.ip, *interface.addresses) if ip.version == 6)
         if address.version == 6 and not has_link_local:
-            self.add_address(interface, link_local_of(interface.mac))
+            self.add_address(interface, made_of_mac(interface.mac))
         interface.addresses[address.ip] = address
         if isinstance(address.ip, IPv6Address) and interface.detects_duplicates:
             self._detect_duplicate(interface, address.ip)

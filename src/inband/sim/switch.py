@@ -21,6 +21,7 @@ from inband.errors import UsageError
 from inband.flow.flow import Flow
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.events import HostEvent, NextHopFound
+from inband.sim.advertisements import Autoconfiguration
 from inband.sim.clock import ProcessClock
 from inband.sim.dhcp import DhcpClient
 from inband.sim.host import Host
@@ -275,6 +276,10 @@ class SwitchHost:
     def get_address(self, bridge: str = "br0") -> DhcpClient:
         """Run a DHCP client on a LOCAL port that has no address."""
         return DhcpClient(self.host.kernel, self.bridges[bridge].local)
+
+    def listen_to_routers(self, bridge: str = "br0") -> None:
+        """Have a LOCAL port take an address and a gateway from router advertisements."""
+        Autoconfiguration(self.host.kernel, self.bridges[bridge].local)
 
     def attach(self) -> Nic:
         """A new port of the only bridge."""

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import io
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
-from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RS, ICMPv6NDOptDstLLAddr, ICMPv6NDOptSrcLLAddr, IPv6
+from scapy.layers.inet6 import (
+    ICMPv6ND_NA,
+    ICMPv6ND_NS,
+    ICMPv6ND_RA,
+    ICMPv6ND_RS,
+    ICMPv6NDOptDstLLAddr,
+    ICMPv6NDOptPrefixInfo,
+    ICMPv6NDOptSrcLLAddr,
+    IPv6,
+)
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.utils import RawPcapNgReader, RawPcapReader
 
@@ -92,6 +101,20 @@ def test_a_router_solicitation_goes_to_all_routers(source: IPv6Address, has_addr
     assert (packet.dst, packet[IPv6].dst) == ("33:33:00:00:00:02", "ff02::2")
     assert ICMPv6ND_RS in packet
     assert (ICMPv6NDOptSrcLLAddr in packet) == has_address
+    assert frame == recomputed(frame)
+
+
+def test_a_router_advertisement_is_what_scapy_reads_in_it() -> None:
+    frame = nd.build_router_advertisement(SOURCE, MAC, IPv6Network("fd00:a::/64"), 1800)
+
+    packet = Ether(frame)
+
+    assert (packet.dst, packet[IPv6].src, packet[IPv6].dst) == ("33:33:00:00:00:01", str(SOURCE), "ff02::1")
+    assert packet[IPv6].hlim == 255
+    prefix = packet[ICMPv6NDOptPrefixInfo]
+    assert packet[ICMPv6ND_RA].routerlifetime == prefix.validlifetime == prefix.preferredlifetime == 1800
+    assert (prefix.prefix, prefix.prefixlen, prefix.L, prefix.A) == ("fd00:a::", 64, 1, 1)
+    assert packet[ICMPv6NDOptSrcLLAddr].lladdr == str(MAC)
     assert frame == recomputed(frame)
 
 

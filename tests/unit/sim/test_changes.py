@@ -12,11 +12,12 @@ from inband.datapath.wrappers import Faults
 from inband.flow.actions import ApplyActions, SetQueue
 from inband.flow.flow import Flow
 from inband.sim import topologies
+from inband.sim.advertisements import INTERVAL_S, Advertiser
 from inband.sim.network import Network
 from inband.sim.switch import SwitchBridge
 from inband.sim.topologies import IPV4, IPV6, Addressing, Topology
 from inband.vocabulary.addresses import Mac
-from tests.unit.sim.scenes import SILENCE_S, come_up, silences
+from tests.unit.sim.scenes import DETECTION_S, SILENCE_S, UP_S, come_up, silences
 
 each_family = pytest.mark.parametrize("on", [IPV4, IPV6], ids=["IPv4", "IPv6"])
 NEW_MAC = Mac(0x0200000099AA)
@@ -228,6 +229,24 @@ def test_a_manager_that_dials_us_is_protected_without_being_dialled() -> None:
     assert "10.0.0.101:22" in subjects(switch.only, "hi")
     assert pings.answered == 0  # only what was configured: ARP and TCP from port 22
     assert manager.eth0.neighbours.table() != {}
+
+
+def test_a_switch_that_a_router_configures_comes_up_and_stays_up_under_attack() -> None:
+    made = topologies.row_behind_gateway(1, on=IPV6)
+    switch, gateway = made.switches[0], made.routers[0].kernel
+    local = switch.only.local
+    for ip in [ip for ip in local.addresses if not ip.is_link_local]:
+        switch.host.kernel.remove_address(local, ip)
+    switch.listen_to_routers()
+    made.controller.behave(HOSTILE)
+    Advertiser(gateway, gateway.interfaces[1], "fd00:a::/64")
+
+    took = come_up(made)
+    longest = silences(made, 10.0)
+
+    assert took <= UP_S + INTERVAL_S + DETECTION_S
+    assert max(longest.values()) <= SILENCE_S
+    assert [str(ip) for ip in local.addresses if not ip.is_link_local] == ["fd00:a::ff:fe00:4"]
 
 
 def test_the_same_seed_gives_the_same_run() -> None:

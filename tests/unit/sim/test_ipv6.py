@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address, ip_interface
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_interface
 from random import Random
 
 import pytest
 
 from inband.flow.fields import key_fields
 from inband.host.events import AddressChanged, HostEvent, NeighbourChanged, NextHopFound
+from inband.packet import encode
 from inband.packet.frame import Frame
+from inband.packet.nd import ALL_NODES, build_router_advertisement
 from inband.packet.parse import parse
+from inband.sim.advertisements import Autoconfiguration
 from inband.sim.host import Host
-from inband.sim.interface import link_local_of
+from inband.sim.interface import made_of_mac
 from inband.sim.network import Network
 from inband.switch.transport import Transport
 from inband.vocabulary.addresses import Mac
@@ -119,7 +122,7 @@ def test_a_question_of_a_process_comes_from_the_link_local_address_and_its_failu
     one.kernel.solicit(1, IPv6Address("fd00:a::77"))
     net.run(10.0)
 
-    assert [IPv6Address(fields["ipv6_src"]) for fields in questions] == [link_local_of(one.eth0.mac).ip] * 3
+    assert [IPv6Address(fields["ipv6_src"]) for fields in questions] == [made_of_mac(one.eth0.mac).ip] * 3
     assert NeighbourChanged(1, IPv6Address("fd00:a::77"), None) in events
 
 
@@ -171,8 +174,8 @@ def test_link_local_addresses_are_reached_with_their_interface_and_not_forwarded
     one, router, two = with_router(net)
 
     near = one.pinging("fe80::254%one-eth0")
-    wrong_link = router.pinging(f"{link_local_of(one.eth0.mac).ip}%router-eth1")
-    right_link = router.pinging(f"{link_local_of(one.eth0.mac).ip}%router-eth0")
+    wrong_link = router.pinging(f"{made_of_mac(one.eth0.mac).ip}%router-eth1")
+    right_link = router.pinging(f"{made_of_mac(one.eth0.mac).ip}%router-eth0")
     net.run(1.05)
 
     assert (near.answered, wrong_link.answered, right_link.answered) == (11, 0, 11)
@@ -192,7 +195,7 @@ def test_the_next_hop_has_no_scope_and_the_source_is_of_the_destinations_scope()
     hops = [event.next_hop for event in events if isinstance(event, NextHopFound)]
     assert [hop and (hop.address, hop.source) for hop in hops] == [
         (IPv6Address("fe80::254"), ONE),
-        (IPv6Address("fe80::7"), link_local_of(one.eth0.mac).ip),
+        (IPv6Address("fe80::7"), made_of_mac(one.eth0.mac).ip),
         None,
     ]
 
@@ -228,7 +231,7 @@ def test_an_address_that_another_host_has_is_not_used() -> None:
 
     net.run(5.0)
 
-    assert interface.source_for(ONE) == link_local_of(interface.mac).ip
+    assert interface.source_for(ONE) == made_of_mac(interface.mac).ip
     assert AddressChanged(1, TWO, 64, present=True, tentative=True, duplicate=True) in events
     assert two.eth0.source_for(ONE) == TWO
 
@@ -269,3 +272,29 @@ def test_no_frame_makes_a_kernel_fail() -> None:
 
     assert len(captured) >= 8
     assert one.eth0.neighbours.table() == {TWO: two.eth0.mac}
+
+
+def test_a_host_takes_an_address_and_a_gateway_from_a_router_and_nothing_from_rubbish() -> None:
+    net, random = Network(), Random(4)
+    host = net.host("host", "fe80::1/64")
+    Autoconfiguration(host.kernel, host.eth0)
+    source, prefix = IPv6Address("fe80::254"), IPv6Network("fd00:a::/64")
+    good = build_router_advertisement(source, Mac(0x020000000042), prefix, 1800)
+    message = bytearray(good[54:])
+
+    for _ in range(500):
+        spoilt = bytearray(message)
+        spoilt[16 + random.randrange(4, 12)] ^= 1 << random.randrange(8)  # options other than ours
+        spoilt[random.randrange(24, 27)] = random.randrange(256)
+        del spoilt[random.randrange(8, len(spoilt)) :]
+        icmp = encode.icmpv6(source, ALL_NODES, 134, 0, bytes(spoilt[4:]))
+        packet = encode.ip(source, ALL_NODES, 58, icmp, ttl=255)
+        host.eth0.nic.receive(Frame(encode.ethernet(0x333300000001, 2, 0x86DD, packet)))
+    before = list(host.eth0.addresses)
+    host.eth0.nic.receive(Frame(good))
+
+    assert before == [IPv6Address("fe80::1")]
+    assert list(host.eth0.addresses) == [IPv6Address("fe80::1"), made_of_mac(host.eth0.mac, prefix).ip]
+    route = host.kernel.route_to(IPv6Address("2001:db8::1"))
+    assert route is not None
+    assert route.gateway == source
