@@ -100,6 +100,15 @@ def channels(made: Topology) -> list[Channel]:
     return list(made.net.channels(made.controller).values())
 
 
+def test_the_server_says_addresses_in_the_order_of_its_zone() -> None:
+    addresses = tuple(f"10.0.0.{number}" for number in range(100, 110))
+    made, _ = named(1, *addresses)
+
+    come_up(made)
+
+    assert [str(known.address) for known in made.switches[0].memory[NAME]] == list(addresses)
+
+
 def test_a_restart_while_no_server_answers_connects_to_what_was_known() -> None:
     made, server = named(2, "10.0.0.100")
     come_up(made)

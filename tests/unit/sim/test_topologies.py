@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from functools import partial
 
@@ -9,6 +10,7 @@ import pytest
 
 from inband.controller.behaviour import DELETE_AND_DROP, FRIENDLY, HOSTILE, PORTS_DOWN, Behaviour
 from inband.sim import topologies
+from inband.sim.network import Attachable, Network
 from inband.sim.topologies import BOTH, IPV4, IPV6, Topology
 from tests.unit.sim.scenes import DETECTION_S, SILENCE_S, UP_S, come_up, silences
 
@@ -70,6 +72,22 @@ def test_every_switch_comes_up_under_a_controller_that_is_hostile_from_the_start
 
     assert took <= up_s
     assert max(silences(made, 2.0).values()) <= SILENCE_S
+
+
+def test_a_row_whose_controller_has_a_link_local_address_comes_up_and_stays_up_under_attack() -> None:
+    net = Network()
+    controller = net.controller("c", "fe80::100/64")
+    switches = [net.switch(f"s{n}", f"fe80::{n}/64", controllers=["fe80::100%br0"]) for n in (1, 2, 3)]
+    nodes: list[Attachable] = [controller, *switches]
+    for near, far in itertools.pairwise(nodes):
+        net.link(near, far)
+    made = Topology(net, controller, switches)
+
+    took = come_up(made)
+    made.controller.behave(HOSTILE)
+
+    assert took <= UP_S + DETECTION_S
+    assert max(silences(made, 10.0).values()) <= SILENCE_S
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["nearest first", "farthest first"])
