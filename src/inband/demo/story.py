@@ -1,10 +1,10 @@
 """The story of the demo, whatever stage it is played on: real namespaces or the simulator.
 
-Three switches in a row, a controller at one end, and data hosts at both. Everybody starts with nothing. The controller
+Three switches in a row, a controller at one end, and data hosts at both. All start with nothing. The controller
 is mute, then friendly, then does its worst, twice; the channels must not notice, and data must pass only while it is
 friendly.
 
-What must stay true: the verdict is about what was measured, never about what was expected to be so.
+Invariants: the verdict is about what was measured, never about what was expected to be so.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ Show = Callable[[Scene], None]
 async def play(stage: Stage, show: Show, acts: tuple[Act, ...] = ACTS) -> Scene:
     """Play the story on a stage that was started. What came of it is for ``failures``."""
     scene = Scene(stage)
-    if not await _everybody_is_up(scene, show):
+    if not await _all_are_up(scene, show):
         return scene
     for channel in _channels(stage):
         channel.forget_silence(stage.now())
@@ -141,7 +141,7 @@ def failures(scene: Scene) -> list[str]:
     return found
 
 
-async def _everybody_is_up(scene: Scene, show: Show) -> bool:
+async def _all_are_up(scene: Scene, show: Show) -> bool:
     stage = scene.stage
     deadline = stage.now() + START_S
     while stage.now() < deadline:

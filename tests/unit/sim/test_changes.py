@@ -56,7 +56,7 @@ def test_a_gateway_that_says_nothing_of_its_new_mac_is_found_within_three_second
     made = hostile(topologies.row_behind_gateway(2, on=on))
     gateway = made.routers[0].kernel
 
-    # Not by ``set_mac``: another box took over, which knows its neighbours already and so asks nobody.
+    # Not by ``set_mac``: another box took over, which knows its neighbours already and so asks no one.
     gateway.interfaces[1].mac = NEW_MAC
     longest = silences(made, 10.0)
 

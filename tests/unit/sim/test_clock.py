@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
-from inband.sim.clock import TimeStoodStillError, VirtualClock
+from inband.sim.clock import ProcessClock, TimeStoodStillError, VirtualClock
 
 
 def test_things_happen_in_the_order_of_their_instants_and_then_of_their_planning() -> None:
@@ -59,3 +61,17 @@ def test_something_that_plans_itself_for_the_same_instant_for_ever_is_reported()
 
     with pytest.raises(TimeStoodStillError, match=r"at 0\.000000 s"):
         clock.run_until(1.0)
+
+
+def test_what_a_dead_process_has_planned_does_not_happen() -> None:
+    clock, seen = VirtualClock(), list[str]()
+    dead, alive = ProcessClock(clock), ProcessClock(clock)
+    for process, name in ((dead, "dead"), (alive, "alive")):
+        process.call_soon(partial(seen.append, f"{name} soon"))
+        process.call_at(1.0, partial(seen.append, f"{name} later"))
+
+    dead.is_alive = False
+    clock.run_until(2.0)
+
+    assert seen == ["alive soon", "alive later"]
+    assert dead.time() == 2.0

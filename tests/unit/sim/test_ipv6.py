@@ -78,16 +78,6 @@ def heard(host: Host) -> list[HostEvent | NextHopFound]:
     return events
 
 
-def test_hosts_on_one_link_ping_each_other() -> None:
-    net = Network()
-    one, _ = two_hosts(net)
-
-    pings = one.pinging(str(TWO))
-    net.run(1.05)
-
-    assert (pings.sent, pings.answered) == (11, 11)
-
-
 def test_a_neighbour_is_asked_for_in_its_own_group_from_the_address_of_the_packet_that_waits() -> None:
     net = Network()
     one, _ = two_hosts(net)
@@ -124,23 +114,6 @@ def test_a_question_of_a_process_comes_from_the_link_local_address_and_its_failu
 
     assert [IPv6Address(fields["ipv6_src"]) for fields in questions] == [made_of_mac(one.eth0.mac).ip] * 3
     assert NeighbourChanged(1, IPv6Address("fd00:a::77"), None) in events
-
-
-def test_an_unsolicited_advertisement_changes_an_entry_that_is_there_and_makes_none() -> None:
-    net = Network()
-    one, two = two_hosts(net)
-    two.kernel.announce(two.eth0)
-    net.run(0.1)
-    stranger = one.eth0.neighbours.table()
-    one.pinging(str(TWO)).stop()
-    net.run(0.1)
-
-    two.kernel.set_mac(two.eth0, Mac(0x020000000099))
-    two.kernel.announce(two.eth0)
-    net.run(0.1)
-
-    assert stranger == {}
-    assert one.eth0.neighbours.table() == {TWO: Mac(0x020000000099)}
 
 
 def test_a_solicitation_on_another_link_than_the_address_has_is_not_answered() -> None:
@@ -249,29 +222,6 @@ def test_tcp_carries_data_to_a_link_local_address_and_back() -> None:
     assert connection.peer == "[fe80::254%one-eth0]:80"
     assert caller.data == b"hello from the router"
     assert server.data == bytes(range(256)) * 40
-
-
-def test_no_frame_makes_a_kernel_fail() -> None:
-    net, random = Network(), Random(3)
-    one, two = two_hosts(net)
-    captured = list[bytes]()
-    net.links[0].taps.append(lambda _, frame: captured.append(frame.data))
-    one.pinging(str(TWO)).stop()
-    two.tcp.listeners[80] = lambda: Caller(b"")
-    one.tcp.connect(TWO, 80, Caller(b"x"))
-    net.run(0.1)
-
-    for data in captured:
-        for end in range(len(data)):
-            two.eth0.nic.receive(Frame(data[:end]))
-        for _ in range(20):
-            spoilt = bytearray(data)
-            spoilt[random.randrange(14, len(data))] ^= 0xFF
-            two.eth0.nic.receive(Frame(bytes(spoilt)))
-    net.run(0.1)
-
-    assert len(captured) >= 8
-    assert one.eth0.neighbours.table() == {TWO: two.eth0.mac}
 
 
 def test_a_host_takes_an_address_and_a_gateway_from_a_router_and_nothing_from_rubbish() -> None:

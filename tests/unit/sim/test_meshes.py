@@ -1,4 +1,4 @@
-"""Networks that nobody drew: random trees with extra links, random latencies, random starts, a hostile controller."""
+"""Random networks: trees with extra links, random latencies, random starts, a hostile controller."""
 
 from __future__ import annotations
 
