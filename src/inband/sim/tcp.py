@@ -16,7 +16,7 @@ from enum import Enum
 from struct import Struct
 from typing import NamedTuple
 
-from inband.sim.clock import Timer, VirtualClock
+from inband.switch.driver import Clock, Planned
 from inband.switch.transport import StreamUser, TcpProgress
 
 SYN, RST, PSH, ACK = 2, 4, 8, 16
@@ -64,13 +64,13 @@ class State(Enum):
 class Connection:
     """One end of a connection: ``switch.transport.Connecting`` at first, ``Transport`` when it is open.
 
-    ``transmit`` sends a segment; ``ended`` is called when it is over, however that comes. ``retries`` counts how often
-    in a row something was sent again without an acknowledgement: TCP_INFO's retransmits.
+    ``ports`` are ours and the peer's. ``transmit`` sends a segment; ``ended`` is called when it is over, however that
+    comes. ``retries`` counts how often in a row something was sent again without an acknowledgement: TCP_INFO's
+    retransmits.
     """
 
-    clock: VirtualClock
+    clock: Clock
     ports: tuple[int, int]
-    """Ours and the peer's."""
     transmit: Callable[[Segment], None]
     user: StreamUser
     peer: str = ""
@@ -81,7 +81,7 @@ class Connection:
     _next_receive: int = 0
     _unacknowledged: list[Segment] = field(default_factory=list)
     _timeout_s: float = SYN_TIMEOUT_S
-    _timer: Timer | None = None
+    _timer: Planned | None = None
     _owes_ack: bool = False
 
     def open(self) -> None:
@@ -197,7 +197,8 @@ class Connection:
         """Send again what is not acknowledged, after the timeout."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.clock.call_later(self._timeout_s, self._on_timer) if self._unacknowledged else None
+        due = self.clock.time() + self._timeout_s
+        self._timer = self.clock.call_at(due, self._on_timer) if self._unacknowledged else None
 
     def _on_timer(self) -> None:
         self.retries += 1

@@ -15,7 +15,7 @@ from inband.switch.transport import Connecting, ConnectUser, StreamUser, Transpo
 from inband.vocabulary.addresses import IpAddress
 from inband.vocabulary.numbers import IP_TCP
 
-FIRST_PORT = 40000
+FIRST_PORT, N_PORTS = 40000, 10000
 
 Accept = Callable[[], StreamUser]
 """Says who uses a connection that a peer opens."""
@@ -35,11 +35,11 @@ class TcpHost:
     def __post_init__(self) -> None:
         self.kernel.protocols[IP_TCP] = self._receive
 
-    def connect(self, address: IpAddress, port: int, user: StreamUser) -> Connection:
-        """Begin a connection; ``user`` hears what becomes of it, never from within this call."""
-        self._last_port += 1
+    def connect(self, address: IpAddress, port: int, user: StreamUser, clock: Clock | None = None) -> Connection:
+        """Begin a connection; ``user`` hears what becomes of it by its clock, never from within this call."""
+        self._last_port = FIRST_PORT + (self._last_port + 1 - FIRST_PORT) % N_PORTS
         source = self.kernel.source_for(address)
-        connection = self._make(source or address, (address, self._last_port, port), user)
+        connection = self._make(source or address, (address, self._last_port, port), user, clock)
         if source is None:
             connection.fail("network is unreachable")
         else:
@@ -52,7 +52,7 @@ class TcpHost:
         for connection in list(self.connections.values()):
             connection.cancel()
 
-    def _make(self, ours: IpAddress, key: _Key, user: StreamUser) -> Connection:
+    def _make(self, ours: IpAddress, key: _Key, user: StreamUser, clock: Clock | None = None) -> Connection:
         address, *ports = key
 
         def transmit(segment: Segment) -> None:
@@ -63,7 +63,7 @@ class TcpHost:
 
         peer = f"{address}:{key[2]}" if address.version == 4 else f"[{address}]:{key[2]}"
         connection = self.connections[key] = Connection(
-            self.kernel.clock, (ports[0], ports[1]), transmit, user, peer, ended
+            clock or self.kernel.clock, (ports[0], ports[1]), transmit, user, peer, ended
         )
         return connection
 
@@ -122,7 +122,7 @@ class SimNetwork:
     def connect(self, target: Target, address: IpAddress | None, user: ConnectUser) -> Connection:
         """As ``Network.connect``."""
         assert address is not None, "there are no unix sockets here"
-        return self.tcp.connect(address, target.port, _Dialled(address, user))
+        return self.tcp.connect(address, target.port, _Dialled(address, user), self.clock)
 
     def open(self, connecting: Connecting, target: Target, user: StreamUser) -> None:
         """As ``Network.open``."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, ip_address
 
 import pytest
 
+from inband.control.name_events import KnownAddress
 from inband.openflow.reconnect import State
 from inband.sim.host import Host
 from inband.sim.network import Network
@@ -132,3 +133,20 @@ def test_a_controller_that_falls_silent_is_probed_and_then_left() -> None:
     assert probing is State.IDLE
     assert not the_connection(switch).is_connected
     assert "no answer" in str(the_connection(switch).reconnect.last_error)
+
+
+def test_a_process_that_is_killed_while_it_dials_does_not_try_the_next_address() -> None:
+    net = Network()
+    switch = net.switch("s", controllers=["ctl.example"], dns_servers=["10.0.0.53"])
+    known = (KnownAddress(ip_address(f"10.0.0.{number}"), 1000.0, None) for number in (100, 101))
+    switch.remember({"ctl.example": tuple(known)})
+    wire = switch.only.local.nic.link
+    assert wire is not None
+    net.start()  # the first address is unreachable, which the process is about to hear
+
+    switch.kill()
+    switch.host.kernel.add_address(switch.only.local, IPv4Interface("10.0.0.1/24"))
+    net.run(60.0)
+
+    assert wire.frames == 0
+    assert switch.host.tcp.connections == {}
