@@ -1,10 +1,9 @@
 """A simulated host's IP stack, IPv4 and IPv6: interfaces, addresses, routes, neighbours, forwarding, echo, UDP.
 
 One of these is in every host, router and switch. It is like a Linux kernel where in-band control depends on one: it
-answers ARP for any of its addresses on any interface (arp_ignore=0) and solicitations on the address's own interface
-only; it accepts packets for its addresses anywhere (the weak host model) and chooses the longest matching prefix; it
-has a link-local address wherever it has another IPv6 address, asks for an IPv6 neighbour from the address of the packet
-that waits or else from the link-local one, and detects duplicate addresses where an interface is told to.
+accepts packets for its addresses anywhere (the weak host model), chooses the longest matching prefix, sends nothing
+from an address that it has no more, and has a link-local address wherever it has another IPv6 address. How it finds
+neighbours is in ``sim.resolution`` and ``sim.neighbours``.
 
 It tells ``deliver`` of links, addresses, routes and neighbours as rtnetlink does: later, never from inside a call, and
 with each event noted in ``state``. It implements ``host.state.Host``. Above IP a link-local address of a peer has its
@@ -16,31 +15,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from struct import Struct
 
 from inband.control.rules import without_scope
 from inband.flow.actions import DecNwTtl
-from inband.flow.fields import key_fields
 from inband.host.events import HostEvent, NeighbourChanged, NextHop, NextHopFound, RoutesChanged
 from inband.host.state import KernelState
 from inband.packet import encode
-from inband.packet.arp import build_arp
 from inband.packet.edit import apply
 from inband.packet.frame import Frame
-from inband.packet.nd import ALL_NODES, UNSPECIFIED, build_neighbour_advertisement, build_neighbour_solicitation
-from inband.packet.parse import parse
 from inband.packet.set_field import read_field
 from inband.sim.clock import VirtualClock
 from inband.sim.interface import Interface, made_of_mac
 from inband.sim.link import Nic
 from inband.sim.neighbours import Neighbours
 from inband.sim.packets import Packet, read_packet
+from inband.sim.resolution import Resolution
 from inband.switch.config import IpInterface
-from inband.vocabulary.addresses import BROADCAST, IpAddress, IpNetwork, Mac
+from inband.vocabulary.addresses import IpAddress, IpNetwork, Mac
 from inband.vocabulary.numbers import (
-    ARP_REPLY,
-    ARP_REQUEST,
     IP_ICMP,
     IP_ICMPV6,
     IP_UDP,
@@ -53,9 +47,6 @@ DONT_FRAGMENT = 0x4000
 LIMITED_BROADCAST = IPv4Address("255.255.255.255")
 # Echo request and reply (RFC 792; RFC 4443, 4).
 ECHO = {IP_ICMP: (8, 0), IP_ICMPV6: (128, 129)}
-# Duplicate address detection: Linux waits up to a second at random before it asks, and then for a second (RFC 4862,
-# 5.1 and 5.4.2). Here the first wait is always the same, so that runs can be compared.
-DETECTION_DELAY_S, DETECTION_S = 0.3, 1.0
 _DISCOVERY = bytes((NEIGHBOUR_SOLICITATION,)), bytes((NEIGHBOUR_ADVERTISEMENT,))
 _PORTS = Struct("!HH")
 
@@ -86,6 +77,7 @@ class Kernel:
     protocols: dict[int, Protocol] = field(default_factory=dict)
     udp: dict[int, UdpUser] = field(default_factory=dict)
     on_echo_reply: Callable[[bytes], None] = lambda _: None
+    _resolutions: dict[int, Resolution] = field(default_factory=dict)
     _routes: list[Route] = field(default_factory=list)
     _last_id: int = 0
 
@@ -99,10 +91,11 @@ class Kernel:
         index = len(self.interfaces) + 1
         neighbours = Neighbours(
             self.clock,
-            lambda address, source: self._ask(interface, address, source),
+            lambda address, source: resolution.ask(address, source),
             lambda address, found: self._tell(NeighbourChanged(index, address, found)),
         )
         interface = Interface(index, name, mac, Nic(name, mac), neighbours, detects_duplicates)
+        resolution = self._resolutions[index] = Resolution(interface, self.clock, self.owns, self._tell, self.forwards)
         interface.nic.receive = lambda frame: self._receive(interface, frame.data)
         interface.nic.carrier_changed = lambda _: self._tell(interface.link_event())
         self.interfaces.append(interface)
@@ -115,7 +108,7 @@ class Kernel:
             self.add_address(interface, made_of_mac(interface.mac))
         interface.addresses[address.ip] = address
         if isinstance(address.ip, IPv6Address) and interface.detects_duplicates:
-            self._detect_duplicate(interface, address.ip)
+            self._resolutions[interface.index].detect_duplicate(address.ip)
         self._tell(interface.address_event(address))
         self.add_route(address.network, interface)
 
@@ -149,12 +142,8 @@ class Kernel:
         interface.neighbours.forget()
 
     def announce(self, interface: Interface) -> None:
-        """Send gratuitous ARP requests (RFC 5227, 3) and unsolicited advertisements (RFC 4861, 7.2.6)."""
-        for own in interface.usable:
-            if isinstance(own, IPv4Interface):
-                self._ask(interface, own.ip, None)
-            else:
-                self._advertise(interface, own.ip, ALL_NODES)
+        """Say an interface's MAC address to all who are on its link."""
+        self._resolutions[interface.index].announce()
 
     def tell_all(self) -> None:
         """Have in ``state`` what a process hears that begins to watch: links, addresses, resolved neighbours."""
@@ -193,12 +182,12 @@ class Kernel:
 
     def send(self, source: IpAddress, destination: IpAddress, proto: int, payload: bytes) -> None:
         """Send a packet, to itself too; none leaves from an address that is not ours (any more)."""
-        if not self._owns(source):
+        if not self.owns(source):
             return
         # A retransmission is another packet, as with Linux (identification; flow label after a timeout): switches that
         # remember floods tell them apart by this.
         self._last_id = self._last_id + 1 & 0xFFFF
-        if self._owns(destination):
+        if self.owns(destination):
             packet = Packet(source, destination, proto, payload)
             self.clock.call_soon(lambda: self._accept(packet))
             return
@@ -236,44 +225,6 @@ class Kernel:
 
             interface.neighbours.send_to(route.gateway or without_scope(destination), transmit, source)
 
-    # --- neighbours ---------------------------------------------------------------------------------------------
-
-    def _ask(self, interface: Interface, address: IpAddress, source: IpAddress | None) -> None:
-        """Ask all who has an address. ``source`` is that of the packet that waits, if it is ours (else None)."""
-        mac = interface.mac
-        if isinstance(address, IPv6Address):
-            is_ours = source in interface.addresses and source not in interface.tentative
-            ours = source if is_ours else interface.link_local
-            if isinstance(ours, IPv6Address):
-                interface.nic.transmit(Frame(build_neighbour_solicitation(address, ours, mac)))
-            return
-        ours = interface.source_for(address)
-        if isinstance(ours, IPv4Address):
-            interface.nic.transmit(Frame(build_arp(ARP_REQUEST, mac, ours, Mac(0), address, BROADCAST, mac)))
-
-    def _advertise(self, interface: Interface, target: IPv6Address, to: IPv6Address, dst: Mac | None = None) -> None:
-        data = build_neighbour_advertisement(target, target, interface.mac, to, dst=dst, router=self.forwards)
-        interface.nic.transmit(Frame(data))
-
-    def _detect_duplicate(self, interface: Interface, ip: IPv6Address) -> None:
-        """Ask whether another host has an address before it is used (RFC 4862, 5.4)."""
-
-        def ask() -> None:
-            interface.nic.transmit(Frame(build_neighbour_solicitation(ip, UNSPECIFIED, interface.mac)))
-
-        def confirm() -> None:
-            if interface.tentative.get(ip) is False:
-                del interface.tentative[ip]
-                self._tell(interface.address_event(interface.addresses[ip]))
-
-        interface.tentative[ip] = False
-        self.clock.call_later(DETECTION_DELAY_S, ask)
-        self.clock.call_later(DETECTION_DELAY_S + DETECTION_S, confirm)
-
-    def _is_duplicate(self, interface: Interface, ip: IPv6Address) -> None:
-        interface.tentative[ip] = True
-        self._tell(interface.address_event(interface.addresses[ip]))
-
     # --- receiving ----------------------------------------------------------------------------------------------
 
     def _receive(self, interface: Interface, data: bytes) -> None:
@@ -282,46 +233,12 @@ class Kernel:
         if not interface.hears(data[:6]):
             return
         packet = read_packet(data, interface.name)
-        if packet is None:
-            self._receive_arp(interface, key_fields(parse(data, 0)))
-        elif packet.proto == IP_ICMPV6 and packet.payload[:1] in _DISCOVERY:
-            if packet.is_whole:
-                self._receive_discovery(interface, key_fields(parse(data, 0)))
-        elif packet.destination == LIMITED_BROADCAST or self._owns(packet.destination):
+        if packet is None or (packet.proto == IP_ICMPV6 and packet.payload[:1] in _DISCOVERY and packet.is_whole):
+            self._resolutions[interface.index].receive(data)
+        elif packet.destination == LIMITED_BROADCAST or self.owns(packet.destination):
             self._accept(packet)
         elif self.forwards and data[:6] == interface.mac.packed and (read_field(data, "ip_ttl") or 0) > 1:
             self._route(apply(Frame(data), DecNwTtl()).data, packet.source, packet.destination)
-
-    def _receive_arp(self, interface: Interface, fields: dict[str, int]) -> None:
-        operation, sha = fields.get("arp_op"), Mac(fields.get("arp_sha", 0))
-        sender, target = IPv4Address(fields.get("arp_spa", 0)), IPv4Address(fields.get("arp_tpa", 0))
-        if operation is None:
-            return
-        is_for_us = self._owns(target)
-        if int(sender) and not self._owns(sender):
-            interface.neighbours.heard(sender, sha, is_for_us=is_for_us)
-        if operation == ARP_REQUEST and is_for_us and sender != target:
-            mac = interface.mac
-            interface.nic.transmit(Frame(build_arp(ARP_REPLY, mac, target, sha, sender, sha, mac)))
-
-    def _receive_discovery(self, interface: Interface, fields: dict[str, int]) -> None:
-        """A solicitation or advertisement (RFC 4861, 7.1 and 7.2): believed from the same link only."""
-        target, source = IPv6Address(fields.get("ipv6_nd_target", 0)), IPv6Address(fields.get("ipv6_src", 0))
-        is_ours, is_question = target in interface.addresses, fields.get("icmpv6_type") == NEIGHBOUR_SOLICITATION
-        if fields.get("ip_ttl") != 255:
-            return
-        if target in interface.tentative:
-            if not is_question or source == UNSPECIFIED:
-                self._is_duplicate(interface, target)
-        elif not is_question:
-            if not is_ours and "ipv6_nd_tll" in fields:
-                interface.neighbours.heard(target, Mac(fields["ipv6_nd_tll"]), is_for_us=False)
-        elif is_ours and source == UNSPECIFIED:
-            self._advertise(interface, target, ALL_NODES)
-        elif is_ours and "ipv6_nd_sll" in fields:
-            mac = Mac(fields["ipv6_nd_sll"])
-            interface.neighbours.heard(source, mac, is_for_us=True)
-            self._advertise(interface, target, source, mac)
 
     def _accept(self, packet: Packet) -> None:
         protocol = self.protocols.get(packet.proto)
@@ -343,7 +260,8 @@ class Kernel:
             if user is not None:
                 user(packet, peer_port, packet.payload[8:])
 
-    def _owns(self, address: IpAddress) -> bool:
+    def owns(self, address: IpAddress) -> bool:
+        """Whether an address is ours and can be used."""
         return any(address in each.addresses and address not in each.tentative for each in self.interfaces)
 
     def _tell(self, event: HostEvent | NextHopFound) -> None:

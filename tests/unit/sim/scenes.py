@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from inband.sim import kernel
+from inband.sim import resolution
 from inband.sim.topologies import Topology
 
 UP_S = 1.0
 """How long after the last switch's start every channel must be up, once addresses can be used."""
-DETECTION_S = kernel.DETECTION_DELAY_S + kernel.DETECTION_S
+DETECTION_S = resolution.DETECTION_DELAY_S + resolution.DETECTION_S
 """How long it takes until a switch's IPv6 addresses can be used, from the moment on that it has them."""
 SILENCE_S = 0.4
 """The longest allowed time between two answers to echoes that are sent each 0.1 s."""
