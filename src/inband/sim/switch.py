@@ -20,12 +20,12 @@ from inband.datapath.wrappers import Faults
 from inband.errors import UsageError
 from inband.flow.flow import Flow
 from inband.flow.ports import LOCAL, PortNo
-from inband.host.events import HostEvent, NextHopFound
+from inband.host.events import HostEvent, LinkChanged, NextHopFound
 from inband.sim.advertisements import Autoconfiguration
 from inband.sim.clock import ProcessClock
 from inband.sim.dhcp import DhcpClient
 from inband.sim.host import Host
-from inband.sim.interface import Interface
+from inband.sim.interface import MTU, Interface
 from inband.sim.link import Link, Nic
 from inband.sim.names import SimDns
 from inband.sim.tcp_host import SimNetwork
@@ -39,6 +39,9 @@ from inband.switch.names import Known, ServerList
 from inband.switch.reports import Report
 from inband.switch.targets import Scheme, Target, parse_target
 from inband.vocabulary.addresses import Mac, parse_ip
+
+# Ports are no interfaces of the simulated kernel, which numbers its own from 1.
+PORT_INDEX = 0
 
 
 def read_target(text: str) -> Target:
@@ -137,19 +140,18 @@ class SwitchBridge:
             nic.detach()
 
     def _open_port(self, number: PortNo, nic: Nic) -> None:
-        managed, datapath = self.managed, self.managed.bridge.datapath
+        bridge, datapath = self.bridge, self.bridge.datapath
         assert isinstance(datapath, SimulatedDatapath)
         nic.receive = lambda frame: datapath.deliver(number, frame)
         if number == LOCAL:  # which ``ManagedBridge.open`` has added, and whose link the kernel tells of
             return
 
         def carrier_changed(is_up: bool) -> None:
-            managed.bridge.link_changed(number, link_up=is_up, mac=nic.mac)
-            if is_up:
-                managed.connections.hurry()
+            bridge.link_changed(number, link_up=is_up, mac=nic.mac)
+            self._machine.host_event(LinkChanged(PORT_INDEX, nic.name, nic.mac, up=True, running=is_up, mtu=MTU))
 
         datapath.add_port(number, nic.name)
-        managed.bridge.add_port(number, nic.name, nic.mac, link_up=nic.has_carrier)
+        bridge.add_port(number, nic.name, nic.mac, link_up=nic.has_carrier)
         nic.carrier_changed = carrier_changed
 
     # --- to look into: raises UsageError while the process does not run ---------------------------------------------
@@ -198,7 +200,7 @@ class SwitchHost:
         self.memory: Known = {}
         self.bridges: dict[str, SwitchBridge] = {}
         self.process: Process | None = None
-        self.host.kernel.deliver = self._host_event
+        self.host.kernel.deliver = self.host_event
 
     def add_bridge(self, config: BridgeConfig, address: str = "") -> SwitchBridge:
         """A bridge, with an address on its LOCAL port (several with commas between) or without; before ``start``."""
@@ -230,7 +232,8 @@ class SwitchHost:
         """Keep what is known of names for the next process."""
         self.memory = known
 
-    def _host_event(self, event: HostEvent | NextHopFound) -> None:
+    def host_event(self, event: HostEvent | NextHopFound) -> None:
+        """Have the process hear what the kernel says, if it runs."""
         if self.process is not None:
             self.process.core.host_event(event)
 

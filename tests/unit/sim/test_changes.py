@@ -14,8 +14,9 @@ from inband.flow.flow import Flow
 from inband.sim import topologies
 from inband.sim.advertisements import INTERVAL_S, Advertiser
 from inband.sim.network import Network
-from inband.sim.switch import SwitchBridge
+from inband.sim.switch import SwitchBridge, read_target
 from inband.sim.topologies import IPV4, IPV6, Addressing, Topology
+from inband.switch.config import BridgeConfig
 from inband.vocabulary.addresses import Mac
 from tests.unit.sim.scenes import DETECTION_S, SILENCE_S, UP_S, come_up, silences
 
@@ -185,6 +186,27 @@ def test_a_full_flow_table_still_takes_the_rules_for_a_new_controller() -> None:
     net.run(1.0)
 
     assert set(net.channels(second)) == {"s"}
+
+
+def test_a_link_that_comes_up_on_any_bridge_of_a_machine_has_all_of_them_dial_again() -> None:
+    net = Network()
+    controller, guest = net.controller("c", "10.0.0.100/24"), net.host("guest", "10.1.0.1/24")
+    machine = net.machine("m")
+    waiting = machine.add_bridge(BridgeConfig("br0", controllers=(read_target("10.0.0.100"),)), "10.0.0.1/24")
+    net.link(controller, waiting)
+    others = net.link(guest, machine.add_bridge(BridgeConfig("br1")))
+    others.cut()
+    controller.stop()
+    net.start()
+    net.run(40.0)
+    controller.start()
+    before = net.are_up(controller)
+
+    others.mend()
+    net.run(0.1)
+
+    assert not before
+    assert net.are_up(controller)
 
 
 @pytest.mark.parametrize("is_secure", [True, False])
