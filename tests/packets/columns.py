@@ -7,7 +7,7 @@ datapaths have veth pairs.
 from __future__ import annotations
 
 import ctypes
-import json
+import fcntl
 import os
 import socket
 import struct
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import pytest
 
@@ -37,6 +37,8 @@ PATIENCE_S = 5.0
 SENTINEL = packets.ethernet(0x88B6, b"sentinel")
 
 _CLONE_NEWNET = 0x40000000
+_SIOCGIFFLAGS, _IFF_RUNNING = 0x8913, 0x40
+_IFREQ_FLAGS = struct.Struct("16sh14x")  # struct ifreq: name, flags
 _SOL_PACKET, _PACKET_AUXDATA, _PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING = 263, 8, 15, 23
 _AUXDATA = struct.Struct("=IIIHHHH")
 
@@ -81,6 +83,7 @@ class Userspace:
 
     def arrive(self, port: PortNo, frame: Frame) -> None:
         self.arrived[port] = self.datapath.port_counters(port).rx_packets + frame.segments
+        wait_until_running(self.hosts[port])
         self.hosts[port].sendmsg([build_vnet(frame.offload), frame.data])
         self.wait()
 
@@ -104,6 +107,7 @@ class Ebpf:
 
     def arrive(self, port: PortNo, frame: Frame) -> None:
         judged = self._judged() + 1
+        wait_until_running(self.hosts[port])
         self.hosts[port].sendmsg([build_vnet(frame.offload), frame.data])
         end = time.monotonic() + PATIENCE_S
         while self._judged() < judged:
@@ -165,7 +169,7 @@ def userspace() -> Iterator[Userspace]:
         try:
             for port in PORTS:
                 datapath.add_port(port, f"p{port}")
-            wait_for_links()
+                wait_until_running(hosts[port])
             yield Userspace(datapath, hosts)
         finally:
             datapath.close()
@@ -184,7 +188,7 @@ def ebpf() -> Iterator[Ebpf]:
         try:
             for port in PORTS:
                 datapath.add_port(port, f"p{port}")
-            wait_for_links()
+                wait_until_running(hosts[port])
             yield Ebpf(datapath, hosts)
         finally:
             datapath.close()
@@ -239,18 +243,13 @@ def add_veth(number: int) -> None:
     )
 
 
-def wait_for_links() -> None:
-    """Until the kernel has seen that the ports are up: a little later than them it lets their other ends send."""
+def wait_until_running(host: socket.socket) -> None:
+    """Until the kernel lets a host send: it notices a little later than its caller that the port has come up."""
+    name = host.getsockname()[0].encode()
     end = time.monotonic() + PATIENCE_S
-    while down := [link["ifname"] for link in _links() if link["ifname"][0] == "h" and link["operstate"] != "UP"]:
-        assert time.monotonic() < end, f"not up: {down}"
-        time.sleep(0.01)
-
-
-def _links() -> list[dict[str, Any]]:
-    shown = subprocess.run(["ip", "-json", "link", "show"], check=True, capture_output=True)
-    links: list[dict[str, Any]] = json.loads(shown.stdout)
-    return links
+    while not _IFREQ_FLAGS.unpack(fcntl.ioctl(host, _SIOCGIFFLAGS, _IFREQ_FLAGS.pack(name, 0)))[1] & _IFF_RUNNING:
+        assert time.monotonic() < end, f"{name.decode()} is not running"
+        time.sleep(0.001)
 
 
 def ip(*commands: str) -> None:

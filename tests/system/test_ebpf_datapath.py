@@ -39,6 +39,7 @@ from tests.packets.columns import (
     ip,
     open_host,
     own_namespace,
+    wait_until_running,
 )
 
 pytestmark = pytest.mark.root
@@ -177,6 +178,7 @@ def test_a_port_may_change_its_interface(column: Ebpf) -> None:
 
         assert host.recv(2000)[10:] == FRAME.data
         assert "PROMISC" not in _shown("p2")
+        wait_until_running(host)
         host.sendmsg([bytes(10), FRAME.data])
     poll_until(column.datapath, lambda: client_of(column).upcalls)
 
@@ -522,6 +524,8 @@ def test_two_datapaths_share_nothing() -> None:
         install(first, megaflow_of(FROM_1, (Output(P2),)))
 
         with open_host("h1") as one, open_host("h2") as two, open_host("h3") as three:
+            wait_until_running(one)
+            wait_until_running(three)
             one.sendmsg([bytes(10), FRAME.data])
             three.sendmsg([bytes(10), FRAME.data])
             assert two.recv(2000)[10:] == FRAME.data

@@ -25,7 +25,7 @@ from inband.testing.megaflows import install, megaflow_of
 from lab.journal import until
 from lab.net import Lab, Namespace
 from lab.process import Process
-from tests.packets.columns import PORTS, Ebpf, add_veth, ip, open_host, own_namespace, require_root
+from tests.packets.columns import PORTS, Ebpf, add_veth, ip, open_host, own_namespace, require_root, wait_until_running
 
 pytestmark = pytest.mark.root
 
@@ -161,6 +161,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         datapath = EbpfDatapath(client, pin_dir=pins)
         for port in PORTS:
             datapath.add_port(port, f"p{port}")
+            wait_until_running(hosts[port])
         made = Scene(pins, Ebpf(datapath, hosts), client)
         try:
             yield made
