@@ -1,6 +1,6 @@
 """What the OpenFlow codec costs, in CPU time per message, beside os-ken where that can do the same.
 
-``python -m bench.codec`` prints the table; ``run()`` is for whoever puts it beside other figures. Goals: a FLOW_MOD
+``python -m bench.codec`` prints the table; ``run()`` is for callers that put it beside other figures. Goals: a FLOW_MOD
 read in 20 us, a PACKET_IN written in 5 us. CPU time of this process is taken, so that other work on the machine
 counts as little as can be, and the best of several rounds. One message is read again and again, so short lists of
 actions are remembered ones, as they mostly are in a controller's stream of FLOW_MODs.

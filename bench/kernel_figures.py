@@ -69,7 +69,7 @@ def _first_frames(network: Network) -> Figures:
 
 
 def _new_flows(network: Network) -> Figures:
-    """As many new flows as get through, and frames that never reached whoever decides."""
+    """As many new flows as get through, and frames that never reached what decides."""
     found = take(network.hosts, MISSES, WINDOW)
     return {"misses_per_s": len(found["ways_us"]) / found["seconds"], "misses_lost": found["lost"]}
 

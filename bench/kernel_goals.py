@@ -1,7 +1,7 @@
 """What is to be reached by the path in the kernel, and whether it is.
 
 A goal compares one network with another by the ratio of each round, or one figure with a bound. A goal whose figures
-were not measured is not judged: it does not appear. Beside a ratio to Open vSwitch stands that of the bare wire between
+were not measured is not judged: it does not appear. Beside a ratio to Open vSwitch is that of the bare wire between
 the hosts, which is about as much as any switch can have.
 """
 

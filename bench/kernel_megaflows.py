@@ -6,7 +6,7 @@ can be told one by one; its clock is put forward. Each pair of hosts is a megafl
 - ``idle_cpu_percent``: what counting and ageing take while no packet comes;
 - ``memory_mb``, ``kernel_mb``: what the process grew by, and the kernel's maps, which mostly are made in full at start;
 - ``revalidated_ms``: from a FLOW_MOD that makes every megaflow wrong until none decides any more;
-- ``forgotten_ms``: the longest pause while megaflows that nobody used are forgotten.
+- ``forgotten_ms``: the longest pause while unused megaflows are forgotten.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from inband.vocabulary.openflow import OFP13, FlowModCommand
 from lab.silent_host import SilentHost
 
 # 317 hosts make 100,172 pairs; the cache holds no more than 100,000.
-STATIONS, MEGAFLOWS = 317, 100_000
+HOSTS, MEGAFLOWS = 317, 100_000
 _IDLE_S, _FORGETTING_S = 5, 10
 _MB = 1e6
 
 
 class FastClock:
-    """The clock of the machine, but for what it was put forward, so that nobody waits."""
+    """The clock of the machine, plus what it was put forward, so that nothing has to wait."""
 
     def __init__(self) -> None:
         self._ahead = 0.0
@@ -101,9 +101,9 @@ def _add(bridge: Bridge, match: Match) -> None:
 
 def _fill(bridge: Bridge) -> None:
     """Each host sends to each other one, all having been heard of before."""
-    for number in range(STATIONS):
-        _upcall(bridge, number, (number + 1) % STATIONS)
-    for source, destination in permutations(range(STATIONS), 2):
+    for number in range(HOSTS):
+        _upcall(bridge, number, (number + 1) % HOSTS)
+    for source, destination in permutations(range(HOSTS), 2):
         if len(bridge.megaflows) >= MEGAFLOWS:
             return
         _upcall(bridge, source, destination)

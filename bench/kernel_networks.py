@@ -63,7 +63,7 @@ class KeptNamespace(Namespace):
 
 
 EBPF, USERSPACE = Inband("inband eBPF", "ebpf"), Inband("inband userspace", "userspace")
-# Those that goals compare stand next to each other: what disturbs one then disturbs the other.
+# Those that goals compare are next to each other: what disturbs one then disturbs the other.
 MAKES: list[SwitchMaker] = [EBPF, *([ovs.OvsTso()] if ovs.is_installed() else []), USERSPACE]
 
 

@@ -2,7 +2,7 @@
 
     python -m bench.kernel_path [--rounds N] [--only TEXT]...
 
-Networks (``kernel_networks``) stand while all rounds of them are measured; each round takes one figure of every
+Networks (``kernel_networks``) stay up while all their rounds are measured; each round takes one figure of every
 network, one network right after the other, then the next figure, so that whatever else the machine does hits all alike.
 Then come rounds of situations (``kernel_situations``). A figure is the median of its rounds; a ratio is the median of
 the rounds' ratios, not the ratio of medians. What could not be measured is left out, with a line on standard error.

@@ -1,4 +1,4 @@
-"""The figures of OpenFlow: how fast flows are taken, found and told of, and how fast what nobody has cached is decided.
+"""The figures of OpenFlow: how fast flows are taken, found and told of, and how fast uncached packets are decided.
 
 Rows are taken as those of in-band control are (``figures``): a function for each, the same for ours and for the
 peer, and the peer's turn right after ours. Both are reached by their management sockets and forward between two ports.
@@ -66,7 +66,7 @@ class _Stand:
 
 
 @contextmanager
-def _standing(make: SwitchMaker, datapath: str = "userspace") -> Iterator[_Stand]:
+def _running_switch(make: SwitchMaker, datapath: str = "userspace") -> Iterator[_Stand]:
     with Lab("ihq") as lab:
         hosts, switch = lab.namespace("hosts"), lab.namespace("switch")
         for number in (1, 2):
@@ -87,7 +87,7 @@ def _flow_mods(rounds: int) -> Callable[[SwitchMaker], Figure]:
 
     def take(make: SwitchMaker) -> Figure:
         seconds = []
-        with _standing(make) as stand, Client(stand.management) as client:
+        with _running_switch(make) as running, Client(running.management) as client:
             for _ in range(rounds):
                 client.clear()
                 seconds.append(client.carry_out(messages))
@@ -98,7 +98,7 @@ def _flow_mods(rounds: int) -> Callable[[SwitchMaker], Figure]:
 
 
 def _dump(make: SwitchMaker) -> Figure:
-    with _standing(make) as stand, Client(stand.management) as client:
+    with _running_switch(make) as running, Client(running.management) as client:
         client.clear()
         client.carry_out(additions(openflow_load.additions(LARGE)))
         seconds, size = client.dump()
@@ -111,11 +111,11 @@ def _misses(window: int, datapath: str, rounds: int) -> Callable[[SwitchMaker], 
     messages = additions(openflow_load.additions(MISSES))
 
     def once(make: SwitchMaker) -> tuple[float, float]:
-        with _standing(make, datapath) as stand:
-            with Client(stand.management) as client:
+        with _running_switch(make, datapath) as running:
+            with Client(running.management) as client:
                 client.carry_out(messages)
             command = (sys.executable, "-m", "bench.openflow_misses", "h1", "h2", str(count), str(window))
-            rate, way = map(float, stand.hosts.run(*command, timeout_s=60.0).split())
+            rate, way = map(float, running.hosts.run(*command, timeout_s=60.0).split())
         return rate, way
 
     def take(make: SwitchMaker) -> Figure:

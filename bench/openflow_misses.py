@@ -1,4 +1,4 @@
-"""Frames whose decision nobody has cached: `python -m bench.openflow_misses OUT IN COUNT WINDOW`.
+"""Frames whose decision is not cached: `python -m bench.openflow_misses OUT IN COUNT WINDOW`.
 
 Sends COUNT frames, each to another host, out of interface OUT; they are to come back by interface IN. At most WINDOW
 are under way, so that nothing is lost in a queue. Prints frames a second and, in microseconds, the median of how long

@@ -4,7 +4,7 @@
  * rings, and the numbers in them. `inband/datapath/ebpf/layout.py` says the same in Python; a test compares the two
  * through the type information in the built object, so a difference cannot be shipped.
  *
- * Maps are pinned and outlive the process: whoever changes anything here raises LAYOUT_VERSION, so that the next
+ * Maps are pinned and outlive the process: a change of anything here raises LAYOUT_VERSION, so that the next
  * switch does not take old bytes for new ones.
  */
 #ifndef INBAND_LAYOUT_H

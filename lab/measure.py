@@ -1,6 +1,6 @@
 """What happens to the control channel, as figures: one function per situation, the same for every switch.
 
-Seconds; None stands for "never, within the time allowed". The benchmark prints the figures; the system tests hold them
+Seconds; None means "never, within the time allowed". The benchmark prints the figures; the system tests hold them
 against bounds wide enough for a busy machine.
 """
 
@@ -381,5 +381,5 @@ def has_letters(flows: Flows, letters: str) -> bool:
 
 
 def new_mac() -> str:
-    """Return a locally administered address that nobody has yet."""
+    """Return a locally administered address that is not in use yet."""
     return "02:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(5))

@@ -1,4 +1,4 @@
-"""A learning switch on os-ken: the controller of somebody else, in the 40 lines that its users write.
+"""A learning switch on os-ken: a third-party controller, in the 40 lines that its users write.
 
 Run as a script with the port to listen on, with OSKEN_HUB_TYPE=eventlet. There is no osken-manager any more, so the
 script starts the application manager itself.

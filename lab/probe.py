@@ -4,7 +4,7 @@
     python -m lab.probe catch IF HEX SECONDS         prints the numbers of the frames whose other bytes
     equal HEX: those of so many seconds, or, once a line came on the standard input, those until none comes any more
 
-As the numbers stand in the padding after the packet, no checksum depends on them. A process of its own because it has
+As the numbers are in the padding after the packet, no checksum depends on them. A process of its own because it has
 to live in a namespace; AF_PACKET because a kernel's stack must neither see nor answer what is sent.
 """
 

@@ -1,6 +1,6 @@
 """A process of the laboratory: started in a namespace, its output kept in a file, stopped by its own pid.
 
-Output goes to files, not pipes: a pipe that nobody reads blocks the process under test, and after a failure the
+Output goes to files, not pipes: a pipe that is not read blocks the process under test, and after a failure the
 whole text is wanted.
 """
 
@@ -97,7 +97,7 @@ def bury(killed: Iterable[Process]) -> None:
     """Let killed processes end by themselves, and wait for those of the call before.
 
     The kernel takes a tenth of a second to close the ports of a switch, some hundred times in a run of the tests. It
-    needs nobody to watch: what comes next has other namespaces.
+    need not be watched: what comes next has other namespaces.
     """
     global _dying
     before, _dying = _dying, list(killed)

@@ -1,4 +1,4 @@
-"""A controller that speaks rubbish: it sends given bytes to whoever connects, says `spoke`, and holds the line or hangs
+"""A controller that speaks rubbish: it sends given bytes to each client, says `spoke`, and holds the line or hangs
 up.
 
 python -m lab.rubbish PORT HEX hold|hang-up

@@ -63,7 +63,7 @@ def leased_address_elsewhere(lab: Lab) -> Topology:
 
 
 def snooping_segment(lab: Lab) -> Topology:
-    """T1 with a bridge between that sends multicast only where somebody listens, asks each second, and forgets soon."""
+    """T1 with a bridge between that sends multicast only where a host listens, asks each second, and forgets soon."""
     controller, site = lab.namespace("c"), lab.namespace("s1")
     IPV6.prepare(controller)
     lan = special.segment(lab, "lan")

@@ -12,7 +12,7 @@ kept from after the first run and as they are after the second; one that does no
 
 The HISTORY is part of the repository, for CI starts from a fresh clone and keeps nothing: one line for each test that
 flaked in a run, ``-`` in place of the test where none did. This adds the lines of the present run and drops those of
-runs that do not count any more. Whoever runs ``.ci/run`` before a commit commits the file with it; where a run's clone
+runs that do not count any more. Run ``.ci/run`` before a commit and commit the file with it; where a run's clone
 is thrown away, its lines are printed, to be added by hand if a test flaked. Runs without a flake matter too: they are
 what an old flake grows old by. Branches that both added lines merge without a conflict (``.gitattributes``).
 

@@ -4,7 +4,7 @@ A message goes in by ``handle``; replies and asynchronous messages wait in ``tak
 datapath has to do waits in ``take_effects``. The caller carries out the effects first and sends the messages then. With
 that order, and because each request is carried out completely before the next, a BARRIER_REPLY says the truth.
 
-What must stay true:
+Invariants:
 
 - Every request gets its reply or the ERROR that the specification gives; nothing that a peer sends raises.
 - Nothing here reaches a hidden flow, and no answer mentions one.
@@ -54,7 +54,7 @@ from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import PortReason
 from inband.vocabulary.openflow_errors import BadRequest
 
-# Each handler's request type is the key it stands under in HANDLERS; the type system cannot say that.
+# Each handler's request type is its key in HANDLERS; the type system cannot say that.
 _Reply = Message | LongReply | Steps[Message | None] | None
 _Handler = Callable[[Switch, Connection, Any, Instant], _Reply]
 
@@ -213,7 +213,7 @@ class Agent:
                 return
 
     def _step(self, task: Task) -> bool:
-        """Whether there is more to do, and nothing that somebody else must do first."""
+        """Whether there is more to do, and nothing that others must do first."""
         try:
             step = next(task.steps)
         except StopIteration as end:

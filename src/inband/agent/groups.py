@@ -1,7 +1,7 @@
 """GROUP_MOD, and what a controller reads of groups (OpenFlow 1.3.5, 6.5, 7.3.4.2, 7.3.5.9 to 7.3.5.11).
 
 The group table decides what groups may be; here messages are checked like flows' actions, flows that lose their group
-go, and whoever caches decisions is told.
+go, and the caches of decisions are told.
 """
 
 from __future__ import annotations

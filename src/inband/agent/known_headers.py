@@ -6,7 +6,7 @@ prerequisite: those that others depend on most (eth_type, ip_proto) cannot be se
 for what the match said, too.
 
 Only what is certain counts. A tag below the one that is popped is not known from a match, so it cannot be popped next;
-of a packet at hand (PACKET_OUT) all tags are known, by ``inner_tags``.
+of the packet of a PACKET_OUT all tags are known, by ``inner_tags``.
 """
 
 from __future__ import annotations

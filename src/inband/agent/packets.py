@@ -4,8 +4,8 @@ The switch keeps no packets (n_buffers 0), so every PACKET_IN has the whole pack
 say (OpenFlow 1.3.5, 6.1.2: a packet that is not buffered is sent in full); a controller can always send it back. What
 does not fit into one message (a reassembled frame near 64 kB) is cut into the frames that a card would have sent.
 
-A packet that no flow matches goes to OpenFlow 1.0 peers (there 3.4: "sent to the controller") and to nobody else: in
-1.3 it is dropped unless a table-miss flow says otherwise (5.4). So table 0 hands such packets up only while somebody
+A packet that no flow matches goes to OpenFlow 1.0 peers (there 3.4: "sent to the controller") and to no others: in
+1.3 it is dropped unless a table-miss flow says otherwise (5.4). So table 0 hands such packets up only while a peer
 wants them. That flow is one like others for 1.0 peers, which hear of its packets as of any action's.
 
 Each connection has a rate limit of its own. What is above it is counted, not queued: packet-ins are the only messages
@@ -115,7 +115,7 @@ def send_packet_out(switch: Switch, connection: Connection, request: PacketOut, 
 
 
 def _known_headers(request: PacketOut) -> Match | KnownHeaders:
-    """What is known of a packet at hand: all of it, where an action can ask for it."""
+    """What is known of a packet that is here: all of it, where an action can ask for it."""
     if all(type(action) is Output for action in request.actions):
         return ANY
     inner_tags = max(0, count_vlan_tags(request.data) - 1)

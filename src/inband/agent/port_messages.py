@@ -49,7 +49,7 @@ def port_descriptions(switch: Switch, _: Connection, __: PortDescRequest, ___: I
 
 
 def modify_port(switch: Switch, connection: Connection, request: PortMod, _: Instant) -> None:
-    """PORT_MOD: change configuration bits; everybody who wants port status hears of it (7.3.4.3)."""
+    """PORT_MOD: change configuration bits; all who want port status are told (7.3.4.3)."""
     port = switch.ports.get(request.port)
     if port is None:
         raise RefusalError(PortModFailed.BAD_PORT, f"there is no port {request.port}")

@@ -1,7 +1,7 @@
 """Messages whose work is long: carried out in steps, one message of a bridge at a time, while everything else goes on.
 
 A FLOW_MOD that means a hundred thousand flows takes a tenth of a second and more, a sum over them too. Its handler is a
-generator (``table.steps``); whoever has the time does some steps. Until it is done, what else would change or count
+generator (``table.steps``); its steps are done when there is time. Until it is done, what else would change or count
 flows waits, of all connections, so that each message sees the tables before it or after it. So do the messages behind
 it on its own connection: OpenFlow lets a switch reorder them, but a barrier is cheap to get right this way. Packets,
 echoes and everything about ports and controllers go on.

@@ -131,7 +131,7 @@ def check_in_port(port: PortNo) -> None:
 
 
 def _check_match(match: Match) -> None:
-    in_port = match.value & _IN_PORT  # it stands rightmost in a key; 0 when it is not asked for
+    in_port = match.value & _IN_PORT  # the rightmost bits of a key; 0 when it is not matched
     if not _is_port(in_port):
         raise RefusalError(BadMatch.BAD_VALUE, f"a packet cannot come in on port {in_port}")
     if match.value & _LATER and match.mask & _TRANSPORT_BITS:

@@ -35,7 +35,7 @@ class FailModeFlows:
         return self._tables.remove_hidden(self._standalone)
 
     def set_default_flow(self, now: Instant, *, active: bool) -> Changes:
-        """Have or not have the flow of a bridge without controllers: priority 0, NORMAL, for everybody to see."""
+        """Have or not have the flow of a bridge without controllers: priority 0, NORMAL, which dumps show."""
         if active:
             return self._tables.add(Flow(ANY, OpenFlowPriority(0), _NORMALLY), now)
         return self._tables.delete(0, ANY, priority=OpenFlowPriority(0))

@@ -9,12 +9,12 @@ millisecond (``table.steps``): counting, forgetting what is idle, and comparing 
 
 Invariants:
 - After ``settle``, and after the last step of ``settle_in_steps``, no megaflow differs because of the changes that were
-  told before. When in doubt one is removed: an empty cache is correct. Whoever changes something settles before the
+  told before. When in doubt one is removed: an empty cache is correct. A change is followed by settling before the
   answer says that it is done. After ``settle`` that is so before the next frame.
 - What the FDB has learned or forgotten need not be told: ``follow_fdb`` asks it. Where very many megaflows depend on
   one entry, ``tidy`` removes them in steps, for a moved host has no right to an answer.
-- Each packet is credited once: those that the datapath moved by a megaflow here; the packet that was decided by whoever
-  had it decided. After a round of ``counting`` all are credited that had been moved before it began, also by
+- Each packet is credited once: those that the datapath moved by a megaflow here; the packet that was decided, by its
+  caller. After a round of ``counting`` all are credited that had been moved before it began, also by
   megaflows that are gone.
 - Nothing else installs megaflows in the datapath or removes them.
 """
@@ -318,7 +318,7 @@ class MegaflowCache:
         for start in range(0, len(megaflows), at_once):
             suspects += filter(changes.concern, megaflows[start : start + at_once])
             yield Step.WORKED
-            if cached is not self._cached:  # flushed by somebody else
+            if cached is not self._cached:  # flushed meanwhile
                 return
         if self._are_most(suspects):
             self._flush()

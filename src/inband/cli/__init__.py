@@ -9,7 +9,7 @@ import sys
 def main() -> int:
     """Run the process's command line; the entry point of the ``inband`` script.
 
-    Whoever presses Ctrl-C while Python still imports modules wants an end, not a traceback.
+    Ctrl-C while Python still imports modules should end the command without a traceback.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from inband.cli.main import main as run

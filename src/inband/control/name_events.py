@@ -19,7 +19,7 @@ class Transport(Enum):
 
 @dataclass(frozen=True, slots=True)
 class KnownAddress:
-    """An address of a name. ``until``: its time to live ends then. ``server`` said so (None: nobody any more knows).
+    """An address of a name. ``until``: its time to live ends then. ``server`` said so (None: not known any more).
 
     ``is_current`` False: a later answer did not have it; it stays until one of the later ones has connected.
     """
@@ -73,7 +73,7 @@ class AskFailed:
 
 @dataclass(frozen=True, slots=True)
 class ChannelsChanged:
-    """The addresses that channels stand to, and the names whose remotes are dialled in vain."""
+    """The addresses that channels are up to, and the names whose remotes are dialled in vain."""
 
     connected: frozenset[IpAddress]
     failing: frozenset[str]
@@ -99,7 +99,7 @@ NameEvent = (
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Send this message to the server's port 53, from a port that nobody can guess.
+    """Send this message to the server's port 53, from a port that cannot be guessed.
 
     Report every message that comes back on that path as AnswerReceived with the ticket, until ForgetQuestion.
     """

@@ -11,8 +11,8 @@ first, with a pause that doubles after each round; answers to earlier questions 
 its time to live is over and is asked for again before that. While a name's remotes are dialled in vain, the address may
 have changed, or the server may lie: then it is asked sooner, and another server first.
 
-What must stay true: an address in use or not yet replaced by one that works is never taken away by what a server says
-or does not say, for a bounded time (HOLD_S) and while a channel stands to it. What is not an answer to a question
+Invariants: an address in use or not yet replaced by one that works is never taken away by what a server says
+or does not say, for a bounded time (HOLD_S) and while a channel is up to it. What is not an answer to a question
 that was asked is counted and ignored. The work of an event is proportional to the names it is about, the questions
 under way are bounded by MAX_QUESTIONS, and the addresses of a name by the constants below.
 """
@@ -33,7 +33,7 @@ from inband.vocabulary.instant import Instant
 
 # What a server may demand: not to be asked all the time, and not to be believed for ever.
 MIN_TTL_S, MAX_TTL_S = 5.0, 86_400.0
-# "No" is believed for a shorter time: somebody is about to add the name.
+# "No" is believed for a shorter time: the name may be about to be added.
 MAX_NEGATIVE_S = 60.0
 # Asked again when this part of the time to live is over, so that there is time for several tries.
 REFRESH_AT = 0.8
@@ -50,7 +50,7 @@ HOLD_S = 3600.0
 MAX_HELD = 16
 # Questions of one query that may still be answered, and of all: past that, one waits until another is answered or old.
 MAX_PENDING, MAX_QUESTIONS = 4, 64
-# After so many wrong answers somebody is guessing: TCP is asked, where guessing is hopeless.
+# After so many wrong answers an attacker is guessing: TCP is used, where guessing is hopeless.
 MAX_WRONG = 8
 
 
@@ -363,7 +363,7 @@ class Resolver:
             self._forget_question(query, ticket)
             self._next_server(query, now)
         elif pending.wrong >= MAX_WRONG or reason == _OTHER_QUESTION:
-            # A server that changes the case of names gets its chance where nobody can forge its answer.
+            # A server that changes the case of names gets its chance where its answer cannot be forged.
             self._by_tcp(query, ticket, now)
 
     def _by_tcp(self, query: _Query, ticket: int, now: Instant) -> None:
@@ -450,7 +450,7 @@ class Resolver:
                 self._prefer_who_was_right(name)
 
     def _doubt(self, query: _Query, now: Instant) -> None:
-        """Dialling is in vain: ask soon, and somebody else than who said so."""
+        """Dialling is in vain: ask soon, and another server than the one that said so."""
         query.eager_s = EAGER_FIRST_S
         if query in self._unanswered or query.due is None or query.asked_at is None:
             return
@@ -472,7 +472,7 @@ class Resolver:
             self._release(name, now)
 
     def _release(self, name: _Name, now: Instant) -> None:
-        """Let old addresses go that are replaced by one that works, or held for long; none that a channel stands to."""
+        """Let old addresses go that are replaced by one that works, or held for long; none that a channel is up to."""
         has_new = any(address in self._connected for address in name.current)
         for address, (known, until) in list(name.held.items()):
             crowded = len(name.held) > MAX_HELD

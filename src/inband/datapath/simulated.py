@@ -154,7 +154,7 @@ class SimulatedDatapath:
     # The rest
 
     def set_control_hints(self, hints: ControlHints) -> None:
-        """Kept in ``hints`` for whoever simulates queues: frames are handled as they are delivered."""
+        """Kept in ``hints`` for a simulation of queues: frames are handled as they are delivered."""
         self.hints = hints
 
     def counters(self) -> Mapping[str, int]:

@@ -36,7 +36,7 @@ def count_segments(buffer: bytearray, end: int) -> int:
     """Packets on a wire that the frame ``buffer[VNET_SIZE:end]`` will be.
 
     The kernel's hdr_len tells how its memory is laid out, not how long the headers are; it is corrected here, so that
-    whoever counts by it counts right.
+    counting by it is right.
     """
     fields: tuple[int, ...] = _VNET.unpack_from(buffer)
     flags, gso_type, header_size, gso_size, transport = fields

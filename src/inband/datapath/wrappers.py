@@ -2,7 +2,7 @@
 
 A port's frames go through functions of one frame, so a wrapper is a function around the next one: wrap what a datapath
 transmits, or what is delivered to it, or both. Which faults happen is decided by the random generator that is given,
-so a run can be repeated; delays go to whoever keeps virtual time.
+so a run can be repeated; delays go to the owner of virtual time.
 
 Not here: queues, rates and links (the simulator's), nor any clock.
 """

@@ -181,7 +181,7 @@ ALL_BITS = (1 << KEY_BITS) - 1
 TRANSPORT_FIELDS = tuple(
     name for name, field in FIELDS.items() if any(needed == "ip_proto" for needed, _ in field.needs)
 )
-"""What stands behind the IP header, which the later fragments of a packet do not have."""
+"""What is behind the IP header, which the later fragments of a packet do not have."""
 
 # Set by tables and actions on the way, never by the packet: a parsed frame has 0 here.
 PIPELINE_FIELDS = ("metadata", "tunnel_id", "in_phy_port", *(f"reg{i}" for i in range(8)))

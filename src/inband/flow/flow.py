@@ -1,4 +1,4 @@
-"""A flow as it stands in a table: what it matches, what it does, and what it has counted."""
+"""A flow as it is in a table: what it matches, what it does, and what it has counted."""
 
 from __future__ import annotations
 

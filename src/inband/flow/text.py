@@ -87,7 +87,7 @@ def _cut_actions(text: str) -> tuple[str, str | None]:
         if start == 0 or (start > 0 and text[start - 1] in ", "):
             return text[:start], text[start + len(word) :]
     if "actions" in text:
-        raise UsageError("actions stand last, as actions=ACTION,...")
+        raise UsageError("actions come last, as actions=ACTION,...")
     return text, None
 
 

@@ -184,9 +184,9 @@ _MAX_DEPTH = 8
 
 
 def parse_actions(text: str, known_ports: Ports = NO_PORTS) -> tuple[a.Instruction, ...]:
-    """Read what stands behind ``actions=``; raises UsageError naming the action that is wrong.
+    """Read what is behind ``actions=``; raises UsageError naming the action that is wrong.
 
-    Actions become one ApplyActions, around which the instructions stand in OpenFlow's order of execution (1.3.5, 5.9).
+    Actions become one ApplyActions, around which the instructions are in OpenFlow's order of execution (1.3.5, 5.9).
     """
     if len(text) > _MAX_TEXT:
         raise UsageError(f"actions of more than {_MAX_TEXT} characters")
@@ -203,7 +203,7 @@ def parse_actions(text: str, known_ports: Ports = NO_PORTS) -> tuple[a.Instructi
     kinds = [type(instruction) for instruction in instructions]
     for kind in kinds:
         if kinds.count(kind) > 1:
-            raise UsageError(f"{kind.__name__} stands twice: a flow has at most one")
+            raise UsageError(f"{kind.__name__} is given twice: a flow has at most one")
     return tuple(instructions)
 
 

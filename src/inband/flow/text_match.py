@@ -4,7 +4,7 @@ Read: keywords (``ip``, ``tcp6``, ``arp`` ...), Open vSwitch's names, OpenFlow's
 depends on the rest (``nw_src`` is ``arp_spa`` for ARP). Written: what ``ovs-ofctl dump-flows`` prints for the same
 match, in its order; fields that Open vSwitch does not have come last under OpenFlow's names.
 
-What must stay true: ``parse_match(format_match(m)) == m`` for every match whose fields' prerequisites are met.
+Invariant: ``parse_match(format_match(m)) == m`` for every match whose fields' prerequisites are met.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from inband.host.state import KernelState
 from inband.host.watcher import Watcher
 from inband.vocabulary.addresses import IpAddress
 
-_UNICAST_PATIENCE_S = 0.2  # a neighbour that is there answers within this; then ask everybody
+_UNICAST_PATIENCE_S = 0.2  # a neighbour that is there answers within this; then ask by broadcast
 RECEIVE_BUFFER = 4 << 20  # bytes, about 4,000 notifications: a full neighbour table that flaps fits
 
 

@@ -39,7 +39,7 @@ _DUMPS = (
     (rtnetlink.RTM_GETNEIGH, rtnetlink.all_neighbours()),
 )
 
-_DUMP_TIMEOUT_S = 3.0  # a dump takes milliseconds; one that stands still has lost its end
+_DUMP_TIMEOUT_S = 3.0  # a dump takes milliseconds; one that hangs has lost its end
 _RESYNC_DELAYS_S = (0.0, 0.05, 0.2, 1.0)  # a second loss in a row waits: reading faster does not help against a flood
 
 

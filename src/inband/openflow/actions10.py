@@ -1,8 +1,8 @@
 """OpenFlow 1.0's actions (1.0, 5.2.4) as the version-neutral ones, and back.
 
-- ``enqueue`` is SetQueue, Output, PopQueue, and is written when these three stand side by side.
+- ``enqueue`` is SetQueue, Output, PopQueue, and is written when these three are side by side.
 - ``set_tp_src`` changes whichever transport port a packet has: it is a SetField of tcp_src AND one of udp_src (the
-  one that does not fit the packet does nothing), and is written when the two stand side by side.
+  one that does not fit the packet does nothing), and is written when the two are side by side.
 - ``set_vlan_vid`` and ``set_vlan_pcp`` add a tag where there is none (1.0, 3.3), so they are no SetFields. A 1.3
   flow's SetField of the same is shown as one all the same: that is the nearest that 1.0 can say.
 - What 1.0 has no action for is written in Nicira's form where there is one.

@@ -1,6 +1,6 @@
 """Instructions on the wire (OpenFlow 1.3.5, 7.2.4), in 1.3's form and as 1.0's plain action list.
 
-Whatever order they come in, instructions stand in the order in which they are carried out (5.9): meter, apply,
+Whatever order they come in, instructions are in the order in which they are carried out (5.9): meter, apply,
 clear, write, metadata, goto. Two of a kind are refused; 1.3 has no code for that, so it is the ONF's for 1.3.
 """
 
@@ -95,7 +95,7 @@ def _decode(kind: int, data: bytes, pos: int, stop: int) -> a.Instruction:
 
 
 def encode_instructions(instructions: tuple[a.Instruction, ...]) -> bytes:
-    """Write instructions in 1.3's form, in the order in which they stand."""
+    """Write instructions in 1.3's form, in the order in which they are given."""
     return b"".join([_encode(instruction) for instruction in instructions])
 
 

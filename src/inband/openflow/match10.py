@@ -39,7 +39,7 @@ _TRANSPORT = {
     ETH_IPV4: {**_PORTS, IP_ICMP: ("icmpv4_type", "icmpv4_code")},
     ETH_IPV6: {**_PORTS, IP_ICMPV6: ("icmpv6_type", "icmpv6_code")},
 }
-# What stands in nw_proto, and in nw_src and nw_dst where they are wide enough.
+# What is in nw_proto, and in nw_src and nw_dst where they are wide enough.
 _NETWORK: dict[int, tuple[str, ...]] = {
     ETH_IPV4: ("ip_proto", "ipv4_src", "ipv4_dst"),
     ETH_IPV6: ("ip_proto",),

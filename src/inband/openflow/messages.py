@@ -79,7 +79,7 @@ class EchoReply:
 
 @dataclass(frozen=True, slots=True)
 class Experimenter:
-    """A vendor message nobody here knows, kept as it is (7.5.4).
+    """A vendor message that is not known here, kept as it is (7.5.4).
 
     ``type`` is None for an OpenFlow 1.0 vendor message with no room for one.
     """

@@ -1,6 +1,6 @@
 """Bodies of OpenFlow multipart (1.0: statistics) messages as values, the same for 1.0 and 1.3.
 
-A reply's ``more`` says that another reply with the same transaction id follows (OFPMPF_REPLY_MORE); whoever sends
+A reply's ``more`` says that another reply with the same transaction id follows (OFPMPF_REPLY_MORE); the sender of
 a reply builds ONE with all entries, and ``encode_segments`` cuts it. A request's ``more`` is OFPMPF_REQ_MORE, which
 only TABLE_FEATURES and experimenter requests may use. Counters that a switch does not keep are UNKNOWN.
 
@@ -420,7 +420,7 @@ class PortDescReply:
 
 @dataclass(frozen=True, slots=True)
 class ExperimenterMultipartRequest:
-    """A vendor's request that nobody here knows, kept as it is (7.3.5.15). ``type`` as in Experimenter."""
+    """A vendor's request that is not known here, kept as it is (7.3.5.15). ``type`` as in Experimenter."""
 
     experimenter: int
     type: int | None
@@ -430,7 +430,7 @@ class ExperimenterMultipartRequest:
 
 @dataclass(frozen=True, slots=True)
 class ExperimenterMultipartReply:
-    """A vendor's reply that nobody here knows, kept as it is (7.3.5.15)."""
+    """A vendor's reply that is not known here, kept as it is (7.3.5.15)."""
 
     experimenter: int
     type: int | None

@@ -246,7 +246,7 @@ def _write_group_features(message: mp.GroupFeaturesReply) -> list[bytes]:
 
 # Meters (7.3.5.12 to 14) --------------------------------------------------------------------------------------------
 
-# The length stands after the id here.
+# The length is after the id here.
 _METER_HEAD = struct.Struct("!IH6x")
 _METER: Layout[mp.MeterStats] = Layout(
     mp.MeterStats, "flow_count:I packets_in:Q bytes_in:Q duration_sec:I duration_nsec:I"

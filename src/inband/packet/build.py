@@ -40,7 +40,7 @@ _EXTENSION_ORDER = (ipv6.HOP_BY_HOP, ipv6.DESTINATION, ipv6.ROUTING, ipv6.FRAGME
 # 24 bytes, the smallest authentication header whose size is a multiple of 8, as IPv6 wants (RFC 4302, 2.2).
 _AUTH_BODY = bytes((4,)) + bytes(22)
 # 8 bytes: length 0, padding option PadN of 4 bytes (RFC 8200, 4.2), which is also a routing header with no segments
-# left of a type nobody knows.
+# left of an unknown type.
 _PADDED_BODY = bytes((0, 1, 0, 0, 0, 0, 0))
 _ROUTING_BODY = bytes((0, 4, 0, 0, 0, 0, 0))
 

@@ -1,6 +1,6 @@
 """DHCP as far as a switch must look: is this a reply, and for whom (RFC 951, RFC 2131, RFC 8415).
 
-In-band control delivers DHCP replies for the local port whatever the flow table says. For whom a reply is stands in
+In-band control delivers DHCP replies for the local port whatever the flow table says. For whom a reply is, is in
 its payload (chaddr), so flow keys can only say that a packet may be one; ``reply_chaddr`` says the rest.
 """
 
@@ -14,7 +14,7 @@ from inband.vocabulary.numbers import DHCP_CLIENT, DHCP_SERVER, DHCPV6_CLIENT, D
 DHCP_REPLY = Match.of(eth_type=ETH_IPV4, ip_proto=IP_UDP, udp_src=DHCP_SERVER, udp_dst=DHCP_CLIENT)
 DHCPV6_REPLY = Match.of(eth_type=ETH_IPV6, ip_proto=IP_UDP, udp_src=DHCPV6_SERVER, udp_dst=DHCPV6_CLIENT)
 
-# The fixed part of a message (RFC 951, 3) and what stands where in it.
+# The fixed part of a message (RFC 951, 3) and where things are in it.
 _FIXED_SIZE = 236
 _OP, _HTYPE, _HLEN, _CHADDR = 0, 1, 2, 28
 _BOOTREPLY, _ETHERNET = 2, 1

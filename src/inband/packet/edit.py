@@ -88,7 +88,7 @@ def _copy_ttl_in(frame: Frame) -> Frame:
 
 
 def _ttl_pair(data: bytes) -> tuple[int, int] | None:
-    """Where the TTLs of the outermost and of the next header with one stand: two labels, or a label and IP.
+    """Where the TTLs of the outermost and of the next header with one are: two labels, or a label and IP.
 
     IP in IP would be another pair; the switch does not look below an IP header.
     """

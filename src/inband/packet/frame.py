@@ -1,7 +1,7 @@
 """A frame as the switch holds it: bytes, and what the sender left for its network card to finish.
 
 A frame from a veth interface often carries only the pseudo-header sum as its TCP or UDP checksum, and may be a TCP
-segment of 64 kB that a card would cut. Offload says so; whoever sends the frame on must pass it on or do the
+segment of 64 kB that a card would cut. Offload says so; the sender of the frame must pass it on or do the
 work (``inband.packet.checksum``). ``data`` always has its VLAN tags in place.
 """
 
@@ -46,7 +46,7 @@ class Frame:
 
     @property
     def segments(self) -> int:
-        """How many packets on a wire this frame stands for (1 unless it waits to be cut)."""
+        """How many packets on a wire this frame is (1 unless it waits to be cut)."""
         offload = self.offload
         if offload is None or not offload.gso_size:
             return 1

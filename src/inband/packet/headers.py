@@ -1,4 +1,4 @@
-"""Where the headers of a frame stand: what an editor and a checksum need, as the parser sees it.
+"""Where the headers of a frame are: what an editor and a checksum need, as the parser sees it.
 
 ``locate`` agrees with ``inband.packet.parse``: a header has a place here exactly when the parser takes fields from
 it (a test holds the two together). They are two functions because the parser runs per packet and wants values, while

@@ -29,13 +29,13 @@ BITS = {NO_NEXT: 1, ESP: 2, AUTH: 4, DESTINATION: 8, FRAGMENT: 16, ROUTING: 32, 
 REPEATED = 128
 OUT_OF_ORDER = 256
 
-# The order RFC 8200, 4.1 recommends. Destination options may stand at 1 (with a routing header to come) or last.
+# The order RFC 8200, 4.1 recommends. Destination options may be at 1 (with a routing header to come) or last.
 _RANKS = {HOP_BY_HOP: 0, ROUTING: 2, FRAGMENT: 3, AUTH: 4, ESP: 5, NO_NEXT: 7}
 _FIRST_DESTINATION, _LAST_DESTINATION = 1, 6
 
 
 class Chain(NamedTuple):
-    """The end of a chain. ``proto`` stands at byte ``at``; for a cut chain it is the header that is cut.
+    """The end of a chain. ``proto`` is at byte ``at``; for a cut chain it is the header that is cut.
 
     ``named_at`` is the byte that holds ``proto``: the next-header field of the header before it.
     ``exthdr`` is OpenFlow's ipv6_exthdr, ``frag`` our ip_frag. ``routed``: a routing header has segments left, so

@@ -262,9 +262,9 @@ def _icmpv6(frame: bytes, at: int, end: int) -> _Parsed:
 
 
 def find_link_address(frame: bytes | bytearray, at: int, end: int, wanted: int) -> tuple[int, str | None]:
-    """Where the Ethernet address in the first option of the wanted kind stands (RFC 4861, 4.6.1), or 0.
+    """Where the Ethernet address in the first option of the wanted kind is (RFC 4861, 4.6.1), or 0.
 
-    Options stand from ``at`` to ``end``. When one is broken none is believed, as hosts do.
+    Options are from ``at`` to ``end``. When one is broken none is believed, as hosts do.
     """
     address_at = 0
     while at < end:

@@ -1,6 +1,6 @@
 """Setting a field in a frame's bytes, with every checksum that covers it kept right.
 
-The table SLOTS says where each field of a flow key stands; one function writes any of them. Checksums are updated from
+The table SLOTS says where each field of a flow key is; one function writes any of them. Checksums are updated from
 the difference, never computed anew: that costs the same for 64 bytes and 64 kB, and a checksum that was wrong stays
 wrong, so a switch never turns a damaged packet into a good one.
 
@@ -22,7 +22,7 @@ from inband.packet.headers import Layout, locate, u16
 
 
 class Slot(NamedTuple):
-    """A field's ``bits`` stand ``shift`` bits from the right end of ``size`` bytes at ``offset`` in a header.
+    """A field's ``bits`` are ``shift`` bits from the right end of ``size`` bytes at ``offset`` in a header.
 
     All slots start at an even byte of what checksums cover and are even in size, so that a change of the bytes as a
     number is the change of their sum (ipv6_proto, one byte, is summed as a number by itself: RFC 8200, 8.1).
@@ -84,11 +84,11 @@ _PLACES: dict[str, tuple[Slot, ...]] = {
 SLOTS: dict[str, tuple[Slot, ...]] = {
     name: tuple(slot._replace(bits=slot.bits or FIELDS[name].bits) for slot in slots) for name, slots in _PLACES.items()
 }
-"""Where each field stands; of several, the one whose header the packet has."""
+"""Where each field is; of several, the one whose header the packet has."""
 
 _PSEUDO_HEADER = ("ipv4_src", "ipv4_dst", "ipv6_src", "ipv6_dst", "ip_proto")
 
-# Where the checksum stands in a transport header, and whether a pseudo-header is part of it.
+# Where the checksum is in a transport header, and whether a pseudo-header is part of it.
 _SUMS = {"tcp": (16, True), "udp": (6, True), "icmpv6": (2, True), "icmpv4": (2, False)}
 _IN_TRANSPORT = {"tcp", "udp", "icmpv4", "icmpv6", "nd", "nd_sll", "nd_tll"}
 
@@ -120,7 +120,7 @@ def read_field(data: bytes, name: str) -> int | None:
 
 
 def find_slot(layout: Layout, name: str) -> tuple[Slot, int] | None:
-    """Where a field stands in this frame: its slot and its header's first byte."""
+    """Where a field is in this frame: its slot and its header's first byte."""
     for slot in SLOTS.get(name, ()):
         at = layout.places.get(slot.header)
         if at is not None:

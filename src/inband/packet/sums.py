@@ -62,7 +62,7 @@ def crc32c(data: bytes | bytearray | memoryview) -> int:
 def crc32c_change(delta: bytes, following: int) -> int:
     """What to XOR to a CRC32c (in network order) when bytes changed by ``delta`` (old XOR new).
 
-    ``following`` is how many bytes stand between the changed ones and the end. Work grows with its logarithm, and,
+    ``following`` is how many bytes are between the changed ones and the end. Work grows with its logarithm, and,
     like ``update``, this keeps a wrong CRC wrong.
     """
     register = _multiply(_crc_register(delta, 0), _power_of_x(8 * following))

@@ -19,7 +19,7 @@ from inband.packet.parse import MIN_ETH_TYPE, VLAN_TYPES
 from inband.packet.set_field import SLOTS, read_field
 from inband.vocabulary.numbers import ETH_PBB
 
-# Where the ethertype stands: right behind the two addresses.
+# Where the ethertype is: right behind the two addresses.
 _TYPE_AT = 12
 
 
@@ -44,7 +44,7 @@ def insert_vlan(data: bytes, tci: int, eth_type: int) -> bytes:
 
 
 def count_vlan_tags(data: bytes) -> int:
-    """How many VLAN tags stand in front of what a frame carries."""
+    """How many VLAN tags are in front of what a frame carries."""
     at = _TYPE_AT
     while int.from_bytes(data[at : at + 2], "big") in VLAN_TYPES:
         at += 4

@@ -28,7 +28,7 @@ from inband.flow.actions import (
     SetVlanVid,
 )
 
-# The order of OpenFlow 1.3.5, 5.10; actions that it does not know stand where they do the same as in a list.
+# The order of OpenFlow 1.3.5, 5.10; actions that it does not know are where they do the same as in a list.
 _ORDER: tuple[type[Action], ...] = (
     CopyTtlIn,
     *(PopVlan, PopMpls, PopPbb),

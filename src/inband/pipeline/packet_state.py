@@ -6,7 +6,7 @@ actions have set to constants (``_written``) depend on nothing. Bits that came t
 packet only. The rest depends on the same bit of the original key. Pipeline fields start as 0 for every packet, so they
 are constants from the start.
 
-What must stay true: the key is always what parsing the edited frame would give. Changes of Ethernet addresses,
+Invariant: the key is always what parsing the edited frame would give. Changes of Ethernet addresses,
 VLAN tags and TTLs are made in the key directly, since they are common and cannot go wrong; for all others the
 edits are applied to the frame and the result is parsed again.
 """
@@ -158,7 +158,7 @@ class PacketState:
             case PushMpls() | PopMpls() | PushPbb() | PopPbb() | CopyTtlIn() | CopyTtlOut():
                 self._edits.append(action)
                 self._parse_again()
-                self.cacheable = False  # what stands behind the headers in the key is not in the key
+                self.cacheable = False  # what is behind the headers in the key is not in the key
             case DecNwTtl() | DecMplsTtl():
                 return self.spend_ttl(action)
             case _:

@@ -4,7 +4,7 @@ A claim is a listening unix socket with an abstract name (unix(7)). The kernel k
 namespace, exactly as it does interfaces, and frees them when the process dies, however it dies. So there is no file to
 clean up after kill -9, and a switch in another namespace is free to use the same interface names.
 
-Any user may bind any abstract name. So a name ends in a random part, which nobody can take away beforehand, and a claim
+Any user may bind any abstract name. So a name ends in a random part, which cannot be taken beforehand, and a claim
 counts only when its holder is root or our own user: the kernel says who made a socket (SO_PEERCRED). Who else has names
 like ours is found in /proc/net/unix; other users' are passed over, and so are those that do not answer.
 
@@ -33,7 +33,7 @@ BACKLOG, PATIENCE_S = 1024, 0.2
 
 
 class Claims:
-    """The interfaces that this process has claimed. While ``loop`` runs, whoever asks about one is answered."""
+    """The interfaces that this process has claimed. While ``loop`` runs, questions about them are answered."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -81,7 +81,7 @@ class Claims:
 
 
 def _answer(claim: socket.socket) -> None:
-    """Let somebody who asked go: the kernel has told him who we are."""
+    """Let a process that asked go: the kernel has told it who we are."""
     try:
         asking, _ = claim.accept()
     except OSError:
@@ -107,7 +107,7 @@ def _refuse_if_valid(interface: str, name: str) -> None:
 
 
 def _holder(name: str) -> tuple[int, int] | None:
-    """The pid (0: of another pid namespace) and user of who listens at an abstract name; None when nobody answers.
+    """The pid (0: of another pid namespace) and user of who listens at an abstract name; None when there is no answer.
 
     Others may fill the queue of a live switch's claim with questions, which it empties at once; a queue that stays
     full is no switch's.

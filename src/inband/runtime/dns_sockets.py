@@ -1,6 +1,6 @@
-"""Questions to DNS servers on sockets: each with a socket of its own, so that each has a port that nobody can guess.
+"""Questions to DNS servers on sockets: each with a socket of its own, so that each has a port that cannot be guessed.
 
-A connected UDP socket only hears from the server it asked, and hears at once when nobody listens there. TCP is for
+A connected UDP socket only hears from the server it asked, and hears at once when the port is closed. TCP is for
 what UDP cannot carry; a question there has TCP_TIMEOUT_S from the first SYN to the last byte of the answer.
 """
 
@@ -17,7 +17,7 @@ from inband.vocabulary.numbers import DNS_PORT
 
 # Longer than any pause between two questions for an unknown name.
 TCP_TIMEOUT_S = 5.0
-# What one wake-up reads from a socket: a flood of forged answers has its turn like everybody else.
+# What one wake-up reads from a socket: a flood of forged answers has its turn like all others.
 MESSAGES_AT_ONCE = 16
 MAX_MESSAGE = 65_535
 

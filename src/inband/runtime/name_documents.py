@@ -14,7 +14,7 @@ from inband.vocabulary.instant import Instant
 
 
 def name_documents(names: Sequence[NameStatus], in_use: frozenset[IpAddress], now: Instant) -> list[NameDocument]:
-    """Every name; ``in_use`` are the addresses that channels stand to."""
+    """Every name; ``in_use`` are the addresses that channels are up to."""
     return [
         {
             "name": status.name,

@@ -6,7 +6,7 @@ Objects follow each other without a separator, so the reader finds their ends it
 
 Invariants: a client can neither stop the switch nor make it hold more than a bounded number of bytes; one client's
 slowness is its own (a request at a time, and the answer is gone before the next is read); rubbish closes that client
-and is counted; whoever has a request always finds a place, for the client that has been idle for longest makes room.
+and is counted; a new client always finds a place, for the client that has been idle for longest makes room.
 Who may connect is decided by the run directory's mode, not here.
 
 Not here: what the commands do (the switch registers them), and the client (``unixctl_client``).
@@ -249,7 +249,7 @@ class UnixctlServer:
             self.counters.too_slow += 1
             writer.transport.abort()
         except (OSError, asyncio.CancelledError):
-            pass  # the client went away, or the switch stops: either way there is nobody to tell
+            pass  # the client went away, or the switch stops: either way there is no one to tell
         finally:
             self._clients.pop(task, None)
             writer.close()

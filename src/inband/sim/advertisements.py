@@ -18,7 +18,7 @@ from inband.vocabulary.numbers import IP_ICMPV6, ROUTER_ADVERTISEMENT
 # The least that RFC 4861 (6.2.1) allows for the longest pause, and how long the word of a router holds.
 INTERVAL_S, LIFETIME_S = 4.0, 1800
 PREFIX_BITS = 64
-# Where the last option of our advertisements, the prefix, begins; its length and itself stand 2 and 16 bytes on.
+# Where the last option of our advertisements, the prefix, begins; its length and itself are 2 and 16 bytes on.
 _PREFIX_AT, _MESSAGE_BYTES = 24, 56
 
 

@@ -53,7 +53,7 @@ class Segment(NamedTuple):
 
 
 class State(Enum):
-    """Where a connection stands."""
+    """The state of a connection."""
 
     OPENING = "opening"
     OPEN = "open"

@@ -103,7 +103,7 @@ class _Dialled:
         self.user.connected(self.address)
 
     def received(self, data: bytes) -> None:
-        """Whoever dialled has made a stream of it by now."""
+        """The caller has made a stream of it by now."""
 
     def set_writable(self, is_writable: bool) -> None:
         """Nothing is written yet."""

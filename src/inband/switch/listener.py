@@ -1,8 +1,8 @@
 """A place where peers call, and who of them gets a connection.
 
 A peer that calls has a place among those that are *opening* (TCP is up; TLS and HELLO are still to come) until its
-session has agreed on a version, and then one among the *sessions*. The two do not compete: whoever fills the first
-keeps nobody out of the second, and when the first is full the one that has waited longest goes, of the address that
+session has agreed on a version, and then one among the *sessions*. The two do not compete: who fills the first
+keeps no one out of the second, and when the first is full the one that has waited longest goes, of the address that
 has most. So a peer that is what it says gets through in the few milliseconds that it needs, however many others only
 hold the door.
 """
@@ -35,7 +35,7 @@ class Listener:
     _sessions: dict[Channel, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Channel]:
-        """Everybody who has called, with a session or without."""
+        """All who have called, with a session or without."""
         yield from (*self._opening, *self._sessions)
 
     @property
@@ -44,7 +44,7 @@ class Listener:
         return bool(self._sessions)
 
     def add(self, channel: Channel, address: str) -> Channel | None:
-        """A peer called; who has to go for it, if somebody does."""
+        """A peer called; who has to make room, if anyone."""
         crowded_out = self._longest_of_most() if len(self._opening) >= MAX_OPENING else None
         if crowded_out is not None:
             del self._opening[crowded_out]

@@ -71,7 +71,7 @@ class NameService:
     def __init__(
         self, clock: Callable[[], Instant], random_bits: Callable[[int], int], dns: DnsClient, owner: NameOwner
     ) -> None:
-        """``random_bits`` makes so many bits that nobody can guess."""
+        """``random_bits`` makes so many bits that cannot be guessed."""
         self.addresses: dict[str, tuple[IpAddress, ...]] = {}
         self.server_list = ServerList()
         self._clock = clock

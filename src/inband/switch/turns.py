@@ -1,10 +1,10 @@
 """Which peer's messages are carried out next, and for how long: turns of a few milliseconds.
 
-A peer may send thousands of messages at once. They wait in its channel, and whoever has some takes turns. A turn ends
-when its time is over; the message in hand is finished. After a slice the caller goes back to its event loop, so that
-frames, timers and the bytes of other peers are never kept waiting for longer.
+A peer may send thousands of messages at once. They wait in its channel, and channels that have some take turns. A turn
+ends when its time is over; the message under way is finished. After a slice the caller goes back to its event loop, so
+that frames, timers and the bytes of other peers are never kept waiting for longer.
 
-Controllers come first: all of them that have something to say have a turn before each turn of somebody else. So a
+Controllers come first: all of them that have something to say have a turn before each turn of another peer. So a
 controller waits for one other's turn at most, however many flood the switch, and a controller that floods leaves every
 other turn to the rest.
 """
@@ -30,7 +30,7 @@ class Worker(Protocol):
         """Whether it is a controller, which does not wait for others."""
 
     def work(self, until: Instant) -> bool:
-        """Work until then, and finish what is in hand; whether more is left."""
+        """Work until then, and finish what is under way; whether more is left."""
 
 
 class Turns:

@@ -41,14 +41,14 @@ Chosen = dict[FlowTable, Parts]
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class Indexes:
     """What is kept of flows beside their tables. Sets that are of no more use go to ``garbage``."""
 
     references: References
     deadlines: Deadlines
     garbage: list[FlowSet]
 
-    def strike(self, flows: Iterable[Flow]) -> None:
+    def forget(self, flows: Iterable[Flow]) -> None:
         """Forget flows that are gone."""
         for flow in flows:
             self.references.remove(flow)
@@ -97,24 +97,24 @@ def give_instructions(
     return Changes(bulk=parts) if is_bulk else Changes(modified=tuple(flow for flows in parts for flow in flows))
 
 
-def take_out(chosen: Chosen, books: Books) -> Steps[Changes]:
+def take_out(chosen: Chosen, indexes: Indexes) -> Steps[Changes]:
     """Take flows out of their tables, together."""
     if _count(chosen) <= AT_ONCE:
         removed = [(table, flow) for table, parts in chosen.items() for flows in parts for flow in flows]
         for table, flow in removed:
             table.remove(flow)
-        books.strike(flow for _, flow in removed)
+        indexes.forget(flow for _, flow in removed)
         return Changes(removed=tuple(flow for _, flow in removed))
     stay: dict[FlowTable, FlowSet] = {}
     for table, parts in chosen.items():
         stay[table] = yield from _without(table, parts)
     for table, rest in stay.items():
-        books.garbage.append(table.replace(rest))
+        indexes.garbage.append(table.replace(rest))
     yield Step.CHANGED
     for table, parts in chosen.items():
         for flows in parts:
             table.tidy(flows)
-            books.strike(flows)
+            indexes.forget(flows)
             yield Step.WORKED
         table.is_tidy = True
     return Changes(bulk=[flows for parts in chosen.values() for flows in parts])

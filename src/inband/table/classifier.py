@@ -1,6 +1,6 @@
 """Which flow decides about a packet, and which bits of the packet that depended on.
 
-Two implementations of one contract. :class:`LinearClassifier` asks every flow; nobody can doubt it.
+Two implementations of one contract. :class:`LinearClassifier` asks every flow; it is obviously right.
 :class:`TupleSpaceClassifier` keeps the flows of each mask together, so that a packet costs one dictionary access per
 mask, and visits masks from the highest priority down until nothing better can follow.
 
@@ -13,7 +13,7 @@ the bits up to the first difference prove the absence. That covers what others d
 before L4) and address tries, in one structure: traffic to other addresses than a remote's does not depend on ports at
 all, and of its address only on leading bytes.
 
-What must stay true: both classifiers always give the same flow (tests/property/test_table_classifier.py). What this is
+Invariant: both classifiers always give the same flow (tests/property/test_table_classifier.py). What this is
 not: it knows nothing of hidden or visible flows, of timeouts or of counters.
 """
 

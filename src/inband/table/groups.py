@@ -2,9 +2,9 @@
 
 A group refers to another by a group action in a bucket or by a bucket's watch_group. Both count as a reference here,
 and two rules keep them sound: no group refers to itself, however indirectly (LOOP), and a group that another refers to
-stays (CHAINED_GROUP). So whoever follows references comes to an end and always finds a group there.
+stays (CHAINED_GROUP). So following references comes to an end and always finds a group there.
 
-What must stay true: a refused command has changed nothing. A modified group is the same object as before, its counters
+Invariant: a refused command has changed nothing. A modified group is the same object as before, its counters
 go on, those of its buckets start anew. What this is not: it knows no flows (TableSet does) and carries out no actions
 (the pipeline does); whether a bucket's actions make sense is the agent's to check.
 """

@@ -7,7 +7,7 @@ band with the highest configured rate that is lower than the current measured ra
 A packet larger than a whole bucket (a frame of many segments, a burst size below one packet) would never pass. It
 passes when the bucket is full and leaves it in debt: the rate holds in the long run, and nothing starves.
 
-No clock: ``now`` is an argument. What must stay true: tokens are taken once per packet, so decisions that went through
+No clock: ``now`` is an argument. Invariant: tokens are taken once per packet, so decisions that went through
 a meter are never cached. What this is not: it changes no packet; the pipeline drops or remarks.
 """
 
@@ -73,7 +73,7 @@ class MeterEntry:
     counter: Counter = field(default_factory=Counter)
 
     def exceeded(self, packets: int, bytes_: int, now: Instant) -> BandEntry | None:
-        """The band that would decide about a frame that stands for so many packets; None: it is within every rate."""
+        """The band that would decide about a frame of so many packets; None: it is within every rate."""
         size = self._size(packets, bytes_)
         over = [band for band in self.bands if not band.holds(size, now)]
         return max(over, key=lambda band: band.rate, default=None)

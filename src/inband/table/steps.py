@@ -1,6 +1,6 @@
 """Work that may be long, in steps: a generator that yields between them and returns what it came to.
 
-Whoever runs it goes on when there is time, and stops for as long as he likes: nothing that he sees in between is half
+Its owner goes on when there is time, and may pause for as long as it likes: nothing that is seen in between is half
 done. After a step that yields CHANGED the tables decide differently: caches must forget what they know before another
 packet is looked at. After one that yields EFFECTS they must have followed what the steps before have put on record.
 """

@@ -7,7 +7,7 @@ controller can say reaches a hidden flow: the iteration behind every command yie
 Work: add and strict commands are independent of the number of flows (CHECK_OVERLAP is not: it asks each flow of the
 table); non-strict commands ask each flow of the tables they name; expiry asks only flows that are due. What may ask
 very many comes in steps (``table.steps``), and what changes very many is put in force at once (``table.bulk``); each
-has a form that does it in one go, for whoever has the time.
+has a form that does it in one go, for callers that have the time.
 
 No clock: ``now`` is an argument.
 """
@@ -96,7 +96,7 @@ class TableSet:
         self._tables = [FlowTable(table_id, miss, make_classifier) for table_id in range(n_tables)]
         self._deadlines = Deadlines()
         self._garbage: list[FlowSet] = []
-        self._books = bulk.Books(self._references, self._deadlines, self._garbage)
+        self._indexes = bulk.Indexes(self._references, self._deadlines, self._garbage)
         self.is_changing = False
         """Whether the steps of a change are under way: then no flow may time out, which would be another change."""
 
@@ -208,7 +208,7 @@ class TableSet:
     ) -> Steps[Changes]:
         """OFPFC_DELETE, or with a priority OFPFC_DELETE_STRICT; ``table_id`` may be ALL_TABLES. Raises BadTable."""
         chosen = yield from bulk.choose(self._walk(table_id, match, priority, only))
-        return (yield from bulk.take_out(chosen, self._books))
+        return (yield from bulk.take_out(chosen, self._indexes))
 
     def delete(
         self,
@@ -237,7 +237,7 @@ class TableSet:
             if len(parts[-1]) == CHUNK:
                 parts.append([])
             parts[-1].append(flow)
-        return (yield from bulk.take_out(chosen, self._books))
+        return (yield from bulk.take_out(chosen, self._indexes))
 
     def walk(
         self,

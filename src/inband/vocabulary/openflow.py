@@ -1,7 +1,7 @@
 """The numbers of OpenFlow, by name, the same for every version: 1.3.5's where it has them.
 
 OpenFlow 1.0 numbers some things differently (errors, port features, roles); the codec translates on the way in and
-out, so that nobody above it has to ask which version a peer speaks. Names are the specification's without their
+out, so that nothing above it has to ask which version a peer speaks. Names are the specification's without their
 OFPxx prefix; each class says which prefix that is.
 """
 

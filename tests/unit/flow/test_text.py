@@ -217,7 +217,7 @@ def test_a_wrong_match_is_refused_with_the_part_that_is_wrong(text: str, complai
         ("move:reg0[0..40]->reg1[]", "reg0 has bits 0 to 31"),
         ("move:reg0[0..3]->reg1[]", "4 bits do not fit into 32"),
         ("controller(foo=1)", "write controller(reason="),
-        ("goto_table:1,goto_table:2", "GotoTable stands twice"),
+        ("goto_table:1,goto_table:2", "GotoTable is given twice"),
         ("write_actions(goto_table:1)", "unknown action"),
         ("output:1," * 10_000, "more than"),
     ],

@@ -125,7 +125,7 @@ class EbpfDatapath:
     def end_adoption(self) -> None:
         """Entries and ports of an earlier process that are not ours by now are gone. ``attach`` sees to it in time."""
         self._entries.release_adopted()
-        self._ports.release_left_over()
+        self._ports.release_earlier()
 
     def _rings(self) -> tuple[Ring, Ring]:
         return self._kernel.control_ring, self._kernel.data_ring

@@ -217,7 +217,7 @@ class Entries:
         """Begin a new epoch; what an earlier process installed or adopted stays valid beside it."""
         last = self._kernel.epoch
         mask_uses = [0] * MAX_MASKS
-        for hashed, mask, slot in self._left_over(last) if last else []:
+        for hashed, mask, slot in self._earlier_entries(last) if last else []:
             mask_uses[mask - 1] += 1
             self._adopted[hashed] = (mask, slot)
             self._unused_from = max(self._unused_from, slot + 1)
@@ -232,7 +232,7 @@ class Entries:
         used = {slot for _, slot in self._adopted.values()}
         self._free.extend(slot for slot in range(1, self._unused_from) if slot not in used)
 
-    def _left_over(self, last: int) -> Iterator[tuple[bytes, int, int]]:
+    def _earlier_entries(self, last: int) -> Iterator[tuple[bytes, int, int]]:
         """(hash, mask, slot) of an earlier process's valid entries, all of which are of its last epoch afterwards."""
         valid = {last, self._kernel.adopted_epoch} - {0}
         for hashed, value in libbpf.dump(self._map, HASH_SIZE, ENTRY_SIZE):

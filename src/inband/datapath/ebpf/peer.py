@@ -6,7 +6,7 @@ because its offloads are off. And only where it works: the kernel drops such fra
 in the same network namespace, or is down.
 
 Invariants: an interface that cannot be looked at is not skipped. What is set up there may change at any time,
-so whoever wants this looks again when the kernel says that a link or its traffic control has changed (``runtime``).
+so it has to be looked at again when the kernel says that a link or its traffic control has changed (``runtime``).
 
 Not seen, because the kernel neither says it with the interface nor tells when it changes: tcx programs and nftables
 chains at egress. ``docs/decisions/8-known-unicast-skips-the-port.md``.

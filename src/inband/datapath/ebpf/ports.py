@@ -69,7 +69,7 @@ class Ports:
         self._cpus = libbpf.cpu_count()
         self._ports: dict[PortNo, _Port] = {}
         self._slots: dict[PortNo, int] = {}
-        self._left_over: set[PortNo] = set()
+        self._earlier: set[PortNo] = set()
         self._peer_redirect = False
         if kernel.adopted:
             self._adopt()
@@ -127,22 +127,22 @@ class Ports:
             port.sender.close()
         self._ports.clear()
 
-    def release_left_over(self, index: int | None = None) -> None:
+    def release_earlier(self, index: int | None = None) -> None:
         """Forget ports of an earlier process that are none of ours, or only those of one interface."""
-        for port in list(self._left_over):
+        for port in list(self._earlier):
             slot = self._slots[port]
             left = self._read_out(slot)
             if index is None or left.ifindex == index:
                 self._vacate(slot, left.ifindex)
-                self._left_over.discard(port)
+                self._earlier.discard(port)
 
     def _open(self, port: PortNo, interface: str) -> _Port:
         slot = self.slot_of(port)
         if not slot:
             raise HostError(f"add port {port}", f"there are {MAX_PORTS - 1} ports already", errno=errno.ENOSPC)
         sender = _open_sender(port, interface)
-        self._left_over.discard(port)
-        self.release_left_over(sender.index)  # it may have had another number
+        self._earlier.discard(port)
+        self.release_earlier(sender.index)  # it may have had another number
         try:
             opened = _Port(slot, sender, self._counted(slot))
             self._put(opened, port)
@@ -187,7 +187,7 @@ class Ports:
             out = self._read_out(slot)
             if out.ifindex:
                 self._slots[PortNo(out.number)] = slot
-                self._left_over.add(PortNo(out.number))
+                self._earlier.add(PortNo(out.number))
             if out.peer_allowed:  # that was looked at by a process that is dead
                 self._write_out(slot, out._replace(peer_allowed=0))
 
