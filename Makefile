@@ -13,7 +13,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
 setup: $(VENV)/.done
 
-$(VENV)/.done: pyproject.toml requirements.txt tools/apt-install
+$(VENV)/.done: pyproject.toml src/inband/__init__.py requirements.txt tools/apt-install
 	tools/apt-install $(APT)
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt

@@ -3,4 +3,4 @@
 ARCHITECTURE.md shows the packages in the order in which a packet or an event travels through them.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import click
 
+from inband import __version__
 from inband.cli.run import run
 from inband.cli.verbs import VERBS, run_dir_option
 from inband.errors import InbandError
@@ -24,6 +25,7 @@ from inband.errors import InbandError
     "behind it exempts it from in-band control. The run directory is --run-dir, else $INBAND_RUNDIR, else /run/inband.",
 )
 @run_dir_option
+@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context, run_dir: str | None) -> None:
     """An OpenFlow switch for Linux whose controller connection runs over the network it switches."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from inband import __version__
 from inband.cli.main import cli, main
 from inband.errors import UsageError
 from inband.runtime.show import ShowDocument
@@ -163,9 +164,10 @@ def test_help_of_every_verb_has_an_example(capsys: pytest.CaptureFixture[str]) -
         assert f"inband {verb}" in capsys.readouterr().out.partition("Example:")[2]
 
 
-def test_version_needs_no_switch(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["version"]) == 0
-    assert capsys.readouterr().out.startswith("inband 0.")
+@pytest.mark.parametrize("line", ["version", "--version", "-V"])
+def test_version_needs_no_switch(capsys: pytest.CaptureFixture[str], line: str) -> None:
+    assert main([line]) == 0
+    assert capsys.readouterr().out == f"inband {__version__}\n"
 
 
 def test_a_reader_who_leaves_early_is_no_traceback(switch: FakeSwitch) -> None:
