@@ -117,7 +117,9 @@ def test_every_single_byte_that_leaves_the_key_alone_leaves_the_flow_key_alone(n
         for value in (0x00, 0x40, 0xFF, frame[at] ^ 1):
             other = frame[:at] + bytes((value,)) + frame[at + 1 :]
             if key_of(other) == key_of(frame):
-                assert (parse(other, 1) ^ parse(frame, 1)) & ~BLIND_BITS == 0, f"byte {at} = {value:#x}"
+                assert (parse(other, 1) ^ parse(frame, 1)) & ~BLIND_BITS == 0, (
+                    f"byte {at} = {value:#x}: src/inband/datapath/microflow.py: into the key, or BLIND_BITS"
+                )
 
 
 def test_blind_bits_are_tcp_flags_and_nothing_else() -> None:
