@@ -85,12 +85,27 @@ OPTIONS = {
 """Settings that are options of ``inband run`` with a value, each with one."""
 
 
+WRITING = ("config.py", "config_keys.py", "config_load.py", "changes.py")
+OBEYING = "\n".join(
+    path.read_text()
+    for package in ("runtime", "switch")
+    for path in sorted((ROOT / "src/inband" / package).glob("*.py"))
+    if path.name not in WRITING
+)
+"""What acts on settings, without what reads and writes them down."""
+
+
 def test_every_field_of_a_bridge_has_a_key() -> None:
     names = {field.name for field in fields(BridgeConfig)} - NOT_KEYS.keys()
     keys = {key.field for key in KEYS.values()}
 
     assert names - keys == set(), "src/inband/runtime/config_keys.py: give it a Key in _ROWS"
     assert keys - names == set(), "src/inband/switch/config.py: give BridgeConfig the field"
+
+
+@pytest.mark.parametrize("field", sorted({field.name for field in fields(BridgeConfig)}))
+def test_every_setting_is_obeyed(field: str) -> None:
+    assert re.search(rf"\bconfig\.{field}\b", OBEYING), "src/inband/runtime or switch: nothing asks for it"
 
 
 def test_every_setting_is_in_the_guide_with_how_it_is_changed() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import assert_never
 
 from inband.datapath.ebpf.datapath import EbpfDatapath
 from inband.datapath.ebpf.kernel import remove_pins
@@ -39,15 +40,20 @@ def make_datapath(kind: DatapathKind, pins: Path | None = None) -> tuple[Userspa
     when ``kind`` is EBPF and the kernel refuses.
     """
     refused = None
-    if kind is not DatapathKind.USERSPACE:
-        try:
-            datapath = EbpfDatapath(pin_dir=pins)
-        except HostError as error:
-            if kind is DatapathKind.EBPF:
-                raise
-            refused = f"datapath auto: userspace, for eBPF is not to be had: {error}"
-        else:
-            return datapath, "; ".join(datapath.notes) or None
+    match kind:
+        case DatapathKind.AUTO | DatapathKind.EBPF:
+            try:
+                datapath = EbpfDatapath(pin_dir=pins)
+            except HostError as error:
+                if kind is DatapathKind.EBPF:
+                    raise
+                refused = f"datapath auto: userspace, for eBPF is not to be had: {error}"
+            else:
+                return datapath, "; ".join(datapath.notes) or None
+        case DatapathKind.USERSPACE:
+            pass
+        case _:
+            assert_never(kind)
     if pins is not None:
         remove_pins(pins)
     return UserspaceDatapath(), refused

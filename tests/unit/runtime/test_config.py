@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
@@ -59,6 +60,7 @@ def write(tmp_path: Path, text: str) -> Path:
 def test_a_file_with_every_key_becomes_the_values_it_says(tmp_path: Path) -> None:
     config = read_file(write(tmp_path, FULL))
 
+    assert set(KEYS) <= set(re.findall(r"^([a-z-]+) =", FULL, re.MULTILINE)), "FULL, above: give the new key a value"
     assert config.run_dir == Path("/run/x")
     assert config.managers == (parse_target("tcp:192.0.2.9:6640"),)
     assert config.dns_servers == (ip_address("192.0.2.53"), ip_address("2001:db8::53"))
