@@ -16,7 +16,7 @@ from lab.switch import SwitchMaker
 ECHO_SILENCE_S = 0.4
 """What no session's silence may exceed; the controller echoes each 0.1 s."""
 NEVER_S = 10.0
-"""After this long "never" is said; the peer was watched for 60 s once (ovs-measured.md)."""
+"""After this long "never" is said; the peer was watched for 60 s once."""
 
 
 @dataclass(frozen=True, slots=True)

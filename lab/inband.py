@@ -1,6 +1,6 @@
 """Our switch, as a user runs it: `inband run` with a configuration file, in the site's namespace.
 
-Nothing of it is imported here. What the user may rely on (interface.md) is all that is used: the command, its
+Nothing of it is imported here. What the user may rely on (docs/guide.md) is all that is used: the command, its
 configuration file, the control socket and the management sockets.
 """
 

@@ -1,4 +1,4 @@
-"""What the switch says about itself: traces, dumps and documents, with the words of interface.md."""
+"""What the switch says about itself: traces, dumps and documents, with the words of docs/guide.md."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def spell(name: str, bits: int) -> str:
 
 
 def build_question(ident: int, name: str, rdtype: RecordType) -> bytes:
-    """A recursive question for a host name as ``runtime.targets`` lets it through (ASCII, labels up to 63 bytes)."""
+    """A recursive question for a host name as ``switch.targets`` lets it through (ASCII, labels up to 63 bytes)."""
     labels = name.encode("ascii").split(b".")
     encoded = b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
     return _HEADER.pack(ident, _RD, 1, 0, 0, 0) + encoded + _TAIL.pack(rdtype, _IN)

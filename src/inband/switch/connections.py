@@ -1,7 +1,7 @@
 """The connection manager of one bridge: whom it dials, who may call, what they say, and who decides without them.
 
 It keeps an outgoing connection for each configured controller that is dialled and a listener for each place where it is
-called, carries messages between channels and ``bridge.Bridge``, and obeys the fail mode, which depends on which of them
+called, carries messages between channels and the ``Bridge``, and obeys the fail mode, which depends on which of them
 are connected. Sockets are its owner's: see ``switch.transport``.
 
 Invariants: a connection to a target that stays configured is not touched by a change of another. A peer gets its turn

@@ -1,4 +1,4 @@
-"""One bridge as a running switch has it: ``bridge.Bridge``, its connections, and the order in which things are done.
+"""One bridge as a running switch has it: its ``Bridge``, its connections, and the order in which things are done.
 
 Invariants: the bridge hears what the kernel says from its first moment on. Hidden flows are in place before a
 controller is dialled: ``protect`` comes before ``configure`` and ``set_names``. What the kernel says reaches the engine

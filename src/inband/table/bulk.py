@@ -3,7 +3,7 @@
 A command that means a few flows changes them at once. One that means more than AT_ONCE is prepared beside the tables
 while packets go on to be decided by them, put in force by one assignment, and tidied up after that:
 
-- Other instructions are noted at each flow, come into force for all of them together (``flow.NewInstructions``), and
+- Other instructions are noted at each flow, come into force for all of them together (``NewInstructions``), and
   then become the flow's own.
 - For a deletion a set of the flows that stay is made, and takes the place of the old set. What stays is nothing when
   everything goes, and then there is nothing to prepare.

@@ -123,8 +123,7 @@ def test_a_peer_that_resets_while_its_user_goes_on_writing_is_one_end_and_no_def
             network.open(connecting, target, user)
             await user.next()
             assert user.transport is not None
-            user.transport.write(bytes(8 << 20))
-            left = 8 << 20
+            user.transport.write(bytes(left := 8 << 20))
             peer.setblocking(False)
             while left and not user.log[-1].startswith("closed"):
                 try:
