@@ -71,8 +71,8 @@ def text(data: bytes) -> str:
 
 
 def _text_kind(size: int) -> Kind:
-    # One byte less than the field, so that the peer always finds the terminating zero.
-    return Kind(f"{size}s", text, lambda value: value.encode()[: size - 1])
+    last = size - 1  # is always the terminating zero, also where a peer has left it out
+    return Kind(f"{size}s", lambda data: text(data[:last]), lambda value: value.encode()[:last])
 
 
 def enumeration(code: str, cls: type[IntEnum], error: ErrorCode) -> Kind:

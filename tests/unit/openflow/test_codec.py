@@ -8,11 +8,14 @@ import pytest
 
 from inband.errors import UsageError, WireError
 from inband.flow.match import Match
+from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow import messages as m
 from inband.openflow import multipart as mp
 from inband.openflow.codec import DecodeError, FramingError, decode, encode, encode_segments, split
+from inband.openflow.parts import PortDescription
 from inband.vocabulary import openflow as c
+from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import OFP10, OFP13
 from inband.vocabulary.openflow_errors import BadRequest, ErrorType, FlowModFailed
 from tests.unit.openflow.samples import SAMPLES, name_of
@@ -211,3 +214,13 @@ def test_a_1_0_delete_is_for_all_tables_and_an_add_for_the_first() -> None:
     assert isinstance(added, m.FlowMod)
     assert deleted.table_id == c.ALL_TABLES
     assert added.table_id == 0
+
+
+def test_a_text_that_fills_its_field_is_read_as_it_is_written() -> None:
+    port = PortDescription(PortNo(1), Mac(2), "x" * 15)
+    raw = encode(m.Envelope(OFP13, 1, m.PortStatus(c.PortReason.ADD, port)))
+
+    envelope = decode(raw.replace(b"x" * 15 + b"\0", b"x" * 16))
+
+    assert envelope.message == m.PortStatus(c.PortReason.ADD, port)
+    assert encode(envelope) == raw
