@@ -144,7 +144,7 @@ def read_answer(data: bytes) -> Answer:
     if chain.answer is None:
         no_name = message.rcode() == dns.rcode.NXDOMAIN
         return Answer(Outcome.NO_NAME if no_name else Outcome.NO_DATA, (), ttl_s, aliases)
-    records = [record for record in chain.answer if record.rdtype in (RecordType.A, RecordType.AAAA)]
+    records = [record for record in chain.answer if record.rdclass == _IN and record.rdtype in tuple(RecordType)]
     found = dict.fromkeys(ip_address(record.to_text()) for record in records)
     usable = tuple(address for address in found if _is_usable(address))[:MAX_ADDRESSES]
     return Answer(Outcome.ADDRESSES if usable else Outcome.NO_DATA, usable, ttl_s, aliases)

@@ -87,10 +87,10 @@ def test_every_cut_of_an_answer_is_refused() -> None:
             read_answer(wire[:size])
 
 
-def answer(kind: str, text: str) -> bytes:
+def answer(kind: str, text: str, rdclass: str = "IN") -> bytes:
     """An answer with one record, to a question for records of this kind."""
-    message = dns.message.make_response(dns.message.make_query(NAME, kind, id=7))
-    message.answer.append(dns.rrset.from_text(NAME + ".", 60, "IN", kind, text))
+    message = dns.message.make_response(dns.message.make_query(NAME, kind, rdclass, id=7))
+    message.answer.append(dns.rrset.from_text(NAME + ".", 60, rdclass, kind, text))
     return message.to_wire()
 
 
@@ -107,3 +107,7 @@ def test_an_ipv6_address_of_no_other_host_is_no_answer(text: str) -> None:
 @pytest.mark.parametrize(("kind", "text"), [("TXT", '"192.0.2.1"'), ("MX", "10 mail.example.net."), ("PTR", "a.b.")])
 def test_an_answer_to_a_question_of_another_type_has_no_addresses(kind: str, text: str) -> None:
     assert read_answer(answer(kind, text)).outcome is Outcome.NO_DATA
+
+
+def test_an_answer_of_another_class_has_no_addresses() -> None:
+    assert read_answer(answer("A", "ns.example. 1", "CH")).outcome is Outcome.NO_DATA
