@@ -5,7 +5,8 @@
 # Not the clients' own scripts: those write /etc/resolv.conf (of the whole host, also from a network namespace) and
 # take the address away when the client starts, which would cut a session that lives through our restart.
 # The address carries the lease's lifetime, so the kernel removes it when the lease is not renewed any more.
-set -u
+# -f: the words of a lease are never patterns for file names.
+set -uf
 # /sbin is not in everybody's PATH, and iproute2 lives there.
 PATH=$PATH:/usr/sbin:/sbin
 
