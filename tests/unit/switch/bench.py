@@ -26,8 +26,8 @@ CONTROLLER = parse_target("tcp:192.0.2.1:6653")
 class Bench:
     """A bridge with one controller, protected and dialled, and everything around it in the test's hands."""
 
-    def __init__(self, *controllers: Target, fail_mode: FailMode = FailMode.SECURE) -> None:
-        self.clock, self.network, self.host = Clock(), FakeNetwork(), SilentHost()
+    def __init__(self, *controllers: Target, fail_mode: FailMode = FailMode.SECURE, clock: Clock | None = None) -> None:
+        self.clock, self.network, self.host = clock or Clock(), FakeNetwork(), SilentHost()
         self.reports: list[Report] = []
         self.turns_wanted = 0
         self.turns = Turns(self.clock, self._want_turns)
