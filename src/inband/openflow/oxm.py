@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import NoReturn
 
 from inband.errors import UsageError
-from inband.flow.fields import FIELDS, KEY_BITS, PREREQUISITES
+from inband.flow.fields import FIELDS, KEY_BITS, PREREQUISITES, VLAN_PRESENT
 from inband.flow.match import Match
 from inband.openflow.errors import MalformedError
 from inband.openflow.layout import is_narrow, narrow_port, widen_port
@@ -157,6 +157,11 @@ def _plan(first: tuple[WireField, ...], second: tuple[WireField, ...]) -> tuple[
 
 _OXM_PLAN = _plan(_OXM_ROWS, _NXM_ROWS)
 _NXM_PLAN = _plan(_NXM_ROWS, _OXM_ROWS)
+
+_PCP, _TCI = FIELDS["vlan_pcp"].mask, FIELDS["vlan_pcp"].mask | FIELDS["vlan_vid"].mask
+_TAG = VLAN_PRESENT << FIELDS["vlan_vid"].shift
+# OXM's vlan_pcp needs a tag to be there. NXM's TCI does not, so it says what OXM cannot.
+_WITHOUT_TAG_PLAN = _plan(tuple(row for row in WIRE_FIELDS if row.name == "vlan_tci"), _OXM_PLAN)
 _BY_NAME = {row.name: row for row in reversed((*_OXM_PLAN, *_NXM_PLAN))}
 
 
@@ -210,6 +215,8 @@ def decode_fields(data: bytes, pos: int, end: int) -> tuple[int, int]:
         for bits, allowed in row.needs:
             if mask & bits != bits or (allowed and value & bits not in allowed):
                 raise MalformedError(BadMatch.BAD_PREREQ, f"match field {row.name} without what it depends on")
+    if mask & _TCI == _TCI and not value & _TCI:
+        mask &= ~_PCP  # untagged: there is no priority to compare
     return value, mask
 
 
@@ -234,9 +241,10 @@ def _refuse(header: int, left: int) -> NoReturn:
 
 
 def encode_fields(value: int, mask: int, *, nxm: bool = False) -> bytes:
-    """Write (value, mask) as OXM or NXM fields; fields without a form of that kind take the other's."""
+    """Write (value, mask) as OXM or NXM fields; what has no form of that kind takes the other's."""
     out = []
-    for row, bits in _rows_under(mask, nxm):
+    lacks_tag = bool(mask & _PCP) and not value & mask & _TAG
+    for row, bits in _rows_under(mask, nxm, lacks_tag):
         number, size = (value & bits) >> row.shift, row.size
         if bits == row.mask:
             if row.wide:
@@ -250,9 +258,10 @@ def encode_fields(value: int, mask: int, *, nxm: bool = False) -> bytes:
 
 
 @lru_cache(1024)  # flows have few different masks, and dumps have many flows
-def _rows_under(mask: int, nxm: bool) -> tuple[tuple[WireField, int], ...]:
+def _rows_under(mask: int, nxm: bool, lacks_tag: bool) -> tuple[tuple[WireField, int], ...]:
     """The fields that a mask asks for, in the order in which they are written, with its bits of each."""
-    return tuple((row, bits) for row in (_NXM_PLAN if nxm else _OXM_PLAN) if (bits := mask & row.mask))
+    plan = _NXM_PLAN if nxm else _WITHOUT_TAG_PLAN if lacks_tag else _OXM_PLAN
+    return tuple((row, bits) for row in plan if (bits := mask & row.mask))
 
 
 def decode_match(data: bytes, pos: int) -> tuple[Match, int]:

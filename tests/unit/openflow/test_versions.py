@@ -18,7 +18,7 @@ from inband.openflow import multipart as mp
 from inband.openflow.codec import decode, encode
 from inband.openflow.layout import narrow_port, widen_port
 from inband.openflow.match10 import decode_flow_match10, decode_match10, encode_match10
-from inband.openflow.oxm import WIRE_FIELDS, field_header
+from inband.openflow.oxm import WIRE_FIELDS, decode_fields, encode_fields, field_header
 from inband.vocabulary import openflow as c
 from inband.vocabulary.openflow import OFP10, OFP13
 from inband.vocabulary.openflow_errors import (
@@ -210,6 +210,33 @@ def test_headers_are_those_of_the_specification() -> None:
     assert field_header("ipv4_src", masked=True) == 0x80001708
     assert field_header("ipv6_exthdr") == 0x80004E02
     assert field_header("reg7") == 0x00010E04
+
+
+@pytest.mark.parametrize(
+    ("tci", "mask"),
+    [
+        (0, 0xE000),
+        (0x2000, 0xE000),
+        (0x0050, 0xFFFF),
+        (0x2000, 0xFFFF),
+        (0x3005, 0xFFFF),
+        (0x3000, 0xF000),
+        (0, 0x1FFF),
+    ],
+)
+def test_a_vlan_tci_that_oxm_cannot_say_stays_one_in_every_version(tci: int, mask: int) -> None:
+    """OXM's priority needs a tag to be there, Nicira's TCI does not."""
+    asked = bytes.fromhex("00000904") + tci.to_bytes(2, "big") + mask.to_bytes(2, "big")
+
+    value, bits = decode_fields(asked, 0, len(asked))
+
+    for nxm in (False, True):
+        written = encode_fields(value, bits, nxm=nxm)
+        assert decode_fields(written, 0, len(written)) == (value, bits)
+
+
+def test_a_vlan_tci_of_zero_is_no_tag_and_no_priority() -> None:
+    assert decode_fields(bytes.fromhex("000008020000"), 0, 6) == decode_fields(bytes.fromhex("80000c020000"), 0, 6)
 
 
 def test_a_vlan_tci_is_the_vlan_and_its_priority() -> None:
