@@ -154,11 +154,14 @@ def command_line(
 
 
 def _die_with_us() -> list[str]:
-    """A prefix that has the kernel end the child when we die without a chance to do so."""
+    """A prefix that has the kernel end the child when we die without a chance to do so.
+
+    When we died before the kernel was told, the child has another parent by then, and does not become a client.
+    """
     setpriv = shutil.which("setpriv", path=_SEARCH_PATH)
     if setpriv is None or Path(setpriv).resolve().name == "busybox":  # busybox's does not know the option
         return []
-    return [setpriv, "--pdeathsig", "KILL", "--"]
+    return [setpriv, "--pdeathsig", "KILL", "--", "/bin/sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', str(os.getpid())]
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

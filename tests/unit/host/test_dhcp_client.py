@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +62,22 @@ def test_the_script_is_ours_and_can_be_run(client: str, tmp_path: Path) -> None:
 
     (script,) = [word for word in command if word.endswith(".sh")]
     assert os.access(script, os.X_OK)
+
+
+def test_a_client_whose_switch_died_before_the_kernel_was_told_to_end_it_with_us_does_not_start(tmp_path: Path) -> None:
+    client, started = tmp_path / "dhcpcd", tmp_path / "started"
+    client.write_text(f"#!/bin/sh\ntouch {started}\n")
+    client.chmod(0o755)
+    code = (
+        "import json, pathlib, sys; from inband.host.dhcp_client import command_line\n"
+        "print(json.dumps(command_line(sys.argv[1], 'br0', pathlib.Path(sys.argv[2]))))"
+    )
+
+    of_ours = command_line(str(client), "br0", tmp_path)
+    asked = [sys.executable, "-c", code, str(client), str(tmp_path)]
+    of_the_dead = json.loads(subprocess.run(asked, capture_output=True, check=True).stdout)
+
+    subprocess.run(of_the_dead, check=False)
+    assert not started.exists()
+    subprocess.run(of_ours, check=True)
+    assert started.exists()
