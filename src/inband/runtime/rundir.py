@@ -1,8 +1,10 @@
 """The run directory: where a switch process puts its sockets, and how it makes sure it is the only one there.
 
 ``inband.pid`` in it is both the pid file and the lock: whoever holds its flock is the switch. The kernel lets go of a
-flock when its process dies, however it dies; so after kill -9 the next start takes over at once, and never has to
-guess from a pid whether its process is still the same program.
+flock when its process dies, however it dies; so after kill -9 the next start takes over, and never has to guess from a
+pid whether its process is still the same program. Dying takes a moment: each packet socket is closed in some 10 ms, and
+a child that was about to become a DHCP client closes its copies later still. So who finds the lock held by a process
+that has ended waits, and the lock is the last thing that is closed: then everything of the dead one is free.
 
 What must stay true: what is left over is removed only while the lock is held, and only sockets and what DHCP clients
 had; the directory is open to its owner alone (mode 0700), because that is all that guards the sockets in it.
@@ -12,9 +14,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import shutil
 import socket
 import stat
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +26,11 @@ from inband.errors import HostError, UsageError
 from inband.runtime.unixctl_client import CONTROL_SOCKET
 
 LOCK_FILE = "inband.pid"
+# How long a dead switch is waited for: a thousand ports take ten seconds.
+PATIENCE_S, LOOK_AGAIN_S = 30.0, 0.01
+# Above what a switch usually has open; the table of descriptors is as long as the highest number.
+HIGHEST_DESCRIPTOR = 1023
+_PF_EXITING = 0x4
 MANAGEMENT_SUFFIX = ".mgmt"
 DHCP_DIRECTORY = "inband-dhcp"
 """Where DHCP clients have their files, each in a folder of its own."""
@@ -110,6 +119,7 @@ def _make_private(path: Path) -> None:
 
 def _lock(path: Path) -> int:
     """Open, lock and fill the pid file; raises UsageError when a live process holds it."""
+    patience_ends = time.monotonic() + PATIENCE_S
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
@@ -117,6 +127,9 @@ def _lock(path: Path) -> int:
         except BlockingIOError:
             holder = os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
+            if _has_ended(holder) and time.monotonic() < patience_ends:
+                time.sleep(LOOK_AGAIN_S)
+                continue
             raise UsageError(
                 f"run directory {path.parent} is in use by a live switch (pid {holder}): "
                 "stop that one, or choose another with --run-dir"
@@ -126,7 +139,28 @@ def _lock(path: Path) -> int:
         os.close(descriptor)  # its last holder removed it between our open and our lock
     os.ftruncate(descriptor, 0)
     os.write(descriptor, b"%d\n" % os.getpid())
-    return descriptor
+    return _as_last(descriptor)
+
+
+def _has_ended(pid: str) -> bool:
+    """Whether a process is gone or on its way out (proc(5): the state and flags of stat)."""
+    try:
+        state, *fields = Path(f"/proc/{int(pid)}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except (ValueError, OSError):
+        return pid.isdecimal()
+    return state in "ZX" or bool(int(fields[5]) & _PF_EXITING)
+
+
+def _as_last(descriptor: int) -> int:
+    """The same lock under a high number: the kernel closes what a process had in the order of the numbers."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = min(HIGHEST_DESCRIPTOR, soft - 1) if soft > 0 else HIGHEST_DESCRIPTOR
+    try:
+        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, max(highest, descriptor))
+    except OSError:  # that number is taken: the lock holds all the same
+        return descriptor
+    os.close(descriptor)
+    return moved
 
 
 def _is_same_file(descriptor: int, path: Path) -> bool:

@@ -91,6 +91,27 @@ def test_a_killed_switch_is_succeeded_at_once_and_its_sockets_removed(
     taken.release()
 
 
+DYING = """
+import os, sys, time
+from pathlib import Path
+from inband.runtime.rundir import RunDir
+taken = RunDir.take(Path(sys.argv[1]))
+os.close(1)
+if os.fork() == 0:
+    time.sleep(0.5)
+os._exit(0)
+"""
+
+
+def test_a_child_that_has_yet_to_close_what_it_has_of_a_dead_switch_is_waited_for(path: Path) -> None:
+    subprocess.run([sys.executable, "-c", DYING, str(path)], check=True)
+
+    taken = RunDir.take(path)
+
+    assert (path / "inband.pid").read_text() == f"{os.getpid()}\n"
+    taken.release()
+
+
 def test_what_dhcp_clients_of_a_killed_switch_left_is_removed_and_no_link_is_followed(path: Path) -> None:
     path.mkdir(parents=True, mode=0o700)
     elsewhere = path.parent / "elsewhere"
