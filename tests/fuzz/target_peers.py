@@ -9,12 +9,14 @@ Checked at the end, and partly after each step:
 - The hidden flows are what they were.
 - Of each whole message: a request has its reply or an ERROR, other messages at most an ERROR, one that cannot be read
   has an ERROR; nothing is answered twice, and nothing that was not asked. A BARRIER says that all before is answered.
+- What commands print of a flow means the flow.
 - A peer that frames its messages, reads and answers probes is not hung up on.
 - What waits for a peer that does not read is bounded.
 """
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterable
 from enum import IntEnum
@@ -25,6 +27,7 @@ from inband.datapath.base import QueueState
 from inband.datapath.simulated import SimulatedDatapath
 from inband.flow.actions import ApplyActions, Output
 from inband.flow.ports import CONTROLLER, FLOOD, PortNo
+from inband.flow.text import flow_document, format_bridge_flow, format_match, parse_flow
 from inband.openflow.codec import encode, encode_segments, split
 from inband.openflow.messages import Envelope, FlowMod
 from inband.openflow.oxm import WIRE_FIELDS
@@ -184,6 +187,7 @@ def _change_port(scene: Scene, port: PortNo, choice: int) -> None:
 
 
 def _finish(scene: Scene) -> None:
+    _check_texts(scene)
     for peer in scene.peers:
         peer.check_unread()
     for peer in scene.peers:
@@ -191,6 +195,16 @@ def _finish(scene: Scene) -> None:
     scene.run()
     for peer in scene.peers:
         peer.check()
+
+
+def _check_texts(scene: Scene) -> None:
+    """What commands print of every flow; its match can be given to commands again."""
+    now = scene.bench.clock.now
+    for flow in (*scene.bridge.tables.select(), *scene.bridge.tables.hidden()):
+        format_bridge_flow(flow, now)
+        json.dumps(flow_document(flow, now))
+        text = format_match(flow.match)
+        assert parse_flow(text, {}).match == flow.match, f"{text} means something else"
 
 
 # --- good inputs ---------------------------------------------------------------------------------------------------
