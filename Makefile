@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 APT := iproute2 iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc isc-dhcp-client unbound iperf3 ethtool procps python3-venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
-.PHONY: setup demo test lint coverage bench bpf clean conformance fuzz
+.PHONY: setup demo test lint coverage bench bpf clean conformance fuzz kills
 
 setup: $(VENV)/.done
 
@@ -40,6 +40,10 @@ coverage: setup
 # Every target of tests/fuzz for a minute; `ARGS="--seconds 600"` for longer, `ARGS="dns --seconds 600"` for one.
 fuzz: setup
 	$(PY) -m tests.fuzz $(ARGS)
+
+# A switch that is killed at random instants, 200 times; `ARGS="--kills 10"` for fewer.
+kills: setup
+	$(PY) -m bench.kills $(ARGS)
 
 # The os-ken switch tester, ours beside Open vSwitch: about an hour, `ARGS=--seconds 10` for less.
 conformance: setup

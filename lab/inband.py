@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +46,19 @@ class InbandSwitch:
     def start(self, *, connect: bool = True) -> None:
         """Write the configuration, start, and wait until the control socket answers."""
         process = self._launch(connect=connect)
-        if not until(self._answers, START_S):
+        if not until(self.is_ready, START_S):
             raise AssertionError(f"inband did not start:\n{process.tail()}")
+
+    def is_ready(self) -> bool:
+        """Whether it takes commands and has all its bridges; fails when the process has ended instead."""
+        assert self._process is not None
+        if not self._process.is_running:
+            raise AssertionError(f"inband ended ({self._process.exit_code}):\n{self._process.tail()}")
+        try:
+            return all(self.status(plan.name) for plan in self.site.bridges)
+        except (OSError, ControlError):
+            self._asking = None
+            return False
 
     def restart(self) -> None:
         """Start again what was killed, with its controllers, and return before it is ready."""
@@ -116,10 +128,35 @@ class InbandSwitch:
         assert self._process is not None
         return (self._process.pid,)
 
-    def _launch(self, *, connect: bool) -> Process:
+    def reload(self) -> None:
+        """Have it read what its configuration is now."""
+        self._write_config(connect=True)
+        self._call("inband/reload")
+
+    def command(self, method: str, *params: str) -> str:
+        """Run a command of the control socket; raise ControlError when it is refused."""
+        return self._call(method, *params)
+
+    def counters(self) -> dict[str, int]:
+        """Return the counters of `coverage/show`, each summed over everything that counts it."""
+        total: Counter[str] = Counter()
+        for line in self._call("coverage/show").splitlines():
+            words, _, value = line.rpartition(" ")
+            total[words.split(maxsplit=1)[-1].strip()] += int(value)
+        return dict(total)
+
+    def log(self) -> str:
+        """Return what the process has said."""
+        assert self._process is not None
+        return self._process.log.read_text(errors="replace")
+
+    def _write_config(self, *, connect: bool) -> None:
         servers = [f"dns-server = {list(self.dns_servers)}"] if self.dns_servers else []
         bridges = [self._toml(plan, connect=connect) for plan in self.site.bridges]
         self._config.write_text("\n".join([*servers, *bridges]))
+
+    def _launch(self, *, connect: bool) -> Process:
+        self._write_config(connect=connect)
         self._process = self.site.namespace.start(
             COMMAND, "run", "--config", str(self._config), "--run-dir", str(self.run_dir), label="inband"
         )
@@ -130,16 +167,6 @@ class InbandSwitch:
         if self._asking is None:
             self._asking = self._lab.hold(self.control())
         return self._asking.call(method, *params)
-
-    def _answers(self) -> bool:
-        assert self._process is not None
-        if not self._process.is_running:
-            raise AssertionError(f"inband ended ({self._process.exit_code}):\n{self._process.tail()}")
-        try:
-            return all(self.status(plan.name) for plan in self.site.bridges)
-        except (OSError, ControlError):
-            self._asking = None
-            return False
 
     def _toml(self, plan: BridgePlan, *, connect: bool) -> str:
         lines = ["[[bridge]]", f'name = "{plan.name}"', f"port = {list(plan.ports)}", 'fail-mode = "secure"']

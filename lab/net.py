@@ -71,6 +71,10 @@ class Namespace:
         """Start a command inside; it ends with the laboratory at the latest."""
         return self.lab.start(["ip", "netns", "exec", self.name, *argv], f"{self.short}-{label or argv[0]}", env)
 
+    def pids(self) -> list[int]:
+        """Return the processes inside."""
+        return [int(pid) for pid in run("ip", "netns", "pids", self.name).split()]
+
     def address(self, interface: str, *addresses: str) -> None:
         """Add addresses (with prefix length) to an interface and set it up."""
         self.ip(f"link set dev {interface} up", *(f"addr add {address} dev {interface}" for address in addresses))
@@ -105,6 +109,20 @@ class Namespace:
         )
         received = [word for word in out.split(",") if "received" in word]
         return int(received[0].split()[0]) if received else 0
+
+
+class NetworkOnly(Namespace):
+    """The same namespace for commands that have no mounts of their own (and the system's /sys).
+
+    `ip netns exec` gives each command a mount namespace: what it mounts ends with it.
+    """
+
+    def __init__(self, network: Namespace) -> None:
+        super().__init__(network.lab, network.short)
+
+    def start(self, *argv: str, label: str = "", env: Mapping[str, str] | None = None) -> Process:
+        """As ``Namespace.start``."""
+        return self.lab.start(["nsenter", f"--net=/run/netns/{self.name}", *argv], f"{self.short}-{label}", env)
 
 
 PREFIX = os.environ.get("LAB_PREFIX", "ihf")

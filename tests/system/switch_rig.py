@@ -10,25 +10,16 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from lab.inband import COMMAND
 from lab.journal import until
 from lab.net import Lab
 from lab.process import Process
+from lab.remains import remains
 from lab.unixctl import Control, ControlError
 
 START_S = 30.0
-_STATE = """exec 2>/dev/null
-ip -o link show | sed 's/ qlen.*//; s/state [A-Z]* //; s/@if[0-9]*//; s/^[0-9]*: //; s/NO-CARRIER,\\|,LOWER_UP//g'
-ip -o addr show | sed 's/^[0-9]*: //' | grep -v 'inet6 fe80'
-tc qdisc show | grep -v noqueue
-for i in p1 p2; do tc filter show dev $i ingress 2>/dev/null; done
-for i in p1 p2; do cat /proc/sys/net/ipv6/conf/$i/disable_ipv6 /proc/sys/net/ipv4/conf/$i/arp_ignore 2>/dev/null; done
-ss -lntuH
-cut -d' ' -f8 /proc/net/unix | grep -a '^@' || true
-"""
 
 
 class Rig:
@@ -109,13 +100,9 @@ class Rig:
         assert self.process is not None
         return self.process.log.read_text(errors="replace")
 
-    def state(self) -> set[str]:
-        """Interfaces, addresses, tc, sysctls, listening sockets and claims in the box; files of the run directory."""
-        lines = set(self.box.run("sh", "-c", _STATE, check=False).splitlines())
-        return lines | {f"file {each.name}" for each in self._files()}
-
-    def _files(self) -> list[Path]:
-        return sorted(self.run_dir.iterdir()) if self.run_dir.exists() else []
+    def state(self) -> frozenset[str]:
+        """All that a switch could leave in the box and in the run directory (``lab.remains``)."""
+        return remains(self.box, ("p1", "p2"), self.run_dir)
 
     def _answers(self, process: Process) -> bool:
         if not process.is_running:
