@@ -94,8 +94,9 @@ class RunningSwitch:
         return self._loop.time()
 
     def counters(self) -> dict[str, Mapping[str, int]]:
-        """What the kernel and the clients of the control socket did to us, by part."""
-        return {"(host)": self._host.counters, "(control)": asdict(self._control.counters)}
+        """What the kernel and the clients of the control socket did to us, and what goes on in the process, by part."""
+        tasks = {"tasks": len(asyncio.all_tasks(self._loop))}
+        return {"(host)": self._host.counters, "(control)": asdict(self._control.counters), "(process)": tasks}
 
     # --- life ---------------------------------------------------------------------------------------------------
 
