@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 APT := iproute2 iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc isc-dhcp-client unbound iperf3 ethtool procps python3-venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
-.PHONY: setup demo test lint coverage bench bpf clean conformance fuzz kills
+.PHONY: setup demo test lint coverage bench bpf clean conformance fuzz soak kills
 
 setup: $(VENV)/.done
 
@@ -40,6 +40,10 @@ coverage: setup
 # Every target of tests/fuzz for a minute; `ARGS="--seconds 600"` for longer, `ARGS="dns --seconds 600"` for one.
 fuzz: setup
 	$(PY) -m tests.fuzz $(ARGS)
+
+# An hour in which everything happens to a switch: is it level? `ARGS="--seconds 900"` for less.
+soak: setup
+	$(PY) -m bench.soak $(ARGS)
 
 # A switch that is killed at random instants, 200 times; `ARGS="--kills 10"` for fewer.
 kills: setup
