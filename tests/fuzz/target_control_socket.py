@@ -87,8 +87,8 @@ def check(data: bytes) -> None:
     pieces = []
     while script:
         pieces.append(script.sized())
-    objects, whole = _cut(pieces), _cut([b"".join(pieces)])
-    assert objects == whole, "how bytes are cut changes what they say"
+    objects = _cut(pieces)
+    assert repr(objects) == repr(_cut([b"".join(pieces)])), "how bytes are cut changes what they say"
     if _LEFT_OUT.encode() in b"".join(pieces):
         return
     answers = asyncio.run(_talk(pieces))
@@ -110,7 +110,7 @@ def _cut(pieces: Sequence[bytes]) -> tuple[list[dict[str, Any]], bool]:
             found += stream.feed(piece)
     except WireError:
         return [], True
-    return json.loads(json.dumps(found), parse_constant=str), False
+    return found, False
 
 
 def _is_request(parsed: Mapping[str, Any]) -> bool:
