@@ -28,7 +28,7 @@ from typing import Literal
 from inband.errors import HostError, UsageError
 from inband.host import codec, rtnetlink
 from inband.host.ports import Guard, PortOwnership, add_address, guard_inner, is_guarded, set_up
-from inband.host.requests import Requests, check_interface_name
+from inband.host.requests import Change, Requests, check_interface_name
 from inband.host.rtnetlink import Link, Route
 from inband.vocabulary.addresses import IpAddress, Mac
 
@@ -96,6 +96,7 @@ def ensure_local(bridge: str, mac: Mac | None = None) -> LocalPair:
         outer, inner = pair if pair is not None else _create(requests, bridge)
         if mac is not None and outer.mac != mac:
             _set_mac(requests, outer, mac)
+        _leave_without_link_local(requests, inner)
         guard_inner(requests, inner)
         set_up(requests, inner, up=True)
         set_up(requests, outer, up=True)
@@ -206,7 +207,8 @@ def _left_over(requests: Requests, bridge: str) -> tuple[Link, Link] | None:
     outer_is_ours = outer is None or outer.alias == _alias(bridge, "outer")
     inner_is_ours = inner is None or inner.alias == _alias(bridge, "inner")
     if outer is not None and inner is not None and inner_is_ours and _are_a_pair(outer, inner):
-        _name_end(requests, outer, _alias(bridge, "outer"))  # missing when the process died between the two
+        if not outer_is_ours:  # its text has been changed since: the inner end says enough
+            requests.change(f"name interface {bridge}", *_alias_change(bridge, _alias(bridge, "outer")))
         return outer, inner
     for link, is_ours in ((outer, outer_is_ours), (inner, inner_is_ours)):
         if link is not None and not is_ours:
@@ -227,20 +229,18 @@ def _are_a_pair(outer: Link, inner: Link) -> bool:
 
 
 def _create(requests: Requests, bridge: str) -> tuple[Link, Link]:
+    """Make a pair and name it ours in one step: one without our names would be another's for ever."""
+    inner = inner_name(bridge)
     flags = codec.NLM_F_CREATE | codec.NLM_F_EXCL
-    body = rtnetlink.veth_body(bridge, inner_name(bridge))
-    requests.change(f"make interface {bridge}", rtnetlink.RTM_NEWLINK, flags, body)
-    outer, inner = _existing(requests, bridge), _existing(requests, inner_name(bridge))
-    _name_end(requests, inner, _alias(bridge, "inner"))
-    _name_end(requests, outer, _alias(bridge, "outer"))
-    _leave_without_link_local(requests, inner)
-    return outer, inner
+    pair = rtnetlink.RTM_NEWLINK, flags, rtnetlink.veth_body(bridge, inner)
+    names = (_alias_change(inner, _alias(bridge, "inner")), _alias_change(bridge, _alias(bridge, "outer")))
+    requests.change_together(f"make interface {bridge}", pair, *names)
+    return _existing(requests, bridge), _existing(requests, inner)
 
 
-def _name_end(requests: Requests, link: Link, alias: str) -> None:
-    if link.alias != alias:
-        body = rtnetlink.link_body(link.index, codec.text(rtnetlink.IFLA_IFALIAS, alias))
-        requests.change(f"name interface {link.name}", rtnetlink.RTM_SETLINK, 0, body)
+def _alias_change(interface: str, alias: str) -> Change:
+    named = codec.text(rtnetlink.IFLA_IFNAME, interface), codec.text(rtnetlink.IFLA_IFALIAS, alias)
+    return rtnetlink.RTM_SETLINK, 0, rtnetlink.link_body(0, *named)
 
 
 def _leave_without_link_local(requests: Requests, link: Link) -> None:

@@ -8,8 +8,9 @@ where eBPF is forbidden, and it needs no action module (act_gact is missing in s
 missing, three sysctls come close; ``Guard.method`` says which it is.
 
 Invariants: the filter is there before the interface comes up. ``release_port`` gives back exactly what was,
-also after a kill -9: the filter itself remembers it, in an instruction that does nothing else. A datapath may make
-the interface promiscuous; that ends too.
+also after a kill -9: the filter itself remembers it, in instructions that do nothing else. So it is the first thing
+that is made, in one step with its memory, and the last that goes. A datapath may make the interface promiscuous; that
+ends too.
 
 Not here: reading and writing frames (``inband.datapath``). tc priority 1 is left to a datapath's own program.
 """
@@ -21,9 +22,9 @@ import logging
 import socket
 import struct
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPV6LENGTH, IPv4Interface, IPv6Interface
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from inband.errors import HostError, UsageError
 from inband.host import codec, rtnetlink, tc
@@ -36,9 +37,15 @@ _PRIORITY = 2
 
 _INSTRUCTION = struct.Struct("=HBBI")  # sock_filter: code, jt, jf, k
 _LD_IMM, _RET_K = 0x00, 0x06
-_TC_ACT_STOLEN = 4  # taken, not dropped: no drop counter and no drop monitor speaks of it
+_STOLEN = 4  # taken, not dropped: no drop counter and no drop monitor speaks of it
 _OURS = 0x1B0D0000  # marks the filter as ours; the bits below remember
 _WAS_UP, _HAD_IPV6_DISABLED, _MADE_CLSACT, _ENDS_PROMISCUOUS = 1, 2, 4, 8
+# An IPv6 address in the filter: its flags and prefix length in one word, then its own four. The kernel takes 4096.
+_PREFIX_BITS, _PREFIX_MASK, _WORDS = 8, 0xFF, struct.Struct("!4I")
+_ADDRESS_WORDS, _MAX_ADDRESSES = 5, 100
+
+Given = tuple[IPv6Interface, int]
+"""An address that an interface was given, with its IFA_F_* flags."""
 
 _IFA_F_GIVEN = 0x712  # what may be asked for: NODAD, HOMEADDRESS, MANAGETEMPADDR, NOPREFIXROUTE, MCAUTOJOIN
 _SYSCTLS = {"ipv4/conf/{}/arp_ignore": "8", "ipv4/conf/{}/rp_filter": "1"}
@@ -55,14 +62,20 @@ class Guard:
     changes: tuple[str, ...]
 
 
+class _Memory(NamedTuple):
+    """What a filter remembers: _WAS_UP and so on, and the IPv6 addresses that go with IPv6."""
+
+    bits: int
+    addresses: tuple[Given, ...]
+
+
 @dataclass(slots=True)
 class _Before:
-    """What an interface was like: memory of the filter (_WAS_UP ...), sysctls that changed, IPv6 addresses."""
+    """What an interface was like, and which sysctls have changed since."""
 
     guard: Guard
-    memory: int
+    memory: _Memory
     sysctls: dict[str, str]
-    addresses: list[tuple[IPv6Interface, int]]
 
 
 @dataclass(slots=True)
@@ -85,7 +98,6 @@ class PortOwnership:
             before = _guard(requests, link)
             if known is not None and known.guard.index == link.index:
                 before.sysctls = known.sysctls | before.sysctls  # what was at first is what counts
-                before.addresses = known.addresses
                 before.memory = known.memory
             self._owned[interface] = before
             set_up(requests, link, up=True)
@@ -135,15 +147,14 @@ def set_promiscuous(requests: Requests, index: int, *, promiscuous: bool) -> Non
 
 def _guard(requests: Requests, link: Link) -> _Before:
     """Keep the host's IP stack away from an interface that may still be down."""
-    addresses = _ipv6_addresses(requests, link)
     memory = _own_filter(requests, link)
     changes = ["tc ingress takes every frame behind the taps"]
     sysctls: dict[str, str] = {}
     method: Literal["tc", "sysctl"] = "tc"
     if memory is None:
-        memory = _memory_of(link)
+        memory = _memory_of(requests, link)
         try:
-            memory = _add_filter(requests, link, memory)
+            _add_filter(requests, link, memory)
         except HostError as error:
             if error.errno == errno.EPERM:
                 raise
@@ -151,24 +162,22 @@ def _guard(requests: Requests, link: Link) -> _Before:
             changes = [f"no tc filter ({error})"]
             sysctls = _write_sysctls(link, _SYSCTLS, changes)
     sysctls |= _write_sysctls(link, {_DISABLE_IPV6: "1"}, changes)
-    if method == "tc" and not memory & _HAD_IPV6_DISABLED and _sysctl(link, _DISABLE_IPV6).exists():
+    if method == "tc" and not memory.bits & _HAD_IPV6_DISABLED and _sysctl(link, _DISABLE_IPV6).exists():
         sysctls[_DISABLE_IPV6] = "0"
-    return _Before(Guard(link.name, link.index, method, tuple(changes)), memory, sysctls, addresses)
+    return _Before(Guard(link.name, link.index, method, tuple(changes)), memory, sysctls)
 
 
 def _restore(requests: Requests, link: Link, before: _Before) -> None:
-    if not before.memory & _WAS_UP:
+    bits, addresses = before.memory
+    if not bits & _WAS_UP:
         set_up(requests, link, up=False)
-    if before.memory & _ENDS_PROMISCUOUS:
+    if bits & _ENDS_PROMISCUOUS:
         set_promiscuous(requests, link.index, promiscuous=False)
-    if before.guard.method == "tc":
-        _delete_filter(requests, link)
-        is_used = any(_filters(requests, link, parent) for parent in (tc.INGRESS, tc.EGRESS))
-        if before.memory & _MADE_CLSACT and not is_used:
-            tc.delete_clsact(requests, link.index)
     _write_sysctls(link, before.sysctls, [])
-    for address, flags in before.addresses:
+    for address, flags in addresses:
         add_address(requests, link, address, flags)
+    if before.guard.method == "tc":
+        _remove_filter(requests, link, with_clsact=bool(bits & _MADE_CLSACT))
 
 
 def add_address(requests: Requests, link: Link, address: IPv4Interface | IPv6Interface, ifa_flags: int = 0) -> None:
@@ -185,65 +194,78 @@ def add_address(requests: Requests, link: Link, address: IPv4Interface | IPv6Int
 # The filter
 
 
-def _program(memory: int) -> bytes:
-    return _INSTRUCTION.pack(_LD_IMM, 0, 0, _OURS | memory) + _INSTRUCTION.pack(_RET_K, 0, 0, _TC_ACT_STOLEN)
+def _program(memory: _Memory) -> bytes:
+    words = [_OURS | memory.bits]
+    for address, flags in memory.addresses:
+        words += [flags << _PREFIX_BITS | address.network.prefixlen, *_WORDS.unpack(address.packed)]
+    return b"".join(_INSTRUCTION.pack(_LD_IMM, 0, 0, word) for word in words) + _INSTRUCTION.pack(_RET_K, 0, 0, _STOLEN)
 
 
-def _add_filter(requests: Requests, link: Link, memory: int) -> int:
-    """Add the filter, and clsact if need be; gives what it remembers."""
-    memory |= _MADE_CLSACT if tc.add_clsact(requests, link.index) else 0
-    try:
-        _put_filter(requests, link, _program(memory))
-    except HostError:
-        if memory & _MADE_CLSACT:
-            tc.delete_clsact(requests, link.index)
-        raise
-    return memory
-
-
-def _put_filter(requests: Requests, link: Link, program: bytes) -> None:
+def _add_filter(requests: Requests, link: Link, memory: _Memory) -> None:
+    """Add the filter, in one step with clsact if need be: who is killed has made both or none."""
+    program = _program(memory)
     attributes = (
         codec.number(tc.TCA_BPF_OPS_LEN, len(program) // _INSTRUCTION.size, 2),
         codec.attribute(tc.TCA_BPF_OPS, program),
     )
-    flags = codec.NLM_F_CREATE | codec.NLM_F_EXCL
+    made = (tc.clsact_change(link.index),) if memory.bits & _MADE_CLSACT else ()
     body = tc.bpf_filter(link.index, _PRIORITY, *attributes)
-    requests.change(f"add the ingress filter to {link.name}", tc.RTM_NEWTFILTER, flags, body)
-
-
-def _delete_filter(requests: Requests, link: Link) -> None:
-    body = tc.bpf_filter(link.index, _PRIORITY)
+    change = tc.RTM_NEWTFILTER, codec.NLM_F_CREATE | codec.NLM_F_EXCL, body
     try:
+        requests.change_together(f"add the ingress filter to {link.name}", *made, change)
+    except HostError:
+        if made and tc.has_clsact(requests, link.index):
+            tc.delete_clsact(requests, link.index)
+        raise
+
+
+def _remove_filter(requests: Requests, link: Link, *, with_clsact: bool) -> None:
+    """Remove the filter, with clsact if that was made for it and has no other filter: in one step, too."""
+    others = [each for each in tc.filters(requests, link.index, tc.INGRESS) if each.handle and not _memory_in(each)]
+    if with_clsact and not others and not tc.filters(requests, link.index, tc.EGRESS):
+        tc.delete_clsact(requests, link.index)
+        return
+    try:
+        body = tc.bpf_filter(link.index, _PRIORITY)
         requests.change(f"remove the ingress filter of {link.name}", tc.RTM_DELTFILTER, 0, body)
     except HostError as error:
         if error.errno not in (errno.ENOENT, errno.EINVAL):  # it was removed by others, or clsact with it
             raise
 
 
-def _own_filter(requests: Requests, link: Link) -> int | None:
+def _own_filter(requests: Requests, link: Link) -> _Memory | None:
     """What the filter that is there already remembers, None when there is none of ours."""
-    for program in _filters(requests, link, tc.INGRESS):
-        if len(program) >= _INSTRUCTION.size:
-            remembered = int(_INSTRUCTION.unpack_from(program)[3])
-            if program == _program(remembered & 0xFFFF):
-                return remembered & 0xFFFF
-    return None
+    found = (_memory_in(each) for each in tc.filters(requests, link.index, tc.INGRESS) if each.handle)
+    return next((memory for memory in found if memory is not None), None)
 
 
-def _filters(requests: Requests, link: Link, parent: int) -> set[bytes]:
-    """The classic BPF programs of the filters there (b"" for any other filter)."""
-    found = tc.filters(requests, link.index, parent)
-    # Each priority is listed once as itself, without a handle.
-    return {each.options.get(tc.TCA_BPF_OPS, b"") for each in found if each.handle}
+def _memory_in(entry: tc.Entry) -> _Memory | None:
+    """What a filter remembers, None when it is not ours. (Each priority is listed once as itself, without a handle.)"""
+    program = entry.options.get(tc.TCA_BPF_OPS, b"")
+    if len(program) < 2 * _INSTRUCTION.size or len(program) % _INSTRUCTION.size:
+        return None
+    first, *words, _ = (int(instruction[3]) for instruction in _INSTRUCTION.iter_unpack(program))
+    heads = words[::_ADDRESS_WORDS]
+    if len(words) % _ADDRESS_WORDS or any(head & _PREFIX_MASK > IPV6LENGTH for head in heads):
+        return None
+    packed = [_WORDS.pack(*words[at + 1 : at + _ADDRESS_WORDS]) for at in range(0, len(words), _ADDRESS_WORDS)]
+    addresses = (
+        (IPv6Interface((address, head & _PREFIX_MASK)), head >> _PREFIX_BITS)
+        for address, head in zip(packed, heads, strict=True)
+    )
+    memory = _Memory(first & 0xFFFF, tuple(addresses))
+    return memory if program == _program(memory) else None
 
 
 # Sysctls and IPv6 addresses
 
 
-def _memory_of(link: Link) -> int:
+def _memory_of(requests: Requests, link: Link) -> _Memory:
     disabled = _read(_sysctl(link, _DISABLE_IPV6)) == "1"
-    remembered = (_WAS_UP if link.up else 0) | (_HAD_IPV6_DISABLED if disabled else 0)
-    return remembered | (0 if link.promiscuous else _ENDS_PROMISCUOUS)
+    bits = (_WAS_UP if link.up else 0) | (_HAD_IPV6_DISABLED if disabled else 0)
+    bits |= 0 if link.promiscuous else _ENDS_PROMISCUOUS
+    bits |= 0 if tc.has_clsact(requests, link.index) else _MADE_CLSACT
+    return _Memory(bits, _ipv6_addresses(requests, link))
 
 
 def _sysctl(link: Link, name: str) -> Path:
@@ -275,16 +297,16 @@ def _write_sysctls(link: Link, wanted: dict[str, str], changes: list[str]) -> di
     return old
 
 
-def _ipv6_addresses(requests: Requests, link: Link) -> list[tuple[IPv6Interface, int]]:
+def _ipv6_addresses(requests: Requests, link: Link) -> tuple[Given, ...]:
     """The IPv6 addresses that an interface was given, with their flags: disabling IPv6 takes them away."""
     operation = f"look at the addresses of {link.name}"
     wanted = rtnetlink.all_addresses(socket.AF_INET6)
     answers = requests.ask(operation, rtnetlink.RTM_GETADDR, wanted, rtnetlink.read_address, dump=True)
-    return [
+    given = [each for each in answers if each.interface_index == link.index and _is_given(each)]
+    return tuple(
         (IPv6Interface((int(each.address), each.prefix_length)), each.flags & _IFA_F_GIVEN)
-        for each in answers
-        if each.interface_index == link.index and _is_given(each)
-    ]
+        for each in given[:_MAX_ADDRESSES]
+    )
 
 
 def _is_given(address: Address) -> bool:

@@ -11,7 +11,8 @@ Not here: notifications and lookups (``inband.host.netlink``).
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from inband.errors import HostError, UsageError, WireError
@@ -24,6 +25,8 @@ _SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11
 _TIMEOUT_S = 5.0  # others may hold the kernel's rtnl lock, for example while many interfaces go away
 
 _T = TypeVar("_T")
+Change = tuple[int, int, bytes]
+"""A message's type, flags and body."""
 
 
 class Requests:
@@ -81,23 +84,38 @@ class Requests:
         """Send a change of type ``kind``, and wait until it is done. ``operation`` is for people. Raises HostError."""
         self._exchange(operation, kind, flags | codec.NLM_F_ACK, body)
 
+    def change_together(self, operation: str, *changes: Change) -> None:
+        """Send changes in one datagram, so that a process that is killed has made all of them or none.
+
+        The kernel carries them out in order within the system call. One that is refused does not stop those after it;
+        the first refusal is raised. Raises HostError.
+        """
+        first, datagram = self._sequence + 1, b""
+        for kind, flags, body in changes:
+            self._sequence += 1
+            datagram += codec.message(kind, codec.NLM_F_REQUEST | codec.NLM_F_ACK | flags, self._sequence, body)
+        refusals = []
+        with _as_host_error(operation):
+            self._socket.send(datagram)
+            for sequence in range(first, first + len(changes)):
+                try:
+                    self._answers(operation, sequence)
+                except HostError as error:
+                    refusals.append(error)
+        if refusals:
+            raise refusals[0]
+
     def _exchange(self, operation: str, kind: int, flags: int, body: bytes) -> list[Message]:
         self._sequence += 1
-        try:
+        with _as_host_error(operation):
             self._socket.send(codec.message(kind, codec.NLM_F_REQUEST | flags, self._sequence, body))
-            return self._answers(operation)
-        except TimeoutError as error:
-            raise refused(operation, errno.ETIMEDOUT) from error
-        except OSError as error:
-            raise refused(operation, error.errno or 0) from error
-        except WireError as error:
-            raise HostError(operation, f"the kernel's answer cannot be read: {error}") from error
+            return self._answers(operation, self._sequence)
 
-    def _answers(self, operation: str) -> list[Message]:
+    def _answers(self, operation: str, sequence: int) -> list[Message]:
         answers: list[Message] = []
         while True:
             for message in codec.split(netlink_socket.receive(self._socket) or b""):
-                if message.sequence != self._sequence:
+                if message.sequence != sequence:
                     continue
                 if message.kind in (codec.NLMSG_ERROR, codec.NLMSG_DONE):
                     number = codec.error_number(message.body)
@@ -105,6 +123,18 @@ class Requests:
                         raise refused(operation, number, codec.error_words(message.body))
                     return answers
                 answers.append(message)
+
+
+@contextmanager
+def _as_host_error(operation: str) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise refused(operation, errno.ETIMEDOUT) from error
+    except OSError as error:
+        raise refused(operation, error.errno or 0) from error
+    except WireError as error:
+        raise HostError(operation, f"the kernel's answer cannot be read: {error}") from error
 
 
 def check_interface_name(name: str) -> None:

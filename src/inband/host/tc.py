@@ -15,10 +15,10 @@ from typing import NamedTuple
 from inband.errors import HostError
 from inband.host import codec
 from inband.host.codec import Attributes, Message
-from inband.host.requests import Requests
+from inband.host.requests import Change, Requests
 
 RTM_NEWTFILTER, RTM_DELTFILTER = 44, 45
-_RTM_NEWQDISC, _RTM_DELQDISC, _RTM_GETTFILTER = 36, 37, 46
+_RTM_NEWQDISC, _RTM_DELQDISC, _RTM_GETQDISC, _RTM_GETTFILTER = 36, 37, 38, 46
 _ABOUT_AN_INTERFACE = (36, 40, 44, 100)  # RTM_NEWQDISC, RTM_NEWTCLASS, RTM_NEWTFILTER, RTM_NEWCHAIN, and RTM_DEL...
 
 TCMSG = struct.Struct("=BxxxiIII")
@@ -83,14 +83,30 @@ def bpf_filter(index: int, priority: int, *program: bytes) -> bytes:
 
 def add_clsact(requests: Requests, index: int) -> bool:
     """Have a place for filters at an interface's ingress and egress; whether there was none. Raises HostError."""
-    flags = codec.NLM_F_CREATE | codec.NLM_F_EXCL
     try:
-        requests.change(f"add clsact to interface {index}", _RTM_NEWQDISC, flags, _clsact(index))
+        requests.change(f"add clsact to interface {index}", *clsact_change(index))
     except HostError as error:
         if error.errno != errno.EEXIST:
             raise
         return False
     return True
+
+
+def has_clsact(requests: Requests, index: int) -> bool:
+    """Whether there is such a place, whoever made it. Raises HostError."""
+    try:
+        # The answer itself goes to whoever listens to changes: that there is one is enough.
+        requests.change(f"look for clsact at interface {index}", _RTM_GETQDISC, 0, _clsact(index))
+    except HostError as error:
+        if error.errno in _NO_FILTERS:
+            return False
+        raise
+    return True
+
+
+def clsact_change(index: int) -> Change:
+    """The change that makes it, for ``Requests.change_together``; refused where there is one."""
+    return _RTM_NEWQDISC, codec.NLM_F_CREATE | codec.NLM_F_EXCL, _clsact(index)
 
 
 def delete_clsact(requests: Requests, index: int) -> None:

@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from inband.errors import HostError
-from inband.host import rtnetlink
+from inband.host import codec, rtnetlink
 from inband.host.requests import Requests
 
 
@@ -53,3 +53,15 @@ def test_a_refused_question_leaves_the_next_one_its_own_answer() -> None:
 def test_an_answer_that_cannot_be_read_is_a_host_error_that_names_it() -> None:
     with Requests() as requests, pytest.raises(HostError, match="look: RTM_NEWLINK cannot be read: 10 bytes are fewer"):
         requests.ask("look", rtnetlink.RTM_GETLINK, rtnetlink.link_body(1), lambda body: rtnetlink.read_link(body[:10]))
+
+
+def test_of_changes_made_together_a_refused_one_is_told_and_the_next_answer_is_its_own() -> None:
+    look = rtnetlink.link_question(0, codec.text(rtnetlink.IFLA_IFNAME, "lo"))
+    nowhere = rtnetlink.link_question(0x7FFFFFF0)
+
+    with Requests() as requests:
+        requests.change_together("look twice", (rtnetlink.RTM_GETLINK, 0, look), (rtnetlink.RTM_GETLINK, 0, look))
+        with pytest.raises(HostError, match="look: No such device"):
+            requests.change_together("look", (rtnetlink.RTM_GETLINK, 0, nowhere), (rtnetlink.RTM_GETLINK, 0, look))
+
+        assert requests.link("lo") is not None
