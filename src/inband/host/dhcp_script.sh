@@ -80,6 +80,28 @@ is_duplicate() {
     [ -z "$(ip -6 -o address show dev "$interface" to "$1" -dadfailed)" ]
 }
 
+# What is calculated with below is looked at first: the shell ends at a word that is no number, or even runs it.
+is_octet() {
+    case $1 in
+    [0-9] | [1-9][0-9] | 1[0-9][0-9] | 2[0-4][0-9] | 25[0-5]) return 0 ;;
+    *) return 1 ;;
+    esac
+}
+
+is_address() {
+    IFS=. read -r n1 n2 n3 n4 <<END
+$1
+END
+    is_octet "$n1" && is_octet "$n2" && is_octet "$n3" && is_octet "$n4"
+}
+
+is_length() {
+    case $1 in
+    [0-9] | [12][0-9] | 3[0-2]) return 0 ;;
+    *) return 1 ;;
+    esac
+}
+
 # An IPv4 address as one number.
 number() {
     IFS=. read -r n1 n2 n3 n4 <<END
@@ -97,18 +119,20 @@ mask_of() {
 # the lease's own network. Such a route would take a neighbour, and be it the controller, away from us.
 is_elsewhere() {
     case $1 in
-    *[!0-9./]* | '') return 1 ;;
     127.* | 22[4-9].* | 23[0-9].* | 24[0-9].* | 25[0-5].*) return 1 ;;
     */*) length=${1#*/} ;;
     *) length=32 ;;
     esac
-    case ${netmask:-} in
-    *.*) own=$(number "$netmask") ;;
-    '') own=$(mask_of 32) ;;
-    *) own=$(mask_of "$netmask") ;;
-    esac
+    { is_address "${1%%/*}" && is_length "$length" && is_address "$address"; } || return 1
+    if is_address "$netmask"; then
+        own=$(number "$netmask")
+    elif is_length "${netmask:-32}"; then
+        own=$(mask_of "${netmask:-32}")
+    else
+        return 1
+    fi
     given=$(mask_of "$length")
-    [ $((given & own)) -ne "$own" ] || [ $(($(number "${1%/*}") & own)) -ne $(($(number "$address") & own)) ]
+    [ $((given & own)) -ne "$own" ] || [ $(($(number "${1%%/*}") & own)) -ne $(($(number "$address") & own)) ]
 }
 
 # A route of ours; where another one stands in the way, behind that one.
