@@ -43,7 +43,7 @@ class SlowPath:
         if not translation.cacheable:
             return False
         match = Match(key & translation.mask, translation.mask)
-        is_known = self._admission.is_known(match)  # asked in any case: it remembers
+        is_known = self._admission.is_known(match, now)  # asked in any case: it remembers
         if self._datapath.is_behind and not is_known:
             self._counters.add("not cached: first of its kind while frames wait")
             return False

@@ -10,24 +10,38 @@ from inband.flow.match import Match
 from inband.flow.ports import NORMAL
 from inband.packet.frame import Frame
 from inband.testing import packets
+from inband.vocabulary.instant import Instant
 from tests.unit.bridge.test_groups import Stage
+
+T0 = Instant(0.0)
 
 
 def test_a_match_is_known_from_its_second_time_on() -> None:
     admission = Admission()
 
-    assert [admission.is_known(Match.of(in_port=port)) for port in (1, 2, 1, 1, 2)] == [False, False, True, True, True]
-    assert not admission.is_known(Match.of(in_port=(1, 3)))
+    known = [admission.is_known(Match.of(in_port=port), T0) for port in (1, 2, 1, 1, 2)]
+
+    assert known == [False, False, True, True, True]
+    assert not admission.is_known(Match.of(in_port=(1, 3)), T0)
 
 
 def test_the_latest_are_remembered_and_older_ones_forgotten() -> None:
     admission = Admission(generation=10)
     for port in range(25):
-        admission.is_known(Match.of(in_port=port))
+        admission.is_known(Match.of(in_port=port), T0)
 
-    assert admission.is_known(Match.of(in_port=24))
-    assert admission.is_known(Match.of(in_port=10))
-    assert not admission.is_known(Match.of(in_port=9))
+    assert admission.is_known(Match.of(in_port=24), T0)
+    assert admission.is_known(Match.of(in_port=10), T0)
+    assert not admission.is_known(Match.of(in_port=9), T0)
+
+
+def test_what_was_asked_two_generations_ago_is_forgotten_however_few_came_since() -> None:
+    admission = Admission(generation_s=10.0)
+    for port, at in ((1, 0.0), (2, 9.0), (3, 10.0), (1, 19.0)):
+        admission.is_known(Match.of(in_port=port), Instant(at))
+
+    assert admission.is_known(Match.of(in_port=1), Instant(29.0))
+    assert not admission.is_known(Match.of(in_port=2), Instant(29.0))
 
 
 def frame_from(number: int) -> Frame:
