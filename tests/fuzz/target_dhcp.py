@@ -85,6 +85,7 @@ def seeds() -> Iterable[bytes]:
     reply = build(2, Mac(2), NOWHERE, options)
     offer = build(2, Mac(2), NOWHERE, {**options, 53: b"\x02"})
     yield bytes((Kind.CLIENT, 1)) + sized(offer) + b"\1" + sized(reply)
+    yield bytes((Kind.CLIENT, 1)) + sized(reply)
     yield bytes((Kind.CLIENT, 0)) + sized(packets.dhcp_reply())
     yield bytes((Kind.CLIENT, 0)) + sized(packets.dhcp_request())
     yield bytes((Kind.MESSAGE,)) + sized(reply)

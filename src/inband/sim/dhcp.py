@@ -29,6 +29,7 @@ _MASK, _ASKED_FOR, _TYPE, _SERVER, _END = 1, 50, 53, 54, 255
 # op, htype, hlen, hops, xid, secs, flags, ciaddr, yiaddr, siaddr, giaddr, chaddr, sname, file, magic cookie
 _MESSAGE = Struct("!BBBBI8x4s8x6s10x192xI")
 _COOKIE = 0x63825363
+_DEFAULT_MASK = b"\xff\xff\xff\x00"
 
 Options = dict[int, bytes]
 
@@ -124,6 +125,13 @@ class DhcpClient:
         kind = options.get(_TYPE)
         if kind == OFFER:
             self._ask({_TYPE: REQUEST, _ASKED_FOR: offered.packed, _SERVER: options.get(_SERVER, b"")})
-        elif kind == ACK and not self._interface.addresses:
-            mask = IPv4Address(options.get(_MASK, b"\xff\xff\xff\x00"))
-            self._kernel.add_address(self._interface, IPv4Interface(f"{offered}/{mask}"))
+        elif kind == ACK and not self._interface.addresses and (lease := _lease(offered, options)) is not None:
+            self._kernel.add_address(self._interface, lease)
+
+
+def _lease(offered: IPv4Address, options: Options) -> IPv4Interface | None:
+    """The address with its network; None where the mask is none."""
+    try:
+        return IPv4Interface(f"{offered}/{IPv4Address(options.get(_MASK, _DEFAULT_MASK))}")
+    except ValueError:
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from random import Random
 
 import pytest
@@ -14,6 +15,7 @@ from inband.flow.priority import OpenFlowPriority
 from inband.openflow.messages import FlowMod
 from inband.sim import topologies
 from inband.sim.dhcp import ACK, BOOTREPLY, NOWHERE, build, read
+from inband.testing import packets
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import FlowModCommand
 from tests.unit.sim.scenes import SILENCE_S, UP_S, silences
@@ -96,3 +98,20 @@ def test_a_message_survives_the_wire_and_rubbish_is_none() -> None:
         spoilt = bytearray(whole[: random.randrange(240, len(whole) + 1)])
         spoilt[random.randrange(len(spoilt))] = random.randrange(256)
         read(bytes(spoilt))
+
+
+@pytest.mark.parametrize("mask", [b"", b"\xff\xff\xff", b"\xff\x00\xff\x00"], ids=bytes.hex)
+def test_a_lease_without_a_true_mask_is_none(mask: bytes) -> None:
+    made, server = topologies.address_by_dhcp()
+    local = made.switches[0].only.local
+    made.net.start()
+    made.switches[0].get_address()
+    reply = build(BOOTREPLY, local.mac, IPv4Address("10.0.0.99"), {53: ACK, 1: mask})
+
+    for tap in list(local.taps):
+        tap(packets.udp(src_port=67, dst_port=68, payload=reply))
+    taken_at_once = dict(local.addresses)
+    made.net.run(5.0)
+
+    assert not taken_at_once
+    assert server.leases[local.mac] in {address.ip for address in local.addresses.values()}
