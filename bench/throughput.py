@@ -148,6 +148,7 @@ def _ebpf_datapath(lab: Lab) -> Hosts:
 def _inband(lab: Lab, datapath: str = "userspace") -> Hosts:
     hosts, switch = with_switch(lab)
     command = [PYTHON, "-c", "from inband.cli.main import main; main()", "run", "--run-dir", str(lab.folder / "run")]
+    command += ["--state-dir", str(lab.folder / "state")]
     ports = ["--bridge", "br0", "--port", "p1", "--port", "p2", "--datapath", datapath]
     switch.start(*command, *ports, env={"PYTHONPATH": "src"})
     return hosts

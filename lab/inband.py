@@ -39,6 +39,7 @@ class InbandSwitch:
         self._lab = lab
         self.run_dir = lab.folder / f"inband-{site.namespace.short}"
         self.run_dir.mkdir(mode=0o700)
+        self._state_dir = lab.folder / f"state-{site.namespace.short}"
         self._config = lab.folder / f"inband-{site.namespace.short}.toml"
         self._process: Process | None = None
         self._asking: Control | None = None
@@ -158,7 +159,9 @@ class InbandSwitch:
     def _launch(self, *, connect: bool) -> Process:
         self._write_config(connect=connect)
         self._process = self.site.namespace.start(
-            COMMAND, "run", "--config", str(self._config), "--run-dir", str(self.run_dir), label="inband"
+            *(COMMAND, "run", "--config", str(self._config), "--run-dir", str(self.run_dir)),
+            *("--state-dir", str(self._state_dir)),
+            label="inband",
         )
         self._asking = None
         return self._process

@@ -32,6 +32,7 @@ class Rig:
             lab.link(self.box, f"p{number}", host, "eth0")
             host.address("eth0", f"10.0.0.1{number}/24")
         self.run_dir = lab.folder / "run"
+        self.state_dir = lab.folder / "state"
         self.process: Process | None = None
         self._asking: Control | None = None
 
@@ -46,7 +47,7 @@ class Rig:
         """Start a switch and return at once."""
         self._asking = None
         environment = {**os.environ, **(env or {})}
-        command = (COMMAND, "run", "--run-dir", str(self.run_dir), *options)
+        command = (COMMAND, "run", "--run-dir", str(self.run_dir), "--state-dir", str(self.state_dir), *options)
         self.process = self.box.start(*command, label="inband", env=environment)
         return self.process
 
@@ -58,7 +59,7 @@ class Rig:
 
     def inband(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run an `inband` command to its end; the run directory is in its environment."""
-        environment = {**os.environ, "INBAND_RUNDIR": str(self.run_dir)}
+        environment = {**os.environ, "INBAND_RUNDIR": str(self.run_dir), "STATE_DIRECTORY": str(self.state_dir)}
         command = ["ip", "netns", "exec", self.box.name, COMMAND, *words]
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, env=environment)
 

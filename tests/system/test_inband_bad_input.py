@@ -111,7 +111,7 @@ def _log_lines(stage: Scene) -> int:
 
 
 def _run(namespace: Namespace, *options: str) -> subprocess.CompletedProcess[str]:
-    return _inband(namespace, "run", *options)
+    return _inband(namespace, "run", "--state-dir", "/dev/null/none", *options)
 
 
 def _inband(namespace: Namespace, *words: str) -> subprocess.CompletedProcess[str]:

@@ -177,4 +177,4 @@ def test_a_command_without_a_switch_says_where_it_looked(rig: Rig) -> None:
 
 
 def _command(rig: Rig) -> tuple[str, ...]:
-    return (COMMAND, "run", "--run-dir", str(rig.run_dir))
+    return (COMMAND, "run", "--run-dir", str(rig.run_dir), "--state-dir", str(rig.state_dir))

@@ -268,6 +268,12 @@ class Bridge:
             self.fdb.flush_port(number)
             self._port_changed(PortReason.DELETE, port)
 
+    def rename_port(self, number: PortNo, name: str) -> None:
+        """A port's interface has another name."""
+        port = self.ports.get(number)
+        if port is not None and self.ports.put(renamed := replace(port, name=name)):
+            self._port_changed(PortReason.MODIFY, renamed)
+
     def link_changed(self, number: PortNo, *, link_up: bool, mac: Mac) -> None:
         """A port's link came up or went down, or it has another MAC address."""
         port = self.ports.get(number)

@@ -61,6 +61,12 @@ class _Server(click.ParamType[str, str]):
 @click.command()
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file.")
 @run_dir_option
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="What outlives a reboot is kept there.  [default: $STATE_DIRECTORY, else /var/lib/inband]",
+)
 @click.option("--pidfile", type=click.Path(path_type=Path), metavar="FILE", help="Write the process id there as well.")
 @click.option("--bridge", metavar="NAME", help="The bridge that the options below are about.  [default: br0]")
 @click.option("--port", type=_Value("port", "if"), multiple=True, help="An interface of the bridge; may be repeated.")
@@ -107,6 +113,7 @@ def run(context: click.Context, /, **given: Any) -> int:
     options = RunOptions(
         config_file=given["config_file"],
         run_dir=Path(run_dir) if run_dir else None,
+        state_dir=given["state_dir"],
         pidfile=given["pidfile"],
         bridge=given["bridge"],
         managers=given["manager"],

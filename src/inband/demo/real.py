@@ -119,6 +119,7 @@ class NamespaceStage:
     def _start_switch(self, name: str, number: int) -> None:
         ports = {"s1": ("north", "south", "host"), "s2": ("north", "south"), "s3": ("north", "host")}[name]
         command = [sys.executable, "-m", "inband.cli.main", "run", "--run-dir", str(self._run_dir(name))]
+        command += ["--state-dir", str(self._run_dir(name) / "state")]
         command += [
             "--bridge",
             "br0",

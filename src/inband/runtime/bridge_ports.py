@@ -1,16 +1,17 @@
 """The configured ports of one bridge and the interfaces behind them, which come and go.
 
-What must stay true: a port whose interface is not there (yet, or any more) stays configured and is opened when the
+Invariants: a port whose interface is not there (yet, or any more) stays configured and is opened when the
 interface appears, also with another index: a card that is slow to be found must not keep the switch from starting.
-A port that is taken out and put back has its number again if that is free, for flows name ports by number. The
-interface of a configured port is claimed, there or not, so that two switches never share it.
+An interface that is renamed stays the port that it is, until there is another one of the configured name.
+Numbers are ``switch.port_numbers``'s. The interface of a configured port is claimed, there or not, so that two switches
+never share it.
 """
 
 from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from inband.bridge.bridge import Bridge
@@ -20,31 +21,35 @@ from inband.host import interfaces
 from inband.host.events import HostEvent, LinkChanged, LinkRemoved
 from inband.host.state import KernelState
 from inband.runtime.claims import Claims
+from inband.switch.port_numbers import assign, remembered
 from inband.vocabulary.addresses import Mac
 
 log = logging.getLogger(__name__)
 
-# Interfaces of guests come and go under ever new names; a number is remembered for those that come back soon.
-MAX_REMEMBERED = 1000
-
 
 @dataclass(slots=True)
 class Port:
-    """A configured port: its number, and the kernel's index of its interface while that is open."""
+    """A configured port: its number, and the kernel's index and name of its interface while that is open."""
 
     number: PortNo
     index: int | None = None
+    interface: str = ""
 
 
 class BridgePorts:
-    """Ports by the name of their interface. ``kernel`` is what the kernel has said so far."""
+    """Ports by the name of their interface. ``kernel`` is what the kernel has said so far.
 
-    def __init__(self, bridge: Bridge, claims: Claims, kernel: KernelState) -> None:
+    ``numbers`` are those that interfaces have and had, at first in an earlier run.
+    """
+
+    def __init__(
+        self, bridge: Bridge, claims: Claims, kernel: KernelState, numbers: Mapping[str, PortNo] | None = None
+    ) -> None:
         self._bridge = bridge
         self._claims = claims
         self._kernel = kernel
         self._ports: dict[str, Port] = {}
-        self._numbers: dict[str, PortNo] = {}
+        self.numbers: Mapping[str, PortNo] = numbers or {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._ports)
@@ -57,40 +62,50 @@ class BridgePorts:
         """Give back the ports that are not wanted any more."""
         for name in set(self._ports) - set(wanted):
             port = self._ports.pop(name)
-            self._close(port)
+            self._close(name, port)
             self._claims.release(name)
 
-    def apply(self, wanted: Iterable[str]) -> None:
-        """Have exactly these ports. Raises InbandError for the first that cannot be one; the others stay."""
+    def apply(self, wanted: Iterable[str], pinned: Mapping[str, PortNo]) -> None:
+        """Have exactly these ports, and these numbers for some of them.
+
+        Raises InbandError for the first that cannot be one; the others stay.
+        """
         names = list(wanted)
         self.release(names)
+        numbers = assign(names, pinned, self.numbers)
+        self.release(name for name, port in self._ports.items() if port.number == numbers[name])
         for name in names:
             if name not in self._ports:
-                self._add(name)
+                self._add(name, numbers[name])
+        self.numbers = remembered(self.numbers, {name: port.number for name, port in self._ports.items()})
 
     def close(self) -> None:
         """Let others have the interfaces, which the datapath has given back already."""
-        for name in self._ports:
+        for name, port in self._ports.items():
             self._claims.release(name)
+            self._claims.release(port.interface)
         self._ports.clear()
 
     def handle(self, event: HostEvent) -> None:
         """Follow an interface that came, changed, was renamed or went."""
         match event:
             case LinkChanged(index=index, name=name):
-                self._lose(index, unless=name)
-                if name in self._ports:
-                    self._link_changed(self._ports[name], event)
+                self._renamed(index, name)
+                for configured, port in self._ports.items():
+                    if configured == name or port.index == index:
+                        self._link_changed(port, event)
             case LinkRemoved(index=index):
-                self._lose(index)
+                for configured, port in self._ports.items():
+                    if port.index == index:
+                        self._lose(configured, port)
             case _:
                 pass
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _add(self, name: str) -> None:
+    def _add(self, name: str, number: PortNo) -> None:
         self._claims.take(name)
-        port = Port(self._number_for(name))
+        port = Port(number)
         try:
             if _exists(name):
                 self._open(name, port)
@@ -98,23 +113,9 @@ class BridgePorts:
             self._claims.release(name)
             raise
         self._ports[name] = port
-        self._remember(name, port.number)
         if port.index is None:
             text = "bridge %s: there is no interface %s: it becomes port %d when it appears"
             log.warning(text, self._bridge.name, name, port.number)
-
-    def _number_for(self, name: str) -> PortNo:
-        """The number the port had before if that is free, else the lowest free one."""
-        taken = {port.number for port in self._ports.values()}
-        before = self._numbers.pop(name, None)
-        if before is not None and before not in taken:
-            return before
-        return next(PortNo(n) for n in range(1, len(taken) + 2) if n not in taken)
-
-    def _remember(self, name: str, number: PortNo) -> None:
-        self._numbers[name] = number
-        if len(self._numbers) > MAX_REMEMBERED:
-            del self._numbers[next(iter(self._numbers))]
 
     def _open(self, name: str, port: Port) -> None:
         interfaces.check_port(name)
@@ -123,26 +124,49 @@ class BridgePorts:
         except OSError:
             raise UsageError(f"there is no interface {name} any more: `ip link` shows those there are") from None
         self._bridge.datapath.add_port(port.number, name)
-        port.index = index
+        port.index, port.interface = index, name
         link = self._kernel.link(index)
         # An interface that was made a moment ago: its first event is still to come, and says the truth.
         mac, is_up = (link.mac, link.up and link.running) if link is not None else (Mac(0), True)
         self._bridge.add_port(port.number, name, mac, link_up=is_up)
 
-    def _close(self, port: Port) -> None:
-        port.index = None
+    def _close(self, name: str, port: Port) -> None:
+        if port.interface != name:
+            self._claims.release(port.interface)
+        port.index, port.interface = None, ""
         self._bridge.datapath.remove_port(port.number)
         self._bridge.remove_port(port.number)
 
-    def _lose(self, index: int, unless: str = "") -> None:
-        """An interface is gone, or has another name now."""
-        for name, port in self._ports.items():
-            if port.index == index and name != unless:
-                log.warning("bridge %s: interface %s is gone: its port waits for it", self._bridge.name, name)
-                self._close(port)
+    def _lose(self, name: str, port: Port) -> None:
+        log.warning("bridge %s: interface %s is gone: port %d waits for it", self._bridge.name, name, port.number)
+        self._close(name, port)
+
+    def _renamed(self, index: int, name: str) -> None:
+        """An interface may have another name now: what has a port's number by one name has it by the next one."""
+        for configured, port in self._ports.items():
+            if port.index != index or port.interface == name:
+                continue
+            if name in self._ports and name != configured:
+                self._lose(configured, port)  # it is to be another port
+                continue
+            try:
+                self._claims.take(name)
+            except InbandError as error:
+                log.warning("bridge %s: %s", self._bridge.name, error)
+                self._lose(configured, port)
+                continue
+            if port.interface != configured:
+                self._claims.release(port.interface)
+            port.interface = name
+            self._bridge.rename_port(port.number, name)
+            if name != configured:
+                text = "bridge %s: interface %s is called %s now, and stays port %d: name it so in the configuration"
+                log.warning(text, self._bridge.name, configured, name, port.number)
 
     def _link_changed(self, port: Port, event: LinkChanged) -> None:
         if port.index != event.index:
+            if port.index is not None:
+                self._close(event.name, port)  # the renamed one gives way to the one of the right name
             try:
                 self._open(event.name, port)
             except InbandError as error:

@@ -34,6 +34,7 @@ from inband.switch.config import BridgeConfig
 from inband.switch.connections import ConnectionManager, Environment
 from inband.switch.driver import Driver
 from inband.switch.managed_bridge import LocalInterface, ManagedBridge
+from inband.switch.memory import BridgeMemory
 from inband.switch.reports import Reporter
 from inband.switch.turns import Turns
 from inband.vocabulary.instant import Instant
@@ -61,13 +62,17 @@ class ProcessEnvironment:
 class BridgeRunner:
     """Runs one bridge. ``managed`` and ``ports`` are there after ``open``."""
 
-    def __init__(self, environment: ProcessEnvironment, config: BridgeConfig) -> None:
+    def __init__(
+        self, environment: ProcessEnvironment, config: BridgeConfig, memory: BridgeMemory | None = None
+    ) -> None:
+        """``memory`` is what an earlier run knew of this bridge."""
         self.config = config
         self.notes: list[str] = []
         self.managed: ManagedBridge
         self.ports: BridgePorts
         self.peer_redirect: PeerRedirect
         self.local = LocalPort(config.name, environment.claims, environment.run_dir.path)
+        self._memory = memory or BridgeMemory()
         self._environment = environment
         self._loop = environment.loop
         self._driver = Driver(environment.loop)
@@ -89,6 +94,12 @@ class BridgeRunner:
         return self.managed.connections
 
     @property
+    def memory(self) -> BridgeMemory:
+        """What the next run must know of this bridge."""
+        mac = self._memory.mac if self.config.mac is not None else self.local.pair.mac
+        return BridgeMemory(dict(self.ports.numbers), self.managed.default_datapath_id, mac)
+
+    @property
     def now(self) -> Instant:
         """The clock that everything in this bridge is timed by."""
         return self._loop.time()
@@ -101,13 +112,15 @@ class BridgeRunner:
         Raises InbandError; then call ``stop``.
         """
         config, environment = self.config, self._environment
-        self.local.make(config, environment.host.state)
+        self.local.make(config, environment.host.state, self._memory.mac)
         datapath, note = make_datapath(config.datapath, pin_dir(environment.run_dir.path, config.name))
         if note:
             self.notes.append(note)
         local = self._local_interface()
-        self.managed = ManagedBridge(config, local, datapath, environment.host, self._bridge_environment())
-        self.ports = BridgePorts(self.bridge, environment.claims, environment.host.state)
+        self.managed = ManagedBridge(
+            config, local, datapath, environment.host, self._bridge_environment(), self._memory.datapath_id
+        )
+        self.ports = BridgePorts(self.bridge, environment.claims, environment.host.state, self._memory.ports)
         self._listening = ListeningSockets(self._loop, self.connections)
         self.peer_redirect = PeerRedirect(config.name, datapath, self._loop, environment.trouble)
         self.peer_redirect.apply(allowed=config.peer_redirect)
@@ -121,7 +134,7 @@ class BridgeRunner:
     async def start(self) -> None:
         """Open the ports and dial; remotes are protected already. Raises InbandError; then call ``stop``."""
         config = self.config
-        self.ports.apply(config.ports)
+        self.ports.apply(config.ports, dict(config.port_numbers))
         await self.local.set_addresses(config)
         self._listening.manage(self._environment.run_dir.management_socket(config.name))
         self._apply_connections(config, config)
@@ -166,7 +179,7 @@ class BridgeRunner:
         Raises InbandError; then ``apply`` of what was before goes back.
         """
         old, self.config = self.config, config
-        self.ports.apply(config.ports)
+        self.ports.apply(config.ports, dict(config.port_numbers))
         self.local.set_mac(config.mac)
         if _own_addresses(config) != _own_addresses(old):
             await self.local.set_addresses(config, old)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from inband.errors import UsageError
-from inband.runtime.config_keys import KEYS, parse_setting, with_values
+from inband.runtime.config_keys import KEYS, parse_port, parse_setting, with_values
 from inband.runtime.config_load import load
 from inband.runtime.dns_servers import parse_dns_server
 from inband.switch.config import BridgeConfig, SwitchConfig, check_interface_name, checked
@@ -60,7 +60,9 @@ def _del_bridge(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
 
 def _add_port(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
     bridge = config.bridge(arguments[0])
-    return _with_bridge(config, replace(bridge, ports=(*bridge.ports, check_interface_name(arguments[1]))))
+    port, number = parse_port(arguments[1])
+    pins = bridge.port_numbers if number is None else (*bridge.port_numbers, (port, number))
+    return _with_bridge(config, replace(bridge, ports=(*bridge.ports, port), port_numbers=pins))
 
 
 def _del_port(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
@@ -69,7 +71,9 @@ def _del_port(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
     if port not in bridge.ports:
         there = ", ".join(bridge.ports) or "none"
         raise UsageError(f"bridge {bridge.name} has no port {port!r} (ports: {there})")
-    return _with_bridge(config, replace(bridge, ports=tuple(other for other in bridge.ports if other != port)))
+    ports = tuple(other for other in bridge.ports if other != port)
+    pins = tuple(pin for pin in bridge.port_numbers if pin[0] != port)
+    return _with_bridge(config, replace(bridge, ports=ports, port_numbers=pins))
 
 
 def _set_controller(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
@@ -109,6 +113,8 @@ def _reload(config: SwitchConfig, _arguments: Sequence[str]) -> SwitchConfig:
     fresh = load(config.options)
     if fresh.run_dir != config.run_dir:
         raise UsageError(f"run-dir cannot change while the switch runs: leave it at {config.run_dir}, or restart")
+    if fresh.state_dir != config.state_dir:
+        raise UsageError("state-dir cannot change while the switch runs: leave it as it was, or restart")
     for bridge in fresh.bridges:
         old = next((b for b in config.bridges if b.name == bridge.name), bridge)
         if old.datapath != bridge.datapath:
@@ -119,7 +125,7 @@ def _reload(config: SwitchConfig, _arguments: Sequence[str]) -> SwitchConfig:
 CHANGES: Mapping[str, Change] = {
     "add-bridge": Change("BRIDGE [KEY=VALUE]...", 1, None, _add_bridge),
     "del-bridge": Change("BRIDGE", 1, 1, _del_bridge),
-    "add-port": Change("BRIDGE INTERFACE", 2, 2, _add_port),
+    "add-port": Change("BRIDGE INTERFACE[=NUMBER]", 2, 2, _add_port),
     "del-port": Change("BRIDGE INTERFACE", 2, 2, _del_port),
     "set-controller": Change("BRIDGE TARGET...", 2, None, _set_controller),
     "del-controller": Change("BRIDGE", 1, 1, _del_controller),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from inband.errors import UsageError
+from inband.flow.ports import PortNo
 from inband.switch.config import BridgeConfig, DatapathKind, FailMode, IpInterface, check_interface_name
 from inband.switch.targets import parse_target
 from inband.vocabulary.addresses import Mac, parse_ip
@@ -118,6 +119,14 @@ def _seconds(low: float, high: float, *, zero: bool = False) -> Callable[[str], 
     return parse
 
 
+def parse_port(text: str) -> tuple[str, PortNo | None]:
+    """Read ``eth2``, or ``eth2=7`` with the number that the port shall have; raises UsageError."""
+    name, equals, number = text.rpartition("=")
+    if equals and number.isascii() and number.isdigit():
+        return check_interface_name(name), PortNo(int(number))
+    return check_interface_name(text), None
+
+
 def _datapath_id(text: str) -> int:
     digits = text.lower().removeprefix("0x")
     if not (digits and len(digits) <= 16 and set(digits) <= set("0123456789abcdef") and int(digits, 16)):
@@ -160,7 +169,7 @@ def _openflow_version(text: str) -> int:
 _INTERVAL = "seconds, as in 5 or 500ms"
 
 _ROWS = (
-    Key("port", "ports", check_interface_name, "the name of an interface", many=True, settable=False),
+    Key("port", "ports", parse_port, "the name of an interface, or NAME=NUMBER", many=True, settable=False),
     Key("controller", "controllers", parse_target, "a target", many=True, optional=True, settable=False),
     Key("fail-mode", "fail_mode", FailMode, "secure or standalone"),
     Key("datapath", "datapath", DatapathKind, "auto, ebpf or userspace", settable=False),
@@ -214,6 +223,10 @@ def with_values(bridge: BridgeConfig, values: Mapping[str, object]) -> BridgeCon
         addresses = fields["addresses"]
         fields["addresses"] = tuple(dict.fromkeys(each for each in addresses if each not in (DHCP, DHCPV6)))
         fields["dhcp"], fields["dhcpv6"] = DHCP in addresses, DHCPV6 in addresses
+    if "ports" in fields:
+        ports = fields["ports"]
+        fields["ports"] = tuple(name for name, _ in ports)
+        fields["port_numbers"] = tuple((name, number) for name, number in ports if number is not None)
     if "openflow_versions" in fields:
         fields["openflow_versions"] = tuple(sorted(set(fields["openflow_versions"])))
     return replace(bridge, **fields)

@@ -44,7 +44,7 @@ from inband.switch.targets import parse_target
 # A thousand bridges with fifty lines each; a larger "file" is a mistake such as /dev/zero.
 MAX_FILE_BYTES = 4 << 20
 
-_TOP_KEYS = ("bridge", "manager", "dns-server", "run-dir")
+_TOP_KEYS = ("bridge", "manager", "dns-server", "run-dir", "state-dir")
 _BRIDGE_KEYS = ("name", *KEYS)
 
 Value = TypeVar("Value")
@@ -54,7 +54,7 @@ def load(options: RunOptions, environment: Mapping[str, str] = os.environ) -> Sw
     """The configuration that options, file and environment ask for; raises UsageError for the first thing wrong."""
     config = read_file(options.config_file) if options.config_file else SwitchConfig(run_dir=Path())
     run_dir = options.run_dir or (config.run_dir if config.run_dir != Path() else find_run_dir(None, environment))
-    config = replace(config, run_dir=run_dir, options=options)
+    config = replace(config, run_dir=run_dir, state_dir=options.state_dir or config.state_dir, options=options)
     if options.managers:
         config = replace(config, managers=tuple(dict.fromkeys(map(parse_target, options.managers))))
     if options.dns_servers:
@@ -127,13 +127,17 @@ class _Reader:
         tables = [table for table in _as_list(document.get("bridge", [])) if isinstance(table, dict)]
         if tables != _as_list(document.get("bridge", [])):
             raise self._refusal("bridge", "bridge: allowed are tables: write [[bridge]], then name = ... below it")
-        run_dir = document.get("run-dir", "")
-        if not isinstance(run_dir, str):
-            raise self._refusal("run-dir", "run-dir: allowed is a string with the path of a directory")
+        run_dir, state_dir = (self._directory(key, document) for key in ("run-dir", "state-dir"))
         bridges = tuple(self._bridge(table, number) for number, table in enumerate(tables, 1))
         managers = self._several("manager", document, parse_target, "a target or a list of targets")
         servers = self._several("dns-server", document, parse_dns_server, "an address or a list of addresses")
-        return SwitchConfig(bridges, managers, servers, Path(run_dir))
+        return SwitchConfig(bridges, managers, servers, run_dir or Path(), state_dir)
+
+    def _directory(self, key: str, document: Mapping[str, object]) -> Path | None:
+        given = document.get(key, "")
+        if not isinstance(given, str) or "\0" in given:
+            raise self._refusal(key, f"{key}: allowed is a string with the path of a directory")
+        return Path(given) if given else None
 
     def _several(
         self, key: str, document: Mapping[str, object], parse: Callable[[str], Value], allowed: str

@@ -43,14 +43,15 @@ class LocalPort:
         self._was_up = False
         self._went_down = False
 
-    def make(self, config: BridgeConfig, kernel: KernelState) -> None:
+    def make(self, config: BridgeConfig, kernel: KernelState, remembered: Mac | None = None) -> None:
         """Make the interface, or adopt what a switch that died has left. Raises InbandError.
 
-        A new one gets the lowest MAC among the bridge's ports, which is the same after the next start.
+        Without one in ``config`` it gets the MAC that it had before (``remembered``), also when cards were replaced
+        since; the first time the lowest among the bridge's ports.
         """
         self._claims.take(self._name)
         self._is_claimed = True
-        mac = config.mac
+        mac = config.mac or remembered
         if mac is None and kernel.link_named(self._name) is None:
             links = (kernel.link_named(port) for port in config.ports)
             usable = (link.mac for link in links if link is not None)

@@ -1,6 +1,7 @@
 """What is known of remotes' names, in a file: a switch that starts again while no DNS server answers still connects.
 
-The file is a small JSON document in the run directory, replaced as a whole. Times in it are seconds since 1970. It is a
+The file is a small JSON document in the state directory (or, where there is none, in the run directory), replaced as a
+whole. Times in it are seconds since 1970. It is a
 help, never a duty: one that cannot be read or written is as good as none, and says so once.
 """
 

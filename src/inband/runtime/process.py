@@ -20,6 +20,7 @@ from types import FrameType
 from inband.errors import HostError, InbandError, UsageError
 from inband.runtime.logs import set_up_logging
 from inband.runtime.rundir import PidFile, RunDir, notify_service_manager
+from inband.runtime.state_dir import StateDir, find_state_dir
 from inband.runtime.switch import RunningSwitch
 from inband.switch.config import SwitchConfig
 
@@ -50,9 +51,11 @@ def _run(config: SwitchConfig) -> int:
     run_dir = RunDir.take(config.run_dir)
     try:
         pid_file = PidFile(config.options.pidfile) if config.options.pidfile else None
+        state_dir = StateDir.open(find_state_dir(config.state_dir, config.run_dir))
         try:
-            asyncio.run(_serve(config, run_dir))
+            asyncio.run(_serve(config, run_dir, state_dir))
         finally:
+            state_dir.close()
             if pid_file is not None:
                 pid_file.remove()
     finally:
@@ -82,9 +85,9 @@ def _have_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _serve(config: SwitchConfig, run_dir: RunDir) -> None:
+async def _serve(config: SwitchConfig, run_dir: RunDir, state_dir: StateDir) -> None:
     loop = asyncio.get_running_loop()
-    switch = RunningSwitch(run_dir, loop)
+    switch = RunningSwitch(run_dir, state_dir, loop)
     _listen_for_signals(loop, switch)
     try:
         await switch.start(config)

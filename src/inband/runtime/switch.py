@@ -29,29 +29,37 @@ from inband.runtime.dns_sockets import DnsSockets
 from inband.runtime.left_overs import give_back_left_overs
 from inband.runtime.report_log import log_report
 from inband.runtime.rundir import RunDir
+from inband.runtime.state_dir import StateDir
+from inband.runtime.state_memory import MEMORY, document_of, memory_of
 from inband.runtime.tls import tls_contexts
 from inband.runtime.unixctl import UnixctlServer
 from inband.switch.config import BridgeConfig, SwitchConfig
 from inband.switch.core import SwitchCore, names_of
 from inband.switch.driver import Driver, turns_on
 from inband.switch.history import History
+from inband.switch.memory import BridgeMemory
 from inband.switch.names import Known
 from inband.switch.reports import Report
 from inband.vocabulary.instant import Instant
 
 log = logging.getLogger(__name__)
 
+# Bridges that were taken out and may come back.
+MAX_BRIDGES_AWAY = 100
+
 
 class RunningSwitch:
     """All bridges of one process, and what they share. ``stopping`` is set to end it."""
 
-    def __init__(self, run_dir: RunDir, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, run_dir: RunDir, state_dir: StateDir, loop: asyncio.AbstractEventLoop) -> None:
         self.bridges: dict[str, BridgeRunner] = {}
         self.stopping = asyncio.Event()
         self._loop = loop
         self._run_dir = run_dir
-        self._names_file = run_dir.path / name_memory.FILE
-        self._memory: Known | None = None
+        self._state_dir = state_dir
+        self._memory = memory_of(state_dir.read(MEMORY))
+        self._names_file = (state_dir.path or run_dir.path) / name_memory.FILE
+        self._known_names: Known | None = None
         self._host = KernelHost(self._host_event)
         self._claims = Claims(loop)
         self._driver = Driver(loop)
@@ -106,6 +114,7 @@ class RunningSwitch:
         self._driver.start(self.core)
         async with self._changing:
             await self._apply(config)
+        await self._keep()
         await self._control.start()
         give_back_left_overs([link.name for link in self._host.state.links], self._claims)
         remove_left_over_pins(self._run_dir.path, self.bridges)
@@ -133,6 +142,7 @@ class RunningSwitch:
             wanted, before = await asyncio.to_thread(with_change, self.config, verb, arguments), self.config
             try:
                 await self._apply(wanted)
+                await self._keep()
             except Exception:
                 try:
                     await self._apply(before)
@@ -155,7 +165,7 @@ class RunningSwitch:
             if name in self.bridges:
                 await self.bridges[name].apply(bridge)
             else:
-                await self._start_bridge(BridgeRunner(self._environment, bridge))
+                await self._start_bridge(BridgeRunner(self._environment, bridge, self._memory.get(name)))
         for name in gone:
             await self._stop_bridge(name)
         await self._go_through(self.core.finish(config))
@@ -173,6 +183,15 @@ class RunningSwitch:
             for port in bridge.ports:
                 if port not in ours and self._host.state.link_named(port) is not None:
                     check_port(port)
+
+    async def _keep(self) -> None:
+        """Have on the disk what the next run must know."""
+        present: dict[str, BridgeMemory] = {name: runner.memory for name, runner in self.bridges.items()}
+        away = [name for name in self._memory if name not in present][-MAX_BRIDGES_AWAY:]
+        memory = {**{name: self._memory[name] for name in away}, **present}
+        if memory != self._memory:
+            self._memory = memory
+            await asyncio.to_thread(self._state_dir.write, MEMORY, document_of(memory))
 
     async def _start_bridge(self, runner: BridgeRunner) -> None:
         name = runner.config.name
@@ -200,10 +219,10 @@ class RunningSwitch:
 
     async def _recall(self, config: SwitchConfig) -> Known:
         """What an earlier run knew of names; read once, when there are names at all."""
-        if self._memory is None and names_of(config):
-            self._memory = name_memory.read(self._names_file, offset_s=self._offset_s)
+        if self._known_names is None and names_of(config):
+            self._known_names = name_memory.read(self._names_file, offset_s=self._offset_s)
             await self._loop.run_in_executor(None, dns.load_reader)
-        return self._memory or {}
+        return self._known_names or {}
 
     def _remember(self, known: Known) -> None:
         name_memory.write(self._names_file, known, offset_s=self._offset_s)

@@ -19,6 +19,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 
 from inband.errors import UsageError
+from inband.flow.ports import HIGHEST, PortNo
 from inband.switch.targets import Target
 from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.openflow import VERSIONS
@@ -51,6 +52,7 @@ class DatapathKind(StrEnum):
 class BridgeConfig:
     """One bridge.
 
+    ``port_numbers`` are the numbers that are pinned, with the names of their ports; the switch chooses the others.
     ``addresses``, ``dhcp`` and ``dhcpv6`` say what the bridge's own interface gets; none: the system sets it. ``queue``
     is the queue of control traffic. ``inactivity_probe_s`` 0 means no probes. ``flow_limit`` counts visible flows per
     table. ``peer_redirect``: known unicast may skip a port (``datapath.ebpf.peer``). ``openflow_versions`` are version
@@ -59,6 +61,7 @@ class BridgeConfig:
 
     name: str
     ports: tuple[str, ...] = ()
+    port_numbers: tuple[tuple[str, PortNo], ...] = ()
     controllers: tuple[Target, ...] = ()
     fail_mode: FailMode = FailMode.STANDALONE
     datapath: DatapathKind = DatapathKind.AUTO
@@ -89,6 +92,7 @@ class RunOptions:
 
     config_file: Path | None = None
     run_dir: Path | None = None
+    state_dir: Path | None = None
     pidfile: Path | None = None
     bridge: str | None = None
     managers: tuple[str, ...] = ()
@@ -100,6 +104,7 @@ class RunOptions:
 class SwitchConfig:
     """One switch process: its bridges, the managers that every bridge protects, and its run directory.
 
+    ``state_dir`` is what the configuration says of it; None: the usual one (``runtime.state_dir``).
     ``dns_servers`` are asked for the names of controllers and managers; none: those that the system has.
     """
 
@@ -107,6 +112,7 @@ class SwitchConfig:
     managers: tuple[Target, ...] = ()
     dns_servers: tuple[IpAddress, ...] = ()
     run_dir: Path = DEFAULT_RUN_DIR
+    state_dir: Path | None = None
     options: RunOptions = field(default_factory=RunOptions)
 
     def bridge(self, name: str) -> BridgeConfig:
@@ -161,6 +167,12 @@ def _port_complaints(config: SwitchConfig) -> Iterator[str]:
 
 
 def _bridge_complaints(bridge: BridgeConfig) -> Iterator[str]:
+    pins = Counter(number for _, number in bridge.port_numbers)
+    for name, number in bridge.port_numbers:
+        if not 0 < number <= HIGHEST:
+            yield f"port {name}={int(number)}: numbers are 1 to {int(HIGHEST)}"
+        elif pins[number] > 1:
+            yield f"port {name}={number}: another port has this number: give each its own"
     if not bridge.openflow_versions:
         yield "openflow-version: the list is empty: allowed are 1.0 and 1.3"
     addresses = [(target.host, target.port, target.path) for target in bridge.controllers]

@@ -53,11 +53,12 @@ class ManagedBridge:
         datapath: Datapath,
         host: Host,
         environment: Environment,
+        datapath_id: int | None = None,
     ) -> None:
-        """``datapath`` is not attached to anything yet."""
+        """``datapath`` is not attached to anything yet; ``datapath_id`` is what it had in an earlier run."""
         self.config = config
         self._local = local
-        self._default_datapath_id = int(local.mac)
+        self.default_datapath_id = int(local.mac) if datapath_id is None else datapath_id
         self._kernel = host.state
         self._remotes: frozenset[ev.Remote] = frozenset()
         settings = BridgeSettings(config.name, self._identity(config), config.flow_limit)
@@ -127,7 +128,7 @@ class ManagedBridge:
         self._set_identity(self._identity(config))
 
     def _identity(self, config: BridgeConfig) -> Identity:
-        number = self._default_datapath_id if config.datapath_id is None else config.datapath_id
+        number = self.default_datapath_id if config.datapath_id is None else config.datapath_id
         return Identity(number, software=__version__, datapath=config.name)
 
     def _set_identity(self, identity: Identity) -> None:

@@ -1,0 +1,21 @@
+"""What a switch knows of itself beyond its configuration, and must not forget: see ``runtime.state_dir``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from inband.flow.ports import PortNo
+from inband.vocabulary.addresses import Mac
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeMemory:
+    """Of one bridge: the number of each port by its interface's name, also of ports that are away, and what it chose.
+
+    ``datapath_id`` and ``mac`` are those that it has where the configuration names none.
+    """
+
+    ports: Mapping[str, PortNo] = field(default_factory=dict)
+    datapath_id: int | None = None
+    mac: Mac | None = None
