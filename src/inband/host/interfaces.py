@@ -17,6 +17,7 @@ import contextlib
 import errno
 import hashlib
 import logging
+import secrets
 import socket
 import struct
 from collections.abc import Iterable
@@ -51,6 +52,8 @@ _LOG = logging.getLogger(__name__)
 IpInterface = IPv4Interface | IPv6Interface
 
 _ALIAS_PREFIX = "inband:"
+DEFAULT_MTU = 1500
+"""Of Ethernet (IEEE 802.3, 3.2.7): for an interface that has no port yet whose MTU it could have."""
 
 _NDTMSG = struct.Struct("=Bxxx")  # family
 _NDTA_NAME, _NDTA_PARMS, _NDTPA_IFINDEX = 1, 6, 1
@@ -74,6 +77,7 @@ class LocalPair:
     inner: str
     index: int
     mac: Mac
+    inner_index: int
 
 
 def inner_name(bridge: str) -> str:
@@ -82,18 +86,19 @@ def inner_name(bridge: str) -> str:
     return name if len(name.encode()) < 16 else f"ib{hashlib.sha256(bridge.encode()).hexdigest()[:10]}-in"
 
 
-def ensure_local(bridge: str, mac: Mac | None = None) -> LocalPair:
+def ensure_local(bridge: str, mac: Mac | None = None, mtu: int = DEFAULT_MTU) -> LocalPair:
     """Make the bridge's local pair, or adopt or replace what a process that died has left; both ends are up.
 
-    An adopted pair keeps its addresses, its routes and, unless ``mac`` says otherwise, its MAC. Raises UsageError
-    when an interface of that name is not ours, HostError when the kernel refuses.
+    An adopted pair keeps its addresses, its routes, its MTU and, unless ``mac`` says otherwise, its MAC. Raises
+    UsageError when an interface of that name is not ours, or one end is in another network namespace; HostError when
+    the kernel refuses.
     """
     check_interface_name(bridge)
     if mac is not None:
         _check_mac(bridge, mac)
     with Requests() as requests:
         pair = _left_over(requests, bridge)
-        outer, inner = pair if pair is not None else _create(requests, bridge)
+        outer, inner = pair if pair is not None else _create(requests, bridge, mac, mtu)
         if mac is not None and outer.mac != mac:
             _set_mac(requests, outer, mac)
         _leave_without_link_local(requests, inner)
@@ -102,7 +107,7 @@ def ensure_local(bridge: str, mac: Mac | None = None) -> LocalPair:
         set_up(requests, outer, up=True)
         _tune_neighbours(requests, outer)
         _announce_changes(outer)
-        return LocalPair(outer.name, inner.name, outer.index, mac if mac is not None else outer.mac)
+        return LocalPair(outer.name, inner.name, outer.index, mac if mac is not None else outer.mac, inner.index)
 
 
 def remove_local(bridge: str) -> None:
@@ -216,6 +221,11 @@ def _left_over(requests: Requests, bridge: str) -> tuple[Link, Link] | None:
                 f"interface {link.name} exists and is not the switch's: choose another bridge name, "
                 f"or remove it with `ip link del {link.name}`"
             )
+    if outer is None and inner is not None and inner.peer_elsewhere:
+        raise UsageError(
+            f"interface {bridge} is in another network namespace: bring it back with "
+            f"`ip netns exec NAME ip link set {bridge} netns 1`, or remove it with `ip link del {inner.name}`"
+        )
     for link in (inner, outer):
         if link is not None:
             _LOG.warning("interface %s is a broken left-over of bridge %s: it is made anew", link.name, bridge)
@@ -228,14 +238,24 @@ def _are_a_pair(outer: Link, inner: Link) -> bool:
     return outer.kind == "veth" and outer.peer == inner.index and inner.peer == outer.index and not elsewhere
 
 
-def _create(requests: Requests, bridge: str) -> tuple[Link, Link]:
-    """Make a pair and name it ours in one step: one without our names would be another's for ever."""
+def _create(requests: Requests, bridge: str, mac: Mac | None, mtu: int) -> tuple[Link, Link]:
+    """Make a pair and name it ours in one step: one without our names would be another's for ever.
+
+    MAC and MTU are in the message that makes it, so that nothing (udev) has a reason to change them.
+    """
     inner = inner_name(bridge)
     flags = codec.NLM_F_CREATE | codec.NLM_F_EXCL
-    pair = rtnetlink.RTM_NEWLINK, flags, rtnetlink.veth_body(bridge, inner)
+    macs = (_random_mac() if mac is None else mac), _random_mac()
+    pair = rtnetlink.RTM_NEWLINK, flags, rtnetlink.veth_body(bridge, inner, *macs, mtu)
     names = (_alias_change(inner, _alias(bridge, "inner")), _alias_change(bridge, _alias(bridge, "outer")))
     requests.change_together(f"make interface {bridge}", pair, *names)
     return _existing(requests, bridge), _existing(requests, inner)
+
+
+def _random_mac() -> Mac:
+    """A locally administered address of one host (IEEE 802c)."""
+    first, *rest = secrets.token_bytes(6)
+    return Mac.from_bytes6(bytes([first & 0xFC | 0x02, *rest]))
 
 
 def _alias_change(interface: str, alias: str) -> Change:
@@ -281,6 +301,11 @@ def _announce_changes(link: Link) -> None:
 
 
 # One interface
+
+
+def interface_of(address: IpAddress, prefix_length: int) -> IpInterface:
+    """An address with the length of its network's prefix."""
+    return (IPv4Interface if address.version == 4 else IPv6Interface)((int(address), prefix_length))
 
 
 def _existing(requests: Requests, interface: str) -> Link:
@@ -331,18 +356,18 @@ def _remove_address(requests: Requests, link: Link, address: IpInterface) -> Non
 
 def _set_gateway(requests: Requests, link: Link, gateway: IpAddress, previous: IpAddress | None) -> None:
     try:
-        _route(requests, link, gateway, rtnetlink.RTM_NEWROUTE, codec.NLM_F_CREATE | codec.NLM_F_EXCL)
+        route(requests, link, gateway, rtnetlink.RTM_NEWROUTE, codec.NLM_F_CREATE | codec.NLM_F_EXCL)
         return
     except HostError as error:
         if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL):
             raise UsageError(f"gateway {gateway} is on no network of {link.name}: give it an address there") from error
         if error.errno != errno.EEXIST:
             raise
-    present = _default_routes(requests, gateway)
-    if (_without_scope(gateway), link.index) in present:
+    present = default_routes(requests, gateway)
+    if (without_scope(gateway), link.index) in present:
         return
-    if previous is not None and (_without_scope(previous), link.index) in present:
-        _route(requests, link, gateway, rtnetlink.RTM_NEWROUTE, codec.NLM_F_CREATE | codec.NLM_F_REPLACE)
+    if previous is not None and (without_scope(previous), link.index) in present:
+        route(requests, link, gateway, rtnetlink.RTM_NEWROUTE, codec.NLM_F_CREATE | codec.NLM_F_REPLACE)
         return
     others = ", ".join(f"via {via or 'nothing'}" for via, _ in present)
     raise UsageError(
@@ -351,20 +376,21 @@ def _set_gateway(requests: Requests, link: Link, gateway: IpAddress, previous: I
     )
 
 
-def _route(requests: Requests, link: Link, gateway: IpAddress, kind: int, flags: int) -> None:
+def route(requests: Requests, link: Link, gateway: IpAddress, kind: int, flags: int) -> None:
+    """Change the default route through a gateway: ``kind`` is RTM_NEWROUTE or RTM_DELROUTE. Raises HostError."""
     body = rtnetlink.default_route_body(link.index, gateway)
     requests.change(f"route through {gateway} on {link.name}", kind, flags, body)
 
 
 def _remove_route(requests: Requests, link: Link, gateway: IpAddress) -> None:
     try:
-        _route(requests, link, gateway, rtnetlink.RTM_DELROUTE, 0)
+        route(requests, link, gateway, rtnetlink.RTM_DELROUTE, 0)
     except HostError as error:
         if error.errno != errno.ESRCH:
             raise
 
 
-def _default_routes(requests: Requests, gateway: IpAddress) -> set[tuple[IpAddress | None, int]]:
+def default_routes(requests: Requests, gateway: IpAddress) -> set[tuple[IpAddress | None, int]]:
     """(gateway or None, interface's index) of the main table's default routes of an address's family."""
     wanted = rtnetlink.all_routes(rtnetlink.family_of(gateway))
     routes = requests.ask("list routes", rtnetlink.RTM_GETROUTE, wanted, rtnetlink.read_route, dump=True)
@@ -376,5 +402,6 @@ def _is_default(route: Route) -> bool:
     return is_everything and route.table == rtnetlink.RT_TABLE_MAIN
 
 
-def _without_scope(gateway: IpAddress) -> IpAddress:
+def without_scope(gateway: IpAddress) -> IpAddress:
+    """An address as routes have it: their interface is another attribute."""
     return gateway if gateway.version == 4 else IPv6Address(int(gateway))

@@ -202,12 +202,20 @@ def link_question(index: int = 0, *attributes: bytes) -> bytes:
     return link_body(index, *attributes, codec.number(IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS, 4))
 
 
-def veth_body(name: str, peer: str) -> bytes:
-    """A new veth pair in this namespace."""
-    other = link_body(0, codec.text(IFLA_IFNAME, peer))
+def veth_body(name: str, peer: str, mac: Mac, peer_mac: Mac, mtu: int) -> bytes:
+    """A new veth pair in this namespace; both ends have their MAC addresses and MTU from their first moment on.
+
+    An address that was given when the interface was made is one that udev leaves alone (NET_ADDR_SET; systemd.link(5),
+    MACAddressPolicy=).
+    """
+    head, other = (_end(*end, mtu) for end in ((name, mac), (peer, peer_mac)))
     data = codec.attribute(_IFLA_INFO_DATA, codec.attribute(_VETH_INFO_PEER, other))
-    info = codec.attribute(IFLA_LINKINFO, codec.text(_IFLA_INFO_KIND, "veth"), data)
-    return link_body(0, codec.text(IFLA_IFNAME, name), info)
+    return head + codec.attribute(IFLA_LINKINFO, codec.text(_IFLA_INFO_KIND, "veth"), data)
+
+
+def _end(name: str, mac: Mac, mtu: int) -> bytes:
+    address = codec.attribute(IFLA_ADDRESS, mac.packed)
+    return link_body(0, codec.text(IFLA_IFNAME, name), address, codec.number(IFLA_MTU, mtu, 4))
 
 
 def without_link_local(index: int) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from functools import partial
 from inband.bridge.bridge import Bridge
 from inband.errors import InbandError
 from inband.host.events import AddressChanged, HostEvent, LinkChanged, LinkRemoved, NextHopFound
+from inband.host.keeping import is_elsewhere
 from inband.host.link_settings import read_link_settings
 from inband.host.netlink_socket import Trouble
 from inband.host.state import Host
@@ -24,6 +26,7 @@ from inband.runtime.bridge_ports import BridgePorts
 from inband.runtime.claims import Claims
 from inband.runtime.datapaths import make_datapath, pin_dir
 from inband.runtime.listening import ListeningSockets
+from inband.runtime.local_keeper import LocalKeeper
 from inband.runtime.local_port import LocalPort
 from inband.runtime.peer_redirect import PeerRedirect
 from inband.runtime.queues import read_queues
@@ -73,6 +76,7 @@ class BridgeRunner:
         self.peer_redirect: PeerRedirect
         self.local = LocalPort(config.name, environment.claims, environment.run_dir.path)
         self._memory = memory or BridgeMemory()
+        self._keeper: LocalKeeper | None = None
         self._environment = environment
         self._loop = environment.loop
         self._driver = Driver(environment.loop)
@@ -80,6 +84,7 @@ class BridgeRunner:
         self._listening: ListeningSockets
         self._is_open = False
         self._is_stopped = False
+        self._is_elsewhere = False
         self._remaking: asyncio.Task[None] | None = None
         self._restoring: asyncio.Task[None] | None = None
 
@@ -96,7 +101,7 @@ class BridgeRunner:
     @property
     def memory(self) -> BridgeMemory:
         """What the next run must know of this bridge."""
-        mac = self._memory.mac if self.config.mac is not None else self.local.pair.mac
+        mac = self._memory.mac if self.config.mac is not None else self.local.mac
         return BridgeMemory(dict(self.ports.numbers), self.managed.default_datapath_id, mac)
 
     @property
@@ -138,11 +143,15 @@ class BridgeRunner:
         await self.local.set_addresses(config)
         self._listening.manage(self._environment.run_dir.management_socket(config.name))
         self._apply_connections(config, config)
+        self._keeper = LocalKeeper(self.local, config, self._environment.host.state, self._loop)
+        self._keeper.look()
         log.info("bridge %s: started with the %s datapath", config.name, self.bridge.datapath.kind)
 
     async def stop(self) -> None:
         """Give everything back, hidden flows first. What was never started is skipped. Raises HostError."""
         self._is_stopped = True
+        if self._keeper is not None:
+            self._keeper.close()
         for task in (self._remaking, self._restoring):
             if task is not None:
                 task.cancel()
@@ -183,6 +192,8 @@ class BridgeRunner:
         self.local.set_mac(config.mac)
         if _own_addresses(config) != _own_addresses(old):
             await self.local.set_addresses(config, old)
+        if self._keeper is not None:
+            self._keeper.configure(config)
         self.peer_redirect.apply(allowed=config.peer_redirect)
         self._apply_connections(config, old)
 
@@ -198,6 +209,10 @@ class BridgeRunner:
     def host_event(self, event: HostEvent | NextHopFound) -> None:
         """Follow what the kernel said of interfaces; ``switch.core`` passes it on to the bridge itself after that."""
         match event:
+            case LinkChanged(name=name) if self._is_elsewhere and name == self.config.name:
+                self._is_elsewhere = False
+                log.info("bridge %s: its interface is back", name)
+                self._remaking = self._loop.create_task(self._remake_local())
             case LinkChanged(index=index) if index == self.local.pair.index:
                 if self.local.link_changed(event):
                     self._restoring = self._loop.create_task(self._restore_local())
@@ -209,11 +224,22 @@ class BridgeRunner:
                 pass
             case _:
                 self.ports.handle(event)
+        if self._keeper is not None:
+            self._keeper.host_event(event)
         if isinstance(event, LinkChanged):
             self.peer_redirect.link_changed(event.index)
 
     def _local_removed(self) -> None:
-        if not self._is_stopped and self._remaking is None:
+        if self._is_stopped or self._remaking is not None:
+            return
+        if is_elsewhere(self.local.pair):
+            text = "bridge %s: its interface was moved to another network namespace: it stays port LOCAL there, "
+            text += (
+                "without address and gateway of the configuration, until `ip link set %s netns %d` there brings it back"
+            )
+            log.error(text, self.config.name, self.config.name, os.getpid())
+            self._is_elsewhere = True
+        else:
             log.error("bridge %s: its interface was removed: it is made again", self.config.name)
             self._remaking = self._loop.create_task(self._remake_local())
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from inband.host import interfaces
 from inband.host.dhcp_client import DhcpClient
 from inband.host.events import AddressChanged, LinkChanged
+from inband.host.interfaces import DEFAULT_MTU
 from inband.host.state import KernelState
 from inband.runtime.claims import Claims
 from inband.runtime.dns_servers import LEASE_SUFFIX
@@ -25,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class LocalPort:
-    """The interface named like a bridge. ``pair`` is there after ``make``.
+    """The interface named like a bridge. ``pair`` is there after ``make``, and ``mac``, which is what it shall have.
 
     ``duplicates`` are addresses that it should have and another host has.
     DHCP clients leave the DNS servers of their leases in ``directory``, the run directory, and have their files in it
@@ -34,6 +35,7 @@ class LocalPort:
 
     def __init__(self, name: str, claims: Claims, directory: Path) -> None:
         self.pair: interfaces.LocalPair
+        self.mac: Mac
         self._name = name
         self._claims = claims
         self._directory = directory
@@ -56,7 +58,8 @@ class LocalPort:
             links = (kernel.link_named(port) for port in config.ports)
             usable = (link.mac for link in links if link is not None)
             mac = min((one for one in usable if one and not one.is_multicast), default=None)
-        self.pair = interfaces.ensure_local(self._name, mac)
+        self.pair = interfaces.ensure_local(self._name, mac, smallest_mtu(kernel, config.ports) or DEFAULT_MTU)
+        self.mac = self.pair.mac
         link = kernel.link(self.pair.index)
         self._was_up = link is not None and link.up
         for address in kernel.addresses_of(self.pair.index):
@@ -65,7 +68,7 @@ class LocalPort:
     def make_again(self) -> None:
         """Make it anew, as somebody has removed it. Raises InbandError."""
         self._was_up = self._went_down = False
-        self.pair = interfaces.ensure_local(self._name, self.pair.mac)
+        self.pair = interfaces.ensure_local(self._name, self.mac)
 
     def link_changed(self, event: LinkChanged) -> bool:
         """The kernel says what the interface is like; returns whether it is up again after it was down.
@@ -92,9 +95,19 @@ class LocalPort:
 
     def set_mac(self, mac: Mac | None) -> None:
         """Give it this MAC address; None leaves the one it has. Raises InbandError."""
-        if mac is not None and mac != self.pair.mac:
+        if mac is not None and mac not in (self.mac, self.pair.mac):
             interfaces.set_mac(self._name, mac)
+            self.mac = mac
             self._mac_changed(mac)
+
+    def restore_mac(self) -> None:
+        """Give it its own MAC address again. Raises InbandError."""
+        interfaces.set_mac(self.pair.outer, self.mac)
+
+    @property
+    def has_dhcp(self) -> frozenset[int]:
+        """The IP versions that a DHCP client is there for."""
+        return frozenset(self._dhcp)
 
     async def set_addresses(self, config: BridgeConfig, old: BridgeConfig | None = None) -> None:
         """Give it the addresses, gateway and DHCP clients of ``config`` instead of those of ``old``.
@@ -148,3 +161,9 @@ class LocalPort:
             finally:
                 self._claims.release(self._name)
                 self._is_claimed = False
+
+
+def smallest_mtu(kernel: KernelState, ports: Iterable[str]) -> int | None:
+    """The MTU, in bytes, that every port takes; None while there is no port."""
+    links = (kernel.link_named(port) for port in ports)
+    return min((link.mtu for link in links if link is not None), default=None)

@@ -160,13 +160,17 @@ def read_link(body: bytes) -> Any:
 
 
 def test_a_veth_pair_to_make_is_what_pyroute2_reads() -> None:
-    message = read_link(rtnetlink.veth_body("br0", "br0-in"))
+    macs = Mac.parse("02:00:00:00:00:01"), Mac.parse("02:00:00:00:00:02")
+
+    message = read_link(rtnetlink.veth_body("br0", "br0-in", *macs, 1400))
 
     info = message.get_attr("IFLA_LINKINFO")
     peer = info.get_attr("IFLA_INFO_DATA").get_attr("VETH_INFO_PEER")
     assert message.get_attr("IFLA_IFNAME") == "br0"
     assert info.get_attr("IFLA_INFO_KIND") == "veth"
     assert peer.get_attr("IFLA_IFNAME") == "br0-in"
+    for end, mac in zip((message, peer), macs, strict=True):
+        assert (end.get_attr("IFLA_ADDRESS"), end.get_attr("IFLA_MTU")) == (str(mac), 1400)
 
 
 def test_an_interface_without_link_local_address_is_what_pyroute2_reads() -> None:

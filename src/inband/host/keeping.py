@@ -1,0 +1,89 @@
+"""Puts back what another program has changed of a bridge's own interface: name, state, MTU, default route.
+
+Addresses and MAC are ``inband.host.interfaces``'. Every function says with one request of its own whether there was
+anything to do, so that it may be called whenever that is in doubt. All raise HostError when the kernel refuses.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from inband.errors import HostError
+from inband.host import codec, rtnetlink
+from inband.host.interfaces import LocalPair, default_routes, route, without_scope
+from inband.host.ports import set_up
+from inband.host.requests import Requests
+from inband.host.rtnetlink import Link
+from inband.vocabulary.addresses import IpAddress
+
+
+def put_back_ends(pair: LocalPair) -> list[str]:
+    """Give both ends of a pair their names again, and have the inner one up; returns what had to be done, in words.
+
+    The outer one may be down: that is how people say that they want it so.
+    """
+    done = []
+    with Requests() as requests:
+        for name, index in ((pair.outer, pair.index), (pair.inner, pair.inner_index)):
+            link = requests.link_at(index)
+            if link is None:
+                continue
+            if link.name != name:
+                _rename(requests, link, name)
+                done.append(f"the name of {name}")
+            if index == pair.inner_index and not link.up:
+                set_up(requests, link, up=True)
+                done.append(f"{name}, which was down")
+    return done
+
+
+def _rename(requests: Requests, link: Link, name: str) -> None:
+    """Kernels before 6.2 rename only what is down."""
+    body = rtnetlink.link_body(link.index, codec.text(rtnetlink.IFLA_IFNAME, name))
+    try:
+        requests.change(f"rename {link.name} to {name}", rtnetlink.RTM_SETLINK, 0, body)
+    except HostError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        set_up(requests, link, up=False)
+        requests.change(f"rename {link.name} to {name}", rtnetlink.RTM_SETLINK, 0, body)
+        if link.up:
+            set_up(requests, link, up=True)
+
+
+def set_mtu(pair: LocalPair, mtu: int) -> None:
+    """Give both ends this MTU, in bytes; the inner one first, so that it takes what the outer one sends."""
+    with Requests() as requests:
+        for name, index in ((pair.inner, pair.inner_index), (pair.outer, pair.index)):
+            body = rtnetlink.link_body(index, codec.number(rtnetlink.IFLA_MTU, mtu, 4))
+            requests.change(f"set the MTU of {name} to {mtu}", rtnetlink.RTM_SETLINK, 0, body)
+
+
+def restore_gateway(pair: LocalPair, gateway: IpAddress, *, was_touched: bool) -> bool:
+    """Have the default route again; whether it was missing.
+
+    ``was_touched``: a default route changed just now, so that another one may be in its place, which it then takes
+    back. Only then all routes are looked at, for there may be a million.
+    """
+    with Requests() as requests:
+        link = requests.link_at(pair.index)
+        if link is None:
+            return False
+        flags = codec.NLM_F_CREATE | codec.NLM_F_EXCL
+        try:
+            route(requests, link, gateway, rtnetlink.RTM_NEWROUTE, flags)
+            return True
+        except HostError as error:
+            if error.errno != errno.EEXIST:
+                raise
+        if not was_touched or (without_scope(gateway), link.index) in default_routes(requests, gateway):
+            return False
+        route(requests, link, gateway, rtnetlink.RTM_NEWROUTE, codec.NLM_F_CREATE | codec.NLM_F_REPLACE)
+        return True
+
+
+def is_elsewhere(pair: LocalPair) -> bool:
+    """Whether the outer end has been moved to another network namespace: the inner one knows."""
+    with Requests() as requests:
+        link = requests.link_at(pair.inner_index)
+        return link is not None and link.peer_elsewhere
