@@ -73,7 +73,7 @@ class LocalKeeper:
             case RoutesChanged(destination=destination):
                 concerns_us = self._config.gateway is not None
                 self._default_route_changed |= destination is not None and destination.prefixlen == 0
-            case _:
+            case _:  # neighbours, and what else there is, take nothing from the interface
                 concerns_us = False
         if concerns_us:
             self._look_at(self._loop.time() + SETTLING_S)
