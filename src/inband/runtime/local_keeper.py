@@ -14,10 +14,20 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import assert_never
 
 from inband.errors import InbandError
 from inband.host import interfaces, keeping
-from inband.host.events import AddressChanged, HostEvent, LinkChanged, NextHopFound, RoutesChanged
+from inband.host.events import (
+    AddressChanged,
+    HostEvent,
+    LinkChanged,
+    LinkRemoved,
+    NeighbourChanged,
+    NextHopFound,
+    Resynchronised,
+    RoutesChanged,
+)
 from inband.host.state import KernelState
 from inband.runtime.local_port import LocalPort, smallest_mtu
 from inband.switch.config import BridgeConfig, IpInterface
@@ -73,8 +83,12 @@ class LocalKeeper:
             case RoutesChanged(destination=destination):
                 concerns_us = self._config.gateway is not None
                 self._default_route_changed |= destination is not None and destination.prefixlen == 0
-            case _:  # neighbours, and what else there is, take nothing from the interface
+            case Resynchronised():
+                concerns_us = True
+            case LinkRemoved() | NeighbourChanged() | NextHopFound():
                 concerns_us = False
+            case _:
+                assert_never(event)
         if concerns_us:
             self._look_at(self._loop.time() + SETTLING_S)
 
