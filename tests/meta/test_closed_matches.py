@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2] / "src" / "inband"
 
 OPEN: dict[str, str] = {
     "controller/controller.py:_take": "a controller answers what it must and counts what its figures need, no more",
+    "runtime/config_document.py:texts_of": "keys whose text is the value's own need no case",
     "openflow/actions10.py:encode_actions": "looks at three actions of a list for those that are one in 1.0",
 }
 """File and function of a match that is open, and why."""

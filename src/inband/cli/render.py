@@ -49,6 +49,8 @@ def print_show(document: ShowDocument, file: TextIO | None = None, now: float | 
 def _print_document(console: Console, document: ShowDocument, now: float) -> None:
     if not document["bridges"]:
         console.print("no bridges: add one with `inband add-bridge`")
+    if unconfirmed := document.get("unconfirmed"):
+        console.print(f"`{unconfirmed}` is undone unless it is confirmed: `inband confirm`")
     for bridge in document["bridges"]:
         _print_bridge(console, bridge, now)
     _print_names(console, document, now)

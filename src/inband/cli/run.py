@@ -95,6 +95,7 @@ class _Server(click.ParamType[str, str]):
 @click.option("--gateway", type=_Value("gateway", "addr"), help="The default gateway.")
 @click.option("--queue", type=_Value("queue", "n"), help="The queue of control traffic.")
 @click.option("--in-band/--no-in-band", "in_band", default=None, help="In-band control.  [default: --in-band]")
+@click.option("--force", is_flag=True, help="Take ports although they carry addresses or the default route.")
 @click.pass_context
 def run(context: click.Context, /, **given: Any) -> int:
     """Run a switch in the foreground, until it gets SIGTERM or SIGINT.
@@ -115,6 +116,7 @@ def run(context: click.Context, /, **given: Any) -> int:
         run_dir=Path(run_dir) if run_dir else None,
         state_dir=given["state_dir"],
         pidfile=given["pidfile"],
+        is_forced=given["force"],
         bridge=given["bridge"],
         managers=given["manager"],
         dns_servers=given["dns_server"],

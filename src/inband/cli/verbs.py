@@ -5,13 +5,17 @@ What a verb means is decided by the switch; here are only its words, its help an
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from inband import __version__
+from inband.cli.session import ssh_session
+from inband.errors import InbandError, UsageError
 from inband.runtime.unixctl_client import CONTROL_SOCKET, call, find_run_dir
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., object])
@@ -20,6 +24,31 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., object])
 def run_dir_option(function: _Decorated) -> _Decorated:
     """``--run-dir``, which stands before or behind the verb."""
     return click.option("--run-dir", metavar="DIR", help="The switch's run directory.")(function)
+
+
+def changing(function: Callable[..., None]) -> Callable[..., None]:
+    """``--confirm`` and ``--force`` of a verb that changes the switch; it calls ``ask_to_change``."""
+    confirm = click.option("--confirm", type=float, metavar="SECONDS", help="Undo it unless `inband confirm` follows.")
+    force = click.option("--force", is_flag=True, help="Also when it cuts the session that you make it over.")
+
+    @functools.wraps(function)
+    def run(*, confirm: float | None, force: bool, **given: object) -> None:
+        options = [] if confirm is None else [f"--confirm={confirm:g}"]
+        options += ["--force"] if force else []
+        session = ssh_session()
+        options += [f"--session={session}"] if session else []
+        click.get_current_context().meta[_OPTIONS] = options
+        function(**given)
+
+    return confirm(force(run))
+
+
+_OPTIONS = "inband.change.options"
+
+
+def ask_to_change(run_dir: str | None, verb: str, arguments: Sequence[str] = ()) -> None:
+    """Have a change made, with the options that ``changing`` has read. Raises InbandError."""
+    _print(ask(run_dir, verb, [*click.get_current_context().meta[_OPTIONS], *arguments]))
 
 
 def ask(run_dir: str | None, method: str, arguments: Sequence[str] = ()) -> str:
@@ -124,6 +153,7 @@ def trace(bridge: str, flow: str | None, frame: str | None, in_port: str | None,
 @click.argument("bridge")
 @click.argument("settings", metavar="[KEY=VALUE]...", nargs=-1)
 @run_dir_option
+@changing
 def add_bridge(bridge: str, settings: tuple[str, ...], run_dir: str | None) -> None:
     """Add BRIDGE, with the settings that `inband set` takes.
 
@@ -131,12 +161,13 @@ def add_bridge(bridge: str, settings: tuple[str, ...], run_dir: str | None) -> N
     Example:
         inband add-bridge br1 fail-mode=secure
     """
-    _print(ask(run_dir, "add-bridge", [bridge, *settings]))
+    ask_to_change(run_dir, "add-bridge", [bridge, *settings])
 
 
 @click.command()
 @click.argument("bridge")
 @run_dir_option
+@changing
 def del_bridge(bridge: str, run_dir: str | None) -> None:
     """Remove BRIDGE: its ports go back to the system, its own interface goes away.
 
@@ -144,13 +175,14 @@ def del_bridge(bridge: str, run_dir: str | None) -> None:
     Example:
         inband del-bridge br1
     """
-    _print(ask(run_dir, "del-bridge", [bridge]))
+    ask_to_change(run_dir, "del-bridge", [bridge])
 
 
 @click.command()
 @click.argument("bridge")
 @click.argument("interface")
 @run_dir_option
+@changing
 def add_port(bridge: str, interface: str, run_dir: str | None) -> None:
     """Give INTERFACE to BRIDGE: from now on its frames belong to the switch alone.
 
@@ -158,13 +190,14 @@ def add_port(bridge: str, interface: str, run_dir: str | None) -> None:
     Example:
         inband add-port br0 eth2
     """
-    _print(ask(run_dir, "add-port", [bridge, interface]))
+    ask_to_change(run_dir, "add-port", [bridge, interface])
 
 
 @click.command()
 @click.argument("bridge")
 @click.argument("interface")
 @run_dir_option
+@changing
 def del_port(bridge: str, interface: str, run_dir: str | None) -> None:
     """Take INTERFACE out of BRIDGE.
 
@@ -172,13 +205,14 @@ def del_port(bridge: str, interface: str, run_dir: str | None) -> None:
     Example:
         inband del-port br0 eth2
     """
-    _print(ask(run_dir, "del-port", [bridge, interface]))
+    ask_to_change(run_dir, "del-port", [bridge, interface])
 
 
 @click.command()
 @click.argument("bridge")
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
 @run_dir_option
+@changing
 def set_controller(bridge: str, targets: tuple[str, ...], run_dir: str | None) -> None:
     """Make TARGETs the controllers of BRIDGE, instead of those it has.
 
@@ -186,12 +220,13 @@ def set_controller(bridge: str, targets: tuple[str, ...], run_dir: str | None) -
     Example:
         inband set-controller br0 tcp:192.0.2.1:6653 tcp:192.0.2.2,out-of-band
     """
-    _print(ask(run_dir, "set-controller", [bridge, *targets]))
+    ask_to_change(run_dir, "set-controller", [bridge, *targets])
 
 
 @click.command()
 @click.argument("bridge")
 @run_dir_option
+@changing
 def del_controller(bridge: str, run_dir: str | None) -> None:
     """Take all controllers from BRIDGE.
 
@@ -199,12 +234,13 @@ def del_controller(bridge: str, run_dir: str | None) -> None:
     Example:
         inband del-controller br0
     """
-    _print(ask(run_dir, "del-controller", [bridge]))
+    ask_to_change(run_dir, "del-controller", [bridge])
 
 
 @click.command()
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
 @run_dir_option
+@changing
 def set_manager(targets: tuple[str, ...], run_dir: str | None) -> None:
     """Make TARGETs the managers: every bridge protects the way to them, nothing dials them.
 
@@ -212,11 +248,12 @@ def set_manager(targets: tuple[str, ...], run_dir: str | None) -> None:
     Example:
         inband set-manager tcp:192.0.2.9:22
     """
-    _print(ask(run_dir, "set-manager", targets))
+    ask_to_change(run_dir, "set-manager", targets)
 
 
 @click.command()
 @run_dir_option
+@changing
 def del_manager(run_dir: str | None) -> None:
     """Forget all managers.
 
@@ -224,12 +261,13 @@ def del_manager(run_dir: str | None) -> None:
     Example:
         inband del-manager
     """
-    _print(ask(run_dir, "del-manager"))
+    ask_to_change(run_dir, "del-manager")
 
 
 @click.command()
 @click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
 @run_dir_option
+@changing
 def set_dns_server(addresses: tuple[str, ...], run_dir: str | None) -> None:
     """Ask the DNS servers at ADDRESSes for names of controllers and managers, best first.
 
@@ -237,11 +275,12 @@ def set_dns_server(addresses: tuple[str, ...], run_dir: str | None) -> None:
     Example:
         inband set-dns-server 192.0.2.53
     """
-    _print(ask(run_dir, "set-dns-server", addresses))
+    ask_to_change(run_dir, "set-dns-server", addresses)
 
 
 @click.command()
 @run_dir_option
+@changing
 def del_dns_server(run_dir: str | None) -> None:
     """Ask the DNS servers of a lease and of the system again.
 
@@ -249,13 +288,14 @@ def del_dns_server(run_dir: str | None) -> None:
     Example:
         inband del-dns-server
     """
-    _print(ask(run_dir, "del-dns-server"))
+    ask_to_change(run_dir, "del-dns-server")
 
 
 @click.command(name="set")
 @click.argument("bridge")
 @click.argument("settings", metavar="KEY=VALUE...", nargs=-1, required=True)
 @run_dir_option
+@changing
 def set_(bridge: str, settings: tuple[str, ...], run_dir: str | None) -> None:
     """Change settings of BRIDGE; all of them or, when one is refused, none.
 
@@ -266,11 +306,12 @@ def set_(bridge: str, settings: tuple[str, ...], run_dir: str | None) -> None:
     Example:
         inband set br0 fail-mode=secure queue=1
     """
-    _print(ask(run_dir, "set", [bridge, *settings]))
+    ask_to_change(run_dir, "set", [bridge, *settings])
 
 
 @click.command()
 @run_dir_option
+@changing
 def reload(run_dir: str | None) -> None:
     """Read the configuration file again; a file that is refused changes nothing.
 
@@ -278,7 +319,112 @@ def reload(run_dir: str | None) -> None:
     Example:
         inband reload
     """
-    _print(ask(run_dir, "reload"))
+    ask_to_change(run_dir, "reload")
+
+
+@click.command()
+@click.argument("bridge")
+@click.argument("interface")
+@run_dir_option
+@changing
+def adopt(bridge: str, interface: str, run_dir: str | None) -> None:
+    """Make INTERFACE a port of BRIDGE, whose own interface gets its addresses, routes, neighbours and DHCP lease.
+
+    No TCP session ends by it. It lasts until the switch ends, which gives everything back; to have it again after a
+    reboot, write adopt = "INTERFACE" in the file.
+
+    \b
+    Example:
+        inband adopt br0 eth0 --confirm 30
+        inband confirm
+    """
+    ask_to_change(run_dir, "adopt", [bridge, interface])
+
+
+@click.command()
+@click.argument("bridge")
+@click.argument("interface")
+@run_dir_option
+@changing
+def release(bridge: str, interface: str, run_dir: str | None) -> None:
+    """Give INTERFACE back what `inband adopt` took: it is no port of BRIDGE any more.
+
+    \b
+    Example:
+        inband release br0 eth0
+    """
+    ask_to_change(run_dir, "release", [bridge, interface])
+
+
+@click.command()
+@run_dir_option
+def confirm(run_dir: str | None) -> None:
+    """Keep the change that was made with --confirm.
+
+    \b
+    Example:
+        inband confirm
+    """
+    _print(ask(run_dir, "confirm"))
+
+
+@click.command()
+@run_dir_option
+def rollback(run_dir: str | None) -> None:
+    """Undo the change that was made with --confirm, now.
+
+    \b
+    Example:
+        inband rollback
+    """
+    _print(ask(run_dir, "rollback"))
+
+
+@click.command()
+@click.option("--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="Default: that of the switch.")
+@run_dir_option
+def check(file: Path | None, run_dir: str | None) -> int:
+    """Say what a configuration file would do, without doing it: who would be cut off, what is missing.
+
+    Exit code 0 when nothing is worth a word, 1 when something is.
+
+    \b
+    Example:
+        inband check --config /etc/inband.toml
+    """
+    from inband.cli.check import findings
+    from inband.switch.cutting import parse_session
+
+    try:
+        running = json.loads(ask(run_dir, "config"))
+    except InbandError:
+        running = None
+    known = running.pop("file") if running else None
+    path = file or (Path(known) if known else None)
+    if path is None:
+        raise UsageError("no file is given, and no switch runs that has one: write inband check --config FILE")
+    found = list(findings(path, running, parse_session(ssh_session() or "")))
+    _print("\n".join(found) or f"{path}: nothing stands in the way")
+    return 1 if found else 0
+
+
+@click.command()
+@run_dir_option
+def health(run_dir: str | None) -> int:
+    """Say in one line whether all is well, for monitoring. Exit code 0: yes, 1: something is wrong, 2: no control.
+
+    \b
+    Example:
+        inband health
+    """
+    from inband.cli.health import CRITICAL, health_of
+
+    try:
+        code, line = health_of(json.loads(ask(run_dir, "show", ["json"])))
+    except InbandError as error:
+        code, line = CRITICAL, f"CRITICAL: {error}"
+    _print(line)
+    return code
 
 
 @click.command()
@@ -310,6 +456,12 @@ VERBS: tuple[click.Command, ...] = (
     del_dns_server,
     set_,
     reload,
+    adopt,
+    release,
+    confirm,
+    rollback,
+    check,
+    health,
     version,
 )
 """Every verb but ``run``."""

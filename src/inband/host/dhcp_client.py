@@ -21,6 +21,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -165,10 +166,31 @@ def _die_with_us() -> list[str]:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    for signal in (process.terminate, process.kill):
+    for end in (process.terminate, process.kill):
         if process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
-            signal()
+            end()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), _STOP_TIMEOUT_S)
+
+
+# DHCP clients that other programs start, and that leave lease and address as they are when they are ended.
+_OTHERS = {"dhclient", "udhcpc", "dhcpcd"}
+
+
+def stop_clients(interface: str) -> None:
+    """End DHCP clients that others run on an interface of which the bridge has the lease from now on.
+
+    They would go on with packet sockets, which no filter stops, and give it the address again.
+    """
+    here = os.readlink("/proc/self/ns/net")
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            is_ours = Path(words[0]).name in _OTHERS and interface in words[1:]
+            if is_ours and os.readlink(process / "ns" / "net") == here:
+                os.kill(int(process.name), signal.SIGTERM)
+                _LOG.warning("%s (process %s) ran on %s, a port now: it is ended", words[0], process.name, interface)
+        except OSError:
+            continue  # it has ended

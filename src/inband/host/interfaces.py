@@ -30,7 +30,7 @@ from inband.errors import HostError, UsageError
 from inband.host import codec, rtnetlink
 from inband.host.ports import Guard, PortOwnership, add_address, guard_inner, is_guarded, set_up
 from inband.host.requests import Change, Requests, check_interface_name
-from inband.host.rtnetlink import Link, Route
+from inband.host.rtnetlink import Address, Link, Route
 from inband.vocabulary.addresses import IpAddress, Mac
 
 __all__ = [
@@ -301,6 +301,12 @@ def _announce_changes(link: Link) -> None:
 
 
 # One interface
+
+
+def list_addresses(requests: Requests) -> list[Address]:
+    """Every address of every interface. Raises HostError."""
+    wanted = rtnetlink.all_addresses()
+    return requests.ask("list addresses", rtnetlink.RTM_GETADDR, wanted, rtnetlink.read_address, dump=True)
 
 
 def interface_of(address: IpAddress, prefix_length: int) -> IpInterface:

@@ -60,6 +60,12 @@ class KernelState:
         index = self._names.get(name)
         return None if index is None else self._links[index]
 
+    @property
+    def addresses(self) -> Iterator[AddressChanged]:
+        """Every address of every interface."""
+        for addresses in self._addresses.values():
+            yield from addresses.values()
+
     def addresses_of(self, index: int) -> Collection[AddressChanged]:
         """An interface's addresses, each with its prefix length, tentative ones included."""
         return self._addresses.get(index, {}).values()

@@ -107,7 +107,7 @@ class BridgePorts:
         self._claims.take(name)
         port = Port(number)
         try:
-            if _exists(name):
+            if is_there(name):
                 self._open(name, port)
         except InbandError:
             self._claims.release(name)
@@ -176,7 +176,8 @@ class BridgePorts:
         self._bridge.link_changed(port.number, link_up=event.up and event.running, mac=event.mac)
 
 
-def _exists(interface: str) -> bool:
+def is_there(interface: str) -> bool:
+    """Whether the kernel has an interface of this name now."""
     try:
         socket.if_nametoindex(interface)
     except OSError:

@@ -22,7 +22,7 @@ from inband.host.keeping import is_elsewhere
 from inband.host.link_settings import read_link_settings
 from inband.host.netlink_socket import Trouble
 from inband.host.state import Host
-from inband.runtime.bridge_ports import BridgePorts
+from inband.runtime.bridge_ports import BridgePorts, is_there
 from inband.runtime.claims import Claims
 from inband.runtime.datapaths import make_datapath, pin_dir
 from inband.runtime.listening import ListeningSockets
@@ -40,6 +40,7 @@ from inband.switch.managed_bridge import LocalInterface, ManagedBridge
 from inband.switch.memory import BridgeMemory
 from inband.switch.reports import Reporter
 from inband.switch.turns import Turns
+from inband.vocabulary.addresses import IpAddress
 from inband.vocabulary.instant import Instant
 
 log = logging.getLogger(__name__)
@@ -98,11 +99,19 @@ class BridgeRunner:
         """Its OpenFlow connections."""
         return self.managed.connections
 
+    def port_to(self, address: IpAddress) -> str | None:
+        """The port behind which frames to an address go, as far as that is known."""
+        hop = self.bridge.in_band.engine.next_hop_of(address)
+        mac = self._environment.host.state.mac_of(self.local.pair.index, address) if hop is None else hop[1]
+        number = next((port for key, port, _ in self.bridge.fdb.entries() if key.mac == mac), None)
+        port = None if number is None else self.bridge.ports.get(number)
+        return None if port is None else port.name
+
     @property
     def memory(self) -> BridgeMemory:
         """What the next run must know of this bridge."""
         mac = self._memory.mac if self.config.mac is not None else self.local.mac
-        return BridgeMemory(dict(self.ports.numbers), self.managed.default_datapath_id, mac)
+        return BridgeMemory(dict(self.ports.numbers), self.managed.default_datapath_id, mac, self.config.adopt)
 
     @property
     def now(self) -> Instant:
@@ -139,7 +148,7 @@ class BridgeRunner:
     async def start(self) -> None:
         """Open the ports and dial; remotes are protected already. Raises InbandError; then call ``stop``."""
         config = self.config
-        self.ports.apply(config.ports, dict(config.port_numbers))
+        self._have_ports(config, adopted=None)
         await self.local.set_addresses(config)
         self._listening.manage(self._environment.run_dir.management_socket(config.name))
         self._apply_connections(config, config)
@@ -162,6 +171,8 @@ class BridgeRunner:
                 await asyncio.sleep(0)
             self.bridge.datapath.close()
             self.ports.close()
+            if self.config.adopt is not None:
+                self._give_back(self.config.adopt)
         self._driver.stop()
         await self.local.stop()
 
@@ -188,14 +199,29 @@ class BridgeRunner:
         Raises InbandError; then ``apply`` of what was before goes back.
         """
         old, self.config = self.config, config
-        self.ports.apply(config.ports, dict(config.port_numbers))
-        self.local.set_mac(config.mac)
-        if _own_addresses(config) != _own_addresses(old):
-            await self.local.set_addresses(config, old)
         if self._keeper is not None:
             self._keeper.configure(config)
+        self.local.set_mac(config.mac)
+        self._have_ports(config, adopted=old.adopt)
+        if _own_addresses(config) != _own_addresses(old):
+            await self.local.set_addresses(config, old)
         self.peer_redirect.apply(allowed=config.peer_redirect)
         self._apply_connections(config, old)
+
+    def _have_ports(self, config: BridgeConfig, adopted: str | None) -> None:
+        """Have the ports of ``config``, and the belongings of the one that it adopts; ``adopted`` is that of before."""
+        if adopted is not None and adopted != config.adopt:
+            self.ports.release(config.ports)
+            self._give_back(adopted)
+        apply_ports = partial(self.ports.apply, config.ports, dict(config.port_numbers))
+        if config.adopt is None or config.adopt == adopted or not is_there(config.adopt):
+            apply_ports()
+        else:
+            self.local.adopt(config.adopt, apply_ports)
+
+    def _give_back(self, adopted: str) -> None:
+        if is_there(adopted):
+            self.local.give_back(adopted)
 
     def _apply_connections(self, config: BridgeConfig, old: BridgeConfig) -> None:
         """Listen, then dial: what is wrong (files, a place that is taken) is said before a connection is given up."""

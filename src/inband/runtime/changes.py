@@ -1,8 +1,9 @@
-"""The verbs that change a running switch, each as a pure function from one configuration to the next.
+"""The verbs that change a running switch, each as a function from one configuration to the next.
 
 The control socket registers one command per entry of CHANGES; the switch then goes from the old configuration to the
 new one. Adding what is there and deleting what is not are refused, as ovs-vsctl does without ``--may-exist``: silence
-there hides typing errors. Nothing here touches the running switch.
+there hides typing errors. Nothing here touches the running switch, and only ``adopt`` asks the kernel, for what there
+is to adopt.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from inband.errors import UsageError
+from inband.host import moving
 from inband.runtime.config_keys import KEYS, parse_port, parse_setting, with_values
 from inband.runtime.config_load import load
 from inband.runtime.dns_servers import parse_dns_server
@@ -76,6 +78,40 @@ def _del_port(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
     return _with_bridge(config, replace(bridge, ports=ports, port_numbers=pins))
 
 
+def _adopt(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
+    """Have an interface as port whose addresses and routes the bridge's own interface has from then on."""
+    bridge, interface = config.bridge(arguments[0]), check_interface_name(arguments[1])
+    if interface in bridge.ports:
+        raise UsageError(f"{interface} is a port of bridge {bridge.name} already: take it out first (del-port)")
+    if bridge.adopt is not None:
+        raise UsageError(f"bridge {bridge.name} has adopted {bridge.adopt} already: release that first")
+    had = moving.belongings_of(interface)
+    if not (had.addresses or had.leased):
+        raise UsageError(f"{interface} has no address to adopt: `inband add-port {bridge.name} {interface}` will do")
+    ours = dict.fromkeys((*bridge.addresses, *had.addresses))
+    versions = {address.version for address in had.leased if not address.ip.is_link_local}
+    adopted = replace(
+        bridge,
+        ports=(*bridge.ports, interface),
+        adopt=interface,
+        mac=had.mac,
+        addresses=tuple(ours),
+        dhcp=bridge.dhcp or 4 in versions,
+        gateway=bridge.gateway if had.leased else had.gateway or bridge.gateway,
+    )
+    return _with_bridge(config, adopted)
+
+
+def _release(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
+    """Give an adopted interface back what was adopted, as it is now, and take it out of the bridge."""
+    bridge, interface = config.bridge(arguments[0]), arguments[1]
+    if bridge.adopt != interface:
+        raise UsageError(f"bridge {bridge.name} has adopted {bridge.adopt or 'nothing'}, not {interface}")
+    ports = tuple(port for port in bridge.ports if port != interface)
+    plain = replace(bridge, ports=ports, adopt=None, mac=None, addresses=(), dhcp=False, dhcpv6=False, gateway=None)
+    return _with_bridge(config, plain)
+
+
 def _set_controller(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
     bridge = config.bridge(arguments[0])
     return _with_bridge(config, replace(bridge, controllers=tuple(map(parse_target, arguments[1:]))))
@@ -127,6 +163,8 @@ CHANGES: Mapping[str, Change] = {
     "del-bridge": Change("BRIDGE", 1, 1, _del_bridge),
     "add-port": Change("BRIDGE INTERFACE[=NUMBER]", 2, 2, _add_port),
     "del-port": Change("BRIDGE INTERFACE", 2, 2, _del_port),
+    "adopt": Change("BRIDGE INTERFACE", 2, 2, _adopt),
+    "release": Change("BRIDGE INTERFACE", 2, 2, _release),
     "set-controller": Change("BRIDGE TARGET...", 2, None, _set_controller),
     "del-controller": Change("BRIDGE", 1, 1, _del_controller),
     "set-manager": Change("TARGET...", 1, None, _set_manager),

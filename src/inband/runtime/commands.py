@@ -11,13 +11,16 @@ from inband import __version__
 from inband.errors import UsageError
 from inband.runtime import documents
 from inband.runtime.bridge_runner import BridgeRunner
+from inband.runtime.change_options import MAX_OPTIONS, ChangeOptions, split_options
 from inband.runtime.changes import CHANGES
+from inband.runtime.config_document import document_of
 from inband.runtime.event_documents import events_json, events_text
 from inband.runtime.logs import set_level
 from inband.runtime.name_documents import names_by_address
 from inband.runtime.tracing import explain
 from inband.runtime.unixctl import Registry
 from inband.switch.config import SwitchConfig
+from inband.switch.confirming import Confirming
 from inband.switch.core import SwitchCore
 from inband.switch.history import History
 from inband.vocabulary.instant import Instant
@@ -52,8 +55,16 @@ class Process(Protocol):
     def counters(self) -> Mapping[str, Mapping[str, int]]:
         """Named counters of what all bridges share, by part."""
 
-    async def change(self, verb: str, arguments: Sequence[str]) -> None:
+    confirming: Confirming
+
+    async def change(self, verb: str, arguments: Sequence[str], options: ChangeOptions) -> None:
         """Carry out a verb."""
+
+    async def confirm(self) -> None:
+        """Let the change that waits stay."""
+
+    async def roll_back(self) -> None:
+        """Undo the change that waits."""
 
 
 def make_registry(process: Process) -> Registry:
@@ -72,16 +83,26 @@ def make_registry(process: Process) -> Registry:
     registry.add("inband/events", "[json]", 0, 1, lambda arguments: _events(process, arguments))
     registry.add("inband/trace", trace_usage, 2, 4, lambda arguments: _trace(process, arguments))
     for verb, change in CHANGES.items():
-        registry.add(f"inband/{verb}", change.usage, change.min_args, change.max_args, _changer(process, verb))
+        most = None if change.max_args is None else change.max_args + MAX_OPTIONS
+        registry.add(f"inband/{verb}", change.usage, change.min_args, most, _changer(process, verb))
+    registry.add("inband/config", "", 0, 0, lambda _: _config(process))
+    registry.add("inband/confirm", "", 0, 0, lambda _: _silent(process.confirm()))
+    registry.add("inband/rollback", "", 0, 0, lambda _: _silent(process.roll_back()))
     return registry
 
 
 def _changer(process: Process, verb: str) -> Callable[[Sequence[str]], Awaitable[str]]:
     async def carry_out(arguments: Sequence[str]) -> str:
-        await process.change(verb, arguments)
+        options, rest = split_options(arguments)
+        await process.change(verb, rest, options)
         return ""
 
     return carry_out
+
+
+async def _silent(work: Awaitable[None]) -> str:
+    await work
+    return ""
 
 
 def _stop(process: Process) -> str:
@@ -94,10 +115,16 @@ def _bridge(process: Process, name: str) -> BridgeRunner:
     return process.bridges[name]
 
 
+def _config(process: Process) -> str:
+    file = process.config.options.config_file
+    document = {"file": None if file is None else str(file.absolute()), **document_of(process.config)}
+    return json.dumps(document) + "\n"
+
+
 async def _show(process: Process, arguments: Sequence[str]) -> str:
     if arguments not in ([], ["json"]):
         raise UsageError(f"inband/show: unknown argument {arguments[0]!r}: only json is allowed")
-    document = documents.show(process.bridges.values(), process.core, process.now)
+    document = documents.show(process.bridges.values(), process.core, process.confirming.waiting, process.now)
     return await asyncio.to_thread(json.dumps, document) + "\n"
 
 

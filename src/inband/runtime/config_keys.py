@@ -175,6 +175,7 @@ _ROWS = (
     Key("datapath", "datapath", DatapathKind, "auto, ebpf or userspace", settable=False),
     Key("address", "addresses", _address, "ADDRESS/LENGTH, dhcp or dhcpv6", many=True, optional=True),
     Key("gateway", "gateway", parse_ip, "an address", optional=True),
+    Key("adopt", "adopt", check_interface_name, "the name of a port", optional=True, settable=False),
     Key("queue", "queue", _number(0, MAX_QUEUE), f"0 to {MAX_QUEUE}, or none", (int, str), optional=True),
     Key("in-band", "in_band", _on_off, "on or off", (bool, str)),
     Key("datapath-id", "datapath_id", _datapath_id, "up to 16 hexadecimal digits, not all 0", optional=True),

@@ -84,8 +84,12 @@ def read_file(path: Path) -> SwitchConfig:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise UsageError(f"{path}: not valid TOML: {reason}") from None
-    reader = _Reader(path, text)
-    config = reader.switch(document)
+    return read_document(document, path, text)
+
+
+def read_document(document: Mapping[str, object], path: Path, text: str = "") -> SwitchConfig:
+    """What a parsed file says, checked; ``text`` is for the lines to blame. Raises UsageError."""
+    config = _Reader(path, text).switch(document)
     try:
         return checked(config)
     except UsageError as error:

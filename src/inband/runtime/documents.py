@@ -44,11 +44,12 @@ _VERSIONS = {OFP10: "1.0"}
 _CONFIG_WORDS = {bit: str(bit.name).lower().replace("_", "-") for bit in PortConfig if bit}
 
 
-def show(runners: Iterable[BridgeRunner], core: SwitchCore, now: Instant) -> ShowDocument:
-    """The whole document."""
+def show(runners: Iterable[BridgeRunner], core: SwitchCore, unconfirmed: str | None, now: Instant) -> ShowDocument:
+    """The whole document; ``unconfirmed`` is the change that waits for confirmation."""
     service = core.names
     return {
         "version": __version__,
+        "unconfirmed": unconfirmed,
         "pid": os.getpid(),
         "bridges": [_bridge(runner, service) for runner in runners],
         "managers": [str(target) for target in core.config.managers],
@@ -73,6 +74,7 @@ def _bridge(runner: BridgeRunner, service: NameService) -> BridgeDocument:
             *(_listener(listener) for listener in runner.connections.listeners if not _is_management(runner, listener)),
         ],
         "in_band": _in_band(runner, names.values(), hops),
+        "missing_ports": runner.ports.missing(),
         "notes": runner.notes + _address_notes(runner) + _port_notes(runner),
         "counters": _counters(runner),
     }

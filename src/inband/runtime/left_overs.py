@@ -9,11 +9,13 @@ What must stay true: only what no live switch claims is looked at, and the claim
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from inband.errors import HostError, UsageError
-from inband.host import interfaces
+from inband.errors import HostError, InbandError, UsageError
+from inband.host import interfaces, moving
 from inband.runtime.claims import Claims
+from inband.switch.config import SwitchConfig
+from inband.switch.memory import BridgeMemory
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,24 @@ def give_back_left_overs(names: Iterable[str], claims: Claims) -> None:
             continue  # a live switch has it, or it is gone
         except HostError as error:
             log.warning("interface %s is the left-over of a switch that died, and stays so: %s", name, error)
+
+
+def undo_left_over_adoptions(memory: Mapping[str, BridgeMemory], config: SwitchConfig) -> None:
+    """Give interfaces their addresses again that a killed switch had adopted, and that ``config`` does not adopt."""
+    wanted = {bridge.name: bridge.adopt for bridge in config.bridges}
+    for name, remembered in memory.items():
+        adopted = remembered.adopted
+        if adopted is None or wanted.get(name) == adopted:
+            continue
+        try:
+            if interfaces.made_of(name) == "bridge" and interfaces.made_of(adopted) == "port":
+                ownership = interfaces.PortOwnership()
+                ownership.own_port(adopted)
+                ownership.release_port(adopted)
+                moving.take(name, adopted, moving.give(name, adopted))
+                log.warning("interface %s has its addresses again, which bridge %s had adopted", adopted, name)
+        except InbandError as error:
+            log.error("interface %s, which bridge %s had adopted, cannot be given back: %s", adopted, name, error)
 
 
 def _give_back(name: str, is_port: bool, claims: Claims) -> None:

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import assert_never
 
 from inband.errors import InbandError
@@ -29,6 +28,7 @@ from inband.host.events import (
     RoutesChanged,
 )
 from inband.host.state import KernelState
+from inband.runtime.link_managers import culprits
 from inband.runtime.local_port import LocalPort, smallest_mtu
 from inband.switch.config import BridgeConfig, IpInterface
 from inband.switch.restoring import AGAIN_S, Restoring
@@ -37,9 +37,6 @@ log = logging.getLogger(__name__)
 
 # From the first thing that is taken to the answer.
 SETTLING_S = 0.05
-# Programs that change interfaces that nobody told them to leave alone, as /proc/PID/comm has them.
-MANAGERS = {"systemd-network", "NetworkManager", "dhcpcd", "connmand", "netifd", "wickedd", "ifplugd", "dhclient"}
-GUIDE = "docs/guide.md, 'Programs that manage links'"
 
 
 class LocalKeeper:
@@ -124,7 +121,7 @@ class LocalKeeper:
             return
         if done:
             ending = f"; too often, so not again for up to {AGAIN_S:.0f} s" if restoring.restored(now) else ""
-            text = f"bridge {name}: taken from it and put back: {', '.join(done)}; {_culprits()}{ending}"
+            text = f"bridge {name}: taken from it and put back: {', '.join(done)}; {culprits()}{ending}"
             log.warning("%s", text, extra={"cause": f"restored {name} {kind} {ending}"})
 
     def _look_at(self, when: float) -> None:
@@ -196,18 +193,3 @@ class LocalKeeper:
     def _present(self) -> set[IpInterface]:
         addresses = self._kernel.addresses_of(self._local.pair.index)
         return {interfaces.interface_of(each.address, each.prefix_length) for each in addresses}
-
-
-def _culprits() -> str:
-    """Who may have done it: programs that manage links and run."""
-    found = sorted({name for name in _running() if name in MANAGERS})
-    who = f"{', '.join(found)} runs here, and may have done it" if found else "no program that manages links runs here"
-    return f"{who} ({GUIDE})"
-
-
-def _running() -> Iterator[str]:
-    for path in Path("/proc").glob("[0-9]*/comm"):
-        try:
-            yield path.read_text(errors="replace").strip()
-        except OSError:
-            continue  # it has ended

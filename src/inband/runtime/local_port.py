@@ -7,12 +7,12 @@ what this made is removed by ``stop``, wherever ``make`` or ``apply`` came to an
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from inband.host import interfaces
-from inband.host.dhcp_client import DhcpClient
+from inband.host import interfaces, moving
+from inband.host.dhcp_client import DhcpClient, stop_clients
 from inband.host.events import AddressChanged, LinkChanged
 from inband.host.interfaces import DEFAULT_MTU
 from inband.host.state import KernelState
@@ -48,12 +48,14 @@ class LocalPort:
     def make(self, config: BridgeConfig, kernel: KernelState, remembered: Mac | None = None) -> None:
         """Make the interface, or adopt what a switch that died has left. Raises InbandError.
 
-        Without one in ``config`` it gets the MAC that it had before (``remembered``), also when cards were replaced
-        since; the first time the lowest among the bridge's ports.
+        Without one in ``config`` it gets the MAC of the interface that it adopts, whose neighbours know that, else the
+        one that it had before (``remembered``), also when cards were replaced since; the first time the lowest of its
+        ports'.
         """
         self._claims.take(self._name)
         self._is_claimed = True
-        mac = config.mac or remembered
+        adopted = None if config.adopt is None else kernel.link_named(config.adopt)
+        mac = config.mac or (adopted.mac if adopted is not None else None) or remembered
         if mac is None and kernel.link_named(self._name) is None:
             links = (kernel.link_named(port) for port in config.ports)
             usable = (link.mac for link in links if link is not None)
@@ -103,6 +105,17 @@ class LocalPort:
     def restore_mac(self) -> None:
         """Give it its own MAC address again. Raises InbandError."""
         interfaces.set_mac(self.pair.outer, self.mac)
+
+    def adopt(self, interface: str, become_port: Callable[[], None]) -> None:
+        """Take over the addresses and routes of an interface, which becomes a port meanwhile. Raises InbandError."""
+        routes = moving.give(interface, self.pair.outer)
+        become_port()
+        moving.take(interface, self.pair.outer, routes)
+        stop_clients(interface)
+
+    def give_back(self, interface: str) -> None:
+        """Give an interface that is no port any more the addresses and routes of this one. Raises InbandError."""
+        moving.take(self.pair.outer, interface, moving.give(self.pair.outer, interface))
 
     @property
     def has_dhcp(self) -> frozenset[int]:

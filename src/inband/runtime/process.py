@@ -22,6 +22,7 @@ from inband.runtime.logs import set_up_logging
 from inband.runtime.rundir import PidFile, RunDir, notify_service_manager
 from inband.runtime.state_dir import StateDir, find_state_dir
 from inband.runtime.switch import RunningSwitch
+from inband.runtime.undo import Undo
 from inband.switch.config import SwitchConfig
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def _run(config: SwitchConfig) -> int:
         pid_file = PidFile(config.options.pidfile) if config.options.pidfile else None
         state_dir = StateDir.open(find_state_dir(config.state_dir, config.run_dir))
         try:
-            asyncio.run(_serve(config, run_dir, state_dir))
+            asyncio.run(_serve(Undo(state_dir).config_to_start(config), run_dir, state_dir))
         finally:
             state_dir.close()
             if pid_file is not None:

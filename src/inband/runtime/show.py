@@ -66,7 +66,7 @@ class InBandDocument(TypedDict):
 class BridgeDocument(TypedDict):
     """A bridge. ``notes`` are remarks for people, such as why another datapath was not taken.
 
-    ``counters`` are all named events: upcalls by reason, verdicts, losses.
+    ``missing_ports`` wait for their interface. ``counters`` are all named events: upcalls by reason, verdicts, losses.
     """
 
     name: str
@@ -79,6 +79,7 @@ class BridgeDocument(TypedDict):
     in_band: InBandDocument
     notes: NotRequired[list[str]]
     counters: NotRequired[dict[str, int]]
+    missing_ports: NotRequired[list[str]]
 
 
 class NamedAddressDocument(TypedDict):
@@ -114,9 +115,10 @@ class ServerDocument(TypedDict):
 
 
 class ShowDocument(TypedDict):
-    """The whole."""
+    """The whole. ``unconfirmed`` is the change that waits for `inband confirm`, in words."""
 
     version: NotRequired[str]
+    unconfirmed: NotRequired[str | None]
     pid: NotRequired[int]
     bridges: list[BridgeDocument]
     managers: NotRequired[list[str]]

@@ -27,6 +27,7 @@ def _document(memory: BridgeMemory) -> Document:
         "ports": {name: int(number) for name, number in memory.ports.items()},
         "datapath-id": None if memory.datapath_id is None else f"{memory.datapath_id:016x}",
         "mac": None if memory.mac is None else str(memory.mac),
+        "adopted": memory.adopted,
     }
 
 
@@ -43,9 +44,10 @@ def memory_of(document: Document | None) -> dict[str, BridgeMemory]:
 
 
 def _memory(document: Any) -> BridgeMemory:
-    datapath_id, mac = document.get("datapath-id"), document.get("mac")
+    datapath_id, mac, adopted = (document.get(key) for key in ("datapath-id", "mac", "adopted"))
     return BridgeMemory(
         {str(name): PortNo(number) for name, number in document.get("ports", {}).items()},
         None if datapath_id is None else int(datapath_id, 16),
         None if mac is None else Mac.parse(mac),
+        None if adopted is None else str(adopted),
     )

@@ -13,28 +13,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from secrets import randbits
 
-from inband.errors import InbandError
+from inband.errors import InbandError, UsageError
 from inband.host.events import HostEvent, NextHopFound
 from inband.host.interfaces import check_port
 from inband.host.netlink import KernelHost
 from inband.packet import dns
 from inband.runtime import name_memory
+from inband.runtime.belongings import check_is_free
 from inband.runtime.bridge_runner import BridgeRunner, ProcessEnvironment
+from inband.runtime.change_options import ChangeOptions
 from inband.runtime.changes import with_change
 from inband.runtime.claims import Claims
 from inband.runtime.commands import make_registry
 from inband.runtime.datapaths import remove_left_over_pins, remove_pin_root
 from inband.runtime.dns_servers import find_servers, remove_left_over_leases
 from inband.runtime.dns_sockets import DnsSockets
-from inband.runtime.left_overs import give_back_left_overs
+from inband.runtime.left_overs import give_back_left_overs, undo_left_over_adoptions
 from inband.runtime.report_log import log_report
 from inband.runtime.rundir import RunDir
 from inband.runtime.state_dir import StateDir
 from inband.runtime.state_memory import MEMORY, document_of, memory_of
 from inband.runtime.tls import tls_contexts
+from inband.runtime.undo import Undo
 from inband.runtime.unixctl import UnixctlServer
 from inband.switch.config import BridgeConfig, SwitchConfig
+from inband.switch.confirming import Confirming
 from inband.switch.core import SwitchCore, names_of
+from inband.switch.cutting import Session, why_cut
 from inband.switch.driver import Driver, turns_on
 from inband.switch.history import History
 from inband.switch.memory import BridgeMemory
@@ -86,6 +91,9 @@ class RunningSwitch:
             self.core.channels_changed,
         )
         self.history = History()
+        self.confirming = Confirming()
+        self._undo = Undo(state_dir)
+        self._undoing: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
         self._has_new_addresses = False
         self._changing = asyncio.Lock()
@@ -112,8 +120,9 @@ class RunningSwitch:
         """Start everything that is configured. Raises InbandError; then call ``stop``."""
         self._host.start(self._loop)
         self._driver.start(self.core)
+        undo_left_over_adoptions(self._memory, config)
         async with self._changing:
-            await self._apply(config)
+            await self._apply(config, is_forced=config.options.is_forced)
         await self._keep()
         await self._control.start()
         give_back_left_overs([link.name for link in self._host.state.links], self._claims)
@@ -126,8 +135,9 @@ class RunningSwitch:
         await self._control.close()
         self._driver.stop()
         self.core.names.stop()
-        if self._following is not None:
-            self._following.cancel()
+        for task in (self._following, self._undoing):
+            if task is not None:
+                task.cancel()
         for name in list(self.bridges):
             await self._stop_bridge(name)
         self._claims.close()
@@ -136,23 +146,88 @@ class RunningSwitch:
 
     # --- changes ------------------------------------------------------------------------------------------------
 
-    async def change(self, verb: str, arguments: Sequence[str]) -> None:
+    async def change(self, verb: str, arguments: Sequence[str], options: ChangeOptions | None = None) -> None:
         """Carry out a verb of the control socket, completely or not at all. Raises InbandError."""
         async with self._changing:
-            wanted, before = await asyncio.to_thread(with_change, self.config, verb, arguments), self.config
-            try:
-                await self._apply(wanted)
-                await self._keep()
-            except Exception:
-                try:
-                    await self._apply(before)
-                except InbandError as error:
-                    log.error("going back after a refused change failed: %s; restart the switch", error)
-                raise
+            self.confirming.check_free(self.now)
+            await self._change(verb, arguments, options or ChangeOptions())
 
-    async def _apply(self, config: SwitchConfig) -> None:
+    async def _change(self, verb: str, arguments: Sequence[str], options: ChangeOptions) -> None:
+        before, words = self.config, " ".join([verb, *arguments])
+        wanted = await asyncio.to_thread(with_change, before, verb, arguments)
+        if not options.is_forced and options.confirm_s is None:
+            self._refuse_what_cuts(options.session, wanted)
+        if options.confirm_s is not None:
+            await asyncio.to_thread(self._undo.keep, before, words, is_reload=verb == "reload")
+        try:
+            await self._apply(wanted, is_forced=options.is_forced)
+            await self._keep()
+        except Exception:
+            try:
+                await self._apply(before, is_forced=True)
+            except InbandError as error:
+                log.error("going back after a refused change failed: %s; restart the switch", error)
+            if options.confirm_s is not None:
+                await asyncio.to_thread(self._undo.forget)
+            raise
+        if options.confirm_s is not None:
+            self.confirming.begin(before, words, options.confirm_s, self.now)
+            self._loop.call_later(options.confirm_s, self._start_undoing)
+            log.info("`%s` is undone in %g s unless it is confirmed", words, options.confirm_s)
+        elif verb == "reload":
+            await asyncio.to_thread(self._undo.forget)
+
+    async def confirm(self) -> None:
+        """The change that waits may stay. Raises UsageError when none waits."""
+        self.confirming.confirm(self.now)
+        await asyncio.to_thread(self._undo.forget)
+        log.info("the change is confirmed")
+
+    async def roll_back(self) -> None:
+        """Undo the change that waits for confirmation, now. Raises UsageError when none waits."""
+        async with self._changing:
+            await self._go_back(self.confirming.roll_back(self.now))
+
+    def _start_undoing(self) -> None:
+        if self._undoing is None or self._undoing.done():
+            self._undoing = self._loop.create_task(self._undo_when_due())
+
+    async def _undo_when_due(self) -> None:
+        async with self._changing:
+            words, before = self.confirming.waiting, self.confirming.take_due(self.now)
+            if before is not None:
+                log.warning("`%s` was not confirmed in time: it is undone", words)
+                await self._go_back(before)
+
+    async def _go_back(self, before: SwitchConfig) -> None:
+        try:
+            await self._apply(before, is_forced=True)
+            await self._keep()
+        except InbandError as error:
+            log.error("going back to the configuration before failed: %s; restart the switch", error)
+        await asyncio.to_thread(self._undo.forget, was_undone=True)
+
+    def _refuse_what_cuts(self, session: Session | None, wanted: SwitchConfig) -> None:
+        """Raise UsageError when a change would cut the session that it is made over."""
+        if session is None:
+            return
+        state = self._host.state
+        index = next((each.index for each in state.addresses if each.address == session.near), None)
+        link = None if index is None else state.link(index)
+        interface = None if link is None else link.name
+        runner = self.bridges.get(interface or "")
+        reason = why_cut(
+            session, self.config, wanted, interface, None if runner is None else runner.port_to(session.far)
+        )
+        if reason is not None:
+            raise UsageError(
+                f"this would cut the session from {session.far} that you make it over: {reason}; "
+                "--confirm SECONDS makes it and undoes it unless confirmed, --force makes it for good"
+            )
+
+    async def _apply(self, config: SwitchConfig, *, is_forced: bool = False) -> None:
         """Go to a configuration: what others need is given up first, what is left over only when the rest is done."""
-        self._check(config)
+        self._check(config, is_forced=is_forced)
         wanted = {bridge.name: bridge for bridge in config.bridges}
         gone = [name for name in self.bridges if name not in wanted]
         for name in [name for name in gone if _is_in_the_way(self.bridges[name].config, config)]:
@@ -175,7 +250,7 @@ class RunningSwitch:
         for _ in steps:
             await asyncio.sleep(0)
 
-    def _check(self, config: SwitchConfig) -> None:
+    def _check(self, config: SwitchConfig, *, is_forced: bool) -> None:
         """Find what would be refused, as far as that can be told before anything is touched. Raises InbandError."""
         ours = {port for runner in self.bridges.values() for port in runner.ports}
         for bridge in config.bridges:
@@ -183,6 +258,8 @@ class RunningSwitch:
             for port in bridge.ports:
                 if port not in ours and self._host.state.link_named(port) is not None:
                     check_port(port)
+                    if not is_forced and port != bridge.adopt:
+                        check_is_free(port, bridge.name, self._host.state)
 
     async def _keep(self) -> None:
         """Have on the disk what the next run must know."""

@@ -53,6 +53,7 @@ class BridgeConfig:
     """One bridge.
 
     ``port_numbers`` are the numbers that are pinned, with the names of their ports; the switch chooses the others.
+    ``adopt`` is the port whose addresses and routes the bridge's own interface has.
     ``addresses``, ``dhcp`` and ``dhcpv6`` say what the bridge's own interface gets; none: the system sets it. ``queue``
     is the queue of control traffic. ``inactivity_probe_s`` 0 means no probes. ``flow_limit`` counts visible flows per
     table. ``peer_redirect``: known unicast may skip a port (``datapath.ebpf.peer``). ``openflow_versions`` are version
@@ -62,6 +63,7 @@ class BridgeConfig:
     name: str
     ports: tuple[str, ...] = ()
     port_numbers: tuple[tuple[str, PortNo], ...] = ()
+    adopt: str | None = None
     controllers: tuple[Target, ...] = ()
     fail_mode: FailMode = FailMode.STANDALONE
     datapath: DatapathKind = DatapathKind.AUTO
@@ -94,6 +96,7 @@ class RunOptions:
     run_dir: Path | None = None
     state_dir: Path | None = None
     pidfile: Path | None = None
+    is_forced: bool = False
     bridge: str | None = None
     managers: tuple[str, ...] = ()
     dns_servers: tuple[str, ...] = ()
@@ -173,6 +176,8 @@ def _bridge_complaints(bridge: BridgeConfig) -> Iterator[str]:
             yield f"port {name}={int(number)}: numbers are 1 to {int(HIGHEST)}"
         elif pins[number] > 1:
             yield f"port {name}={number}: another port has this number: give each its own"
+    if bridge.adopt is not None and bridge.adopt not in bridge.ports:
+        yield f"adopt: {bridge.adopt} is not among its ports: add it to port"
     if not bridge.openflow_versions:
         yield "openflow-version: the list is empty: allowed are 1.0 and 1.3"
     addresses = [(target.host, target.port, target.path) for target in bridge.controllers]

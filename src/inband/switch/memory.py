@@ -13,9 +13,11 @@ from inband.vocabulary.addresses import Mac
 class BridgeMemory:
     """Of one bridge: the number of each port by its interface's name, also of ports that are away, and what it chose.
 
-    ``datapath_id`` and ``mac`` are those that it has where the configuration names none.
+    ``datapath_id`` and ``mac`` are those that it has where the configuration names none. ``adopted`` is the interface
+    whose addresses its own interface had when this was written.
     """
 
     ports: Mapping[str, PortNo] = field(default_factory=dict)
     datapath_id: int | None = None
     mac: Mac | None = None
+    adopted: str | None = None

@@ -1,0 +1,186 @@
+"""Moves what makes an interface this machine's own (addresses, routes, neighbours) to another one, in one go.
+
+No TCP session ends by it: TCP knows addresses, not interfaces, and at every moment one of the two has the address.
+``give`` copies addresses and neighbours, ``take`` then redirects the routes and removes the addresses from the first;
+what must happen between them (the first becomes a port, and loses all that it has of IPv6) is the caller's. Both take
+a millisecond or two.
+
+Moved are routes of every table that name the interface, except what the kernel makes itself with an address, and
+neighbours whose MAC address is known. Not moved are multipath routes and those through nexthop objects.
+
+All raise HostError when the kernel refuses; ``give`` then has taken back what it gave.
+Source: linux/rtnetlink.h, linux/if_addr.h, linux/neighbour.h.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from inband.errors import HostError, UsageError
+from inband.host import codec, rtnetlink
+from inband.host.interfaces import IpInterface, interface_of
+from inband.host.requests import Requests
+from inband.host.rtnetlink import Link
+from inband.vocabulary.addresses import IpAddress, Mac
+
+_IFA_CACHEINFO, _IFA_F_NODAD = 6, 0x02
+_IFA_F_GIVEN = 0x712  # as in inband.host.ports
+_RTPROT_KERNEL = 2
+_RT_TABLE_LOCAL = 255
+_RTNH_F_ONLINK = 4
+# DST, SRC, GATEWAY, PRIORITY, PREFSRC, METRICS, TABLE, VIA, PREF: what says of a route where it leads.
+_ROUTE_ATTRIBUTES = (1, 2, 5, 6, 7, 8, 15, 18, 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Belongings:
+    """What an interface has: ``leased`` are addresses that come with a lease or from a router's advertisement."""
+
+    mac: Mac
+    addresses: tuple[IpInterface, ...]
+    leased: tuple[IpInterface, ...]
+    gateway: IpAddress | None
+
+
+def belongings_of(interface: str) -> Belongings:
+    """What there is to move; raises UsageError when there is no such interface."""
+    with Requests() as requests:
+        link = _existing(requests, interface)
+        given: list[IpInterface] = []
+        leased: list[IpInterface] = []
+        for body in _addresses(requests, link):
+            address = rtnetlink.read_address(body)
+            if address is not None:
+                is_permanent = address.flags & rtnetlink.IFA_F_PERMANENT
+                (given if is_permanent else leased).append(interface_of(address.address, address.prefix_length))
+        defaults = [r for r in map(rtnetlink.read_route, _routes(requests, link)) if r.prefix_length == 0]
+        gateways = sorted((r.gateway for r in defaults if r.gateway is not None), key=lambda each: each.version)
+        return Belongings(link.mac, tuple(given), tuple(leased), next(iter(gateways), None))
+
+
+def has_default_route(index: int) -> bool:
+    """Whether a default route leads by the interface with this index."""
+    with Requests() as requests:
+        link = requests.link_at(index)
+        return link is not None and any(body[1] == 0 for body in _routes(requests, link))
+
+
+def give(source: str, target: str) -> list[bytes]:
+    """Give the addresses and the neighbours of ``source`` to ``target`` as well; returns the routes for ``take``."""
+    with Requests() as requests:
+        old, new = _existing(requests, source), _existing(requests, target)
+        given: list[bytes] = []
+        try:
+            for body in _addresses(requests, old):
+                copied = _address_for(new, body)
+                requests.change(f"give {target} an address of {source}", rtnetlink.RTM_NEWADDR, _REPLACE, copied)
+                given.append(copied)
+        except HostError:
+            for body in given:
+                _remove_address(requests, target, body)
+            raise
+        for body in _neighbours(requests, old, new):
+            requests.change(f"give {target} a neighbour of {source}", rtnetlink.RTM_NEWNEIGH, _REPLACE, body)
+        return sorted(_routes(requests, old), key=lambda body: rtnetlink.RTA_GATEWAY in _route_attributes(body))
+
+
+def take(source: str, target: str, routes: Iterable[bytes]) -> None:
+    """Have the routes of ``source`` (those on its own networks first) lead by ``target``, and remove its addresses."""
+    with Requests() as requests:
+        old, new = _existing(requests, source), _existing(requests, target)
+        for body in routes:
+            words = f"redirect a route of {source} to {target}"
+            requests.change(words, rtnetlink.RTM_NEWROUTE, _REPLACE, _route_for(new, body))
+        for body in reversed(_addresses(requests, old)):
+            _remove_address(requests, source, body)
+
+
+_REPLACE = codec.NLM_F_CREATE | codec.NLM_F_REPLACE
+
+
+def _existing(requests: Requests, name: str) -> Link:
+    link = requests.link(name)
+    if link is None:
+        raise UsageError(f"there is no interface {name}: `ip link` shows those there are")
+    return link
+
+
+def _addresses(requests: Requests, link: Link) -> list[bytes]:
+    """RTM_NEWADDR's bodies for every address of an interface but link-local ones of IPv6."""
+    bodies = requests.ask(
+        f"list addresses of {link.name}", rtnetlink.RTM_GETADDR, rtnetlink.all_addresses(), bytes, dump=True
+    )
+    return [body for body in bodies if _is_moved(body, link)]
+
+
+def _is_moved(body: bytes, link: Link) -> bool:
+    address = rtnetlink.read_address(body)
+    if address is None or address.interface_index != link.index:
+        return False
+    return not (address.address.version == 6 and address.address.is_link_local)
+
+
+def _address_for(link: Link, body: bytes) -> bytes:
+    """The same address for another interface, without duplicate address detection: it is ours already."""
+    family, length, _, scope, _ = codec.fields(rtnetlink.ADDRESS, body)
+    found = codec.attributes(body, rtnetlink.ADDRESS.size)
+    flags = codec.as_number(found[rtnetlink.IFA_FLAGS], 4) & _IFA_F_GIVEN if rtnetlink.IFA_FLAGS in found else 0
+    kept = (rtnetlink.IFA_ADDRESS, rtnetlink.IFA_LOCAL, _IFA_CACHEINFO, 4)  # 4: IFA_BROADCAST
+    copied = b"".join(codec.attribute(kind, found[kind]) for kind in kept if kind in found)
+    nodad = _IFA_F_NODAD if family == socket.AF_INET6 else 0
+    head = rtnetlink.ADDRESS.pack(family, length, 0, scope, link.index)
+    return head + copied + codec.number(rtnetlink.IFA_FLAGS, flags | nodad, 4)
+
+
+def _remove_address(requests: Requests, name: str, body: bytes) -> None:
+    try:
+        requests.change(f"remove an address of {name}", rtnetlink.RTM_DELADDR, 0, body)
+    except HostError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise
+
+
+def _routes(requests: Requests, link: Link) -> list[bytes]:
+    """RTM_NEWROUTE's bodies for every route by an interface that the kernel does not make with an address."""
+    found: list[bytes] = []
+    for family in (socket.AF_INET, socket.AF_INET6):
+        words, wanted = f"list routes of {link.name}", rtnetlink.all_routes(family)
+        found += requests.ask(words, rtnetlink.RTM_GETROUTE, wanted, bytes, dump=True)
+    return [body for body in found if _is_by(body, link)]
+
+
+def _is_by(body: bytes, link: Link) -> bool:
+    _, _, _, _, table, protocol, _, kind, flags = codec.fields(rtnetlink.ROUTE, body)
+    oif = _route_attributes(body).get(rtnetlink.RTA_OIF)
+    is_own = protocol == _RTPROT_KERNEL or table == _RT_TABLE_LOCAL or flags & rtnetlink.RTM_F_CLONED
+    return not is_own and kind == rtnetlink.RTN_UNICAST and oif is not None and codec.as_number(oif, 4) == link.index
+
+
+def _route_attributes(body: bytes) -> codec.Attributes:
+    return codec.attributes(body, rtnetlink.ROUTE.size)
+
+
+def _route_for(link: Link, body: bytes) -> bytes:
+    *head, flags = codec.fields(rtnetlink.ROUTE, body)
+    found = _route_attributes(body)
+    copied = b"".join(codec.attribute(kind, found[kind]) for kind in _ROUTE_ATTRIBUTES if kind in found)
+    packed = rtnetlink.ROUTE.pack(*head, flags & _RTNH_F_ONLINK)
+    return packed + copied + codec.number(rtnetlink.RTA_OIF, link.index, 4)
+
+
+def _neighbours(requests: Requests, old: Link, new: Link) -> Iterator[bytes]:
+    """Neighbours of one interface as entries of another, old enough to be asked for again soon."""
+    words = f"list neighbours of {old.name}"
+    for body in requests.ask(words, rtnetlink.RTM_GETNEIGH, rtnetlink.all_neighbours(), bytes, dump=True):
+        family, index, state, _, _ = codec.fields(rtnetlink.NEIGHBOUR, body)
+        found = codec.attributes(body, rtnetlink.NEIGHBOUR.size)
+        is_known = {rtnetlink.NDA_DST, rtnetlink.NDA_LLADDR} <= found.keys() and state & rtnetlink.NUD_VALID
+        if index != old.index or not is_known or state & rtnetlink.NUD_NOARP:
+            continue
+        kept = rtnetlink.NUD_PERMANENT if state & rtnetlink.NUD_PERMANENT else rtnetlink.NUD_STALE
+        head = rtnetlink.NEIGHBOUR.pack(family, new.index, kept, 0, 0)
+        attributes = (codec.attribute(kind, found[kind]) for kind in (rtnetlink.NDA_DST, rtnetlink.NDA_LLADDR))
+        yield head + b"".join(attributes)

@@ -1,0 +1,174 @@
+"""Changes that can cut an operator off: refused, undone unless confirmed, or made without cutting."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from lab.journal import until
+from lab.net import Lab
+from tests.system.switch_rig import Rig, one_line
+
+pytestmark = pytest.mark.root
+
+FILE = '[[bridge]]\nname = "br0"\nport = ["p1", "p2"]\naddress = "10.0.0.1/24"\n'
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    with Lab("kpt") as lab:
+        yield Rig(lab)
+
+
+def _addresses(rig: Rig, interface: str) -> set[str]:
+    return {line.split()[3] for line in rig.box.run("ip", "-o", "-4", "addr", "show", interface).splitlines()}
+
+
+def test_a_reload_that_is_not_confirmed_is_undone(rig: Rig) -> None:
+    path = rig.config(FILE)
+    rig.start("--config", path)
+    rig.config(FILE.replace('"p1", "p2"', '"p2"').replace("10.0.0.1", "10.9.9.9"))
+
+    rig.call("inband/reload", "--confirm=1")
+    assert rig.ports() == {"p2": 2}
+
+    assert until(lambda: rig.ports() == {"p1": 1, "p2": 2}, 3.0)
+    assert _addresses(rig, "br0") == {"10.0.0.1/24"}
+    assert "too late" in rig.refusal("inband/confirm")
+
+
+def test_a_crash_undoes_what_is_not_confirmed_and_the_file_is_not_followed(rig: Rig) -> None:
+    path = rig.config(FILE)
+    process = rig.start("--config", path)
+    rig.config(FILE.replace('"p1", "p2"', '"p2"'))
+    rig.call("inband/reload", "--confirm=60")
+
+    process.kill9()
+    rig.start("--config", path)
+    assert rig.ports() == {"p1": 1, "p2": 2}
+    assert "not confirmed" in rig.log()
+    rig.process.stop() if rig.process else None
+    rig.start("--config", path)
+    assert rig.ports() == {"p1": 1, "p2": 2}
+
+    rig.call("inband/reload")
+    assert rig.ports() == {"p2": 2}
+
+
+def test_a_confirmed_change_stays_and_a_second_confirmation_is_refused(rig: Rig) -> None:
+    rig.start("--bridge", "br0", "--port", "p1")
+
+    rig.call("inband/add-port", "--confirm=1", "br0", "p2")
+    assert "not confirmed yet" in rig.refusal("inband/set", "br0", "queue=1")
+    rig.call("inband/confirm")
+
+    assert not until(lambda: rig.ports() != {"p1": 1, "p2": 2}, 1.5)
+    assert "already" in rig.refusal("inband/confirm")
+
+
+def test_a_change_that_is_refused_leaves_nothing_to_confirm(rig: Rig) -> None:
+    rig.start("--bridge", "br0", "--port", "p1")
+
+    rig.refusal("inband/add-port", "--confirm=5", "br0", "lo")
+
+    assert "no change waits" in rig.refusal("inband/confirm")
+
+
+def test_a_change_that_would_cut_its_own_session_is_refused(rig: Rig) -> None:
+    rig.start("--bridge", "br0", "--port", "p1", "--address", "10.0.0.1/24")
+    session = "--session=10.0.0.11 5000 10.0.0.1 22"
+
+    assert "10.0.0.1" in rig.refusal("inband/set", session, "br0", "address=10.0.0.2/24")
+    assert "br0" in rig.refusal("inband/del-bridge", session, "br0")
+    rig.call("inband/set", session, "br0", "queue=1")
+    rig.call("inband/set", "--force", session, "br0", "address=10.0.0.2/24")
+
+
+def test_an_interface_with_an_address_is_no_port_unless_adopted_or_forced(rig: Rig) -> None:
+    rig.box.ip("addr add 10.0.0.1/24 dev p1")
+    done = rig.inband("run", "--run-dir", str(rig.run_dir), "--bridge", "br0", "--port", "p1")
+    assert "inband adopt br0 p1" in one_line(done)
+    rig.start("--bridge", "br0", "--port", "p2")
+
+    assert "--force" in rig.refusal("inband/add-port", "br0", "p1")
+    rig.call("inband/add-port", "--force", "br0", "p1")
+
+    assert rig.ports() == {"p2": 1, "p1": 2}
+
+
+def test_addresses_and_routes_are_adopted_without_loss_and_come_back(rig: Rig) -> None:
+    rig.box.ip("addr add 10.0.0.1/24 dev p1", "route add default via 10.0.0.11", "route add 10.9.0.0/16 via 10.0.0.11")
+    process = rig.start("--bridge", "br0")
+    ping = rig.h1.start("ping", "-i", "0.01", "-c", "200", "10.0.0.1", label="ping")
+
+    rig.call("inband/adopt", "br0", "p1")
+    assert _addresses(rig, "br0") == {"10.0.0.1/24"}
+    assert _addresses(rig, "p1") == set()
+    assert rig.box.run("ip", "route").count("dev br0") == 3
+    rig.call("inband/release", "br0", "p1")
+    assert _addresses(rig, "p1") == {"10.0.0.1/24"}
+    rig.call("inband/adopt", "br0", "p1")
+
+    assert until(lambda: not ping.is_running, 5.0)
+    lost = 200 - int(ping.log.read_text().split(" received")[0].split()[-1])
+    assert lost <= 20  # 0.2 s
+    assert process.stop() == 0
+    assert _addresses(rig, "p1") == {"10.0.0.1/24"}
+    assert "via 10.0.0.11 dev p1" in rig.box.run("ip", "route", "show", "default")
+
+
+def test_an_adoption_that_is_not_configured_is_given_back_after_a_crash(rig: Rig) -> None:
+    rig.box.ip("addr add 10.0.0.1/24 dev p1", "route add default via 10.0.0.11")
+    process = rig.start("--bridge", "br0")
+    rig.call("inband/adopt", "br0", "p1")
+
+    process.kill9()
+    rig.start("--bridge", "br0")
+
+    assert _addresses(rig, "p1") == {"10.0.0.1/24"}
+    assert rig.h1.pings("10.0.0.1") == 3
+
+
+NOT_ADOPTED = {
+    "a port": ("already", ("br0", "p2")),
+    "no address": ("no address", ("br0", "p1")),
+    "no interface": ("no interface", ("br0", "none")),
+    "no bridge": ("br9", ("br9", "p1")),
+}
+
+
+@pytest.mark.parametrize("what", NOT_ADOPTED)
+def test_what_cannot_be_adopted_is_refused_and_nothing_changes(rig: Rig, what: str) -> None:
+    words, arguments = NOT_ADOPTED[what]
+    rig.start("--bridge", "br0", "--port", "p2")
+    before = rig.state()
+
+    assert words in rig.refusal("inband/adopt", *arguments)
+
+    assert rig.state() == before
+
+
+def test_check_says_what_would_be_and_does_nothing(rig: Rig) -> None:
+    rig.box.ip("addr add 10.0.0.1/24 dev p1")
+    path = rig.config('[[bridge]]\nname = "br0"\nport = ["p1", "nowhere"]\n')
+
+    done = rig.inband("check", "--config", path)
+
+    assert done.returncode == 1
+    assert "10.0.0.1/24" in done.stdout
+    assert "nowhere" in done.stdout
+    assert "br0" not in json.dumps(rig.box.run("ip", "-o", "link"))
+
+
+def test_health_has_an_exit_code_for_monitoring(rig: Rig) -> None:
+    def health() -> subprocess.CompletedProcess[str]:
+        return rig.inband("health")
+
+    assert health().returncode == 2
+    rig.start("--bridge", "br0", "--port", "p1")
+    assert health().returncode == 0
+    rig.call("inband/set-controller", "br0", "tcp:10.0.0.99")
+    assert health().returncode == 2

@@ -1,0 +1,90 @@
+"""Whether a change would cut the session that it is made over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface
+
+import pytest
+
+from inband.switch.config import BridgeConfig, FailMode, SwitchConfig
+from inband.switch.cutting import Session, parse_session, why_cut
+from inband.switch.targets import parse_target
+from inband.vocabulary.addresses import parse_ip
+
+SESSION = Session(parse_ip("192.0.2.9"), parse_ip("192.0.2.1"), 22)
+BRIDGE = BridgeConfig("br0", ports=("eth1", "eth2"), addresses=(ip_interface("192.0.2.1/24"),))
+BEFORE = SwitchConfig((BRIDGE,))
+HERE = "br0"
+
+
+def _after(**changes: object) -> SwitchConfig:
+    return SwitchConfig((replace(BRIDGE, **changes),))  # type: ignore[arg-type]
+
+
+def test_a_change_of_something_else_cuts_nothing() -> None:
+    assert why_cut(SESSION, BEFORE, _after(queue=1, max_backoff_s=1.0), "br0", "eth1") is None
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        (SwitchConfig(), "br0"),
+        (_after(addresses=()), "192.0.2.1"),
+        (_after(addresses=(ip_interface("192.0.2.2/24"),)), "192.0.2.1"),
+        (_after(ports=("eth2",)), "eth1"),
+    ],
+)
+def test_what_carries_the_session_must_stay(after: SwitchConfig, words: str) -> None:
+    reason = why_cut(SESSION, BEFORE, after, "br0", "eth1")
+
+    assert reason is not None
+    assert words in reason
+
+
+def test_a_session_that_comes_by_a_router_needs_the_gateway() -> None:
+    before = SwitchConfig((replace(BRIDGE, gateway=parse_ip("192.0.2.254")),))
+    far = Session(parse_ip("198.51.100.1"), parse_ip("192.0.2.1"), 22)
+
+    assert "gateway" in (why_cut(far, before, BEFORE, "br0", "eth1") or "")
+    assert why_cut(SESSION, before, BEFORE, "br0", "eth1") is None
+
+
+def test_the_interface_of_the_session_may_not_become_a_port() -> None:
+    reason = why_cut(SESSION, SwitchConfig(), _after(addresses=()), "eth1", None)
+
+    assert reason is not None
+    assert "inband adopt" in reason
+
+
+def test_adopted_it_may_where_frames_pass_without_a_controller() -> None:
+    learning = _after(adopt="eth1")
+    ruled = _after(adopt="eth1", fail_mode=FailMode.SECURE)
+    protected = replace(ruled, managers=(parse_target("tcp:192.0.2.9:22"),))
+
+    assert why_cut(SESSION, SwitchConfig(), learning, "eth1", None) is None
+    assert "manager" in (why_cut(SESSION, SwitchConfig(), ruled, "eth1", None) or "")
+    assert why_cut(SESSION, SwitchConfig(), protected, "eth1", None) is None
+
+
+def test_a_manager_by_which_the_session_passes_must_stay() -> None:
+    ruled = _after(controllers=(parse_target("tcp:192.0.2.77"),))
+    protected = replace(ruled, managers=(parse_target("tcp:192.0.2.9:22"),))
+
+    assert "manager" in (why_cut(SESSION, protected, ruled, "br0", "eth1") or "")
+    assert "in-band" in (
+        why_cut(SESSION, protected, replace(protected, bridges=(replace(ruled.bridges[0], in_band=False),)), "br0", "")
+        or ""
+    )
+
+
+def test_a_session_by_another_interface_is_not_concerned() -> None:
+    assert why_cut(SESSION, BEFORE, SwitchConfig(), "eth0", None) is None
+
+
+def test_what_sshd_says_is_read() -> None:
+    assert parse_session("192.0.2.9 53211 192.0.2.1 22") == SESSION
+    assert parse_session("::ffff:192.0.2.9 1 ::ffff:192.0.2.1 22") == SESSION
+    assert parse_session("fe80::1%br0 5 fe80::2%br0 22") == Session(ip_address("fe80::1"), ip_address("fe80::2"), 22)
+    for text in ("", "a b c d", "192.0.2.9 1 192.0.2.1", "192.0.2.9 1 192.0.2.1 x"):
+        assert parse_session(text) is None
