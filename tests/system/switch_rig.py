@@ -59,7 +59,7 @@ class Rig:
 
     def inband(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run an `inband` command to its end; the run directory is in its environment."""
-        environment = {**os.environ, "INBAND_RUNDIR": str(self.run_dir), "STATE_DIRECTORY": str(self.state_dir)}
+        environment = {**os.environ, "INBAND_RUNDIR": str(self.run_dir), "STATE_DIRECTORY": f"{self.state_dir}-other"}
         command = ["ip", "netns", "exec", self.box.name, COMMAND, *words]
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, env=environment)
 

@@ -130,7 +130,7 @@ def test_a_reload_moves_a_port_from_one_bridge_to_another_in_one_step(rig: Rig) 
 
     rig.call("inband/reload")
 
-    assert (rig.ports(), rig.ports("br1")) == ({"p2": 2}, {"p1": 1})
+    assert (rig.ports(), rig.ports("br1")) == ({"p2": 2}, {"p1": 2})
     assert rig.h2.pings("10.0.0.1") == 3
 
 

@@ -77,7 +77,7 @@ def test_an_orderly_end_leaves_nothing(rig: Rig, end: Callable[[Rig, Process], N
     rig.box.ip("addr replace 2001:db8::7/64 dev p1 nodad")
     punix = rig.lab.folder / "of.sock"
     before = rig.state()
-    process = rig.start("--config", rig.config(FILE.format(punix=punix)))
+    process = rig.start("--force", "--config", rig.config(FILE.format(punix=punix)))  # p1 carries an address
     assert rig.state() != before
     assert rig.h1.pings("10.0.0.1") == 3
 

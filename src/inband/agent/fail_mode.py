@@ -1,7 +1,10 @@
 """Who decides about data traffic while no controller does (docs/in-band.md, "Fail modes"), sans-IO.
 
 *Secure*: nobody; only what is in the tables counts. *Standalone*: after three probe intervals without a controller the
-switch forwards as a learning switch until one is back. A controller that is connected but silent is connected. A
+switch forwards as a learning switch until one is back. One is back when it has shown that it manages the switch
+(FLOW_MOD, GROUP_MOD, a role, PACKET_OUT) or has stayed for STAYING_S, not at its HELLO; and a session that did neither
+does not restart the patience. So a controller that crashes every second costs no data traffic. While one is connected
+the switch does not begin to stand alone. A
 bridge without any controller configured is a learning switch at once, by an ordinary flow (priority 0, NORMAL) that
 people see and may delete, as with Open vSwitch, unless its fail mode is secure.
 
@@ -18,6 +21,10 @@ from inband.vocabulary.instant import Instant
 
 PROBE_INTERVALS = 3
 """Silence in probe intervals that makes a switch stand alone: the same number as Open vSwitch's."""
+
+
+STAYING_S = 30.0
+"""A controller that has nothing to say and stays this long is one: its flows may be there from an earlier session."""
 
 
 class Forwarding(Enum):
@@ -80,6 +87,8 @@ class FailMode:
         self._config = FailModeConfig(is_secure=True, has_controllers=False)
         self._policy = _Policy.FLOWS
         self._is_connected = False
+        self.is_managed = False
+        self._connected_since: Instant = 0.0
         self._alone_since: Instant = 0.0
 
     @property
@@ -98,15 +107,31 @@ class FailMode:
 
     def set_connected(self, is_connected: bool, now: Instant) -> list[FailModeCommand]:
         """Say whether any controller is connected (management connections do not count)."""
-        if self._is_connected and not is_connected:
+        if is_connected and not self._is_connected:
+            self._connected_since = now
+        if not is_connected and self._has_managed(now):
             self._alone_since = now
         self._is_connected = is_connected
+        self.is_managed &= is_connected
         return self.run(now)
 
+    def set_managed(self, now: Instant) -> list[FailModeCommand]:
+        """Say that a controller that is connected has shown that it manages the switch."""
+        self.is_managed = self._is_connected
+        return self.run(now)
+
+    def _has_managed(self, now: Instant) -> bool:
+        """Whether controllers are connected, and one manages or they have stayed long enough to count."""
+        return self._is_connected and (self.is_managed or now >= self._connected_since + STAYING_S)
+
     def next_deadline(self) -> Instant | None:
-        """When ``run`` would enter standalone; None: time alone changes nothing."""
+        """When ``run`` would enter standalone or leave it; None: time alone changes nothing."""
         config = self._config
-        if config.is_secure or not config.has_controllers or self._is_connected or self._policy is _Policy.STANDALONE:
+        if config.is_secure or not config.has_controllers:
+            return None
+        if self._policy is _Policy.STANDALONE:
+            return self._connected_since + STAYING_S if self._is_connected else None
+        if self._is_connected:
             return None
         return self._alone_since + config.patience_s
 
@@ -121,10 +146,12 @@ class FailMode:
 
     def _wanted(self, now: Instant) -> _Policy:
         config = self._config
-        if config.is_secure or self._is_connected:
+        if config.is_secure or self._has_managed(now):
             return _Policy.FLOWS
         if not config.has_controllers:
-            return _Policy.DEFAULT_FLOW
+            return _Policy.FLOWS if self._is_connected else _Policy.DEFAULT_FLOW
+        if self._is_connected:
+            return self._policy if self._policy is _Policy.STANDALONE else _Policy.FLOWS
         if now >= self._alone_since + config.patience_s or self._policy is _Policy.STANDALONE:
             return _Policy.STANDALONE
         return _Policy.FLOWS

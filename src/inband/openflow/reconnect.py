@@ -5,9 +5,11 @@ transcripts. It owns no socket and no clock: events go in with ``now``, commands
 when it wants to be called again.
 
 Why not leave it to TCP: the first SYN of a switch that comes up in-band is often lost on the way (a switch
-in between is not up yet, an address is not resolved), and the kernel repeats it only after 1 s, then 2 s, 4 s. So an
-attempt here is short at first (0.5 s) and doubles; and news from the network (a next hop was resolved, a link came up)
-ends the wait at once, because waiting is pointless when the reason for the failure may be gone.
+in between is not up yet, an address is not resolved), and the kernel repeats it only after 1 s, then 2 s, 4 s. So
+another one is dialled beside an attempt that has no answer for half a second, and beside one during which there is news
+from the network (a next hop was resolved, a link came up), because the reason for the failure may be gone. Whichever
+answers first is used. News also ends the wait between two attempts. No attempt is given up sooner than a slow path
+answers: at first after a second or what the peer has taken before, then after twice as long each time.
 
 What must stay true: in every state but VOID and ACTIVE there is a deadline or an attempt under way that the caller
 will report; a peer that accepts and drops connections at once is dialled at the back-off's pace, not in a loop; an
@@ -28,14 +30,23 @@ MIN_BACKOFF_S = 0.1
 MAX_BACKOFF_S = 8.0
 """Longest wait: the default of Open vSwitch's max_backoff, which operators know."""
 
-FIRST_ATTEMPT_S = 0.5
+FIRST_ATTEMPT_S = 1.0
+"""No path on earth takes longer: a geostationary satellite's round trip is 0.6 s."""
+
+AGAIN_S = 0.5
 """Shorter than the kernel's first SYN repetition (1 s, RFC 6298), longer than most paths' round trip."""
+
+MOST_AT_ONCE = 3
+"""Connections that are tried side by side in one attempt, however much news there is."""
+
+SEEN_FACTOR = 2
+"""How many times what the peer took to answer before an attempt gets."""
 
 MAX_ATTEMPT_S = 8.0
 """Slow paths still connect: attempts double up to this."""
 
 LEAST_ATTEMPT_S = 0.1
-"""News from the network ends no attempt before this and starts none sooner: there may be a stream of news."""
+"""News from the network dials no sooner than this after the last time: there may be a stream of news."""
 
 STABLE_S = 1.0
 """A connection that was up this long proves that dialling works: the back-off starts from the bottom again."""
@@ -72,13 +83,18 @@ class Dial:
 
 
 @dataclass(frozen=True, slots=True)
+class DialAgain:
+    """Try beside the attempt under way; report CONNECTED for the first that is up, FAILED when one was refused."""
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """End the attempt, the connection or the listening; nothing is to be reported about it."""
 
     reason: str
 
 
-Command = Dial | HangUp
+Command = Dial | DialAgain | HangUp
 
 
 class InvalidTransition(Exception):  # noqa: N818 (it names what happened)
@@ -98,6 +114,9 @@ class Reconnect:
         self.backoff_s = 0.0
         self._attempt_s = FIRST_ATTEMPT_S
         self._dialled_at: Instant = 0.0
+        self._dialled = 0  # how many are tried side by side
+        self._again_at: Instant | None = None
+        self._seen_s = 0.0
         self._deadline: Instant | None = None
         self._is_hurried = False
 
@@ -118,10 +137,12 @@ class Reconnect:
 
     def next_deadline(self) -> Instant | None:
         """When to call ``run`` next; None: only an event can change anything."""
-        return self._deadline
+        return min((due for due in (self._deadline, self._again_at) if due is not None), default=None)
 
     def run(self, now: Instant) -> list[Command]:
         """Do what is due: dial when the back-off is over, give up an attempt that took too long."""
+        if self._again_at is not None and now >= self._again_at:
+            return [*self._dial_again(now), *self.run(now)]
         if self._deadline is None or now < self._deadline:
             return []
         if self.state is State.BACKOFF:
@@ -132,7 +153,7 @@ class Reconnect:
     # Steps: each leaves the machine in its new state and returns the commands of the transition.
 
     def _enter(self, state: State, now: Instant, deadline: Instant | None = None) -> None:
-        self.state, self.since, self._deadline = state, now, deadline
+        self.state, self.since, self._deadline, self._again_at = state, now, deadline, None
 
     def _enable(self, now: Instant, _: str) -> list[Command]:
         self.backoff_s, self._attempt_s, self._is_hurried = 0.0, FIRST_ATTEMPT_S, False
@@ -145,9 +166,18 @@ class Reconnect:
 
     def _dial(self, now: Instant, _: str) -> list[Command]:
         self.attempts += 1
-        self._dialled_at = now
-        self._enter(State.CONNECTING, now, now + self._attempt_s)
+        self._dialled_at, self._dialled = now, 1
+        self._enter(State.CONNECTING, now, now + max(self._attempt_s, self._seen_s * SEEN_FACTOR))
+        self._again_at = now + AGAIN_S
         return [Dial()]
+
+    def _dial_again(self, now: Instant) -> list[Command]:
+        """Beside the attempt under way, which then has its full time from now on."""
+        self._again_at = None
+        self._dialled_at, self._dialled = now, self._dialled + 1
+        least = max(FIRST_ATTEMPT_S, self._seen_s * SEEN_FACTOR)
+        self._deadline = max(self._deadline or now, now + least)
+        return [DialAgain()]
 
     def _fail(self, now: Instant, reason: str) -> list[Command]:
         self.last_error = reason or self.last_error
@@ -162,6 +192,7 @@ class Reconnect:
 
     def _connected(self, now: Instant, _: str) -> list[Command]:
         self._is_hurried = False
+        self._seen_s = min(now - self.since, MAX_ATTEMPT_S)
         self._enter(State.NEGOTIATING, now)
         return []
 
@@ -188,8 +219,13 @@ class Reconnect:
         self.backoff_s, self._attempt_s = 0.0, FIRST_ATTEMPT_S
         if self._deadline is None:
             return []
-        self._is_hurried = self.state is State.CONNECTING
-        self._deadline = min(self._deadline, max(now, self._dialled_at + LEAST_ATTEMPT_S))
+        soon = max(now, self._dialled_at + LEAST_ATTEMPT_S)
+        if self.state is State.CONNECTING:
+            self._is_hurried = True
+            if self._dialled < MOST_AT_ONCE:
+                self._again_at = soon if self._again_at is None else min(self._again_at, soon)
+        else:
+            self._deadline = min(self._deadline, soon)
         return self.run(now)
 
     def _stay(self, now: Instant, _: str) -> list[Command]:

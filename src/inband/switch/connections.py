@@ -12,7 +12,7 @@ on only while there is room.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -20,7 +20,7 @@ from inband.agent.connection import Kind
 from inband.agent.fail_mode import FailMode, FailModeCommand, FailModeConfig
 from inband.bridge.bridge import Bridge
 from inband.control import events as ev
-from inband.openflow.messages import PacketIn
+from inband.openflow.messages import Envelope, FlowMod, GroupMod, PacketIn, PacketOut, RoleRequest
 from inband.openflow.reconnect import State
 from inband.openflow.session import Notice, SessionConfig
 from inband.switch.alarms import Alarms
@@ -48,6 +48,8 @@ from inband.switch.transport import Network
 from inband.switch.turns import Turns
 from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.instant import Instant
+
+_MANAGING = (FlowMod, GroupMod, PacketOut, RoleRequest)
 
 # Messages between two looks at the clock.
 MESSAGES_AT_ONCE = 16
@@ -186,10 +188,11 @@ class ConnectionManager:
 
     # --- the network ----------------------------------------------------------------------------------------------
 
-    def hurry(self) -> None:
-        """Something got better: do not wait with dialling."""
+    def hurry(self, is_in_band: bool = True) -> None:
+        """Something got better, on the way of in-band control or elsewhere: do not wait with dialling who is there."""
         for connection in self.outgoing:
-            connection.network_changed()
+            if connection.target.in_band == is_in_band:
+                connection.network_changed()
 
     def hurry_where_the_way_is_new(self) -> None:
         """A neighbour or a route changed: dial again where the next hop is another one now."""
@@ -285,11 +288,18 @@ class ConnectionManager:
         if not envelopes or not channel.is_open:
             return
         done = self._bridge.receive(channel.number, envelopes)
+        if isinstance(self._owners.get(channel.number), OutgoingConnection):
+            self._note_managing(envelopes[:done])
         channel.put_back(envelopes[done:])
         if self._bridge.is_busy:
             self._environment.turns.add(self._long_work)
         if done < len(envelopes) and not self._bridge.is_replying(channel.number):
             self._held.add(channel)
+
+    def _note_managing(self, envelopes: Sequence[Envelope]) -> None:
+        """A controller that does this has taken the switch over: see ``agent.fail_mode``."""
+        if not self.fail_mode.is_managed and any(isinstance(envelope.message, _MANAGING) for envelope in envelopes):
+            self._obey(self.fail_mode.set_managed(self._clock()))
 
     def go_on_with_long_work(self, until: Instant) -> bool:
         """Go on with the message that is being carried out in steps; those that waited for it have their turn then."""

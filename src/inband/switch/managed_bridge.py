@@ -20,6 +20,7 @@ from inband.host.events import (
     AddressChanged,
     HostEvent,
     LinkChanged,
+    LinkRemoved,
     NeighbourChanged,
     NextHopFound,
     RoutesChanged,
@@ -61,6 +62,7 @@ class ManagedBridge:
         self.default_datapath_id = int(local.mac) if datapath_id is None else datapath_id
         self._kernel = host.state
         self._remotes: frozenset[ev.Remote] = frozenset()
+        self._running = {link.index for link in host.state.links if link.running}
         settings = BridgeSettings(config.name, self._identity(config), config.flow_limit)
         self.bridge = Bridge(settings, datapath, host, environment.clock, environment.wake)
         self.connections = ConnectionManager(self.bridge, config, environment)
@@ -146,12 +148,26 @@ class ManagedBridge:
             self.bridge.link_changed(LOCAL, link_up=event.up and event.running, mac=event.mac)
         self.bridge.host_event(event)
         match event:
-            case AddressChanged(present=True, tentative=False) | LinkChanged(running=True):
-                self.connections.hurry()
+            case AddressChanged(present=True, tentative=False):
+                self.connections.hurry(self._is_on_the_way(event.index))
+            case LinkChanged() if self._came_up(event):
+                self.connections.hurry(self._is_on_the_way(event.index))
+            case LinkRemoved():
+                self._running.discard(event.index)
             case NeighbourChanged() | NextHopFound() | RoutesChanged():
                 self.connections.hurry_where_the_way_is_new()
             case _:  # the rest is no reason to dial
                 pass
+
+    def _came_up(self, event: LinkChanged) -> bool:
+        was_running = event.index in self._running
+        (self._running.add if event.running else self._running.discard)(event.index)
+        return event.running and not was_running
+
+    def _is_on_the_way(self, index: int) -> bool:
+        """Whether in-band control goes by an interface: the bridge's own, or one of its ports."""
+        link = self._kernel.link(index)
+        return index == self._local.index or (link is not None and link.name in {p.name for p in self.bridge.ports})
 
     # --- time (switch.driver.Driven) --------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 When to dial is decided by ``openflow.reconnect``, which of its addresses by ``switch.attempt``; this joins them. A
 target with a name is not dialled before the name has an address.
 
-Invariants: at most one attempt or one channel at a time; an attempt that was given up never becomes a channel.
+Invariants: attempts or one channel at a time; an attempt that was given up never becomes a channel.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from inband.openflow.reconnect import Command, Dial, Event, HangUp, Reconnect, State
+from inband.openflow.reconnect import Command, Dial, DialAgain, Event, HangUp, Reconnect, State
 from inband.switch.attempt import Attempt, in_dialling_order
 from inband.switch.channel import Channel
 from inband.switch.targets import Scheme, Target
@@ -55,7 +55,7 @@ class OutgoingConnection:
         self._is_started = False
         self._last_good: IpAddress | None = None
         self._failures: dict[IpAddress | None, str] = {}
-        self._attempt: Attempt | None = None
+        self._attempts: list[Attempt] = []
         self._opening: tuple[Connecting, Channel] | None = None
 
     # --- configuration ----------------------------------------------------------------------------------------------
@@ -143,13 +143,13 @@ class OutgoingConnection:
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
-        trying = self._attempt.next_deadline() if self._attempt is not None else None
-        return min((due for due in (self.reconnect.next_deadline(), trying) if due is not None), default=None)
+        trying = (attempt.next_deadline() for attempt in self._attempts)
+        return min((due for due in (self.reconnect.next_deadline(), *trying) if due is not None), default=None)
 
     def run(self) -> None:
         """Dial, give up, or try the next address."""
-        if self._attempt is not None:
-            self._attempt.run()
+        for attempt in tuple(self._attempts):
+            attempt.run()
         self._obey(self.reconnect.run(self._clock()))
 
     # --- inside -----------------------------------------------------------------------------------------------------
@@ -162,6 +162,9 @@ class OutgoingConnection:
             match command:
                 case Dial():
                     self._dial()
+                case DialAgain():
+                    if self._attempts:  # else one has answered, and TLS is under way
+                        self._dial()
                 case HangUp():
                     self._hang_up()
         self._user.follow(self)
@@ -172,26 +175,28 @@ class OutgoingConnection:
         if not places:
             self._tell(Event.FAILED, f"no address of {self.target.name} is known")
             return
-        self._attempt = Attempt(self._network, self._clock, self.target, places, self._answered, self._in_vain)
-        self._attempt.start()
+        attempt = Attempt(
+            self._network, self._clock, self.target, places, self._answered, lambda: self._in_vain(attempt)
+        )
+        self._attempts.append(attempt)
+        attempt.start()
 
     def _answered(self, address: IpAddress | None, connecting: Connecting) -> None:
-        self._attempt, self._last_good, self._failures = None, address, {}
+        self._cancel_attempts()
+        self._last_good, self._failures = address, {}
         channel = self._user.channel_for(self)
         self._opening = connecting, channel
         self._network.open(connecting, self.target, channel)
         self._user.follow(self)
 
-    def _in_vain(self) -> None:
-        assert self._attempt is not None
-        self._failures, self._attempt = self._attempt.failures, None
+    def _in_vain(self, attempt: Attempt) -> None:
+        self._failures = attempt.failures
+        self._cancel_attempts()  # what one was told would be said to the others
         reasons = [reason if address is None else f"{address}: {reason}" for address, reason in self._failures.items()]
         self._tell(Event.FAILED, "; ".join(reasons) if len(reasons) > 1 else next(iter(self._failures.values())))
 
     def _hang_up(self) -> None:
-        if self._attempt is not None:
-            self._attempt.cancel()
-            self._attempt = None
+        self._cancel_attempts()
         if self._opening is not None:
             (connecting, channel), self._opening = self._opening, None
             connecting.cancel()
@@ -199,3 +204,8 @@ class OutgoingConnection:
         if self.channel is not None:
             channel, self.channel = self.channel, None
             channel.abort()
+
+    def _cancel_attempts(self) -> None:
+        for attempt in self._attempts:
+            attempt.cancel()
+        self._attempts.clear()

@@ -43,11 +43,58 @@ def test_a_controller_that_comes_back_ends_standing_alone_and_patience_starts_an
     machine.configure(STANDALONE, 0.0)
     machine.run(15.0)
 
-    assert machine.set_connected(True, 20.0) == [LEAVE]
+    assert machine.set_connected(True, 20.0) == []
+    assert machine.set_managed(20.1) == [LEAVE]
     assert machine.forwarding is Forwarding.CONTROLLER
     assert machine.run(1000.0) == []
     assert machine.set_connected(False, 1000.0) == []
     assert machine.next_deadline() == 1015.0
+
+
+def test_a_controller_that_accepts_and_dies_every_second_does_not_end_standing_alone() -> None:
+    machine = FailMode()
+    machine.configure(STANDALONE, 0.0)
+
+    commands = []
+    for second in range(60):
+        commands += machine.set_connected(True, second + 0.1)
+        commands += machine.set_connected(False, second + 0.9)
+
+    assert commands == [ENTER]
+    assert machine.forwarding is Forwarding.STANDALONE
+
+
+def test_a_controller_that_stays_and_says_nothing_is_one() -> None:
+    machine = FailMode()
+    machine.configure(STANDALONE, 0.0)
+    machine.run(15.0)
+    machine.set_connected(True, 20.0)
+
+    assert machine.next_deadline() == 50.0
+    assert machine.run(49.9) == []
+    assert machine.run(50.0) == [LEAVE]
+
+
+def test_a_switch_does_not_begin_to_stand_alone_while_a_controller_is_connected() -> None:
+    machine = FailMode()
+    machine.configure(STANDALONE, 0.0)
+    machine.set_connected(True, 10.0)
+
+    assert machine.next_deadline() is None
+    assert machine.run(20.0) == []
+    assert machine.forwarding is Forwarding.CONTROLLER
+    assert machine.set_connected(False, 20.0) == [ENTER]
+
+
+def test_a_session_that_managed_restarts_the_patience() -> None:
+    machine = FailMode()
+    machine.configure(STANDALONE, 0.0)
+    machine.set_connected(True, 10.0)
+    machine.set_managed(10.5)
+
+    machine.set_connected(False, 20.0)
+
+    assert machine.next_deadline() == 35.0
 
 
 def test_a_second_report_that_no_controller_is_there_does_not_prolong_the_patience() -> None:

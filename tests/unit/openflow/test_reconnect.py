@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from inband.openflow.reconnect import Dial, Event, HangUp, InvalidTransition, Reconnect, State
+from inband.openflow.reconnect import MOST_AT_ONCE, Dial, DialAgain, Event, HangUp, InvalidTransition, Reconnect, State
 
 
 def play(machine: Reconnect, script: str) -> list[str]:
@@ -41,7 +41,23 @@ def test_attempts_that_get_no_answer_are_bounded_and_grow() -> None:
         if HangUp("took too long") in machine.run(now):
             ends.append(round(now - started, 3))
 
-    assert ends == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+    assert ends == [1.5, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0]
+
+
+def test_an_attempt_without_an_answer_is_tried_once_more_beside_it_before_the_kernel_would() -> None:
+    machine = Reconnect()
+    machine.handle(Event.ENABLED, 0.0)
+
+    assert machine.next_deadline() == 0.5
+    assert machine.run(0.5) == [DialAgain()]
+    assert machine.next_deadline() == 1.5
+
+
+def test_a_peer_that_was_slow_before_gets_the_time_it_took() -> None:
+    machine = Reconnect()
+    play(machine, "0 enabled\n0.5 run\n1.4 connected\n1.5 negotiated\n9 disconnected\n9.1 run\n9.6 run")
+
+    assert machine.next_deadline() == pytest.approx(9.6 + 2.8)
 
 
 def test_refused_attempts_back_off_from_a_tenth_of_a_second_to_eight() -> None:
@@ -108,14 +124,25 @@ def test_news_from_the_network_ends_the_wait_at_once() -> None:
     assert machine.state is State.CONNECTING
 
 
-def test_news_from_the_network_cuts_an_attempt_short_and_dials_again_at_once() -> None:
+def test_news_from_the_network_dials_again_at_once_and_cuts_no_attempt_short() -> None:
     machine = Reconnect()
     machine.handle(Event.ENABLED, 0.0)
 
     first = machine.handle(Event.NETWORK_CHANGED, 0.3)
 
-    assert first == [HangUp("took too long"), Dial()]
-    assert machine.since == 0.3
+    assert first == [DialAgain()]
+    assert machine.since == 0.0
+    assert machine.next_deadline() == pytest.approx(1.3)
+
+
+def test_a_stream_of_news_tries_few_connections_side_by_side_and_keeps_none_of_them_for_ever() -> None:
+    machine = Reconnect()
+    machine.handle(Event.ENABLED, 0.0)
+
+    commands = [command for tick in range(130) for command in machine.handle(Event.NETWORK_CHANGED, tick / 100)]
+
+    assert commands.count(DialAgain()) == MOST_AT_ONCE - 1
+    assert commands.count(HangUp("took too long")) == 1
 
 
 def test_an_attempt_that_has_just_begun_gets_its_least_time_whatever_the_network_says() -> None:
@@ -124,7 +151,7 @@ def test_an_attempt_that_has_just_begun_gets_its_least_time_whatever_the_network
 
     assert [machine.handle(Event.NETWORK_CHANGED, now / 100) for now in range(10)] == [[]] * 10
     assert machine.next_deadline() == pytest.approx(0.1)
-    assert machine.run(0.1) == [HangUp("took too long"), Dial()]
+    assert machine.run(0.1) == [DialAgain()]
 
 
 def test_a_stream_of_news_dials_a_peer_that_refuses_at_most_ten_times_a_second() -> None:
@@ -145,9 +172,11 @@ def test_news_from_the_network_hurries_one_attempt_only() -> None:
     machine.handle(Event.NETWORK_CHANGED, 0.3)
 
     machine.handle(Event.FAILED, 0.31, "connection refused")
+    machine.run(0.41)
+    machine.handle(Event.FAILED, 0.42, "connection refused")
 
     assert machine.state is State.BACKOFF
-    assert machine.next_deadline() == pytest.approx(0.51)
+    assert machine.next_deadline() == pytest.approx(0.62)
 
 
 def test_news_from_the_network_leaves_a_connection_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -22,6 +23,7 @@ from inband.openflow.messages import (
     FeaturesRequest,
     FlowMod,
     Message,
+    RoleRequest,
 )
 from inband.openflow.multipart import FlowStatsReply, FlowStatsRequest
 from inband.openflow.reconnect import State
@@ -42,7 +44,7 @@ from inband.switch.reports import (
 from inband.switch.targets import parse_target
 from inband.switch.transport import TcpProgress
 from inband.vocabulary.addresses import Mac
-from inband.vocabulary.openflow import OFP10, FlowModCommand
+from inband.vocabulary.openflow import OFP10, FlowModCommand, Role
 from tests.unit.switch.bench import ADDRESS, CONTROLLER, MAC, Bench
 from tests.unit.switch.fakes import HELLO, FakeTransport, wire
 
@@ -76,8 +78,8 @@ def test_a_controller_that_refuses_is_dialled_again_with_back_off_and_the_reason
         bench.network.dialled[-1].refuse()
         bench.pass_time(1.0)
 
-    assert len(bench.network.dialled) == 5
     (connection,) = bench.managed.connections.outgoing
+    assert connection.reconnect.attempts == 5
     assert connection.reconnect.last_error == "Connection refused"
     assert connection.failures == {ADDRESS: "Connection refused"}
     assert connection.is_failing
@@ -128,19 +130,44 @@ def test_an_attempt_that_takes_too_long_is_given_up_and_its_late_answer_ignored(
     bench = Bench()
     first = bench.network.dialled[0]
 
-    bench.pass_time(0.7)
+    bench.pass_time(1.7)
     first.answer()
 
     assert first.is_cancelled
     assert bench.network.opening == []
-    assert len(bench.network.dialled) == 2
+    assert len(bench.network.dialled) == 3  # the second one beside the first
+
+
+def test_the_first_that_answers_of_those_that_are_tried_side_by_side_is_used() -> None:
+    bench = Bench()
+    bench.pass_time(0.6)
+    first, second = bench.network.dialled
+
+    first.answer()
+
+    assert second.is_cancelled
+    assert bench.states == [State.CONNECTING]
+    bench.say(bench.network.open_stream(), HELLO)
+    assert bench.states == [State.ACTIVE]
+
+
+def test_news_of_an_interface_elsewhere_is_none_for_an_in_band_controller() -> None:
+    bench = Bench()
+    dialled = len(bench.network.dialled)
+
+    bench.pass_time(0.2)
+    bench.host.say(bench.managed, LinkChanged(9, "docker0", MAC, up=True, running=True, mtu=1500))
+    bench.host.say(bench.managed, AddressChanged(9, ip_address("198.51.100.7"), 24, present=True))
+    bench.pass_time(0.1)
+
+    assert len(bench.network.dialled) == dialled
 
 
 def test_a_handshake_that_takes_too_long_leaves_nothing_behind() -> None:
     bench = Bench()
     bench.network.dialled[0].answer()
 
-    bench.pass_time(0.7)
+    bench.pass_time(1.7)
 
     assert bench.network.dialled[0].is_cancelled
     assert len(bench.managed.connections) == 0
@@ -269,7 +296,12 @@ def test_another_datapath_id_is_heard_of_by_connecting_anew() -> None:
 def test_standalone_begins_after_three_probe_intervals_and_ends_with_a_controller() -> None:
     bench = Bench(fail_mode=FailMode.STANDALONE)
     forwarding: list[Forwarding] = []
-    for act in (lambda: bench.pass_time(14.9), lambda: bench.pass_time(0.2), bench.session):
+
+    def manage() -> None:
+        bench.say(bench.session(), wire(RoleRequest(Role.EQUAL)))
+
+    acts: tuple[Callable[[], None], ...] = (lambda: bench.pass_time(14.9), lambda: bench.pass_time(0.2), manage)
+    for act in acts:
         act()
         forwarding.append(bench.managed.connections.fail_mode.forwarding)
 
