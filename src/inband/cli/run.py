@@ -6,16 +6,24 @@ what does not fit together, or a file that is wrong, is refused (exit code 1) li
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
 from inband.cli.verbs import run_dir_option
 from inband.errors import UsageError
 
+if TYPE_CHECKING:
+    _Type: TypeAlias = click.ParamType[str, str]
+else:
+    _Type = click.ParamType  # which takes no parameters before click 8.5
 
-class _Value(click.ParamType[str, str]):
+_Decorated = TypeVar("_Decorated", bound=Callable[..., object])
+
+
+class _Value(_Type):
     """A value in the words of the configuration file; stays text, because ``reload`` reads it again."""
 
     def __init__(self, key: str, name: str) -> None:
@@ -32,7 +40,7 @@ class _Value(click.ParamType[str, str]):
         return value
 
 
-class _Target(click.ParamType[str, str]):
+class _Target(_Type):
     name = "target"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -45,7 +53,7 @@ class _Target(click.ParamType[str, str]):
         return value
 
 
-class _Server(click.ParamType[str, str]):
+class _Server(_Type):
     name = "addr"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -56,6 +64,28 @@ class _Server(click.ParamType[str, str]):
         except UsageError as error:
             self.fail(str(error), param, ctx)
         return value
+
+
+_METAVARS = {"port": "if", "controller": "target", "address": "addr/len", "gateway": "addr", "queue": "n"}
+
+
+def _settings_options(function: _Decorated) -> _Decorated:
+    """An option for each key of a bridge in the configuration file."""
+    from inband.runtime.config_keys import KEYS
+
+    for key in reversed(list(KEYS.values())):
+        repeated = "; may be repeated" if key.many else ""
+        about = f"{key.about} Values: {key.allowed}{repeated}.  [default: {key.default}]"
+        if key.name == "in-band":
+            function = click.option("--in-band/--no-in-band", "in_band", default=None, help=about)(function)
+            continue
+        kind = (
+            click.Choice(["secure", "standalone"])
+            if key.name == "fail-mode"
+            else _Value(key.name, _METAVARS.get(key.name, "value"))
+        )
+        function = click.option(f"--{key.name}", type=kind, multiple=key.many, help=about)(function)
+    return function
 
 
 @click.command()
@@ -69,8 +99,6 @@ class _Server(click.ParamType[str, str]):
 )
 @click.option("--pidfile", type=click.Path(path_type=Path), metavar="FILE", help="Write the process id there as well.")
 @click.option("--bridge", metavar="NAME", help="The bridge that the options below are about.  [default: br0]")
-@click.option("--port", type=_Value("port", "if"), multiple=True, help="An interface of the bridge; may be repeated.")
-@click.option("--controller", type=_Target(), multiple=True, help="A controller; may be repeated.")
 @click.option("--manager", type=_Target(), multiple=True, help="A manager to protect; may be repeated.")
 @click.option(
     "--dns-server",
@@ -78,23 +106,7 @@ class _Server(click.ParamType[str, str]):
     multiple=True,
     help="Whom to ask for names of controllers and managers; may be repeated.  [default: the system's servers]",
 )
-@click.option(
-    "--fail-mode",
-    type=click.Choice(["secure", "standalone"]),
-    help="Without a controller: only in-band control, or forward as a learning switch.  [default: standalone]",
-)
-@click.option(
-    "--datapath", type=click.Choice(["auto", "ebpf", "userspace"]), help="What moves the packets.  [default: auto]"
-)
-@click.option(
-    "--address",
-    type=_Value("address", "addr/len|dhcp|dhcpv6"),
-    multiple=True,
-    help="An address of the bridge's own interface, or dhcp, or dhcpv6; may be repeated.",
-)
-@click.option("--gateway", type=_Value("gateway", "addr"), help="The default gateway.")
-@click.option("--queue", type=_Value("queue", "n"), help="The queue of control traffic.")
-@click.option("--in-band/--no-in-band", "in_band", default=None, help="In-band control.  [default: --in-band]")
+@_settings_options
 @click.option("--force", is_flag=True, help="Take ports although they carry addresses or the default route.")
 @click.pass_context
 def run(context: click.Context, /, **given: Any) -> int:
@@ -130,11 +142,13 @@ def run(context: click.Context, /, **given: Any) -> int:
 
 def _settings(given: dict[str, Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The options that are keys of a bridge and were given, as texts."""
+    from inband.runtime.config_keys import KEYS
+
     found: list[tuple[str, tuple[str, ...]]] = []
-    for key in ("port", "controller", "fail-mode", "datapath", "address", "gateway", "queue"):
+    for key in KEYS:
         value = given[key.replace("-", "_")]
+        if isinstance(value, bool):
+            value = "on" if value else "off"
         if value:
             found.append((key, value if isinstance(value, tuple) else (value,)))
-    if given["in_band"] is not None:
-        found.append(("in-band", ("on" if given["in_band"] else "off",)))
     return tuple(found)

@@ -33,6 +33,7 @@ from inband.runtime.queues import read_queues
 from inband.runtime.rundir import RunDir
 from inband.runtime.streams import SocketNetwork
 from inband.runtime.tls import tls_contexts, tls_files
+from inband.runtime.tls_clock import TlsClock, not_before
 from inband.switch.config import BridgeConfig
 from inband.switch.connections import ConnectionManager, Environment
 from inband.switch.driver import Driver
@@ -61,6 +62,7 @@ class ProcessEnvironment:
     turns: Turns
     report: Reporter
     channels_changed: Callable[[], None]
+    tls_clock: TlsClock
 
 
 class BridgeRunner:
@@ -81,7 +83,7 @@ class BridgeRunner:
         self._environment = environment
         self._loop = environment.loop
         self._driver = Driver(environment.loop)
-        self._network = SocketNetwork(environment.loop)
+        self._network = SocketNetwork(environment.loop, environment.tls_clock)
         self._listening: ListeningSockets
         self._is_open = False
         self._is_stopped = False
@@ -93,6 +95,12 @@ class BridgeRunner:
     def bridge(self) -> Bridge:
         """The bridge itself."""
         return self.managed.bridge
+
+    @property
+    def tls_note(self) -> str | None:
+        """What people should know of the clock that certificates are judged by."""
+        uses_tls = any(target.uses_tls for target in self.config.controllers)
+        return self._environment.tls_clock.note if uses_tls else None
 
     @property
     def connections(self) -> ConnectionManager:
@@ -135,7 +143,7 @@ class BridgeRunner:
             config, local, datapath, environment.host, self._bridge_environment(), self._memory.datapath_id
         )
         self.ports = BridgePorts(self.bridge, environment.claims, environment.host.state, self._memory.ports)
-        self._listening = ListeningSockets(self._loop, self.connections)
+        self._listening = ListeningSockets(self._loop, self.connections, environment.tls_clock)
         self.peer_redirect = PeerRedirect(config.name, datapath, self._loop, environment.trouble)
         self.peer_redirect.apply(allowed=config.peer_redirect)
         self.bridge.read_queues = partial(read_queues, trouble=environment.trouble)
@@ -226,6 +234,7 @@ class BridgeRunner:
     def _apply_connections(self, config: BridgeConfig, old: BridgeConfig) -> None:
         """Listen, then dial: what is wrong (files, a place that is taken) is said before a connection is given up."""
         contexts = tls_contexts(config)
+        self._environment.tls_clock.learn(not_before(config.certificate))
         self._listening.apply(contexts, config.controllers, renew_tls=tls_files(config) != tls_files(old))
         self._network.contexts = contexts
         self.managed.configure(config)

@@ -29,7 +29,9 @@ NONE = "none"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One setting: its spelling, the field of BridgeConfig it fills, its reader, and what is allowed, for people.
+    """One setting: its spelling, the field of BridgeConfig it fills, its reader, and for people what is allowed.
+
+    ``default`` and ``about`` are for people too: what it is when it is not set, and what it is for.
 
     ``toml`` are the TOML types that can be meant. ``many``: takes a list. ``optional``: ``none`` means unset.
     ``settable``: `inband set` changes it (ports and controllers have verbs of their own).
@@ -39,17 +41,24 @@ class Key:
     field: str
     parse: Callable[[str], object]
     allowed: str
+    default: str
+    about: str
     toml: tuple[type, ...] = (str,)
     many: bool = False
     optional: bool = False
     settable: bool = True
+
+    @property
+    def values(self) -> str:
+        """Everything that is allowed, in words."""
+        return f"{self.allowed}, or none" if self.optional else self.allowed
 
     def read(self, texts: Sequence[str]) -> object:
         """The field's value from one or more texts; raises UsageError naming the key and what is allowed."""
         if self.optional and list(texts) == [NONE]:
             return () if self.many else None
         if len(texts) != 1 and not self.many:
-            raise UsageError(f"{self.name} takes one value, not {len(texts)}: {self.allowed}")
+            raise UsageError(f"{self.name} takes one value, not {len(texts)}: {self.values}")
         values = tuple(self._read_one(text) for text in texts)
         return values if self.many else values[0]
 
@@ -59,7 +68,7 @@ class Key:
         except UsageError as error:
             raise UsageError(f"{self.name}: {error}") from None
         except ValueError:
-            raise UsageError(f"{self.name}: {text!r} is not allowed: {self.allowed}") from None
+            raise UsageError(f"{self.name}: {text!r} is not allowed: {self.values}") from None
 
     def read_toml(self, value: object) -> object:
         """The same from a TOML value: one of ``toml``, or a list of such where ``many``."""
@@ -68,7 +77,7 @@ class Key:
         for one in values:
             # type(), not isinstance: TOML's true is not a number.
             if type(one) not in self.toml and one != NONE:
-                raise UsageError(f"{self.name}: {_toml_type(one)} is not allowed: {self.allowed}")
+                raise UsageError(f"{self.name}: {_toml_type(one)} is not allowed: {self.values}")
             texts.append({True: "on", False: "off"}[one] if isinstance(one, bool) else str(one))
         return self.read(texts)
 
@@ -166,34 +175,148 @@ def _openflow_version(text: str) -> int:
     return _VERSIONS[_word(text, list(_VERSIONS))]
 
 
-_INTERVAL = "seconds, as in 5 or 500ms"
+_SECONDS = (int, float, str)
 
 _ROWS = (
-    Key("port", "ports", parse_port, "the name of an interface, or NAME=NUMBER", many=True, settable=False),
-    Key("controller", "controllers", parse_target, "a target", many=True, optional=True, settable=False),
-    Key("fail-mode", "fail_mode", FailMode, "secure or standalone"),
-    Key("datapath", "datapath", DatapathKind, "auto, ebpf or userspace", settable=False),
-    Key("address", "addresses", _address, "ADDRESS/LENGTH, dhcp or dhcpv6", many=True, optional=True),
-    Key("gateway", "gateway", parse_ip, "an address", optional=True),
-    Key("adopt", "adopt", check_interface_name, "the name of a port", optional=True, settable=False),
-    Key("queue", "queue", _number(0, MAX_QUEUE), f"0 to {MAX_QUEUE}, or none", (int, str), optional=True),
-    Key("in-band", "in_band", _on_off, "on or off", (bool, str)),
-    Key("datapath-id", "datapath_id", _datapath_id, "up to 16 hexadecimal digits, not all 0", optional=True),
-    Key("mac", "mac", _own_mac, "the MAC address of one host, as 02:00:00:00:00:01", optional=True),
+    Key(
+        "port",
+        "ports",
+        parse_port,
+        "the name of an interface, or NAME=NUMBER with its port number",
+        "none",
+        "An interface of the bridge.",
+        many=True,
+        settable=False,
+    ),
+    Key(
+        "controller",
+        "controllers",
+        parse_target,
+        "targets",
+        "none",
+        "A controller.",
+        many=True,
+        optional=True,
+        settable=False,
+    ),
+    Key(
+        "fail-mode",
+        "fail_mode",
+        FailMode,
+        "secure or standalone",
+        "standalone",
+        "Without a controller: only in-band control, or forward as a learning switch.",
+    ),
+    Key(
+        "datapath",
+        "datapath",
+        DatapathKind,
+        "auto, ebpf or userspace",
+        "auto",
+        "What moves the packets.",
+        settable=False,
+    ),
+    Key(
+        "address",
+        "addresses",
+        _address,
+        "ADDRESS/LENGTH, dhcp or dhcpv6",
+        "none",
+        "An address of the bridge's own interface.",
+        many=True,
+        optional=True,
+    ),
+    Key("gateway", "gateway", parse_ip, "an address", "none", "The default gateway.", optional=True),
+    Key(
+        "adopt",
+        "adopt",
+        check_interface_name,
+        "a port",
+        "none",
+        "The port whose addresses and routes the bridge's own interface takes over.",
+        optional=True,
+        settable=False,
+    ),
+    Key(
+        "queue",
+        "queue",
+        _number(0, MAX_QUEUE),
+        f"0 to {MAX_QUEUE}",
+        "none",
+        "The queue of control traffic.",
+        (int, str),
+        optional=True,
+    ),
+    Key("in-band", "in_band", _on_off, "on or off", "on", "In-band control.", (bool, str)),
+    Key(
+        "datapath-id",
+        "datapath_id",
+        _datapath_id,
+        "up to 16 hexadecimal digits, not all 0",
+        "from the first MAC address, then kept",
+        "The datapath id.",
+        optional=True,
+    ),
+    Key(
+        "mac",
+        "mac",
+        _own_mac,
+        "the MAC address of one host, as 02:00:00:00:00:01",
+        "the lowest of its ports', then kept",
+        "The MAC address of the bridge's own interface.",
+        optional=True,
+    ),
     Key(
         "inactivity-probe",
         "inactivity_probe_s",
         _seconds(0.1, 3600, zero=True),
-        f"{_INTERVAL}; 0: none",
-        (int, float, str),
+        "seconds, as in 5 or 500ms; 0: never",
+        "5",
+        "Silence before a controller is asked for a sign of life.",
+        _SECONDS,
     ),
-    Key("max-backoff", "max_backoff_s", _seconds(0.1, 3600), _INTERVAL, (int, float, str)),
-    Key("flow-limit", "flow_limit", _number(0, 2**32 - 1), "flows per table, 0 to 4294967295", (int, str)),
-    Key("peer-redirect", "peer_redirect", _on_off, "on or off", (bool, str)),
-    Key("openflow-version", "openflow_versions", _openflow_version, "1.0 and 1.3", (str, float), many=True),
-    Key("private-key", "private_key", _file, "a file", optional=True),
-    Key("certificate", "certificate", _file, "a file", optional=True),
-    Key("ca-cert", "ca_cert", _file, "a file", optional=True),
+    Key(
+        "max-backoff",
+        "max_backoff_s",
+        _seconds(0.1, 3600),
+        "seconds, as in 5 or 500ms",
+        "8",
+        "Time between attempts to connect, at most.",
+        _SECONDS,
+    ),
+    Key(
+        "flow-limit", "flow_limit", _number(0, 2**32 - 1), "0 to 4294967295", "1000000", "Flows per table.", (int, str)
+    ),
+    Key(
+        "peer-redirect",
+        "peer_redirect",
+        _on_off,
+        "on or off",
+        "on",
+        "Whether known unicast may skip veth ports.",
+        (bool, str),
+    ),
+    Key(
+        "openflow-version",
+        "openflow_versions",
+        _openflow_version,
+        "1.0 and 1.3",
+        "both",
+        "A version of OpenFlow to speak.",
+        (str, float),
+        many=True,
+    ),
+    Key("private-key", "private_key", _file, "a file (PEM)", "none", "For tls: targets.", optional=True),
+    Key("certificate", "certificate", _file, "a file (PEM)", "none", "For tls: targets.", optional=True),
+    Key(
+        "ca-cert",
+        "ca_cert",
+        _file,
+        "a file (PEM)",
+        "none",
+        "The certificate of the authority, for tls: targets.",
+        optional=True,
+    ),
 )
 
 KEYS: Mapping[str, Key] = {key.name: key for key in _ROWS}
@@ -240,3 +363,20 @@ def parse_setting(text: str) -> tuple[str, object]:
         raise UsageError(f"{text!r} is not KEY=VALUE: keys are {', '.join(SETTABLE)}")
     key = find_key(name, SETTABLE)
     return key.field, key.read(value.split(",") if key.many else [value])
+
+
+_VERBS = {
+    "port": "`add-port`, `del-port`",
+    "controller": "`set-controller`",
+    "datapath": "no: restart",
+    "adopt": "`adopt`, `release`",
+}
+
+
+def settings_table() -> str:
+    """The table of settings in docs/guide.md."""
+    lines = ["| key | what it is | values | default | by `inband set` |", "| --- | --- | --- | --- | --- |"]
+    for key in _ROWS:
+        how = "yes, commas between" if key.many else "yes"
+        lines.append(f"| `{key.name}` | {key.about} | {key.values} | {key.default} | {_VERBS.get(key.name, how)} |")
+    return "\n".join(lines) + "\n"

@@ -75,7 +75,10 @@ def _bridge(runner: BridgeRunner, service: NameService) -> BridgeDocument:
         ],
         "in_band": _in_band(runner, names.values(), hops),
         "missing_ports": runner.ports.missing(),
-        "notes": runner.notes + _address_notes(runner) + _port_notes(runner),
+        "notes": runner.notes
+        + ([runner.tls_note] if runner.tls_note else [])
+        + _address_notes(runner)
+        + _port_notes(runner),
         "counters": _counters(runner),
     }
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from inband.errors import HostError
 from inband.runtime.connecting import family_of, socket_address
 from inband.runtime.streams import HANDSHAKE_S, SocketStream, reason_of
+from inband.runtime.tls_clock import TlsClock
 from inband.switch.channel import Channel
 from inband.switch.connections import ConnectionManager
 from inband.switch.listener import Listener
@@ -44,11 +45,13 @@ class ListeningSocket:
         loop: asyncio.AbstractEventLoop,
         connections: ConnectionManager,
         target: Target,
+        clock: TlsClock,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.target = target
         self._loop = loop
         self._connections = connections
+        self._clock = clock
         self._tls = tls
         self._listener: Listener | None = None
         self._sockets: list[socket.socket] = []
@@ -117,9 +120,11 @@ class ListeningSocket:
             self._loop.add_reader(listening, self._accept, listening)
 
     async def _open(self, sock: socket.socket, channel: Channel) -> None:
+        if self._tls is not None:
+            self._clock.prepare(self._tls)
         try:
             await self._loop.connect_accepted_socket(
-                lambda: SocketStream(channel, self.target.peer_name),
+                lambda: SocketStream(channel, self._clock, self.target.peer_name),
                 sock,
                 ssl=self._tls,
                 ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_S,
@@ -199,15 +204,18 @@ def _remove_dead_socket(path: Path) -> None:
 class ListeningSockets:
     """All places where peers may call one bridge."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connections: ConnectionManager) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, connections: ConnectionManager, clock: TlsClock) -> None:
         self._loop = loop
         self._connections = connections
+        self._clock = clock
         self._management: ListeningSocket | None = None
         self._sockets: list[ListeningSocket] = []
 
     def manage(self, path: Path) -> None:
         """Listen for management connections, which never count as controllers. Raises HostError."""
-        management = ListeningSocket(self._loop, self._connections, Target(Scheme.PUNIX, None, 0, str(path)))
+        management = ListeningSocket(
+            self._loop, self._connections, Target(Scheme.PUNIX, None, 0, str(path)), self._clock
+        )
         management.start()
         self._management = management
 
@@ -225,7 +233,7 @@ class ListeningSockets:
         there = {each.target for each in self._sockets}
         for target in targets:
             if target not in there:
-                added = ListeningSocket(self._loop, self._connections, target, contexts.get(target))
+                added = ListeningSocket(self._loop, self._connections, target, self._clock, contexts.get(target))
                 added.start()
                 self._sockets.append(added)
 

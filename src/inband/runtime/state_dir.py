@@ -11,10 +11,12 @@ does, so a running switch writes from a thread.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import logging
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -127,6 +129,23 @@ class StateDir:
                 _sync(self.path)
             except OSError as error:
                 log.warning("%s cannot be removed: %s", self.path / name, error.strerror)
+
+    @property
+    def newest_s(self) -> float | None:
+        """When the latest file was written, in seconds since 1970: it is certainly later now."""
+        if self.path is None:
+            return None
+        times = []
+        for path in self.path.iterdir():
+            with contextlib.suppress(OSError):
+                times.append(path.stat().st_mtime)
+        return max(times, default=None)
+
+    def note_time(self) -> None:
+        """Have ``newest_s`` say the time of now, unless that is behind."""
+        if self.path is not None and time.time() > (self.newest_s or 0.0):
+            with contextlib.suppress(OSError):
+                os.utime(self.path / LOCK_FILE)
 
     def _put_aside(self, path: Path) -> None:
         try:

@@ -12,6 +12,7 @@ from typing import cast
 
 from inband.runtime.connecting import connect, connect_unix, kernel_words, mark_as_control
 from inband.runtime.peer_names import complaint
+from inband.runtime.tls_clock import TlsClock
 from inband.switch.targets import Target
 from inband.switch.transport import Connecting, ConnectUser, StreamUser, TcpProgress
 from inband.vocabulary.addresses import IpAddress
@@ -28,9 +29,10 @@ class SocketStream(asyncio.Protocol):
     ``peer_name`` is what the certificate of a TLS peer must be for (``runtime.peer_names``).
     """
 
-    def __init__(self, user: StreamUser, peer_name: str | None = None) -> None:
+    def __init__(self, user: StreamUser, clock: TlsClock, peer_name: str | None = None) -> None:
         self.peer = ""
         self._user = user
+        self._clock = clock
         self._peer_name = peer_name
         self._is_refused = False
         self._transport: asyncio.Transport | None = None
@@ -45,7 +47,9 @@ class SocketStream(asyncio.Protocol):
         if sock is not None:
             mark_as_control(sock)
         tls = transport.get_extra_info("ssl_object")
-        wrong = complaint(self._peer_name, tls) if self._peer_name is not None and tls is not None else None
+        wrong = None if tls is None else self._clock.complaint(tls)
+        if wrong is None and self._peer_name is not None and tls is not None:
+            wrong = complaint(self._peer_name, tls)
         if wrong is not None:
             self._is_refused = True
             self._transport.abort()
@@ -141,9 +145,10 @@ class SocketConnecting:
 class SocketNetwork:
     """Makes connections by sockets (``switch.transport.Network``); ``contexts`` is for targets that use TLS."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: TlsClock) -> None:
         self.contexts: Mapping[Target, ssl.SSLContext] = {}
         self._loop = loop
+        self._clock = clock
 
     def connect(self, target: Target, address: IpAddress | None, user: ConnectUser) -> SocketConnecting:
         """As ``Network.connect``."""
@@ -172,9 +177,11 @@ class SocketNetwork:
     async def _open(self, connecting: SocketConnecting, target: Target, user: StreamUser) -> None:
         sock, connecting.sock = connecting.sock, None
         context = self.contexts.get(target)
+        if context is not None:
+            self._clock.prepare(context)
         try:
             await self._loop.create_connection(
-                lambda: SocketStream(user, target.peer_name),
+                lambda: SocketStream(user, self._clock, target.peer_name),
                 sock=sock,
                 ssl=context,
                 # Said, so that a peer with many names knows which is meant, and not checked: that is peer-name's.

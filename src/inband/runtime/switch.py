@@ -34,6 +34,7 @@ from inband.runtime.rundir import RunDir
 from inband.runtime.state_dir import StateDir
 from inband.runtime.state_memory import MEMORY, document_of, memory_of
 from inband.runtime.tls import tls_contexts
+from inband.runtime.tls_clock import TlsClock
 from inband.runtime.undo import Undo
 from inband.runtime.unixctl import UnixctlServer
 from inband.switch.config import BridgeConfig, SwitchConfig
@@ -49,6 +50,8 @@ from inband.vocabulary.instant import Instant
 
 log = logging.getLogger(__name__)
 
+# How often the time is noted for a start without a clock: certificates are good for months.
+NOTE_TIME_S = 3600.0
 # Bridges that were taken out and may come back.
 MAX_BRIDGES_AWAY = 100
 
@@ -69,6 +72,8 @@ class RunningSwitch:
         self._claims = Claims(loop)
         self._driver = Driver(loop)
         sockets = DnsSockets(loop)
+        tls_clock = TlsClock()
+        tls_clock.learn(state_dir.newest_s)
         self.core = SwitchCore(
             loop.time,
             randbits,
@@ -89,11 +94,13 @@ class RunningSwitch:
             turns_on(loop),
             self._report,
             self.core.channels_changed,
+            tls_clock,
         )
         self.history = History()
         self.confirming = Confirming()
         self._undo = Undo(state_dir)
         self._undoing: asyncio.Task[None] | None = None
+        self._noting: asyncio.TimerHandle | None = None
         self._following: asyncio.Task[None] | None = None
         self._has_new_addresses = False
         self._changing = asyncio.Lock()
@@ -120,6 +127,7 @@ class RunningSwitch:
         """Start everything that is configured. Raises InbandError; then call ``stop``."""
         self._host.start(self._loop)
         self._driver.start(self.core)
+        self._note_time()
         undo_left_over_adoptions(self._memory, config)
         async with self._changing:
             await self._apply(config, is_forced=config.options.is_forced)
@@ -135,7 +143,7 @@ class RunningSwitch:
         await self._control.close()
         self._driver.stop()
         self.core.names.stop()
-        for task in (self._following, self._undoing):
+        for task in (self._following, self._undoing, self._noting):
             if task is not None:
                 task.cancel()
         for name in list(self.bridges):
@@ -260,6 +268,11 @@ class RunningSwitch:
                     check_port(port)
                     if not is_forced and port != bridge.adopt:
                         check_is_free(port, bridge.name, self._host.state)
+
+    def _note_time(self) -> None:
+        """Keep the time for a start without a clock."""
+        self._loop.run_in_executor(None, self._state_dir.note_time)
+        self._noting = self._loop.call_later(NOTE_TIME_S, self._note_time)
 
     async def _keep(self) -> None:
         """Have on the disk what the next run must know."""

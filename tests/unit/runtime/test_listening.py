@@ -14,6 +14,7 @@ import pytest
 from inband.errors import HostError
 from inband.runtime.listening import ListeningSocket
 from inband.runtime.tls import server_context
+from inband.runtime.tls_clock import TlsClock
 from inband.switch.config import BridgeConfig
 from inband.switch.listener import MAX_OPENING
 from inband.switch.targets import Scheme, Target, parse_target
@@ -33,7 +34,7 @@ def listen(target: Target, then: Then = nothing, tls: ssl.SSLContext | None = No
 
     async def live() -> None:
         bench = Bench()
-        place = ListeningSocket(asyncio.get_running_loop(), bench.managed.connections, target, tls)
+        place = ListeningSocket(asyncio.get_running_loop(), bench.managed.connections, target, TlsClock(), tls)
         try:
             place.start()
             await then(bench)
@@ -157,7 +158,7 @@ def test_who_has_called_is_hung_up_on_when_listening_ends(tmp_path: Path) -> Non
 
     async def live() -> None:
         bench = Bench()
-        place = ListeningSocket(asyncio.get_running_loop(), bench.managed.connections, at(path))
+        place = ListeningSocket(asyncio.get_running_loop(), bench.managed.connections, at(path), TlsClock())
         place.start()
         reader, writer = await asyncio.open_unix_connection(str(path))
         await reader.readexactly(16)

@@ -114,6 +114,19 @@ def test_two_live_switches_do_not_share_a_directory(
     assert "another switch" in caplog.text
 
 
+def test_the_time_of_the_newest_file_is_known_and_never_goes_back(
+    state: StateDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.write(MEMORY, document_of(BRIDGES))
+    os.utime(tmp_path / "state" / MEMORY, (2e9, 2e9))
+    os.utime(tmp_path / "state" / "lock", (1.0, 1.0))
+
+    state.note_time()
+
+    assert state.newest_s == 2e9
+    assert (tmp_path / "state" / "lock").stat().st_mtime == 1.0
+
+
 def test_the_directory_is_given_or_systemds_or_the_usual_one() -> None:
     run = Path("/run/inband")
 

@@ -12,6 +12,7 @@ import pytest
 
 from inband.runtime.connecting import socket_address
 from inband.runtime.streams import SocketNetwork
+from inband.runtime.tls_clock import TlsClock
 from inband.switch.targets import parse_target
 from inband.switch.transport import TcpProgress, Transport
 from inband.vocabulary.addresses import IpAddress
@@ -70,7 +71,7 @@ def test_a_stream_carries_bytes_both_ways_and_its_end_is_reported_once() -> None
     async def live() -> list[str]:
         with socket.create_server(("127.0.0.1", 0)) as server:
             target = parse_target(f"tcp:127.0.0.1:{server.getsockname()[1]}")
-            network, user = SocketNetwork(asyncio.get_running_loop()), User()
+            network, user = SocketNetwork(asyncio.get_running_loop(), TlsClock()), User()
             connecting = network.connect(target, HERE, user)
             await user.next()
             peer, _ = server.accept()
@@ -142,7 +143,7 @@ def test_a_refusal_says_why() -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             target = parse_target(f"tcp:127.0.0.1:{server.getsockname()[1]}")
         user = User()
-        SocketNetwork(asyncio.get_running_loop()).connect(target, HERE, user)
+        SocketNetwork(asyncio.get_running_loop(), TlsClock()).connect(target, HERE, user)
         return await user.next()
 
     assert asyncio.run(live()) == "failed 127.0.0.1: Connection refused"
@@ -154,7 +155,7 @@ def test_a_connection_that_is_given_up_is_closed_and_never_reported_again(turns:
         with socket.create_server(("127.0.0.1", 0)) as server:
             target = parse_target(f"tcp:127.0.0.1:{server.getsockname()[1]}")
             user = User()
-            connecting = SocketNetwork(asyncio.get_running_loop()).connect(target, HERE, user)
+            connecting = SocketNetwork(asyncio.get_running_loop(), TlsClock()).connect(target, HERE, user)
             for _ in range(turns):
                 await asyncio.sleep(0.001)
             connecting.cancel()
