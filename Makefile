@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 APT := iproute2 iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc isc-dhcp-client unbound iperf3 ethtool procps python3-venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
-.PHONY: setup demo test lint coverage bench bpf clean conformance fuzz soak kills
+.PHONY: setup demo test lint coverage lowest bench bpf clean conformance fuzz soak kills
 
 setup: $(VENV)/.done
 
@@ -48,6 +48,15 @@ soak: setup
 # A switch that is killed at random instants, 200 times; `ARGS="--kills 10"` for fewer.
 kills: setup
 	$(PY) -m bench.kills $(ARGS)
+
+# The unit tests with the lowest versions that pyproject.toml allows of what the switch needs: a promise that is tested.
+lowest: setup
+	mkdir -p build
+	test -x build/lowest/bin/python || $(PYTHON) -m venv build/lowest
+	$(PY) tools/lowest.py pyroute2 > build/lowest/requirements.txt
+	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r build/lowest/requirements.txt
+	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	build/lowest/bin/python -m pytest -q tests/unit
 
 # The os-ken switch tester, ours beside Open vSwitch: about an hour, `ARGS=--seconds 10` for less.
 conformance: setup

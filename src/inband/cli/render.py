@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import io
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from inband.runtime.show import (
@@ -29,7 +28,7 @@ from inband.runtime.show import (
 # Wide enough for any line: in a pipe nothing is folded.
 _PIPE_WIDTH = 10_000
 
-_INDENT = (0, 0, 0, 4)
+INDENT, GAP = 4, 2
 
 Cell = str | Text
 
@@ -106,8 +105,14 @@ def _controller_row(controller: ControllerDocument, now: float) -> Sequence[Cell
         controller["role"] or "-",
         controller["version"] or "-",
         "yes" if controller["in_band"] else "no",
-        controller["last_error"] or "",
+        _error(controller, now),
     )
+
+
+def _error(controller: ControllerDocument, now: float) -> str:
+    """The last error, and how long ago it was."""
+    error, at = controller["last_error"] or "", controller.get("last_error_at")
+    return f"{error} ({_duration(now - at)} ago)" if error and at is not None else error
 
 
 def _advice_rows(bridge: BridgeDocument) -> Iterable[Sequence[Cell]]:
@@ -169,20 +174,59 @@ def _remote_row(remote: RemoteDocument, now: float) -> Sequence[Cell]:
         ", ".join([*remote["kinds"], *remote.get("names", [])]),
         remote["next_hop"] or Text("no route", "red"),
         remote["next_hop_mac"] or Text("unknown", "red"),
-        remote["interface"] or "-",
+        " by ".join(word for word in (remote["interface"], remote.get("by_port")) if word) or "-",
         "-" if resolved is None else f"{_duration(now - resolved)} ago",
     )
 
 
 def _print_rows(console: Console, header: Sequence[str] | None, rows: Iterable[Sequence[Cell]]) -> None:
-    """An indented table without lines; nothing at all when it has no rows."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=header is not None, header_style="dim")
-    for title in header or ("", ""):
-        table.add_column(title, no_wrap=not console.is_terminal, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_printable(cell)) if isinstance(cell, str) else cell for cell in row))
-    if table.row_count:
-        console.print(Padding(table, _INDENT, expand=False))
+    """An indented table without lines; nothing at all when it has no rows.
+
+    No word is broken on a terminal that is too narrow: the columns that do not fit stand below their row, each by name.
+    """
+    cells = [[cell if isinstance(cell, Text) else Text(_printable(cell)) for cell in row] for row in rows]
+    if not cells:
+        return
+    titles = [Text(title, "dim") for title in header or ()]
+    lines = [*([titles] if titles else []), *cells]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(cells[0]))]
+    fitting = _fitting(widths, console.width - INDENT)
+    if titles:
+        _print_line(console, titles[:fitting], widths)
+    for row in cells:
+        _print_line(console, row[:fitting], widths)
+        for title, cell in zip(titles[fitting:] or [Text()] * len(row), row[fitting:], strict=False):
+            if cell.plain.strip("-"):
+                _print_below(console, title, cell)
+
+
+def _fitting(widths: Sequence[int], room: int) -> int:
+    """How many columns fit beside each other, two spaces between them; the first always counts."""
+    end, fitting = -GAP, 0
+    for width in widths:
+        end += GAP + width
+        if end > room:
+            break
+        fitting += 1
+    return max(1, fitting)
+
+
+def _print_line(console: Console, cells: Sequence[Text], widths: Sequence[int]) -> None:
+    line = Text(" " * INDENT)
+    for cell, width in zip(cells, widths, strict=False):
+        line.append_text(cell)
+        line.append(" " * (width - len(cell) + GAP))
+    line.rstrip()
+    console.print(line, no_wrap=True, overflow="ignore", crop=False)
+
+
+def _print_below(console: Console, title: Text, cell: Text) -> None:
+    """A cell below its row; its words take as many lines as they need, and none is broken."""
+    label = f"{title.plain}: " if title.plain else ""
+    room = max(20, console.width - 2 * INDENT)
+    text = f"{label}{cell.plain}"
+    for line in textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False):
+        console.print(Text(" " * 2 * INDENT + line, cell.style), no_wrap=True, overflow="ignore", crop=False)
 
 
 def _printable(text: str) -> str:

@@ -109,6 +109,7 @@ class Reconnect:
         self.state = State.VOID
         self.since: Instant = 0.0
         self.last_error: str | None = None
+        self.last_error_at: Instant = 0.0
         self.attempts = 0
         self.successes = 0
         self.backoff_s = 0.0
@@ -180,7 +181,8 @@ class Reconnect:
         return [DialAgain()]
 
     def _fail(self, now: Instant, reason: str) -> list[Command]:
-        self.last_error = reason or self.last_error
+        if reason:
+            self.last_error, self.last_error_at = reason, now
         if self.state is State.CONNECTING:
             self._attempt_s = min(self._attempt_s * 2, MAX_ATTEMPT_S)
         self.backoff_s = min(max(self.backoff_s * 2, MIN_BACKOFF_S), self.max_backoff_s)

@@ -14,13 +14,13 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from inband.bridge.bridge import Bridge
 from inband.errors import InbandError, UsageError
 from inband.flow.ports import PortNo
 from inband.host import interfaces
 from inband.host.events import HostEvent, LinkChanged, LinkRemoved
 from inband.host.state import KernelState
 from inband.runtime.claims import Claims
+from inband.switch.managed_bridge import ManagedBridge
 from inband.switch.port_numbers import assign, remembered
 from inband.vocabulary.addresses import Mac
 
@@ -43,9 +43,10 @@ class BridgePorts:
     """
 
     def __init__(
-        self, bridge: Bridge, claims: Claims, kernel: KernelState, numbers: Mapping[str, PortNo] | None = None
+        self, managed: ManagedBridge, claims: Claims, kernel: KernelState, numbers: Mapping[str, PortNo] | None = None
     ) -> None:
-        self._bridge = bridge
+        self._managed = managed
+        self._bridge = managed.bridge
         self._claims = claims
         self._kernel = kernel
         self._ports: dict[str, Port] = {}
@@ -173,7 +174,7 @@ class BridgePorts:
                 log.warning("bridge %s: port %s cannot be opened: %s", self._bridge.name, event.name, error)
                 return
             log.info("bridge %s: interface %s is port %d", self._bridge.name, event.name, port.number)
-        self._bridge.link_changed(port.number, link_up=event.up and event.running, mac=event.mac)
+        self._managed.link_changed(port.number, link_up=event.up and event.running, mac=event.mac)
 
 
 def is_there(interface: str) -> bool:

@@ -41,7 +41,7 @@ from inband.switch.managed_bridge import LocalInterface, ManagedBridge
 from inband.switch.memory import BridgeMemory
 from inband.switch.reports import Reporter
 from inband.switch.turns import Turns
-from inband.vocabulary.addresses import IpAddress
+from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.instant import Instant
 
 log = logging.getLogger(__name__)
@@ -111,6 +111,10 @@ class BridgeRunner:
         """The port behind which frames to an address go, as far as that is known."""
         hop = self.bridge.in_band.engine.next_hop_of(address)
         mac = self._environment.host.state.mac_of(self.local.pair.index, address) if hop is None else hop[1]
+        return self.port_with(mac)
+
+    def port_with(self, mac: Mac | None) -> str | None:
+        """The port that a MAC address was learned on."""
         number = next((port for key, port, _ in self.bridge.fdb.entries() if key.mac == mac), None)
         port = None if number is None else self.bridge.ports.get(number)
         return None if port is None else port.name
@@ -142,7 +146,7 @@ class BridgeRunner:
         self.managed = ManagedBridge(
             config, local, datapath, environment.host, self._bridge_environment(), self._memory.datapath_id
         )
-        self.ports = BridgePorts(self.bridge, environment.claims, environment.host.state, self._memory.ports)
+        self.ports = BridgePorts(self.managed, environment.claims, environment.host.state, self._memory.ports)
         self._listening = ListeningSockets(self._loop, self.connections, environment.tls_clock)
         self.peer_redirect = PeerRedirect(config.name, datapath, self._loop, environment.trouble)
         self.peer_redirect.apply(allowed=config.peer_redirect)

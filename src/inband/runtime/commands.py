@@ -14,6 +14,7 @@ from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.change_options import MAX_OPTIONS, ChangeOptions, split_options
 from inband.runtime.changes import CHANGES
 from inband.runtime.config_document import document_of
+from inband.runtime.config_keys import parse_port
 from inband.runtime.event_documents import events_json, events_text
 from inband.runtime.logs import set_level
 from inband.runtime.name_documents import names_by_address
@@ -24,13 +25,6 @@ from inband.switch.confirming import Confirming
 from inband.switch.core import SwitchCore
 from inband.switch.history import History
 from inband.vocabulary.instant import Instant
-
-
-class Stop(Protocol):
-    """Something that can be set (``asyncio.Event``)."""
-
-    def set(self) -> None:
-        """Say that the time has come."""
 
 
 class Process(Protocol):
@@ -48,9 +42,8 @@ class Process(Protocol):
     def now(self) -> Instant:
         """The clock of everything in the process."""
 
-    @property
-    def stopping(self) -> Stop:
-        """Set to end the process."""
+    def end(self, reason: str) -> None:
+        """Have the process end."""
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
         """Named counters of what all bridges share, by part."""
@@ -95,9 +88,17 @@ def _changer(process: Process, verb: str) -> Callable[[Sequence[str]], Awaitable
     async def carry_out(arguments: Sequence[str]) -> str:
         options, rest = split_options(arguments)
         await process.change(verb, rest, options)
-        return ""
+        return _missing(process, rest) if verb == "add-port" else ""
 
     return carry_out
+
+
+def _missing(process: Process, arguments: Sequence[str]) -> str:
+    """What whoever adds a port that is not there should know: it is taken, and waits."""
+    bridge, interface = arguments[0], parse_port(arguments[1])[0]
+    if interface not in process.bridges[bridge].ports.missing():
+        return ""
+    return f"there is no interface {interface}: it becomes a port of {bridge} when it appears\n"
 
 
 async def _silent(work: Awaitable[None]) -> str:
@@ -106,7 +107,7 @@ async def _silent(work: Awaitable[None]) -> str:
 
 
 def _stop(process: Process) -> str:
-    process.stopping.set()
+    process.end("the command exit")
     return ""
 
 

@@ -9,6 +9,7 @@ Not here: which settings fit together (``config.checked``).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -22,6 +23,8 @@ from inband.switch.config import BridgeConfig, DatapathKind, FailMode, IpInterfa
 from inband.switch.targets import parse_target
 from inband.vocabulary.addresses import Mac, parse_ip
 from inband.vocabulary.openflow import MAX_QUEUE, OFP10, OFP13
+
+log = logging.getLogger(__name__)
 
 DHCP, DHCPV6 = "dhcp", "dhcpv6"
 NONE = "none"
@@ -326,9 +329,21 @@ SETTABLE = tuple(key.name for key in _ROWS if key.settable)
 """What `inband set` changes."""
 
 
+_NOT_BY_SET = {
+    "datapath": "cannot change while the bridge runs: write it into the file, it needs a restart",
+    "port": "has verbs of its own: `inband add-port`, `inband del-port`",
+    "controller": "has a verb of its own: `inband set-controller`",
+    "adopt": "has verbs of its own: `inband adopt`, `inband release`",
+}
+
+
 def find_key(name: str, allowed: Sequence[str] = tuple(KEYS)) -> Key:
     """The key of this spelling; raises UsageError with the nearest one, or all that are allowed."""
     spelled = name.strip().lower().replace("_", "-")
+    if spelled in KEYS and spelled not in allowed:
+        raise UsageError(f"{spelled} {_NOT_BY_SET.get(spelled, 'cannot be changed like this')}")
+    if spelled in allowed and spelled != name.strip():
+        log.warning("%r is taken for %s: write it so", name, spelled)
     if spelled not in allowed:
         raise UsageError(f"unknown key {name!r}: {suggestion(spelled, allowed)}")
     return KEYS[spelled]

@@ -13,10 +13,11 @@ from inband.control.destinations import RemoteStatus
 from inband.control.names import NameStatus
 from inband.datapath.base import Megaflow
 from inband.flow.flow import Flow
+from inband.flow.ports import LOCAL
 from inband.flow.text import flow_document, format_actions, format_bridge_flow, format_flow, format_match
 from inband.openflow.reconnect import State
 from inband.pipeline.ports import SwitchPort
-from inband.runtime.advice import Hops, controller_advice, way_advice
+from inband.runtime.advice import Hops, PortsKnown, controller_advice, way_advice
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.name_documents import family, name_documents, server_documents, wall
 from inband.runtime.show import (
@@ -62,6 +63,7 @@ def _bridge(runner: BridgeRunner, service: NameService) -> BridgeDocument:
     bridge, engine = runner.bridge, runner.bridge.in_band.engine
     hops = {status.address: status for status in (*engine.remotes(), *engine.servers())}
     names = {status.name: status for status in service.names()}
+    ports = _ports_known(runner)
     return {
         "name": bridge.name,
         "datapath": bridge.datapath.kind,
@@ -70,10 +72,10 @@ def _bridge(runner: BridgeRunner, service: NameService) -> BridgeDocument:
         "forwarding": runner.connections.fail_mode.forwarding.value,
         "ports": [_port(port) for port in bridge.ports],
         "controllers": [
-            *(_controller(runner, outgoing, names, service, hops) for outgoing in runner.connections.outgoing),
+            *(_controller(runner, outgoing, names, service, hops, ports) for outgoing in runner.connections.outgoing),
             *(_listener(listener) for listener in runner.connections.listeners if not _is_management(runner, listener)),
         ],
-        "in_band": _in_band(runner, names.values(), hops),
+        "in_band": _in_band(runner, names.values(), hops, ports),
         "missing_ports": runner.ports.missing(),
         "notes": runner.notes
         + ([runner.tls_note] if runner.tls_note else [])
@@ -114,6 +116,7 @@ def _controller(
     names: Mapping[str, NameStatus],
     service: NameService,
     hops: Hops,
+    ports: PortsKnown,
 ) -> ControllerDocument:
     reconnect, channel, now = outgoing.reconnect, outgoing.channel, runner.now
     address = outgoing.address if reconnect.is_connected else None
@@ -126,16 +129,21 @@ def _controller(
         "version": _VERSIONS.get(connection.version, "1.3") if connection else None,
         "since": None if reconnect.state is State.VOID else wall(reconnect.since, now),
         "last_error": reconnect.last_error,
+        "last_error_at": None if reconnect.last_error is None else wall(reconnect.last_error_at, now),
         "in_band": outgoing.target.in_band and runner.config.in_band,
         "next_try": wall(due, now),
         "address": None if address is None else str(address),
         "family": None if address is None else family(address),
-        "advice": None if reconnect.is_connected else _advice(outgoing, names, service, hops),
+        "advice": None if reconnect.is_connected else _advice(outgoing, names, service, hops, ports),
     }
 
 
 def _advice(
-    outgoing: OutgoingConnection, names: Mapping[str, NameStatus], service: NameService, hops: Hops
+    outgoing: OutgoingConnection,
+    names: Mapping[str, NameStatus],
+    service: NameService,
+    hops: Hops,
+    ports: PortsKnown,
 ) -> str | None:
     return controller_advice(
         outgoing.target,
@@ -145,6 +153,7 @@ def _advice(
         names.get(outgoing.target.name) if outgoing.target.name else None,
         service.server_list.servers,
         hops,
+        ports,
     )
 
 
@@ -164,7 +173,16 @@ def _listener(listener: Listener) -> ControllerDocument:
     }
 
 
-def _in_band(runner: BridgeRunner, names: Iterable[NameStatus], hops: Hops) -> InBandDocument:
+def _ports_known(runner: BridgeRunner) -> PortsKnown:
+    down = [port for port in runner.bridge.ports if port.state & PortState.LINK_DOWN and port.number != LOCAL]
+    return PortsKnown([_port_words(port) for port in down], dict.fromkeys(runner.config.ports, runner.config.name))
+
+
+def _port_words(port: SwitchPort) -> str:
+    return f"port {port.number} ({port.name})"
+
+
+def _in_band(runner: BridgeRunner, names: Iterable[NameStatus], hops: Hops, ports: PortsKnown) -> InBandDocument:
     engine = runner.bridge.in_band.engine
     called: dict[IpAddress, list[str]] = {}
     for status in names:
@@ -175,11 +193,13 @@ def _in_band(runner: BridgeRunner, names: Iterable[NameStatus], hops: Hops) -> I
         "local_mac": str(engine.local_mac) if engine.local_mac else None,
         "queue": engine.queue,
         "hidden_flows": len(runner.bridge.in_band.flows),
-        "remotes": [_remote(each, called.get(each.address, []), hops, runner.now) for each in engine.remotes()],
+        "remotes": [_remote(runner, each, called.get(each.address, []), hops, ports) for each in engine.remotes()],
     }
 
 
-def _remote(status: RemoteStatus, names: list[str], hops: Hops, now: Instant) -> RemoteDocument:
+def _remote(
+    runner: BridgeRunner, status: RemoteStatus, names: list[str], hops: Hops, ports: PortsKnown
+) -> RemoteDocument:
     return {
         "address": str(status.address),
         "port": status.port,
@@ -188,9 +208,10 @@ def _remote(status: RemoteStatus, names: list[str], hops: Hops, now: Instant) ->
         "next_hop": str(status.next_hop) if status.next_hop else None,
         "next_hop_mac": str(status.next_hop_mac) if status.next_hop_mac else None,
         "interface": status.interface,
-        "resolved_at": wall(status.resolved_at, now),
+        "resolved_at": wall(status.resolved_at, runner.now),
+        "by_port": runner.port_with(status.next_hop_mac),
         "names": names,
-        "advice": way_advice(status.address, hops),
+        "advice": way_advice(status.address, hops, ports),
     }
 
 

@@ -159,6 +159,13 @@ def set_up_logging(stream: TextIO | None = None, clock: Callable[[], float] = ti
     logging.getLogger("inband").setLevel(logging.INFO)
 
 
+def _modules() -> list[str]:
+    """The modules that log, and the packages that they are in."""
+    loggers = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "inband"]
+    packages = {".".join(name.split(".")[:depth]) for name in loggers for depth in range(1, name.count(".") + 2)}
+    return sorted({"inband", *packages})
+
+
 def set_level(spec: str) -> str:
     """What ``vlog/set LEVEL`` and ``vlog/set MODULE:LEVEL`` do; MODULE as in ``control.engine``.
 
@@ -167,6 +174,9 @@ def set_level(spec: str) -> str:
     module, colon, level = spec.rpartition(":")
     if level.lower() not in LEVELS or (colon and not module):
         raise UsageError(f"{spec!r} is not [MODULE:]LEVEL: levels are {', '.join(LEVELS)}")
-    name = "inband" if module in ("", "ANY", "any") else f"inband.{module.removeprefix('inband.')}"
+    name = "inband" if module in ("", "ANY", "any", "inband") else f"inband.{module.removeprefix('inband.')}"
+    if name not in (known := _modules()):
+        there = ", ".join(each.removeprefix("inband.") for each in known if "." in each)
+        raise UsageError(f"there is no module {module!r} that logs: there are {there}")
     logging.getLogger(name).setLevel(LEVELS[level.lower()])
     return ""

@@ -95,6 +95,7 @@ async def _serve(config: SwitchConfig, run_dir: RunDir, state_dir: StateDir) -> 
         _spare_what_stays()
         notify_service_manager("READY=1")
         await switch.stopping.wait()
+        log.info("inband ends: told so by %s", switch.ending)
         notify_service_manager("STOPPING=1")
     finally:
         await switch.stop()
@@ -103,7 +104,7 @@ async def _serve(config: SwitchConfig, run_dir: RunDir, state_dir: StateDir) -> 
 def _listen_for_signals(loop: asyncio.AbstractEventLoop, switch: RunningSwitch) -> None:
     """SIGTERM and SIGINT end the process. SIGHUP never does, for the channel's sake: it is ``reload``."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, switch.stopping.set)
+        loop.add_signal_handler(number, switch.end, number.name)
     reloading: set[asyncio.Task[None]] = set()
 
     def hang_up() -> None:

@@ -6,12 +6,17 @@ pid whether its process is still the same program. Dying takes a moment: each pa
 a child that was about to become a DHCP client closes its copies later still. So who finds the lock held by a process
 that has ended waits, and the lock is the last thing that is closed: then everything of the dead one is free.
 
-What must stay true: what is left over is removed only while the lock is held, and only sockets and what DHCP clients
+With ``OVS_RUNDIR`` set to this directory Open vSwitch's tools find everything by its short name, as they find their
+own: ``ovs-ofctl show br0`` (BRIDGE.mgmt) and ``ovs-appctl -t inband`` (inband.PID.ctl, with the pid of inband.pid,
+which they believe while somebody holds a POSIX lock on it).
+
+Invariants: what is left over is removed only while the lock is held, and only sockets and what DHCP clients
 had; the directory is open to its owner alone (mode 0700), because that is all that guards the sockets in it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import resource
@@ -59,6 +64,7 @@ class RunDir:
             raise HostError(f"use {path} as run directory", reason, errno=error.errno or 0) from None
         taken.remove_sockets()
         taken.remove_dhcp_files()
+        taken.link_control_socket()
         return taken
 
     @property
@@ -70,8 +76,16 @@ class RunDir:
         """Where ovs-ofctl speaks OpenFlow with a bridge."""
         return self.path / f"{bridge}{MANAGEMENT_SUFFIX}"
 
+    def link_control_socket(self) -> None:
+        """Have the control socket under the name that ovs-appctl looks for; without it only its path works."""
+        with contextlib.suppress(OSError):
+            (self.path / f"inband.{os.getpid()}.ctl").symlink_to(CONTROL_SOCKET)
+
     def remove_sockets(self) -> None:
-        """Remove every socket that a switch makes here; other files stay, whatever they are called."""
+        """Remove every socket that a switch makes here, and its other name; other files stay."""
+        for link in self.path.glob("inband.*.ctl"):
+            if link.is_symlink():
+                link.unlink(missing_ok=True)
         for path in [self.control_socket, *self.path.glob(f"*{MANAGEMENT_SUFFIX}")]:
             try:
                 if stat.S_ISSOCK(path.lstat().st_mode):
@@ -139,7 +153,12 @@ def _lock(path: Path) -> int:
         os.close(descriptor)  # its last holder removed it between our open and our lock
     os.ftruncate(descriptor, 0)
     os.write(descriptor, b"%d\n" % os.getpid())
-    return _as_last(descriptor)
+    descriptor = _as_last(descriptor)
+    # Only Open vSwitch's tools look for this one, and a flock is what counts. It goes with the first descriptor of the
+    # file that this process closes.
+    with contextlib.suppress(OSError):
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
 
 
 def _has_ended(pid: str) -> bool:

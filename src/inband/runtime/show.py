@@ -31,6 +31,7 @@ class ControllerDocument(TypedDict):
     version: str | None
     since: float | None
     last_error: str | None
+    last_error_at: NotRequired[float | None]
     in_band: bool
     next_try: NotRequired[float | None]
     address: NotRequired[str | None]
@@ -39,7 +40,10 @@ class ControllerDocument(TypedDict):
 
 
 class RemoteDocument(TypedDict):
-    """A remote that in-band control protects. ``kinds``: "controller", "manager" or both; ``names``: its names."""
+    """A remote that in-band control protects. ``kinds``: "controller", "manager" or both; ``names``: its names.
+
+    ``by_port`` is the interface of the port that its next hop is behind, as far as that is known.
+    """
 
     address: str
     port: int
@@ -50,6 +54,7 @@ class RemoteDocument(TypedDict):
     interface: str | None
     resolved_at: float | None
     names: NotRequired[list[str]]
+    by_port: NotRequired[str | None]
     advice: NotRequired[str | None]
 
 

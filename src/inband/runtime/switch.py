@@ -37,7 +37,7 @@ from inband.runtime.tls import tls_contexts
 from inband.runtime.tls_clock import TlsClock
 from inband.runtime.undo import Undo
 from inband.runtime.unixctl import UnixctlServer
-from inband.switch.config import BridgeConfig, SwitchConfig
+from inband.switch.config import BridgeConfig, SwitchConfig, warnings_of
 from inband.switch.confirming import Confirming
 from inband.switch.core import SwitchCore, names_of
 from inband.switch.cutting import Session, why_cut
@@ -62,6 +62,7 @@ class RunningSwitch:
     def __init__(self, run_dir: RunDir, state_dir: StateDir, loop: asyncio.AbstractEventLoop) -> None:
         self.bridges: dict[str, BridgeRunner] = {}
         self.stopping = asyncio.Event()
+        self.ending = ""
         self._loop = loop
         self._run_dir = run_dir
         self._state_dir = state_dir
@@ -98,6 +99,7 @@ class RunningSwitch:
         )
         self.history = History()
         self.confirming = Confirming()
+        self._warned: set[str] = set()
         self._undo = Undo(state_dir)
         self._undoing: asyncio.Task[None] | None = None
         self._noting: asyncio.TimerHandle | None = None
@@ -151,6 +153,11 @@ class RunningSwitch:
         self._claims.close()
         self._host.close()
         remove_pin_root(self._run_dir.path)
+
+    def end(self, reason: str) -> None:
+        """Have the process end; ``reason`` says who wants it."""
+        self.ending = self.ending or reason
+        self.stopping.set()
 
     # --- changes ------------------------------------------------------------------------------------------------
 
@@ -236,6 +243,7 @@ class RunningSwitch:
     async def _apply(self, config: SwitchConfig, *, is_forced: bool = False) -> None:
         """Go to a configuration: what others need is given up first, what is left over only when the rest is done."""
         self._check(config, is_forced=is_forced)
+        self._warn(config)
         wanted = {bridge.name: bridge for bridge in config.bridges}
         gone = [name for name in self.bridges if name not in wanted]
         for name in [name for name in gone if _is_in_the_way(self.bridges[name].config, config)]:
@@ -257,6 +265,13 @@ class RunningSwitch:
         """Do work in steps, between which everything else in the process has its turn."""
         for _ in steps:
             await asyncio.sleep(0)
+
+    def _warn(self, config: SwitchConfig) -> None:
+        """Say what is hardly meant, once."""
+        found = set(warnings_of(config))
+        for warning in sorted(found - self._warned):
+            log.warning("%s", warning)
+        self._warned = found
 
     def _check(self, config: SwitchConfig, *, is_forced: bool) -> None:
         """Find what would be refused, as far as that can be told before anything is touched. Raises InbandError."""

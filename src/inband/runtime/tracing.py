@@ -13,7 +13,7 @@ from inband.flow.fields import FIELDS, FlowKey
 from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.flow.origin import Origin, Owner, PayloadCheck
-from inband.flow.ports import LOCAL
+from inband.flow.ports import LOCAL, PortNo
 from inband.flow.text import format_action, format_actions, format_match, parse_flow, parse_port
 from inband.flow.text_fields import Ports
 from inband.packet.build import frame_of_key
@@ -32,6 +32,10 @@ def explain(bridge: Bridge, packet: Sequence[str], names: Mapping[IpAddress, str
     """
     ports = {port.name: port.number for port in bridge.ports}
     key, frame, fault = _packet(packet, ports)
+    in_port = FIELDS["in_port"].get(key)
+    if in_port not in ports.values():
+        there = ", ".join(f"{number} ({name})" for name, number in ports.items())
+        raise UsageError(f"trace: there is no port {PortNo(in_port)} (ports: {there}): say where the packet comes in")
     explanation = bridge.pipeline.explain(key, frame, bridge.now)
     lines = [f"packet: {format_match(_as_match(key)) or 'no fields'}"]
     if fault:

@@ -134,6 +134,18 @@ def checked(config: SwitchConfig) -> SwitchConfig:
     return config
 
 
+def warnings_of(config: SwitchConfig) -> Iterator[str]:
+    """What is allowed and hardly meant, in words."""
+    if not config.bridges:
+        yield "no bridge is configured: this switch does nothing until there is one (`inband add-bridge`)"
+    for bridge in config.bridges:
+        if not bridge.ports:
+            yield f"bridge {bridge.name} has no port: nothing can reach it (`inband add-port {bridge.name} INTERFACE`)"
+    targets = [*config.managers, *(target for bridge in config.bridges for target in bridge.controllers)]
+    for name in dict.fromkeys(target.name for target in targets if target.name and "." not in target.name):
+        yield f"{name!r} has no dot: /etc/hosts and search domains are not looked at, so give the whole name"
+
+
 def check_interface_name(name: str) -> str:
     """Return a name that the kernel would take for an interface; raises UsageError (net/core/dev.c, dev_valid_name)."""
     printable = name.isascii() and name.isprintable() and not set(name) & set(" /:")

@@ -15,7 +15,7 @@ from inband.agent.switch import Identity
 from inband.bridge.bridge import Bridge, BridgeSettings
 from inband.control import events as ev
 from inband.datapath.base import Datapath
-from inband.flow.ports import LOCAL
+from inband.flow.ports import LOCAL, PortNo
 from inband.host.events import (
     AddressChanged,
     HostEvent,
@@ -28,8 +28,10 @@ from inband.host.events import (
 from inband.host.state import Host
 from inband.switch.config import BridgeConfig
 from inband.switch.connections import ConnectionManager, Environment
+from inband.switch.reports import LinkBack, LinkLost
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import PortState
 
 # Remotes that the engine takes at once: two milliseconds.
 REMOTES_AT_ONCE = 12
@@ -58,6 +60,8 @@ class ManagedBridge:
     ) -> None:
         """``datapath`` is not attached to anything yet; ``datapath_id`` is what it had in an earlier run."""
         self.config = config
+        self._report = environment.report
+        self._lost_links: set[PortNo] = set()
         self._local = local
         self.default_datapath_id = int(local.mac) if datapath_id is None else datapath_id
         self._kernel = host.state
@@ -141,6 +145,18 @@ class ManagedBridge:
             self.connections.hang_up()
 
     # --- the kernel's events ----------------------------------------------------------------------------------------
+
+    def link_changed(self, number: PortNo, *, link_up: bool, mac: Mac) -> None:
+        """A port's link came up or went down, or it has another MAC address; links are said to people, too."""
+        port = self.bridge.ports.get(number)
+        was_up = port is not None and not port.state & PortState.LINK_DOWN
+        if port is not None and was_up and not link_up:
+            self._lost_links.add(number)
+            self._report(LinkLost(self.config.name, int(number), port.name))
+        elif port is not None and link_up and number in self._lost_links:
+            self._lost_links.remove(number)
+            self._report(LinkBack(self.config.name, int(number), port.name))
+        self.bridge.link_changed(number, link_up=link_up, mac=mac)
 
     def host_event(self, event: HostEvent | NextHopFound) -> None:
         """Pass on what the kernel said, and dial again when it is good news. Ports' links are ``link_changed``'s."""

@@ -196,6 +196,8 @@ class OutgoingConnection:
         self._tell(Event.FAILED, "; ".join(reasons) if len(reasons) > 1 else next(iter(self._failures.values())))
 
     def _hang_up(self) -> None:
+        if self._attempts:
+            self._failures = {}  # what was said before this attempt, which had no answer
         self._cancel_attempts()
         if self._opening is not None:
             (connecting, channel), self._opening = self._opening, None

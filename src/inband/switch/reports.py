@@ -201,6 +201,32 @@ class NameProblem:
         return f"{self.name}: {self.problem}; {known}"
 
 
+@dataclass(frozen=True, slots=True)
+class LinkLost:
+    """A port's link went down."""
+
+    bridge: str
+    number: int
+    interface: str
+    level = Level.WARNING
+
+    def __str__(self) -> str:
+        return f"bridge {self.bridge}: port {self.number} ({self.interface}) is down"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkBack:
+    """A port's link is up again."""
+
+    bridge: str
+    number: int
+    interface: str
+    level = Level.INFO
+
+    def __str__(self) -> str:
+        return f"bridge {self.bridge}: port {self.number} ({self.interface}) is up again"
+
+
 Report = (
     Connected
     | ConnectionLost
@@ -216,6 +242,8 @@ Report = (
     | ServersChosen
     | NameResolved
     | NameProblem
+    | LinkLost
+    | LinkBack
 )
 
 Reporter = Callable[[Report], None]

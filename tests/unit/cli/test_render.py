@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
+
+import pytest
 
 from inband.cli.render import print_show
 from inband.runtime.show import BridgeDocument, ShowDocument
@@ -180,3 +183,24 @@ def test_advice_is_given_once_for_each_cause() -> None:
 
     lines = [line for line in shown({"bridges": [lost]}) if ("route" in line and ":1:" in line) or "mute" in line]
     assert lines == ["    tcp:[2001:db8::1]:1:  there is no route", "    192.0.2.9:            it is mute"]
+
+
+def test_on_a_terminal_of_80_columns_no_word_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    document = bridge()
+    document["controllers"][1]["last_error"] = "no answer in 8.0 s"
+    document["controllers"][1]["last_error_at"] = NOW - 3
+    document["in_band"]["remotes"][0]["address"] = "2001:db8:1111:2222:3333:4444:5555:6666"
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    file = Terminal()
+    print_show({"bridges": [document]}, file, NOW)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue())
+
+    assert "[2001:db8:1111:2222:3333:4444:5555:6666]:6653/tcp" in text
+    assert "tcp:[2001:db8::1]:1" in text
+    assert "no answer in 8.0 s (3.0 s ago)" in text
+    assert max(map(len, text.splitlines())) <= 80

@@ -67,7 +67,7 @@ def test_several_settings_change_at_once() -> None:
         ("del-port br0 eth7", r"has no port 'eth7' \(ports: eth1\)"),
         ("set-controller br0 tcp:", "names no host"),
         ("set-controller br0 tcp:192.0.2.1 tcp:192.0.2.1", "listed twice"),
-        ("set br0 port=eth1", "unknown key 'port'"),
+        ("set br0 port=eth1", "port has verbs of its own"),
         ("set br0 queue=x", "queue: 'x' is not allowed"),
         ("reload", "without --config"),
     ],

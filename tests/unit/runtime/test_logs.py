@@ -150,11 +150,18 @@ def test_the_journal_gets_levels_and_no_times(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("untouched_logging")
 def test_levels_are_set_with_open_vswitchs_words() -> None:
+    logging.getLogger("inband.runtime.logs_test")
     set_level("dbg")
-    set_level("ihh.engine:err")
+    set_level("runtime.logs_test:err")
 
     assert logging.getLogger("inband").level == logging.DEBUG
-    assert logging.getLogger("inband.ihh.engine").level == logging.ERROR
+    assert logging.getLogger("inband.runtime.logs_test").level == logging.ERROR
+
+
+@pytest.mark.parametrize("spec", ["nonsense:dbg", "runtime.nonsense:dbg"])
+def test_a_module_that_does_not_log_is_refused(spec: str) -> None:
+    with pytest.raises(UsageError, match="no module"):
+        set_level(spec)
 
 
 @pytest.mark.parametrize("spec", ["", "loud", ":dbg", "a:b"])

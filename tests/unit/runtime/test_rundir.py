@@ -86,7 +86,8 @@ def test_a_killed_switch_is_succeeded_at_once_and_its_sockets_removed(
 
     taken = RunDir.take(path)
 
-    assert sorted(entry.name for entry in path.iterdir()) == ["inband.pid", "notes.mgmt"]
+    mine = f"inband.{os.getpid()}.ctl"
+    assert sorted(entry.name for entry in path.iterdir()) == sorted([mine, "inband.pid", "notes.mgmt"])
     assert (path / "inband.pid").read_text() == f"{os.getpid()}\n"
     taken.release()
 

@@ -12,6 +12,7 @@ import pytest
 from inband.agent.fail_mode import Forwarding
 from inband.flow.flow import Flow
 from inband.flow.match import ANY, Match
+from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.host.events import AddressChanged, LinkChanged, NeighbourChanged, NextHop, NextHopFound
 from inband.openflow.messages import (
@@ -562,3 +563,16 @@ def test_a_thousand_dumps_that_are_not_read_cost_no_more_than_one() -> None:
     tracemalloc.stop()
 
     assert used < 2 << 20
+
+
+def test_a_link_that_goes_and_comes_back_is_said_once_each_and_a_new_port_is_not() -> None:
+    bench = Bench()
+    bench.managed.bridge.add_port(PortNo(1), "eth1", MAC, link_up=False)
+
+    for link_up in (True, True, False, False, True):
+        bench.managed.link_changed(PortNo(1), link_up=link_up, mac=MAC)
+
+    assert [str(report) for report in bench.reports] == [
+        "bridge br0: port 1 (eth1) is down",
+        "bridge br0: port 1 (eth1) is up again",
+    ]
