@@ -1,7 +1,7 @@
 """`python -m bench`: measure ours and peers side by side, print tables, write them as text and as JSON.
 
-    python -m bench [--table inband|openflow|throughput|kernel_path]... [--only TEXT]... [--quick] [--no-peer]
-                    [--name NAME]
+    python -m bench [--table inband|openflow|operations|throughput|kernel_path]... [--only TEXT]... [--quick]
+                    [--no-peer] [--name NAME]
 
 Tables of rows (in-band control, OpenFlow): the peer is measured where it is installed. Rows go in their order, ours
 first, the peer right after; the table grows while they come. A row that fails (a switch that does not start) says so in
@@ -25,7 +25,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import inband_figures, ipv6_figures, kernel_path, openflow, throughput
+from bench import inband_figures, ipv6_figures, kernel_path, openflow, operations_system, throughput
 from bench.figures import Effort, Figure, Row
 from lab import ovs
 from lab.inband import InbandSwitch
@@ -37,6 +37,7 @@ THROUGHPUT, KERNEL_PATH = "throughput", "kernel_path"
 TABLES: dict[str, tuple[str, tuple[Callable[[Effort], list[Row]], ...]]] = {
     "inband": ("In-band control, measured in one run", (inband_figures.rows, ipv6_figures.rows)),
     "openflow": ("OpenFlow, measured in one run", (openflow.rows,)),
+    "operations": ("What happens around a switch, measured in one run", (operations_system.rows,)),
 }
 """Title and sections of each, by the name of its results' file."""
 Line = tuple[Row, list[Figure]]

@@ -7,6 +7,7 @@ configuration file, the control socket and the management sockets.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -36,10 +37,11 @@ class InbandSwitch:
     def __init__(self, lab: Lab, site: Site) -> None:
         self.site = site
         self.dns_servers: tuple[str, ...] = ()
+        self.fail_mode = "secure"
         self._lab = lab
         self.run_dir = lab.folder / f"inband-{site.namespace.short}"
         self.run_dir.mkdir(mode=0o700)
-        self._state_dir = lab.folder / f"state-{site.namespace.short}"
+        self.state_dir = lab.folder / f"state-{site.namespace.short}"
         self._config = lab.folder / f"inband-{site.namespace.short}.toml"
         self._process: Process | None = None
         self._asking: Control | None = None
@@ -81,36 +83,43 @@ class InbandSwitch:
 
     def status(self, bridge: str = "br0") -> Mapping[str, Any]:
         """Return what `show --json` says about a bridge."""
-        everything = json.loads(self._call("inband/show", "json"))
+        everything = json.loads(self.call("inband/show", "json"))
         found = [each for each in everything["bridges"] if each["name"] == bridge]
         assert len(found) == 1
         return dict(found[0])
 
     def set_controllers(self, *targets: str, bridge: str = "br0") -> None:
         """Replace the controllers."""
-        self._call("inband/set-controller", bridge, *targets) if targets else self._call(
-            "inband/del-controller", bridge
-        )
+        self.call("inband/set-controller", bridge, *targets) if targets else self.call("inband/del-controller", bridge)
 
     def set_managers(self, *targets: str) -> None:
         """Replace the managers."""
-        self._call("inband/set-manager", *targets) if targets else self._call("inband/del-manager")
+        self.call("inband/set-manager", *targets) if targets else self.call("inband/del-manager")
 
     def set_queue(self, queue: int | None, bridge: str = "br0") -> None:
         """Set or take away the control queue."""
-        self._call("inband/set", bridge, f"queue={'none' if queue is None else queue}")
+        self.call("inband/set", bridge, f"queue={'none' if queue is None else queue}")
 
     def set_flow_limit(self, limit: int, bridge: str = "br0") -> None:
         """Let each table hold at most this many flows."""
-        self._call("inband/set", bridge, f"flow-limit={limit}")
+        self.call("inband/set", bridge, f"flow-limit={limit}")
+
+    def set_fail_mode(self, mode: str, bridge: str = "br0") -> None:
+        """Say what is done without a controller."""
+        self.call("inband/set", bridge, f"fail-mode={mode}")
+
+    def change_file(self, key: str, value: str) -> None:
+        """Have the configuration file say something else, in TOML; nobody reads it yet."""
+        text = self._config.read_text()
+        self._config.write_text(re.sub(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE))
 
     def set_mac(self, mac: str, bridge: str = "br0") -> None:
         """Give the local port another MAC address."""
-        self._call("inband/set", bridge, f"mac={mac}")
+        self.call("inband/set", bridge, f"mac={mac}")
 
     def hidden(self, bridge: str = "br0") -> frozenset[Hidden]:
         """Return the hidden flows."""
-        return hidden_in(self._call("bridge/dump-flows", bridge))
+        return hidden_in(self.call("bridge/dump-flows", bridge))
 
     def control(self) -> Control:
         """Return a connection of its own to the control socket."""
@@ -156,23 +165,31 @@ class InbandSwitch:
         bridges = [self._toml(plan, connect=connect) for plan in self.site.bridges]
         self._config.write_text("\n".join([*servers, *bridges]))
 
+    def start_again(self) -> None:
+        """Start it again with the configuration file as it is, and return before it is ready."""
+        self._run()
+
     def _launch(self, *, connect: bool) -> Process:
         self._write_config(connect=connect)
+        return self._run()
+
+    def _run(self) -> Process:
         self._process = self.site.namespace.start(
             *(COMMAND, "run", "--config", str(self._config), "--run-dir", str(self.run_dir)),
-            *("--state-dir", str(self._state_dir)),
+            *("--state-dir", str(self.state_dir)),
             label="inband",
         )
         self._asking = None
         return self._process
 
-    def _call(self, method: str, *params: str) -> str:
+    def call(self, method: str, *params: str) -> str:
+        """Give a command over the control socket; raises ControlError when it is refused."""
         if self._asking is None:
             self._asking = self._lab.hold(self.control())
         return self._asking.call(method, *params)
 
     def _toml(self, plan: BridgePlan, *, connect: bool) -> str:
-        lines = ["[[bridge]]", f'name = "{plan.name}"', f"port = {list(plan.ports)}", 'fail-mode = "secure"']
+        lines = ["[[bridge]]", f'name = "{plan.name}"', f"port = {list(plan.ports)}", f'fail-mode = "{self.fail_mode}"']
         lines.append(f'datapath = "{self.datapath}"')
         if plan.address:
             lines.append(f"address = {list(plan.addresses)}")

@@ -117,6 +117,10 @@ class OvsSwitch:
             "--", "set", "bridge", bridge, "flow_tables:0=@t",
         )  # fmt: skip
 
+    def set_fail_mode(self, mode: str, bridge: str = "br0") -> None:
+        """Say what is done without a controller."""
+        self._vsctl("set-fail-mode", bridge, mode)
+
     def set_mac(self, mac: str, bridge: str = "br0") -> None:
         """Set other_config:hwaddr."""
         self._vsctl("set", "bridge", bridge, f'other_config:hwaddr="{mac}"')

@@ -64,6 +64,9 @@ class Switch(Protocol):
     def set_flow_limit(self, limit: int, bridge: str = "br0") -> None:
         """Let table 0 hold at most this many flows and refuse others."""
 
+    def set_fail_mode(self, mode: str, bridge: str = "br0") -> None:
+        """Say what is done without a controller: secure or standalone."""
+
     def set_mac(self, mac: str, bridge: str = "br0") -> None:
         """Give the local port another MAC address."""
 
