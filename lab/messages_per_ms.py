@@ -1,7 +1,7 @@
 """A TCP session with a message each millisecond, echoed by the other end: how long the longest took.
 
-`python -m lab.messages_per_ms serve ADDRESS PORT`, and at the other end `... call ADDRESS PORT SECONDS`, which prints how
-many were sent and answered and the longest time in seconds.
+`python -m lab.messages_per_ms serve ADDRESS PORT`, and at the other end `... call ADDRESS PORT SECONDS`, which prints
+how many were sent and answered and the longest time in seconds.
 """
 
 from __future__ import annotations
