@@ -41,6 +41,7 @@ def test_standalone_forwards_without_a_controller_and_stops_when_one_is_back() -
         host, target = stage.topology.hosts["h1"][0], stage.topology.hosts["h2"][1]
         with stage.switch.control() as control:
             control.call("inband/set", "br0", "fail-mode=standalone", "inactivity-probe=0.3", "max-backoff=0.5")
+        stage.controller.order("fill 1")
         connected = host.pings(target, wait_s=0.3)
         rules = stage.switch.hidden()
 
@@ -50,6 +51,7 @@ def test_standalone_forwards_without_a_controller_and_stops_when_one_is_back() -
             assert until(lambda: host.pings(target, count=1, wait_s=0.3) == 1, 10.0)
             back = LabController(stage.topology.controller)
             assert back.journal.wait_up(stage.dpids, 5.0)
+            back.order("fill 1")
 
             assert connected == 0
             assert until(lambda: host.pings(target, count=1, wait_s=0.3) == 0, 3.0)

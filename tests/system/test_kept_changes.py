@@ -120,6 +120,17 @@ def test_addresses_and_routes_are_adopted_without_loss_and_come_back(rig: Rig) -
     assert "via 10.0.0.11 dev p1" in rig.box.run("ip", "route", "show", "default")
 
 
+def test_what_the_system_gives_an_adopted_interface_later_is_taken_over_too(rig: Rig) -> None:
+    path = rig.config('[[bridge]]\nname = "br0"\nport = "p1"\nadopt = "p1"\n')
+    rig.start("--config", path)
+
+    rig.box.ip("addr add 10.0.0.1/24 dev p1")
+
+    assert until(lambda: _addresses(rig, "br0") == {"10.0.0.1/24"}, 2.0)
+    assert _addresses(rig, "p1") == set()
+    assert rig.h1.pings("10.0.0.1") == 3
+
+
 def test_an_adoption_that_is_not_configured_is_given_back_after_a_crash(rig: Rig) -> None:
     rig.box.ip("addr add 10.0.0.1/24 dev p1", "route add default via 10.0.0.11")
     process = rig.start("--bridge", "br0")

@@ -89,6 +89,9 @@ def test_standalone_begins_after_three_probe_intervals_and_ends_with_the_control
     assert "NORMAL" not in flows(rig)  # hidden from controllers, and above what they left
 
     controller = LabController(rig.h1)
+    assert until(lambda: bool(rig.controller()["connected"]), 3.0)
+    assert rig.show()["forwarding"] == "standalone"  # it has said HELLO and no more
+    controller.order("fill 1")
     assert until(lambda: rig.show()["forwarding"] == "controller", 3.0)
     assert rig.h1.pings("10.0.0.12", count=1, wait_s=0.2) == 0
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from inband.errors import HostError, UsageError
 from inband.host import codec, rtnetlink
 from inband.host.interfaces import IpInterface, interface_of
+from inband.host.ports import set_up
 from inband.host.requests import Requests
 from inband.host.rtnetlink import Link
 from inband.vocabulary.addresses import IpAddress, Mac
@@ -73,6 +74,7 @@ def give(source: str, target: str) -> list[bytes]:
     with Requests() as requests:
         old, new = _existing(requests, source), _existing(requests, target)
         given: list[bytes] = []
+        set_up(requests, new, up=True)  # routes need that, and whoever has addresses is in use
         try:
             for body in _addresses(requests, old):
                 copied = _address_for(new, body)

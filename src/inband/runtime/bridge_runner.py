@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 
 # The bridge's interface was removed and could not be made again: how often that is tried.
 REMAKE_S = 1.0
+# From the first address that the system gives an adopted interface to taking over what it has then.
+ADOPT_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class BridgeRunner:
         self._is_open = False
         self._is_stopped = False
         self._is_elsewhere = False
+        self._adopting: asyncio.TimerHandle | None = None
         self._remaking: asyncio.Task[None] | None = None
         self._restoring: asyncio.Task[None] | None = None
 
@@ -183,8 +186,11 @@ class BridgeRunner:
                 await asyncio.sleep(0)
             self.bridge.datapath.close()
             self.ports.close()
-            if self.config.adopt is not None:
-                self._give_back(self.config.adopt)
+            try:
+                if self.config.adopt is not None:
+                    self._give_back(self.config.adopt)
+            except InbandError as error:
+                log.error("bridge %s: %s does not have all back: %s", self.config.name, self.config.adopt, error)
         self._driver.stop()
         await self.local.stop()
 
@@ -263,10 +269,30 @@ class BridgeRunner:
                 pass
             case _:
                 self.ports.handle(event)
+        if isinstance(event, AddressChanged) and event.present and self._is_adopted(event.index):
+            self._adopt_late()
         if self._keeper is not None:
             self._keeper.host_event(event)
         if isinstance(event, LinkChanged):
             self.peer_redirect.link_changed(event.index)
+
+    def _is_adopted(self, index: int) -> bool:
+        """Whether an interface is the one that is adopted: the system may go on giving it addresses."""
+        link = self._environment.host.state.link(index)
+        return link is not None and link.name == self.config.adopt and link.name in self.ports
+
+    def _adopt_late(self) -> None:
+        """Take over what the system has given the adopted interface since, soon and once."""
+        if self._adopting is None and not self._is_stopped:
+            self._adopting = self._loop.call_later(ADOPT_S, self._adopt_again)
+
+    def _adopt_again(self) -> None:
+        self._adopting = None
+        if self.config.adopt is not None and not self._is_stopped:
+            try:
+                self.local.adopt(self.config.adopt, lambda: None)
+            except InbandError as error:
+                log.warning("bridge %s: what %s has stays there: %s", self.config.name, self.config.adopt, error)
 
     def _local_removed(self) -> None:
         if self._is_stopped or self._remaking is not None:

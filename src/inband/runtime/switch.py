@@ -243,7 +243,6 @@ class RunningSwitch:
     async def _apply(self, config: SwitchConfig, *, is_forced: bool = False) -> None:
         """Go to a configuration: what others need is given up first, what is left over only when the rest is done."""
         self._check(config, is_forced=is_forced)
-        self._warn(config)
         wanted = {bridge.name: bridge for bridge in config.bridges}
         gone = [name for name in self.bridges if name not in wanted]
         for name in [name for name in gone if _is_in_the_way(self.bridges[name].config, config)]:
@@ -260,6 +259,7 @@ class RunningSwitch:
         for name in gone:
             await self._stop_bridge(name)
         await self._go_through(self.core.finish(config))
+        self._warn(config)
 
     async def _go_through(self, steps: Iterator[None]) -> None:
         """Do work in steps, between which everything else in the process has its turn."""
