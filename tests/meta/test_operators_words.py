@@ -39,8 +39,8 @@ def rows(head: str) -> list[list[str]]:
 
 # Verbs --------------------------------------------------------------------------------------------------------------
 
-OF_THE_COMMAND_ALONE = {"run", "version"}
-"""Verbs that ask no running switch."""
+OF_THE_COMMAND_ALONE = {"run", "version", "check", "health"}
+"""Verbs that ask no running switch, or ask it by another verb."""
 
 
 def test_every_verb_is_a_command_of_the_control_socket() -> None:
@@ -67,10 +67,11 @@ def test_what_only_ovs_appctl_can_ask_is_in_the_guide(name: str) -> None:
 
 # Settings -----------------------------------------------------------------------------------------------------------
 
-NOT_KEYS = {"name": "`[[bridge]]` has it", "dhcp": "an `address`", "dhcpv6": "an `address`"}
+NOT_KEYS = {"name": "`[[bridge]]` has it", "dhcp": "an `address`", "dhcpv6": "an `address`", "port_numbers": "a `port`"}
 """Fields of BridgeConfig that are not settings of their own, and what they are."""
 
 VERBS_OF_THEIR_OWN = {"port": "`add-port`, `del-port`", "controller": "`set-controller`", "datapath": "no: restart"}
+VERBS_OF_THEIR_OWN["adopt"] = "`adopt`, `release`"
 """Settings that ``inband set`` does not change, and what the guide says instead."""
 
 OPTIONS = {
@@ -81,6 +82,17 @@ OPTIONS = {
     "address": "192.0.2.2/24",
     "gateway": "192.0.2.254",
     "queue": "1",
+    "adopt": "eth1",
+    "datapath-id": "1",
+    "mac": "02:00:00:00:00:01",
+    "inactivity-probe": "3",
+    "max-backoff": "2",
+    "flow-limit": "7",
+    "peer-redirect": "off",
+    "private-key": "/k",
+    "certificate": "/c",
+    "ca-cert": "/ca",
+    "openflow-version": "1.3",
 }
 """Settings that are options of ``inband run`` with a value, each with one."""
 
@@ -109,7 +121,7 @@ def test_every_setting_is_obeyed(field: str) -> None:
 
 
 def test_every_setting_is_in_the_guide_with_how_it_is_changed() -> None:
-    by_set = {name.strip("` "): cell for names, _, _, cell in rows("| key | values |") for name in names.split(",")}
+    by_set = {name.strip("` "): cell for names, _, _, cell, _ in rows("| key | values |") for name in names.split(",")}
 
     assert by_set.keys() == {*KEYS, "name"}, "docs/guide.md, Configuration file: a row for each key"
     for name in KEYS:
@@ -151,7 +163,7 @@ def test_a_datapath_has_words_and_a_column_of_the_table_of_packets(kind: Datapat
 
     assert kind in choice.choices, "src/inband/cli/run.py: the choices of --datapath"
     assert kind in KEYS["datapath"].allowed, "src/inband/runtime/config_keys.py: what is allowed for datapath"
-    assert f"`{kind}`" in next(values for key, values, *_ in rows("| key | values |") if key == "`datapath`"), (
+    assert kind in next(values for key, values, *_ in rows("| key | values |") if key == "`datapath`"), (
         "docs/guide.md, Configuration file, datapath"
     )
     assert kind in COLUMNS, "tests/packets/columns.py: put frames on its ports and see what leaves, in COLUMNS"

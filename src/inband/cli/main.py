@@ -24,7 +24,6 @@ from inband.errors import InbandError
     epilog="TARGET is tcp:HOST[:PORT] or tls:HOST[:PORT], IPv6 in brackets, port 6653 unless given; ',out-of-band' "
     "behind it exempts it from in-band control. The run directory is --run-dir, else $INBAND_RUNDIR, else /run/inband.",
 )
-@click.version_option(__version__, message="inband %(version)s")
 @run_dir_option
 @click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 @click.pass_context

@@ -7,6 +7,7 @@ what does not fit together, or a file that is wrong, is refused (exit code 1) li
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -79,11 +80,11 @@ def _settings_options(function: _Decorated) -> _Decorated:
         if key.name == "in-band":
             function = click.option("--in-band/--no-in-band", "in_band", default=None, help=about)(function)
             continue
-        kind = (
-            click.Choice(["secure", "standalone"])
-            if key.name == "fail-mode"
-            else _Value(key.name, _METAVARS.get(key.name, "value"))
-        )
+        parse = key.parse
+        if isinstance(parse, type) and issubclass(parse, StrEnum):
+            kind: click.Choice[str] | _Value = click.Choice([word.value for word in parse])
+        else:
+            kind = _Value(key.name, _METAVARS.get(key.name, "value"))
         function = click.option(f"--{key.name}", type=kind, multiple=key.many, help=about)(function)
     return function
 

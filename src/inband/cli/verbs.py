@@ -52,10 +52,15 @@ def ask_to_change(run_dir: str | None, verb: str, arguments: Sequence[str] = ())
 
 
 def ask(run_dir: str | None, method: str, arguments: Sequence[str] = ()) -> str:
-    """Run a command in the switch; ``run_dir`` is what stood behind the verb. Raises InbandError."""
+    """Run a command of ours in the switch; ``run_dir`` is what stood behind the verb. Raises InbandError."""
+    return ask_plainly(run_dir, f"inband/{method}", arguments)
+
+
+def ask_plainly(run_dir: str | None, method: str, arguments: Sequence[str] = ()) -> str:
+    """Run a command in the switch by its whole name. Raises InbandError."""
     before_the_verb: str | None = click.get_current_context().find_object(str)
     path = find_run_dir(run_dir or before_the_verb) / CONTROL_SOCKET
-    return call(path, f"inband/{method}", arguments)
+    return call(path, method, arguments)
 
 
 def _print(text: str) -> None:
@@ -392,11 +397,11 @@ def check(file: Path | None, run_dir: str | None) -> int:
     Example:
         inband check --config /etc/inband.toml
     """
-    from inband.cli.check import findings
+    from inband.runtime.checking import findings
     from inband.switch.cutting import parse_session
 
     try:
-        running = json.loads(ask(run_dir, "config"))
+        running = json.loads(ask_plainly(run_dir, "config/show"))
     except InbandError:
         running = None
     known = running.pop("file") if running else None

@@ -20,6 +20,7 @@ from inband.demo.pinger import Pinger
 from inband.demo.story import Pings
 from inband.errors import HostError, InbandError
 from inband.runtime.streams import SocketStream
+from inband.runtime.tls_clock import TlsClock
 from inband.runtime.unixctl_client import CONTROL_SOCKET, call
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.numbers import OPENFLOW_PORT
@@ -54,7 +55,8 @@ class NamespaceStage:
         """As ``Stage.start``."""
         self._build()
         sock = self._nodes["c"].listen(CONTROLLER, OPENFLOW_PORT)
-        self._server = await self._loop.create_server(lambda: SocketStream(self._controller.accept()), sock=sock)
+        clock = TlsClock()
+        self._server = await self._loop.create_server(lambda: SocketStream(self._controller.accept(), clock), sock=sock)
         self._pinger = Pinger(self._nodes["h1"].icmp_socket(), FAR, self.pings, self._loop)
         self._pinger.start()
         for number, name in enumerate(NAMES, 1):

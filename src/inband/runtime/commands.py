@@ -78,7 +78,7 @@ def make_registry(process: Process) -> Registry:
     for verb, change in CHANGES.items():
         most = None if change.max_args is None else change.max_args + MAX_OPTIONS
         registry.add(f"inband/{verb}", change.usage, change.min_args, most, _changer(process, verb))
-    registry.add("inband/config", "", 0, 0, lambda _: _config(process))
+    registry.add("config/show", "", 0, 0, lambda _: _config(process))
     registry.add("inband/confirm", "", 0, 0, lambda _: _silent(process.confirm()))
     registry.add("inband/rollback", "", 0, 0, lambda _: _silent(process.roll_back()))
     return registry

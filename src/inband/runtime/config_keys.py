@@ -390,8 +390,12 @@ _VERBS = {
 
 def settings_table() -> str:
     """The table of settings in docs/guide.md."""
-    lines = ["| key | what it is | values | default | by `inband set` |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "| key | values | default | by `inband set` | what it is |",
+        "| --- | --- | --- | --- | --- |",
+        "| `name` | 1 to 15 characters | | | The bridge's name, and that of its own interface. |",
+    ]
     for key in _ROWS:
         how = "yes, commas between" if key.many else "yes"
-        lines.append(f"| `{key.name}` | {key.about} | {key.values} | {key.default} | {_VERBS.get(key.name, how)} |")
+        lines.append(f"| `{key.name}` | {key.values} | {key.default} | {_VERBS.get(key.name, how)} | {key.about} |")
     return "\n".join(lines) + "\n"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from secrets import randbits
@@ -17,8 +16,6 @@ from inband.errors import InbandError, UsageError
 from inband.host.events import HostEvent, NextHopFound
 from inband.host.interfaces import check_port
 from inband.host.netlink import KernelHost
-from inband.packet import dns
-from inband.runtime import name_memory
 from inband.runtime.belongings import check_is_free
 from inband.runtime.bridge_runner import BridgeRunner, ProcessEnvironment
 from inband.runtime.change_options import ChangeOptions
@@ -32,28 +29,20 @@ from inband.runtime.left_overs import give_back_left_overs, undo_left_over_adopt
 from inband.runtime.report_log import log_report
 from inband.runtime.rundir import RunDir
 from inband.runtime.state_dir import StateDir
-from inband.runtime.state_memory import MEMORY, document_of, memory_of
+from inband.runtime.state_keeper import StateKeeper
 from inband.runtime.tls import tls_contexts
 from inband.runtime.tls_clock import TlsClock
-from inband.runtime.undo import Undo
 from inband.runtime.unixctl import UnixctlServer
 from inband.switch.config import BridgeConfig, SwitchConfig, warnings_of
 from inband.switch.confirming import Confirming
-from inband.switch.core import SwitchCore, names_of
+from inband.switch.core import SwitchCore
 from inband.switch.cutting import Session, why_cut
 from inband.switch.driver import Driver, turns_on
 from inband.switch.history import History
-from inband.switch.memory import BridgeMemory
-from inband.switch.names import Known
 from inband.switch.reports import Report
 from inband.vocabulary.instant import Instant
 
 log = logging.getLogger(__name__)
-
-# How often the time is noted for a start without a clock: certificates are good for months.
-NOTE_TIME_S = 3600.0
-# Bridges that were taken out and may come back.
-MAX_BRIDGES_AWAY = 100
 
 
 class RunningSwitch:
@@ -65,48 +54,46 @@ class RunningSwitch:
         self.ending = ""
         self._loop = loop
         self._run_dir = run_dir
-        self._state_dir = state_dir
-        self._memory = memory_of(state_dir.read(MEMORY))
-        self._names_file = (state_dir.path or run_dir.path) / name_memory.FILE
-        self._known_names: Known | None = None
+        self._state = StateKeeper(state_dir, run_dir.path, loop)
         self._host = KernelHost(self._host_event)
         self._claims = Claims(loop)
         self._driver = Driver(loop)
         sockets = DnsSockets(loop)
-        tls_clock = TlsClock()
-        tls_clock.learn(state_dir.newest_s)
         self.core = SwitchCore(
             loop.time,
             randbits,
             sockets,
             find_servers=lambda: find_servers(run_dir.path),
             addresses_changed=self._addresses_changed,
-            remember=self._remember,
+            remember=self._state.remember_names,
             report=self._report,
             wake=self._driver.wake,
         )
         sockets.user = self.core.names
-        self._environment = ProcessEnvironment(
-            loop,
-            self._host,
-            self._host.trouble,
-            run_dir,
-            self._claims,
-            turns_on(loop),
-            self._report,
-            self.core.channels_changed,
-            tls_clock,
-        )
+        self._environment = self._make_environment()
         self.history = History()
         self.confirming = Confirming()
         self._warned: set[str] = set()
-        self._undo = Undo(state_dir)
         self._undoing: asyncio.Task[None] | None = None
-        self._noting: asyncio.TimerHandle | None = None
         self._following: asyncio.Task[None] | None = None
         self._has_new_addresses = False
         self._changing = asyncio.Lock()
         self._control = UnixctlServer(run_dir.control_socket, make_registry(self))
+
+    def _make_environment(self) -> ProcessEnvironment:
+        tls_clock = TlsClock()
+        tls_clock.learn(self._state.newest_s)
+        return ProcessEnvironment(
+            self._loop,
+            self._host,
+            self._host.trouble,
+            self._run_dir,
+            self._claims,
+            turns_on(self._loop),
+            self._report,
+            self.core.channels_changed,
+            tls_clock,
+        )
 
     @property
     def config(self) -> SwitchConfig:
@@ -129,11 +116,11 @@ class RunningSwitch:
         """Start everything that is configured. Raises InbandError; then call ``stop``."""
         self._host.start(self._loop)
         self._driver.start(self.core)
-        self._note_time()
-        undo_left_over_adoptions(self._memory, config)
+        self._state.start()
+        undo_left_over_adoptions(self._state.memory, config)
         async with self._changing:
             await self._apply(config, is_forced=config.options.is_forced)
-        await self._keep()
+        await self._state.keep(self.bridges.values())
         await self._control.start()
         give_back_left_overs([link.name for link in self._host.state.links], self._claims)
         remove_left_over_pins(self._run_dir.path, self.bridges)
@@ -145,7 +132,8 @@ class RunningSwitch:
         await self._control.close()
         self._driver.stop()
         self.core.names.stop()
-        for task in (self._following, self._undoing, self._noting):
+        self._state.stop()
+        for task in (self._following, self._undoing):
             if task is not None:
                 task.cancel()
         for name in list(self.bridges):
@@ -173,29 +161,29 @@ class RunningSwitch:
         if not options.is_forced and options.confirm_s is None:
             self._refuse_what_cuts(options.session, wanted)
         if options.confirm_s is not None:
-            await asyncio.to_thread(self._undo.keep, before, words, is_reload=verb == "reload")
+            await asyncio.to_thread(self._state.undo.keep, before, words, is_reload=verb == "reload")
         try:
             await self._apply(wanted, is_forced=options.is_forced)
-            await self._keep()
+            await self._state.keep(self.bridges.values())
         except Exception:
             try:
                 await self._apply(before, is_forced=True)
             except InbandError as error:
                 log.error("going back after a refused change failed: %s; restart the switch", error)
             if options.confirm_s is not None:
-                await asyncio.to_thread(self._undo.forget)
+                await asyncio.to_thread(self._state.undo.forget)
             raise
         if options.confirm_s is not None:
             self.confirming.begin(before, words, options.confirm_s, self.now)
             self._loop.call_later(options.confirm_s, self._start_undoing)
             log.info("`%s` is undone in %g s unless it is confirmed", words, options.confirm_s)
         elif verb == "reload":
-            await asyncio.to_thread(self._undo.forget)
+            await asyncio.to_thread(self._state.undo.forget)
 
     async def confirm(self) -> None:
         """The change that waits may stay. Raises UsageError when none waits."""
         self.confirming.confirm(self.now)
-        await asyncio.to_thread(self._undo.forget)
+        await asyncio.to_thread(self._state.undo.forget)
         log.info("the change is confirmed")
 
     async def roll_back(self) -> None:
@@ -217,10 +205,10 @@ class RunningSwitch:
     async def _go_back(self, before: SwitchConfig) -> None:
         try:
             await self._apply(before, is_forced=True)
-            await self._keep()
+            await self._state.keep(self.bridges.values())
         except InbandError as error:
             log.error("going back to the configuration before failed: %s; restart the switch", error)
-        await asyncio.to_thread(self._undo.forget, was_undone=True)
+        await asyncio.to_thread(self._state.undo.forget, was_undone=True)
 
     def _refuse_what_cuts(self, session: Session | None, wanted: SwitchConfig) -> None:
         """Raise UsageError when a change would cut the session that it is made over."""
@@ -250,12 +238,12 @@ class RunningSwitch:
         for name, runner in self.bridges.items():
             if name in wanted:
                 runner.release(wanted[name])
-        await self._go_through(self.core.begin(config, await self._recall(config)))
+        await self._go_through(self.core.begin(config, await self._state.recall_names(config)))
         for name, bridge in wanted.items():
             if name in self.bridges:
                 await self.bridges[name].apply(bridge)
             else:
-                await self._start_bridge(BridgeRunner(self._environment, bridge, self._memory.get(name)))
+                await self._start_bridge(BridgeRunner(self._environment, bridge, self._state.memory.get(name)))
         for name in gone:
             await self._stop_bridge(name)
         await self._go_through(self.core.finish(config))
@@ -284,20 +272,6 @@ class RunningSwitch:
                     if not is_forced and port != bridge.adopt:
                         check_is_free(port, bridge.name, self._host.state)
 
-    def _note_time(self) -> None:
-        """Keep the time for a start without a clock."""
-        self._loop.run_in_executor(None, self._state_dir.note_time)
-        self._noting = self._loop.call_later(NOTE_TIME_S, self._note_time)
-
-    async def _keep(self) -> None:
-        """Have on the disk what the next run must know."""
-        present: dict[str, BridgeMemory] = {name: runner.memory for name, runner in self.bridges.items()}
-        away = [name for name in self._memory if name not in present][-MAX_BRIDGES_AWAY:]
-        memory = {**{name: self._memory[name] for name in away}, **present}
-        if memory != self._memory:
-            self._memory = memory
-            await asyncio.to_thread(self._state_dir.write, MEMORY, document_of(memory))
-
     async def _start_bridge(self, runner: BridgeRunner) -> None:
         name = runner.config.name
         try:
@@ -322,16 +296,6 @@ class RunningSwitch:
 
     # --- names --------------------------------------------------------------------------------------------------
 
-    async def _recall(self, config: SwitchConfig) -> Known:
-        """What an earlier run knew of names; read once, when there are names at all."""
-        if self._known_names is None and names_of(config):
-            self._known_names = name_memory.read(self._names_file, offset_s=self._offset_s)
-            await self._loop.run_in_executor(None, dns.load_reader)
-        return self._known_names or {}
-
-    def _remember(self, known: Known) -> None:
-        name_memory.write(self._names_file, known, offset_s=self._offset_s)
-
     def _addresses_changed(self) -> None:
         self._has_new_addresses = True
         if self._following is None:
@@ -353,12 +317,7 @@ class RunningSwitch:
 
     def _report(self, report: Report) -> None:
         self.history.note(report, self._loop.time())
-        log_report(report, self._offset_s)
-
-    @property
-    def _offset_s(self) -> float:
-        """From seconds since 1970 to the loop's clock."""
-        return self._loop.time() - time.time()
+        log_report(report, self._state.offset_s)
 
 
 def _is_in_the_way(gone: BridgeConfig, config: SwitchConfig) -> bool:

@@ -32,6 +32,7 @@ fail-mode = "secure"
 datapath = "userspace"
 address = ["192.0.2.2/24", "dhcp", "dhcpv6"]
 gateway = "192.0.2.254"
+adopt = "eth1"
 queue = 1
 in-band = false
 datapath-id = "00000000000000ff"
@@ -75,6 +76,7 @@ def test_a_file_with_every_key_becomes_the_values_it_says(tmp_path: Path) -> Non
         dhcp=True,
         dhcpv6=True,
         gateway=ip_address("192.0.2.254"),
+        adopt="eth1",
         queue=1,
         in_band=False,
         datapath_id=0xFF,

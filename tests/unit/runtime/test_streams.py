@@ -116,7 +116,7 @@ def test_a_peer_that_resets_while_its_user_goes_on_writing_is_one_end_and_no_def
         loop.set_exception_handler(lambda _, context: wrong.append(context))
         with socket.create_server(("127.0.0.1", 0)) as server:
             target = parse_target(f"tcp:127.0.0.1:{server.getsockname()[1]}")
-            network, user = SocketNetwork(loop), Writer()
+            network, user = SocketNetwork(loop, TlsClock()), Writer()
             connecting = network.connect(target, HERE, user)
             await user.next()
             peer, _ = server.accept()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
-from inband.agent.fail_mode import Forwarding
 from inband.flow.flow import Flow
 from inband.flow.match import ANY, Match
-from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.host.events import AddressChanged, LinkChanged, NeighbourChanged, NextHop, NextHopFound
 from inband.openflow.messages import (
@@ -24,11 +21,9 @@ from inband.openflow.messages import (
     FeaturesRequest,
     FlowMod,
     Message,
-    RoleRequest,
 )
 from inband.openflow.multipart import FlowStatsReply, FlowStatsRequest
 from inband.openflow.reconnect import State
-from inband.switch.config import FailMode
 from inband.switch.listener import MAX_OPENING, MAX_SESSIONS_OF_ONE, Listener
 from inband.switch.reports import (
     Connected,
@@ -38,14 +33,12 @@ from inband.switch.reports import (
     ListensOnLoopback,
     NotAllowed,
     OpenToStrangers,
-    StandaloneEntered,
-    StandaloneLeft,
     TurnedAway,
 )
 from inband.switch.targets import parse_target
 from inband.switch.transport import TcpProgress
 from inband.vocabulary.addresses import Mac
-from inband.vocabulary.openflow import OFP10, FlowModCommand, Role
+from inband.vocabulary.openflow import OFP10, FlowModCommand
 from tests.unit.switch.bench import ADDRESS, CONTROLLER, MAC, Bench
 from tests.unit.switch.fakes import HELLO, FakeTransport, wire
 
@@ -137,31 +130,6 @@ def test_an_attempt_that_takes_too_long_is_given_up_and_its_late_answer_ignored(
     assert first.is_cancelled
     assert bench.network.opening == []
     assert len(bench.network.dialled) == 3  # the second one beside the first
-
-
-def test_the_first_that_answers_of_those_that_are_tried_side_by_side_is_used() -> None:
-    bench = Bench()
-    bench.pass_time(0.6)
-    first, second = bench.network.dialled
-
-    first.answer()
-
-    assert second.is_cancelled
-    assert bench.states == [State.CONNECTING]
-    bench.say(bench.network.open_stream(), HELLO)
-    assert bench.states == [State.ACTIVE]
-
-
-def test_news_of_an_interface_elsewhere_is_none_for_an_in_band_controller() -> None:
-    bench = Bench()
-    dialled = len(bench.network.dialled)
-
-    bench.pass_time(0.2)
-    bench.host.say(bench.managed, LinkChanged(9, "docker0", MAC, up=True, running=True, mtu=1500))
-    bench.host.say(bench.managed, AddressChanged(9, ip_address("198.51.100.7"), 24, present=True))
-    bench.pass_time(0.1)
-
-    assert len(bench.network.dialled) == dialled
 
 
 def test_a_handshake_that_takes_too_long_leaves_nothing_behind() -> None:
@@ -292,27 +260,6 @@ def test_another_datapath_id_is_heard_of_by_connecting_anew() -> None:
 
     assert transport.is_aborted
     assert bench.managed.bridge.agent.switch.identity.datapath_id == 5
-
-
-def test_standalone_begins_after_three_probe_intervals_and_ends_with_a_controller() -> None:
-    bench = Bench(fail_mode=FailMode.STANDALONE)
-    forwarding: list[Forwarding] = []
-
-    def manage() -> None:
-        bench.say(bench.session(), wire(RoleRequest(Role.EQUAL)))
-
-    acts: tuple[Callable[[], None], ...] = (lambda: bench.pass_time(14.9), lambda: bench.pass_time(0.2), manage)
-    for act in acts:
-        act()
-        forwarding.append(bench.managed.connections.fail_mode.forwarding)
-
-    assert forwarding == [Forwarding.SECURE, Forwarding.STANDALONE, Forwarding.CONTROLLER]
-    assert [type(report) for report in bench.reports] == [
-        ConnectFailed,
-        StandaloneEntered,
-        Connected,
-        StandaloneLeft,
-    ]
 
 
 class Door:
@@ -563,16 +510,3 @@ def test_a_thousand_dumps_that_are_not_read_cost_no_more_than_one() -> None:
     tracemalloc.stop()
 
     assert used < 2 << 20
-
-
-def test_a_link_that_goes_and_comes_back_is_said_once_each_and_a_new_port_is_not() -> None:
-    bench = Bench()
-    bench.managed.bridge.add_port(PortNo(1), "eth1", MAC, link_up=False)
-
-    for link_up in (True, True, False, False, True):
-        bench.managed.link_changed(PortNo(1), link_up=link_up, mac=MAC)
-
-    assert [str(report) for report in bench.reports] == [
-        "bridge br0: port 1 (eth1) is down",
-        "bridge br0: port 1 (eth1) is up again",
-    ]
