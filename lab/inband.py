@@ -109,7 +109,7 @@ class InbandSwitch:
         self.call("inband/set", bridge, f"fail-mode={mode}")
 
     def change_file(self, key: str, value: str) -> None:
-        """Have the configuration file say something else, in TOML; nobody reads it yet."""
+        """Have the configuration file say something else, in TOML; the switch reads it at the next reload."""
         text = self._config.read_text()
         self._config.write_text(re.sub(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE))
 

@@ -1,7 +1,7 @@
 """Print requirements.txt with the lowest versions that pyproject.toml allows instead of those that it pins.
 
 Usage: python tools/lowest.py [NAME]...: of the switch's own dependencies, and of the test libraries that are named.
-`make lowest` tests with them. Other test libraries and tools stay pinned: nobody who uses the switch has them.
+`make lowest` tests with them. Other test libraries and tools stay pinned: users of the switch do not have them.
 """
 
 from __future__ import annotations

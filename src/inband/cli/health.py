@@ -1,4 +1,4 @@
-"""The health of a switch in one line and an exit code: 0 well, 1 something is wrong, 2 nobody controls it."""
+"""The health of a switch in one line and an exit code: 0 well, 1 something is wrong, 2 no controller is connected."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ _MOST_PARENTS = 30
 
 
 def ssh_session() -> str | None:
-    """``FAR FARPORT NEAR NEARPORT`` as sshd(8) says it, None where nobody does.
+    """``FAR FARPORT NEAR NEARPORT`` as sshd(8) says it, None where it does not.
 
     sudo takes the variable out of the environment, so the processes that this one comes from are asked as well.
     """

@@ -1,4 +1,4 @@
-"""Programs on this machine that change interfaces which nobody told them to leave alone."""
+"""Programs on this machine that change interfaces unless they are told to leave them alone."""
 
 from __future__ import annotations
 

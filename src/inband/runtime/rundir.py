@@ -8,7 +8,7 @@ that has ended waits, and the lock is the last thing that is closed: then everyt
 
 With ``OVS_RUNDIR`` set to this directory Open vSwitch's tools find everything by its short name, as they find their
 own: ``ovs-ofctl show br0`` (BRIDGE.mgmt) and ``ovs-appctl -t inband`` (inband.PID.ctl, with the pid of inband.pid,
-which they believe while somebody holds a POSIX lock on it).
+which they believe while a process holds a POSIX lock on it).
 
 Invariants: what is left over is removed only while the lock is held, and only sockets and what DHCP clients
 had; the directory is open to its owner alone (mode 0700), because that is all that guards the sockets in it.

@@ -171,19 +171,20 @@ class RunningSwitch:
             except InbandError as error:
                 log.error("going back after a refused change failed: %s; restart the switch", error)
             if options.confirm_s is not None:
-                await asyncio.to_thread(self._state.undo.forget)
+                await asyncio.to_thread(self._state.undo.forget, follow_file=False)
             raise
         if options.confirm_s is not None:
             self.confirming.begin(before, words, options.confirm_s, self.now)
             self._loop.call_later(options.confirm_s, self._start_undoing)
             log.info("`%s` is undone in %g s unless it is confirmed", words, options.confirm_s)
         elif verb == "reload":
-            await asyncio.to_thread(self._state.undo.forget)
+            await asyncio.to_thread(self._state.undo.forget, follow_file=True)
 
     async def confirm(self) -> None:
         """The change that waits may stay. Raises UsageError when none waits."""
+        is_reload = self.confirming.waiting == "reload"
         self.confirming.confirm(self.now)
-        await asyncio.to_thread(self._state.undo.forget)
+        await asyncio.to_thread(self._state.undo.forget, follow_file=is_reload)
         log.info("the change is confirmed")
 
     async def roll_back(self) -> None:
@@ -208,7 +209,7 @@ class RunningSwitch:
             await self._state.keep(self.bridges.values())
         except InbandError as error:
             log.error("going back to the configuration before failed: %s; restart the switch", error)
-        await asyncio.to_thread(self._state.undo.forget, was_undone=True)
+        await asyncio.to_thread(self._state.undo.forget, follow_file=False)
 
     def _refuse_what_cuts(self, session: Session | None, wanted: SwitchConfig) -> None:
         """Raise UsageError when a change would cut the session that it is made over."""

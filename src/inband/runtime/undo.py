@@ -29,14 +29,18 @@ class Undo:
 
     def keep(self, before: SwitchConfig, words: str, *, is_reload: bool) -> None:
         """A change is about to be made, and ``before`` is what to go back to."""
-        digest = _digest(before.options.config_file) if is_reload else None
+        digest = _digest(before.options.config_file) if is_reload else self._not_followed()
         self._state_dir.write(UNDO, {"change": words, "file": digest, "config": document_of(before)})
 
-    def forget(self, *, was_undone: bool = False) -> None:
-        """The change may stay, or was undone; then a file that was read for it is still not to be followed."""
-        document = self._state_dir.read(UNDO) if was_undone else None
-        if document is None or document.get("file") is None:
+    def forget(self, *, follow_file: bool) -> None:
+        """The change stays or was undone. A file that was undone is not to be followed unless ``follow_file``."""
+        if follow_file or self._not_followed() is None:
             self._state_dir.remove(UNDO)
+
+    def _not_followed(self) -> object:
+        """The digest of a file that was read and undone, None when there is none."""
+        document = self._state_dir.read(UNDO)
+        return None if document is None else document.get("file")
 
     def config_to_start(self, config: SwitchConfig) -> SwitchConfig:
         """What a switch that is told to run ``config`` shall run: that, unless it was made but not confirmed."""

@@ -1,4 +1,4 @@
-"""A change that is undone unless somebody who can still reach the switch says that it may stay (``--confirm``).
+"""A change that is undone unless an operator who can still reach the switch confirms it (``--confirm``).
 
 Sans-IO: the owner goes back to the configuration that it is given, and keeps it where a crash does not reach it.
 

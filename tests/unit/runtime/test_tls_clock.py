@@ -1,4 +1,4 @@
-"""Certificates without a clock: one that is certainly wrong refuses nobody for a start, and no expired one passes."""
+"""Certificates without a clock: one that is certainly wrong refuses none for its start, and no expired one passes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What another program takes is taken back, and nobody fights."""
+"""What another program takes is taken back, and there is no fight."""
 
 from __future__ import annotations
 
