@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -36,6 +35,7 @@ from inband.runtime.tls import tls_contexts, tls_files
 from inband.runtime.tls_clock import TlsClock, not_before
 from inband.switch.config import BridgeConfig
 from inband.switch.connections import ConnectionManager, Environment
+from inband.switch.core import SwitchCore
 from inband.switch.driver import Driver
 from inband.switch.managed_bridge import LocalInterface, ManagedBridge
 from inband.switch.memory import BridgeMemory
@@ -63,7 +63,7 @@ class ProcessEnvironment:
     claims: Claims
     turns: Turns
     report: Reporter
-    channels_changed: Callable[[], None]
+    core: SwitchCore
     tls_clock: TlsClock
 
 
@@ -201,7 +201,13 @@ class BridgeRunner:
     def _bridge_environment(self) -> Environment:
         shared = self._environment
         return Environment(
-            self._loop.time, self._network, shared.turns, shared.report, self._driver.wake, shared.channels_changed
+            self._loop.time,
+            self._network,
+            shared.turns,
+            shared.report,
+            self._driver.wake,
+            shared.core.channels_changed,
+            shared.core.is_own_interface,
         )
 
     # --- configuration ------------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ class RunningSwitch:
             self._claims,
             turns_on(self._loop),
             self._report,
-            self.core.channels_changed,
+            self.core,
             tls_clock,
         )
 

@@ -78,7 +78,15 @@ class Process:
     def environment(self, driver: Driver) -> Environment:
         """What a bridge needs of the process."""
         clock, core = self.clock, self.core
-        return Environment(clock.time, self._network, self._turns, self._report, driver.wake, core.channels_changed)
+        return Environment(
+            clock.time,
+            self._network,
+            self._turns,
+            self._report,
+            driver.wake,
+            core.channels_changed,
+            core.is_own_interface,
+        )
 
     def kill(self) -> None:
         """End as by kill -9: nothing is said to any peer, and nothing is done any more."""

@@ -68,7 +68,8 @@ class Environment:
     """What a bridge's connections share with those of other bridges, or get from their owner.
 
     ``wake`` asks for ``ConnectionManager.send`` and a look at deadlines soon. ``channels_changed`` is called when a
-    controller that has a name may be connected now, or not any more.
+    controller that has a name may be connected now, or not any more. ``is_own_interface`` says of a name whether it is
+    a port of some bridge of the switch, or a bridge's own interface: one bridge's channel may cross another.
     """
 
     clock: Callable[[], Instant]
@@ -77,6 +78,7 @@ class Environment:
     report: Reporter
     wake: Callable[[], None]
     channels_changed: Callable[[], None]
+    is_own_interface: Callable[[str], bool]
 
 
 class ConnectionManager:

@@ -75,6 +75,10 @@ class SwitchCore:
         """A bridge that is about to end."""
         return self.bridges.pop(name, None)
 
+    def is_own_interface(self, name: str) -> bool:
+        """Whether an interface is a port of a bridge, or a bridge's own."""
+        return any(port.name == name for managed in self.bridges.values() for port in managed.bridge.ports)
+
     # --- changes ----------------------------------------------------------------------------------------------------
 
     def begin(self, config: SwitchConfig, memory: Known) -> Iterator[None]:

@@ -66,7 +66,8 @@ class ManagedBridge:
         self.default_datapath_id = int(local.mac) if datapath_id is None else datapath_id
         self._kernel = host.state
         self._remotes: frozenset[ev.Remote] = frozenset()
-        self._running = {link.index for link in host.state.links if link.running}
+        self._running = {(link.index, link.name) for link in host.state.links if link.running}
+        self._is_own_interface = environment.is_own_interface
         settings = BridgeSettings(config.name, self._identity(config), config.flow_limit)
         self.bridge = Bridge(settings, datapath, host, environment.clock, environment.wake)
         self.connections = ConnectionManager(self.bridge, config, environment)
@@ -165,25 +166,26 @@ class ManagedBridge:
         self.bridge.host_event(event)
         match event:
             case AddressChanged(present=True, tentative=False):
-                self.connections.hurry(self._is_on_the_way(event.index))
+                link = self._kernel.link(event.index)
+                self.connections.hurry(event.index == self._local.index or self._is_on_the_way(link))
             case LinkChanged() if self._came_up(event):
-                self.connections.hurry(self._is_on_the_way(event.index))
+                self.connections.hurry(self._is_on_the_way(event))
             case LinkRemoved():
-                self._running.discard(event.index)
+                self._running.discard((event.index, event.name))
             case NeighbourChanged() | NextHopFound() | RoutesChanged():
                 self.connections.hurry_where_the_way_is_new()
             case _:  # the rest is no reason to dial
                 pass
 
     def _came_up(self, event: LinkChanged) -> bool:
-        was_running = event.index in self._running
-        (self._running.add if event.running else self._running.discard)(event.index)
+        link = (event.index, event.name)
+        was_running = link in self._running
+        (self._running.add if event.running else self._running.discard)(link)
         return event.running and not was_running
 
-    def _is_on_the_way(self, index: int) -> bool:
-        """Whether in-band control goes by an interface: the bridge's own, or one of its ports."""
-        link = self._kernel.link(index)
-        return index == self._local.index or (link is not None and link.name in {p.name for p in self.bridge.ports})
+    def _is_on_the_way(self, link: LinkChanged | None) -> bool:
+        """Whether in-band control may go by an interface: the switch's own are its way, all of its bridges'."""
+        return link is not None and self._is_own_interface(link.name)
 
     # --- time (switch.driver.Driven) --------------------------------------------------------------------------------
 

@@ -23,6 +23,13 @@ ADDRESS = ip_address("192.0.2.1")
 CONTROLLER = parse_target("tcp:192.0.2.1:6653")
 
 
+OURS = {"br0", "eth1"}
+
+
+def _nothing() -> None:
+    """Wakes no one."""
+
+
 class Bench:
     """A bridge with one controller, protected and dialled, and everything around it in the test's hands."""
 
@@ -32,7 +39,15 @@ class Bench:
         self.turns_wanted = 0
         self.turns = Turns(self.clock, self._want_turns)
         self.config = BridgeConfig("br0", controllers=controllers or (CONTROLLER,), fail_mode=fail_mode)
-        environment = Environment(self.clock, self.network, self.turns, self.reports.append, lambda: None, lambda: None)
+        environment = Environment(
+            self.clock,
+            self.network,
+            self.turns,
+            self.reports.append,
+            lambda: None,
+            lambda: None,
+            {"br0", "eth1"}.__contains__,
+        )
         datapath = SimulatedDatapath(clock=self.clock)
         self.managed = ManagedBridge(self.config, LOCAL, datapath, self.host, environment)
         self.managed.open(LOCAL)

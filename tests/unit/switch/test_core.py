@@ -60,7 +60,13 @@ class Rig:
         config = SwitchConfig(bridges=(NAMED,), dns_servers=tuple(map(ip_address, servers)))
         turns = Turns(self.clock, lambda: None)
         environment = Environment(
-            self.clock, FakeNetwork(), turns, self.reports.append, lambda: None, self.core.channels_changed
+            self.clock,
+            FakeNetwork(),
+            turns,
+            self.reports.append,
+            lambda: None,
+            self.core.channels_changed,
+            self.core.is_own_interface,
         )
         datapath = SimulatedDatapath(clock=self.clock)
         self.managed = ManagedBridge(NAMED, LOCAL, datapath, self.host, environment)
