@@ -94,7 +94,7 @@ struct {
 	__type(value, __u64);
 } verdicts SEC(".maps");
 
-/* A bit for each TCP port that is control traffic. */
+/* A bit for each port of TCP and UDP that is control traffic. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 65536 / 64);

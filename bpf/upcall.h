@@ -20,10 +20,10 @@ static __always_inline bool is_control_port(__be16 port_be)
 static __always_inline bool is_control_udp(__be16 port_be)
 {
 	__u16 port = bpf_ntohs(port_be);
-	return port == 53 || port == 67 || port == 68 || port == 546 || port == 547;
+	return port == 53 || port == 67 || port == 68 || port == 546 || port == 547 || is_control_port(port_be);
 }
 
-/* ARP, router and neighbour discovery, DHCP and DNS, and TCP with the ports of controllers and managers. */
+/* ARP, router and neighbour discovery, DHCP and DNS, and TCP and UDP with protected ports. */
 static __always_inline bool is_control(const struct flow_key *key)
 {
 	__u16 eth_type = bpf_ntohs(key->eth_type_be);

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inband.control import events as ev
+from inband.control.endpoints import Protocol
 from inband.control.engine import Engine
 from inband.control.rules import InBandRule, wanted
 from inband.flow.actions import Instruction
@@ -18,10 +19,32 @@ from inband.vocabulary.addresses import Mac
 REMOTES = [*(ip_address(f"192.0.2.{i}") for i in range(1, 4)), ip_address("2001:db8::1"), ip_address("fe80::9")]
 HOPS = [ip_address("10.0.0.1"), ip_address("10.0.0.2"), ip_address("fe80::1"), *REMOTES[1:4]]
 SERVERS = [ip_address("192.0.2.53"), ip_address("2001:db8::53"), ip_address("127.0.0.53"), *REMOTES[2:4]]
-OWN = [ip_address("fe80::2"), ip_address("2001:db8::2")]
+OWN = [ip_address("fe80::2"), ip_address("2001:db8::2"), ip_address("192.0.2.7"), ip_address("127.0.0.1")]
+NETWORKS = [
+    ip_network(each)
+    for each in ("fe80::/64", "2001:db8::/64", "192.0.2.0/25", "10.0.0.0/8", "10.0.0.0/24", "127.0.0.0/8")
+]
+CALLERS = [ip_network(each) for each in ("192.0.2.0/24", "192.0.0.0/16", "0.0.0.0/0", "2001:db8::/48", "fe80::/10")]
 
-remotes = st.builds(
-    ev.Remote, st.sampled_from(REMOTES), st.sampled_from([6633, 6653]), st.sampled_from(list(ev.RemoteKind))
+ports = st.sampled_from([6633, 6653])
+remotes = st.one_of(
+    st.builds(ev.Remote, st.sampled_from(REMOTES), ports, st.sampled_from(list(ev.RemoteKind))),
+    st.builds(
+        ev.Remote,
+        st.sampled_from(REMOTES),
+        ports,
+        st.just(ev.RemoteKind.MANAGER),
+        st.sampled_from(list(Protocol)),
+        calls=st.booleans(),
+    ),
+    st.builds(
+        lambda network, port, protocol: ev.Remote(
+            network.network_address, port, ev.RemoteKind.MANAGER, protocol, calls=True, length=network.prefixlen
+        ),
+        st.sampled_from(CALLERS),
+        ports,
+        st.sampled_from(list(Protocol)),
+    ),
 )
 macs = st.none() | st.sampled_from([Mac(0), Mac(0x020000000001), Mac(0x020000000002)])
 hops = st.none() | st.builds(NextHop, st.sampled_from([1, 2]), st.just("br0"), st.sampled_from(HOPS))
@@ -32,13 +55,14 @@ events = st.one_of(
     st.builds(ev.QueueChanged, st.sampled_from([None, 0, 7])),
     st.builds(ev.LocalMacChanged, macs),
     st.builds(ev.LocalAddressesChanged, st.frozensets(st.sampled_from(OWN))),
+    st.builds(ev.NetworksChanged, st.frozensets(st.sampled_from(NETWORKS))),
     st.builds(ev.LocalAddressReady, st.sampled_from([4, 6])),
     st.builds(ev.ChannelSilent, st.sampled_from([*REMOTES, SERVERS[0]])),
     st.builds(ev.ChannelAlive, st.sampled_from(REMOTES)),
     st.just(ev.TimePassed()),
     st.builds(NeighbourChanged, st.sampled_from([1, 2]), st.sampled_from(HOPS), macs),
     st.just(RoutesChanged(ip_network("192.0.2.0/25"))),
-    st.builds(NextHopFound, st.sampled_from([*REMOTES, *SERVERS[:2]]), hops),
+    st.builds(NextHopFound, st.sampled_from([*REMOTES, *SERVERS[:2], *(each[1] for each in CALLERS)]), hops),
 )
 steps = st.lists(st.tuples(events, st.floats(0, 40)), max_size=40)
 
@@ -90,6 +114,7 @@ def test_the_installed_set_always_equals_the_set_computed_from_scratch(
         table.obey(engine.handle(event, now))
 
         assert frozenset(table.flows) == engine.rules == wanted(engine.state)
+        assert len({(rule.priority, rule.match) for rule in table.flows}) == len(table.flows), "one flow for two rules"
         assert all(instructions == engine.instructions for instructions in table.flows.values())
         if not isinstance(event, ev.QueueChanged):
             assert not (table.touched & before & set(table.flows)), "a rule in both sets was touched"

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv6Address
 from typing import assert_never
 
 from inband.agent.agent import Agent
@@ -28,6 +27,7 @@ from inband.bridge.in_band import InBand
 from inband.bridge.megaflows import MegaflowCache
 from inband.bridge.slow_path import SlowPath
 from inband.control import events as ev
+from inband.control.endpoints import network_of
 from inband.control.questions import question
 from inband.datapath.base import ControlHints, Counters, Datapath, PortCounters, QueueState
 from inband.flow.actions import ToController
@@ -322,17 +322,25 @@ class Bridge:
                 pass  # of another interface
             case _:
                 assert_never(event)
+        if isinstance(event, AddressChanged) and event.index in self._kernel.local_ports:
+            self.follow_networks()
+
+    def follow_networks(self) -> None:
+        """The networks of local ports, of this bridge or of another one of the process, may have changed."""
+        own = (each for index in self._kernel.local_ports for each in self._kernel.addresses_of(index))
+        self.control(ev.NetworksChanged(frozenset(network_of(each.address, each.prefix_length) for each in own)))
 
     def _address_changed(self, event: AddressChanged) -> None:
-        if isinstance(event.address, IPv6Address):
-            ours = (each.address for each in self._kernel.addresses_of(event.index))
-            own = frozenset(address for address in ours if isinstance(address, IPv6Address))
-            self.control(ev.LocalAddressesChanged(own))
+        own = frozenset(each.address for each in self._kernel.addresses_of(event.index))
+        self.control(ev.LocalAddressesChanged(own))
         if event.present and not event.tentative:
             self.control(ev.LocalAddressReady(event.address.version))
 
     def set_local(self, index: int, mac: Mac | None) -> None:
         """The local port's interface and MAC address."""
+        if self._local_index is not None:
+            self._kernel.local_ports.discard(self._local_index)
+        self._kernel.local_ports.add(index)
         self._local_index = index
         if mac != self.in_band.engine.local_mac or mac != self.pipeline.local_mac:
             self.pipeline.local_mac = mac or None
@@ -345,9 +353,9 @@ class Bridge:
             self.pipeline.in_band, self.pipeline.ipv6 = engine.is_enabled, engine.uses_ipv6
             self.megaflows.everything_changed()
         self.megaflows.settle()
-        if engine.tcp_ports is not self._hinted_ports:
-            self._hinted_ports = engine.tcp_ports
-            self.datapath.set_control_hints(ControlHints(engine.tcp_ports))
+        if engine.ports is not self._hinted_ports:
+            self._hinted_ports = engine.ports
+            self.datapath.set_control_hints(ControlHints(engine.ports))
         self._wake()
 
     def _probe(self, index: int, address: IpAddress) -> None:

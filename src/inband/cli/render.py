@@ -169,11 +169,14 @@ def _server_row(server: ServerDocument, now: float) -> Sequence[Cell]:
 def _remote_row(remote: RemoteDocument, now: float) -> Sequence[Cell]:
     host = f"[{remote['address']}]" if ":" in remote["address"] else remote["address"]
     resolved = remote["resolved_at"]
+    service = f"{host}:{remote['port']}/{remote['protocol']}"
+    if remote.get("calls"):
+        service = f"from {remote['address']} to :{remote['port']}/{remote['protocol']}"
     return (
-        f"{host}:{remote['port']}/{remote['protocol']}",
+        service,
         ", ".join([*remote["kinds"], *remote.get("names", [])]),
-        remote["next_hop"] or Text("no route", "red"),
-        remote["next_hop_mac"] or Text("unknown", "red"),
+        remote["next_hop"] or ("on-link" if remote.get("on_link") else Text("no route", "red")),
+        remote["next_hop_mac"] or ("-" if remote.get("on_link") else Text("unknown", "red")),
         " by ".join(word for word in (remote["interface"], remote.get("by_port")) if word) or "-",
         "-" if resolved is None else f"{_duration(now - resolved)} ago",
     )

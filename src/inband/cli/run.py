@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -41,30 +42,23 @@ class _Value(_Type):
         return value
 
 
-class _Target(_Type):
-    name = "target"
+class _Word(_Type):
+    """A word that one of the switch's own readers takes; they are looked for late, for `inband --help` is fast."""
+
+    def __init__(self, name: str, module: str, reader: str) -> None:
+        self.name = name
+        self._module, self._reader = module, reader
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from inband.switch.targets import parse_target
-
         try:
-            parse_target(value)
+            getattr(import_module(self._module), self._reader)(value)
         except UsageError as error:
             self.fail(str(error), param, ctx)
         return value
 
 
-class _Server(_Type):
-    name = "addr"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from inband.runtime.dns_servers import parse_dns_server
-
-        try:
-            parse_dns_server(value)
-        except UsageError as error:
-            self.fail(str(error), param, ctx)
-        return value
+_MANAGER = _Word("target", "inband.switch.manager_targets", "parse_manager")
+_SERVER = _Word("addr", "inband.runtime.dns_servers", "parse_dns_server")
 
 
 _METAVARS = {"port": "if", "controller": "target", "address": "addr/len", "gateway": "addr", "queue": "n"}
@@ -100,10 +94,10 @@ def _settings_options(function: _Decorated) -> _Decorated:
 )
 @click.option("--pidfile", type=click.Path(path_type=Path), metavar="FILE", help="Write the process id there as well.")
 @click.option("--bridge", metavar="NAME", help="The bridge that the options below are about.  [default: br0]")
-@click.option("--manager", type=_Target(), multiple=True, help="A manager to protect; may be repeated.")
+@click.option("--manager", type=_MANAGER, multiple=True, help="A manager to protect; may be repeated.")
 @click.option(
     "--dns-server",
-    type=_Server(),
+    type=_SERVER,
     multiple=True,
     help="Whom to ask for names of controllers and managers; may be repeated.  [default: the system's servers]",
 )

@@ -249,9 +249,12 @@ def del_controller(bridge: str, run_dir: str | None) -> None:
 def set_manager(targets: tuple[str, ...], run_dir: str | None) -> None:
     """Make TARGETs the managers: every bridge protects the way to them, nothing dials them.
 
+    from:tcp:HOST:PORT and from:udp:HOST:PORT are hosts or networks (HOST/LEN) that call PORT of this switch, as ssh
+    does; tcp:HOST:PORT and udp:HOST:PORT are those that this switch calls.
+
     \b
     Example:
-        inband set-manager tcp:192.0.2.9:22
+        inband set-manager from:tcp:192.0.2.9:22 udp:192.0.2.7:514
     """
     ask_to_change(run_dir, "set-manager", targets)
 

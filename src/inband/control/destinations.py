@@ -4,6 +4,9 @@ A destination is an IP address with its endpoints, the next hop in use, and the 
 rules that might still work are not given up for rules that cannot. So the previous next hop is kept until the MAC
 address of the new one is known, or for a bounded time.
 
+A network that calls (managers, by ``from:``) is a destination too. The kernel is asked for the way to its first
+address; where that is on-link there is no next hop, for each of its hosts is its own.
+
 Controllers and DNS servers are *urgent*: the switch itself speaks to them first. Work per event is in proportion to the
 destinations that it names, for a changed route to all of them.
 """
@@ -12,28 +15,47 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address
 
 from inband.control import events as ev
 from inband.control import rules
 from inband.control.address_resolution import AddressResolution
+from inband.control.endpoints import Endpoint, PortUsers, without_scope
 from inband.control.next_hop import HOLD_S, Hop
 from inband.control.rule_set import RuleSet
-from inband.host.events import NeighbourChanged, NextHopFound, RoutesChanged
-from inband.vocabulary.addresses import IpAddress, Mac
+from inband.host.events import NeighbourChanged, NextHop, NextHopFound, RoutesChanged
+from inband.vocabulary.addresses import IpAddress, IpNetwork, Mac
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.numbers import DNS_PORT
+
+_Place = tuple[IpAddress, int | None]
+"""A host, or a network with its length."""
 
 
 @dataclass(slots=True, eq=False)
 class _Destination:
-    """One address: its endpoints by TCP port, whether it is a DNS server, and its next hops."""
+    """One address or network: why each endpoint is protected, whether it is a DNS server, and its next hops.
 
-    address: IpAddress
-    endpoints: dict[int, set[ev.RemoteKind]] = field(default_factory=dict)
+    ``asked`` is the address that the kernel is asked for the way to.
+    """
+
+    place: _Place
+    asked: IpAddress
+    endpoints: dict[Endpoint, set[ev.RemoteKind]] = field(default_factory=dict)
+    on_link: str | None = None
+    """Of a network without a next hop: the interface it is on."""
     is_server: bool = False
     hop: Hop | None = None
     previous: Hop | None = None
     previous_until: Instant = 0.0
+
+    @property
+    def address(self) -> IpAddress:
+        return self.place[0]
+
+    @property
+    def is_network(self) -> bool:
+        return self.place[1] is not None
 
     @property
     def urgent(self) -> bool:
@@ -42,15 +64,32 @@ class _Destination:
 
 @dataclass(frozen=True, slots=True)
 class RemoteStatus:
-    """What ``show`` says of one remote. ``resolved_at`` is when its next hop's MAC was last learned."""
+    """What ``show`` says of one remote. ``resolved_at`` is when its next hop's MAC was last learned.
 
-    address: IpAddress
-    port: int
+    A network that is on-link has an ``interface`` and no next hop.
+    """
+
+    endpoint: Endpoint
     kinds: tuple[str, ...]
     next_hop: IpAddress | None
     next_hop_mac: Mac | None
     interface: str | None
     resolved_at: Instant | None
+
+    @property
+    def address(self) -> IpAddress:
+        """Where it is; of a network the first address."""
+        return self.endpoint.address
+
+    @property
+    def port(self) -> int:
+        """The port there, or here if it calls."""
+        return self.endpoint.port
+
+    @property
+    def is_on_link(self) -> bool:
+        """Whether it is a network each of whose hosts is its own next hop."""
+        return self.endpoint.length is not None and self.next_hop is None and self.interface is not None
 
 
 class Destinations:
@@ -60,18 +99,25 @@ class Destinations:
         self._rule_set = rule_set
         self._resolution = resolution
         self._commands = commands
-        self._destinations: dict[IpAddress, _Destination] = {}
+        self._destinations: dict[_Place, _Destination] = {}
+        self._asking: dict[IpAddress, dict[_Destination, None]] = {}
         self._servers: frozenset[IpAddress] = frozenset()
-        self._port_users: dict[int, int] = {}
-        self._tcp_ports: frozenset[int] = frozenset()
-        self._ipv6_endpoints = 0
+        self._networks: frozenset[IpNetwork] = frozenset()
+        self._ports = PortUsers()
+        self._users = {4: 0, 6: 0}  # endpoints and servers by version of IP
+        self._remotes = {4: 0, 6: 0}  # endpoints by version of IP
         self._waiting: dict[Hop, set[_Destination]] = {}  # for a MAC address, to let the previous hop go
         self._held: dict[_Destination, None] = {}  # those with a previous hop
 
     @property
-    def endpoints(self) -> Iterator[tuple[IpAddress, int]]:
-        """(address, TCP port) of every remote."""
-        return ((d.address, port) for d in self._destinations.values() for port in d.endpoints)
+    def endpoints(self) -> Iterator[Endpoint]:
+        """What is protected of every remote."""
+        return (endpoint for destination in self._destinations.values() for endpoint in destination.endpoints)
+
+    @property
+    def networks(self) -> frozenset[IpNetwork]:
+        """The networks of the local ports of all bridges."""
+        return self._networks
 
     @property
     def server_addresses(self) -> frozenset[IpAddress]:
@@ -79,14 +125,14 @@ class Destinations:
         return self._servers
 
     @property
-    def tcp_ports(self) -> frozenset[int]:
-        """Every remote's TCP port, and DNS's with servers; the same object until it changes."""
-        return self._tcp_ports
+    def ports(self) -> frozenset[int]:
+        """Every protected port, there or here, and DNS's with servers; the same object until it changes."""
+        return self._ports.ports
 
     @property
     def uses_ipv6(self) -> bool:
         """Whether a remote or server has an IPv6 address."""
-        return self._ipv6_endpoints > 0
+        return self._users[6] > 0
 
     def next_hop_of(self, address: IpAddress) -> tuple[IpAddress, Mac] | None:
         """The next hop of a destination, when its MAC is known."""
@@ -96,20 +142,20 @@ class Destinations:
     def remotes(self) -> Iterator[RemoteStatus]:
         """Every remote with its next hop, for ``show``."""
         for destination in self._destinations.values():
-            for port, kinds in destination.endpoints.items():
-                yield _status(destination, port, tuple(sorted(kind.value for kind in kinds)))
+            for endpoint, kinds in destination.endpoints.items():
+                yield _status(destination, endpoint, tuple(sorted(kind.value for kind in kinds)))
 
     def servers(self) -> Iterator[RemoteStatus]:
         """Every DNS server with its next hop, for ``show``."""
         for address in self._servers:
-            yield _status(self._destinations[address], DNS_PORT, ("dns server",))
+            yield _status(self._destinations[address, None], Endpoint(address, DNS_PORT), ("dns server",))
 
     # --- which there are ----------------------------------------------------------------------------------------
 
     def add(self, remotes: Iterable[ev.Remote], now: Instant) -> None:
         """Protect these remotes; those that no wire carries are left out."""
         for remote in remotes:
-            if rules.needs_rules(remote.address):
+            if remote.length is not None or rules.needs_rules(remote.address):
                 self._add(remote, now)
 
     def remove(self, remotes: Iterable[ev.Remote]) -> None:
@@ -123,47 +169,67 @@ class Destinations:
         before, self._servers = self._servers, servers
         for address in servers - before:
             self._rule_set.want(rules.for_server(address))
-            self._set_server(self._destination(address), True, now)
+            self._set_server(self._destination((address, None)), True, now)
         for address in before - servers:
             self._rule_set.unwant(rules.for_server(address))
-            self._set_server(self._destinations[address], False, now)
-            self._forget_if_unused(self._destinations[address])
+            self._set_server(self._destinations[address, None], False, now)
+            self._forget_if_unused(self._destinations[address, None])
+
+    def set_networks(self, networks: frozenset[IpNetwork]) -> None:
+        """Have what is narrow hold in these networks and no others. Work: narrow endpoints times networks."""
+        networks = frozenset(network for network in networks if rules.needs_rules(network.network_address))
+        before, self._networks = self._networks, networks
+        if networks == before:
+            return
+        narrow = [endpoint for endpoint in self.endpoints if endpoint.is_narrow]
+        for change, changed in ((self._rule_set.want, networks - before), (self._rule_set.unwant, before - networks)):
+            for endpoint in narrow:
+                change(rules.for_endpoint(endpoint, changed))
+            for network in changed:
+                if self._remotes[network.version]:
+                    change(rules.for_network(network))
 
     def _add(self, remote: ev.Remote, now: Instant) -> None:
-        destination = self._destination(remote.address)
+        endpoint = remote.endpoint
+        destination = self._destination((endpoint.address, endpoint.length))
         was_urgent = destination.urgent
-        if remote.port not in destination.endpoints:
-            destination.endpoints[remote.port] = set()
-            self._rule_set.want(rules.for_endpoint(remote.address, remote.port))
-            self._count_endpoint(remote.address, remote.port, 1)
-        destination.endpoints[remote.port].add(remote.kind)
+        if endpoint not in destination.endpoints:
+            destination.endpoints[endpoint] = set()
+            self._rule_set.want(rules.for_endpoint(endpoint, self._networks))
+            self._count_endpoint(endpoint, 1)
+        destination.endpoints[endpoint].add(remote.kind)
         self._urgency_changed(destination, was_urgent, now)
 
     def _remove(self, remote: ev.Remote) -> None:
-        destination = self._destinations.get(remote.address)
-        kinds = destination.endpoints.get(remote.port) if destination else None
+        endpoint = remote.endpoint
+        destination = self._destinations.get((endpoint.address, endpoint.length))
+        kinds = destination.endpoints.get(endpoint) if destination else None
         if destination is None or kinds is None or remote.kind not in kinds:
             return
         was_urgent = destination.urgent
         kinds.discard(remote.kind)
         if not kinds:
-            del destination.endpoints[remote.port]
-            self._rule_set.unwant(rules.for_endpoint(remote.address, remote.port))
-            self._count_endpoint(remote.address, remote.port, -1)
+            del destination.endpoints[endpoint]
+            self._rule_set.unwant(rules.for_endpoint(endpoint, self._networks))
+            self._count_endpoint(endpoint, -1)
         self._urgency_changed(destination, was_urgent, 0.0)
         self._forget_if_unused(destination)
 
     def _set_server(self, destination: _Destination, is_server: bool, now: Instant) -> None:
         was_urgent, destination.is_server = destination.urgent, is_server
         self._urgency_changed(destination, was_urgent, now)
-        self._count_endpoint(destination.address, DNS_PORT, 1 if is_server else -1)
+        change = 1 if is_server else -1
+        self._users[destination.address.version] += change
+        self._ports.count(DNS_PORT, change)
 
-    def _destination(self, address: IpAddress) -> _Destination:
-        destination = self._destinations.get(address)
+    def _destination(self, place: _Place) -> _Destination:
+        destination = self._destinations.get(place)
         if destination is None:
-            destination = self._destinations[address] = _Destination(address)
-            self._rule_set.want(rules.for_address(address))
-            self._commands.append(ev.LookUpNextHop(address))
+            destination = self._destinations[place] = _Destination(place, _first_host(place))
+            self._asking.setdefault(destination.asked, {})[destination] = None
+            if not destination.is_network:
+                self._rule_set.want(rules.for_address(destination.address))
+            self._commands.append(ev.LookUpNextHop(destination.asked))
         return destination
 
     def _forget_if_unused(self, destination: _Destination) -> None:
@@ -174,18 +240,25 @@ class Destinations:
         if destination.hop is not None:
             self._resolution.release(destination.hop, urgent=False)
             destination.hop = None
-        del self._destinations[destination.address]
-        self._rule_set.unwant(rules.for_address(destination.address))
+        del self._destinations[destination.place]
+        asking = self._asking[destination.asked]
+        del asking[destination]
+        if not asking:
+            del self._asking[destination.asked]
+        if not destination.is_network:
+            self._rule_set.unwant(rules.for_address(destination.address))
 
-    def _count_endpoint(self, address: IpAddress, port: int, change: int) -> None:
-        users = self._port_users.get(port, 0)
-        self._port_users[port] = users + change
-        if users + change == 0:
-            del self._port_users[port]
-        if 0 in (users, users + change):
-            self._tcp_ports = frozenset(self._port_users)
-        if address.version == 6:
-            self._ipv6_endpoints += change
+    def _count_endpoint(self, endpoint: Endpoint, change: int) -> None:
+        """Count one more or less, and have the rules that are there while there is one of its version of IP."""
+        version, counts = endpoint.address.version, self._remotes
+        before, counts[version] = counts[version], counts[version] + change
+        self._users[version] += change
+        self._ports.count(endpoint.port, change)
+        if 0 in (before, counts[version]):
+            act = self._rule_set.want if change > 0 else self._rule_set.unwant
+            for network in self._networks:
+                if network.version == version:
+                    act(rules.for_network(network))
 
     def _urgency_changed(self, destination: _Destination, was_urgent: bool, now: Instant) -> None:
         urgent = destination.urgent
@@ -201,16 +274,20 @@ class Destinations:
 
     def routes_changed(self, event: RoutesChanged) -> None:
         """Ask for the next hop of each destination that the changed route could be for."""
-        for address in self._destinations:
+        for address in self._asking:
             if event.destination is None or address in event.destination:
                 self._commands.append(ev.LookUpNextHop(address))
 
     def next_hop_found(self, event: NextHopFound, now: Instant) -> None:
         """Use this next hop from now on; the kernel has said it."""
-        destination = self._destinations.get(event.destination)
-        if destination is None:
-            return
-        old, found = destination.hop, event.next_hop
+        for destination in self._asking.get(event.destination, ()):
+            self._take_next_hop(destination, event.next_hop, now)
+
+    def _take_next_hop(self, destination: _Destination, found: NextHop | None, now: Instant) -> None:
+        destination.on_link = None
+        if destination.is_network and found is not None and found.address == destination.asked:
+            destination.on_link, found = found.interface, None
+        old = destination.hop
         if old is not None and found is not None and old.key == (found.index, found.address):
             return
         if old is None and found is None:
@@ -230,7 +307,7 @@ class Destinations:
 
     def suspect(self, address: IpAddress, now: Instant) -> None:
         """The channel to this address is silent: ask for the route and for the next hop."""
-        if address in self._destinations:
+        if (address, None) in self._destinations:
             self._commands.append(ev.LookUpNextHop(address))
             hop = self._hop_of(address)
             if hop is not None:
@@ -253,7 +330,7 @@ class Destinations:
         return min((destination.previous_until for destination in self._held), default=None)
 
     def _hop_of(self, address: IpAddress) -> Hop | None:
-        destination = self._destinations.get(address)
+        destination = self._destinations.get((address, None))
         return destination.hop if destination else None
 
     def _keep_as_previous(self, destination: _Destination, old: Hop, now: Instant) -> None:
@@ -290,14 +367,22 @@ class Destinations:
                 del self._waiting[hop]
 
 
-def _status(destination: _Destination, port: int, kinds: tuple[str, ...]) -> RemoteStatus:
+def _first_host(place: _Place) -> IpAddress:
+    """The address that stands for a destination: of a network the one behind its own, which may be a broadcast."""
+    address, length = place
+    if length is None:
+        return address
+    scope = address.scope_id if isinstance(address, IPv6Address) else None
+    return ip_address(f"{without_scope(address) + 1}{f'%{scope}' if scope else ''}")
+
+
+def _status(destination: _Destination, endpoint: Endpoint, kinds: tuple[str, ...]) -> RemoteStatus:
     hop = destination.hop or destination.previous
     return RemoteStatus(
-        destination.address,
-        port,
+        endpoint,
         kinds,
         hop.address if hop else None,
         hop.mac if hop else None,
-        hop.interface if hop else None,
+        hop.interface if hop else destination.on_link,
         hop.resolved_at if hop else None,
     )

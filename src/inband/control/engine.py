@@ -15,7 +15,6 @@ Invariant, tested with random events: the rules that are installed when the comm
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from ipaddress import IPv6Address
 from typing import assert_never
 
 from inband.control import events as ev
@@ -41,7 +40,8 @@ class Engine:
     def __init__(self, kernel: KernelState, installed: Container[InBandRule]) -> None:
         self._queue: int | None = None
         self._local_mac: Mac | None = None
-        self._local_addresses: frozenset[IPv6Address] = frozenset()
+        self._local_addresses: frozenset[IpAddress] = frozenset()
+        self._has_ipv6_address = False
         self._ipv6_mac: Mac | None = None  # the MAC that IPv6's rules per bridge are wanted for
         self._commands: list[ev.Command] = []
         self._rule_set = RuleSet(installed)
@@ -73,14 +73,10 @@ class Engine:
             case ev.ServersChanged(servers):
                 self._destinations.set_servers(servers, now)
                 self._follow_ipv6()
-            case ev.InBandEnabled(enabled):
-                self._rule_set.enabled = enabled
-            case ev.QueueChanged(queue):
-                self._set_queue(queue)
-            case ev.LocalMacChanged(mac):
-                self._set_local_mac(mac or None)
-            case ev.LocalAddressesChanged(addresses):
-                self._set_local_addresses(addresses)
+            case ev.InBandEnabled() | ev.QueueChanged() | ev.LocalMacChanged() | ev.LocalAddressesChanged():
+                self._bridge_changed(event)
+            case ev.NetworksChanged(networks):
+                self._destinations.set_networks(networks)
             case ev.LocalAddressReady(version):
                 self._resolution.ask_anew(version, now)
             case ev.ChannelSilent(address):
@@ -108,6 +104,7 @@ class Engine:
             hop_macs=frozenset((hop.address.version, hop.mac) for hop in hops if hop.mac),
             local_addresses=self._local_addresses,
             servers=self._destinations.server_addresses,
+            networks=self._destinations.networks,
         )
 
     @property
@@ -128,7 +125,7 @@ class Engine:
     @property
     def uses_ipv6(self) -> bool:
         """Whether the local port has an IPv6 address or a remote is one; costs nothing, unlike ``state``."""
-        return bool(self._local_addresses) or self._destinations.uses_ipv6
+        return self._has_ipv6_address or self._destinations.uses_ipv6
 
     @property
     def queue(self) -> int | None:
@@ -141,9 +138,9 @@ class Engine:
         return self._local_mac
 
     @property
-    def tcp_ports(self) -> frozenset[int]:
-        """Every remote's TCP port, and DNS's with servers; the same object until it changes."""
-        return self._destinations.tcp_ports
+    def ports(self) -> frozenset[int]:
+        """Every protected port, there or here, and DNS's with servers; the same object until it changes."""
+        return self._destinations.ports
 
     def next_hop_of(self, address: IpAddress) -> tuple[IpAddress, Mac] | None:
         """The next hop of a remote, when its MAC is known."""
@@ -158,6 +155,21 @@ class Engine:
         return self._destinations.servers()
 
     # --- the local port and the queue ---------------------------------------------------------------------------
+
+    def _bridge_changed(
+        self, event: ev.InBandEnabled | ev.QueueChanged | ev.LocalMacChanged | ev.LocalAddressesChanged
+    ) -> None:
+        match event:
+            case ev.InBandEnabled(enabled):
+                self._rule_set.enabled = enabled
+            case ev.QueueChanged(queue):
+                self._set_queue(queue)
+            case ev.LocalMacChanged(mac):
+                self._set_local_mac(mac or None)
+            case ev.LocalAddressesChanged(addresses):
+                self._set_local_addresses(addresses)
+            case _:
+                assert_never(event)
 
     def _set_queue(self, queue: int | None) -> None:
         """Give every rule its other actions in place."""
@@ -177,8 +189,10 @@ class Engine:
         self._local_mac = mac
         self._follow_ipv6()
 
-    def _set_local_addresses(self, addresses: frozenset[IPv6Address]) -> None:
+    def _set_local_addresses(self, addresses: frozenset[IpAddress]) -> None:
+        addresses = frozenset(address for address in addresses if rules.needs_rules(address))
         before, self._local_addresses = self._local_addresses, addresses
+        self._has_ipv6_address = any(address.version == 6 for address in addresses)
         for address in addresses - before:
             self._rule_set.want(rules.for_local_address(address))
         for address in before - addresses:

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv6Address
 
+from inband.control.endpoints import Endpoint, Protocol
 from inband.control.rules import InBandRule
 from inband.flow.actions import Instruction
 from inband.host.events import NeighbourChanged, NextHopFound, RoutesChanged
-from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.addresses import IpAddress, IpNetwork, Mac
 
 
 class RemoteKind(Enum):
@@ -27,16 +27,27 @@ class RemoteKind(Enum):
     CONTROLLER = "controller"
     """The switch dials it, so its next hop is asked for insistently."""
     MANAGER = "manager"
-    """It dials us; its next hop is asked for now and then."""
+    """The switch does not dial it; its next hop is asked for now and then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """An (address, TCP port) that must always be reachable, and why. One endpoint may be a remote of both kinds."""
+    """What must always be reachable, and why; one endpoint may be a remote of both kinds.
+
+    The fields between are those of ``Endpoint``: without them it is TCP to a port there.
+    """
 
     address: IpAddress
     port: int
     kind: RemoteKind
+    protocol: Protocol = Protocol.TCP
+    calls: bool = False
+    length: int | None = None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What is protected."""
+        return Endpoint(self.address, self.port, self.protocol, self.calls, self.length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +88,16 @@ class LocalMacChanged:
 
 @dataclass(frozen=True, slots=True)
 class LocalAddressesChanged:
-    """The local port's IPv6 addresses are these, tentative ones included."""
+    """The local port's addresses are these, tentative ones included."""
 
-    addresses: frozenset[IPv6Address]
+    addresses: frozenset[IpAddress]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworksChanged:
+    """The networks of the local ports of all bridges are these: there this switch and those behind it are spoken to."""
+
+    networks: frozenset[IpNetwork]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +137,7 @@ Event = (
     | QueueChanged
     | LocalMacChanged
     | LocalAddressesChanged
+    | NetworksChanged
     | LocalAddressReady
     | ChannelSilent
     | ChannelAlive

@@ -11,11 +11,12 @@ Letters, like priorities, are for people: all rules do the same, so it does not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
-from inband.flow.fields import FIELDS
+from inband.flow.fields import FIELDS, FRAG_ANY, FRAG_LATER
 from inband.flow.match import Match
 from inband.flow.origin import Origin, Owner, PayloadCheck
 from inband.flow.ports import LOCAL
@@ -31,6 +32,14 @@ from inband.vocabulary.numbers import (
     ETH_ARP,
     ETH_IPV4,
     ETH_IPV6,
+    ICMP_ECHO_REPLY,
+    ICMP_ECHO_REQUEST,
+    ICMP_UNREACHABLE,
+    ICMPV6_ECHO_REPLY,
+    ICMPV6_ECHO_REQUEST,
+    ICMPV6_PACKET_TOO_BIG,
+    ICMPV6_UNREACHABLE,
+    IP_ICMP,
     IP_ICMPV6,
     IP_TCP,
     IP_UDP,
@@ -57,27 +66,54 @@ class Per(Enum):
     """An IP address."""
     ENDPOINT = "remote's IP and port"
     """An IP address and a TCP port."""
-    LOCAL_ADDRESS = "the bridge's own IPv6 address"
+    LOCAL_ADDRESS = "the bridge's own IP"
     """An IP address of the local port."""
     SERVER = "DNS server's IP"
     """An IP address."""
+    SERVICE = "manager's IP and UDP port"
+    """A UDP port; an IP address and one of the switches' networks."""
+    CALLER = "calling host's IP and port here"
+    """A port; the caller's network, often of one address, and one of the switches' networks."""
+    CALLER_PLACE = "calling host's IP"
+    """The caller's network and one of the switches' networks."""
+    NEAR_CALLERS = "calling hosts' network, where it is a switches' network too"
+    """The part of the callers' network that is in one of the switches' networks, and that network."""
+    NETWORK = "switches' network"
+    """One of the switches' networks."""
+
+
+class Prefix(NamedTuple):
+    """A network in a field: its address and its netmask."""
+
+    value: int
+    mask: int
 
 
 class Pattern:
-    """What a rule matches: fixed fields, and a field or two that each rule fills in."""
+    """What a rule matches: fixed fields, and some that each rule fills in with a value or (``within``) a prefix."""
 
-    def __init__(self, fixed: Mapping[str, int], *given: str) -> None:
+    def __init__(self, fixed: Mapping[str, int], *given: str, within: Sequence[str] = ()) -> None:
         whole = Match.of(**fixed, **dict.fromkeys(given, 0))
-        self.mask = whole.mask
+        self.ip_proto = fixed.get("ip_proto")
+        self._mask = whole.mask
         self._value = whole.value
         self._shifts = [FIELDS[name].shift for name in given]
+        self._prefix_shifts = [FIELDS[name].shift for name in within]
 
-    def fill(self, *values: int) -> int:
-        """The match's value with these in the given fields, in their order."""
-        value = self._value
+    @property
+    def takes_values(self) -> bool:
+        """Whether a rule fills in more than prefixes."""
+        return bool(self._shifts)
+
+    def fill(self, values: Sequence[int], prefixes: Sequence[Prefix] = ()) -> tuple[int, int]:
+        """The match's value and mask with these in the fields to be filled in, in their order."""
+        value, mask = self._value, self._mask
         for shift, number in zip(self._shifts, values, strict=True):
             value |= number << shift
-        return value
+        for shift, prefix in zip(self._prefix_shifts, prefixes, strict=True):
+            value |= prefix.value << shift
+            mask |= prefix.mask << shift
+        return value, mask
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -117,6 +153,14 @@ _TCP4, _TCP6 = ({"eth_type": eth_type, "ip_proto": IP_TCP} for eth_type in (ETH_
 _UDP4, _UDP6 = ({"eth_type": eth_type, "ip_proto": IP_UDP} for eth_type in (ETH_IPV4, ETH_IPV6))
 _DHCP = {**_UDP4, "udp_src": DHCP_CLIENT, "udp_dst": DHCP_SERVER, "in_port": LOCAL}
 _DHCPV6 = {**_UDP6, "udp_src": DHCPV6_CLIENT, "udp_dst": DHCPV6_SERVER, "in_port": LOCAL}
+# Pieces of a datagram behind the first have no ports.
+_LATER4, _LATER6 = ({**udp, "ip_frag": FRAG_ANY | FRAG_LATER} for udp in (_UDP4, _UDP6))
+_V4, _V6 = (("ipv4_src", "ipv4_dst"), ("ipv6_src", "ipv6_dst"))
+_ECHO4, _ECHO_ANSWER4 = (
+    {"eth_type": ETH_IPV4, "ip_proto": IP_ICMP, "icmpv4_type": kind} for kind in (ICMP_ECHO_REQUEST, ICMP_ECHO_REPLY)
+)
+_ECHO6, _ECHO_ANSWER6 = ({**_ICMPV6, "icmpv6_type": kind} for kind in (ICMPV6_ECHO_REQUEST, ICMPV6_ECHO_REPLY))
+_UNREACHABLE = {"eth_type": ETH_IPV4, "ip_proto": IP_ICMP, "icmpv4_type": ICMP_UNREACHABLE}
 # Reports and ends of version 1 (RFC 2710, 3.1) and reports of version 2 (RFC 3810, 4): which groups a host listens to.
 _LISTENER_MESSAGES = (LISTENER_REPORT, LISTENER_DONE, LISTENER_REPORT_2)
 
@@ -231,11 +275,12 @@ _ROWS = (
     RuleKind(
         "l",
         Per.LOCAL_ADDRESS,
-        "",
+        "ARP requests for it and replies from it",
         "neighbour solicitations and advertisements for it",
-        "duplicate address detection hears and is heard; a gateway whose MAC changed asks for this switch from an "
-        "address that is not known here",
-        (),
+        "whoever has to send to this switch asks for it, from an address that is not known here: a router on the way "
+        "back, a pair of routers that share a gateway's address, a DHCP server; duplicate address detection hears and "
+        "is heard",
+        (Pattern(_REQUEST, "arp_tpa"), Pattern(_REPLY, "arp_spa")),
         (Pattern(_SOLICITATION, "ipv6_nd_target"), Pattern(_ADVERTISEMENT, "ipv6_nd_target")),
     ),
     RuleKind(
@@ -269,6 +314,107 @@ _ROWS = (
             Pattern({**_TCP6, "tcp_src": DNS_PORT}, "ipv6_src"),
         ),
         check=PayloadCheck.DNS,
+    ),
+    RuleKind(
+        "o",
+        Per.SERVICE,
+        "UDP to it from the switches' networks",
+        "the same",
+        "time, logs, traps: what this switch and switches behind it send to a manager",
+        (Pattern(_UDP4, "udp_dst", within=("ipv4_dst", "ipv4_src")), Pattern(_LATER4, within=("ipv4_dst", "ipv4_src"))),
+        (Pattern(_UDP6, "udp_dst", within=("ipv6_dst", "ipv6_src")), Pattern(_LATER6, within=("ipv6_dst", "ipv6_src"))),
+    ),
+    RuleKind(
+        "p",
+        Per.SERVICE,
+        "UDP from it to the switches' networks",
+        "the same",
+        "the answers to it",
+        (Pattern(_UDP4, "udp_src", within=_V4), Pattern(_LATER4, within=_V4)),
+        (Pattern(_UDP6, "udp_src", within=_V6), Pattern(_LATER6, within=_V6)),
+    ),
+    RuleKind(
+        "q",
+        Per.CALLER,
+        "TCP or UDP from it to the port, in the switches' networks",
+        "the same",
+        "ssh, SNMP and the like into this switch and into switches behind it",
+        (
+            Pattern(_TCP4, "tcp_dst", within=_V4),
+            Pattern(_UDP4, "udp_dst", within=_V4),
+            Pattern(_LATER4, within=_V4),
+        ),
+        (
+            Pattern(_TCP6, "tcp_dst", within=_V6),
+            Pattern(_UDP6, "udp_dst", within=_V6),
+            Pattern(_LATER6, within=_V6),
+        ),
+    ),
+    RuleKind(
+        "r",
+        Per.CALLER,
+        "TCP or UDP to it from the port, in the switches' networks",
+        "the same",
+        "the answers to it",
+        (
+            Pattern(_TCP4, "tcp_src", within=_V4[::-1]),
+            Pattern(_UDP4, "udp_src", within=_V4[::-1]),
+            Pattern(_LATER4, within=_V4[::-1]),
+        ),
+        (
+            Pattern(_TCP6, "tcp_src", within=_V6[::-1]),
+            Pattern(_UDP6, "udp_src", within=_V6[::-1]),
+            Pattern(_LATER6, within=_V6[::-1]),
+        ),
+    ),
+    RuleKind(
+        "s",
+        Per.CALLER_PLACE,
+        "ICMP echo requests from it to the switches' networks",
+        "the same",
+        "monitoring sees the box",
+        (Pattern(_ECHO4, within=_V4),),
+        (Pattern(_ECHO6, within=_V6),),
+    ),
+    RuleKind(
+        "t",
+        Per.CALLER_PLACE,
+        "ICMP echo replies to it from the switches' networks",
+        "the same",
+        "the answers to it",
+        (Pattern(_ECHO_ANSWER4, within=_V4[::-1]),),
+        (Pattern(_ECHO_ANSWER6, within=_V6[::-1]),),
+    ),
+    RuleKind(
+        "u",
+        Per.NETWORK,
+        "ICMP unreachable to it (fragmentation needed too) that quotes a packet which a rule takes",
+        "ICMP unreachable and packet too big, likewise",
+        "a protected connection learns what its path can carry, and that it has ended",
+        (Pattern(_UNREACHABLE, within=("ipv4_dst",)),),
+        tuple(
+            Pattern({**_ICMPV6, "icmpv6_type": kind}, within=("ipv6_dst",))
+            for kind in (ICMPV6_UNREACHABLE, ICMPV6_PACKET_TOO_BIG)
+        ),
+        check=PayloadCheck.ICMP_ERROR,
+    ),
+    RuleKind(
+        "v",
+        Per.NEAR_CALLERS,
+        "ARP between it and the switches' network",
+        "neighbour solicitations and advertisements from it to the switches' network, and back",
+        "a network of managers has no one address that (f), (g), (j), (k) could name",
+        tuple(
+            Pattern(kind, within=within)
+            for kind in (_REQUEST, _REPLY)
+            for within in (("arp_spa", "arp_tpa"), ("arp_tpa", "arp_spa"))
+        ),
+        (
+            Pattern(_SOLICITATION, within=("ipv6_src", "ipv6_nd_target")),
+            Pattern(_SOLICITATION, within=("ipv6_nd_target", "ipv6_src")),
+            Pattern(_ADVERTISEMENT, within=("ipv6_dst", "ipv6_nd_target")),
+            Pattern(_ADVERTISEMENT, within=("ipv6_nd_target", "ipv6_dst")),
+        ),
     ),
 )
 

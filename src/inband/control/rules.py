@@ -6,7 +6,9 @@
   port has an IPv6 address, or a remote or DNS server is one;
 - per next hop's MAC address that is known, for the version of IP that it is used for;
 - per address of a remote, a next hop or a DNS server, and per remote's port;
-- per address of the local port, and per DNS server (there are some while a remote has a name).
+- per address of the local port, and per DNS server (there are some while a remote has a name);
+- per port of a manager that is narrow (``endpoints``) and network of the switches, of the same version of IP; and per
+  network of the switches while there is a remote of its version.
 
 ``wanted`` computes the set from nothing. The engine keeps the same set up to date change by change; a property test
 compares the two after every event. Nothing here knows what is installed.
@@ -14,18 +16,18 @@ compares the two after every event. Nothing here knows what is installed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv6Address
 from typing import NamedTuple
 
-from inband.control.letters import LETTERS, Pattern, Per, RuleKind
+from inband.control.endpoints import Endpoint, common_part, without_scope
+from inband.control.letters import LETTERS, Pattern, Per, Prefix, RuleKind
 from inband.flow.actions import ApplyActions, Instruction, Output, SetQueue
 from inband.flow.match import Match
 from inband.flow.origin import Origin
 from inband.flow.ports import NORMAL
 from inband.flow.priority import HiddenPriority
-from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.addresses import IpAddress, IpNetwork, Mac
 
 
 class InBandRule(NamedTuple):
@@ -74,31 +76,35 @@ def _patterns(per: Per) -> Mapping[int, _Patterns]:
 
 _BRIDGE, _HOP_MAC, _ADDRESS = _patterns(Per.BRIDGE), _patterns(Per.HOP_MAC), _patterns(Per.ADDRESS)
 _ENDPOINT, _SERVER, _LOCAL_ADDRESS = _patterns(Per.ENDPOINT), _patterns(Per.SERVER), _patterns(Per.LOCAL_ADDRESS)
+_SERVICE, _CALLER, _CALLER_PLACE = _patterns(Per.SERVICE), _patterns(Per.CALLER), _patterns(Per.CALLER_PLACE)
+_NETWORK, _NEAR_CALLERS = _patterns(Per.NETWORK), _patterns(Per.NEAR_CALLERS)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """All that decides which rules there are.
 
-    ``endpoints`` are (address, TCP port) of remotes; ``hops`` the next-hop addresses in use; ``hop_macs`` their known
+    ``endpoints`` are what is protected of remotes; ``hops`` the next-hop addresses in use; ``hop_macs`` their known
     MAC addresses, with the IP version (4 or 6) that they are used for. ``local_mac`` is None while it is unknown.
-    ``local_addresses`` are the local port's IPv6 addresses, tentative ones too. ``servers`` are the DNS servers that
-    remotes' names are asked of.
+    ``local_addresses`` are the local port's addresses, tentative ones too. ``servers`` are the DNS servers that
+    remotes' names are asked of. ``networks`` are those of the local ports of all bridges: switches behind this one have
+    addresses there too.
     """
 
     enabled: bool
     local_mac: Mac | None
-    endpoints: frozenset[tuple[IpAddress, int]]
+    endpoints: frozenset[Endpoint]
     hops: frozenset[IpAddress]
     hop_macs: frozenset[tuple[int, Mac]]
-    local_addresses: frozenset[IPv6Address] = frozenset()
+    local_addresses: frozenset[IpAddress] = frozenset()
     servers: frozenset[IpAddress] = frozenset()
+    networks: frozenset[IpNetwork] = frozenset()
 
     @property
     def uses_ipv6(self) -> bool:
         """Whether anything here speaks IPv6: a bridge without it needs no rules for it."""
-        remotes = (*(address for address, _ in self.endpoints), *self.servers)
-        return bool(self.local_addresses) or any(address.version == 6 for address in remotes)
+        remotes = (endpoint.address for endpoint in self.endpoints)
+        return any(address.version == 6 for address in (*self.local_addresses, *self.servers, *remotes))
 
 
 def wanted(state: State) -> frozenset[InBandRule]:
@@ -114,12 +120,17 @@ def wanted(state: State) -> frozenset[InBandRule]:
         rules.update(for_hop_mac(mac, version))
     for own in state.local_addresses:
         rules.update(for_local_address(own))
-    for address in {address for address, _ in state.endpoints} | state.hops | state.servers:
+    hosts = {endpoint.address for endpoint in state.endpoints if endpoint.length is None}
+    for address in hosts | state.hops | state.servers:
         rules.update(for_address(address))
-    for address, port in state.endpoints:
-        rules.update(for_endpoint(address, port))
+    for endpoint in state.endpoints:
+        rules.update(for_endpoint(endpoint, state.networks))
     for server in state.servers:
         rules.update(for_server(server))
+    versions = {endpoint.address.version for endpoint in state.endpoints}
+    for network in state.networks:
+        if network.version in versions:
+            rules.update(for_network(network))
     return frozenset(rules)
 
 
@@ -145,11 +156,34 @@ def for_address(address: IpAddress) -> list[InBandRule]:
     return _rules(_ADDRESS[address.version], str(without_scope(address)), int(address))
 
 
-def for_endpoint(address: IpAddress, port: int) -> list[InBandRule]:
-    """For a remote's TCP port: the connection itself."""
-    host = str(without_scope(address))
-    subject = f"{host}:{port}" if address.version == 4 else f"[{host}]:{port}"
-    return _rules(_ENDPOINT[address.version], subject, int(address), port)
+def for_endpoint(endpoint: Endpoint, networks: Iterable[IpNetwork]) -> list[InBandRule]:
+    """For what is protected of a remote: of a narrow one, within each of these networks (of its version of IP)."""
+    if endpoint.is_narrow:
+        version = endpoint.address.version
+        return [rule for each in networks if each.version == version for rule in for_narrow_endpoint(endpoint, each)]
+    return _rules(_ENDPOINT[endpoint.address.version], endpoint.subject, int(endpoint.address), endpoint.port)
+
+
+def for_narrow_endpoint(endpoint: Endpoint, network: IpNetwork) -> list[InBandRule]:
+    """For what is protected between a manager and one of the switches' networks, of the same version of IP."""
+    version, prefixes = network.version, (_prefix(endpoint.network), _prefix(network))
+    found: list[InBandRule] = []
+    for kind, pattern in (_CALLER if endpoint.calls else _SERVICE)[version]:
+        if pattern.ip_proto == endpoint.protocol.number:
+            # What does not name the port is the same rule for all ports of this remote.
+            subject, values = (endpoint.subject, (endpoint.port,)) if pattern.takes_values else (endpoint.place, ())
+            found.append(InBandRule(kind, subject, *pattern.fill(values, prefixes)))
+    if endpoint.calls:
+        found += _within(_CALLER_PLACE[version], endpoint.place, *prefixes)
+        near = common_part(endpoint.network, network)
+        if near is not None and endpoint.length is not None:
+            found += _within(_NEAR_CALLERS[version], str(near), _prefix(near), _prefix(network))
+    return found
+
+
+def for_network(network: IpNetwork) -> list[InBandRule]:
+    """For one of the switches' networks: errors about packets that come from there."""
+    return _within(_NETWORK[network.version], str(network), _prefix(network))
 
 
 def for_server(address: IpAddress) -> list[InBandRule]:
@@ -157,14 +191,9 @@ def for_server(address: IpAddress) -> list[InBandRule]:
     return _rules(_SERVER[address.version], str(without_scope(address)), int(address))
 
 
-def for_local_address(address: IPv6Address) -> list[InBandRule]:
+def for_local_address(address: IpAddress) -> list[InBandRule]:
     """For an address of the local port: who asks for it, and who says to have it (RFC 4862, 5.4.3 and 5.4.4)."""
     return _rules(_LOCAL_ADDRESS[address.version], str(without_scope(address)), int(address))
-
-
-def without_scope(address: IpAddress) -> IpAddress:
-    """The address as packets have it: an interface's name behind a link-local one is the host's own business."""
-    return IPv6Address(int(address)) if address.version == 6 else address
 
 
 def needs_rules(address: IpAddress) -> bool:
@@ -173,4 +202,12 @@ def needs_rules(address: IpAddress) -> bool:
 
 
 def _rules(patterns: _Patterns, subject: str, *values: int) -> list[InBandRule]:
-    return [InBandRule(kind, subject, pattern.fill(*values), pattern.mask) for kind, pattern in patterns]
+    return [InBandRule(kind, subject, *pattern.fill(values)) for kind, pattern in patterns]
+
+
+def _within(patterns: _Patterns, subject: str, *prefixes: Prefix) -> list[InBandRule]:
+    return [InBandRule(kind, subject, *pattern.fill((), prefixes)) for kind, pattern in patterns]
+
+
+def _prefix(network: IpNetwork) -> Prefix:
+    return Prefix(int(network.network_address), int(network.netmask))

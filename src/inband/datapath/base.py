@@ -60,12 +60,12 @@ class Megaflow:
 
 @dataclass(frozen=True, slots=True)
 class ControlHints:
-    """What the in-band engine cares for besides ARP, neighbour discovery, DHCP and DNS: TCP with these ports.
+    """What the in-band engine cares for besides ARP, neighbour discovery, DHCP and DNS: TCP and UDP with these ports.
 
     A datapath uses them to queue such frames apart from data. They decide nothing about where a frame goes.
     """
 
-    tcp_ports: frozenset[int] = frozenset()
+    ports: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)

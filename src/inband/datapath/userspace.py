@@ -116,7 +116,7 @@ class UserspaceDatapath:
         self._control = select.epoll()
         self._data = select.epoll()
         self._counters = Counters()
-        self._tcp_ports: frozenset[int] = frozenset()
+        self._control_ports: frozenset[int] = frozenset()
         self._full_turns = 0
         self.is_behind = False
         self._loop: AbstractEventLoop | None = None
@@ -317,7 +317,7 @@ class UserspaceDatapath:
         except UsageError as error:
             raise HostError(f"add port {port}", str(error), errno=errno.ENODEV) from error
         try:
-            return open_port(port, interface, self._buffer, self._tcp_ports)
+            return open_port(port, interface, self._buffer, self._control_ports)
         except HostError:
             if not owned:
                 self._ownership.release_port(interface)
@@ -355,11 +355,11 @@ class UserspaceDatapath:
         In three steps, so that at each moment a frame matches at least one filter; for a few microseconds it may match
         two and be switched twice, which TCP expects of a network anyway.
         """
-        before, after = self._tcp_ports, hints.tcp_ports
+        before, after = self._control_ports, hints.ports
         if before == after:
             return
-        self._tcp_ports = after
-        for queue, tcp_ports in (
+        self._control_ports = after
+        for queue, ports in (
             (Queue.CONTROL, before | after),
             (Queue.DATA, after),
             (Queue.TAGGED_DATA, after),
@@ -367,7 +367,7 @@ class UserspaceDatapath:
         ):
             for port in self._ports.values():
                 try:
-                    port.sort(queue, tcp_ports)
+                    port.sort(queue, ports)
                 except OSError:
                     self._counters.add("filter_refused")
 

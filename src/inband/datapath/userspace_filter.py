@@ -2,8 +2,8 @@
 
 A flood of data must not push control frames out of a queue, so each port has sockets of its own for both, and the
 kernel sorts before it queues. Control is what ``ControlHints`` says: ARP, router and neighbour discovery, DHCP and DNS
-over UDP, and TCP from or to the hinted ports. Data frames with a tag have a socket of their own because only a slower
-system call tells the tag, which the kernel keeps beside the frame.
+over UDP, and TCP and UDP from or to the hinted ports. Data frames with a tag have a socket of their own because only a
+slower system call tells the tag, which the kernel keeps beside the frame.
 
 Invariants: exactly one of the three programs of the same hints accepts a frame, whatever it holds. The
 kernel rejects a frame when a program reads behind its end, so each read is preceded by a check of the length. Where a
@@ -62,7 +62,7 @@ class Queue(Enum):
     TAGGED_DATA = "tagged_data"
 
 
-def build_filter(queue: Queue, tcp_ports: frozenset[int]) -> list[bytes]:
+def build_filter(queue: Queue, ports: frozenset[int]) -> list[bytes]:
     """The program for a queue, as packed ``struct sock_filter``."""
     program = _Program()
     if queue is not Queue.CONTROL:
@@ -70,13 +70,13 @@ def build_filter(queue: Queue, tcp_ports: frozenset[int]) -> list[bytes]:
         program.emit(_LDW_ABS, _TAG_PRESENT)
         program.jump(_JEQ, unwanted, yes="reject")
     control, data = ("accept", "reject") if queue is Queue.CONTROL else ("reject", "accept")
-    _sort(program, control, data, _ranges(tcp_ports))
+    _sort(program, control, data, _ranges(ports))
     program.label("reject").emit(_RET, 0)
     program.label("accept").emit(_RET, _WHOLE_FRAME)
     return program.assemble()
 
 
-def _sort(program: _Program, control: str, data: str, tcp_ranges: list[tuple[int, int]]) -> None:
+def _sort(program: _Program, control: str, data: str, ranges: list[tuple[int, int]]) -> None:
     """Jump to ``control`` or ``data``."""
     program.need(14, otherwise=data).emit(_LDH_ABS, 12)
     program.jump(_JEQ, ETH_ARP, yes=control)
@@ -87,9 +87,8 @@ def _sort(program: _Program, control: str, data: str, tcp_ranges: list[tuple[int
     program.label("udp")
     for port in UDP_CONTROL_PORTS:
         _either_port(program, port, port, control)
-    program.goto(data)
     program.label("tcp")
-    for low, high in tcp_ranges:
+    for low, high in ranges:
         _either_port(program, low, high, control)
     program.goto(data)
 

@@ -140,11 +140,11 @@ class Port:
         named = {f"rx_queue_full_{queue.value}": count for queue, count in self.lost.items()}
         return named | ({"queue_refused": self.unqueued} if self.unqueued else {})
 
-    def sort(self, queue: Queue, tcp_ports: frozenset[int]) -> None:
+    def sort(self, queue: Queue, ports: frozenset[int]) -> None:
         """Let the kernel sort this queue's frames by other control ports from now on. Raises OSError."""
         for tap in self.taps:
             if tap.queue is queue:
-                attach_filter(tap.socket, build_filter(queue, tcp_ports))
+                attach_filter(tap.socket, build_filter(queue, ports))
 
     def collect_losses(self) -> None:
         """Add frames that did not fit into a receive queue to ``lost`` and rx_dropped (reading resets them)."""
@@ -187,7 +187,7 @@ def _is_below_others(data: bytes) -> bool:
     return locate(data).places.keys().isdisjoint(("ipv4", "ipv6"))
 
 
-def open_port(number: PortNo, interface: str, buffer: bytearray, tcp_ports: frozenset[int]) -> Port:
+def open_port(number: PortNo, interface: str, buffer: bytearray, ports: frozenset[int]) -> Port:
     """Open all sockets of a port, received into ``buffer`` (BUFFER_SIZE bytes). Raises HostError."""
     try:
         port = Port(number, interface, socket.if_nametoindex(interface), buffer)
@@ -195,7 +195,7 @@ def open_port(number: PortNo, interface: str, buffer: bytearray, tcp_ports: froz
         raise HostError(f"open {interface}", "there is no such interface", errno=error.errno or 0) from error
     try:
         for queue in Queue:
-            port.taps.append(_open_tap(port, queue, tcp_ports))
+            port.taps.append(_open_tap(port, queue, ports))
         port.sender(None)
     except OSError as error:
         port.close()
@@ -215,13 +215,13 @@ def attach_filter(sock: socket.socket, program: list[bytes]) -> None:
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(program), address))
 
 
-def _open_tap(port: Port, queue: Queue, tcp_ports: frozenset[int]) -> Tap:
+def _open_tap(port: Port, queue: Queue, ports: frozenset[int]) -> Tap:
     sock = _open_socket()
     try:
         _set_size(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF, _RECEIVE_BYTES[queue])
         sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         sock.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, queue is not Queue.DATA)
-        attach_filter(sock, build_filter(queue, tcp_ports))
+        attach_filter(sock, build_filter(queue, ports))
         sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _MEMBERSHIP.pack(port.index, _PACKET_MR_PROMISC, 0))
         sock.bind((port.interface, _ETH_P_ALL))
     except OSError:

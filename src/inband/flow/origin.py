@@ -29,6 +29,7 @@ class PayloadCheck(Enum):
     """
 
     DNS = "this is no question for a remote's name, nor the answer to one"
+    ICMP_ERROR = "this quotes no packet of a protected connection"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ class KernelState:
         self._addresses: dict[int, dict[_AddressKey, AddressChanged]] = {}
         self._neighbours: dict[_NeighbourKey, tuple[NeighbourChanged, int]] = {}
         self._unmentioned: dict[_Key, None] = {}  # in the dump under way
+        self.local_ports: set[int] = set()
+        """The interfaces that are local ports of bridges; the bridges say so, not the kernel."""
 
     # --- questions ----------------------------------------------------------------------------------------------
 

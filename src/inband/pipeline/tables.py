@@ -25,6 +25,7 @@ from inband.flow.ports import IN_PORT, PortNo
 from inband.pipeline.action_set import ActionSet
 from inband.pipeline.context import MAX_LOOKUPS, Missed, RunActions, XlateContext
 from inband.pipeline.fragments import find, is_dropped
+from inband.pipeline.icmp_hook import quoted_packet
 from inband.pipeline.metering import apply_meter
 from inband.pipeline.packet_in import send_to_controller
 from inband.pipeline.trace import TableStep
@@ -128,6 +129,10 @@ def _passes(ctx: XlateContext, check: PayloadCheck) -> bool:
     match check:
         case PayloadCheck.DNS:
             return ctx.switch.dns.lets_pass(ctx.frame.data, remember=ctx.trace is None)
+        case PayloadCheck.ICMP_ERROR:
+            quoted = quoted_packet(ctx.frame.data)
+            # What comes first in table 0 decides about the quoted packet, so no other table is asked.
+            return quoted is not None and ctx.switch.tables[0].lookup_in_band(quoted)[0] is not None
         case _:
             assert_never(check)
 

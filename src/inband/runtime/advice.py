@@ -33,7 +33,13 @@ NO_PORTS = PortsKnown()
 def way_advice(address: IpAddress, hops: Hops, ports: PortsKnown = NO_PORTS) -> str | None:
     """What is wrong with the way to an address; None when nothing is known to be."""
     status = hops.get(address)
-    if status is None:
+    return None if status is None else remote_advice(status, ports)
+
+
+def remote_advice(status: RemoteStatus, ports: PortsKnown = NO_PORTS) -> str | None:
+    """What is wrong with the way to a remote; None when nothing is known to be."""
+    address = status.endpoint.place
+    if status.is_on_link:
         return None
     bridge = ports.of.get(status.interface or "")
     if bridge is not None:
@@ -48,7 +54,7 @@ def way_advice(address: IpAddress, hops: Hops, ports: PortsKnown = NO_PORTS) -> 
         if ports.down:
             verb = "is" if len(ports.down) == 1 else "are"
             return f"{', '.join(ports.down)} {verb} down, and {status.next_hop} does not answer {asked}: check the link"
-        role = "" if status.next_hop == address else f" (the next hop to {address})"
+        role = "" if status.next_hop == status.address else f" (the next hop to {address})"
         return (
             f"{status.next_hop}{role} does not answer {asked} on {status.interface}: "
             "check that it is up, and the links and switches on the way"

@@ -17,6 +17,7 @@ from inband.runtime.config_keys import KEYS, parse_port, parse_setting, with_val
 from inband.runtime.config_load import load
 from inband.runtime.dns_servers import parse_dns_server
 from inband.switch.config import BridgeConfig, SwitchConfig, check_interface_name, checked
+from inband.switch.manager_targets import parse_manager
 from inband.switch.targets import parse_target
 
 
@@ -122,7 +123,7 @@ def _del_controller(config: SwitchConfig, arguments: Sequence[str]) -> SwitchCon
 
 
 def _set_manager(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
-    return replace(config, managers=tuple(dict.fromkeys(map(parse_target, arguments))))
+    return replace(config, managers=tuple(dict.fromkeys(map(parse_manager, arguments))))
 
 
 def _del_manager(config: SwitchConfig, _arguments: Sequence[str]) -> SwitchConfig:

@@ -2,7 +2,7 @@
 
 The file uses the words of the options::
 
-    manager = "tcp:192.0.2.9:6640"
+    manager = "from:tcp:192.0.2.9:22"
     dns-server = ["192.0.2.53"]
 
     [[bridge]]
@@ -39,7 +39,7 @@ from inband.switch.config import (
     check_interface_name,
     checked,
 )
-from inband.switch.targets import parse_target
+from inband.switch.manager_targets import parse_manager
 
 # A thousand bridges with fifty lines each; a larger "file" is a mistake such as /dev/zero.
 MAX_FILE_BYTES = 4 << 20
@@ -56,7 +56,7 @@ def load(options: RunOptions, environment: Mapping[str, str] = os.environ) -> Sw
     run_dir = options.run_dir or (config.run_dir if config.run_dir != Path() else find_run_dir(None, environment))
     config = replace(config, run_dir=run_dir, state_dir=options.state_dir or config.state_dir, options=options)
     if options.managers:
-        config = replace(config, managers=tuple(dict.fromkeys(map(parse_target, options.managers))))
+        config = replace(config, managers=tuple(dict.fromkeys(map(parse_manager, options.managers))))
     if options.dns_servers:
         config = replace(config, dns_servers=tuple(dict.fromkeys(map(parse_dns_server, options.dns_servers))))
     return checked(_with_options(config, options))
@@ -133,7 +133,7 @@ class _Reader:
             raise self._refusal("bridge", "bridge: allowed are tables: write [[bridge]], then name = ... below it")
         run_dir, state_dir = (self._directory(key, document) for key in ("run-dir", "state-dir"))
         bridges = tuple(self._bridge(table, number) for number, table in enumerate(tables, 1))
-        managers = self._several("manager", document, parse_target, "a target or a list of targets")
+        managers = self._several("manager", document, parse_manager, "a target or a list of targets")
         servers = self._several("dns-server", document, parse_dns_server, "an address or a list of addresses")
         return SwitchConfig(bridges, managers, servers, run_dir or Path(), state_dir)
 

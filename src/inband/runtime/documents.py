@@ -17,7 +17,7 @@ from inband.flow.ports import LOCAL
 from inband.flow.text import flow_document, format_actions, format_bridge_flow, format_flow, format_match
 from inband.openflow.reconnect import State
 from inband.pipeline.ports import SwitchPort
-from inband.runtime.advice import Hops, PortsKnown, controller_advice, way_advice
+from inband.runtime.advice import Hops, PortsKnown, controller_advice, remote_advice
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.name_documents import family, name_documents, server_documents, wall
 from inband.runtime.show import (
@@ -61,7 +61,8 @@ def show(runners: Iterable[BridgeRunner], core: SwitchCore, unconfirmed: str | N
 
 def _bridge(runner: BridgeRunner, service: NameService) -> BridgeDocument:
     bridge, engine = runner.bridge, runner.bridge.in_band.engine
-    hops = {status.address: status for status in (*engine.remotes(), *engine.servers())}
+    known = (*engine.remotes(), *engine.servers())
+    hops = {status.address: status for status in known if status.endpoint.length is None}
     names = {status.name: status for status in service.names()}
     ports = _ports_known(runner)
     return {
@@ -75,7 +76,7 @@ def _bridge(runner: BridgeRunner, service: NameService) -> BridgeDocument:
             *(_controller(runner, outgoing, names, service, hops, ports) for outgoing in runner.connections.outgoing),
             *(_listener(listener) for listener in runner.connections.listeners if not _is_management(runner, listener)),
         ],
-        "in_band": _in_band(runner, names.values(), hops, ports),
+        "in_band": _in_band(runner, names.values(), ports),
         "missing_ports": runner.ports.missing(),
         "notes": runner.notes
         + ([runner.tls_note] if runner.tls_note else [])
@@ -182,7 +183,7 @@ def _port_words(port: SwitchPort) -> str:
     return f"port {port.number} ({port.name})"
 
 
-def _in_band(runner: BridgeRunner, names: Iterable[NameStatus], hops: Hops, ports: PortsKnown) -> InBandDocument:
+def _in_band(runner: BridgeRunner, names: Iterable[NameStatus], ports: PortsKnown) -> InBandDocument:
     engine = runner.bridge.in_band.engine
     called: dict[IpAddress, list[str]] = {}
     for status in names:
@@ -193,17 +194,15 @@ def _in_band(runner: BridgeRunner, names: Iterable[NameStatus], hops: Hops, port
         "local_mac": str(engine.local_mac) if engine.local_mac else None,
         "queue": engine.queue,
         "hidden_flows": len(runner.bridge.in_band.flows),
-        "remotes": [_remote(runner, each, called.get(each.address, []), hops, ports) for each in engine.remotes()],
+        "remotes": [_remote(runner, each, called.get(each.address, []), ports) for each in engine.remotes()],
     }
 
 
-def _remote(
-    runner: BridgeRunner, status: RemoteStatus, names: list[str], hops: Hops, ports: PortsKnown
-) -> RemoteDocument:
+def _remote(runner: BridgeRunner, status: RemoteStatus, names: list[str], ports: PortsKnown) -> RemoteDocument:
     return {
-        "address": str(status.address),
+        "address": str(status.address) if status.endpoint.length is None else status.endpoint.place,
         "port": status.port,
-        "protocol": "tcp",
+        "protocol": status.endpoint.protocol.value,
         "kinds": list(status.kinds),
         "next_hop": str(status.next_hop) if status.next_hop else None,
         "next_hop_mac": str(status.next_hop_mac) if status.next_hop_mac else None,
@@ -211,7 +210,9 @@ def _remote(
         "resolved_at": wall(status.resolved_at, runner.now),
         "by_port": runner.port_with(status.next_hop_mac),
         "names": names,
-        "advice": way_advice(status.address, hops, ports),
+        "advice": remote_advice(status, ports),
+        "calls": status.endpoint.calls,
+        "on_link": status.is_on_link,
     }
 
 

@@ -42,6 +42,8 @@ class ControllerDocument(TypedDict):
 class RemoteDocument(TypedDict):
     """A remote that in-band control protects. ``kinds``: "controller", "manager" or both; ``names``: its names.
 
+    ``address`` may be a network (ADDRESS/LENGTH) of hosts that call. ``calls``: ``port`` is one of this switch.
+    ``on_link``: a network whose hosts are their own next hops.
     ``by_port`` is the interface of the port that its next hop is behind, as far as that is known.
     """
 
@@ -53,6 +55,8 @@ class RemoteDocument(TypedDict):
     next_hop_mac: str | None
     interface: str | None
     resolved_at: float | None
+    calls: NotRequired[bool]
+    on_link: NotRequired[bool]
     names: NotRequired[list[str]]
     by_port: NotRequired[str | None]
     advice: NotRequired[str | None]

@@ -22,7 +22,6 @@ from inband.packet.parse import parse_checked
 from inband.pipeline.trace import ActionStep, Note, TableStep, Trace
 from inband.pipeline.translation import Translation
 from inband.vocabulary.addresses import IpAddress
-from inband.vocabulary.numbers import DNS_PORT
 
 
 def explain(bridge: Bridge, packet: Sequence[str], names: Mapping[IpAddress, str]) -> str:
@@ -40,9 +39,13 @@ def explain(bridge: Bridge, packet: Sequence[str], names: Mapping[IpAddress, str
     lines = [f"packet: {format_match(_as_match(key)) or 'no fields'}"]
     if fault:
         lines.append(f"note: the frame is malformed ({fault}); fields after the fault are missing")
-    if packet[0] != "hex" and bridge.pipeline.dns_names and _is_dns(key):
-        letters = " and ".join(f"({kind.letter})" for kind in LETTERS.values() if kind.check is PayloadCheck.DNS)
-        lines.append(f"note: {letters} depend on the payload, which a flow does not have: trace a frame with --hex")
+    check = None if packet[0] == "hex" else _needed_check(bridge, key)
+    if check is not None:
+        letters = [f"({kind.letter})" for kind in LETTERS.values() if kind.check is check]
+        verb = "depend" if len(letters) > 1 else "depends"
+        lines.append(
+            f"note: {' and '.join(letters)} {verb} on the payload, which a flow does not have: trace a frame with --hex"
+        )
     lines += ["", *_steps(explanation.trace), ""]
     decider = explanation.decider
     if decider is not None and decider.origin is not None:
@@ -77,8 +80,11 @@ def _from_flow(text: str, ports: Ports) -> tuple[FlowKey, Frame, str | None]:
     return key, Frame(frame_of_key(key)), None
 
 
-def _is_dns(key: FlowKey) -> bool:
-    return any(FIELDS[name].get(key) == DNS_PORT for name in ("udp_src", "udp_dst", "tcp_src", "tcp_dst"))
+def _needed_check(bridge: Bridge, key: FlowKey) -> PayloadCheck | None:
+    """What would have to be read in the payload of such a packet, if a rule might apply to it."""
+    flow, _ = bridge.tables[0].lookup_conditional(key)
+    origin = flow.origin if flow is not None else None
+    return origin.check if origin is not None else None
 
 
 def _as_match(key: FlowKey) -> Match:
@@ -130,12 +136,12 @@ def _remotes(bridge: Bridge, origin: Origin, names: Mapping[IpAddress, str]) -> 
 
 def _in_words(remote: RemoteStatus, names: Mapping[IpAddress, str]) -> str:
     name = names.get(remote.address)
-    return f"{remote.address}:{remote.port}" + (f" = {name}" if name else "")
+    return remote.endpoint.subject + (f" = {name}" if name else "")
 
 
 def _serves(subject: str, remote: RemoteStatus) -> bool:
-    endpoint = f"{remote.address}:{remote.port}"
-    return subject in (str(remote.address), str(remote.next_hop), str(remote.next_hop_mac), endpoint)
+    endpoint = remote.endpoint
+    return subject in (endpoint.place, str(remote.next_hop), str(remote.next_hop_mac), endpoint.subject)
 
 
 def _verdict(translation: Translation) -> str:

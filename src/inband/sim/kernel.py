@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from struct import Struct
 
-from inband.control.rules import without_scope
+from inband.control.endpoints import without_scope
 from inband.flow.actions import DecNwTtl
 from inband.host.events import HostEvent, NeighbourChanged, NextHop, NextHopFound, RoutesChanged
 from inband.host.state import KernelState

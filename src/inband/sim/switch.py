@@ -35,6 +35,7 @@ from inband.switch.core import SwitchCore
 from inband.switch.driver import Driver, turns_on
 from inband.switch.history import History
 from inband.switch.managed_bridge import LocalInterface, ManagedBridge
+from inband.switch.manager_targets import parse_manager
 from inband.switch.names import Known, ServerList
 from inband.switch.reports import Report
 from inband.switch.targets import Scheme, Target, parse_target
@@ -272,7 +273,7 @@ class SwitchHost:
 
     def set_managers(self, *managers: str) -> None:
         """Replace the managers."""
-        self.apply(replace(self.config, managers=tuple(map(read_target, managers))))
+        self.apply(replace(self.config, managers=tuple(map(parse_manager, managers))))
 
     def set_dns_servers(self, *servers: str) -> None:
         """Replace the servers that are asked for names of controllers and managers."""

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from inband.errors import UsageError
 from inband.flow.ports import HIGHEST, PortNo
+from inband.switch.manager_targets import ManagerTarget
 from inband.switch.targets import Target
 from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.openflow import VERSIONS
@@ -112,7 +113,7 @@ class SwitchConfig:
     """
 
     bridges: tuple[BridgeConfig, ...] = ()
-    managers: tuple[Target, ...] = ()
+    managers: tuple[ManagerTarget, ...] = ()
     dns_servers: tuple[IpAddress, ...] = ()
     run_dir: Path = DEFAULT_RUN_DIR
     state_dir: Path | None = None
@@ -160,9 +161,6 @@ def _complaints(config: SwitchConfig) -> Iterator[str]:
     names = Counter(bridge.name for bridge in config.bridges)
     yield from (f"bridge {name} is configured twice: give each bridge one name" for name, n in names.items() if n > 1)
     yield from _port_complaints(config)
-    for target in config.managers:
-        if target.listens or target.is_unix:
-            yield f"manager {target}: a manager is protected, not dialled: give its address as tcp:HOST:PORT"
     for bridge in config.bridges:
         for complaint in _bridge_complaints(bridge):
             yield f"bridge {bridge.name}: {complaint}"

@@ -8,19 +8,23 @@ DNS server are in every bridge before it is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from inband.control.events import Remote, RemoteKind
 from inband.host.events import HostEvent, NextHopFound
 from inband.switch.config import SwitchConfig
 from inband.switch.managed_bridge import ManagedBridge
+from inband.switch.manager_targets import ManagerTarget
 from inband.switch.names import MAX_SERVERS, DnsClient, Known, NameOwner, NameService, ServerList
 from inband.switch.outgoing import OutgoingConnection
 from inband.switch.reports import Reporter
 from inband.switch.targets import Target
 from inband.vocabulary.addresses import IpAddress
 from inband.vocabulary.instant import Instant
+
+Names = Mapping[str, tuple[IpAddress, ...]]
+"""The addresses of targets that have names."""
 
 
 class SwitchCore:
@@ -70,10 +74,19 @@ class SwitchCore:
         self._set_up(managed)
         managed.connections.set_names(self.names.addresses)
         yield from managed.protect(self._wanted)
+        self._follow_networks()
 
     def remove(self, name: str) -> ManagedBridge | None:
         """A bridge that is about to end."""
-        return self.bridges.pop(name, None)
+        gone = self.bridges.pop(name, None)
+        if gone is not None:
+            gone.leave()
+        self._follow_networks()
+        return gone
+
+    def _follow_networks(self) -> None:
+        for bridge in self.bridges.values():
+            bridge.bridge.follow_networks()
 
     def is_own_interface(self, name: str) -> bool:
         """Whether an interface is a port of a bridge, or a bridge's own."""
@@ -176,27 +189,38 @@ def configured_servers(config: SwitchConfig) -> ServerList | None:
     return ServerList(servers, "the configuration") if servers else None
 
 
-def remotes_of(config: SwitchConfig, names: Mapping[str, tuple[IpAddress, ...]]) -> frozenset[Remote]:
+def remotes_of(config: SwitchConfig, names: Names) -> frozenset[Remote]:
     """Every remote of a switch; ``names`` has the addresses of those that have names."""
-    remotes = set(_remotes(config.managers, RemoteKind.MANAGER, names))
+    remotes = set(manager_remotes(config.managers, names))
     for bridge in config.bridges:
-        remotes.update(_remotes(bridge.controllers, RemoteKind.CONTROLLER, names))
+        remotes.update(controller_remotes(bridge.controllers, names))
     return frozenset(remotes)
 
 
-def _remotes(
-    targets: Sequence[Target], kind: RemoteKind, names: Mapping[str, tuple[IpAddress, ...]]
-) -> Iterator[Remote]:
+def controller_remotes(targets: Iterable[Target], names: Names) -> Iterator[Remote]:
+    """The remotes that the controllers of a bridge are."""
     for target in targets:
-        if not target.in_band:
-            continue
-        if target.address is not None:
-            yield Remote(target.address, target.port, kind)
-        for address in names.get(target.name, ()) if target.name else ():
-            yield Remote(address, target.port, kind)
+        for address in _addresses(target, names):
+            yield Remote(address, target.port, RemoteKind.CONTROLLER)
 
 
-def _targets(config: SwitchConfig) -> Iterator[Target]:
+def manager_remotes(targets: Iterable[ManagerTarget], names: Names) -> Iterator[Remote]:
+    """The remotes that the managers of a switch are."""
+    for target in targets:
+        for address in _addresses(target, names):
+            yield Remote(
+                address, target.port, RemoteKind.MANAGER, target.protocol, calls=target.calls, length=target.length
+            )
+
+
+def _addresses(target: Target | ManagerTarget, names: Names) -> Iterator[IpAddress]:
+    if target.in_band and target.address is not None:
+        yield target.address
+    elif target.in_band and target.name is not None:
+        yield from names.get(target.name, ())
+
+
+def _targets(config: SwitchConfig) -> Iterator[Target | ManagerTarget]:
     yield from config.managers
     for bridge in config.bridges:
         yield from (target for target in bridge.controllers if not target.listens)

@@ -90,6 +90,10 @@ class ManagedBridge:
         self.bridge.add_port(LOCAL, self.config.name, local.mac)
         self.bridge.set_local(local.index, local.mac)
 
+    def leave(self) -> None:
+        """Other bridges protect the networks of this one no longer."""
+        self._kernel.local_ports.discard(self._local.index)
+
     def stop(self) -> Iterator[None]:
         """Hang up on everybody, then take the hidden flows out: go on with the iterator until it ends.
 

@@ -140,9 +140,9 @@ def _parse_place(text: str, scheme: Scheme, rest: str) -> Target:
         port_text, _, host_text = rest.partition(":")
         host = _parse_listen_host(text, host_text) if host_text else None
         return Target(scheme, host, _parse_port(text, port_text, default=OPENFLOW_PORT))
-    host_text, port_text = _split_host(text, rest)
+    host_text, port_text = split_host(text, rest)
     port = _parse_port(text, port_text, default=OPENFLOW_PORT)
-    return Target(scheme, _parse_remote_host(text, host_text), port)
+    return Target(scheme, parse_remote_host(text, host_text), port)
 
 
 def _parse_scheme(text: str, word: str, colon: str) -> Scheme:
@@ -195,16 +195,17 @@ def _parse_peer_name(text: str, target: Target, value: str) -> str:
     return value
 
 
-def _split_host(text: str, rest: str) -> tuple[str, str]:
+def split_host(text: str, rest: str, example: str = EXAMPLE) -> tuple[str, str]:
+    """Cut a host (out of its brackets, if it has any) off what stands behind it, the colon before the port left out."""
     if rest.startswith("["):
         host, bracket, after = rest[1:].partition("]")
         if not bracket or (after and not after.startswith(":")):
-            raise UsageError(f"target {text!r}: the brackets around the IPv6 address are not closed: {EXAMPLE}")
+            raise UsageError(f"target {text!r}: the brackets around the IPv6 address are not closed: {example}")
         if not _is_ipv6(host):
             raise UsageError(f"target {text!r}: {host!r} in brackets is not an IPv6 address")
         return host, after[1:]
     if rest.count(":") > 1:
-        raise UsageError(f"target {text!r}: an IPv6 address stands in brackets: {EXAMPLE}")
+        raise UsageError(f"target {text!r}: an IPv6 address stands in brackets: {example}")
     host, _, port = rest.partition(":")
     return host, port
 
@@ -216,31 +217,36 @@ def _is_ipv6(host: str) -> bool:
         return False
 
 
-def _parse_port(text: str, port: str, *, default: int) -> int:
-    if not port:
-        return default
-    if not (port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
-        raise UsageError(f"target {text!r}: {port!r} is not a TCP port: it must be 1 to 65535")
+def parse_port(text: str, port: str, protocol: str = "TCP") -> int:
+    """Read a port; raises UsageError for what is none."""
+    if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65535):
+        raise UsageError(f"target {text!r}: {port!r} is not a {protocol} port: it must be 1 to 65535")
     return int(port)
 
 
-def _parse_remote_host(text: str, host: str) -> IpAddress | str:
+def _parse_port(text: str, port: str, *, default: int) -> int:
+    return parse_port(text, port) if port else default
+
+
+def parse_remote_host(text: str, host: str, example: str = EXAMPLE) -> IpAddress | str:
+    """Read the address or the DNS name of one host; raises UsageError."""
     if not host:
-        raise UsageError(f"target {text!r} names no host: {EXAMPLE}")
-    parsed = _parse_host(text, host)
+        raise UsageError(f"target {text!r} names no host: {example}")
+    parsed = parse_host(text, host, example)
     if not isinstance(parsed, str) and (parsed.is_multicast or parsed.is_unspecified or int(parsed) == 0xFFFFFFFF):
-        raise UsageError(f"target {text!r}: {host} is not the address of one host: {EXAMPLE}")
+        raise UsageError(f"target {text!r}: {host} is not the address of one host: {example}")
     return parsed
 
 
 def _parse_listen_host(text: str, host: str) -> IpAddress:
-    parsed = _parse_host(text, host[1:-1] if host.startswith("[") and host.endswith("]") else host)
+    parsed = parse_host(text, host[1:-1] if host.startswith("[") and host.endswith("]") else host)
     if isinstance(parsed, str):
         raise UsageError(f"target {text!r}: listening needs an address, not the name {host!r}")
     return parsed
 
 
-def _parse_host(text: str, host: str) -> IpAddress | str:
+def parse_host(text: str, host: str, example: str = EXAMPLE) -> IpAddress | str:
+    """Read an address or a DNS name; raises UsageError for what is neither."""
     try:
         return _with_proper_scope(text, ip_address(host))
     except ValueError:
@@ -248,7 +254,7 @@ def _parse_host(text: str, host: str) -> IpAddress | str:
     labels = host.rstrip(".").split(".")
     numeric = all(label.isdigit() for label in labels)  # 1.2.3 or 300.0.0.1: a mistyped address, never a name
     if numeric or len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise UsageError(f"target {text!r}: {host!r} is neither an address nor a host name: {EXAMPLE}")
+        raise UsageError(f"target {text!r}: {host!r} is neither an address nor a host name: {example}")
     return host.lower().rstrip(".")
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from inband.cli.render import print_show
-from inband.runtime.show import BridgeDocument, ShowDocument
+from inband.runtime.show import BridgeDocument, RemoteDocument, ShowDocument
 
 NOW = 1_700_000_000.0
 
@@ -100,6 +100,18 @@ def test_a_bridge_is_shown_whole_and_plain_in_a_pipe() -> None:
         "    protected remote    for         next hop     MAC                interface  resolved",
         "    192.0.2.1:6653/tcp  controller  192.0.2.254  02:00:00:00:00:09  br0        2 h ago",
         "    192.0.2.9:22/tcp    manager     no route     unknown            -          -",
+    ]
+
+
+def test_who_calls_is_shown_with_the_port_here_and_a_network_on_link_has_no_next_hop() -> None:
+    one = bridge()
+    _, host = one["in_band"]["remotes"]
+    network: RemoteDocument = {**host, "address": "192.0.2.0/24", "interface": "br0", "calls": True, "on_link": True}
+    one["in_band"]["remotes"] = [{**host, "calls": True}, network]
+
+    assert shown({"bridges": [one]})[-2:] == [
+        "    from 192.0.2.9 to :22/tcp     manager  no route  unknown  -          -",
+        "    from 192.0.2.0/24 to :22/tcp  manager  on-link   -        br0        -",
     ]
 
 

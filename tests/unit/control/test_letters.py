@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from string import ascii_lowercase
 
 import pytest
 
+from inband.control.endpoints import Endpoint, Protocol
 from inband.control.letters import LETTERS, Per, RuleKind
 from inband.control.rules import State, wanted
 from inband.flow.origin import PayloadCheck
 from inband.flow.priority import HiddenPriority
 from inband.vocabulary.addresses import Mac
 
+FOUR_NET, SIX_NET = IPv4Network("192.0.2.0/24"), IPv6Network("2001:db8::/64")
 FOUR, SIX = IPv4Address("192.0.2.1"), IPv6Address("2001:db8::1")
 EVERYTHING = State(
     enabled=True,
     local_mac=Mac(0x020000000001),
-    endpoints=frozenset({(FOUR, 6653), (SIX, 6653)}),
+    endpoints=frozenset(
+        endpoint
+        for address, near in ((FOUR, FOUR_NET), (SIX, SIX_NET))
+        for endpoint in (
+            Endpoint(address, 6653),
+            Endpoint(address, 514, Protocol.UDP),
+            Endpoint(near.network_address, 22, Protocol.TCP, calls=True, length=near.prefixlen),
+            Endpoint(near.network_address, 161, Protocol.UDP, calls=True, length=near.prefixlen),
+        )
+    ),
     hops=frozenset(),
     hop_macs=frozenset({(4, Mac(0x020000000002)), (6, Mac(0x020000000002))}),
-    local_addresses=frozenset({IPv6Address("2001:db8::2")}),
+    local_addresses=frozenset({IPv4Address("192.0.2.2"), IPv6Address("2001:db8::2")}),
     servers=frozenset({FOUR, SIX}),
+    networks=frozenset({IPv4Network("192.0.0.0/16"), IPv6Network("2001:db8::/48")}),
 )
 KINDS = pytest.mark.parametrize("kind", LETTERS.values(), ids=LETTERS)
 
@@ -54,3 +66,4 @@ def test_a_rules_flow_passes_closed_ports_and_says_whether_a_payload_has_to_be_r
 
     assert all(origin.overrides_ports for origin in origins.values())
     assert {letter for letter, origin in origins.items() if origin.check is PayloadCheck.DNS} == {"m", "n"}
+    assert {letter for letter, origin in origins.items() if origin.check is PayloadCheck.ICMP_ERROR} == {"u"}

@@ -26,6 +26,7 @@ CONTROL_FRAMES = {
     "dhcp reply": packets.dhcp_reply(),
     "dns question": packets.udp(dst_port=53),
     "dns answer": packets.udp(src_port=53, dst_port=4000),
+    "udp to a hinted port": packets.udp(dst_port=6653),
     "dhcpv6": packets.udp(IP6_A, IP6_B, 546, 547),
     "to the controller": packets.tcp(dst_port=6653),
     "from the controller": packets.tcp(src_port=6653, dst_port=40000),
@@ -36,7 +37,6 @@ CONTROL_FRAMES = {
 DATA_FRAMES = {
     "tcp": packets.tcp(),
     "tcp over IPv6": packets.tcp(IP6_A, IP6_B),
-    "udp to the controller's port": packets.udp(dst_port=6653),
     "udp": packets.udp(dst_port=5000),
     "udp over IPv6": packets.udp(IP6_A, IP6_B, dst_port=5000),
     "tcp to port 53": packets.tcp(dst_port=53),
@@ -59,16 +59,16 @@ DATA_FRAMES = {
 
 
 @contextlib.contextmanager
-def filtered(queue: Queue, tcp_ports: frozenset[int]) -> Iterator[tuple[socket.socket, socket.socket]]:
+def filtered(queue: Queue, ports: frozenset[int]) -> Iterator[tuple[socket.socket, socket.socket]]:
     sender, receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with sender, receiver:
         receiver.setblocking(False)
-        attach_filter(receiver, build_filter(queue, tcp_ports))
+        attach_filter(receiver, build_filter(queue, ports))
         yield sender, receiver
 
 
-def accepts(queue: Queue, frame: bytes, tcp_ports: frozenset[int] = CONTROLLER) -> bool:
-    with filtered(queue, tcp_ports) as (sender, receiver):
+def accepts(queue: Queue, frame: bytes, ports: frozenset[int] = CONTROLLER) -> bool:
+    with filtered(queue, ports) as (sender, receiver):
         sender.send(frame)
         try:
             return receiver.recv(1 << 16) == frame

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from inband.control.destinations import RemoteStatus
+from inband.control.endpoints import Endpoint
 from inband.control.name_events import KnownAddress
 from inband.control.names import NameStatus
 from inband.packet.dns import Outcome
@@ -20,7 +21,8 @@ Hops = dict[IpAddress, RemoteStatus]
 
 
 def status(address: IpAddress, hop: IpAddress | None, mac: int | None) -> RemoteStatus:
-    return RemoteStatus(address, 6653, ("controller",), hop, Mac(mac) if mac else None, "br0" if hop else None, None)
+    endpoint = Endpoint(address, 6653)
+    return RemoteStatus(endpoint, ("controller",), hop, Mac(mac) if mac else None, "br0" if hop else None, None)
 
 
 GOOD: Hops = {HERE: status(HERE, HERE, 1), SERVER: status(SERVER, SERVER, 2)}

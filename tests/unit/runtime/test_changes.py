@@ -10,6 +10,7 @@ from inband.errors import UsageError
 from inband.runtime.changes import with_change
 from inband.runtime.config_load import load
 from inband.switch.config import BridgeConfig, FailMode, RunOptions, SwitchConfig
+from inband.switch.manager_targets import parse_manager
 from inband.switch.targets import parse_target
 
 START = SwitchConfig((BridgeConfig("br0", ports=("eth1",)), BridgeConfig("br1")))
@@ -42,7 +43,7 @@ def test_controllers_are_replaced_as_a_whole() -> None:
 def test_managers_belong_to_the_whole_switch() -> None:
     one = after("set-manager tcp:192.0.2.1:6640 tcp:192.0.2.1:6640")
 
-    assert one.managers == (parse_target("tcp:192.0.2.1:6640"),)
+    assert one.managers == (parse_manager("tcp:192.0.2.1:6640"),)
     assert with_change(one, "del-manager", []) == START
 
 

@@ -16,6 +16,7 @@ from inband.runtime.config_keys import KEYS, parse_setting
 from inband.runtime.config_load import load, read_file
 from inband.runtime.unixctl_client import find_run_dir
 from inband.switch.config import BridgeConfig, DatapathKind, FailMode, RunOptions, SwitchConfig
+from inband.switch.manager_targets import parse_manager
 from inband.switch.targets import parse_target
 from inband.vocabulary.addresses import Mac
 
@@ -63,7 +64,7 @@ def test_a_file_with_every_key_becomes_the_values_it_says(tmp_path: Path) -> Non
 
     assert set(KEYS) <= set(re.findall(r"^([a-z-]+) =", FULL, re.MULTILINE)), "FULL, above: give the new key a value"
     assert config.run_dir == Path("/run/x")
-    assert config.managers == (parse_target("tcp:192.0.2.9:6640"),)
+    assert config.managers == (parse_manager("tcp:192.0.2.9:6640"),)
     assert config.dns_servers == (ip_address("192.0.2.53"), ip_address("2001:db8::53"))
     assert config.bridges[1] == BridgeConfig("br1")
     assert config.bridges[0] == BridgeConfig(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from inband.control import events as ev
 from inband.runtime.tracing import explain
@@ -44,3 +44,18 @@ def test_a_flow_of_dns_is_said_to_lack_the_payload_that_its_rules_look_at() -> N
     text = explain(stage.bridge, ["in_port=1,udp,nw_dst=192.0.2.53,tp_dst=53"], {})
 
     assert "note: (m) and (n) depend on the payload" in text
+
+
+def test_a_manager_is_named_by_the_words_of_its_target() -> None:
+    stage = Stage()
+    caller = ev.Remote(ip_address("192.0.2.9"), 22, ev.RemoteKind.MANAGER, calls=True)
+    stage.bridge.control(ev.RemotesChanged(added=[caller]))
+    stage.bridge.control(ev.NetworksChanged(frozenset({ip_network("10.0.0.0/24")})))
+
+    call = "in_port=1,tcp,nw_src=192.0.2.9,nw_dst=10.0.0.1,tp_dst=22"
+    error = explain(stage.bridge, ["in_port=1,icmp,nw_dst=10.0.0.1,icmp_type=3,icmp_code=4"], {})
+
+    assert deciders(stage, call) == [
+        "decided by: in-band rule (q) for from:tcp:192.0.2.9:22 (remote from:tcp:192.0.2.9:22)"
+    ]
+    assert "note: (u) depends on the payload" in error

@@ -238,7 +238,7 @@ def test_without_its_controller_a_switch_does_as_its_fail_mode_says(is_secure: b
 def test_a_manager_that_dials_us_is_protected_without_being_dialled() -> None:
     net = Network()
     controller, manager = net.controller("c", "10.0.0.100/24"), net.host("m", "10.0.0.101/24")
-    switch = net.switch("s", "10.0.0.1/24", controllers=["10.0.0.100"], managers=["10.0.0.101:22"])
+    switch = net.switch("s", "10.0.0.1/24", controllers=["10.0.0.100"], managers=["tcp:10.0.0.101:22"])
     net.link(controller, switch)
     net.link(manager, switch)
     net.start()

@@ -114,7 +114,7 @@ def test_a_controller_that_is_taken_away_is_hung_up_on() -> None:
 
     assert not net.channels(controller)["s"].is_up
     assert switch.only.managed.connections.outgoing == []
-    assert switch.only.letters == "abc"
+    assert switch.only.letters == "abcl"
 
 
 def test_a_controller_that_falls_silent_is_probed_and_then_left() -> None:

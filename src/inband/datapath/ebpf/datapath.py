@@ -83,7 +83,7 @@ class EbpfDatapath:
         self._ports = Ports(self._kernel, self._counters, ownership or PortOwnership())
         self._cpus = libbpf.cpu_count()
         self._verdicts_before = self._verdicts()
-        self._tcp_ports: frozenset[int] = frozenset()
+        self._control_ports: frozenset[int] = frozenset()
         self._is_polling = False
         self._late_hits: set[Megaflow] = set()
         self._held: list[tuple[PortNo, int | None, Frame]] = []
@@ -236,10 +236,10 @@ class EbpfDatapath:
 
     def set_control_hints(self, hints: ControlHints) -> None:
         """As ``Datapath.set_control_hints``; only words of the bitmap that differ are written."""
-        before, after = self._tcp_ports, hints.tcp_ports
+        before, after = self._control_ports, hints.ports
         if before == after:
             return
-        self._tcp_ports = after
+        self._control_ports = after
         for word in {port // _WORD_BITS for port in before ^ after}:
             bits = sum(1 << port % _WORD_BITS for port in after if port // _WORD_BITS == word)
             try:

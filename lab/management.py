@@ -1,0 +1,85 @@
+"""The management plane of switches: who calls a port of theirs, what they send, and whether it arrives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from lab import topology
+from lab.addressing import IPV4, Addressing
+from lab.journal import until
+from lab.net import Lab, Namespace
+from lab.process import Process
+from lab.scene import Scene, scene
+from lab.switch import SwitchMaker
+from lab.topology import Topology
+
+SSH = 22
+START_S, UP_S = 10.0, 10.0
+MANAGER, OTHER = "h1", "h2"
+"""The hosts on the first switch: a manager, and one that is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What became of calls, one after the other."""
+
+    failed: int
+    longest_s: float
+
+
+def serve(namespace: Namespace, port: int = SSH, *, udp: bool = False) -> Process:
+    """Greet whoever connects to a port; it is ready on return."""
+    words = ["python3", "-m", "lab.greeter", "serve", f"{port}", *(["--udp"] if udp else [])]
+    process = namespace.start(*words, label="greeter")
+    if not until(lambda: "ready" in process.tail(), START_S):
+        raise AssertionError(f"the greeter did not start:\n{process.tail()}")
+    return process
+
+
+def call(
+    namespace: Namespace, address: str, port: int = SSH, *, count: int, udp: bool = False, timeout_s: float = 2.0
+) -> Calls:
+    """Call so often, and wait for the end of it."""
+    words = ["python3", "-m", "lab.greeter", "call", address, f"{port}", f"{count}", "--timeout", f"{timeout_s}"]
+    found = json.loads(namespace.run(*words, *(["--udp"] if udp else []), timeout_s=60.0 + count * timeout_s))
+    return Calls(found["failed"], found["longest_s"])
+
+
+def row_with_hosts(lab: Lab, length: int = 3, on: Addressing = IPV4) -> Topology:
+    """Lay a row of switches with a manager and another host on the first of them."""
+    return topology.with_hosts(topology.row(lab, length, on), 2, on)
+
+
+def ssh_calls(
+    make: SwitchMaker, target: Callable[[str], str], count: int, place: int, length: int = 3
+) -> tuple[Calls, float] | None:
+    """Call a switch of a row from its manager while the controller deletes and drops everything.
+
+    ``target`` says how the switch is told its manager. Returns what became of it and the longest silence of a channel
+    meanwhile; None when the switches do not come up.
+    """
+    with scene(make, partial(row_with_hosts, length=length)) as stage:
+        if not come_up_with(stage, target):
+            return None
+        manager, _ = stage.topology.hosts[MANAGER]
+        stage.withstand("drop")
+        outcome = call(manager, address_of(stage, place), count=count)
+        return outcome, stage.watch(0.5)
+
+
+def come_up_with(stage: Scene, target: Callable[[str], str]) -> bool:
+    """Tell every switch its manager and its controller, and have it greet whoever connects; whether all are up."""
+    _, address = stage.topology.hosts[MANAGER]
+    for switch in stage.switches:
+        switch.set_managers(target(address))
+        serve(switch.site.namespace)
+    stage.connect()
+    return stage.all_up(UP_S)
+
+
+def address_of(stage: Scene, place: int) -> str:
+    """The address of the switch at this place of a row."""
+    return stage.topology.sites[place].bridges[0].addresses[0].partition("/")[0]
