@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from lab import topology
+from lab import special, topology
 from lab.addressing import IPV4, Addressing
 from lab.journal import until
 from lab.net import Lab, Namespace
@@ -83,3 +84,24 @@ def come_up_with(stage: Scene, target: Callable[[str], str]) -> bool:
 def address_of(stage: Scene, place: int) -> str:
     """The address of the switch at this place of a row."""
     return stage.topology.sites[place].bridges[0].addresses[0].partition("/")[0]
+
+
+def virtual_gateway(make: SwitchMaker, seconds: float, pause_s: float = 5.0) -> tuple[float, int] | None:
+    """Flush the switch's neighbour entries again and again behind a gateway with a virtual MAC address.
+
+    Returns the longest silence of the channel, and how many of its frames a host saw that they are not for; None when
+    the channel does not come up.
+    """
+    with scene(make, special.virtual_gateway) as stage:
+        stage.connect()
+        if not stage.all_up(UP_S):
+            return None
+        stage.withstand("drop")
+        host, _ = stage.topology.hosts[OTHER]
+        witness = host.start("python3", "-m", "lab.witness", "eth0", f"{topology.PORT}", f"{seconds}")
+        start = time.monotonic()
+        while time.monotonic() < start + seconds:
+            stage.topology.sites[0].namespace.ip("neigh flush dev br0")
+            time.sleep(min(pause_s, seconds))
+        assert until(lambda: "saw" in witness.tail(), START_S), witness.tail()
+        return stage.silence(start, time.monotonic()), int(witness.tail().split()[-1])

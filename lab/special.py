@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from lab.addressing import IPV4, Addressing
+from lab.journal import until
 from lab.net import Lab, Namespace
-from lab.topology import BridgePlan, Site, Topology
+from lab.topology import START_S, BridgePlan, Site, Topology, behind_gateway, with_hosts
 
 REMOTE = "10.9.0.100"
+VIRTUAL_MAC = "00:00:5e:00:01:0a"
 GATEWAYS = (254, 253)
 """The host numbers of two gateways, in every network."""
 
@@ -27,6 +29,25 @@ def two_gateways(lab: Lab, on: Addressing = IPV4) -> Topology:
     gateway = on.addresses(on.near, GATEWAYS[0])[0]
     plan = BridgePlan("br0", ("north",), ",".join(on.interfaces(on.near, 1)), gateway, ",".join(remotes))
     return Topology("two gateways", lab, controller, remotes[0], (Site(site, (plan,)),), gateways=routers)
+
+
+def virtual_gateway(lab: Lab) -> Topology:
+    """Lay T2 with two hosts and a gateway of a pair (VRRP): its address is at a virtual MAC that never sends."""
+    made = with_hosts(behind_gateway(lab), 2)
+    gateway = made.gateways[0]
+    gateway.ip(
+        "addr del 10.0.0.254/24 dev eth1",
+        "addr add 10.0.0.252/24 dev eth1",
+        f"link add vrrp0 link eth1 address {VIRTUAL_MAC} type macvlan mode bridge",
+        "link set dev vrrp0 arp off up",
+        "addr add 10.0.0.254/32 dev vrrp0",
+    )
+    for where in ("all", "eth1", "vrrp0"):
+        gateway.sysctl(**{f"net__ipv4__conf__{where}__rp_filter": 0, f"net__ipv4__conf__{where}__arp_ignore": 1})
+    router = gateway.start("python3", "-m", "lab.virtual_router", "eth1", "10.0.0.254", VIRTUAL_MAC)
+    if not until(lambda: "ready" in router.tail(), START_S):
+        raise AssertionError(f"the virtual router did not start:\n{router.tail()}")
+    return made
 
 
 def other_default_route(lab: Lab) -> Topology:

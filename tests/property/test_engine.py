@@ -59,6 +59,7 @@ events = st.one_of(
     st.builds(ev.LocalAddressReady, st.sampled_from([4, 6])),
     st.builds(ev.ChannelSilent, st.sampled_from([*REMOTES, SERVERS[0]])),
     st.builds(ev.ChannelAlive, st.sampled_from(REMOTES)),
+    st.builds(ev.PlaceLost, macs.filter(bool)),
     st.just(ev.TimePassed()),
     st.builds(NeighbourChanged, st.sampled_from([1, 2]), st.sampled_from(HOPS), macs),
     st.just(RoutesChanged(ip_network("192.0.2.0/25"))),

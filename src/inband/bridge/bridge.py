@@ -47,7 +47,7 @@ from inband.host.state import Host
 from inband.openflow.messages import Envelope
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
-from inband.pipeline.fdb import Fdb
+from inband.pipeline.fdb import MAX_AGE_S, Fdb, FdbKey
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.translate import Pipeline
 from inband.table.steps import Steps
@@ -56,6 +56,9 @@ from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.link_settings import UNKNOWN_LINK, LinkSettings
 from inband.vocabulary.openflow import PortReason, PortState
+
+# A next hop that was not heard for so long is asked for: there is time for a second question, should it get lost.
+PLACE_AGE_S = MAX_AGE_S * 0.4
 
 ReadQueues = Callable[[str], Sequence[QueueState]]
 """Tells the queues of an interface, by number; whoever runs the bridge on a real kernel knows how."""
@@ -92,12 +95,12 @@ class Bridge:
         self.fdb = Fdb()
         self.pipeline = Pipeline(self.tables, self.ports, self.fdb)
         self.megaflows = MegaflowCache(datapath, self.pipeline)
-        self.in_band = InBand(self.tables, self.megaflows, host, self._probe)
+        self.in_band = InBand(self.tables, self.megaflows, host, self._probe, self._confirm_place)
         self.agent = Agent(Switch(settings.identity, self.tables, self.ports, self))
         self._clock = clock
         self._wake = wake
         self.counters = Counters()
-        self._slow_path = SlowPath(self.pipeline, self.megaflows, datapath, self.counters)
+        self._slow_path = SlowPath(self.pipeline, self.megaflows, datapath, self.counters, self._place_lost)
         self._housekeeping = Housekeeping(self.megaflows, self.tables, self.fdb, clock, self.agent.flows_removed)
         self._settling: tuple[int, Steps[None]] | None = None
         self._fail_mode_flows = FailModeFlows(self.tables)
@@ -357,6 +360,15 @@ class Bridge:
             self._hinted_ports = engine.ports
             self.datapath.set_control_hints(ControlHints(engine.ports))
         self._wake()
+
+    def _place_lost(self, mac: Mac) -> None:
+        self.control(ev.PlaceLost(mac))
+
+    def _confirm_place(self, command: ev.ConfirmPlace) -> None:
+        """Ask for a next hop that was not heard for a while, before its place is forgotten."""
+        confirmed = self.fdb.confirmed_at(FdbKey(0, command.mac))
+        if confirmed is None or self._clock() - confirmed > PLACE_AGE_S:
+            self._probe(command.index, command.address)
 
     def _probe(self, index: int, address: IpAddress) -> None:
         """Ask for a neighbour from the local port, with a question of our own."""

@@ -26,16 +26,19 @@ from inband.vocabulary.instant import Instant
 
 Probe = Callable[[int, IpAddress], None]
 """Send a question for an address from the local port, if that is where the interface index leads."""
+Confirm = Callable[[ev.ConfirmPlace], None]
+"""Send such a question if the next hop has not been heard of late."""
 
 
 class InBand:
     """The engine of one bridge and the flows it has installed."""
 
-    def __init__(self, tables: TableSet, megaflows: MegaflowCache, host: Host, probe: Probe) -> None:
+    def __init__(self, tables: TableSet, megaflows: MegaflowCache, host: Host, probe: Probe, confirm: Confirm) -> None:
         self._tables = tables
         self._megaflows = megaflows
         self._host = host
         self._probe = probe
+        self._confirm = confirm
         self._flows: dict[InBandRule, Flow] = {}
         self.engine = Engine(host.state, installed=self._flows)
 
@@ -62,6 +65,8 @@ class InBand:
                 self._host.solicit(index, address)
             case ev.ProbeNeighbour(index, address):
                 self._probe(index, address)
+            case ev.ConfirmPlace():
+                self._confirm(command)
             case _:
                 assert_never(command)
 

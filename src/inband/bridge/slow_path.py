@@ -6,7 +6,7 @@ frame. The frame leaves first: it has waited, and whoever comes next has to wait
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from inband.bridge.admission import Admission
 from inband.bridge.megaflows import MegaflowCache
@@ -18,18 +18,28 @@ from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.pipeline.translate import Pipeline
+from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
 
 
 class SlowPath:
     """Decides about single frames. Work per frame is the pipeline's, plus one entry of the cache."""
 
-    def __init__(self, pipeline: Pipeline, megaflows: MegaflowCache, datapath: Datapath, counters: Counters) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        megaflows: MegaflowCache,
+        datapath: Datapath,
+        counters: Counters,
+        place_lost: Callable[[Mac], None],
+    ) -> None:
+        """``place_lost`` hears of packets of in-band control that are flooded: where their destination is, is lost."""
         self._pipeline = pipeline
         self._megaflows = megaflows
         self._datapath = datapath
         self._counters = counters
         self._admission = Admission()
+        self._place_lost = place_lost
 
     def receive(self, in_port: PortNo, frame: Frame, key: FlowKey, now: Instant) -> bool:
         """Decide about a received frame; ``key`` is it parsed. Whether the decision was cached."""
@@ -40,6 +50,8 @@ class SlowPath:
             self._datapath.execute(in_port, frame, translation.actions)
         else:
             self._counters.add(f"dropped: {translation.drop_reason or 'no action'}")
+        if translation.lost is not None:
+            self._place_lost(translation.lost)
         if not translation.cacheable:
             return False
         match = Match(key & translation.mask, translation.mask)

@@ -4,6 +4,9 @@ A next hop is used by destinations (remotes, DNS servers), counted here: the fir
 address, the last one takes them. Its MAC address is what the kernel's neighbour entry says, and the last one known for
 a bounded time after that entry went (``next_hop`` has the times). A new MAC address brings its rules, and those of the
 old one go.
+
+A next hop may never send from its MAC address (VRRP), or be silent for long, and then switches forget its place. So
+those that controllers need are asked for before that, and every one when a packet to it had to be flooded.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Iterable
 
 from inband.control import events as ev
 from inband.control import rules
-from inband.control.next_hop import Agenda, Hop, HopKey
+from inband.control.next_hop import PLACES_S, URGENT_FIRST_S, Agenda, Hop, HopKey
 from inband.control.rule_set import RuleSet
 from inband.host.events import NeighbourChanged, NextHop
 from inband.host.state import KernelState
@@ -28,7 +31,9 @@ class AddressResolution:
         self._rule_set = rule_set
         self._commands = commands
         self._hops: dict[HopKey, Hop] = {}
+        self._by_mac: dict[Mac, dict[Hop, None]] = {}
         self._agenda = Agenda()
+        self._places_due: Instant | None = None
 
     @property
     def hops(self) -> Iterable[Hop]:
@@ -37,7 +42,8 @@ class AddressResolution:
 
     def next_deadline(self) -> Instant | None:
         """When ``time_passed`` has something to do."""
-        return self._agenda.next_deadline()
+        deadlines = (self._agenda.next_deadline(), self._places_due)
+        return min((due for due in deadlines if due is not None), default=None)
 
     # --- users --------------------------------------------------------------------------------------------------
 
@@ -49,6 +55,7 @@ class AddressResolution:
         hop.urgent_users += urgent
         if not hop.resolved and (hop.ask_at is None or (hop.urgent and not was_urgent)):
             self._ask_soon(hop, now)
+        self._plan_places(hop, now)
         return hop
 
     def release(self, hop: Hop, *, urgent: bool) -> None:
@@ -67,6 +74,7 @@ class AddressResolution:
 
     def ask_if_unresolved(self, hop: Hop, now: Instant) -> None:
         """Plan a question at the pace that the hop's users need now, unless there is an answer already."""
+        self._plan_places(hop, now)
         if not hop.resolved:
             self._agenda.ask_soon(hop, now)
 
@@ -103,11 +111,39 @@ class AddressResolution:
             self._rule_set.want(rules.for_hop_mac(mac, hop.address.version))
             self._forget_mac(hop)
             hop.mac, hop.resolved_at = mac, now
+            self._by_mac.setdefault(mac, {})[hop] = None
+            self._plan_places(hop, now)
 
     def _forget_mac(self, hop: Hop) -> None:
         if hop.mac is not None:
             self._rule_set.unwant(rules.for_hop_mac(hop.mac, hop.address.version))
+            there = self._by_mac[hop.mac]
+            del there[hop]
+            if not there:
+                del self._by_mac[hop.mac]
             hop.mac = None
+
+    # --- where they are -----------------------------------------------------------------------------------------
+
+    def place_lost(self, mac: Mac, now: Instant) -> None:
+        """Ask for who has this MAC address: whatever comes with the answer shows where that is."""
+        for hop in self._by_mac.get(mac, ()):
+            if now - hop.place_asked_at >= URGENT_FIRST_S:
+                hop.place_asked_at = now
+                self._commands.append(ev.ProbeNeighbour(hop.index, hop.address))
+
+    def _plan_places(self, hop: Hop, now: Instant) -> None:
+        if self._places_due is None and hop.urgent and hop.mac is not None:
+            self._places_due = now + PLACES_S
+
+    def _confirm_places(self, now: Instant) -> None:
+        """Have each place looked after that a controller needs; those of managers are asked for when they are lost."""
+        self._places_due = None
+        for hop in self._hops.values():
+            if hop.urgent and hop.mac is not None:
+                self._places_due = now + PLACES_S
+                if hop.resolved:  # else it is asked for in any case
+                    self._commands.append(ev.ConfirmPlace(hop.index, hop.address, hop.mac))
 
     # --- asking -------------------------------------------------------------------------------------------------
 
@@ -134,6 +170,8 @@ class AddressResolution:
 
     def time_passed(self, now: Instant) -> None:
         """Ask for those whose time has come, and forget what was kept for long enough."""
+        if self._places_due is not None and self._places_due <= now:
+            self._confirm_places(now)
         for hop in self._agenda.due(now):
             if hop.hold_until is not None and hop.hold_until <= now:
                 hop.hold_until = None

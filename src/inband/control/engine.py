@@ -79,6 +79,8 @@ class Engine:
                 self._destinations.set_networks(networks)
             case ev.LocalAddressReady(version):
                 self._resolution.ask_anew(version, now)
+            case ev.PlaceLost(mac):
+                self._resolution.place_lost(mac, now)
             case ev.ChannelSilent(address):
                 self._destinations.suspect(address, now)
             case ev.ChannelAlive(address):

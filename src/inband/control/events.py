@@ -126,6 +126,13 @@ class ChannelAlive:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceLost:
+    """A packet of in-band control to this MAC address was flooded: nobody knows behind which port it is."""
+
+    mac: Mac
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     """The instant that ``next_deadline`` named has come (or may have)."""
 
@@ -141,6 +148,7 @@ Event = (
     | LocalAddressReady
     | ChannelSilent
     | ChannelAlive
+    | PlaceLost
     | TimePassed
     | NeighbourChanged
     | RoutesChanged
@@ -190,4 +198,13 @@ class ProbeNeighbour:
     address: IpAddress
 
 
-Command = InstallRules | RemoveRules | LookUpNextHop | SolicitNeighbour | ProbeNeighbour
+@dataclass(frozen=True, slots=True)
+class ConfirmPlace:
+    """Ask as ProbeNeighbour does, if nothing was heard from this MAC address for so long that its place may be lost."""
+
+    index: int
+    address: IpAddress
+    mac: Mac
+
+
+Command = InstallRules | RemoveRules | LookUpNextHop | SolicitNeighbour | ProbeNeighbour | ConfirmPlace

@@ -131,13 +131,16 @@ class RuleKind:
     ipv4_patterns: tuple[Pattern, ...]
     ipv6_patterns: tuple[Pattern, ...]
     check: PayloadCheck | None = field(default=None, kw_only=True)
+    shows_place: bool = field(default=False, kw_only=True)
 
     def __repr__(self) -> str:
         return f"({self.letter})"
 
     def origin(self, subject: str) -> Origin:
         """What a flow of this kind says of itself: it is control, and passes closed ports."""
-        return Origin(Owner.IN_BAND, self.letter, subject, overrides_ports=True, check=self.check)
+        return Origin(
+            Owner.IN_BAND, self.letter, subject, overrides_ports=True, check=self.check, shows_place=self.shows_place
+        )
 
     @property
     def priority(self) -> HiddenPriority:
@@ -234,6 +237,7 @@ _ROWS = (
         "a remote or gateway asks, also while its MAC is not known here",
         (Pattern(_REQUEST, "arp_spa"),),
         (Pattern(_SOLICITATION, "ipv6_src"),),
+        shows_place=True,
     ),
     RuleKind(
         "h",
@@ -271,6 +275,7 @@ _ROWS = (
         "the answer to that",
         (Pattern(_REPLY, "arp_spa"),),
         (Pattern(_ADVERTISEMENT, "ipv6_nd_target"),),
+        shows_place=True,
     ),
     RuleKind(
         "l",

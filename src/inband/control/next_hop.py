@@ -26,6 +26,9 @@ PACE_S = 0.005
 # After this many urgent questions in a suspicion, the slow pace: the peer is gone, not moved.
 SUSPICION_QUESTIONS, SUSPICION_SLOW_S = 20, 5.0
 
+# How often places are looked after: twice within the time in which a switch forgets one, and once more.
+PLACES_S = 60.0
+
 HopKey = tuple[int, IpAddress]
 
 
@@ -46,6 +49,7 @@ class Hop:
     ask_interval: float = 0.0
     questions: int = 0
     suspected: bool = False
+    place_asked_at: Instant = float("-inf")
 
     @property
     def key(self) -> HopKey:

@@ -36,6 +36,7 @@ from inband.pipeline.switch_state import SwitchState
 from inband.pipeline.trace import Note, Trace
 from inband.table.groups import Counter
 from inband.table.table_set import Credit
+from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
 
 # Resubmits and groups within one another, and lookups or buckets for one packet; more is a loop, or groups of groups
@@ -86,6 +87,7 @@ class XlateContext:
     source: tuple[FdbKey, PortNo] | None = field(default=None, init=False)
     unicast_port: PortNo | None = field(default=None, init=False)
     hidden: Flow | None = field(default=None, init=False)
+    lost: Mac | None = field(default=None, init=False)
     drop_reason: str | None = field(default=None, init=False)
 
     @property

@@ -114,6 +114,11 @@ class Fdb:
         entry = self._entries.get(key)
         return entry[0] if entry is not None and now - entry[1] <= self._max_age_s else None
 
+    def confirmed_at(self, key: FdbKey) -> Instant | None:
+        """When a packet with this source was last seen, as far as that is known; None: there is no entry."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry[1]
+
     def flush_port(self, port: PortNo) -> None:
         """Forget the entries of a port (it went away or down)."""
         gone = self._by_port.pop(port, ())

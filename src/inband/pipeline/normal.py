@@ -5,6 +5,10 @@ learns, applies port configuration and guards against storms, which differ betwe
 
 The local MAC address is known without learning: it is on LOCAL. Otherwise a host that sends with that address as its
 source could draw the control channel to itself.
+
+Routers that share a virtual MAC address (VRRP, RFC 5798; HSRP) may never send from it: their ARP comes from a physical
+one, and names the other inside. What a remote or next hop names is learned too, or all packets to it would be flooded
+to every host for ever.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from inband.flow.fields import FIELDS, VLAN_PRESENT
+from inband.flow.flow import Flow
 from inband.flow.ports import LOCAL, PortNo
 from inband.pipeline.context import XlateContext
 from inband.pipeline.fdb import Fdb, FdbKey, Learned
@@ -19,6 +24,7 @@ from inband.pipeline.outputs import flood, send
 from inband.pipeline.packet_state import PacketState
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
+from inband.vocabulary.numbers import ARP_REPLY, ARP_REQUEST, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 
 # By a packet of in-band control no address moves to another port that was confirmed on its own this shortly before: in
 # a ring that is a copy that came round, not a host that moved. Real moves are believed half a second later.
@@ -30,6 +36,14 @@ _ETH_SRC, _ETH_DST, _VLAN_VID = (FIELDS[name].shift for name in ("eth_src", "eth
 _MAC_BITS, _VID_BITS = FIELDS["eth_src"].all_ones, FIELDS["vlan_vid"].all_ones & ~VLAN_PRESENT
 _GROUP_BIT = 1 << 40
 _SOURCE = FIELDS["eth_src"]
+_ARP_OP, _ICMPV6_TYPE = FIELDS["arp_op"], FIELDS["icmpv6_type"]
+# By operation of ARP and type of ICMPv6, one of them 0: the field in which the sender names its MAC address.
+_NAMED = {
+    (ARP_REQUEST, 0): FIELDS["arp_sha"],
+    (ARP_REPLY, 0): FIELDS["arp_sha"],
+    (0, NEIGHBOUR_SOLICITATION): FIELDS["ipv6_nd_sll"],
+    (0, NEIGHBOUR_ADVERTISEMENT): FIELDS["ipv6_nd_tll"],
+}
 
 # 01:80:c2:00:00:00 to 0f: bridges keep them to the link they came on (IEEE 802.1Q, 8.6.3).
 _RESERVED = 0x0180C2000000
@@ -79,6 +93,8 @@ def forward_normally(ctx: XlateContext) -> None:
     # An address that actions wrote says nothing of where its host is; a flow must not move the gateway so.
     if decision.source is not None and not ctx.packet.has_written(_SOURCE):
         _learn(ctx, decision.source)
+        if _shows_place(ctx):
+            _learn_named(ctx, decision.source)
     if decision.drop_reason is not None:
         ctx.drop(decision.drop_reason)
     elif decision.port is not None:
@@ -89,6 +105,8 @@ def forward_normally(ctx: XlateContext) -> None:
     else:
         ctx.note("the destination is unknown or a group: flooded")
         flood(ctx)
+        if ctx.overrides_ports and decision.destination is not None:
+            ctx.lost = decision.destination.mac
 
 
 def _is_copy(ctx: XlateContext) -> bool:
@@ -102,6 +120,28 @@ def _is_copy(ctx: XlateContext) -> bool:
     if ctx.trace is None:
         guard.remember(ctx.frame.data, ctx.now)
     return False
+
+
+def _shows_place(ctx: XlateContext) -> bool:
+    return isinstance(ctx.place, Flow) and ctx.place.origin is not None and ctx.place.origin.shows_place
+
+
+def _learn_named(ctx: XlateContext, source: FdbKey) -> None:
+    """Learn the MAC address that a remote or next hop says to have, where its packets come from another one.
+
+    These packets are rare, so none is cached: a cached decision would confirm the entry of its source alone.
+    """
+    packet = ctx.packet
+    field = _NAMED[packet.get(_ARP_OP), packet.get(_ICMPV6_TYPE)]
+    named = packet.get(field)
+    if not named or named & _GROUP_BIT or named in (source.mac, ctx.switch.local_mac):
+        return
+    if ctx.switch.ports.get(ctx.in_port) is None:
+        return
+    packet.cacheable = False
+    learn = ctx.switch.fdb.learn if ctx.trace is None else ctx.switch.fdb.would_learn
+    learn(FdbKey(source.vlan, Mac(named)), ctx.in_port, ctx.now, hold_s=MOVE_HOLD_S)
+    ctx.note(f"{Mac(named)}, which it says to have, is behind this port too")
 
 
 def _learn(ctx: XlateContext, source: FdbKey) -> None:

@@ -197,6 +197,7 @@ def _answer(ctx: XlateContext, actions: tuple[DatapathAction, ...]) -> Translati
         fdb_keys=tuple(ctx.fdb_keys),
         source=ctx.source,
         hidden=ctx.hidden,
+        lost=ctx.lost,
         is_known_unicast=port is not None and actions == (Output(port),),
         drop_reason=None if actions else ctx.drop_reason or "the flow outputs to nowhere",
     )

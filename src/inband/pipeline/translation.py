@@ -10,6 +10,7 @@ from inband.flow.ports import PortNo
 from inband.pipeline.fdb import FdbKey
 from inband.table.groups import Counter
 from inband.table.table_set import Credit
+from inband.vocabulary.addresses import Mac
 
 
 class Translation(NamedTuple):
@@ -26,6 +27,7 @@ class Translation(NamedTuple):
     - ``hidden``: the hidden flow that decided, if one did.
     - ``is_known_unicast``: all that happens to the packet is that it goes out of one port, behind which its
       destination was learned.
+    - ``lost``: the destination of a packet of in-band control that is flooded because its place is not known.
     """
 
     actions: tuple[DatapathAction, ...]
@@ -38,3 +40,4 @@ class Translation(NamedTuple):
     hidden: Flow | None = None
     is_known_unicast: bool = False
     drop_reason: str | None = None
+    lost: Mac | None = None

@@ -72,7 +72,7 @@ class Stage:
         self.tables = StubbornTables()
         self.datapath = StubbornDatapath(clock=lambda: 0.0)
         self.megaflows = MegaflowCache(self.datapath, Pipeline(self.tables, PortTable(), Fdb()))
-        self.in_band = InBand(self.tables, self.megaflows, SilentHost(), lambda _, __: None)
+        self.in_band = InBand(self.tables, self.megaflows, SilentHost(), lambda _, __: None, lambda _: None)
         for event in (ev.InBandEnabled(True), ev.LocalMacChanged(MAC), ev.RemotesChanged(added=[CONTROLLER])):
             self.in_band.handle(event, 0.0)
 

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from inband.control import events as ev
-from inband.control.next_hop import HOLD_S
+from inband.control.next_hop import HOLD_S, PLACES_S, URGENT_FIRST_S
 from inband.control.rules import InBandRule
 from inband.flow.actions import ApplyActions, Output, SetQueue
 from inband.flow.ports import NORMAL
@@ -117,8 +117,7 @@ def test_a_gateway_that_comes_back_in_time_is_as_if_it_had_never_gone(engine: Pl
     commands = engine.handle(NeighbourChanged(7, GATEWAY, GATEWAY_MAC), 2.0)
 
     assert commands == []
-    assert engine.handle(ev.TimePassed(), 1.0 + HOLD_S) == []
-    assert engine.next_deadline() is None
+    assert removed(engine.handle(ev.TimePassed(), 1.0 + HOLD_S)) == ""
 
 
 def test_a_route_to_another_gateway_keeps_the_old_ones_rules_until_the_new_mac_is_known(engine: Played) -> None:
@@ -137,7 +136,7 @@ def test_a_route_that_goes_away_keeps_the_rules_for_the_hold_time(engine: Played
     commands = engine.handle(NextHopFound(REMOTE, None), 1.0)
 
     assert removed(commands) == ""
-    assert engine.next_deadline() == 1.0 + HOLD_S
+    assert removed(engine.handle(ev.TimePassed(), 1.0 + HOLD_S - 0.01)) == ""
     assert removed(engine.handle(ev.TimePassed(), 1.0 + HOLD_S)) == "defgjk"
 
 
@@ -150,7 +149,7 @@ def test_a_gateway_known_before_the_remote_needs_no_question() -> None:
     commands = engine.handle(NextHopFound(REMOTE, hop()), 0.0)
 
     assert installed(commands) == "defgjk"
-    assert engine.next_deadline() is None
+    assert engine.next_deadline() == PLACES_S
 
 
 def test_an_unresolved_next_hop_of_a_controller_is_asked_for_with_back_off_up_to_half_a_second() -> None:
@@ -202,7 +201,7 @@ def test_a_channel_that_is_alive_again_ends_the_questions(engine: Played) -> Non
 
     engine.handle(ev.ChannelAlive(REMOTE), 5.05)
 
-    assert engine.next_deadline() is None
+    assert engine.next_deadline() == 0.1 + PLACES_S
 
 
 def test_a_changed_route_asks_only_for_remotes_that_it_covers(engine: Played) -> None:
@@ -318,3 +317,30 @@ def test_priorities_follow_the_letters() -> None:
 
     assert priorities == {"a": 180000, "b": 180001, "c": 180002}
     assert all(isinstance(rule, InBandRule) for rule in engine.rules)
+
+
+def test_a_next_hop_that_a_controller_needs_is_looked_after_before_switches_forget_its_place(engine: Played) -> None:
+    looked = engine.handle(ev.TimePassed(), 0.1 + PLACES_S)
+
+    assert looked == [ev.ConfirmPlace(7, GATEWAY, GATEWAY_MAC)]
+    assert engine.next_deadline() == 0.1 + 2 * PLACES_S
+
+
+def test_a_next_hop_that_only_managers_need_is_not() -> None:
+    engine = Played()
+    engine.handle(ev.InBandEnabled(True), 0.0)
+    engine.handle(ev.RemotesChanged(added=[MANAGER]), 0.0)
+    engine.handle(NextHopFound(REMOTE, hop()), 0.0)
+    engine.handle(NeighbourChanged(7, GATEWAY, GATEWAY_MAC), 0.1)
+
+    assert engine.next_deadline() is None
+
+
+def test_a_next_hop_to_which_a_packet_was_flooded_is_asked_for_at_once_and_not_by_every_packet(engine: Played) -> None:
+    first = engine.handle(ev.PlaceLost(GATEWAY_MAC), 5.0)
+    soon = engine.handle(ev.PlaceLost(GATEWAY_MAC), 5.0 + URGENT_FIRST_S / 2)
+    later = engine.handle(ev.PlaceLost(GATEWAY_MAC), 5.01 + URGENT_FIRST_S)
+    other = engine.handle(ev.PlaceLost(OTHER_MAC), 5.0)
+
+    assert first == later == [ev.ProbeNeighbour(7, GATEWAY)]
+    assert soon == other == []
