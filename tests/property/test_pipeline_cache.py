@@ -6,6 +6,8 @@ decision about one frame is held against the fresh decision about every other th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +16,8 @@ from inband.flow.actions import (
     Action,
     ApplyActions,
     ClearActions,
+    Clone,
+    DatapathAction,
     DecNwTtl,
     GotoTable,
     Group,
@@ -285,6 +289,20 @@ def test_no_cached_decision_takes_from_the_local_port_what_configures_it(
             assert reaches_local_unchanged(decision.actions)
 
 
+def _ports(actions: Iterable[DatapathAction]) -> set[int]:
+    """The ports that actions send to, in copies too."""
+    found: set[int] = set()
+    for action in actions:
+        match action:
+            case Output(port):
+                found.add(port)
+            case Clone(copied):
+                found |= _ports(copied)
+            case _:
+                pass
+    return found
+
+
 _CONTROL = [
     (parse(frame, port), Frame(frame))
     for port in (1, 2)
@@ -310,5 +328,11 @@ def test_nothing_a_controller_makes_changes_what_a_control_packet_gets(
         ours, undisturbed = (pipeline.translate(key, frame, 1.0, trace=Trace()) for pipeline in (hostile, empty))
 
         assert ours.hidden is not None
+        assert ours.hidden.origin is not None
+        if ours.hidden.origin.beside:
+            got = undisturbed.actions
+            assert ours.actions[: len(got)] == got
+            assert _ports(ours.actions[len(got) :]).isdisjoint(_ports(got))
+            continue
         assert ours.actions == undisturbed.actions
         assert ours.counters == ()

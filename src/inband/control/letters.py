@@ -6,7 +6,8 @@ A new letter for something that rules exist for already (see Per) is a row at th
 tables the line that the test of letters asks for. A letter for something new is a member of Per besides, with what
 ``rules`` makes of it.
 
-Letters, like priorities, are for people: all rules do the same, so it does not matter which of two that match decides.
+Letters, like priorities, are for people: all rules do the same, so it does not matter which of two that match decides,
+but that those that work beside the flow table come after all others.
 """
 
 from __future__ import annotations
@@ -120,7 +121,8 @@ class Pattern:
 class RuleKind:
     """All that the rules of one letter have in common.
 
-    ``ipv4`` and ``ipv6`` say for people which packets they match, ``reason`` why they are needed.
+    ``ipv4`` and ``ipv6`` say for people which packets they match, ``reason`` why they are needed; the rest is as in
+    ``Origin``.
     """
 
     letter: str
@@ -132,6 +134,7 @@ class RuleKind:
     ipv6_patterns: tuple[Pattern, ...]
     check: PayloadCheck | None = field(default=None, kw_only=True)
     shows_place: bool = field(default=False, kw_only=True)
+    beside: bool = field(default=False, kw_only=True)
 
     def __repr__(self) -> str:
         return f"({self.letter})"
@@ -139,7 +142,13 @@ class RuleKind:
     def origin(self, subject: str) -> Origin:
         """What a flow of this kind says of itself: it is control, and passes closed ports."""
         return Origin(
-            Owner.IN_BAND, self.letter, subject, overrides_ports=True, check=self.check, shows_place=self.shows_place
+            Owner.IN_BAND,
+            self.letter,
+            subject,
+            overrides_ports=True,
+            check=self.check,
+            shows_place=self.shows_place,
+            beside=self.beside,
         )
 
     @property
@@ -266,6 +275,7 @@ _ROWS = (
         "of switches never starts",
         (Pattern(_REQUEST, "arp_tpa"),),
         (Pattern(_SOLICITATION, "ipv6_nd_target"),),
+        beside=True,
     ),
     RuleKind(
         "k",
@@ -276,6 +286,7 @@ _ROWS = (
         (Pattern(_REPLY, "arp_spa"),),
         (Pattern(_ADVERTISEMENT, "ipv6_nd_target"),),
         shows_place=True,
+        beside=True,
     ),
     RuleKind(
         "l",
@@ -420,6 +431,7 @@ _ROWS = (
             Pattern(_ADVERTISEMENT, within=("ipv6_dst", "ipv6_nd_target")),
             Pattern(_ADVERTISEMENT, within=("ipv6_nd_target", "ipv6_dst")),
         ),
+        beside=True,
     ),
 )
 

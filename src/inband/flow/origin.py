@@ -39,7 +39,8 @@ class Origin:
     ``letter`` is the rule's letter, or the word that dumps have for another owner's flow; ``subject`` the remote, next
     hop or MAC address that it is for. Both are text for people. ``overrides_ports``: its packets pass ports that the
     controller has closed. ``shows_place``: its packets come from a remote or next hop and say its MAC address inside,
-    which is behind the port that they came from, whatever their Ethernet source.
+    which is behind the port that they came from, whatever their Ethernet source. ``beside``: its packets take their way
+    through the flow table as well, as if the flow were not there.
     """
 
     owner: Owner
@@ -48,3 +49,4 @@ class Origin:
     overrides_ports: bool
     check: PayloadCheck | None = None
     shows_place: bool = False
+    beside: bool = False

@@ -60,6 +60,8 @@ class XlateContext:
     """One packet that came in on ``in_port``. ``in_band`` False leaves out in-band control's flows.
 
     ``list_ended``: the list of actions under way has come to an early end, and its flow's instructions with it.
+    ``went_beside``: a rule beside the flow table applies, which ``shows_place`` as in ``Origin``. ``is_copy``: in-band
+    control has flooded this frame a moment ago.
     """
 
     switch: SwitchState
@@ -78,6 +80,9 @@ class XlateContext:
     is_stopped: bool = field(default=False, init=False)
     is_exhausted: bool = field(default=False, init=False)
     action_set: ActionSet | None = field(default=None, init=False)
+    went_beside: bool = field(default=False, init=False)
+    shows_place: bool = field(default=False, init=False)
+    is_copy: bool = field(default=False, init=False)
 
     # What the Translation is made of.
     program: Program = field(default_factory=Program, init=False)

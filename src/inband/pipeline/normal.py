@@ -89,6 +89,7 @@ def forward_normally(ctx: XlateContext) -> None:
         if key is not None:
             ctx.fdb_keys[key] = None
     if decision.floods and ctx.overrides_ports and _is_copy(ctx):
+        ctx.is_copy = True
         return
     # An address that actions wrote says nothing of where its host is; a flow must not move the gateway so.
     if decision.source is not None and not ctx.packet.has_written(_SOURCE):
@@ -123,7 +124,9 @@ def _is_copy(ctx: XlateContext) -> bool:
 
 
 def _shows_place(ctx: XlateContext) -> bool:
-    return isinstance(ctx.place, Flow) and ctx.place.origin is not None and ctx.place.origin.shows_place
+    if not ctx.overrides_ports or not isinstance(ctx.place, Flow) or ctx.place.origin is None:
+        return False
+    return ctx.place.origin.shows_place or ctx.shows_place
 
 
 def _learn_named(ctx: XlateContext, source: FdbKey) -> None:

@@ -1,12 +1,14 @@
 """The list of datapath actions as it grows, and never longer than it must be.
 
 Header edits and queue changes are held back until an output needs them, so that edits which nothing leaves with are not
-in the list, and a packet that goes nowhere has an empty one.
+in the list, and a packet that goes nowhere has an empty one. No port gets twice what in-band control sends beside the
+flow table.
 """
 
 from __future__ import annotations
 
 from inband.flow.actions import Clone, DatapathAction, HeaderAction, Output, PopQueue, SetQueue, ToController
+from inband.flow.ports import PortNo
 
 
 class Program:
@@ -17,6 +19,12 @@ class Program:
         self._held: list[HeaderAction] = []
         self._queue: int | None = None
         self._queue_in_effect: int | None = None
+        self._served: frozenset[PortNo] = frozenset()
+
+    def leave_alone(self) -> None:
+        """Whatever follows is about ports that have not got the packet yet, and has no queue chosen for it."""
+        self._served = frozenset(action.port for action in self.actions if isinstance(action, Output))
+        self._queue = None
 
     def edit(self, action: HeaderAction) -> None:
         """Change the packet for all outputs that follow."""
@@ -28,6 +36,8 @@ class Program:
 
     def output(self, action: Output | ToController) -> None:
         """Send a copy of the packet as it is now."""
+        if isinstance(action, Output) and action.port in self._served:
+            return
         self.actions.extend(self._held)
         self._held.clear()
         if self._queue != self._queue_in_effect and isinstance(action, Output):
@@ -38,7 +48,7 @@ class Program:
     def branch(self) -> Program:
         """A program for a copy of the packet, starting as this one is now."""
         copy = Program()
-        copy._held = list(self._held)
+        copy._held, copy._served = list(self._held), self._served
         copy._queue, copy._queue_in_effect = self._queue, self._queue_in_effect
         return copy
 

@@ -40,6 +40,7 @@ def receive(ctx: XlateContext, run: RunActions) -> None:
     """A packet received on a port: through the tables, if the port takes it or in-band control wants it."""
     port = ctx.switch.ports.get(ctx.in_port)
     if port is not None and not port.takes_data and not _is_in_band(ctx):
+        _go_beside(ctx, run)
         ctx.drop(f"port {port.name} is configured not to receive")
         return
     visit_table(ctx, 0, run)
@@ -55,6 +56,10 @@ def run_action_set(ctx: XlateContext, run: RunActions) -> None:
 
 def visit_table(ctx: XlateContext, first_table: int, run: RunActions, *, reports_miss: bool = True) -> None:
     """Look the packet up in a table and in those that its flows name in turn."""
+    if first_table == 0 and ctx.in_band and not ctx.went_beside:
+        _go_beside(ctx, run)
+        if ctx.is_copy:
+            return  # the flow table has had its part of it
     table_id: int | None = first_table
     while table_id is not None and not ctx.is_stopped:
         flow = _look_up(ctx, table_id)
@@ -92,6 +97,24 @@ def _is_in_band(ctx: XlateContext) -> bool:
     return flow is not None
 
 
+def _go_beside(ctx: XlateContext, run: RunActions) -> None:
+    """Have a rule do its part that works beside the flow table, where there is one and no other rule decides."""
+    table = ctx.switch.tables[0]
+    beside, mattered = table.lookup_beside(ctx.packet.key)
+    ctx.packet.depend_on(mattered)
+    if beside is None or beside.origin is None:
+        return
+    ctx.went_beside, ctx.shows_place = True, beside.origin.shows_place
+    rule, mattered = table.lookup_in_band(ctx.packet.key)
+    ctx.packet.depend_on(mattered)
+    if rule is not None:
+        return
+    _note_lookup(ctx, 0, beside)
+    _follow(ctx, beside, run)
+    ctx.program.leave_alone()
+    ctx.note("the flow table decides as well, as if this rule were not there")
+
+
 def _look_up(ctx: XlateContext, table_id: int) -> Flow | None:
     """The flow that matches in a table; the lookup is one that each packet so decided is credited to."""
     if len(ctx.credits) >= MAX_LOOKUPS:
@@ -105,10 +128,14 @@ def _look_up(ctx: XlateContext, table_id: int) -> Flow | None:
     if flow is None:
         flow, mattered = find(tables[table_id], packet.key, tables.fragments, in_band=ctx.in_band)
         packet.depend_on(mattered)
+    _note_lookup(ctx, table_id, flow)
+    return flow
+
+
+def _note_lookup(ctx: XlateContext, table_id: int, flow: Flow | None) -> None:
     ctx.credits.append((table_id, flow))
     if ctx.trace is not None:
         ctx.trace.steps.append(TableStep(ctx.depth, table_id, flow))
-    return flow
 
 
 def _look_up_by_payload(ctx: XlateContext, table_id: int) -> Flow | None:

@@ -116,7 +116,8 @@ def _flow(flow: Flow) -> str:
 def _decider(bridge: Bridge, origin: Origin, names: Mapping[IpAddress, str]) -> str:
     match origin.owner:
         case Owner.IN_BAND:
-            return f"in-band rule ({origin.letter}) for {_remotes(bridge, origin, names)}"
+            rest = ", and the flow table besides" if origin.beside else ""
+            return f"in-band rule ({origin.letter}) for {_remotes(bridge, origin, names)}{rest}"
         case Owner.FAIL_MODE:
             return f"{origin.subject} {origin.letter}"
         case _:

@@ -2,7 +2,8 @@
 
 In-band control's flows have a classifier of their own that is asked first: their priorities are above all others, so
 the order is the same as in one classifier, and leaving them out ("what would happen without in-band?") is not asking
-it. Those whose match does not say all (DNS) have another one before it, which only who can look at the payload asks.
+it. Those whose match does not say all (DNS) have another one before it, which only who can look at the payload asks,
+and so have those beside which all other flows decide too.
 The flow of a fail mode comes after in-band control's and before those of controllers.
 
 Invariant: ``active``, ``lookups`` and ``matched`` never include a hidden flow or a packet that one decided.
@@ -44,6 +45,7 @@ class FlowTable:
         self.is_tidy = True
         self._make_classifier = make_classifier
         self._conditional = make_classifier()
+        self._beside = make_classifier()
         self._in_band = make_classifier()
         self._fail_mode = make_classifier()
         self._hidden: dict[EntryKey, Flow] = {}
@@ -120,6 +122,10 @@ class FlowTable:
         """The flow of in-band control that decides if the payload is right, and the key bits that this depends on."""
         return self._conditional.lookup(key)
 
+    def lookup_beside(self, key: int) -> tuple[Flow | None, int]:
+        """The flow of in-band control that works beside the others, if one does, and the key bits that mattered."""
+        return self._beside.lookup(key)
+
     def lookup_in_band(self, key: int) -> tuple[Flow | None, int]:
         """The flow of in-band control that decides by the key alone, if one does, and the key bits that mattered."""
         return self._in_band.lookup(key)
@@ -127,7 +133,7 @@ class FlowTable:
     def lookup(self, key: int, *, in_band: bool = True) -> tuple[Flow | None, int]:
         """The deciding flow and the key bits that the decision depends on; without in-band's flows on demand.
 
-        Flows whose match does not say all are not asked: see ``lookup_conditional``.
+        Flows whose match does not say all, and those beside, are not asked: ``lookup_conditional``, ``lookup_beside``.
         """
         asked = 0
         if in_band:
@@ -144,4 +150,6 @@ class FlowTable:
         origin = flow.origin
         if origin is None or origin.owner is Owner.FAIL_MODE:
             return self._fail_mode
+        if origin.beside:
+            return self._beside
         return self._in_band if origin.check is None else self._conditional
