@@ -193,6 +193,8 @@ class InbandSwitch:
         lines.append(f'datapath = "{self.datapath}"')
         if plan.address:
             lines.append(f"address = {list(plan.addresses)}")
+        if plan.vlan is not None:
+            lines.append(f"control-vlan = {plan.vlan}")
         if plan.gateway:
             lines.append(f'gateway = "{plan.gateway}"')
         if connect and plan.controller:

@@ -27,7 +27,8 @@ DHCP = "dhcp"
 class BridgePlan:
     """What one bridge is to be: its ports, the address of its local port (empty: none), its gateway, its controller.
 
-    Of addresses and controllers there may be several, with commas between.
+    Of addresses and controllers there may be several, with commas between. ``vlan`` is that of control traffic (None:
+    untagged).
     """
 
     name: str
@@ -35,6 +36,7 @@ class BridgePlan:
     address: str = ""
     gateway: str = ""
     controller: str = ""
+    vlan: int | None = None
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -198,7 +200,7 @@ def dhcp_server(namespace: Namespace, interface: str, pool: str) -> None:
 def _row(lab: Lab, name: str, length: int, on: Addressing = IPV4) -> Topology:
     controller = lab.namespace("c")
     on.prepare(controller)
-    sites = _chain(lab, controller, "eth0", length, "", on.addresses(on.near, 100), on)
+    sites = chain(lab, controller, "eth0", length, "", on.addresses(on.near, 100), on)
     controller.address("eth0", *on.interfaces(on.near, 100))
     return Topology(name, lab, controller, on.addresses(on.near, 100)[0], sites)
 
@@ -212,12 +214,12 @@ def _row_behind_gateway(lab: Lab, name: str, length: int, on: Addressing) -> Top
     gateway.address("eth0", *on.interfaces(on.far, 254))
     on.forward(gateway)
     remotes = on.addresses(on.far, 100)
-    sites = _chain(lab, gateway, "eth1", length, on.addresses(on.near, 254)[0], remotes, on)
+    sites = chain(lab, gateway, "eth1", length, on.addresses(on.near, 254)[0], remotes, on)
     gateway.address("eth1", *on.interfaces(on.near, 254))
     return Topology(name, lab, controller, remotes[0], sites, gateways=(gateway,))
 
 
-def _chain(
+def chain(
     lab: Lab, head: Namespace, head_if: str, length: int, gateway: str, remotes: tuple[str, ...], on: Addressing
 ) -> tuple[Site, ...]:
     """Hang a row of switches on an interface: s1 nearest, each with ports `north` and (but the last) `south`."""

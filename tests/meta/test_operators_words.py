@@ -82,6 +82,7 @@ OPTIONS = {
     "address": "192.0.2.2/24",
     "gateway": "192.0.2.254",
     "queue": "1",
+    "control-vlan": "10",
     "adopt": "eth1",
     "datapath-id": "1",
     "mac": "02:00:00:00:00:01",

@@ -53,6 +53,7 @@ events = st.one_of(
     st.builds(ev.ServersChanged, st.frozensets(st.sampled_from(SERVERS), max_size=3)),
     st.builds(ev.InBandEnabled, st.booleans()),
     st.builds(ev.QueueChanged, st.sampled_from([None, 0, 7])),
+    st.builds(ev.ControlVlanChanged, st.sampled_from([None, 10, 4094])),
     st.builds(ev.LocalMacChanged, macs),
     st.builds(ev.LocalAddressesChanged, st.frozensets(st.sampled_from(OWN))),
     st.builds(ev.NetworksChanged, st.frozensets(st.sampled_from(NETWORKS))),

@@ -352,8 +352,9 @@ class Bridge:
 
     def _follow_engine(self) -> None:
         engine = self.in_band.engine
-        if (self.pipeline.in_band, self.pipeline.ipv6) != (engine.is_enabled, engine.uses_ipv6):
-            self.pipeline.in_band, self.pipeline.ipv6 = engine.is_enabled, engine.uses_ipv6
+        pipeline, wanted = self.pipeline, (engine.is_enabled, engine.uses_ipv6, engine.vlan)
+        if (pipeline.in_band, pipeline.ipv6, pipeline.control_vlan) != wanted:
+            pipeline.in_band, pipeline.ipv6, pipeline.control_vlan = wanted
             self.megaflows.everything_changed()
         self.megaflows.settle()
         if engine.ports is not self._hinted_ports:
@@ -366,7 +367,7 @@ class Bridge:
 
     def _confirm_place(self, command: ev.ConfirmPlace) -> None:
         """Ask for a next hop that was not heard for a while, before its place is forgotten."""
-        confirmed = self.fdb.confirmed_at(FdbKey(0, command.mac))
+        confirmed = self.fdb.confirmed_at(FdbKey(self.in_band.engine.vlan or 0, command.mac))
         if confirmed is None or self._clock() - confirmed > PLACE_AGE_S:
             self._probe(command.index, command.address)
 

@@ -89,7 +89,8 @@ def _in_band_line(bridge: BridgeDocument) -> str:
     if not state["enabled"]:
         return "off"
     queue = "no queue" if state["queue"] is None else f"queue {state['queue']}"
-    return f"on, local MAC {state['local_mac'] or 'unknown'}, {queue}, {state['hidden_flows']} hidden flows"
+    vlan = "" if state.get("vlan") is None else f"VLAN {state.get('vlan')}, "
+    return f"on, local MAC {state['local_mac'] or 'unknown'}, {vlan}{queue}, {state['hidden_flows']} hidden flows"
 
 
 def _controller_row(controller: ControllerDocument, now: float) -> Sequence[Cell]:

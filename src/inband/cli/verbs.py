@@ -307,8 +307,8 @@ def del_dns_server(run_dir: str | None) -> None:
 def set_(bridge: str, settings: tuple[str, ...], run_dir: str | None) -> None:
     """Change settings of BRIDGE; all of them or, when one is refused, none.
 
-    Keys: fail-mode, in-band (on, off), queue (N, none), datapath-id, mac, address, gateway, inactivity-probe,
-    max-backoff, flow-limit, peer-redirect, openflow-version, private-key, certificate, ca-cert.
+    Keys: fail-mode, in-band (on, off), queue (N, none), control-vlan (N, none), datapath-id, mac, address, gateway,
+    inactivity-probe, max-backoff, flow-limit, peer-redirect, openflow-version, private-key, certificate, ca-cert.
 
     \b
     Example:

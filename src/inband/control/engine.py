@@ -73,6 +73,8 @@ class Engine:
             case ev.ServersChanged(servers):
                 self._destinations.set_servers(servers, now)
                 self._follow_ipv6()
+            case ev.ControlVlanChanged(vlan):
+                self._rule_set.vlan = vlan
             case ev.InBandEnabled() | ev.QueueChanged() | ev.LocalMacChanged() | ev.LocalAddressesChanged():
                 self._bridge_changed(event)
             case ev.NetworksChanged(networks):
@@ -107,6 +109,7 @@ class Engine:
             local_addresses=self._local_addresses,
             servers=self._destinations.server_addresses,
             networks=self._destinations.networks,
+            vlan=self._rule_set.vlan,
         )
 
     @property
@@ -133,6 +136,11 @@ class Engine:
     def queue(self) -> int | None:
         """The queue of control traffic."""
         return self._queue
+
+    @property
+    def vlan(self) -> int | None:
+        """The VLAN of control traffic, None for untagged."""
+        return self._rule_set.vlan
 
     @property
     def local_mac(self) -> Mac | None:

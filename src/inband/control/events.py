@@ -80,6 +80,13 @@ class QueueChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlVlanChanged:
+    """Control traffic is in this VLAN (None: untagged)."""
+
+    vlan: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class LocalMacChanged:
     """The local port's MAC address is this (None or 0: unknown)."""
 
@@ -142,6 +149,7 @@ Event = (
     | ServersChanged
     | InBandEnabled
     | QueueChanged
+    | ControlVlanChanged
     | LocalMacChanged
     | LocalAddressesChanged
     | NetworksChanged

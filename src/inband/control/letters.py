@@ -91,10 +91,13 @@ class Prefix(NamedTuple):
 
 
 class Pattern:
-    """What a rule matches: fixed fields, and some that each rule fills in with a value or (``within``) a prefix."""
+    """What a rule matches: fixed fields, and some that each rule fills in with a value or (``within``) a prefix.
+
+    Untagged packets: ``InBandRule.in_vlan`` makes them those of a VLAN.
+    """
 
     def __init__(self, fixed: Mapping[str, int], *given: str, within: Sequence[str] = ()) -> None:
-        whole = Match.of(**fixed, **dict.fromkeys(given, 0))
+        whole = Match.of(**fixed, **dict.fromkeys(given, 0)).in_vlan(None)
         self.ip_proto = fixed.get("ip_proto")
         self._mask = whole.mask
         self._value = whole.value

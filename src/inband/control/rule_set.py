@@ -40,6 +40,7 @@ class RuleSet:
     def __init__(self, installed: Container[InBandRule]) -> None:
         self._installed = installed
         self._enabled = False
+        self._vlan: int | None = None
         self._reasons: dict[InBandRule, int] = {}
         self._changed: dict[InBandRule, None] = {}
 
@@ -55,19 +56,35 @@ class RuleSet:
             self._changed.update(dict.fromkeys(self._reasons))
 
     @property
+    def vlan(self) -> int | None:
+        """The VLAN that all rules are for, None for untagged; another one makes other rules of all of them."""
+        return self._vlan
+
+    @vlan.setter
+    def vlan(self, vlan: int | None) -> None:
+        if vlan == self._vlan:
+            return
+        before, self._vlan = self._reasons, vlan
+        self._reasons = {self._placed(rule.in_vlan(None)): count for rule, count in before.items()}
+        self._changed.update(dict.fromkeys((*self._reasons, *before)))
+
+    def _placed(self, rule: InBandRule) -> InBandRule:
+        return rule if self._vlan is None else rule.in_vlan(self._vlan)
+
+    @property
     def wanted(self) -> tuple[InBandRule, ...]:
         """The rules that are wanted."""
         return tuple(self._reasons) if self._enabled else ()
 
     def want(self, rules: Iterable[InBandRule]) -> None:
         """Add one reason for each of these rules."""
-        for rule in rules:
+        for rule in map(self._placed, rules):
             self._reasons[rule] = self._reasons.get(rule, 0) + 1
             self._changed[rule] = None
 
     def unwant(self, rules: Iterable[InBandRule]) -> None:
         """Drop one reason for each of these rules. KeyError when there is none: who drops it must have added it."""
-        for rule in rules:
+        for rule in map(self._placed, rules):
             left = self._reasons[rule] - 1
             if left:
                 self._reasons[rule] = left

@@ -51,6 +51,11 @@ class InBandRule(NamedTuple):
         """What it matches."""
         return Match(self.value, self.mask)
 
+    def in_vlan(self, vlan: int | None) -> InBandRule:
+        """The same rule for packets of a VLAN, None for untagged ones."""
+        match = self.match.in_vlan(vlan)
+        return self._replace(value=match.value, mask=match.mask)
+
     @property
     def priority(self) -> HiddenPriority:
         """Its place in table 0."""
@@ -88,7 +93,7 @@ class State:
     MAC addresses, with the IP version (4 or 6) that they are used for. ``local_mac`` is None while it is unknown.
     ``local_addresses`` are the local port's addresses, tentative ones too. ``servers`` are the DNS servers that
     remotes' names are asked of. ``networks`` are those of the local ports of all bridges: switches behind this one have
-    addresses there too.
+    addresses there too. ``vlan`` is the VLAN of control, None for untagged.
     """
 
     enabled: bool
@@ -99,6 +104,7 @@ class State:
     local_addresses: frozenset[IpAddress] = frozenset()
     servers: frozenset[IpAddress] = frozenset()
     networks: frozenset[IpNetwork] = frozenset()
+    vlan: int | None = None
 
     @property
     def uses_ipv6(self) -> bool:
@@ -131,7 +137,7 @@ def wanted(state: State) -> frozenset[InBandRule]:
     for network in state.networks:
         if network.version in versions:
             rules.update(for_network(network))
-    return frozenset(rules)
+    return frozenset(rules if state.vlan is None else (rule.in_vlan(state.vlan) for rule in rules))
 
 
 def instructions(queue: int | None) -> tuple[Instruction, ...]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from inband.flow.fields import FIELDS, key_fields
+from inband.flow.fields import FIELDS, VLAN_PRESENT, key_fields
+
+VID_BITS = 0xFFF
+"""The bits of vlan_vid that say which VLAN; 0 without a tag, and in one that only says a priority (802.1Q, 9.6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,14 @@ class Match:
         field = FIELDS[name]
         bits = field.all_ones if mask is None else mask
         return Match(field.put(self.value, value & bits), field.put(self.mask, bits))
+
+    def in_vlan(self, vlan: int | None) -> Match:
+        """This match for packets of a VLAN; None: untagged ones, and those whose tag has a priority and no VLAN."""
+        return (
+            self.with_field("vlan_vid", 0, VID_BITS)
+            if vlan is None
+            else self.with_field("vlan_vid", VLAN_PRESENT | vlan)
+        )
 
     def fields(self) -> dict[str, tuple[int, int]]:
         """(value, mask) of every field that the mask covers at least partly, in the order of FIELDS."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import assert_never
 
-from inband.flow.actions import Clone, DatapathAction, HeaderAction, Output, PopQueue, SetQueue, ToController
+from inband.flow.actions import Clone, DatapathAction, HeaderAction, Output, PopQueue, PopVlan, SetQueue, ToController
 from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL
@@ -46,11 +46,12 @@ class Recogniser:
         return flow is not None, mattered
 
 
-DHCP_REPLIES = Recogniser(DHCP_REPLY)
-"""Packets from a DHCP server or relay to a client."""
+def dhcp_replies(vlan: int | None) -> Recogniser:
+    """Packets from a DHCP server or relay to a client, in this VLAN (None: untagged)."""
+    return Recogniser(DHCP_REPLY.in_vlan(vlan))
 
 
-def ipv6_configuration(local_mac: Mac) -> Recogniser:
+def ipv6_configuration(local_mac: Mac, vlan: int | None) -> Recogniser:
     """What a host's IPv6 needs to hear, for the host with this MAC address.
 
     Router advertisements (RFC 4861, 4.2), DHCPv6 replies (RFC 8415, 7.2) and the question which groups it listens to
@@ -58,21 +59,24 @@ def ipv6_configuration(local_mac: Mac) -> Recogniser:
     """
     query = Match.of(eth_type=ETH_IPV6, ip_proto=IP_ICMPV6, icmpv6_type=LISTENER_QUERY, eth_dst=_ALL_NODES)
     advertisement = Match.of(eth_type=ETH_IPV6, ip_proto=IP_ICMPV6, icmpv6_type=ROUTER_ADVERTISEMENT)
-    return Recogniser(
+    matches = (
         query,
         advertisement.with_field("eth_dst", _ALL_NODES),
         advertisement.with_field("eth_dst", local_mac),
         DHCPV6_REPLY.with_field("eth_dst", local_mac),
     )
+    return Recogniser(*(match.in_vlan(vlan) for match in matches))
 
 
-def reaches_local_unchanged(actions: Iterable[DatapathAction]) -> bool:
-    """Whether the frame as it came goes to LOCAL: an output there before any edit."""
+def reaches_local(actions: Iterable[DatapathAction], *, tagged: bool) -> bool:
+    """Whether the frame as it came goes to LOCAL: an output there before any edit but, if ``tagged``, of the tag."""
     for action in actions:
         match action:
-            case Output(port) if port == LOCAL:
+            case Output(port) if port == LOCAL and not tagged:
                 return True
-            case Clone(copied) if reaches_local_unchanged(copied):
+            case PopVlan() if tagged:
+                tagged = False
+            case Clone(copied) if reaches_local(copied, tagged=tagged):
                 return True
             case Output() | Clone() | ToController() | SetQueue() | PopQueue():
                 continue

@@ -19,12 +19,13 @@ from inband.flow.fields import FIELDS, VLAN_PRESENT
 from inband.flow.flow import Flow
 from inband.flow.ports import LOCAL, PortNo
 from inband.pipeline.context import XlateContext
-from inband.pipeline.fdb import Fdb, FdbKey, Learned
+from inband.pipeline.fdb import FdbKey, Learned
 from inband.pipeline.outputs import flood, send
 from inband.pipeline.packet_state import PacketState
+from inband.pipeline.switch_state import SwitchState
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
-from inband.vocabulary.numbers import ARP_REPLY, ARP_REQUEST, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
+from inband.vocabulary.numbers import ARP_REPLY, ARP_REQUEST, ETH_VLAN, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 
 # By a packet of in-band control no address moves to another port that was confirmed on its own this shortly before: in
 # a ring that is a copy that came round, not a host that moved. Real moves are believed half a second later.
@@ -45,6 +46,8 @@ _NAMED = {
     (0, NEIGHBOUR_ADVERTISEMENT): FIELDS["ipv6_nd_tll"],
 }
 
+_ADDRESSES = 12  # bytes of both MAC addresses, before a tag
+
 # 01:80:c2:00:00:00 to 0f: bridges keep them to the link they came on (IEEE 802.1Q, 8.6.3).
 _RESERVED = 0x0180C2000000
 
@@ -62,10 +65,10 @@ class NormalDecision(NamedTuple):
     drop_reason: str | None = None
 
 
-def decide(packet: PacketState, in_port: PortNo, fdb: Fdb, local_mac: Mac | None, now: Instant) -> NormalDecision:
+def decide(packet: PacketState, in_port: PortNo, switch: SwitchState, now: Instant) -> NormalDecision:
     """Where a packet that came in on ``in_port`` goes; it depends on VLAN and both addresses."""
     packet.depend_on(_LOOKED_AT)
-    key = packet.key
+    key, fdb, local_mac = packet.key, switch.fdb, switch.local_mac
     vlan, to, sender = key >> _VLAN_VID & _VID_BITS, key >> _ETH_DST & _MAC_BITS, key >> _ETH_SRC & _MAC_BITS
     if to & ~0xF == _RESERVED:
         return NormalDecision(drop_reason="reserved multicast stays on its link")
@@ -73,7 +76,8 @@ def decide(packet: PacketState, in_port: PortNo, fdb: Fdb, local_mac: Mac | None
     if to & _GROUP_BIT:
         return NormalDecision(source, None, floods=True)
     destination = fdb.key(vlan, to)
-    port = LOCAL if to == local_mac else fdb.lookup(destination, now)
+    is_local = to == local_mac and switch.control_vlan in (None, vlan)
+    port = LOCAL if is_local else fdb.lookup(destination, now)
     if port is None:
         return NormalDecision(source, destination, floods=True)
     if port == in_port:
@@ -84,7 +88,7 @@ def decide(packet: PacketState, in_port: PortNo, fdb: Fdb, local_mac: Mac | None
 def forward_normally(ctx: XlateContext) -> None:
     """Carry NORMAL out: learn the source, then send to the destination's port or flood."""
     switch = ctx.switch
-    decision = decide(ctx.packet, ctx.in_port, switch.fdb, switch.local_mac, ctx.now)
+    decision = decide(ctx.packet, ctx.in_port, switch, ctx.now)
     for key in (decision.source, decision.destination):
         if key is not None:
             ctx.fdb_keys[key] = None
@@ -113,14 +117,22 @@ def forward_normally(ctx: XlateContext) -> None:
 def _is_copy(ctx: XlateContext) -> bool:
     """Whether in-band control flooded this frame a moment ago; if not, it is about to, which is remembered."""
     ctx.packet.cacheable = False
-    guard = ctx.switch.storm_guard
-    if guard.has_flooded(ctx.frame.data, ctx.now):
+    guard, data = ctx.switch.storm_guard, _as_sent(ctx)
+    if guard.has_flooded(data, ctx.now):
         ctx.drop("the same frame was flooded a moment ago")
         ctx.count("storm_guard_dropped")
         return True
     if ctx.trace is None:
-        guard.remember(ctx.frame.data, ctx.now)
+        guard.remember(data, ctx.now)
     return False
+
+
+def _as_sent(ctx: XlateContext) -> bytes:
+    """The frame as it would come back: what LOCAL sent has the tag of control's VLAN by then."""
+    data, vlan = ctx.frame.data, ctx.switch.control_vlan
+    if ctx.in_port != LOCAL or vlan is None or len(data) < _ADDRESSES:
+        return data
+    return data[:_ADDRESSES] + ETH_VLAN.to_bytes(2, "big") + vlan.to_bytes(2, "big") + data[_ADDRESSES:]
 
 
 def _shows_place(ctx: XlateContext) -> bool:

@@ -1,10 +1,20 @@
-"""Outputs to ports, as far as the ports' configuration lets them (OpenFlow 1.3.5, 4.5 and 7.2.1)."""
+"""Outputs to ports, as far as the ports' configuration lets them (OpenFlow 1.3.5, 4.5 and 7.2.1).
+
+With a VLAN for control traffic LOCAL is a port of that VLAN, as an access port of a switch is: a flood in another VLAN
+does not reach it, and packets reach it without the tag. A flow that outputs to LOCAL by its number may send what it
+likes.
+"""
 
 from __future__ import annotations
 
-from inband.flow.actions import Output
-from inband.flow.ports import PortNo
+from inband.flow.actions import Output, PopVlan, PushVlan, SetField
+from inband.flow.fields import FIELDS, VLAN_PRESENT
+from inband.flow.match import VID_BITS
+from inband.flow.ports import LOCAL, PortNo
 from inband.pipeline.context import XlateContext
+from inband.pipeline.edits import edit
+
+_VLAN_VID = FIELDS["vlan_vid"]
 
 
 def send(ctx: XlateContext, number: PortNo) -> None:
@@ -15,7 +25,7 @@ def send(ctx: XlateContext, number: PortNo) -> None:
     elif not (port.sends_data or ctx.overrides_ports):
         ctx.drop(f"port {port.name} is configured not to forward")
     else:
-        ctx.program.output(Output(number))
+        _output(ctx, number)
 
 
 def flood(ctx: XlateContext, *, everywhere: bool = False) -> None:
@@ -23,8 +33,39 @@ def flood(ctx: XlateContext, *, everywhere: bool = False) -> None:
     sent = False
     for port in ctx.switch.ports:
         may_send = port.sends_data if everywhere else port.floods_data
-        if port.number != ctx.in_port and (may_send or ctx.overrides_ports):
-            ctx.program.output(Output(port.number))
-            sent = True
+        if port.number == ctx.in_port or not (may_send or ctx.overrides_ports):
+            continue
+        if port.number == LOCAL and ctx.switch.control_vlan is not None and not _is_in_control_vlan(ctx):
+            continue
+        _output(ctx, port.number)
+        sent = True
     if not sent:
         ctx.drop("no other port takes it")
+
+
+def tag_from_local(ctx: XlateContext) -> None:
+    """Put a packet that LOCAL sends untagged into the VLAN of control."""
+    vlan = ctx.switch.control_vlan
+    if vlan is None or ctx.packet.get(_VLAN_VID) & VID_BITS:
+        return
+    if not ctx.packet.is_tagged:
+        edit(ctx, PushVlan())
+    edit(ctx, SetField("vlan_vid", VLAN_PRESENT | vlan))
+    ctx.note(f"from LOCAL: in VLAN {vlan}")
+
+
+def _is_in_control_vlan(ctx: XlateContext) -> bool:
+    return ctx.packet.get(_VLAN_VID) & VID_BITS == ctx.switch.control_vlan
+
+
+def _output(ctx: XlateContext, number: PortNo) -> None:
+    if number != LOCAL or ctx.switch.control_vlan is None or not _is_in_control_vlan(ctx):
+        ctx.program.output(Output(number))
+        return
+    before, program = ctx.packet.save(), ctx.program
+    ctx.program = program.branch()
+    edit(ctx, PopVlan())
+    ctx.program.output(Output(number))
+    program.join(ctx.program)
+    ctx.program = program
+    ctx.packet.restore(before)

@@ -7,6 +7,8 @@ flow table.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from inband.flow.actions import Clone, DatapathAction, HeaderAction, Output, PopQueue, SetQueue, ToController
 from inband.flow.ports import PortNo
 
@@ -23,7 +25,7 @@ class Program:
 
     def leave_alone(self) -> None:
         """Whatever follows is about ports that have not got the packet yet, and has no queue chosen for it."""
-        self._served = frozenset(action.port for action in self.actions if isinstance(action, Output))
+        self._served = frozenset(_ports(self.actions))
         self._queue = None
 
     def edit(self, action: HeaderAction) -> None:
@@ -66,3 +68,12 @@ class Program:
         while actions and isinstance(last := actions[-1], Clone):
             actions = [*actions[:-1], *last.actions]
         return tuple(actions)
+
+
+def _ports(actions: Iterable[DatapathAction]) -> Iterator[PortNo]:
+    """The ports that actions send to, in copies too."""
+    for action in actions:
+        if isinstance(action, Output):
+            yield action.port
+        elif isinstance(action, Clone):
+            yield from _ports(action.actions)

@@ -14,7 +14,10 @@ from inband.vocabulary.addresses import Mac
 
 @dataclass(slots=True)
 class SwitchState:
-    """One bridge's state, as translations see it. ``counters`` are named events of the slow path."""
+    """One bridge's state, as translations see it. ``counters`` are named events of the slow path.
+
+    With a ``control_vlan`` LOCAL is a port of that VLAN: what it sends gets the tag, and what it gets loses it.
+    """
 
     tables: TableSet
     ports: PortTable
@@ -22,4 +25,5 @@ class SwitchState:
     storm_guard: StormGuard = field(default_factory=StormGuard)
     dns: DnsWatch = field(default_factory=DnsWatch)
     local_mac: Mac | None = None
+    control_vlan: int | None = None
     counters: dict[str, int] = field(default_factory=dict)

@@ -21,12 +21,13 @@ from inband.flow.actions import (
 from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow
 from inband.flow.origin import PayloadCheck
-from inband.flow.ports import IN_PORT, PortNo
+from inband.flow.ports import IN_PORT, LOCAL, PortNo
 from inband.pipeline.action_set import ActionSet
 from inband.pipeline.context import MAX_LOOKUPS, Missed, RunActions, XlateContext
 from inband.pipeline.fragments import find, is_dropped
 from inband.pipeline.icmp_hook import quoted_packet
 from inband.pipeline.metering import apply_meter
+from inband.pipeline.outputs import tag_from_local
 from inband.pipeline.packet_in import send_to_controller
 from inband.pipeline.trace import TableStep
 from inband.table.flow_table import TableMiss
@@ -38,6 +39,8 @@ _METADATA = FIELDS["metadata"]
 
 def receive(ctx: XlateContext, run: RunActions) -> None:
     """A packet received on a port: through the tables, if the port takes it or in-band control wants it."""
+    if ctx.in_port == LOCAL:
+        tag_from_local(ctx)
     port = ctx.switch.ports.get(ctx.in_port)
     if port is not None and not port.takes_data and not _is_in_band(ctx):
         _go_beside(ctx, run)

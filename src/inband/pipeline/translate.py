@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from inband.flow.actions import Action, DatapathAction, Output
+from inband.flow.actions import Action, Clone, DatapathAction, Output, PopVlan
 from inband.flow.fields import FlowKey
 from inband.flow.flow import Flow
 from inband.flow.ports import LOCAL, PortNo, port_number
@@ -23,7 +23,7 @@ from inband.packet.dhcp import reply_chaddr
 from inband.packet.frame import Frame
 from inband.pipeline.actions import run_actions, run_packet_out
 from inband.pipeline.context import XlateContext
-from inband.pipeline.dhcp_hook import DHCP_REPLIES, Recogniser, ipv6_configuration, reaches_local_unchanged
+from inband.pipeline.dhcp_hook import Recogniser, dhcp_replies, ipv6_configuration, reaches_local
 from inband.pipeline.fdb import Fdb
 from inband.pipeline.packet_state import PacketState
 from inband.pipeline.ports import PortTable
@@ -65,8 +65,9 @@ class Pipeline:
     def __init__(self, tables: TableSet, ports: PortTable, fdb: Fdb) -> None:
         self.in_band = False
         self.ipv6 = False
-        self._ipv6_configuration: Recogniser | None = None
         self._state = SwitchState(tables, ports, fdb)
+        self._dhcp_replies = dhcp_replies(None)
+        self._ipv6_configuration: Recogniser | None = None
 
     @property
     def tables(self) -> TableSet:
@@ -96,7 +97,22 @@ class Pipeline:
     @local_mac.setter
     def local_mac(self, mac: Mac | None) -> None:
         self._state.local_mac = mac
-        self._ipv6_configuration = None if mac is None else ipv6_configuration(mac)
+        self._set_up_configuration()
+
+    @property
+    def control_vlan(self) -> int | None:
+        """The VLAN that LOCAL is a port of; None: it sends and gets packets as they are."""
+        return self._state.control_vlan
+
+    @control_vlan.setter
+    def control_vlan(self, vlan: int | None) -> None:
+        self._state.control_vlan = vlan
+        self._set_up_configuration()
+
+    def _set_up_configuration(self) -> None:
+        mac, vlan = self.local_mac, self.control_vlan
+        self._dhcp_replies = dhcp_replies(vlan)
+        self._ipv6_configuration = None if mac is None else ipv6_configuration(mac, vlan)
 
     @property
     def dns_names(self) -> frozenset[str]:
@@ -163,15 +179,19 @@ class Pipeline:
 
         What leaves LOCAL, and what reaches it in any case, needs no care and narrows no cached decision.
         """
-        if ctx.in_port == LOCAL or reaches_local_unchanged(actions):
+        tagged = self.control_vlan is not None
+        if ctx.in_port == LOCAL or reaches_local(actions, tagged=tagged):
             return actions
         if not (self._is_our_dhcp_reply(ctx, key) or self._is_our_ipv6_configuration(ctx, key)):
             return actions
         ctx.note("it configures the local port: LOCAL gets it in any case")
-        return (Output(LOCAL), *actions)
+        if not tagged:
+            return (Output(LOCAL), *actions)
+        untagged = (PopVlan(), Output(LOCAL))
+        return (Clone(untagged), *actions) if actions else untagged
 
     def _is_our_dhcp_reply(self, ctx: XlateContext, key: FlowKey) -> bool:
-        is_reply, mattered = DHCP_REPLIES.recognise(key)
+        is_reply, mattered = self._dhcp_replies.recognise(key)
         ctx.packet.mask |= mattered
         if not is_reply:
             return False

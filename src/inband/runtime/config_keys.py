@@ -24,6 +24,8 @@ from inband.switch.targets import parse_target
 from inband.vocabulary.addresses import Mac, parse_ip
 from inband.vocabulary.openflow import MAX_QUEUE, OFP10, OFP13
 
+# The last VLAN that a port may be in (IEEE 802.1Q, table 9-2).
+MAX_VLAN = 4094
 log = logging.getLogger(__name__)
 
 DHCP, DHCPV6 = "dhcp", "dhcpv6"
@@ -247,6 +249,16 @@ _ROWS = (
         f"0 to {MAX_QUEUE}",
         "none",
         "The queue of control traffic.",
+        (int, str),
+        optional=True,
+    ),
+    Key(
+        "control-vlan",
+        "control_vlan",
+        _number(1, MAX_VLAN),
+        f"1 to {MAX_VLAN}",
+        "none",
+        "The VLAN of the bridge's own interface and of control traffic, tagged on all ports; none: untagged.",
         (int, str),
         optional=True,
     ),

@@ -193,6 +193,7 @@ def _in_band(runner: BridgeRunner, names: Iterable[NameStatus], ports: PortsKnow
         "enabled": engine.is_enabled,
         "local_mac": str(engine.local_mac) if engine.local_mac else None,
         "queue": engine.queue,
+        "vlan": engine.vlan,
         "hidden_flows": len(runner.bridge.in_band.flows),
         "remotes": [_remote(runner, each, called.get(each.address, []), ports) for each in engine.remotes()],
     }

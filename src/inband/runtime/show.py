@@ -63,11 +63,12 @@ class RemoteDocument(TypedDict):
 
 
 class InBandDocument(TypedDict):
-    """The state of in-band control."""
+    """The state of in-band control. ``vlan``: that of control traffic, null for untagged."""
 
     enabled: bool
     local_mac: str | None
     queue: int | None
+    vlan: NotRequired[int | None]
     hidden_flows: int
     remotes: list[RemoteDocument]
 

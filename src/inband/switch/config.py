@@ -56,9 +56,9 @@ class BridgeConfig:
     ``port_numbers`` are the numbers that are pinned, with the names of their ports; the switch chooses the others.
     ``adopt`` is the port whose addresses and routes the bridge's own interface has.
     ``addresses``, ``dhcp`` and ``dhcpv6`` say what the bridge's own interface gets; none: the system sets it. ``queue``
-    is the queue of control traffic. ``inactivity_probe_s`` 0 means no probes. ``flow_limit`` counts visible flows per
-    table. ``peer_redirect``: known unicast may skip a port (``datapath.ebpf.peer``). ``openflow_versions`` are version
-    bytes, ascending. The three files are for tls: targets.
+    is the queue of control traffic, ``control_vlan`` its VLAN (none: untagged). ``inactivity_probe_s`` 0 means no
+    probes. ``flow_limit`` counts visible flows per table. ``peer_redirect``: known unicast may skip a port
+    (``datapath.ebpf.peer``). ``openflow_versions`` are version bytes, ascending. The three files are for tls: targets.
     """
 
     name: str
@@ -73,6 +73,7 @@ class BridgeConfig:
     dhcpv6: bool = False
     gateway: IpAddress | None = None
     queue: int | None = None
+    control_vlan: int | None = None
     in_band: bool = True
     datapath_id: int | None = None
     mac: Mac | None = None

@@ -79,6 +79,7 @@ class ManagedBridge:
         """Have the local port, with what the kernel has said of it so far, and in-band control. Raises HostError."""
         self.set_local(local)
         self.bridge.control(ev.QueueChanged(self.config.queue))
+        self.bridge.control(ev.ControlVlanChanged(self.config.control_vlan))
         self.bridge.control(ev.InBandEnabled(self.config.in_band))
         for event in self._kernel.about(local.index):
             self.host_event(event)
@@ -133,6 +134,7 @@ class ManagedBridge:
         """
         self.config = config
         self.bridge.control(ev.QueueChanged(config.queue))
+        self.bridge.control(ev.ControlVlanChanged(config.control_vlan))
         self.bridge.control(ev.InBandEnabled(config.in_band))
         self.bridge.tables.limit = config.flow_limit
         self.connections.configure(config)

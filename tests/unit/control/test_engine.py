@@ -344,3 +344,16 @@ def test_a_next_hop_to_which_a_packet_was_flooded_is_asked_for_at_once_and_not_b
 
     assert first == later == [ev.ProbeNeighbour(7, GATEWAY)]
     assert soon == other == []
+
+
+def test_another_vlan_makes_other_rules_of_all_before_the_old_ones_go(engine: Played) -> None:
+    before = engine.rules
+
+    commands = engine.handle(ev.ControlVlanChanged(10), 1.0)
+    back = engine.handle(ev.ControlVlanChanged(None), 2.0)
+
+    assert [type(command) for command in commands] == [ev.InstallRules, ev.RemoveRules]
+    assert installed(commands) == removed(commands) == letters(before)
+    assert engine.rules == before
+    assert removed(back) == letters(before)
+    assert engine.handle(ev.ControlVlanChanged(None), 3.0) == []

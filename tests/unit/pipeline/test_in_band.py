@@ -212,12 +212,13 @@ def test_local_gets_the_reply_as_it_came_when_the_table_sends_it_a_changed_one()
     assert scene.actions(packets.dhcp_reply(chaddr=US)) == (Output(LOCAL), change, Output(LOCAL))
 
 
-def test_dhcp_replies_are_helped_on_closed_ports_and_in_a_vlan() -> None:
+def test_dhcp_replies_are_helped_on_closed_ports_and_not_in_other_vlans_than_controls() -> None:
     scene = Scene()
     scene.configure(P1, CLOSED)
     scene.configure(LOCAL, CLOSED)
 
-    assert scene.actions(packets.vlan(packets.dhcp_reply(chaddr=US), 7)) == out(LOCAL)
+    assert scene.actions(packets.dhcp_reply(chaddr=US)) == out(LOCAL)
+    assert scene.actions(packets.vlan(packets.dhcp_reply(chaddr=US), 7)) == ()
 
 
 def test_with_in_band_control_off_dhcp_is_data() -> None:

@@ -35,6 +35,7 @@ address = ["192.0.2.2/24", "dhcp", "dhcpv6"]
 gateway = "192.0.2.254"
 adopt = "eth1"
 queue = 1
+control-vlan = 10
 in-band = false
 datapath-id = "00000000000000ff"
 mac = "02:00:00:00:00:01"
@@ -79,6 +80,7 @@ def test_a_file_with_every_key_becomes_the_values_it_says(tmp_path: Path) -> Non
         gateway=ip_address("192.0.2.254"),
         adopt="eth1",
         queue=1,
+        control_vlan=10,
         in_band=False,
         datapath_id=0xFF,
         mac=Mac.parse("02:00:00:00:00:01"),
