@@ -182,6 +182,11 @@ class Lab:
             if not self.offloads:
                 end.run("ethtool", "-K", interface, "tx", "off")
 
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """All that were started, in their order."""
+        return tuple(self._processes)
+
     def start(self, argv: list[str], label: str, env: Mapping[str, str] | None = None) -> Process:
         """Start a process that ends with the laboratory at the latest."""
         log = self.folder / f"{next(self._numbers):03d}-{label.replace('/', '_')}.log"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from inband.flow.actions import ApplyActions, Output
 from inband.flow.flow import Flow
 from inband.flow.match import ANY
-from inband.flow.origin import Origin, Owner
+from inband.flow.origin import About, Origin, Owner
 from inband.flow.ports import NORMAL
 from inband.flow.priority import HiddenPriority, OpenFlowPriority
 from inband.table.changes import Changes
@@ -17,7 +17,7 @@ from inband.vocabulary.instant import Instant
 
 # Below every in-band rule, above everything a controller can say: "in standalone mode the switch decides".
 STANDALONE_PRIORITY = HiddenPriority(100_000)
-STANDALONE = Origin(Owner.FAIL_MODE, "standalone", "fail mode", overrides_ports=False)
+STANDALONE = Origin(Owner.FAIL_MODE, "standalone", "fail mode", overrides_ports=False, about=About.OWNER)
 _NORMALLY = (ApplyActions((Output(NORMAL),)),)
 
 

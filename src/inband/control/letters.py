@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from inband.flow.fields import FIELDS, FRAG_ANY, FRAG_LATER
 from inband.flow.match import Match
-from inband.flow.origin import Origin, Owner, PayloadCheck
+from inband.flow.origin import About, Origin, Owner, PayloadCheck
 from inband.flow.ports import LOCAL
 from inband.flow.priority import HiddenPriority
 from inband.vocabulary.numbers import (
@@ -81,6 +81,9 @@ class Per(Enum):
     """The part of the callers' network that is in one of the switches' networks, and that network."""
     NETWORK = "switches' network"
     """One of the switches' networks."""
+
+
+_OF_LOCAL = (Per.BRIDGE, Per.LOCAL_ADDRESS, Per.NETWORK)
 
 
 class Prefix(NamedTuple):
@@ -152,6 +155,7 @@ class RuleKind:
             check=self.check,
             shows_place=self.shows_place,
             beside=self.beside,
+            about=About.LOCAL if self.per in _OF_LOCAL else About.REMOTE,
         )
 
     @property

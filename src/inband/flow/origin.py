@@ -22,6 +22,17 @@ class Owner(Enum):
     FAIL_MODE = "fail mode"
 
 
+class About(Enum):
+    """What a flow's subject is; the value is the word that dumps have before it."""
+
+    REMOTE = "remote"
+    """A remote, its next hop, or a DNS server."""
+    LOCAL = "local"
+    """A MAC address, IP address or network of the local port."""
+    OWNER = ""
+    """The owner itself; dumps leave it out."""
+
+
 class PayloadCheck(Enum):
     """What the pipeline has to read in the payload before a flow decides, for a match cannot say it.
 
@@ -37,10 +48,12 @@ class Origin:
     """Why a hidden flow is there.
 
     ``letter`` is the rule's letter, or the word that dumps have for another owner's flow; ``subject`` the remote, next
-    hop or MAC address that it is for. Both are text for people. ``overrides_ports``: its packets pass ports that the
-    controller has closed. ``shows_place``: its packets come from a remote or next hop and say its MAC address inside,
-    which is behind the port that they came from, whatever their Ethernet source. ``beside``: its packets take their way
-    through the flow table as well, as if the flow were not there.
+    hop or address that it is for, and ``about`` which of these. Both are text for people.
+
+    ``overrides_ports``: its packets pass ports that the controller has closed. ``check``: what its payload must be.
+    ``shows_place``: its packets come from a remote or next hop and say its MAC address inside, which is behind the port
+    that they came from, whatever their Ethernet source. ``beside``: its packets take their way through the flow table
+    as well, as if the flow were not there.
     """
 
     owner: Owner
@@ -50,3 +63,10 @@ class Origin:
     check: PayloadCheck | None = None
     shows_place: bool = False
     beside: bool = False
+    about: About = About.REMOTE
+
+    @property
+    def label(self) -> str:
+        """Letter and subject, as dumps have them."""
+        subject = f", {self.about.value}={self.subject}" if self.about is not About.OWNER else ""
+        return f"letter={self.letter}{subject}"

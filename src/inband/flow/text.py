@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, assert_never
 
 from inband.errors import UsageError
 from inband.flow.actions import Instruction
 from inband.flow.flow import Flow, FlowFlags
 from inband.flow.match import ANY, Match
+from inband.flow.origin import About
 from inband.flow.priority import OpenFlowPriority
 from inband.flow.text_actions import format_action, format_actions, parse_actions
 from inband.flow.text_fields import NO_PORTS, Ports, parse_number, parse_port
@@ -110,7 +111,7 @@ def format_flow(flow: Flow, now: Instant) -> str:
     if flow.importance:
         parts.append(f"importance={flow.importance}")
     if flow.origin is not None:
-        parts += [f"letter={flow.origin.letter}", f"remote={flow.origin.subject}"]
+        parts.append(flow.origin.label)
     flags = [word for word, flag in _FLAGS.items() if flow.flags & flag]
     actions = f"actions={format_actions(flow.instructions)}"
     return f" {', '.join(parts)}, {' '.join(filter(None, (*flags, _priority_and_match(flow), actions)))}"
@@ -120,7 +121,7 @@ def format_bridge_flow(flow: Flow, now: Instant) -> str:
     """A line as ``ovs-appctl bridge/dump-flows`` prints it: full priorities of hidden flows, no cookie."""
     table = f"table_id={flow.table_id}, " if flow.table_id else ""
     counts = f"duration={max(0, int(now - flow.created))}s, n_packets={flow.packets}, n_bytes={flow.bytes}"
-    origin = "" if flow.origin is None else f", letter={flow.origin.letter}, remote={flow.origin.subject}"
+    origin = "" if flow.origin is None else f", {flow.origin.label}"
     match = _priority_and_match(flow)
     comma = "," if match else ""
     return f"{table}{counts}{origin}, {match}{comma}actions={format_actions(flow.instructions)}"
@@ -138,7 +139,10 @@ def _priority_and_match(flow: Flow) -> str:
 
 
 class FlowDocument(TypedDict):
-    """A flow in ``inband dump-flows --json``. ``letter`` and ``remote`` are there for hidden flows only."""
+    """A flow in ``inband dump-flows --json``. ``letter`` is there for hidden flows only, and so is one of the last two.
+
+    ``remote``: what the flow is for; ``local``: which address of the local port, where it is for no one remote.
+    """
 
     table: int
     priority: int
@@ -154,6 +158,7 @@ class FlowDocument(TypedDict):
     hidden: bool
     letter: NotRequired[str]
     remote: NotRequired[str]
+    local: NotRequired[str]
 
 
 def flow_document(flow: Flow, now: Instant) -> FlowDocument:
@@ -173,7 +178,16 @@ def flow_document(flow: Flow, now: Instant) -> FlowDocument:
         "hidden": flow.is_hidden,
     }
     if flow.origin is not None:
-        document["letter"], document["remote"] = flow.origin.letter, flow.origin.subject
+        document["letter"] = flow.origin.letter
+        match flow.origin.about:
+            case About.REMOTE:
+                document["remote"] = flow.origin.subject
+            case About.LOCAL:
+                document["local"] = flow.origin.subject
+            case About.OWNER:
+                pass
+            case _:
+                assert_never(flow.origin.about)
     return document
 
 

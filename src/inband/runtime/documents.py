@@ -301,7 +301,7 @@ def _megaflow(runner: BridgeRunner, megaflow: Megaflow) -> MegaflowDocument:
 def _source(table_id: int, flow: Flow | None) -> str:
     if flow is None:
         return f"table={table_id}, no flow matches"
-    letter = f", letter={flow.origin.letter}, remote={flow.origin.subject}" if flow.origin else ""
+    letter = f", {flow.origin.label}" if flow.origin else ""
     match = format_match(flow.match)
     return f"table={table_id}{letter}, priority={int(flow.priority)}{',' if match else ''}{match}"
 

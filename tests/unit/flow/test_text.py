@@ -339,6 +339,26 @@ def test_a_hidden_flow_has_its_letter_and_remote() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("letter", "subject", "label"),
+    [
+        ("c", "02:00:00:00:00:01", "letter=c, local=02:00:00:00:00:01"),
+        ("l", "10.0.0.1", "letter=l, local=10.0.0.1"),
+        ("u", "10.0.0.0/24", "letter=u, local=10.0.0.0/24"),
+        ("e", "02:00:00:00:00:09", "letter=e, remote=02:00:00:00:00:09"),
+    ],
+)
+def test_our_own_addresses_are_called_no_remotes(letter: str, subject: str, label: str) -> None:
+    flow = a_flow(priority=LETTERS[letter].priority, origin=LETTERS[letter].origin(subject))
+
+    document = flow_document(flow, 12.0)
+
+    assert f", {label}, " in format_flow(flow, 12.0)
+    assert f", {label}, " in format_bridge_flow(flow, 12.0)
+    assert (document.get("local"), document.get("remote")).count(subject) == 1
+    assert ("local" in document) is ("local=" in label)
+
+
 def test_a_flows_document_has_the_same_texts() -> None:
     document = flow_document(HIDDEN, 12.0)
 
