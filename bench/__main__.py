@@ -25,7 +25,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import inband_figures, ipv6_figures, kernel_path, openflow, operations_system, throughput
+from bench import inband_figures, ipv6_figures, kernel_path, openflow, operations, operations_system, throughput
 from bench.figures import Effort, Figure, Row
 from lab import ovs
 from lab.inband import InbandSwitch
@@ -37,7 +37,7 @@ THROUGHPUT, KERNEL_PATH = "throughput", "kernel_path"
 TABLES: dict[str, tuple[str, tuple[Callable[[Effort], list[Row]], ...]]] = {
     "inband": ("In-band control, measured in one run", (inband_figures.rows, ipv6_figures.rows)),
     "openflow": ("OpenFlow, measured in one run", (openflow.rows,)),
-    "operations": ("What happens around a switch, measured in one run", (operations_system.rows,)),
+    "operations": ("What happens around a switch, measured in one run", (operations.rows, operations_system.rows)),
 }
 """Title and sections of each, by the name of its results' file."""
 Line = tuple[Row, list[Figure]]

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 enum layout {
-	LAYOUT_VERSION = 4,
+	LAYOUT_VERSION = 5,
 	MAX_MASKS = 32,
 	MAX_OPS = 32,
 	MAX_PORTS = 1024, /* slots; slot 0 is "no such port" */
@@ -30,6 +30,9 @@ enum layout {
 	UPCALL_LARGE = 16 * 1024,
 	UPCALL_HUGE = 66 * 1024,
 	UPCALL_GIANT = 516 * 1024, /* Linux's GSO_MAX_SIZE is eight times 65,535 */
+	/* Up to so much ARP and neighbour discovery of a port goes up. */
+	DISCOVERY_PER_S = 2000,
+	DISCOVERY_BURST_MS = 500,
 };
 
 /*
@@ -180,6 +183,7 @@ enum verdict {
 	VERDICT_UPCALL_UNREADABLE,
 	VERDICT_UPCALL_FULL_CONTROL, /* no room in the ring */
 	VERDICT_UPCALL_FULL_DATA,
+	VERDICT_DISCOVERY_FLOOD, /* more ARP and neighbour discovery from a port than goes up */
 	VERDICT_COUNT,
 };
 

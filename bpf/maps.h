@@ -86,6 +86,14 @@ struct {
 	__type(value, struct port_stats);
 } port_stats SEC(".maps");
 
+/* When the last packet of neighbour discovery from a port's slot would have come, had all kept the allowed pace. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PORTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} discovery_pace SEC(".maps");
+
 /* How often each verdict was given. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -23,12 +23,43 @@ static __always_inline bool is_control_udp(__be16 port_be)
 	return port == 53 || port == 67 || port == 68 || port == 546 || port == 547 || is_control_port(port_be);
 }
 
-/* ARP, router and neighbour discovery, DHCP and DNS, and TCP and UDP with protected ports. */
+/* ARP, and router and neighbour discovery. */
+static __always_inline bool is_discovery(const struct flow_key *key)
+{
+	__u16 eth_type = bpf_ntohs(key->eth_type_be);
+
+	return eth_type == ETH_ARP || (eth_type == ETH_IPV6 && key->ip_proto == IP_ICMPV6 && key->icmp.type >= 133 &&
+				       key->icmp.type <= 137);
+}
+
+#define PORT_LOCAL 0xfffffffeU /* OFPP_LOCAL */
+#define NS_PER_S 1000000000ULL
+#define NS_PER_MS 1000000ULL
+
+/*
+ * Whether a packet of neighbour discovery keeps the pace of its port, with so much ahead of it as a burst may be
+ * (GCRA). Two CPUs may write at once; then one packet more passes. What LOCAL sends is this host's own.
+ */
+static __always_inline bool keeps_pace(const struct packet *packet)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u64 *due = bpf_map_lookup_elem(&discovery_pace, &packet->port_slot);
+
+	if (!due || bpf_ntohl(packet->key.in_port_be) == PORT_LOCAL)
+		return true;
+	__u64 at = *due > now ? *due : now;
+	if (at - now > DISCOVERY_BURST_MS * NS_PER_MS)
+		return false;
+	*due = at + NS_PER_S / DISCOVERY_PER_S;
+	return true;
+}
+
+/* Discovery, DHCP and DNS, and TCP and UDP with protected ports. */
 static __always_inline bool is_control(const struct flow_key *key)
 {
 	__u16 eth_type = bpf_ntohs(key->eth_type_be);
 
-	if (eth_type == ETH_ARP)
+	if (is_discovery(key))
 		return true;
 	if (eth_type != ETH_IPV4 && eth_type != ETH_IPV6)
 		return false;
@@ -36,7 +67,7 @@ static __always_inline bool is_control(const struct flow_key *key)
 		return is_control_udp(key->transport.src_be) || is_control_udp(key->transport.dst_be);
 	if (key->ip_proto == IP_TCP)
 		return is_control_port(key->transport.src_be) || is_control_port(key->transport.dst_be);
-	return eth_type == ETH_IPV6 && key->ip_proto == IP_ICMPV6 && key->icmp.type >= 133 && key->icmp.type <= 137;
+	return false;
 }
 
 /*
@@ -153,7 +184,9 @@ DEFINE_SEND_UP(send_up_data, &upcalls_data, VERDICT_UPCALL_FULL_DATA)
 
 static __always_inline void send_up(struct __sk_buff *skb, const struct packet *packet, __u32 reason)
 {
-	if (is_control(&packet->key) ? send_up_control(skb, packet, reason) : send_up_data(skb, packet, reason))
+	if (reason == UPCALL_MISS && is_discovery(&packet->key) && !keeps_pace(packet))
+		count(VERDICT_DISCOVERY_FLOOD);
+	else if (is_control(&packet->key) ? send_up_control(skb, packet, reason) : send_up_data(skb, packet, reason))
 		return;
 	struct port_stats *port = bpf_map_lookup_elem(&port_stats, &packet->port_slot);
 	if (port)

@@ -31,6 +31,14 @@ def arp_request(eth_src: str, ip_src: str, ip_dst: str) -> bytes:
     return _ethernet(eth_src, BROADCAST, 0x0806) + body + bytes(18)  # padded as a wire pads it
 
 
+def neighbour_solicitation(eth_src: str, ip_src: str, target: str) -> bytes:
+    """Return a question for a neighbour, to the group that its address is in (RFC 4861, 4.3)."""
+    group = ipaddress.IPv6Address("ff02::1:ff00:0").packed[:13] + ipaddress.IPv6Address(target).packed[13:]
+    body = bytes(4) + _ip(target) + struct.pack("!BB", 1, 1) + _mac(eth_src)
+    to = f"33:33:ff:{group[13]:02x}:{group[14]:02x}:{group[15]:02x}"
+    return _ethernet(eth_src, to, 0x86DD) + _icmpv6(ip_src, str(ipaddress.IPv6Address(group)), 135, body)
+
+
 def router_advertisement(eth_src: str, ip_src: str, lifetime_s: int, preference: str = "medium") -> bytes:
     """Return a router's word that it is one (RFC 4861, 4.2; preferences: RFC 4191, 2.2); a lifetime of 0 ends that."""
     flags = {"low": 0b11, "medium": 0b00, "high": 0b01}[preference] << 3

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from lab import special, topology
 from lab.addressing import IPV4, Addressing
+from lab.frames import arp_request
 from lab.journal import until
 from lab.net import Lab, Namespace
 from lab.process import Process
 from lab.scene import Scene, scene
 from lab.switch import SwitchMaker
 from lab.topology import Topology
+from lab.wire import Wire
 
 SSH = 22
 START_S, UP_S = 10.0, 10.0
@@ -105,3 +107,48 @@ def virtual_gateway(make: SwitchMaker, seconds: float, pause_s: float = 5.0) -> 
             time.sleep(min(pause_s, seconds))
         assert until(lambda: "saw" in witness.tail(), START_S), witness.tail()
         return stage.silence(start, time.monotonic()), int(witness.tail().split()[-1])
+
+
+def storm(make: SwitchMaker, rate: int, seconds: float, on: Addressing = IPV4, length: int = 4) -> float | None:
+    """Let a host at the far end of a row ask for the controller so often, from changing senders, and drop everything.
+
+    Returns the longest silence of any switch; None when they do not come up.
+    """
+    with scene(make, lambda lab: _row_with_a_host_at_its_end(lab, length, on)) as stage:
+        stage.connect()
+        if not stage.all_up(UP_S):
+            return None
+        stage.withstand("drop")
+        host, _ = stage.topology.hosts[MANAGER]
+        asking = host.start("python3", "-m", "lab.storm", "eth0", stage.topology.remote, f"{rate}", f"{seconds}")
+        silence = stage.watch(seconds)
+        assert until(lambda: "sent" in asking.tail(), START_S), asking.tail()
+        return silence
+
+
+def _row_with_a_host_at_its_end(lab: Lab, length: int, on: Addressing) -> Topology:
+    made = topology.row(lab, length, on)
+    backwards = topology.with_hosts(replace(made, sites=made.sites[::-1]), 1, on)
+    return replace(backwards, sites=backwards.sites[::-1])
+
+
+def arp_in_another_vlan(make: SwitchMaker, vid: int = 100) -> int | None:
+    """Have the gateway ask in a VLAN that a controller's flow leads, untagged, to an access port.
+
+    Returns how often the question arrived there so; None when the switch does not come up.
+    """
+    with scene(make, _gateway_and_a_host) as stage:
+        stage.connect()
+        if not stage.all_up(UP_S):
+            return None
+        gateway, (host, _) = stage.topology.gateways[0], stage.topology.hosts[MANAGER]
+        stage.switch.ofctl("add-flow", f"priority=9,dl_vlan={vid},arp,actions=pop_vlan,output:host1")
+        trunk, access = stage.lab.hold(Wire(gateway, "eth1")), stage.lab.hold(Wire(host, "eth0"))
+        asked = arp_request(gateway.mac("eth1"), "10.7.0.254", "10.7.0.7")
+        access.take(0.2)
+        trunk.send(asked[:12] + b"\x81\x00" + vid.to_bytes(2, "big") + asked[12:])
+        return access.take(1.0).count(asked)
+
+
+def _gateway_and_a_host(lab: Lab) -> Topology:
+    return topology.with_hosts(topology.behind_gateway(lab), 1)

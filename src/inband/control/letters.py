@@ -83,6 +83,7 @@ class Per(Enum):
     """One of the switches' networks."""
 
 
+_OF_OTHERS = (Per.HOP_MAC, Per.ADDRESS, Per.NEAR_CALLERS)
 _OF_LOCAL = (Per.BRIDGE, Per.LOCAL_ADDRESS, Per.NETWORK)
 
 
@@ -155,6 +156,7 @@ class RuleKind:
             check=self.check,
             shows_place=self.shows_place,
             beside=self.beside,
+            has_budget=self.per in _OF_OTHERS,
             about=About.LOCAL if self.per in _OF_LOCAL else About.REMOTE,
         )
 

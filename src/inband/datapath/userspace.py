@@ -32,13 +32,14 @@ from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflo
 from inband.datapath.classifier import MAX_MEGAFLOWS, DatapathClassifier
 from inband.datapath.execute import execute, plain_outputs
 from inband.datapath.microflow import BLIND_BITS, MicroflowKey, microflow_key
+from inband.datapath.pace import is_discovery
 from inband.datapath.userspace_filter import Queue
 from inband.datapath.userspace_offload import VNET_SIZE, count_segments
 from inband.datapath.userspace_port import BUFFER_SIZE, MAX_FRAME, TX_FAULTS, Port, Tap, open_port
 from inband.errors import HostError, UsageError
 from inband.flow.actions import DatapathAction, ToController
 from inband.flow.fields import FlowKey
-from inband.flow.ports import PortNo
+from inband.flow.ports import LOCAL, PortNo
 from inband.host.ports import PortOwnership
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
@@ -212,6 +213,10 @@ class UserspaceDatapath:
 
     def _switch_unknown(self, port: Port, key: MicroflowKey | None, end: int, segments: int) -> bool:
         """Switch the frame in the buffer by the megaflow cache, or send it up; returns whether it went up."""
+        if port.number != LOCAL and is_discovery(self._view, VNET_SIZE, end) and not port.pace.keeps(self._now):
+            self._counters.add("discovery_flood")
+            port.counters.rx_dropped += segments
+            return False
         frame = self._frame(end)
         if len(frame.data) > MAX_FRAME:
             self._counters.add("rx_too_big")

@@ -26,6 +26,7 @@ from struct import Struct
 
 from inband.datapath.base import Counters, PortCounters
 from inband.datapath.microflow import SPARE
+from inband.datapath.pace import DiscoveryPace
 from inband.datapath.userspace_filter import Queue, build_filter
 from inband.datapath.userspace_offload import TAG_SIZE, VNET_SIZE, shift_offload
 from inband.errors import HostError
@@ -108,6 +109,7 @@ class Port:
     senders: dict[int | None, socket.socket] = field(default_factory=dict)
     lost: dict[Queue, int] = field(default_factory=dict)
     unqueued: int = 0
+    pace: DiscoveryPace = field(default_factory=DiscoveryPace)
 
     def sender(self, queue: int | None) -> socket.socket:
         """The socket that sends by a queue of this port. Raises OSError.

@@ -61,7 +61,7 @@ class XlateContext:
 
     ``list_ended``: the list of actions under way has come to an early end, and its flow's instructions with it.
     ``went_beside``: a rule beside the flow table applies, which ``shows_place`` as in ``Origin``. ``is_copy``: in-band
-    control has flooded this frame a moment ago.
+    control has flooded this frame a moment ago. ``is_data_closed``: the port takes in nothing but in-band control.
     """
 
     switch: SwitchState
@@ -83,6 +83,7 @@ class XlateContext:
     went_beside: bool = field(default=False, init=False)
     shows_place: bool = field(default=False, init=False)
     is_copy: bool = field(default=False, init=False)
+    is_data_closed: bool = field(default=False, init=False)
 
     # What the Translation is made of.
     program: Program = field(default_factory=Program, init=False)

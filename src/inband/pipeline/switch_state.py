@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from inband.pipeline.budget import DiscoveryBudget
 from inband.pipeline.dns_hook import DnsWatch
 from inband.pipeline.fdb import Fdb
 from inband.pipeline.ports import PortTable
@@ -24,6 +25,7 @@ class SwitchState:
     fdb: Fdb
     storm_guard: StormGuard = field(default_factory=StormGuard)
     dns: DnsWatch = field(default_factory=DnsWatch)
+    budget: DiscoveryBudget = field(default_factory=DiscoveryBudget)
     local_mac: Mac | None = None
     control_vlan: int | None = None
     counters: dict[str, int] = field(default_factory=dict)

@@ -34,7 +34,8 @@ from inband.table.flow_table import TableMiss
 
 _INSTRUCTION_RANK = {kind: rank for rank, kind in enumerate(INSTRUCTION_ORDER)}
 
-_METADATA = FIELDS["metadata"]
+_METADATA, _ETH_DST = FIELDS["metadata"], FIELDS["eth_dst"]
+_CLOSED = "the port is configured not to receive"
 
 
 def receive(ctx: XlateContext, run: RunActions) -> None:
@@ -42,9 +43,10 @@ def receive(ctx: XlateContext, run: RunActions) -> None:
     if ctx.in_port == LOCAL:
         tag_from_local(ctx)
     port = ctx.switch.ports.get(ctx.in_port)
-    if port is not None and not port.takes_data and not _is_in_band(ctx):
+    ctx.is_data_closed = port is not None and not port.takes_data
+    if ctx.is_data_closed and not _is_in_band(ctx):
         _go_beside(ctx, run)
-        ctx.drop(f"port {port.name} is configured not to receive")
+        ctx.drop(_CLOSED)
         return
     visit_table(ctx, 0, run)
     run_action_set(ctx, run)
@@ -110,7 +112,7 @@ def _go_beside(ctx: XlateContext, run: RunActions) -> None:
     ctx.went_beside, ctx.shows_place = True, beside.origin.shows_place
     rule, mattered = table.lookup_in_band(ctx.packet.key)
     ctx.packet.depend_on(mattered)
-    if rule is not None:
+    if rule is not None or not _is_within_budget(ctx, beside):
         return
     _note_lookup(ctx, 0, beside)
     _follow(ctx, beside, run)
@@ -131,8 +133,29 @@ def _look_up(ctx: XlateContext, table_id: int) -> Flow | None:
     if flow is None:
         flow, mattered = find(tables[table_id], packet.key, tables.fragments, in_band=ctx.in_band)
         packet.depend_on(mattered)
+        if flow is not None and flow.is_hidden and not _is_within_budget(ctx, flow):
+            if ctx.is_data_closed:
+                ctx.stop(_CLOSED)
+                return None
+            flow, mattered = find(tables[table_id], packet.key, tables.fragments, in_band=False)
     _note_lookup(ctx, table_id, flow)
     return flow
+
+
+def _is_within_budget(ctx: XlateContext, flow: Flow) -> bool:
+    """Whether a rule applies as far as the port's budget goes: of what is neither from this switch nor to it."""
+    if flow.origin is None or not flow.origin.has_budget or ctx.in_port == LOCAL:
+        return True
+    switch = ctx.switch
+    if ctx.packet.get(_ETH_DST) == switch.local_mac:
+        return True
+    ask = switch.budget.spend if ctx.trace is None else switch.budget.allows
+    if ask(ctx.in_port, ctx.now):
+        return True
+    ctx.packet.cacheable = False
+    ctx.note(f"({flow.origin.letter}) does not apply: over the port's budget of neighbour discovery")
+    ctx.count("discovery_over_budget")
+    return False
 
 
 def _note_lookup(ctx: XlateContext, table_id: int, flow: Flow | None) -> None:

@@ -8,13 +8,17 @@ from __future__ import annotations
 from enum import IntEnum
 from struct import Struct
 
-LAYOUT_VERSION = 4
+from inband.datapath import pace
+
+LAYOUT_VERSION = 5
 MAX_MASKS = 32
 MAX_OPS = 32
 MAX_PORTS = 1024
 MAX_MEGAFLOWS = 131072
 CONTROL_RING = 2 * 1024 * 1024
 DATA_RING = 2 * 1024 * 1024
+
+DISCOVERY_PER_S, DISCOVERY_BURST_MS = pace.PER_S, pace.BURST_MS
 
 KEY_SIZE = 96
 KEY_WORDS = 12
@@ -87,6 +91,7 @@ class Verdict(IntEnum):
     UPCALL_UNREADABLE = 11
     UPCALL_FULL_CONTROL = 12
     UPCALL_FULL_DATA = 13
+    DISCOVERY_FLOOD = 14
 
 
 class UpcallReason(IntEnum):

@@ -1,0 +1,20 @@
+"""A host that asks for the controller without end, from ever other senders: no switch of a row loses its channel."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab import management
+from lab.addressing import IPV4, IPV6, Addressing
+from lab.inband import OnDatapath
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("datapath", ["userspace", "ebpf"])
+@pytest.mark.parametrize("on", [IPV4, IPV6], ids=["ARP", "ND"])
+def test_a_storm_at_the_end_of_a_row_costs_no_channel(datapath: str, on: Addressing) -> None:
+    silence = management.storm(OnDatapath(datapath), 20_000, 5.0, on)
+
+    assert silence is not None
+    assert silence < 1.5

@@ -1,0 +1,110 @@
+"""A port's budget of neighbour discovery: over it nothing is control, and what is this switch's own costs nothing."""
+
+from __future__ import annotations
+
+from inband.flow.actions import Output
+from inband.flow.match import Match
+from inband.flow.ports import CONTROLLER, LOCAL
+from inband.pipeline.budget import BURST, RATE_PER_S, DiscoveryBudget
+from inband.pipeline.trace import Trace
+from inband.testing import packets
+from inband.vocabulary.numbers import ETH_ARP
+from inband.vocabulary.openflow import PortConfig
+from tests.unit.pipeline.scene import P1, P2, P3, US, A, Scene, out
+
+ARP = Match.of(eth_type=ETH_ARP)
+GATEWAY = "10.0.0.254"
+
+
+def question(number: int) -> bytes:
+    """Another host's question for the gateway."""
+    return packets.arp_request(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", GATEWAY, src=A)
+
+
+def storm(scene: Scene, count: int, now: float = 1.0) -> int:
+    """So many questions from port 1 at once; how many are passed on."""
+    return sum(scene.actions(question(number), P1, now) == out(P2, P3, LOCAL) for number in range(count))
+
+
+def test_a_bucket_fills_with_time_and_no_further_than_its_size() -> None:
+    budget = DiscoveryBudget()
+    at_once = sum(budget.spend(P1, 1.0) for _ in range(2000))
+    soon = sum(budget.spend(P1, 1.1) for _ in range(2000))
+    late = sum(budget.spend(P1, 1000.0) for _ in range(2000))
+
+    assert at_once == BURST
+    assert soon == RATE_PER_S // 10
+    assert late == BURST
+    assert budget.allows(P2, 1000.0)
+    assert not budget.allows(P1, 1000.0)
+
+
+def test_a_clock_that_stands_or_goes_back_gives_nothing() -> None:
+    budget = DiscoveryBudget()
+    for _ in range(int(BURST)):
+        budget.spend(P1, 5.0)
+
+    assert not budget.spend(P1, 5.0)
+    assert not budget.spend(P1, 4.0)
+
+
+def test_a_storm_for_a_protected_address_is_passed_on_up_to_the_budget_and_counted() -> None:
+    scene = Scene()
+    scene.in_band(ARP, letter="j")
+
+    passed = storm(scene, 3000)
+
+    assert passed == BURST
+    assert scene.pipeline.counters["discovery_over_budget"] == 3000 - BURST
+
+
+def test_over_the_budget_the_flow_table_decides_and_nothing_is_cached() -> None:
+    scene = Scene()
+    scene.in_band(ARP, letter="e")
+    flow = scene.flow(Output(CONTROLLER))
+    storm(scene, int(BURST))
+
+    answer = scene.receive(question(9999), P1)
+
+    assert answer.credits[-1][1] is flow
+    assert answer.hidden is None
+    assert not answer.cacheable
+
+
+def test_other_ports_and_this_switch_have_what_they_need() -> None:
+    scene = Scene()
+    scene.in_band(ARP, letter="j")
+    storm(scene, 2000)
+
+    assert scene.actions(question(5000), P2) == out(P1, P3, LOCAL)
+    assert scene.actions(packets.arp_request("10.0.0.1", GATEWAY, src=US), LOCAL) == out(P1, P2, P3)
+    assert scene.actions(packets.arp_reply(GATEWAY, "10.0.0.1", dst=US), P1) == out(LOCAL)
+
+
+def test_what_is_about_this_switch_is_not_budgeted() -> None:
+    scene = Scene()
+    scene.in_band(ARP, letter="l")
+
+    assert storm(scene, 2000) == 2000
+
+
+def test_a_port_closed_to_data_lets_nothing_in_over_the_budget() -> None:
+    scene = Scene()
+    scene.in_band(ARP, letter="e")
+    scene.flow(Output(CONTROLLER))
+    scene.configure(P1, PortConfig.NO_RECV)
+    storm(scene, int(BURST))
+
+    assert scene.actions(question(9999), P1) == ()
+
+
+def test_a_trace_says_so_and_spends_nothing() -> None:
+    scene, trace = Scene(), Trace()
+    scene.in_band(ARP, letter="j")
+    storm(scene, int(BURST) - 1)
+    scene.receive(question(7000), P1, trace=Trace())
+    last = scene.actions(question(7001), P1)
+    scene.receive(question(7002), P1, trace=trace)
+
+    assert last == out(P2, P3, LOCAL)
+    assert "(j) does not apply: over the port's budget" in str(trace.steps)
