@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 
 from inband.control.endpoints import Protocol, network_of
 from inband.errors import UsageError
-from inband.switch.targets import parse_host, parse_port, parse_remote_host, split_host
+from inband.switch.targets import address_of, name_of, parse_host, parse_port, parse_remote_host, split_host
 from inband.vocabulary.addresses import IpAddress
 from inband.vocabulary.numbers import OPENFLOW_PORT
 
@@ -48,12 +48,12 @@ class ManagerTarget:
     @property
     def address(self) -> IpAddress | None:
         """The host, when it was written as an address."""
-        return self.host if isinstance(self.host, IPv4Address | IPv6Address) else None
+        return address_of(self.host)
 
     @property
     def name(self) -> str | None:
         """The host, when it was written as a DNS name."""
-        return self.host if isinstance(self.host, str) else None
+        return name_of(self.host)
 
     @property
     def in_band(self) -> bool:

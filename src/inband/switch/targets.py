@@ -69,12 +69,12 @@ class Target:
     @property
     def address(self) -> IpAddress | None:
         """The host, when it was written as an address."""
-        return self.host if isinstance(self.host, IPv4Address | IPv6Address) else None
+        return address_of(self.host)
 
     @property
     def name(self) -> str | None:
         """The host, when it was written as a DNS name."""
-        return self.host if isinstance(self.host, str) else None
+        return name_of(self.host)
 
     @property
     def listens(self) -> bool:
@@ -193,6 +193,16 @@ def _parse_peer_name(text: str, target: Target, value: str) -> str:
     if not all(_LABEL.fullmatch(label) for label in value.removeprefix("*.").split(".")):
         raise UsageError(f"target {text!r}: {value!r} is neither a host name nor sha256:FINGERPRINT")
     return value
+
+
+def address_of(host: IpAddress | str | None) -> IpAddress | None:
+    """A host that was written as an address."""
+    return host if isinstance(host, IPv4Address | IPv6Address) else None
+
+
+def name_of(host: IpAddress | str | None) -> str | None:
+    """A host that was written as a DNS name."""
+    return host if isinstance(host, str) else None
 
 
 def split_host(text: str, rest: str, example: str = EXAMPLE) -> tuple[str, str]:
