@@ -40,8 +40,8 @@ NOT_OURS = {
 }
 """Files that are cited and not of the repository."""
 
-OF_THE_SYSTEM = re.compile(r"(linux|include|net|asm-generic|bpf(?=/bpf_))/")
-"""How headers and sources of Linux and of libbpf begin."""
+OF_THE_SYSTEM = re.compile(r"build/|(linux|include|net|asm-generic|bpf(?=/bpf_))/")
+"""How headers and sources of Linux and of libbpf begin, and what make builds."""
 
 TOP = ("inband", "lab", "tests", "bench", "tools")
 

@@ -143,8 +143,9 @@ def warnings_of(config: SwitchConfig) -> Iterator[str]:
     for bridge in config.bridges:
         if not bridge.ports:
             yield f"bridge {bridge.name} has no port: nothing can reach it (`inband add-port {bridge.name} INTERFACE`)"
-    targets = [*config.managers, *(target for bridge in config.bridges for target in bridge.controllers)]
-    for name in dict.fromkeys(target.name for target in targets if target.name and "." not in target.name):
+    names = [target.name for target in config.managers]
+    names += [target.name for bridge in config.bridges for target in bridge.controllers]
+    for name in dict.fromkeys(name for name in names if name and "." not in name):
         yield f"{name!r} has no dot: /etc/hosts and search domains are not looked at, so give the whole name"
 
 

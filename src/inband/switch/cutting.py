@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
+from inband.control.endpoints import Protocol, network_of
 from inband.errors import UsageError
 from inband.switch.config import BridgeConfig, FailMode, SwitchConfig
+from inband.switch.manager_targets import ManagerTarget
 from inband.vocabulary.addresses import IpAddress, parse_ip
 
 
@@ -83,6 +85,9 @@ def _changed_bridge(session: Session, was: BridgeConfig, will_be: BridgeConfig, 
     if port is not None and port in was.ports and port not in will_be.ports and was.adopt != port:
         yield f"{session.far} is behind port {port}, which would not be a port any more"
     on_link = any(session.far in address.network for address in will_be.addresses)
+    if was.control_vlan != will_be.control_vlan:
+        vlan = "untagged" if will_be.control_vlan is None else f"in VLAN {will_be.control_vlan}"
+        yield f"{was.name} would hear {session.far} only {vlan}"
     if was.gateway is not None and will_be.gateway != was.gateway and not on_link:
         yield f"the way to {session.far} leads by the gateway {was.gateway}, which would not be the gateway any more"
 
@@ -94,4 +99,14 @@ def _passes(session: Session, config: SwitchConfig, bridge: BridgeConfig) -> boo
 
 
 def _is_protected(session: Session, config: SwitchConfig, bridge: BridgeConfig) -> bool:
-    return bridge.in_band and any(target.address == session.far for target in config.managers)
+    """Whether a rule lets the session pass. Who a name is, is not known here: a manager with one may be who it is."""
+    return bridge.in_band and any(_lets_call(target, session) for target in config.managers)
+
+
+def _lets_call(target: ManagerTarget, session: Session) -> bool:
+    if not (target.in_band and target.calls and target.protocol is Protocol.TCP and target.port == session.port):
+        return False
+    if target.address is None:
+        return True
+    length = target.address.max_prefixlen if target.length is None else target.length
+    return session.far in network_of(target.address, length)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inband.control.destinations import RemoteStatus
+from inband.control.endpoints import Endpoint
 from inband.runtime.advice import PortsKnown, way_advice
 from inband.vocabulary.addresses import parse_ip
 
@@ -10,7 +11,7 @@ CONTROLLER = parse_ip("192.0.2.1")
 
 
 def _status(interface: str = "br0") -> RemoteStatus:
-    return RemoteStatus(CONTROLLER, 6653, ("controller",), CONTROLLER, None, interface, None)
+    return RemoteStatus(Endpoint(CONTROLLER, 6653), ("controller",), CONTROLLER, None, interface, None)
 
 
 def test_a_port_that_is_down_is_named() -> None:

@@ -50,7 +50,7 @@ def hostile(made: Topology, *managers: str) -> Topology:
 
 def calls(made: Topology, caller: Host, switch: SwitchHost, count: int = 100) -> int:
     """How many calls of so many are answered within a second each."""
-    (address,) = switch.only.local.addresses
+    address = next(each for each in switch.only.local.addresses if not each.is_link_local)
     greeted = Greeted()
     for _ in range(count):
         caller.tcp.connect(address, 22, greeted)
@@ -70,6 +70,16 @@ def test_a_manager_at_the_controllers_end_of_a_row_calls_every_switch(place: int
 
     assert calls(made, manager, made.switches[place]) == 100
     assert pings.answered >= pings.sent - 2
+
+
+def test_over_ipv6_a_manager_and_a_network_of_managers_call_too() -> None:
+    for target in ("from:tcp:[fd00:a::101]:22", "from:tcp:[fd00:a::]/64:22"):
+        made = topologies.row(3, on=topologies.IPV6)
+        manager = made.net.host("m", "fd00:a::101/64")
+        made.net.link(manager, made.switches[0])
+        hostile(made, target)
+
+        assert calls(made, manager, made.switches[2]) == 100
 
 
 def test_a_manager_at_the_far_end_of_a_row_calls_too() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from inband.switch.config import BridgeConfig, FailMode, SwitchConfig
 from inband.switch.cutting import Session, parse_session, why_cut
+from inband.switch.manager_targets import parse_manager
 from inband.switch.targets import parse_target
 from inband.vocabulary.addresses import parse_ip
 
@@ -60,7 +61,7 @@ def test_the_interface_of_the_session_may_not_become_a_port() -> None:
 def test_adopted_it_may_where_frames_pass_without_a_controller() -> None:
     learning = _after(adopt="eth1")
     ruled = _after(adopt="eth1", fail_mode=FailMode.SECURE)
-    protected = replace(ruled, managers=(parse_target("tcp:192.0.2.9:22"),))
+    protected = replace(ruled, managers=(parse_manager("from:tcp:192.0.2.9:22"),))
 
     assert why_cut(SESSION, SwitchConfig(), learning, "eth1", None) is None
     assert "manager" in (why_cut(SESSION, SwitchConfig(), ruled, "eth1", None) or "")
@@ -69,13 +70,37 @@ def test_adopted_it_may_where_frames_pass_without_a_controller() -> None:
 
 def test_a_manager_by_which_the_session_passes_must_stay() -> None:
     ruled = _after(controllers=(parse_target("tcp:192.0.2.77"),))
-    protected = replace(ruled, managers=(parse_target("tcp:192.0.2.9:22"),))
+    protected = replace(ruled, managers=(parse_manager("from:tcp:192.0.2.9:22"),))
 
     assert "manager" in (why_cut(SESSION, protected, ruled, "br0", "eth1") or "")
     assert "in-band" in (
         why_cut(SESSION, protected, replace(protected, bridges=(replace(ruled.bridges[0], in_band=False),)), "br0", "")
         or ""
     )
+
+
+@pytest.mark.parametrize(
+    ("manager", "passes"),
+    [
+        ("from:tcp:192.0.2.9:22", True),
+        ("from:tcp:192.0.2.0/24:22", True),
+        ("from:tcp:desk.example.net:22", True),  # who that is, is not known here
+        ("from:tcp:192.0.2.9:443", False),
+        ("from:tcp:192.0.2.8:22", False),
+        ("from:udp:192.0.2.9:22", False),
+        ("tcp:192.0.2.9:22", False),
+        ("from:tcp:192.0.2.9:22,out-of-band", False),
+    ],
+)
+def test_only_a_manager_that_calls_the_sessions_port_lets_it_pass(manager: str, passes: bool) -> None:
+    ruled = _after(adopt="eth1", fail_mode=FailMode.SECURE)
+    protected = replace(ruled, managers=(parse_manager(manager),))
+
+    assert (why_cut(SESSION, SwitchConfig(), protected, "eth1", None) is None) is passes
+
+
+def test_another_vlan_cuts() -> None:
+    assert "VLAN 10" in (why_cut(SESSION, BEFORE, _after(control_vlan=10), "br0", "eth1") or "")
 
 
 def test_a_session_by_another_interface_is_not_concerned() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inband.switch.config import BridgeConfig, SwitchConfig, warnings_of
+from inband.switch.manager_targets import parse_manager
 from inband.switch.targets import parse_target
 
 PLAIN = SwitchConfig((BridgeConfig("br0", ports=("eth1",)),))
@@ -19,7 +20,7 @@ def test_a_plain_configuration_is_not_warned_of() -> None:
     [
         (SwitchConfig(), "no bridge"),
         (SwitchConfig((BridgeConfig("br0"),)), "br0 has no port"),
-        (SwitchConfig(PLAIN.bridges, managers=(parse_target("tcp:manager:22"),)), "'manager' has no dot"),
+        (SwitchConfig(PLAIN.bridges, managers=(parse_manager("from:tcp:manager:22"),)), "'manager' has no dot"),
         (SwitchConfig((BridgeConfig("br0", ("e",), controllers=(parse_target("tcp:ctl"),)),)), "'ctl' has no dot"),
     ],
 )
