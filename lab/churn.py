@@ -163,11 +163,11 @@ class Churn:
 
     def _add_port(self, _: int) -> None:
         with contextlib.suppress(ControlError):  # it is one already
-            self._switch.command("inband/add-port", "br0", SPARE)
+            self._switch.call("inband/add-port", "br0", SPARE)
 
     def _remove_port(self, _: int) -> None:
         with contextlib.suppress(ControlError):  # it is none already
-            self._switch.command("inband/del-port", "br0", SPARE)
+            self._switch.call("inband/del-port", "br0", SPARE)
 
     def _vanish(self, number: int) -> None:
         """The spare interface, which is a port every other time, is gone and comes back."""

@@ -141,16 +141,12 @@ class InbandSwitch:
     def reload(self) -> None:
         """Have it read what its configuration is now."""
         self._write_config(connect=True)
-        self._call("inband/reload")
-
-    def command(self, method: str, *params: str) -> str:
-        """Run a command of the control socket; raise ControlError when it is refused."""
-        return self._call(method, *params)
+        self.call("inband/reload")
 
     def counters(self) -> dict[str, int]:
         """Return the counters of `coverage/show`, each summed over everything that counts it."""
         total: Counter[str] = Counter()
-        for line in self._call("coverage/show").splitlines():
+        for line in self.call("coverage/show").splitlines():
             words, _, value = line.rpartition(" ")
             total[words.split(maxsplit=1)[-1].strip()] += int(value)
         return dict(total)

@@ -19,10 +19,12 @@ from typing import Any, cast
 from inband.errors import WireError
 from inband.flow.ports import PortNo
 from inband.runtime.bridge_runner import BridgeRunner
+from inband.runtime.change_options import ChangeOptions
 from inband.runtime.changes import with_change
 from inband.runtime.commands import make_registry
 from inband.runtime.unixctl import JsonStream, UnixctlServer
 from inband.switch.config import SwitchConfig
+from inband.switch.confirming import Confirming
 from inband.switch.core import SwitchCore
 from inband.switch.history import History
 from inband.switch.names import ServerList
@@ -58,7 +60,7 @@ class FakeProcess:
         self.bridges = {"br0": cast(BridgeRunner, runner)}
         self.config = SwitchConfig(bridges=(managed.config,))
         self.history = History()
-        self.stopping = asyncio.Event()
+        self.confirming = Confirming()
         self.core = SwitchCore(
             bench.clock, lambda _: 0, cast(Any, None), find_servers=ServerList,
             addresses_changed=lambda: None, remember=lambda _: None, report=lambda _: None, wake=lambda: None,
@@ -73,11 +75,25 @@ class FakeProcess:
         """None of its own."""
         return {}
 
-    async def change(self, verb: str, arguments: Sequence[str]) -> None:
+    def end(self, reason: str) -> None:
+        """It goes on."""
+
+    async def confirm(self) -> None:
+        """The change that waits stays."""
+        self.confirming.confirm(self.now)
+
+    async def roll_back(self) -> None:
+        """The change that waits goes."""
+        self.config = self.confirming.roll_back(self.now)
+
+    async def change(self, verb: str, arguments: Sequence[str], options: ChangeOptions) -> None:
         """The pure part of a verb; the bridge that there is stays."""
+        self.confirming.check_free(self.now)
         await asyncio.sleep(0)
         changed = with_change(self.config, verb, arguments)
         if any(bridge.name == "br0" for bridge in changed.bridges):
+            if options.confirm_s is not None:
+                self.confirming.begin(self.config, verb, options.confirm_s, self.now)
             self.config = changed
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from inband.pipeline.storm import WINDOW_S
 from lab import topology
 from lab.inband import OnDatapath
 from lab.journal import until
@@ -46,6 +49,7 @@ def test_under_a_learning_policy_a_broadcast_question_arrives_once(datapath: str
         (host, _), (other, _) = (stage.topology.hosts[name] for name in ("h1", "h2"))
         stage.switch.ofctl("add-flow", "priority=1,actions=NORMAL")
         host.pings(GATEWAY, count=1)
+        time.sleep(2 * WINDOW_S)  # the same frame again would be taken for one that circles
         host.ip("neigh flush dev eth0")
         before = other.counter("eth0", "rx_packets")
 
