@@ -15,11 +15,15 @@ from inband.runtime.changes import with_change
 from inband.runtime.config_keys import KEYS
 from inband.runtime.config_load import load, read_file
 from inband.switch.config import RunOptions, SwitchConfig
+from inband.switch.manager_targets import parse_manager
 from inband.switch.targets import parse_target
 from tests.fuzz.fuzzing import Target
 from tests.unit.runtime.test_config import FULL
 
-TARGETS = """[[bridge]]
+TARGETS = """
+manager = ["from:tcp:192.0.2.0/24:22", "from:udp:[2001:db8::]/64:161", "udp:log.example.net:514", "tcp:[fe80::1%br0]:9"]
+
+[[bridge]]
 name = "br0"
 controller = ["tls:[2001:db8::1],out-of-band", "ptcp:6653:[::1]", "unix:/x", "tcp:[fe80::1%br0]"]
 address = ["2001:db8::2/64"]
@@ -35,8 +39,10 @@ def check(data: bytes) -> None:
         config = _read(path)
         if config is None:
             return
-        for target in (*config.managers, *(each for bridge in config.bridges for each in bridge.controllers)):
+        for target in (each for bridge in config.bridges for each in bridge.controllers):
             assert parse_target(str(target)) == target, f"{target} is read as something else"
+        for manager in config.managers:
+            assert parse_manager(str(manager)) == manager, f"{manager} is read as something else"
         loaded = load(RunOptions(config_file=path), {})
         assert loaded.bridges == config.bridges
         assert with_change(loaded, "reload", ()) == loaded
@@ -61,6 +67,20 @@ def seeds() -> Iterable[bytes]:
         yield f"[[bridge]]\n{head}\n{line}\n".encode()
 
 
-_SYNTAX = ("[[bridge]]", 'name="b"', "tcp:", "ptcp:", "unix:", "[::1]", "%br0", ",out-of-band", '"""', "\\u")
+_SYNTAX = (
+    "[[bridge]]",
+    'name="b"',
+    "tcp:",
+    "udp:",
+    "from:",
+    "/24",
+    "ptcp:",
+    "unix:",
+    "[::1]",
+    "%br0",
+    ",out-of-band",
+    '"""',
+    "\\u",
+)
 WORDS = tuple(word.encode() for word in (*KEYS, *_SYNTAX))
 TARGET = Target(check, seeds, WORDS)
