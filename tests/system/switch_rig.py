@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from typing import Any
@@ -35,6 +36,10 @@ class Rig:
         self.state_dir = lab.folder / "state"
         self.process: Process | None = None
         self._asking: Control | None = None
+
+    def forget(self) -> None:
+        """As on a fresh machine: nothing is known of switches that ran before."""
+        shutil.rmtree(self.state_dir, ignore_errors=True)
 
     def start(self, *options: str, env: Mapping[str, str] | None = None) -> Process:
         """Start a switch and return as soon as it takes commands; fails with its words when it ends instead."""

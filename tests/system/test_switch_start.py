@@ -53,6 +53,11 @@ def rig() -> Iterator[Rig]:
         yield made
 
 
+@pytest.fixture(autouse=True)
+def _fresh(rig: Rig) -> None:
+    rig.forget()  # the tests share a machine, and ports keep their numbers
+
+
 LISTEN = (
     "import socket, time; s = socket.socket(); s.setsockopt(1, 2, 1);"
     "s.bind(('127.0.0.1', 7777)); s.listen(); time.sleep(600)"
