@@ -198,7 +198,10 @@ def test_what_another_live_switch_has_is_no_left_over(rig: Rig) -> None:
     first = rig.start("--bridge", "br0", "--port", "p1", "--address", "10.0.0.1/24")
     command = first.argv[4:6]
 
-    second = rig.box.start(*command, "--run-dir", str(rig.lab.folder / "second"), "--bridge", "br1", label="second")
+    kept = ("--state-dir", str(rig.lab.folder / "second-state"))
+    second = rig.box.start(
+        *command, "--run-dir", str(rig.lab.folder / "second"), *kept, "--bridge", "br1", label="second"
+    )
 
     assert until(lambda: "inband runs" in second.tail(), 20.0)
     assert "br0" not in second.tail()
