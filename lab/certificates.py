@@ -23,6 +23,14 @@ class Identity:
     certificate: Path
 
 
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """What one side of TLS needs: who it is, and the authority whose certificates it takes."""
+
+    own: Identity
+    ca: Path
+
+
 class Authority:
     """A certificate authority whose files are in a folder; ``ca`` is its own certificate."""
 

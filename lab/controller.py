@@ -12,6 +12,7 @@ standard input, it does harm to every switch that is connected or connects later
     port-mod BITS   set these configuration bits on every port and on LOCAL
     fill N          add N flows
     echo N          ask for N bytes back
+    deaf            want to hear nothing that was not asked for (1.3 only)
     calm            stop doing that (what was done stays)
 
 One JSON object a line goes to the log: ``t`` (CLOCK_MONOTONIC in seconds, the same clock in every namespace),
@@ -145,6 +146,8 @@ class Connection:
                 return [of.port_mod(version, next(xids), port, mac, argument) for port, mac in self._ports]
             case "echo":
                 return [of.message(version, of.ECHO_REQUEST, next(xids), bytes(argument))]
+            case "deaf":
+                return [of.deaf(next(xids))]
             case "fill":
                 return [of.filler(version, next(xids), number) for number in range(argument)]
             case _:

@@ -16,6 +16,12 @@ def tcp_reset(eth_src: str, eth_dst: str, ip_src: str, ip_dst: str, port: int) -
     return _ethernet(eth_src, eth_dst, 0x0800) + _ipv4(ip_src, ip_dst, 6, _with_sum(ip_src, ip_dst, 6, tcp, 16))
 
 
+def udp(eth_src: str, eth_dst: str, ip_src: str, ip_dst: str, payload: bytes) -> bytes:
+    """Return a UDP datagram, without a checksum."""
+    datagram = struct.pack("!HHHH", 4000, 5000, 8 + len(payload), 0) + payload
+    return _ethernet(eth_src, eth_dst, 0x0800) + _ipv4(ip_src, ip_dst, 17, datagram)
+
+
 def dhcp_reply(eth_src: str, eth_dst: str, ip_src: str, ip_dst: str, chaddr: str) -> bytes:
     """Return a DHCP OFFER (UDP 67 to 68) for the host with this hardware address."""
     bootp = struct.pack("!BBBBIHHIIII", 2, 1, 6, 0, 7, 0, 0x8000, 0, 0, 0, 0) + _mac(chaddr) + bytes(10 + 64 + 128)

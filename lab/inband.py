@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from lab.unixctl import Control, ControlError
 COMMAND = str(Path(sys.executable).with_name("inband"))
 START_S = 30.0
 """Until the control socket answers; ten interpreters starting on two busy cores take a while."""
+RELOAD_S = 60.0
+"""However long a reload takes, it is the switch's figure and not our error."""
 
 
 class InbandSwitch:
@@ -45,6 +47,7 @@ class InbandSwitch:
         self._config = lab.folder / f"inband-{site.namespace.short}.toml"
         self._process: Process | None = None
         self._asking: Control | None = None
+        self._controllers: dict[str, tuple[str, ...]] = {}
 
     def start(self, *, connect: bool = True) -> None:
         """Write the configuration, start, and wait until the control socket answers."""
@@ -90,11 +93,18 @@ class InbandSwitch:
 
     def set_controllers(self, *targets: str, bridge: str = "br0") -> None:
         """Replace the controllers."""
+        self._controllers[bridge] = targets
         self.call("inband/set-controller", bridge, *targets) if targets else self.call("inband/del-controller", bridge)
 
     def set_managers(self, *targets: str) -> None:
         """Replace the managers."""
         self.call("inband/set-manager", *targets) if targets else self.call("inband/del-manager")
+
+    def reload(self, *managers: str) -> None:
+        """Write these managers, and the controllers that were set, into the file and have it read."""
+        self._configure(self._controllers, managers)
+        with Control(self.run_dir / "inband.ctl", timeout_s=RELOAD_S) as control:
+            control.call("inband/reload")
 
     def set_queue(self, queue: int | None, bridge: str = "br0") -> None:
         """Set or take away the control queue."""
@@ -138,11 +148,6 @@ class InbandSwitch:
         assert self._process is not None
         return (self._process.pid,)
 
-    def reload(self) -> None:
-        """Have it read what its configuration is now."""
-        self._write_config(connect=True)
-        self.call("inband/reload")
-
     def counters(self) -> dict[str, int]:
         """Return the counters of `coverage/show`, each summed over everything that counts it."""
         total: Counter[str] = Counter()
@@ -156,17 +161,13 @@ class InbandSwitch:
         assert self._process is not None
         return self._process.log.read_text(errors="replace")
 
-    def _write_config(self, *, connect: bool) -> None:
-        servers = [f"dns-server = {list(self.dns_servers)}"] if self.dns_servers else []
-        bridges = [self._toml(plan, connect=connect) for plan in self.site.bridges]
-        self._config.write_text("\n".join([*servers, *bridges]))
-
     def start_again(self) -> None:
         """Start it again with the configuration file as it is, and return before it is ready."""
         self._run()
 
     def _launch(self, *, connect: bool) -> Process:
-        self._write_config(connect=connect)
+        self._controllers = {plan.name: plan.targets for plan in self.site.bridges} if connect else {}
+        self._configure(self._controllers)
         return self._run()
 
     def _run(self) -> Process:
@@ -184,7 +185,14 @@ class InbandSwitch:
             self._asking = self._lab.hold(self.control())
         return self._asking.call(method, *params)
 
-    def _toml(self, plan: BridgePlan, *, connect: bool) -> str:
+    def _configure(self, controllers: Mapping[str, Sequence[str]], managers: Sequence[str] = ()) -> None:
+        """Write the configuration file; controllers are by bridge."""
+        lines = [f"dns-server = {list(self.dns_servers)}"] if self.dns_servers else []
+        lines += [f"manager = {list(managers)}"] if managers else []
+        bridges = [self._toml(plan, controllers.get(plan.name, ())) for plan in self.site.bridges]
+        self._config.write_text("\n".join([*lines, *bridges]))
+
+    def _toml(self, plan: BridgePlan, controllers: Sequence[str]) -> str:
         lines = ["[[bridge]]", f'name = "{plan.name}"', f"port = {list(plan.ports)}", f'fail-mode = "{self.fail_mode}"']
         lines.append(f'datapath = "{self.datapath}"')
         if plan.address:
@@ -193,8 +201,12 @@ class InbandSwitch:
             lines.append(f"control-vlan = {plan.vlan}")
         if plan.gateway:
             lines.append(f'gateway = "{plan.gateway}"')
-        if connect and plan.controller:
-            lines.append(f"controller = {list(plan.targets)}")
+        if controllers:
+            lines.append(f"controller = {list(controllers)}")
+        if plan.tls is not None:
+            files = (plan.tls.own.key, plan.tls.own.certificate, plan.tls.ca)
+            keys = ("private-key", "certificate", "ca-cert")
+            lines += [f'{key} = "{file}"' for key, file in zip(keys, files, strict=True)]
         return "\n".join([*lines, ""])
 
 

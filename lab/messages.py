@@ -19,7 +19,8 @@ _MASTER, _SLAVE = 2, 3
 _PORT_MOD = {V10: 15, V13: 16}
 _MULTIPART_REQUEST = {V10: 16, V13: 18}
 MULTIPART_REPLY = 19  # OFPT_MULTIPART_REPLY of 1.3
-PORT_DESC = 13  # OFPMP_PORT_DESC
+FLOW_STATS, GROUP_DESC, TABLE_FEATURES, PORT_DESC = 1, 7, 12, 13  # OFPMP_*
+BARRIER_REQUEST, BARRIER_REPLY = 20, 21
 
 PORT_DOWN, NO_RECV, NO_FWD = 1 << 0, 1 << 2, 1 << 5
 """Bits of ofp_port_config, the same in 1.0 and 1.3 (7.2.1 of 1.3.5; 5.2.1 of 1.0.0)."""
@@ -129,9 +130,32 @@ def throne(xid: int) -> list[bytes]:
         drop_all(V13, xid),  # refused: a slave may not
         role(_MASTER, 2 * xid + 1),
         role(_MASTER, 0),  # refused: stale
-        message(V13, SET_ASYNC, xid, bytes(24)),
+        deaf(xid),
         message(V13, SET_CONFIG, xid, struct.pack("!HH", 1, 0)),  # OFPC_FRAG_DROP
     ]
+
+
+def deaf(xid: int) -> bytes:
+    """Return the 1.3 message by which a controller wants to hear nothing by itself, no packet either."""
+    return message(V13, SET_ASYNC, xid, bytes(24))
+
+
+def barrier_request(xid: int) -> bytes:
+    """Return a 1.3 BARRIER_REQUEST."""
+    return message(V13, BARRIER_REQUEST, xid)
+
+
+def multipart_request(xid: int, kind: int) -> bytes:
+    """Return a 1.3 request for everything of a kind (OFPMP_*), flows of all tables if it is about flows."""
+    every_flow = struct.pack("!B3xII4xQQ", ALL_TABLES, _ANY, _ANY, 0, 0) + _MATCH_ALL[V13]
+    return message(V13, _MULTIPART_REQUEST[V13], xid, struct.pack("!HH4x", kind, 0) + every_flow * (kind == FLOW_STATS))
+
+
+def modify_all(xid: int, port: int) -> bytes:
+    """Return the 1.3 FLOW_MOD that gives every flow of table 0 this output: OFPFC_MODIFY, not strict."""
+    output = struct.pack("!HHIH6x", 0, 16, port, 0xFFFF)
+    body = _flow_mod_13(0, 1, 0) + _MATCH_ALL[V13] + struct.pack("!HH4x", 4, 8 + len(output)) + output
+    return message(V13, FLOW_MOD, xid, body)
 
 
 def _group(xid: int, number: int, kind: int, buckets: bytes) -> bytes:
@@ -166,7 +190,7 @@ def port_mod(version: int, xid: int, port: int, mac: bytes, config: int) -> byte
 
 def port_desc_request(xid: int) -> bytes:
     """Return the 1.3 request for the descriptions of all ports (1.0 has them in FEATURES_REPLY)."""
-    return message(V13, _MULTIPART_REQUEST[V13], xid, struct.pack("!HH4x", PORT_DESC, 0))
+    return multipart_request(xid, PORT_DESC)
 
 
 def ports_of(version: int, body: bytes) -> list[tuple[int, bytes]]:

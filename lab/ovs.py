@@ -59,8 +59,10 @@ class OvsSwitch:
         for plan in self.site.bridges:
             if fresh:
                 self._add_bridge(plan)
+            if fresh and plan.tls is not None:
+                self._vsctl("set-ssl", *map(str, (plan.tls.own.key, plan.tls.own.certificate, plan.tls.ca)))
             self._address(plan)
-            if fresh and connect and plan.controller:
+            if fresh and connect and plan.targets:
                 self.set_controllers(*plan.targets, bridge=plan.name)
 
     def restart(self) -> None:
@@ -102,6 +104,10 @@ class OvsSwitch:
     def set_managers(self, *targets: str) -> None:
         """Replace the managers; the database server is not told of them, as they only have to be protected."""
         self._vsctl("set-manager", *targets) if targets else self._vsctl("del-manager")
+
+    def reload(self, *managers: str) -> None:
+        """As ``set_managers``: its configuration is a database."""
+        self.set_managers(*managers)
 
     def set_queue(self, queue: int | None, bridge: str = "br0") -> None:
         """Set or take away other_config:in-band-queue."""

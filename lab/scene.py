@@ -108,17 +108,17 @@ class Scene:
         assert came, "not every switch was harmed: this shows nothing"
         # Once to know that everybody has carried out the last harm, and once to know that answers get past all of it.
         for _ in range(2):
-            self._wait_answers(time.monotonic())
+            self.wait_answers(time.monotonic())
         return self.silence(start, time.monotonic())
 
-    def _wait_answers(self, asked: float) -> None:
+    def wait_answers(self, asked: float, timeout_s: float = ANSWER_S) -> None:
         """Wait until every switch has answered something that it was asked after this time."""
 
         def answered(dpid: str) -> bool:
             answers = self.controller.journal.entries("echo", dpid, since=asked)
             return any(each.t - each.details["rtt"] > asked for each in answers)
 
-        until(lambda: all(answered(dpid) for dpid in self.dpids), ANSWER_S)
+        until(lambda: all(answered(dpid) for dpid in self.dpids), timeout_s)
 
     def lost(self) -> int:
         """Return how many sessions that had come up ended."""
@@ -130,13 +130,13 @@ class Scene:
 
 
 @contextlib.contextmanager
-def scene(make: SwitchMaker, lay: Layer, *orders: str) -> Iterator[Scene]:
-    """Build a scene; all that it made is gone afterwards."""
+def scene(make: SwitchMaker, lay: Layer, *orders: str, echo_s: float = 0.1) -> Iterator[Scene]:
+    """Build a scene; all that it made is gone afterwards. The controller sends an ECHO each ``echo_s``."""
     with Lab(offloads=make.offloads) as lab:
         topology = lay(lab)
         switches = at_all_sites(make, topology)
         with ThreadPoolExecutor(STARTING) as starting:
-            controller = starting.submit(LabController, topology.controller, *orders)
+            controller = starting.submit(LabController, topology.controller, *orders, echo_s=echo_s)
             list(starting.map(_start, switches))
         yield Scene(lab, topology, controller.result(), switches, since=time.monotonic())
 

@@ -58,6 +58,9 @@ class Switch(Protocol):
     def set_managers(self, *targets: str) -> None:
         """Replace the managers."""
 
+    def reload(self, *managers: str) -> None:
+        """Have a whole configuration read, with these managers and the controllers that were set."""
+
     def set_queue(self, queue: int | None, bridge: str = "br0") -> None:
         """Set or take away the control queue."""
 
@@ -124,6 +127,18 @@ def memory_mb(pids: Iterable[int]) -> float:
         with open(f"/proc/{pid}/statm", encoding="ascii") as statm:
             pages += int(statm.read().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def reset_peak(pids: Iterable[int]) -> None:
+    """Let the peak of processes' memory begin anew at what they have now (proc_pid_clear_refs(5))."""
+    for pid in pids:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak_mb(pids: Iterable[int]) -> float:
+    """Return the peak of processes' resident memory, in megabytes: VmHWM."""
+    lines = (line for pid in pids for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
 
 
 def cpu_s(pids: Iterable[int]) -> float:

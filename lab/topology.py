@@ -10,9 +10,10 @@ Sites are ordered by distance from the controller, nearest first; that is the or
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lab.addressing import IPV4, Addressing
+from lab.certificates import TlsFiles
 from lab.journal import until
 from lab.net import Lab, Namespace
 
@@ -28,7 +29,8 @@ class BridgePlan:
     """What one bridge is to be: its ports, the address of its local port (empty: none), its gateway, its controller.
 
     Of addresses and controllers there may be several, with commas between. ``vlan`` is that of control traffic (None:
-    untagged).
+    untagged). ``more_targets`` are places for clients that call (``ptcp:6700:127.0.0.1``) and other controllers, as they
+    are written; ``tls`` is what it needs for those with TLS.
     """
 
     name: str
@@ -37,6 +39,8 @@ class BridgePlan:
     gateway: str = ""
     controller: str = ""
     vlan: int | None = None
+    more_targets: tuple[str, ...] = ()
+    tls: TlsFiles | None = None
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -46,7 +50,8 @@ class BridgePlan:
     @property
     def targets(self) -> tuple[str, ...]:
         """The controllers as the switch is told about them."""
-        return tuple(target_of(each) for each in self.controller.split(",")) if self.controller else ()
+        dialled = tuple(target_of(each) for each in self.controller.split(",")) if self.controller else ()
+        return (*dialled, *self.more_targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +185,7 @@ def with_hosts(made: Topology, count: int, on: Addressing = IPV4) -> Topology:
         host.address("eth0", *on.interfaces(on.near, 200 + number))
         hosts[f"h{number}"] = (host, on.addresses(on.near, 200 + number)[0])
         ports.append(f"host{number}")
-    grown = BridgePlan(plan.name, tuple(ports), plan.address, plan.gateway, plan.controller)
+    grown = replace(plan, ports=tuple(ports))
     sites = (Site(site.namespace, (grown, *more)), *others)
     return Topology(made.name, made.lab, made.controller, made.remote, sites, made.gateways, hosts)
 
