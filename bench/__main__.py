@@ -1,13 +1,13 @@
 """`python -m bench`: measure ours and peers side by side, print tables, write them as text and as JSON.
 
-    python -m bench [--table inband|openflow|operations|throughput|kernel_path]... [--only TEXT]... [--quick]
-                    [--no-peer] [--name NAME]
+    python -m bench [--table inband|openflow|fairness|operations|throughput|kernel_path]... [--only TEXT]... [--quick]
+                    [--no-peer] [--seconds S] [--rounds N] [--name NAME]
 
-Tables of rows (in-band control, OpenFlow): the peer is measured where it is installed. Rows go in their order, ours
-first, the peer right after; the table grows while they come. A row that fails (a switch that does not start) says so in
-its cell and stops no other. Throughput and the path in the kernel, which compare more than two switches, have tables of
-their own form (``throughput``, ``kernel_path``) and come last; they are left out when there is ``--only`` or
-``--no-peer``, which do not fit them.
+Tables of rows (in-band control, OpenFlow, fairness, operation): the peer is measured where it is installed. Rows go in their
+order, ours first, the peer right after; the table grows while they come. A row that fails (a switch that does not
+start) says so in its cell and stops no other. Throughput and the path in the kernel, which compare more than two
+switches, have tables of their own form (``throughput``, ``kernel_path``) and come last; they are left out when there is
+``--only`` or ``--no-peer``, which do not fit them.
 """
 
 from __future__ import annotations
@@ -19,25 +19,35 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bench import inband_figures, ipv6_figures, kernel_path, openflow, operations, operations_system, throughput
+from bench import (
+    fairness_figures,
+    inband_figures,
+    ipv6_figures,
+    kernel_path,
+    openflow,
+    operations,
+    operations_system,
+    throughput,
+)
 from bench.figures import Effort, Figure, Row
 from lab import ovs
 from lab.inband import InbandSwitch
 from lab.switch import SwitchMaker
 
 RESULTS = Path(__file__).with_name("results")
-QUICK = Effort(rounds=2, peer_rounds=1, hostile_s=3.0, short_s=2.0)
+QUICK = Effort(rounds=2, peer_rounds=1, hostile_s=3.0, short_s=2.0, attack_s=4.0, everything_s=20.0)
 THROUGHPUT, KERNEL_PATH = "throughput", "kernel_path"
 TABLES: dict[str, tuple[str, tuple[Callable[[Effort], list[Row]], ...]]] = {
     "inband": ("In-band control, measured in one run", (inband_figures.rows, ipv6_figures.rows)),
     "openflow": ("OpenFlow, measured in one run", (openflow.rows,)),
     "operations": ("What happens around a switch, measured in one run", (operations.rows, operations_system.rows)),
+    "fairness": ("Fairness: what others suffer from one peer, measured in one run", (fairness_figures.rows,)),
 }
 """Title and sections of each, by the name of its results' file."""
 Line = tuple[Row, list[Figure]]
@@ -63,7 +73,7 @@ def main() -> int:
 def _run_table(name: str, given: argparse.Namespace, makes: list[SwitchMaker]) -> bool:
     """Measure a table's rows, print and write it; whether ours reaches all of its goals."""
     title, sections = TABLES[name]
-    effort = QUICK if given.quick else Effort()
+    effort = _effort(given)
     lines: list[Line] = []
     for row in (row for section in sections for row in section(effort) if _is_wanted(row, given.only)):
         lines.append((row, [_measure(row, make) for make in makes]))
@@ -73,10 +83,19 @@ def _run_table(name: str, given: argparse.Namespace, makes: list[SwitchMaker]) -
     return all(figures[0].reached for _, figures in lines)
 
 
+def _effort(given: argparse.Namespace) -> Effort:
+    effort = replace(QUICK if given.quick else Effort(), attack_rounds=given.rounds)
+    if given.seconds is not None:
+        effort = replace(effort, attack_s=given.seconds, everything_s=given.seconds)
+    return effort
+
+
 def _options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m bench", description="Figures against peers, in one run.")
     options.add_argument("--only", action="append", default=[], help="rows whose text contains this; several if wanted")
     options.add_argument("--quick", action="store_true", help="fewer rounds and shorter, to see that everything runs")
+    options.add_argument("--seconds", type=float, help="how long each attack of the table `fairness` lasts")
+    options.add_argument("--rounds", type=int, default=1, help="how often each of its rows is measured")
     options.add_argument("--no-peer", action="store_true", help="ours alone")
     options.add_argument("--name", help="the results' file name, instead of the table's")
     names = [*TABLES, THROUGHPUT, KERNEL_PATH]

@@ -39,12 +39,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long and how often: the whole, or a tenth of it to see that everything runs."""
+    """How long and how often: the whole, or a tenth of it to see that everything runs.
+
+    ``attack_s`` and ``attack_rounds`` are for each row about fairness, ``everything_s`` for its last.
+    """
 
     rounds: int = 10
     peer_rounds: int = 3
     hostile_s: float = 30.0
     short_s: float = 5.0
+    attack_s: float = 10.0
+    attack_rounds: int = 1
+    everything_s: float = 600.0
 
 
 def rounds_of(make: SwitchMaker, effort: Effort) -> int:
