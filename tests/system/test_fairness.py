@@ -1,0 +1,66 @@
+"""No peer of a switch starves another: each kind of attack for a few seconds, beside a quiet session in-band.
+
+The benchmark (`python -m bench --table fairness`) has the figures, longer attacks, and Open vSwitch beside ours. The
+bounds here are wide enough for a machine that others use too, and far below what the faults cost: a second and more.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.attack import kinds
+from lab.attack.kinds import Attack
+from lab.fairness import Suffered, suffer
+from lab.switch import SwitchMaker
+
+pytestmark = pytest.mark.root
+
+SECONDS = 3.0
+SILENCE_S, CONNECT_S, MEMORY_MB = 0.4, 2.0, 150.0
+DELETE_ALL_S = 0.4
+"""Of 100,000 flows."""
+
+BORNE = [
+    *(kinds.flood(said, 16) for said in ("echo", "barrier", "unknown", "bad-flow-mod")),
+    kinds.additions(60_000),
+    kinds.knocking(1000),
+    kinds.dribbling(200),
+    kinds.storming(20_000, 1000),
+    kinds.reloading(10_000),
+]
+NOT_BORNE = [
+    kinds.flood("flow-stats", 1, 60_000),
+    kinds.flood("flow-stats", 64, 20_000),
+    kinds.non_readers(4, 60_000),
+]
+"""Requests for statistics keep lists of all flows."""
+
+
+@pytest.mark.parametrize("attack", BORNE, ids=lambda attack: attack.name)
+def test_nobody_else_suffers_from(make: SwitchMaker, attack: Attack) -> None:
+    _bear(make, attack)
+
+
+@pytest.mark.xfail(strict=False, reason="a request for statistics takes a list of all flows: not fixed yet")
+@pytest.mark.parametrize("attack", NOT_BORNE, ids=lambda attack: attack.name)
+def test_nobody_else_suffers_from_questions_about_all_flows(make: SwitchMaker, attack: Attack) -> None:
+    _bear(make, attack)
+
+
+@pytest.mark.xfail(strict=False, reason="one FLOW_MOD changes or deletes all of them in one go: not fixed yet")
+def test_changes_and_deletes_of_all_flows_keep_nobody_waiting(make: SwitchMaker) -> None:
+    found = _bear(make, kinds.changes(100_000))
+
+    assert found.figures["delete_all_s"] <= DELETE_ALL_S
+
+
+def _bear(make: SwitchMaker, attack: Attack) -> Suffered:
+    found = suffer(make, attack, SECONDS)
+
+    assert found is not None, "the controller never came up"
+    assert found.is_kept, found
+    assert found.silence_s <= SILENCE_S, found
+    assert found.memory_mb <= MEMORY_MB, found
+    assert found.connect_s is not None, found
+    assert found.connect_s <= CONNECT_S, found
+    return found
