@@ -1,10 +1,10 @@
 """`python -m bench`: measure ours and peers side by side, print tables, write them as text and as JSON.
 
     python -m bench [--table inband|openflow|fairness|operations|throughput|kernel_path]... [--only TEXT]... [--quick]
-                    [--no-peer] [--seconds S] [--rounds N] [--name NAME]
+                    [--no-peer] [--seconds S] [--everything-seconds S] [--rounds N] [--name NAME]
 
-Tables of rows (in-band control, OpenFlow, fairness, operation): the peer is measured where it is installed. Rows go in their
-order, ours first, the peer right after; the table grows while they come. A row that fails (a switch that does not
+Tables of rows (in-band control, OpenFlow, fairness, operation): the peer is measured where it is installed. Rows go in
+their order, ours first, the peer right after; the table grows while they come. A row that fails (a switch that does not
 start) says so in its cell and stops no other. Throughput and the path in the kernel, which compare more than two
 switches, have tables of their own form (``throughput``, ``kernel_path``) and come last; they are left out when there is
 ``--only`` or ``--no-peer``, which do not fit them.
@@ -87,6 +87,8 @@ def _effort(given: argparse.Namespace) -> Effort:
     effort = replace(QUICK if given.quick else Effort(), attack_rounds=given.rounds)
     if given.seconds is not None:
         effort = replace(effort, attack_s=given.seconds, everything_s=given.seconds)
+    if given.everything_seconds is not None:
+        effort = replace(effort, everything_s=given.everything_seconds)
     return effort
 
 
@@ -95,6 +97,7 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument("--only", action="append", default=[], help="rows whose text contains this; several if wanted")
     options.add_argument("--quick", action="store_true", help="fewer rounds and shorter, to see that everything runs")
     options.add_argument("--seconds", type=float, help="how long each attack of the table `fairness` lasts")
+    options.add_argument("--everything-seconds", type=float, help="how long its last row lasts, where that differs")
     options.add_argument("--rounds", type=int, default=1, help="how often each of its rows is measured")
     options.add_argument("--no-peer", action="store_true", help="ours alone")
     options.add_argument("--name", help="the results' file name, instead of the table's")

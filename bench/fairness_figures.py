@@ -38,7 +38,9 @@ def rows(effort: Effort) -> list[Row]:
         for sessions in (1, 16, 64)
     ]
     return [
-        *(_row(attack, effort) for attack in (kinds.quiet(), *floods, kinds.additions(1_000_000))),
+        *(_row(attack, effort) for attack in (kinds.quiet(), *floods)),
+        *(_row(kinds.flood(said, 16, 60_000), effort) for said in ("aggregate", "check-overlap")),
+        _row(kinds.additions(1_000_000), effort),
         _row(kinds.changes(100_000), effort, delete_all_s=DELETE_ALL_S),
         _row(kinds.changes(1_000_000), effort),
         _row(kinds.non_readers(4, 60_000), effort),

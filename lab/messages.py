@@ -19,7 +19,7 @@ _MASTER, _SLAVE = 2, 3
 _PORT_MOD = {V10: 15, V13: 16}
 _MULTIPART_REQUEST = {V10: 16, V13: 18}
 MULTIPART_REPLY = 19  # OFPT_MULTIPART_REPLY of 1.3
-FLOW_STATS, GROUP_DESC, TABLE_FEATURES, PORT_DESC = 1, 7, 12, 13  # OFPMP_*
+FLOW_STATS, AGGREGATE, GROUP_DESC, TABLE_FEATURES, PORT_DESC = 1, 2, 7, 12, 13  # OFPMP_*
 BARRIER_REQUEST, BARRIER_REPLY = 20, 21
 
 PORT_DOWN, NO_RECV, NO_FWD = 1 << 0, 1 << 2, 1 << 5
@@ -147,8 +147,10 @@ def barrier_request(xid: int) -> bytes:
 
 def multipart_request(xid: int, kind: int) -> bytes:
     """Return a 1.3 request for everything of a kind (OFPMP_*), flows of all tables if it is about flows."""
-    every_flow = struct.pack("!B3xII4xQQ", ALL_TABLES, _ANY, _ANY, 0, 0) + _MATCH_ALL[V13]
-    return message(V13, _MULTIPART_REQUEST[V13], xid, struct.pack("!HH4x", kind, 0) + every_flow * (kind == FLOW_STATS))
+    about = b""
+    if kind in (FLOW_STATS, AGGREGATE):
+        about = struct.pack("!B3xII4xQQ", ALL_TABLES, _ANY, _ANY, 0, 0) + _MATCH_ALL[V13]
+    return message(V13, _MULTIPART_REQUEST[V13], xid, struct.pack("!HH4x", kind, 0) + about)
 
 
 def modify_all(xid: int, port: int) -> bytes:
@@ -180,6 +182,12 @@ def filler(version: int, xid: int, number: int) -> bytes:
     return message(V13, FLOW_MOD, xid, _flow_mod_13(0, 0, 1) + match)
 
 
+def checked_filler(xid: int) -> bytes:
+    """Return the 1.3 FLOW_MOD of the last ``filler``, to be refused if another overlaps: OFPFF_CHECK_OVERLAP."""
+    match = struct.pack("!HHI6s2x", 1, 14, 0x80000606, struct.pack("!HI", 0x0200, 0xFFFFFFFF))
+    return message(V13, FLOW_MOD, xid, _flow_mod_13(0, 0, 1, flags=1 << 1) + match)
+
+
 def port_mod(version: int, xid: int, port: int, mac: bytes, config: int) -> bytes:
     """Return the PORT_MOD that sets no-receive, no-forward and down as in ``config`` and clears the rest."""
     mask = PORT_DOWN | NO_RECV | NO_FWD
@@ -207,6 +215,6 @@ def _everything(version: int, xid: int, table: int, actions: bytes) -> bytes:
     return message(V13, FLOW_MOD, xid, _flow_mod_13(table, 0, HIGHEST_PRIORITY) + _MATCH_ALL[V13] + actions)
 
 
-def _flow_mod_13(table: int, command: int, priority: int) -> bytes:
+def _flow_mod_13(table: int, command: int, priority: int, flags: int = 0) -> bytes:
     # cookie, mask; table, command; timeouts; priority; buffer, out_port, out_group; flags
-    return struct.pack("!QQBBHHHIIIH2x", 0, 0, table, command, 0, 0, priority, _ANY, _ANY, _ANY, 0)
+    return struct.pack("!QQBBHHHIIIH2x", 0, 0, table, command, 0, 0, priority, _ANY, _ANY, _ANY, flags)

@@ -27,9 +27,11 @@ SAID = {
     "unknown": of.message(of.V13, 99, 7),
     "bad-flow-mod": of.message(of.V13, of.FLOW_MOD, 7),
     "flow-stats": of.multipart_request(7, of.FLOW_STATS),
+    "aggregate": of.multipart_request(7, of.AGGREGATE),
     "table-features": of.multipart_request(7, of.TABLE_FEATURES),
     "port-desc": of.multipart_request(7, of.PORT_DESC),
     "group-desc": of.multipart_request(7, of.GROUP_DESC),
+    "check-overlap": of.checked_filler(7),
     "modify": of.modify_all(7, 1) + of.modify_all(7, 2),
 }
 
