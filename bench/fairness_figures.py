@@ -1,8 +1,9 @@
 """The figures of fairness: what others of a switch's peers suffer while one kind of them behaves badly.
 
 Each row is one attack of ``lab.attack.kinds``; ``--only a-echo-16:`` takes one. A cell has the longest silence of a
-quiet in-band session, whether that was lost, the peak of memory above what the switch had before the attack, and how
-soon a controller that is configured during the attack is connected. The first row has no attack: what it shows is the
+quiet in-band session, whether that was lost, the peak of memory above what the switch had before the attack, how soon a
+controller that is configured during the attack is connected, and (without a goal) how soon a client of the management
+socket has its answer. The first row has no attack: what it shows is the
 machine's, and that of controller and switch together with it.
 
 With several rounds the cell has medians and the worst silence; a row reaches its goal when every round does.
@@ -92,10 +93,15 @@ def _text(found: list[Suffered]) -> str:
         silence += f" (worst {shown(max(silences))})"
     kept = "kept" if all(each.is_kept for each in found) else "LOST"
     memory = statistics.median(each.memory_mb for each in found)
-    soon = sorted(float("inf") if each.connect_s is None else each.connect_s for each in found)[len(found) // 2]
-    connect = shown(None if soon == float("inf") else soon)
-    parts = [f"silence {silence}", kept, f"{memory:+.0f} MB", f"connects {connect}"]
+    connect, client = _typical([each.connect_s for each in found]), _typical([each.client_s for each in found])
+    parts = [f"silence {silence}", kept, f"{memory:+.0f} MB", f"connects {connect}", f"client {client}"]
     for name, form in (("flow_mods_per_s", "{:,.0f} FLOW_MODs/s"), ("delete_all_s", "delete-all {:.2f} s")):
         if name in found[0].figures:
             parts.append(form.format(statistics.median(each.figures[name] for each in found)))
     return ", ".join(parts)
+
+
+def _typical(times: list[float | None]) -> str:
+    """The median, where never is longer than everything else."""
+    median = sorted(times, key=lambda each: (each is None, each))[len(times) // 2]
+    return shown(median)

@@ -27,7 +27,11 @@ class Client:
         self._timeout_s = timeout_s
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(timeout_s)
-        self._socket.connect(str(path))
+        try:
+            self._socket.connect(str(path))
+        except OSError:
+            self._socket.close()
+            raise
         self._socket.setblocking(False)
         self._input = bytearray()
         self._output = bytearray(of.hello(of.V13))

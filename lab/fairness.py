@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
 import time
 from dataclasses import dataclass
 
 from lab.attack.kinds import Attack, crowded
 from lab.attack.running import Figures
+from lab.client import Client
 from lab.controllers import LabController
 from lab.net import CommandError
 from lab.scene import Scene, scene
@@ -26,18 +28,25 @@ OTHER_PORT = 6654
 SETTLE_S = 1.0
 CONNECT_AFTER_S, CONNECT_S = 2.0, 20.0
 """When the second controller comes, at the latest, and how long it is waited for."""
+CLIENT_S, AGAIN_S = 5.0, 0.1
+"""As long an operator tries to get an answer from the management socket."""
 RECOVERY_S = 30.0
 """How long after an attack a session may take to answer again and be noticed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suffered:
-    """What an attack did; ``connect_s`` None: never. ``figures`` are the attack's own."""
+    """What an attack did.
+
+    ``connect_s`` is until another controller was connected, ``client_s`` until a client of the management socket had
+    its answer; None: never, in the time that they were given. ``figures`` are the attack's own.
+    """
 
     silence_s: float
     is_kept: bool
     memory_mb: float
     connect_s: float | None
+    client_s: float | None
     controller_gap_s: float
     figures: Figures
 
@@ -60,7 +69,8 @@ def _measure(stage: Scene, other: LabController, attack: Attack, seconds: float)
     before, start = memory_mb(pids), time.monotonic()
     finish = attack.begin(stage, seconds)
     time.sleep(min(CONNECT_AFTER_S, seconds / 2))
-    connect_s = _connect(stage, other, attack)
+    connect_s = _connect(stage, other)
+    client_s = _ask(stage)
     time.sleep(max(0.0, start + seconds - time.monotonic()))
     figures = finish()
     stage.wait_answers(time.monotonic(), RECOVERY_S)
@@ -71,6 +81,7 @@ def _measure(stage: Scene, other: LabController, attack: Attack, seconds: float)
         is_kept=stage.lost() == lost,
         memory_mb=peak - base,
         connect_s=connect_s,
+        client_s=client_s,
         controller_gap_s=_gap(stage, start, end),
         figures=figures,
     )
@@ -86,16 +97,29 @@ def _second_controller(stage: Scene, attack: Attack) -> LabController:
     return other
 
 
-def _connect(stage: Scene, other: LabController, attack: Attack) -> float | None:
+def _connect(stage: Scene, other: LabController) -> float | None:
     """Tell the switch of the second controller; return the seconds from then to its FEATURES_REPLY."""
     targets = stage.topology.sites[0].bridges[0].targets
     start = time.monotonic()
     try:
         stage.switch.set_controllers(*targets, f"tcp:{stage.topology.remote}:{OTHER_PORT}")
-    except (OSError, ControlError, CommandError):
+    except (OSError, ControlError, CommandError, subprocess.TimeoutExpired):
         return None
     up = other.journal.wait_up(stage.dpids, CONNECT_S)
     return max(up.values()) - start if len(up) == len(stage.dpids) else None
+
+
+def _ask(stage: Scene) -> float | None:
+    """Ask at the management socket, again if hung up on; return the seconds until the answer."""
+    start = time.monotonic()
+    while (left := start + CLIENT_S - time.monotonic()) > 0:
+        try:
+            with Client(stage.switch.management(), timeout_s=left) as client:
+                client.carry_out(b"")
+                return time.monotonic() - start
+        except OSError:
+            time.sleep(AGAIN_S)
+    return None
 
 
 def _gap(stage: Scene, start: float, end: float) -> float:

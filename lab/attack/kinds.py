@@ -6,6 +6,7 @@ of attackers and times of single orders are its figures.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import time
@@ -193,7 +194,7 @@ def _end(finish: Finish) -> Figures:
     """End one of several attacks; that it came to grief says little, and the others are to be ended too."""
     try:
         return finish()
-    except (OSError, ControlError, CommandError):
+    except (OSError, ControlError, CommandError, subprocess.TimeoutExpired):
         return {"failed": 1}
 
 
