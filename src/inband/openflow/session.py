@@ -186,6 +186,10 @@ class Session:
             self._unfinished = 0
             self._heard(now)
 
+    def excuse(self, now: Instant) -> None:
+        """Nothing was read from the peer until now, for reasons of ours: its silence counts from here."""
+        self.last_heard = now
+
     def _heard(self, now: Instant) -> None:
         """A sign of life: a whole message, or much of one."""
         self._usual_gap_s += (now - self.last_heard - self._usual_gap_s) * _GAP_WEIGHT

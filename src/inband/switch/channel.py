@@ -5,7 +5,8 @@ sign that the path is broken: data of ours that the kernel had to send again. Th
 what an inactivity probe shows in ten, and costs nothing while nothing is sent.
 
 Invariants: the stream is not read while messages of the peer wait to be carried out, or too much of our
-answers is unread; so what waits is bounded. After ``closing`` nothing of what the peer sent is carried out.
+answers is unread; so what waits is bounded. Who is not read from for our own reasons, because a message takes long, is
+not silent; who does not read is. After ``closing`` nothing of what the peer sent is carried out.
 """
 
 from __future__ import annotations
@@ -119,6 +120,8 @@ class Channel:
         if wants_input != self._is_reading:
             self._is_reading = wants_input
             transport.set_reading(wants_input)
+            if wants_input:
+                self.session.excuse(self._clock())
 
     def configure(self, config: SessionConfig) -> None:
         """Probe, and bound what waits, as ``config`` says from now on; versions are those of the next connection."""
@@ -175,6 +178,8 @@ class Channel:
         transport, now = self._transport, self._clock()
         if transport is None:
             return []
+        if not self._is_reading and not self.session.has_backlog:
+            self.session.excuse(now)
         notices = self.session.run(now)
         if self._ack_check_at is not None and self._ack_check_at <= now:
             progress = transport.progress()

@@ -113,6 +113,42 @@ def test_a_peer_that_reads_nothing_is_asked_for_nothing() -> None:
     assert bench.transport.is_reading
 
 
+def test_a_peer_whose_message_waits_is_not_silent_however_long_that_takes() -> None:
+    bench = Bench()
+    bench.channel.received(HELLO + BARRIER)
+    waiting = bench.channel.read(9)
+    bench.channel.put_back(waiting)
+    bench.channel.flush()
+    bench.transport.said()
+
+    for _ in range(60):
+        bench.pass_time(1.0)
+    assert bench.channel.session.closing is None
+    assert bench.channel.read(9) == waiting
+    bench.channel.flush()
+    assert bench.transport.said() == []
+
+    bench.pass_time(5.0)
+    assert bench.transport.said() == [EchoRequest()]
+    bench.pass_time(5.0)
+    assert bench.channel.session.closing == "no answer to a probe in 5 s"
+
+
+def test_a_peer_that_reads_nothing_is_silent() -> None:
+    bench = Bench(SessionConfig(soft_bytes=100))
+    bench.channel.received(HELLO + BARRIER)
+    bench.channel.read(9)
+    bench.channel.set_writable(False)
+    for _ in range(20):
+        bench.channel.session.send(Envelope(OFP13, 1, BarrierReply()))
+    bench.channel.flush()
+
+    bench.pass_time(5.0)
+    bench.pass_time(5.0)
+
+    assert bench.channel.session.closing == "no answer to a probe in 5 s"
+
+
 def test_what_came_behind_a_header_that_cannot_be_right_is_not_carried_out() -> None:
     bench = Bench()
     bench.channel.received(HELLO + BARRIER + bytes([4, 0, 0, 3, 0, 0, 0, 0]) + BARRIER)
