@@ -8,7 +8,7 @@ DNS server are in every bridge before it is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from inband.control.events import Remote, RemoteKind
@@ -25,6 +25,9 @@ from inband.vocabulary.instant import Instant
 
 Names = Mapping[str, tuple[IpAddress, ...]]
 """The addresses of targets that have names."""
+
+# Targets that are looked through in one step: a millisecond.
+TARGETS_AT_ONCE = 250
 
 
 class SwitchCore:
@@ -51,6 +54,7 @@ class SwitchCore:
         self.bridges: dict[str, ManagedBridge] = {}
         self._in_band_names: frozenset[str] = frozenset()
         self._wanted: frozenset[Remote] = frozenset()
+        self._addresses: Mapping[str, tuple[IpAddress, ...]] = {}  # of names, those that are among _wanted
         self._wake = wake
         self._has_channel_news = False
         owner = NameOwner(
@@ -72,7 +76,7 @@ class SwitchCore:
         """
         self.bridges[managed.config.name] = managed
         self._set_up(managed)
-        managed.connections.set_names(self.names.addresses)
+        managed.connections.set_names(self._addresses)
         yield from managed.protect(self._wanted)
         self._follow_networks()
 
@@ -100,10 +104,10 @@ class SwitchCore:
         ``memory`` is what an earlier run knew of names.
         """
         self.names.recall(names_of(config), memory)
-        self._wanted = remotes_of(config, self.names.addresses)
+        yield from self._want_remotes_of(config)
         for bridge in self.bridges.values():
             yield from bridge.protect(self._wanted | bridge.remotes)
-            bridge.connections.set_names(self.names.addresses)
+            bridge.connections.set_names(self._addresses)
 
     def finish(self, config: SwitchConfig) -> Iterator[None]:
         """After all bridges are configured: give up the rules of remotes that went, and ask for the names there are."""
@@ -116,11 +120,15 @@ class SwitchCore:
 
     def follow_names(self) -> Iterator[None]:
         """Names have other addresses: protect what they lead to now, and then dial it."""
-        addresses = dict(self.names.addresses)  # what comes from here on needs rules first: the next call's
-        self._wanted = remotes_of(self.config, addresses)
+        yield from self._want_remotes_of(self.config)
         for bridge in list(self.bridges.values()):
             yield from bridge.protect(self._wanted)
-            bridge.connections.set_names(addresses)
+            bridge.connections.set_names(self._addresses)
+
+    def _want_remotes_of(self, config: SwitchConfig) -> Iterator[None]:
+        # What names come to have from here on needs rules first: the next call's of ``follow_names``.
+        self._addresses = dict(self.names.addresses)
+        self._wanted = yield from remotes_in_steps(config, self._addresses)
 
     # --- the kernel's events ----------------------------------------------------------------------------------------
 
@@ -189,11 +197,16 @@ def configured_servers(config: SwitchConfig) -> ServerList | None:
     return ServerList(servers, "the configuration") if servers else None
 
 
-def remotes_of(config: SwitchConfig, names: Names) -> frozenset[Remote]:
-    """Every remote of a switch; ``names`` has the addresses of those that have names."""
-    remotes = set(manager_remotes(config.managers, names))
+def remotes_in_steps(config: SwitchConfig, names: Names) -> Generator[None, None, frozenset[Remote]]:
+    """Every remote of a switch; ``names`` has the addresses of those that have names. There may be thousands."""
+    remotes: set[Remote] = set()
+    for start in range(0, len(config.managers), TARGETS_AT_ONCE):
+        remotes.update(manager_remotes(config.managers[start : start + TARGETS_AT_ONCE], names))
+        yield
     for bridge in config.bridges:
-        remotes.update(controller_remotes(bridge.controllers, names))
+        for start in range(0, len(bridge.controllers), TARGETS_AT_ONCE):
+            remotes.update(controller_remotes(bridge.controllers[start : start + TARGETS_AT_ONCE], names))
+            yield
     return frozenset(remotes)
 
 

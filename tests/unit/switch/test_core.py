@@ -1,16 +1,20 @@
-"""All bridges of a switch together: whom it asks for names, and who hears first what the kernel says."""
+"""All bridges of a switch together: what they protect, whom it asks for names, and who hears first of the kernel."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from ipaddress import ip_address
+from typing import TypeVar
 
+from inband.control.events import Remote, RemoteKind
 from inband.control.name_events import Ask
 from inband.datapath.simulated import SimulatedDatapath
 from inband.host.events import RoutesChanged
 from inband.switch.config import BridgeConfig, SwitchConfig
 from inband.switch.connections import Environment
-from inband.switch.core import SwitchCore
+from inband.switch.core import TARGETS_AT_ONCE, SwitchCore, remotes_in_steps
 from inband.switch.managed_bridge import ManagedBridge
+from inband.switch.manager_targets import parse_manager
 from inband.switch.names import MAX_SERVERS, ServerList
 from inband.switch.reports import Report
 from inband.switch.targets import parse_target
@@ -101,3 +105,44 @@ def test_a_question_for_a_name_comes_after_what_bridges_make_of_the_kernels_news
 
     assert len(rig.host.asked) > looked_up
     assert rig.dns.looked_up[-1] == len(rig.host.asked)
+
+
+# What all bridges protect -----------------------------------------------------------------------------------------
+
+T = TypeVar("T")
+
+
+def count_steps(steps: Generator[None, None, T]) -> tuple[int, T]:
+    """How many steps there are, and what they come to."""
+    count = 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: T = end.value
+            return count, found
+        count += 1
+
+
+def test_remotes_are_controllers_and_managers_that_are_dialled_in_band_with_the_addresses_of_names() -> None:
+    managers = ("tcp:10.0.0.1:6640", "tcp:10.0.0.2,out-of-band")
+    controllers = ("tcp:10.0.0.1:6653", "tcp:controller.example", "tcp:other.example")
+    bridge = BridgeConfig("br0", controllers=tuple(map(parse_target, controllers)))
+    config = SwitchConfig(managers=tuple(map(parse_manager, managers)), bridges=(bridge,))
+
+    _, remotes = count_steps(remotes_in_steps(config, {"controller.example": (ip_address("10.0.0.3"),)}))
+
+    assert remotes == {
+        Remote(ip_address("10.0.0.1"), 6640, RemoteKind.MANAGER),
+        Remote(ip_address("10.0.0.1"), 6653, RemoteKind.CONTROLLER),
+        Remote(ip_address("10.0.0.3"), 6653, RemoteKind.CONTROLLER),
+    }
+
+
+def test_very_many_remotes_are_looked_through_in_steps() -> None:
+    managers = tuple(parse_manager(f"tcp:10.0.{n // 250}.{n % 250 + 1}:6640") for n in range(10_000))
+
+    steps, remotes = count_steps(remotes_in_steps(SwitchConfig(managers=managers), {}))
+
+    assert len(remotes) == 10_000
+    assert steps == 10_000 // TARGETS_AT_ONCE
