@@ -15,6 +15,7 @@ import gc
 import logging
 import resource
 import signal
+import sys
 from types import FrameType
 
 from inband.errors import HostError, InbandError, UsageError
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 # a cycle: a search in 10,000 objects is a pause of a few ms, in a million one of 150 ms, which is for once in an hour.
 GC_THRESHOLDS = (2_000, 5, 10_000)
 
+# How long the event loop may be kept waiting after each system call while a thread reads a large configuration. With
+# Python's 5 ms each frame and each message costs that, and a turn of the loop has dozens.
+SWITCH_INTERVAL_S = 0.0005
 
 # What one bridge with two ports, a controller and all clients that may call takes, with room for names' questions.
 LEAST_DESCRIPTORS = 256
@@ -88,6 +92,7 @@ def _have_descriptors() -> None:
 
 async def _serve(config: SwitchConfig, run_dir: RunDir, state_dir: StateDir) -> None:
     loop = asyncio.get_running_loop()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     switch = RunningSwitch(run_dir, state_dir, loop)
     _listen_for_signals(loop, switch)
     try:

@@ -44,6 +44,10 @@ from inband.vocabulary.instant import Instant
 
 log = logging.getLogger(__name__)
 
+# How long a change of the configuration is worked at before everything else has its turn: as long as all peers together
+# and the frames have theirs (``switch.turns``), so that they cannot hold it up for long either.
+CHANGE_SLICE_S = 0.004
+
 
 class RunningSwitch:
     """All bridges of one process, and what they share. ``stopping`` is set to end it."""
@@ -251,9 +255,12 @@ class RunningSwitch:
         self._warn(config)
 
     async def _go_through(self, steps: Iterator[None]) -> None:
-        """Do work in steps, between which everything else in the process has its turn."""
+        """Do work in steps, for CHANGE_SLICE_S at a time, between which everything else in the process has its turn."""
+        end = self._loop.time() + CHANGE_SLICE_S
         for _ in steps:
-            await asyncio.sleep(0)
+            if self._loop.time() >= end:
+                await asyncio.sleep(0)
+                end = self._loop.time() + CHANGE_SLICE_S
 
     def _warn(self, config: SwitchConfig) -> None:
         """Say what is hardly meant, once."""
