@@ -6,6 +6,7 @@ of attackers and times of single orders are its figures.
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import threading
@@ -39,6 +40,8 @@ from lab.unixctl import ControlError
 
 TLS, SLOW_PORT = 6701, 6655
 ALL_FLOWS = 60_000
+AT_ONCE = 1000
+"""Flows that are added in one order, where it must end soon after it is told to."""
 CHANGES = SAID["modify"] * 2
 """Four changes of every flow."""
 
@@ -199,10 +202,12 @@ def _end(finish: Finish) -> Figures:
 
 
 def _add_and_delete(stage: Scene, is_over: threading.Event) -> Figures:
-    count, messages = 0, fillers(ALL_FLOWS)
+    additions, size = fillers(ALL_FLOWS), len(fillers(AT_ONCE))
+    parts = [additions[start : start + size] for start in range(0, len(additions), size)]
+    orders = itertools.cycle((*parts, CHANGES, delete_all(V13, 1), to_controller(V13, 1)))
+    count = 0
     with Client(stage.switch.management()) as client:
         while not is_over.is_set():
-            for order in (messages, CHANGES, delete_all(V13, 1), to_controller(V13, 1)):
-                client.carry_out(order)
+            client.carry_out(next(orders))
             count += 1
-    return {"rounds": count}
+    return {"orders": count}
