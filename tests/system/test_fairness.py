@@ -27,15 +27,12 @@ BORNE = [
     kinds.dribbling(200),
     kinds.storming(20_000, 1000),
     kinds.reloading(10_000),
-]
-NOT_BORNE = [
     kinds.flood("flow-stats", 1, 60_000),
     kinds.flood("flow-stats", 64, 20_000),
     kinds.flood("aggregate", 16, 60_000),
     kinds.flood("check-overlap", 16, 60_000),
     kinds.non_readers(4, 60_000),
 ]
-"""Each of these messages is about all flows, and some keep lists of them."""
 
 
 @pytest.mark.parametrize("attack", BORNE, ids=lambda attack: attack.name)
@@ -43,13 +40,6 @@ def test_nobody_else_suffers_from(make: SwitchMaker, attack: Attack) -> None:
     _bear(make, attack)
 
 
-@pytest.mark.xfail(strict=False, reason="one message goes through all flows at once: not fixed yet")
-@pytest.mark.parametrize("attack", NOT_BORNE, ids=lambda attack: attack.name)
-def test_nobody_else_suffers_from_messages_that_are_about_all_flows(make: SwitchMaker, attack: Attack) -> None:
-    _bear(make, attack)
-
-
-@pytest.mark.xfail(strict=False, reason="one FLOW_MOD changes or deletes all of them in one go: not fixed yet")
 def test_changes_and_deletes_of_all_flows_keep_nobody_waiting(make: SwitchMaker) -> None:
     found = _bear(make, kinds.changes(100_000))
 

