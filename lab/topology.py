@@ -29,8 +29,8 @@ class BridgePlan:
     """What one bridge is to be: its ports, the address of its local port (empty: none), its gateway, its controller.
 
     Of addresses and controllers there may be several, with commas between. ``vlan`` is that of control traffic (None:
-    untagged). ``more_targets`` are places for clients that call (``ptcp:6700:127.0.0.1``) and other controllers, as they
-    are written; ``tls`` is what it needs for those with TLS.
+    untagged). ``more_targets`` are places for clients that call (``ptcp:6700:127.0.0.1``) and other controllers, as
+    they are written; ``tls`` is what it needs for those with TLS.
     """
 
     name: str
