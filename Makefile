@@ -1,26 +1,42 @@
-# One target per habit. `setup` installs; every other target sets up first when it has to.
+# One target per habit. `setup` installs what runs the switch and what tests it, `setup-run` only the former; every other
+# target sets up first what it needs.
 SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
-# iproute2: `ip netns` in demo and tests; openvswitch-switch: ovs-ofctl (oracle) and the peer of the benchmarks;
+DIST := dist
+# What runs the switch, and the demo with it. iproute2: `ip netns`, and it brings libbpf, which loads the program of the
+# eBPF datapath; python3-venv: the virtual environment.
+APT_RUN := iproute2 libbpf1 python3-venv
+# What tests it besides. openvswitch-switch: ovs-ofctl (oracle) and the peer of the benchmarks;
 # openvswitch-testcontroller: a controller in C; dnsmasq-base, udhcpc, isc-dhcp-client (DHCPv6): DHCP server and clients;
-# unbound: a DNS server beside dnsmasq; iperf3: throughput; iputils-ping: data traffic in tests; python3-venv: the
-# virtual environment.
-APT := iproute2 iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc isc-dhcp-client unbound iperf3 ethtool procps python3-venv
+# unbound: a DNS server beside dnsmasq; iperf3: throughput; iputils-ping: data traffic in tests.
+APT := iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc isc-dhcp-client unbound iperf3 ethtool procps
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
-.PHONY: setup demo test lint coverage lowest bench bpf clean conformance fuzz soak kills
+.PHONY: setup setup-run wheel demo test lint coverage lowest bench bpf clean conformance fuzz soak kills
 
 setup: $(VENV)/.done
 
-$(VENV)/.done: pyproject.toml src/inband/__init__.py requirements.txt tools/apt-install
+$(VENV)/.done: $(VENV)/.run requirements.txt
 	tools/apt-install $(APT)
-	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+# What runs the switch and nothing else: `.venv/bin/inband`.
+setup-run: $(VENV)/.run
+
+$(VENV)/.run: pyproject.toml src/inband/__init__.py requirements-run.txt tools/apt-install
+	tools/apt-install $(APT_RUN)
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-run.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	touch $@
 
-demo: setup
+# What `pip install` takes, in dist/.
+wheel: setup-run
+	tools/wheel $(PY) $(DIST)
+
+demo: setup-run
 	$(PY) -m inband.demo
 
 test: setup

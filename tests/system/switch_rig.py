@@ -26,8 +26,10 @@ START_S = 30.0
 class Rig:
     """Namespaces `box` (ports p1, p2), `h1` (10.0.0.11) and `h2` (10.0.0.12), one laboratory around them."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, command: str = COMMAND) -> None:
+        """``command`` is the `inband` to run, that of the checkout unless given."""
         self.lab = lab
+        self._command = command
         self.box, self.h1, self.h2 = (lab.namespace(name) for name in ("box", "h1", "h2"))
         for number, host in ((1, self.h1), (2, self.h2)):
             lab.link(self.box, f"p{number}", host, "eth0")
@@ -52,7 +54,7 @@ class Rig:
         """Start a switch and return at once."""
         self._asking = None
         environment = {**os.environ, **(env or {})}
-        command = (COMMAND, "run", "--run-dir", str(self.run_dir), "--state-dir", str(self.state_dir), *options)
+        command = (self._command, "run", "--run-dir", str(self.run_dir), "--state-dir", str(self.state_dir), *options)
         self.process = self.box.start(*command, label="inband", env=environment)
         return self.process
 
@@ -65,7 +67,7 @@ class Rig:
     def inband(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run an `inband` command to its end; the run directory is in its environment."""
         environment = {**os.environ, "INBAND_RUNDIR": str(self.run_dir), "STATE_DIRECTORY": f"{self.state_dir}-other"}
-        command = ["ip", "netns", "exec", self.box.name, COMMAND, *words]
+        command = ["ip", "netns", "exec", self.box.name, self._command, *words]
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, env=environment)
 
     def call(self, method: str, *params: str) -> str:
