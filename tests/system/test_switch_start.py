@@ -153,7 +153,7 @@ def test_an_interface_that_appears_in_a_bridge_is_opened_once_it_is_free(rig: Ri
     assert process.stop() == 0
 
 
-def test_readiness_is_told_to_the_service_manager_and_the_pid_file_is_there_while_it_runs(rig: Rig) -> None:
+def test_the_service_manager_is_told_what_the_switch_does_and_the_pid_file_is_there_while_it_runs(rig: Rig) -> None:
     pid_file, notify = rig.lab.folder / "pid", rig.lab.folder / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(notify))
@@ -163,6 +163,9 @@ def test_readiness_is_told_to_the_service_manager_and_the_pid_file_is_there_whil
 
         assert manager.recv(100) == b"READY=1"
         assert int(pid_file.read_text()) == process.pid
+        assert rig.inband("reload").returncode == 0
+        assert manager.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+        assert manager.recv(100) == b"READY=1"
         assert process.stop() == 0
         assert manager.recv(100) == b"STOPPING=1"
         assert not pid_file.exists()

@@ -20,7 +20,8 @@ from types import FrameType
 
 from inband.errors import HostError, InbandError, UsageError
 from inband.runtime.logs import set_up_logging
-from inband.runtime.rundir import PidFile, RunDir, notify_service_manager
+from inband.runtime.rundir import PidFile, RunDir
+from inband.runtime.service_manager import ServiceManager
 from inband.runtime.state_dir import StateDir, find_state_dir
 from inband.runtime.switch import RunningSwitch
 from inband.runtime.undo import Undo
@@ -93,15 +94,16 @@ def _have_descriptors() -> None:
 async def _serve(config: SwitchConfig, run_dir: RunDir, state_dir: StateDir) -> None:
     loop = asyncio.get_running_loop()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    switch = RunningSwitch(run_dir, state_dir, loop)
+    service_manager = ServiceManager()
+    switch = RunningSwitch(run_dir, state_dir, loop, service_manager)
     _listen_for_signals(loop, switch)
     try:
         await switch.start(config)
         _spare_what_stays()
-        notify_service_manager("READY=1")
+        service_manager.ready(loop)
         await switch.stopping.wait()
         log.info("inband ends: told so by %s", switch.ending)
-        notify_service_manager("STOPPING=1")
+        service_manager.stopping()
     finally:
         await switch.stop()
 

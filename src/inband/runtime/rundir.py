@@ -21,10 +21,8 @@ import fcntl
 import os
 import resource
 import shutil
-import socket
 import stat
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from inband.errors import HostError, UsageError
@@ -203,20 +201,3 @@ class PidFile:
     def remove(self) -> None:
         """Remove it, if it is there."""
         self._path.unlink(missing_ok=True)
-
-
-def notify_service_manager(state: str, environment: Mapping[str, str] = os.environ) -> bool:
-    """Tell systemd a state such as ``READY=1`` (sd_notify(3)); False when nobody wants to know.
-
-    A plain datagram to $NOTIFY_SOCKET. A service manager that does not listen is no reason to stop: errors are False.
-    """
-    address = environment.get("NOTIFY_SOCKET", "")
-    if not address.startswith(("/", "@")):
-        return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-        sender.setblocking(False)
-        try:
-            sender.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
-        except OSError:
-            return False
-    return True

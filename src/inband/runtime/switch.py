@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from secrets import randbits
 
@@ -28,6 +29,7 @@ from inband.runtime.dns_sockets import DnsSockets
 from inband.runtime.left_overs import give_back_left_overs, undo_left_over_adoptions
 from inband.runtime.report_log import log_report
 from inband.runtime.rundir import RunDir
+from inband.runtime.service_manager import ServiceManager
 from inband.runtime.state_dir import StateDir
 from inband.runtime.state_keeper import StateKeeper
 from inband.runtime.tls import tls_contexts
@@ -52,11 +54,18 @@ CHANGE_SLICE_S = 0.004
 class RunningSwitch:
     """All bridges of one process, and what they share. ``stopping`` is set to end it."""
 
-    def __init__(self, run_dir: RunDir, state_dir: StateDir, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        run_dir: RunDir,
+        state_dir: StateDir,
+        loop: asyncio.AbstractEventLoop,
+        service_manager: ServiceManager,
+    ) -> None:
         self.bridges: dict[str, BridgeRunner] = {}
         self.stopping = asyncio.Event()
         self.ending = ""
         self._loop = loop
+        self._service_manager = service_manager
         self._run_dir = run_dir
         self._state = StateKeeper(state_dir, run_dir.path, loop)
         self._host = KernelHost(self._host_event)
@@ -155,9 +164,10 @@ class RunningSwitch:
 
     async def change(self, verb: str, arguments: Sequence[str], options: ChangeOptions | None = None) -> None:
         """Carry out a verb of the control socket, completely or not at all. Raises InbandError."""
-        async with self._changing:
-            self.confirming.check_free(self.now)
-            await self._change(verb, arguments, options or ChangeOptions())
+        with self._service_manager.reloading() if verb == "reload" else nullcontext():
+            async with self._changing:
+                self.confirming.check_free(self.now)
+                await self._change(verb, arguments, options or ChangeOptions())
 
     async def _change(self, verb: str, arguments: Sequence[str], options: ChangeOptions) -> None:
         before, words = self.config, " ".join([verb, *arguments])

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from inband.errors import HostError, UsageError
-from inband.runtime.rundir import PidFile, RunDir, notify_service_manager
+from inband.runtime.rundir import PidFile, RunDir
 
 HOLDER = """
 import sys, time
@@ -182,22 +182,3 @@ def test_a_pid_file_is_written_and_removed(path: Path) -> None:
     assert not (path / "x.pid").exists()
     with pytest.raises(HostError, match="write pid file"):
         PidFile(path / "missing" / "x.pid")
-
-
-@pytest.mark.parametrize("abstract", [False, True])
-def test_a_service_manager_is_told(path: Path, abstract: bool) -> None:
-    path.mkdir(parents=True)
-    name = f"@ihh-{os.getpid()}" if abstract else str(path / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind("\0" + name[1:] if abstract else name)
-
-        assert notify_service_manager("READY=1", {"NOTIFY_SOCKET": name})
-
-        assert manager.recv(100) == b"READY=1"
-
-
-def test_no_service_manager_is_no_error(path: Path) -> None:
-    assert not notify_service_manager("READY=1", {})
-    assert not notify_service_manager("READY=1", {"NOTIFY_SOCKET": "nonsense"})
-    assert not notify_service_manager("READY=1", {"NOTIFY_SOCKET": str(path / "nobody")})
-    assert not notify_service_manager("READY=1", {"NOTIFY_SOCKET": "/" + "x" * 200})
