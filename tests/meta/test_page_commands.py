@@ -34,6 +34,7 @@ FILLED_IN = {
     "FLOW": "tcp",
     "BYTES": "ffff",
     "PORT": "1",
+    "SHELL": "bash",
 }
 """A word for each that stands for words."""
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 import click
 
 from inband import __version__
+from inband.cli import completion
 from inband.cli.session import ssh_session
 from inband.errors import InbandError, UsageError
 from inband.runtime.unixctl_client import CONTROL_SOCKET, call, find_run_dir
@@ -89,7 +90,7 @@ def show(as_json: bool, run_dir: str | None) -> None:
 
 
 @click.command()
-@click.argument("bridge")
+@click.argument("bridge", shell_complete=completion.bridges)
 @click.option("--hidden", is_flag=True, help="Also the flows of in-band control, each with letter and remote.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @run_dir_option
@@ -105,7 +106,7 @@ def dump_flows(bridge: str, hidden: bool, as_json: bool, run_dir: str | None) ->
 
 
 @click.command()
-@click.argument("bridge")
+@click.argument("bridge", shell_complete=completion.bridges)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @run_dir_option
 def dump_datapath(bridge: str, as_json: bool, run_dir: str | None) -> None:
@@ -132,7 +133,7 @@ def events(as_json: bool, run_dir: str | None) -> None:
 
 
 @click.command()
-@click.argument("bridge")
+@click.argument("bridge", shell_complete=completion.bridges)
 @click.argument("flow", required=False)
 @click.option("--hex", "frame", metavar="FRAME", help="The packet's bytes as hexadecimal digits; then no FLOW.")
 @click.option("--in-port", metavar="PORT", help="With --hex: the port it comes in by, number or LOCAL.")
@@ -156,7 +157,7 @@ def trace(bridge: str, flow: str | None, frame: str | None, in_port: str | None,
 
 @click.command()
 @click.argument("bridge")
-@click.argument("settings", metavar="[KEY=VALUE]...", nargs=-1)
+@click.argument("settings", metavar="[KEY=VALUE]...", nargs=-1, shell_complete=completion.settings)
 @run_dir_option
 @changing
 def add_bridge(bridge: str, settings: tuple[str, ...], run_dir: str | None) -> None:
@@ -170,7 +171,7 @@ def add_bridge(bridge: str, settings: tuple[str, ...], run_dir: str | None) -> N
 
 
 @click.command()
-@click.argument("bridge")
+@click.argument("bridge", shell_complete=completion.bridges)
 @run_dir_option
 @changing
 def del_bridge(bridge: str, run_dir: str | None) -> None:
@@ -184,8 +185,8 @@ def del_bridge(bridge: str, run_dir: str | None) -> None:
 
 
 @click.command()
-@click.argument("bridge")
-@click.argument("interface")
+@click.argument("bridge", shell_complete=completion.bridges)
+@click.argument("interface", shell_complete=completion.interfaces)
 @run_dir_option
 @changing
 def add_port(bridge: str, interface: str, run_dir: str | None) -> None:
@@ -199,8 +200,8 @@ def add_port(bridge: str, interface: str, run_dir: str | None) -> None:
 
 
 @click.command()
-@click.argument("bridge")
-@click.argument("interface")
+@click.argument("bridge", shell_complete=completion.bridges)
+@click.argument("interface", shell_complete=completion.ports)
 @run_dir_option
 @changing
 def del_port(bridge: str, interface: str, run_dir: str | None) -> None:
@@ -214,7 +215,7 @@ def del_port(bridge: str, interface: str, run_dir: str | None) -> None:
 
 
 @click.command()
-@click.argument("bridge")
+@click.argument("bridge", shell_complete=completion.bridges)
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
 @run_dir_option
 @changing
@@ -229,7 +230,7 @@ def set_controller(bridge: str, targets: tuple[str, ...], run_dir: str | None) -
 
 
 @click.command()
-@click.argument("bridge")
+@click.argument("bridge", shell_complete=completion.bridges)
 @run_dir_option
 @changing
 def del_controller(bridge: str, run_dir: str | None) -> None:
@@ -300,8 +301,8 @@ def del_dns_server(run_dir: str | None) -> None:
 
 
 @click.command(name="set")
-@click.argument("bridge")
-@click.argument("settings", metavar="KEY=VALUE...", nargs=-1, required=True)
+@click.argument("bridge", shell_complete=completion.bridges)
+@click.argument("settings", metavar="KEY=VALUE...", nargs=-1, required=True, shell_complete=completion.settings)
 @run_dir_option
 @changing
 def set_(bridge: str, settings: tuple[str, ...], run_dir: str | None) -> None:
@@ -470,6 +471,7 @@ VERBS: tuple[click.Command, ...] = (
     rollback,
     check,
     health,
+    completion.completion,
     version,
 )
 """Every verb but ``run``."""

@@ -2,66 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import subprocess
 import sys
-import tempfile
-import threading
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from inband import __version__
 from inband.cli.main import cli, main
-from inband.errors import UsageError
-from inband.runtime.show import ShowDocument
-from inband.runtime.unixctl import Handler, Registry, UnixctlServer
-
-EMPTY: ShowDocument = {"bridges": [], "managers": []}
-
-
-class FakeSwitch:
-    """Answers every command of the control socket and remembers what it was asked."""
-
-    def __init__(self, run_dir: Path) -> None:
-        self.run_dir = run_dir
-        self.asked: list[list[str]] = []
-        registry = Registry()
-        for verb in cli.commands:
-            registry.add(f"inband/{verb}", "", 0, None, self._answer(verb))
-        self._server = UnixctlServer(run_dir / "inband.ctl", registry)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(10)
-
-    def _answer(self, verb: str) -> Handler:
-        def handler(arguments: Sequence[str]) -> str:
-            self.asked.append([verb, *arguments])
-            if "br9" in arguments:
-                raise UsageError("there is no bridge 'br9' here (bridges: br0): see `inband show`")
-            return {"show": json.dumps(EMPTY), "dump-flows": "a flow\n", "trace": "a step"}.get(verb, "")
-
-        return handler
-
-    def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._server.close(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+from tests.unit.cli.fake_switch import FakeSwitch, fake_switch
 
 
 @pytest.fixture
 def switch() -> Iterator[FakeSwitch]:
-    with tempfile.TemporaryDirectory(prefix="ihh") as name:
-        fake = FakeSwitch(Path(name))
-        try:
-            yield fake
-        finally:
-            fake.stop()
+    with fake_switch() as fake:
+        yield fake
 
 
 @pytest.mark.parametrize(
