@@ -13,7 +13,7 @@ APT_RUN := iproute2 libbpf1 python3-venv
 APT := iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc isc-dhcp-client unbound iperf3 ethtool procps
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
-.PHONY: setup setup-run wheel demo test lint coverage lowest bench bpf clean conformance fuzz soak kills
+.PHONY: setup setup-run wheel deb demo test lint coverage bench bpf clean conformance fuzz soak kills lowest
 
 setup: $(VENV)/.done
 
@@ -35,6 +35,10 @@ $(VENV)/.run: pyproject.toml src/inband/__init__.py requirements-run.txt tools/a
 # What `pip install` takes, in dist/.
 wheel: setup-run
 	tools/wheel $(PY) $(DIST)
+
+# The Debian package, in dist/. As root it installs what builds it (debhelper and what that needs: 320 MB).
+deb: setup-run
+	tools/deb $(PY) $(DIST)
 
 demo: setup-run
 	$(PY) -m inband.demo

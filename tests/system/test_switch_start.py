@@ -159,7 +159,8 @@ def test_the_service_manager_is_told_what_the_switch_does_and_the_pid_file_is_th
         manager.bind(str(notify))
         manager.settimeout(5.0)
 
-        process = rig.start(*PLAIN, "--pidfile", str(pid_file), env={"NOTIFY_SOCKET": str(notify)})
+        file = rig.config('[[bridge]]\nname = "br0"\nport = "p1"')
+        process = rig.start("--config", file, "--pidfile", str(pid_file), env={"NOTIFY_SOCKET": str(notify)})
 
         assert manager.recv(100) == b"READY=1"
         assert int(pid_file.read_text()) == process.pid

@@ -6,6 +6,7 @@ exactly the oldest that pyproject.toml allows.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,7 @@ def test_its_commands_run_outside_the_tree(installed: Path, tmp_path: Path) -> N
     imported = out(str(installed / "python"), "-c", "import inband; print(inband.__file__, inband.__version__)").split()
 
     assert imported[0].startswith(str(installed.parent))
+    assert os.access(Path(imported[0]).parent / "host" / "dhcp_script.sh", os.X_OK)
     assert out(str(installed / "inband"), "--version") == f"inband {imported[1]}\n"
     assert "Commands:" in out(str(installed / "inband"), "--help")
 
