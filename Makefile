@@ -13,7 +13,7 @@ APT_RUN := iproute2 libbpf1 python3-venv
 APT := iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc isc-dhcp-client unbound iperf3 ethtool procps
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
-.PHONY: setup setup-run wheel deb demo test lint coverage bench bpf clean conformance fuzz soak kills lowest
+.PHONY: setup setup-run wheel deb image demo test test-packages lint coverage bench bpf clean conformance fuzz soak kills lowest
 
 setup: $(VENV)/.done
 
@@ -40,11 +40,19 @@ wheel: setup-run
 deb: setup-run
 	tools/deb $(PY) $(DIST)
 
+# The container image, as an OCI layout and as a plain archive, in dist/. As root it installs mmdebstrap.
+image: setup-run
+	tools/image $(PY) $(DIST)
+
 demo: setup-run
 	$(PY) -m inband.demo
 
 test: setup
-	$(PY) -m pytest
+	$(PY) -m pytest --ignore tests/packaging
+
+# Wheel, Debian package and image: built, installed and run, each on a fresh system. Needs root and the registries.
+test-packages: setup
+	$(PY) -m pytest tests/packaging
 
 lint: setup
 	$(VENV)/bin/ruff check .
