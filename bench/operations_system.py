@@ -112,7 +112,7 @@ def _dying(effort: Effort) -> Callable[[SwitchMaker], Figure]:
             (one, _), (_, address) = stage.topology.hosts["h1"], stage.topology.hosts["h2"]
             stage.switch.set_controllers(f"tcp:{stage.topology.remote}:{PORT + 1}")
             if not until(lambda: one.pings(address, count=1) == 1, 40.0):  # patience, without a controller
-                return Figure("does not stand alone", False)
+                return Figure("does not go standalone", False)
             words = ("-m", "lab.crashing", "0.0.0.0", str(PORT + 1))
             stage.topology.controller.start(sys.executable, *words, label="crashing")
             count = int(seconds / 0.1)

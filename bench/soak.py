@@ -1,7 +1,7 @@
 """`python -m bench.soak [--seconds N]`: a switch to which everything happens (``lab.churn``), for an hour: is it level?
 
 Every few seconds it is looked at: memory, of the kernel for its maps too; descriptors, threads and tasks; megaflows;
-how long echoes of its controller take. What rises in the first tenth is a start; stations are remembered for five
+how long echoes of its controller take. What rises in the first tenth is a start; addresses are remembered for five
 minutes, so less than WARM_S is never enough. Of the rest a straight line is fitted, and its rise in an hour must be
 below a bound that is small beside what a leak would be. A rise counts as far as it is sure: the line less two standard
 errors.

@@ -2,7 +2,7 @@
 
     python -m bench.throughput [--rounds N] [--only NAME]...
 
-Each switch has a network of its own (two hosts, and a namespace for the switch), and all of them stand from beginning
+Each switch has a network of its own (two hosts, and a namespace for the switch), and all of them are up from beginning
 to end; each round measures every switch once, one after the other, so that whatever else the machine does hits all
 alike. Compare the columns of one run; figures of two runs or two machines say nothing.
 
@@ -171,7 +171,7 @@ def _hosts(lab: Lab) -> Hosts:
 
 
 def with_switch(lab: Lab) -> tuple[Hosts, Namespace]:
-    """Two hosts, and between them a namespace with ports p1 and p2 that nobody switches yet."""
+    """Two hosts, and between them a namespace with ports p1 and p2 that no switch has yet."""
     hosts, switch = _hosts(lab), lab.namespace("switch")
     lab.link(hosts.left, "eth0", switch, "p1")
     lab.link(hosts.right, "eth0", switch, "p2")

@@ -1,7 +1,7 @@
 """A switch to which everything happens that happens to switches, for as long as one likes.
 
 The network: the switch on the eBPF datapath, an in-band controller that only asks for echoes, a second one with a name
-whose address moves, a DNS server, two hosts full of stations that come and go, and a spare interface. What happens, in
+whose address moves, a DNS server, two hosts whose addresses come and go, and a spare interface. What happens, in
 turn: flows by the hundred are added and deleted; the second controller dies and comes back; the name gets another
 address; the spare interface becomes a port, is none any more, vanishes and comes back; the configuration is reloaded;
 management connections open and close with each command.

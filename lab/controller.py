@@ -221,7 +221,7 @@ async def main() -> None:
         await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
         while line := await lines.readline():
             controller.obey(line.decode().strip())
-        await asyncio.Event().wait()  # nobody gives orders: mute for ever
+        await asyncio.Event().wait()  # no orders come: mute for ever
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ _HELLO, _ECHO_REQUEST, _ECHO_REPLY = of.hello(4), 2, 3
 
 
 def crash(address: str, port: int) -> None:
-    """Live for LIFE_S, with everybody who calls meanwhile, then begin anew."""
+    """Live for LIFE_S, with all clients meanwhile, then begin anew."""
     while True:
         with socket.create_server((address, port)) as listening:
             listening.settimeout(LIFE_S)

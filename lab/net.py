@@ -1,6 +1,6 @@
 """Network namespaces, links, addresses and processes that vanish together.
 
-``Lab`` makes namespaces with random names, so that several laboratories can stand at the same time, and removes what it
+``Lab`` makes namespaces with random names, so that several laboratories can be up at the same time, and removes what it
 made whatever happens: first the processes (a tap outlives its namespace's name while a process holds it), then
 the namespaces, which take their interfaces along.
 
@@ -98,7 +98,7 @@ class Namespace:
         (folder / "resolv.conf").write_text("".join(f"nameserver {server}\n" for server in servers))
 
     def sysctl(self, **values: str | int) -> None:
-        """Set kernel parameters; `__` stands for a dot: `net__ipv4__ip_forward=1`."""
+        """Set kernel parameters; `__` means a dot: `net__ipv4__ip_forward=1`."""
         for key, value in values.items():
             self.run("sysctl", "-qw", f"{key.replace('__', '.')}={value}")
 

@@ -31,7 +31,7 @@ Layer = Callable[[Lab], Topology]
 
 @dataclass(slots=True)
 class Scene:
-    """What stands on the stage. ``since`` is when the last switch was told its controller."""
+    """What is on the stage. ``since`` is when the last switch was told its controller."""
 
     lab: Lab
     topology: Topology
@@ -106,7 +106,7 @@ class Scene:
             lambda: all(len(journal.entries("harm", dpid, since=start)) >= rounds for dpid in self.dpids), HARM_S
         )
         assert came, "not every switch was harmed: this shows nothing"
-        # Once to know that everybody has carried out the last harm, and once to know that answers get past all of it.
+        # Once to know that all have carried out the last harm, and once to know that answers get past all of it.
         for _ in range(2):
             self.wait_answers(time.monotonic())
         return self.silence(start, time.monotonic())

@@ -7,7 +7,7 @@ table in its ARCHITECTURE.md unless given (an older checkout may have no such ta
 arrows between them (one for each pair of packages of which one imports the other), how many import statements these
 are, and the arrows that run backward, which there should be none of.
 
-What every package may use has no arrows: the version and the errors. An import counts wherever it stands, also in a
+What every package may use has no arrows: the version and the errors. An import counts wherever it is, also in a
 function or for types alone.
 """
 

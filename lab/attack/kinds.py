@@ -77,7 +77,7 @@ def crowded(lab: Lab, attack: Attack) -> Topology:
 
 def quiet() -> Attack:
     """No attack at all: what the machine itself does to the figures."""
-    return Attack("quiet", "nobody else", lambda stage, seconds: dict)
+    return Attack("quiet", "no attacker", lambda stage, seconds: dict)
 
 
 def flood(said: str, sessions: int, flows: int = 0) -> Attack:

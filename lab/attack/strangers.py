@@ -111,7 +111,7 @@ class Dribbling:
         self._called = self._hung_up = 0
 
     def turn(self) -> None:
-        """Let everybody say a byte whose time has come."""
+        """Let each client whose time has come send a byte."""
         now = time.monotonic()
         for each in self._all:
             if each.due <= now:

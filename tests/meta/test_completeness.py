@@ -348,7 +348,7 @@ OF_THE_SESSION = {
     m.EchoReply: "is a sign of life",
     m.Error: "is never answered",
 }
-"""Messages that ``openflow.session`` takes itself, or that nobody answers."""
+"""Messages that ``openflow.session`` takes itself, or that need no answer."""
 
 OF_NO_ONE = {
     m.Experimenter: "of a vendor that is not known: refused",

@@ -56,7 +56,7 @@ def _without_ebpf(kind: str) -> subprocess.CompletedProcess[str]:
 def test_where_ebpf_is_refused_auto_takes_the_other_and_says_why() -> None:
     done = _without_ebpf("auto")
 
-    assert done.stdout.startswith("userspace datapath auto: userspace, for eBPF is not to be had: ")
+    assert done.stdout.startswith("userspace datapath auto: userspace, for eBPF is not available: ")
     assert "CAP_BPF" in done.stdout
 
 

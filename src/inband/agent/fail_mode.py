@@ -1,10 +1,10 @@
 """Who decides about data traffic while no controller does (docs/in-band.md, "Fail modes"), sans-IO.
 
-*Secure*: nobody; only what is in the tables counts. *Standalone*: after three probe intervals without a controller the
+*Secure*: none; only what is in the tables counts. *Standalone*: after three probe intervals without a controller the
 switch forwards as a learning switch until one is back. One is back when it has shown that it manages the switch
 (FLOW_MOD, GROUP_MOD, a role, PACKET_OUT) or has stayed for STAYING_S, not at its HELLO; and a session that did neither
 does not restart the patience. So a controller that crashes every second costs no data traffic. While one is connected
-the switch does not begin to stand alone. A
+the switch does not begin to forward by itself. A
 bridge without any controller configured is a learning switch at once, by an ordinary flow (priority 0, NORMAL) that
 people see and may delete, as with Open vSwitch, unless its fail mode is secure.
 
@@ -20,7 +20,7 @@ from enum import Enum
 from inband.vocabulary.instant import Instant
 
 PROBE_INTERVALS = 3
-"""Silence in probe intervals that makes a switch stand alone: the same number as Open vSwitch's."""
+"""Silence in probe intervals that makes a switch forward by itself: the same number as Open vSwitch's."""
 
 
 STAYING_S = 30.0
@@ -76,7 +76,7 @@ class FailModeConfig:
 
     @property
     def patience_s(self) -> float:
-        """How long the switch waits for a controller before it stands alone."""
+        """How long the switch waits for a controller before it forwards by itself."""
         return PROBE_INTERVALS * (self.probe_interval_s or 5.0)
 
 
@@ -93,7 +93,7 @@ class FailMode:
 
     @property
     def forwarding(self) -> Forwarding:
-        """Who decides now. While the switch still waits for a controller to come back, nobody new does: SECURE."""
+        """Who decides now. While the switch still waits for a controller to come back, nothing new does: SECURE."""
         if self._policy is not _Policy.FLOWS:
             return Forwarding.STANDALONE
         return Forwarding.CONTROLLER if self._is_connected else Forwarding.SECURE

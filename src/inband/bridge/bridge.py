@@ -1,6 +1,6 @@
 """One bridge: tables, pipeline, in-band control and OpenFlow agent joined around a datapath.
 
-No socket and no timer here; the clock is a function given by whoever runs the bridge (asyncio's in the switch, a
+No socket and no timer here; the clock is a function given by the owner of the bridge (asyncio's in the switch, a
 virtual one in the simulator). Frames come in through ``upcall``, messages through ``receive``, the kernel's events
 through ``host_event``, time through ``run``; messages to send wait in ``take``. ``wake`` is called whenever something
 new waits or ``next_deadline`` may have become earlier.
@@ -61,7 +61,7 @@ from inband.vocabulary.openflow import PortReason, PortState
 PLACE_AGE_S = MAX_AGE_S * 0.4
 
 ReadQueues = Callable[[str], Sequence[QueueState]]
-"""Tells the queues of an interface, by number; whoever runs the bridge on a real kernel knows how."""
+"""Tells the queues of an interface, by number; its owner on a real kernel knows how."""
 
 
 ReadLink = Callable[[str], LinkSettings]
@@ -393,7 +393,7 @@ class Bridge:
             self.megaflows.settle()
 
     def set_default_flow(self, *, active: bool) -> None:
-        """Have or not have the flow of a bridge without controllers: priority 0, NORMAL, for everybody to see."""
+        """Have or not have the flow of a bridge without controllers: priority 0, NORMAL, which dumps show."""
         changes = self._fail_mode_flows.set_default_flow(self._clock(), active=active)
         self.megaflows.flows_changed((*changes.added, *changes.removed))
         self.megaflows.settle()

@@ -1,6 +1,6 @@
 """What a shell completes: verbs and options by click's own means, names of bridges and ports by asking the switch.
 
-Whoever presses Tab reads no error and waits a second at most: where no switch answers, there is nothing to complete.
+Pressing Tab shows no error and takes a second at most: where no switch answers, there is nothing to complete.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ def _remote_row(remote: RemoteDocument, now: float) -> Sequence[Cell]:
 def _print_rows(console: Console, header: Sequence[str] | None, rows: Iterable[Sequence[Cell]]) -> None:
     """An indented table without lines; nothing at all when it has no rows.
 
-    No word is broken on a terminal that is too narrow: the columns that do not fit stand below their row, each by name.
+    No word is broken on a terminal that is too narrow: the columns that do not fit come below their row, each by name.
     """
     cells = [[cell if isinstance(cell, Text) else Text(_printable(cell)) for cell in row] for row in rows]
     if not cells:

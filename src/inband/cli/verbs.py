@@ -23,7 +23,7 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., object])
 
 
 def run_dir_option(function: _Decorated) -> _Decorated:
-    """``--run-dir``, which stands before or behind the verb."""
+    """``--run-dir``, which may be given before or after the verb."""
     return click.option("--run-dir", metavar="DIR", help="The switch's run directory.")(function)
 
 
@@ -413,7 +413,7 @@ def check(file: Path | None, run_dir: str | None) -> int:
     if path is None:
         raise UsageError("no file is given, and no switch runs that has one: write inband check --config FILE")
     found = list(findings(path, running, parse_session(ssh_session() or "")))
-    _print("\n".join(found) or f"{path}: nothing stands in the way")
+    _print("\n".join(found) or f"{path}: no problem found")
     return 1 if found else 0
 
 

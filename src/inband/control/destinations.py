@@ -368,7 +368,7 @@ class Destinations:
 
 
 def _first_host(place: _Place) -> IpAddress:
-    """The address that stands for a destination: of a network the one behind its own, which may be a broadcast."""
+    """The address that represents a destination: of a network the one behind its own, which may be a broadcast."""
     address, length = place
     if length is None:
         return address

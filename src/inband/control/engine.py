@@ -33,7 +33,7 @@ from inband.vocabulary.instant import Instant
 class Engine:
     """In-band control of one bridge.
 
-    ``kernel`` is what the kernel has said, the event at hand included. ``installed`` is a live view of the rules that
+    ``kernel`` is what the kernel has said, the present event included. ``installed`` is a live view of the rules that
     the bridge's table has: who carries the commands out keeps it true.
     """
 

@@ -134,7 +134,7 @@ class ChannelAlive:
 
 @dataclass(frozen=True, slots=True)
 class PlaceLost:
-    """A packet of in-band control to this MAC address was flooded: nobody knows behind which port it is."""
+    """A packet of in-band control to this MAC address was flooded: it is not known behind which port it is."""
 
     mac: Mac
 

@@ -4,7 +4,7 @@ A next hop is (interface, IP address). Its MAC is kept after the kernel's entry 
 kernel forgets neighbours for reasons of its own (garbage collection, a link that flaps) while the path still works.
 
 Asking has two speeds. A next hop that a controller needs is *urgent*: asked at once and then at most HALF a second
-apart, because in a row of switches nobody tells the last one that the first is up. One that only managers need is
+apart, because in a row of switches nothing tells the last one that the first is up. One that only managers need is
 paced: those dial us, ARP from them passes by (f), (g), (j), (k), and ten thousand of them must not become a flood.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.instant import Instant
 
-# A path can outlive the kernel's memory of it (entries are collected after 60 s of disuse); then nobody is there.
+# A path can outlive the kernel's memory of it (entries are collected after 60 s of disuse); then nothing is there.
 HOLD_S = 60.0
 # The first question may be lost in a switch that is not up yet; half a second is the kernel's own pace, halved.
 URGENT_FIRST_S, URGENT_MAX_S = 0.1, 0.5

@@ -34,7 +34,7 @@ class DiscoveryPace:
 
 
 def is_discovery(frame: bytes | bytearray | memoryview, at: int, end: int) -> bool:
-    """Whether the frame that stands from ``at`` to ``end``, with a tag or without, is ARP or neighbour discovery."""
+    """Whether the frame that is from ``at`` to ``end``, with a tag or without, is ARP or neighbour discovery."""
     if frame[at + 12 : at + 14] == _TAGGED:
         at += 4
     eth_type = frame[at + 12 : at + 14]

@@ -7,7 +7,7 @@
 # The address carries the lease's lifetime, so the kernel removes it when the lease is not renewed any more.
 # -f: the words of a lease are never patterns for file names.
 set -uf
-# /sbin is not in everybody's PATH, and iproute2 lives there.
+# /sbin is not in every user's PATH, and iproute2 lives there.
 PATH=$PATH:/usr/sbin:/sbin
 
 if [ $# -gt 0 ]; then # udhcpc
@@ -135,7 +135,7 @@ is_elsewhere() {
     [ $((given & own)) -ne "$own" ] || [ $(($(number "${1%%/*}") & own)) -ne $(($(number "$address") & own)) ]
 }
 
-# A route of ours; where another one stands in the way, behind that one.
+# A route of ours; where another one is in the way, behind that one.
 route() {
     ip -4 route add "$@" proto dhcp src "$address" 2>/dev/null ||
         ip -4 route replace "$@" proto dhcp src "$address" metric 1024

@@ -97,7 +97,7 @@ def ensure_local(bridge: str, mac: Mac | None = None, mtu: int = DEFAULT_MTU) ->
     if mac is not None:
         _check_mac(bridge, mac)
     with Requests() as requests:
-        pair = _left_over(requests, bridge)
+        pair = _stale_pair(requests, bridge)
         outer, inner = pair if pair is not None else _create(requests, bridge, mac, mtu)
         if mac is not None and outer.mac != mac:
             _set_mac(requests, outer, mac)
@@ -180,7 +180,7 @@ def set_addresses(
 
     What is there stays untouched. Of what is not wanted only ``previous`` and ``previous_gateway``, set by an earlier
     call, go away. IPv6 addresses get the usual duplicate address detection. Raises UsageError when another default
-    route stands in the way or the gateway is not on the interface's link, HostError when the kernel refuses.
+    route is in the way or the gateway is not on the interface's link, HostError when the kernel refuses.
     """
     wanted = list(addresses)
     with Requests() as requests:
@@ -206,7 +206,7 @@ def _alias(bridge: str, end: str) -> str:
     return f"{_ALIAS_PREFIX}{bridge}:{end}"
 
 
-def _left_over(requests: Requests, bridge: str) -> tuple[Link, Link] | None:
+def _stale_pair(requests: Requests, bridge: str) -> tuple[Link, Link] | None:
     """The pair of an earlier process if it is whole; what is broken and ours is removed. Raises UsageError."""
     outer, inner = requests.link(bridge), requests.link(inner_name(bridge))
     outer_is_ours = outer is None or outer.alias == _alias(bridge, "outer")

@@ -139,7 +139,7 @@ def set_up(requests: Requests, link: Link, *, up: bool) -> None:
 
 
 def set_promiscuous(requests: Requests, index: int, *, promiscuous: bool) -> None:
-    """Have an interface take frames for everybody, or end that. Unlike a socket's membership it stays after kill -9."""
+    """Have an interface take all frames, or end that. Unlike a socket's membership it stays after kill -9."""
     flags = rtnetlink.IFF_PROMISC if promiscuous else 0
     body = rtnetlink.link_body(index, flags=flags, change=rtnetlink.IFF_PROMISC)
     requests.change(f"make interface {index} promiscuous", rtnetlink.RTM_SETLINK, 0, body)

@@ -5,7 +5,7 @@ A :class:`Layout` names a value's class and, in wire order, each attribute with 
     Layout(PortStatus, "reason:port_reason 7x")
 
 Kinds are struct's letters (B, H, I, Q), the named ones in KINDS, and ``sN`` for a text of N bytes. A kind is also
-where an enumeration's error code stands, so that a layout never lets a number through that the specification has an
+where an enumeration's error code is, so that a layout never lets a number through that the specification has an
 ERROR for. Padding is sent as zeros and ignored on the way in, as OpenFlow 1.3.5, 7.1.3 says.
 
 Not here: anything of variable length, and the messages that are sent per packet, which are written out by hand.

@@ -1,6 +1,6 @@
 """Flow match fields on the wire: OXM (OpenFlow 1.3.5, 7.2.3) and NXM (Nicira), one table for both.
 
-Each row of WIRE_FIELDS is a way to write a field: a 32-bit header, the size of a value, and where its bits stand in
+Each row of WIRE_FIELDS is a way to write a field: a 32-bit header, the size of a value, and where its bits are in
 a flow key. The rows of OXM follow from ``inband.flow.fields.FIELDS``; NXM's are listed here, because NXM has its
 own numbers, 16-bit ports, and writes DSCP as a TOS byte and VLAN id and priority as one TCI. FIELDS keeps vlan_vid
 and vlan_pcp side by side, so that a TCI is 16 bits of the key like any other field.
@@ -9,7 +9,7 @@ Decoding takes either kind anywhere, as Open vSwitch does, in any order: the spe
 come first, but nothing goes wrong when it comes later, so prerequisites are checked when all fields are there.
 Encoding writes one kind, in the order in which Open vSwitch writes them, which is one that satisfies the rule.
 
-The cookie of Nicira's messages travels as if it were a field; here it stands above the bits of the key.
+The cookie of Nicira's messages travels as if it were a field; here it is above the bits of the key.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from the network (a next hop was resolved, a link came up), because the reason f
 answers first is used. News also ends the wait between two attempts. No attempt is given up sooner than a slow path
 answers: at first after a second or what the peer has taken before, then after twice as long each time.
 
-What must stay true: in every state but VOID and ACTIVE there is a deadline or an attempt under way that the caller
+Invariant: in every state but VOID and ACTIVE there is a deadline or an attempt under way that the caller
 will report; a peer that accepts and drops connections at once is dialled at the back-off's pace, not in a loop; an
 event that cannot happen in a state is an InvalidTransition, not a guess. Negotiation and probing of a connection are
 the session's (``inband.openflow.session``): it tells the caller to close, and the caller tells this machine.
@@ -53,7 +53,7 @@ STABLE_S = 1.0
 
 
 class State(Enum):
-    """Where a target stands. The values are the words for people."""
+    """The state of a target. The values are the words for people."""
 
     VOID = "void"
     BACKOFF = "backoff"
@@ -123,7 +123,7 @@ class Reconnect:
 
     @property
     def is_connected(self) -> bool:
-        """Whether a version was agreed on and the connection stands."""
+        """Whether a version was agreed on and the connection is up."""
         return self.state in (State.ACTIVE, State.IDLE)
 
     def handle(self, event: Event, now: Instant, reason: str = "") -> list[Command]:

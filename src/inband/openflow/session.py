@@ -5,7 +5,7 @@ specification's ERROR. Everything else it hands up. It owns no socket and no clo
 ``feed``, takes messages by ``read`` as it finds time for them, writes what ``take_output`` gives, calls ``run`` at
 ``next_deadline``, and closes when ``closing`` says why.
 
-What must stay true:
+Invariants:
 
 - An ECHO is answered before anything that waits in the queue: a controller that judges us by echoes must not be
   kept waiting by our own packet-ins or by a large flow dump.
@@ -73,7 +73,7 @@ class SessionConfig:
 
 
 class SessionState(Enum):
-    """Where the connection stands; the values are the words for people."""
+    """The state of the connection; the values are the words for people."""
 
     OPENING = "negotiating"
     ACTIVE = "active"
@@ -102,7 +102,7 @@ class Session:
         self._has_asked = False
         self.dropped = 0
         self.malformed = 0
-        self.unsayable = 0
+        self.not_encodable = 0
         self._has_table_ids = False  # Nicira's flow-mod-table-id: 1.0's FLOW_MOD names a table
         self._input = bytearray()
         self._unfinished = 0  # bytes since the last sign of life
@@ -120,7 +120,7 @@ class Session:
 
     @property
     def is_negotiated(self) -> bool:
-        """Whether a version was agreed on and the connection stands."""
+        """Whether a version was agreed on and the connection is up."""
         return self.state in (SessionState.ACTIVE, SessionState.PROBING)
 
     @property
@@ -167,7 +167,7 @@ class Session:
             segments = encode_segments(envelope)
         except UsageError:
             # Something that this peer's version cannot say. No reason to lose the connection.
-            self.unsayable += 1
+            self.not_encodable += 1
             return False
         for data in segments:
             self._queued.append(data)

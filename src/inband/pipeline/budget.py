@@ -1,4 +1,4 @@
-"""How much neighbour discovery of others in-band control passes on for each port: a storm must not become everybody's.
+"""How much neighbour discovery of others in-band control passes on for each port: a storm must stay local.
 
 ARP and neighbour discovery for a remote or next hop may come from whoever is behind this switch, and most of it is
 flooded by the slow path of each switch on the way. A host that asks without end would make a whole row of switches do

@@ -6,7 +6,7 @@ applies where the quoted packet is one that another rule of in-band control take
 connection. Whatever else an error quotes stays the controller's business.
 
 Invariants: what cannot be read is no quote; nothing raises, whatever a frame holds. The error goes to the sender of the
-quoted packet, as it should, or it is no quote either: nobody is told of other hosts' connections by this.
+quoted packet, as it should, or it is no quote either: no host is told of others' connections by this.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from inband.packet.parse import parse
 
 # An ICMP error's own header, before the quote.
 _ICMP_HEADER = 8
-# Enough for an IPv6 header with extensions; what stands behind the ports does not matter.
+# Enough for an IPv6 header with extensions; what is behind the ports does not matter.
 _MAX_QUOTE = 512
 # More than any transport header that is looked at: a quote that ends behind the ports is filled up with zeros.
 _FILL = bytes(20)

@@ -32,7 +32,7 @@ from inband.vocabulary.numbers import ARP_REPLY, ARP_REQUEST, ETH_VLAN, NEIGHBOU
 MOVE_HOLD_S = 0.5
 
 _LOOKED_AT = FIELDS["eth_src"].mask | FIELDS["eth_dst"].mask | FIELDS["vlan_vid"].mask
-# This runs for each packet that no cache knows: shifts and masks at hand save a third of it.
+# This runs for each packet that no cache knows: precomputed shifts and masks save a third of it.
 _ETH_SRC, _ETH_DST, _VLAN_VID = (FIELDS[name].shift for name in ("eth_src", "eth_dst", "vlan_vid"))
 _MAC_BITS, _VID_BITS = FIELDS["eth_src"].all_ones, FIELDS["vlan_vid"].all_ones & ~VLAN_PRESENT
 _GROUP_BIT = 1 << 40

@@ -1,6 +1,6 @@
 """Why a remote cannot be reached, in words, with what to do next: the first thing on the way that does not work.
 
-The way to a remote with a name is long: a DNS server, the way to it, its answer, an address, the way to that, somebody
+The way to a remote with a name is long: a DNS server, the way to it, its answer, an address, the way to that, a process
 who listens there. People see the last error only; what they need is the first cause.
 """
 
@@ -91,7 +91,7 @@ def controller_advice(
 ) -> str | None:
     """Why a controller that is dialled is not connected; ``failures`` and ``last_error`` are of the last attempt."""
     if target.is_unix:
-        return None if last_error is None else f"{last_error}: check that somebody listens at {target.path}"
+        return None if last_error is None else f"{last_error}: check that a controller listens at {target.path}"
     unresolved = name_advice(name, servers, hops, ports) if name else None
     if unresolved or not addresses:
         return unresolved
@@ -114,7 +114,7 @@ def _endpoint_advice(
     where = ", ".join(map(str, addresses))
     reasons = " ".join([last_error, *failures.values()])
     if "refused" in reasons and "certificate" not in reasons:
-        return f"nobody listens on TCP port {target.port} of {where}: start the controller, or check the port"
+        return f"no process listens on TCP port {target.port} of {where}: start the controller, or check the port"
     if "no answer in" in reasons or "timed out" in reasons:
         return f"{where} can be asked for but TCP port {target.port} stays silent: check firewalls and the way back"
     if "unreachable" in reasons or "No route" in reasons:

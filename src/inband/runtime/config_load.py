@@ -14,7 +14,7 @@ The file uses the words of the options::
 
 Options win over the file, key by key, for the bridge they name (``--bridge``), else for the file's only bridge.
 
-What must stay true: a refusal names the file and the line or key, and comes before anything was changed.
+Invariant: a refusal names the file and the line or key, and comes before anything was changed.
 """
 
 from __future__ import annotations

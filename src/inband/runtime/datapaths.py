@@ -19,7 +19,7 @@ def pin_dir(run_dir: Path, bridge: str) -> Path:
     return run_dir / "bpf" / bridge
 
 
-def remove_left_over_pins(run_dir: Path, bridges: Iterable[str]) -> None:
+def remove_stale_pins(run_dir: Path, bridges: Iterable[str]) -> None:
     """Take away what a process that died left of bridges that are none of these: it would switch on for ever."""
     for left in (run_dir / "bpf").glob("*"):
         if left.name not in bridges:
@@ -47,7 +47,7 @@ def make_datapath(kind: DatapathKind, pins: Path | None = None) -> tuple[Userspa
             except HostError as error:
                 if kind is DatapathKind.EBPF:
                     raise
-                refused = f"datapath auto: userspace, for eBPF is not to be had: {error}"
+                refused = f"datapath auto: userspace, for eBPF is not available: {error}"
             else:
                 return datapath, "; ".join(datapath.notes) or None
         case DatapathKind.USERSPACE:

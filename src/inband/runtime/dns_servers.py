@@ -47,7 +47,7 @@ def find_servers(
     return ServerList(tuple(dict.fromkeys((*leased, *systems)))[:MAX_SERVERS], " and ".join(sources) or "nowhere")
 
 
-def remove_left_over_leases(run_dir: Path, bridges: Iterable[str]) -> None:
+def remove_stale_leases(run_dir: Path, bridges: Iterable[str]) -> None:
     """Forget the servers that a process that died was told of for bridges that are none of these."""
     for path in run_dir.glob(f"*{LEASE_SUFFIX}"):
         if path.name.rsplit(".", 2)[0] not in bridges:

@@ -1,6 +1,6 @@
 """The bridge's own interface while the switch runs: made or adopted, its MAC and addresses, and DHCP clients on it.
 
-What must stay true: the claim on its name is held before anything is touched, so nothing of a live switch is adopted;
+Invariants: the claim on its name is held before anything is touched, so nothing of a live switch is adopted;
 what this made is removed by ``stop``, wherever ``make`` or ``apply`` came to an end.
 """
 
@@ -68,7 +68,7 @@ class LocalPort:
             self.address_changed(address)
 
     def make_again(self) -> None:
-        """Make it anew, as somebody has removed it. Raises InbandError."""
+        """Make it anew, as it was removed. Raises InbandError."""
         self._was_up = self._went_down = False
         self.pair = interfaces.ensure_local(self._name, self.mac)
 

@@ -4,7 +4,7 @@ A cause that repeats (a controller that is gone is tried again for days) is writ
 counted; a line after the minute says how many were left out. A cause is the text of the message unless the record
 names one (``extra={"cause": ...}``), which it should when the text has figures that change.
 
-What must stay true: the number of lines per minute is bounded whatever happens (MAX_LINES_PER_MINUTE and MAX_SUMMARIES
+Invariant: the number of lines per minute is bounded whatever happens (MAX_LINES_PER_MINUTE and MAX_SUMMARIES
 for all causes together), and so is the memory for causes. What is left out is counted in a later line.
 """
 

@@ -124,7 +124,7 @@ def _make_private(path: Path) -> None:
         )
     if stat.S_IMODE(found.st_mode) & 0o077:
         if any(entry.name not in (LOCK_FILE, CONTROL_SOCKET) for entry in path.iterdir()):
-            # Somebody's home or /tmp: closing it to others would break what they do there.
+            # A user's home or /tmp: closing it to others would break what they do there.
             raise UsageError(f"run directory {path} is open to others and not empty: chmod 0700 it, or choose another")
         path.chmod(0o700)
 

@@ -84,7 +84,7 @@ class ServiceManager:
 
 
 def _interval_s(environment: Mapping[str, str]) -> float | None:
-    """Seconds between two signs of life, None when nobody asks this process for any."""
+    """Seconds between two signs of life, None when none are asked for."""
     wanted_us, pid = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
     if not (wanted_us.isascii() and wanted_us.isdigit() and int(wanted_us)) or pid not in ("", str(os.getpid())):
         return None

@@ -1,6 +1,6 @@
 """The document that ``inband show --json`` prints, as types: one stable shape, to which keys only get added.
 
-The switch builds it, the commands and everybody's scripts read it. Times are seconds since 1970 (UTC), MAC addresses,
+The switch builds it, the commands and users' scripts read it. Times are seconds since 1970 (UTC), MAC addresses,
 IP addresses and targets are text, a datapath id is 16 hexadecimal digits; what is not known is null.
 """
 

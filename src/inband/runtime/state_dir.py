@@ -62,7 +62,7 @@ class StateDir:
 
     @classmethod
     def open(cls, path: Path) -> StateDir:
-        """Make the directory if need be, and lock it; what stands in the way is logged, and nothing is remembered."""
+        """Make the directory if need be, and lock it; what is in the way is logged, and nothing is remembered."""
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -23,13 +23,13 @@ from inband.runtime.change_options import ChangeOptions
 from inband.runtime.changes import with_change
 from inband.runtime.claims import Claims
 from inband.runtime.commands import make_registry
-from inband.runtime.datapaths import remove_left_over_pins, remove_pin_root
-from inband.runtime.dns_servers import find_servers, remove_left_over_leases
+from inband.runtime.datapaths import remove_pin_root, remove_stale_pins
+from inband.runtime.dns_servers import find_servers, remove_stale_leases
 from inband.runtime.dns_sockets import DnsSockets
-from inband.runtime.left_overs import give_back_left_overs, undo_left_over_adoptions
 from inband.runtime.report_log import log_report
 from inband.runtime.rundir import RunDir
 from inband.runtime.service_manager import ServiceManager
+from inband.runtime.stale import give_back_stale_ports, undo_stale_adoptions
 from inband.runtime.state_dir import StateDir
 from inband.runtime.state_keeper import StateKeeper
 from inband.runtime.tls import tls_contexts
@@ -130,14 +130,14 @@ class RunningSwitch:
         self._host.start(self._loop)
         self._driver.start(self.core)
         self._state.start()
-        undo_left_over_adoptions(self._state.memory, config)
+        undo_stale_adoptions(self._state.memory, config)
         async with self._changing:
             await self._apply(config, is_forced=config.options.is_forced)
         await self._state.keep(self.bridges.values())
         await self._control.start()
-        give_back_left_overs([link.name for link in self._host.state.links], self._claims)
-        remove_left_over_pins(self._run_dir.path, self.bridges)
-        remove_left_over_leases(self._run_dir.path, self.bridges)
+        give_back_stale_ports([link.name for link in self._host.state.links], self._claims)
+        remove_stale_pins(self._run_dir.path, self.bridges)
+        remove_stale_leases(self._run_dir.path, self.bridges)
         log.info("inband runs with run directory %s, process %d", self._run_dir.path, os.getpid())
 
     async def stop(self) -> None:

@@ -47,7 +47,7 @@ class ChannelUser(Protocol):
 
 
 class Channel:
-    """A connection, from the moment that somebody wants it. Implements ``StreamUser`` and ``Worker``.
+    """A connection, from the moment that it is wanted. Implements ``StreamUser`` and ``Worker``.
 
     ``number`` identifies it to the agent, ``peer`` the other end to people. ``is_first``: it is a controller's
     (``switch.turns``).

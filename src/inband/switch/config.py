@@ -4,7 +4,7 @@ A running switch is always described by one :class:`SwitchConfig`: the file and 
 (``config_load``), a command builds the next one from it (``changes``), and the switch goes from the one it has to the
 one it is given. So "a refused file changes nothing" needs no undo: the refusal comes before there is a new value.
 
-What must stay true: every SwitchConfig that leaves :func:`checked` can be acted upon as far as configuration can tell;
+Invariant: every SwitchConfig that leaves :func:`checked` can be acted upon as far as configuration can tell;
 what only the kernel knows (missing interfaces, privileges) is the switch's to find out. How the values are written
 is in ``config_keys``. Nothing here reads a file or touches the system.
 """

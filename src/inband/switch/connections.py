@@ -88,7 +88,7 @@ class ConnectionManager:
         self.fail_mode = FailMode()
         self.outgoing: list[OutgoingConnection] = []
         self.listeners: list[Listener] = []
-        self.losses = {"packet-ins dropped": 0, "messages unsayable": 0, "messages malformed": 0}
+        self.losses = {"packet-ins dropped": 0, "messages not encodable": 0, "messages malformed": 0}
         self._bridge = bridge
         self._config = config
         self._environment = environment
@@ -151,7 +151,7 @@ class ConnectionManager:
         return listener
 
     def remove_listener(self, listener: Listener) -> None:
-        """Hang up on everybody who called there."""
+        """Hang up on all clients of a listener."""
         self.listeners.remove(listener)
         for channel in listener:
             channel.abort()
@@ -226,7 +226,7 @@ class ConnectionManager:
         self._owners.pop(channel.number, None)
 
     def accept(self, listener: Listener, address: IpAddress | None) -> tuple[Channel | None, Channel | None]:
-        """Who uses a stream that a peer opens (None: hang up, it may not), and who must go for it, if somebody must.
+        """Who uses a stream that a peer opens (None: hang up, it may not), and who must make room, if anyone.
 
         ``address`` is None on a unix socket.
         """
@@ -414,7 +414,7 @@ class ConnectionManager:
         return min((due for due in deadlines if due is not None), default=None)
 
     def run(self) -> None:
-        """Do what time asks for: probe, cut, dial, stand alone."""
+        """Do what time asks for: probe, cut, dial, forward by itself."""
         for each in self._alarms.take_due(self._clock()):
             if isinstance(each, Channel):
                 self._run_channel(each)
@@ -480,7 +480,7 @@ def _add_losses(total: dict[str, int], channel: Channel) -> None:
     session = channel.session
     for name, count in (
         ("packet-ins dropped", session.dropped),
-        ("messages unsayable", session.unsayable),
+        ("messages not encodable", session.not_encodable),
         ("messages malformed", session.malformed),
     ):
         total[name] += count

@@ -96,7 +96,7 @@ class ManagedBridge:
         self._kernel.local_ports.discard(self._local.index)
 
     def stop(self) -> Iterator[None]:
-        """Hang up on everybody, then take the hidden flows out: go on with the iterator until it ends.
+        """Hang up on all, then take the hidden flows out: go on with the iterator until it ends.
 
         The end of a stream is reported some turns of the loop later, and what it does to the bridge still needs the
         datapath, which is the owner's to close after this. No peer can make it longer: streams are aborted.

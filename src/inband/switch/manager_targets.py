@@ -35,7 +35,7 @@ _LISTENING = ("ptcp", "pssl", "ptls", "punix", "unix")
 class ManagerTarget:
     """One manager. ``calls``: it speaks to ``port`` of this switch, else this switch speaks to ``port`` of it.
 
-    ``length`` (with ``calls`` and an address): everybody in the network of so many bits.
+    ``length`` (with ``calls`` and an address): all hosts in the network of so many bits.
     """
 
     protocol: Protocol
@@ -109,11 +109,11 @@ def _split(text: str, rest: str, *, calls: bool) -> tuple[str, str, str]:
     if not calls:
         raise UsageError(f"target {text!r}: whom this switch calls is one host, not a network: leave out /{after}")
     if before.startswith("[") and "]" not in before:
-        raise UsageError(f"target {text!r}: the length stands behind the brackets: write from:tcp:[2001:db8::]/64:22")
+        raise UsageError(f"target {text!r}: the length goes after the brackets: write from:tcp:[2001:db8::]/64:22")
     host, surplus = split_host(text, before, EXAMPLE)
     length, _, port = after.partition(":")
     if surplus or not length:
-        raise UsageError(f"target {text!r}: the length stands between host and port: write from:tcp:192.0.2.0/24:22")
+        raise UsageError(f"target {text!r}: the length goes between host and port: write from:tcp:192.0.2.0/24:22")
     return host, length, port
 
 

@@ -100,7 +100,7 @@ class HandshakeFailed:
 
 @dataclass(frozen=True, slots=True)
 class OpenToStrangers:
-    """A place to listen at takes everybody."""
+    """A place to listen at takes all clients."""
 
     bridge: str
     target: Target
@@ -108,7 +108,7 @@ class OpenToStrangers:
 
     def __str__(self) -> str:
         return (
-            f"bridge {self.bridge}: {self.target} is open to everybody who can reach it, and who connects may change "
+            f"bridge {self.bridge}: {self.target} is open to every host that can reach it, and a client may change "
             "all flows: add ,allow=PREFIX, or use pssl:"
         )
 

@@ -6,7 +6,7 @@ The syntax is that of ovs-vsctl, because the operators' fingers know it: ``tcp:1
 given several times; ``peer-name=ctl.example.net`` or ``peer-name=sha256:FINGERPRINT`` for TLS. (A peer's certificate is
 of our authority in any case; without a peer-name, whose it is does not matter.)
 
-What must stay true: ``parse_target(str(target)) == target`` for every target, so that what ``show`` prints can be
+Invariant: ``parse_target(str(target)) == target`` for every target, so that what ``show`` prints can be
 given to ``set-controller`` again. Nothing is resolved or dialled here.
 """
 
@@ -54,7 +54,7 @@ class Target:
 
     ``host`` is an address, a DNS name, or None (unix sockets; listening on loopback alone). ``port`` is a TCP port,
     0 for unix sockets. ``path`` is the file of a unix socket, else empty. ``out_of_band``: in-band control leaves
-    this remote alone. ``allow`` are the networks that may call (none: everybody). ``peer_name`` is what the peer's
+    this remote alone. ``allow`` are the networks that may call (none: all). ``peer_name`` is what the peer's
     certificate must say: a name, or "sha256:" and the fingerprint in hexadecimal digits.
     """
 
@@ -98,7 +98,7 @@ class Target:
 
     @property
     def is_open(self) -> bool:
-        """Whether strangers may call without a certificate: it listens on more than loopback, to everybody."""
+        """Whether strangers may call without a certificate: it listens on more than loopback, to all."""
         is_local = self.address is None or self.address.is_loopback
         return self.scheme is Scheme.PTCP and not is_local and not self.allow
 
@@ -206,7 +206,7 @@ def name_of(host: IpAddress | str | None) -> str | None:
 
 
 def split_host(text: str, rest: str, example: str = EXAMPLE) -> tuple[str, str]:
-    """Cut a host (out of its brackets, if it has any) off what stands behind it, the colon before the port left out."""
+    """Cut a host (out of its brackets, if it has any) off what is behind it, the colon before the port left out."""
     if rest.startswith("["):
         host, bracket, after = rest[1:].partition("]")
         if not bracket or (after and not after.startswith(":")):
@@ -215,7 +215,7 @@ def split_host(text: str, rest: str, example: str = EXAMPLE) -> tuple[str, str]:
             raise UsageError(f"target {text!r}: {host!r} in brackets is not an IPv6 address")
         return host, after[1:]
     if rest.count(":") > 1:
-        raise UsageError(f"target {text!r}: an IPv6 address stands in brackets: {example}")
+        raise UsageError(f"target {text!r}: an IPv6 address goes in brackets: {example}")
     host, _, port = rest.partition(":")
     return host, port
 

@@ -66,7 +66,7 @@ class FlowTable:
     def replace(self, flows: FlowSet) -> FlowSet:
         """Let other flows decide from now on; returns the old set.
 
-        Flows that are gone and stand in an order that both sets share must be taken out of it by ``tidy``.
+        Flows that are gone and are in an order that both sets share must be taken out of it by ``tidy``.
         """
         old, self.visible = self.visible, flows
         self.is_tidy = old.order is not flows.order

@@ -1,4 +1,4 @@
-"""Numbers of the protocols in packets, as IANA and IEEE assign them. Each stands here and nowhere else."""
+"""Numbers of the protocols in packets, as IANA and IEEE assign them. Each is defined here and nowhere else."""
 
 from __future__ import annotations
 

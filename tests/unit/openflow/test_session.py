@@ -332,7 +332,7 @@ def test_a_message_that_the_version_cannot_say_is_counted() -> None:
     session = opened(version=OFP10)
 
     assert not session.send(Envelope(9, 1, BarrierReply()))
-    assert session.unsayable == 1
+    assert session.not_encodable == 1
     assert session.is_negotiated
 
 

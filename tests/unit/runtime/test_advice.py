@@ -50,11 +50,11 @@ def advice(
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (advice(), "nobody listens on TCP port 6653 of 10.0.0.100: start the controller"),
+        (advice(), "no process listens on TCP port 6653 of 10.0.0.100: start the controller"),
         (advice(error="no answer in 0.5 s"), "stays silent: check firewalls"),
         (advice(error="No route to host"), "ends on a router: check its routes"),
         (advice(error="TLS: alert unknown ca", target="tls:10.0.0.100"), "check the certificates"),
-        (advice(error="No such file", target="unix:/run/x"), "check that somebody listens at /run/x"),
+        (advice(error="No such file", target="unix:/run/x"), "check that a controller listens at /run/x"),
         (advice(hops=NO_ROUTE), "no route to 10.0.0.100: give the bridge an address in its network, or a gateway"),
         (advice(hops=MUTE), "10.0.0.100 does not answer ARP on br0: check that it is up"),
         (advice(of=name(), servers=()), "no DNS server is known to ask for ctl.example.net: set dns-server"),
@@ -63,7 +63,7 @@ def advice(
         (advice(of=name(), hops=NO_ROUTE), "no DNS server can be reached: there is no route to 10.0.0.53"),
         (advice(of=name(), hops=MUTE), "10.0.0.254 (the next hop to 10.0.0.53) does not answer ARP"),
         (advice(of=name(problem="no answer from 10.0.0.53")), "no answer from 10.0.0.53: check that the DNS server"),
-        (advice(of=name(known=True)), "nobody listens on TCP port 6653"),
+        (advice(of=name(known=True)), "no process listens on TCP port 6653"),
         (advice(error="the peer closed the connection"), "see the controller's log"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from inband.errors import UsageError
 from inband.runtime import dns_servers
-from inband.runtime.dns_servers import find_servers, parse_dns_server, remove_left_over_leases
+from inband.runtime.dns_servers import find_servers, parse_dns_server, remove_stale_leases
 from inband.switch.names import MAX_SERVERS
 
 
@@ -29,7 +29,7 @@ def test_what_a_dead_process_was_told_for_a_bridge_that_is_no_more_is_forgotten(
     (tmp_path / "old.4.dns").write_text("10.0.0.1\n")
     (tmp_path / "br.0.6.dns").write_text("10.0.0.2\n")
 
-    remove_left_over_leases(tmp_path, ["br.0"])
+    remove_stale_leases(tmp_path, ["br.0"])
 
     assert servers(tmp_path, "") == ["10.0.0.2"]
 

@@ -65,7 +65,7 @@ def test_a_target_is_read_and_has_one_canonical_text(text: str, canonical: str) 
         ("tcp:192.0.2.1:65536", "1 to 65535"),
         ("tcp:192.0.2.1:http", "1 to 65535"),
         ("tcp:192.0.2.1:²", "1 to 65535"),
-        ("tcp:2001:db8::1", "stands in brackets"),
+        ("tcp:2001:db8::1", "goes in brackets"),
         ("tcp:[2001:db8::1", "not closed"),
         ("tcp:[2001:db8::1]6653", "not closed"),
         ("tcp:[192.0.2.1]", "not an IPv6 address"),

@@ -1,9 +1,9 @@
-"""What a switch that died has left on this host and nobody is configured to take up again.
+"""What a switch that died has left on this host and no configuration takes up again.
 
-A port is given back: its frames must not vanish for ever in a filter that nobody knows of. A bridge's own interface is
-named and left: it may carry the address by which somebody is logged in.
+A port is given back: its frames must not vanish for ever in a forgotten filter. A bridge's own interface is
+named and left: it may carry the address by which an operator is logged in.
 
-What must stay true: only what no live switch claims is looked at, and the claim is held while something is done to it.
+Invariant: only what no live switch claims is looked at, and the claim is held while something is done to it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from inband.switch.memory import BridgeMemory
 log = logging.getLogger(__name__)
 
 
-def give_back_left_overs(names: Iterable[str], claims: Claims) -> None:
+def give_back_stale_ports(names: Iterable[str], claims: Claims) -> None:
     """Look at these interfaces. Takes some 0.1 ms for each; what the kernel refuses is logged."""
     for name in names:
         try:
@@ -33,7 +33,7 @@ def give_back_left_overs(names: Iterable[str], claims: Claims) -> None:
             log.warning("interface %s is the left-over of a switch that died, and stays so: %s", name, error)
 
 
-def undo_left_over_adoptions(memory: Mapping[str, BridgeMemory], config: SwitchConfig) -> None:
+def undo_stale_adoptions(memory: Mapping[str, BridgeMemory], config: SwitchConfig) -> None:
     """Give interfaces their addresses again that a killed switch had adopted, and that ``config`` does not adopt."""
     wanted = {bridge.name: bridge.adopt for bridge in config.bridges}
     for name, remembered in memory.items():
