@@ -22,25 +22,6 @@ OPEN: dict[str, str] = {
 }
 """File and function of a match that is open, and why."""
 
-NOT_YET: dict[str, str] = {
-    "bridge/bridge.py": "effects; events of the host that are not about the local port",
-    "bridge/in_band.py": "commands of the engine",
-    "datapath/ebpf/ops.py": "what the program in the kernel cannot do is sent up",
-    "datapath/execute.py": "what does not edit the frame",
-    "host/dhcp_client.py": "whichever DHCP client is installed",
-    "host/mirror.py": "events that the mirror keeps nothing of",
-    "host/watcher.py": "events that are not about links",
-    "pipeline/dhcp_hook.py": "actions after which a reply may have changed",
-    "runtime/bridge_ports.py": "events that are not about links",
-    "runtime/bridge_runner.py": "events that are the ports'",
-    "runtime/known_host.py": "events that it keeps nothing of",
-    "runtime/tracing.py": "steps of a trace",
-    "switch/managed_bridge.py": "events that it keeps nothing of",
-    "switch/names.py": "events that are not about names",
-    "switch/outgoing.py": "commands of the reconnect",
-}
-"""Files whose matches are still to be closed or explained, one by one."""
-
 
 class Found(NamedTuple):
     """A match statement: its file, the function it is in, its line."""
@@ -92,7 +73,7 @@ def test_every_match_is_closed_or_open_for_a_reason() -> None:
     opened = [
         f"src/inband/{found.file}:{found.node.lineno}: end this match with `case _: assert_never(...)`"
         for found in ALL
-        if not is_closed(found.node) and found.place not in OPEN and found.file not in NOT_YET
+        if not is_closed(found.node) and found.place not in OPEN
     ]
 
     assert opened == []

@@ -149,8 +149,10 @@ def command_line(
             files = ["-pf", str(directory / "pid"), "-lf", str(directory / "leases")]
             variables = [word for name, value in (environment or {}).items() for word in ("-e", f"{name}={value}")]
             options = [f"-{version}", "-d", "-sf", str(_SCRIPT), *variables, *files, interface]
-        case _:
+        case "dhcpcd":
             options = ["--nobackground", f"--ipv{version}only", "--nohook", "resolv.conf", interface]
+        case unknown:
+            raise ValueError(f"{unknown} is no DHCP client that is known here")
     return [*_die_with_us(), client, *options]
 
 

@@ -13,11 +13,20 @@ import logging
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from inband.errors import InbandError, UsageError
 from inband.flow.ports import PortNo
 from inband.host import interfaces
-from inband.host.events import HostEvent, LinkChanged, LinkRemoved
+from inband.host.events import (
+    AddressChanged,
+    HostEvent,
+    LinkChanged,
+    LinkRemoved,
+    NeighbourChanged,
+    Resynchronised,
+    RoutesChanged,
+)
 from inband.host.state import KernelState
 from inband.runtime.claims import Claims
 from inband.switch.managed_bridge import ManagedBridge
@@ -99,8 +108,10 @@ class BridgePorts:
                 for configured, port in self._ports.items():
                     if port.index == index:
                         self._lose(configured, port)
-            case _:
+            case AddressChanged() | NeighbourChanged() | RoutesChanged() | Resynchronised():  # not about links
                 pass
+            case _:
+                assert_never(event)
 
     # --- inside -------------------------------------------------------------------------------------------------
 

@@ -96,14 +96,15 @@ def _steps(trace: Trace) -> Iterator[str]:
     for step in trace.steps:
         indent = "  " * step.depth
         match step:
-            case TableStep(flow=None):
-                yield f"{indent}table {step.table_id}: no flow matches"
-            case TableStep(flow=flow) if flow is not None:
-                yield f"{indent}table {step.table_id}: {_flow(flow)}"
+            case TableStep():
+                found = "no flow matches" if step.flow is None else _flow(step.flow)
+                yield f"{indent}table {step.table_id}: {found}"
             case ActionStep():
                 yield f"{indent}  {format_action(step.action)}"
             case Note():
                 yield f"{indent}  {step.text}"
+            case _:
+                assert_never(step)
 
 
 def _flow(flow: Flow) -> str:

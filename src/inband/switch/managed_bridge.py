@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from inband import __version__
 from inband.agent.switch import Identity
@@ -23,6 +24,7 @@ from inband.host.events import (
     LinkRemoved,
     NeighbourChanged,
     NextHopFound,
+    Resynchronised,
     RoutesChanged,
 )
 from inband.host.state import Host
@@ -180,8 +182,10 @@ class ManagedBridge:
                 self._running.discard((event.index, event.name))
             case NeighbourChanged() | NextHopFound() | RoutesChanged():
                 self.connections.hurry_where_the_way_is_new()
-            case _:  # the rest is no reason to dial
+            case AddressChanged() | LinkChanged() | Resynchronised():  # no reason to dial
                 pass
+            case _:
+                assert_never(event)
 
     def _came_up(self, event: LinkChanged) -> bool:
         link = (event.index, event.name)

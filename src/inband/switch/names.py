@@ -15,7 +15,16 @@ from typing import Protocol, assert_never
 from inband.control import name_events as ev
 from inband.control.name_events import KnownAddress
 from inband.control.names import NameStatus, Resolver, ServerStatus
-from inband.host.events import AddressChanged, HostEvent, LinkChanged, NeighbourChanged, NextHopFound, RoutesChanged
+from inband.host.events import (
+    AddressChanged,
+    HostEvent,
+    LinkChanged,
+    LinkRemoved,
+    NeighbourChanged,
+    NextHopFound,
+    Resynchronised,
+    RoutesChanged,
+)
 from inband.switch.reports import NameProblem, NameResolved, Reporter, ServersChosen
 from inband.vocabulary.addresses import IpAddress
 from inband.vocabulary.instant import Instant
@@ -125,8 +134,10 @@ class NameService:
                 self._network_changed()
             case NeighbourChanged(mac=mac) if mac:
                 self._network_changed()
-            case _:  # nothing that could bring an answer
-                pass
+            case AddressChanged() | LinkChanged() | LinkRemoved() | NeighbourChanged() | Resynchronised():
+                pass  # nothing that could bring an answer
+            case _:
+                assert_never(event)
 
     def channels_changed(self, connected: frozenset[IpAddress], failing: frozenset[str]) -> None:
         """Channels are up to these addresses; remotes of these names are dialled in vain."""

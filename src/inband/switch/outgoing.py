@@ -9,7 +9,7 @@ Invariants: attempts or one channel at a time; an attempt that was given up neve
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from inband.openflow.reconnect import Command, Dial, DialAgain, Event, HangUp, Reconnect, State
 from inband.switch.attempt import Attempt, in_dialling_order
@@ -167,6 +167,8 @@ class OutgoingConnection:
                         self._dial()
                 case HangUp():
                     self._hang_up()
+                case _:
+                    assert_never(command)
         self._user.follow(self)
 
     def _dial(self) -> None:
