@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 SUITES = ("of10/action", "of10/match", "of13/action", "of13/match", "of13/group", "of13/meter")
-"""What the issue asks for; of14 is left out because neither switch claims it here."""
+"""What is run; of14 is left out because neither switch claims it here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Invariants: a port whose interface is not there (yet, or any more) stays configured and is opened when the
 interface appears, also with another index: a card that is slow to be found must not keep the switch from starting.
 An interface that is renamed stays the port that it is, until there is another one of the configured name.
-Numbers are ``switch.port_numbers``'s. The interface of a configured port is claimed, there or not, so that two switches
+Numbers are ``switch.port_numbers``'s. The interface of a configured port is locked, there or not, so that two switches
 never share it.
 """
 
@@ -28,7 +28,7 @@ from inband.host.events import (
     RoutesChanged,
 )
 from inband.host.state import KernelState
-from inband.runtime.claims import Claims
+from inband.runtime.interface_locks import InterfaceLocks
 from inband.switch.managed_bridge import ManagedBridge
 from inband.switch.port_numbers import assign, remembered
 from inband.vocabulary.addresses import Mac
@@ -52,11 +52,15 @@ class BridgePorts:
     """
 
     def __init__(
-        self, managed: ManagedBridge, claims: Claims, kernel: KernelState, numbers: Mapping[str, PortNo] | None = None
+        self,
+        managed: ManagedBridge,
+        locks: InterfaceLocks,
+        kernel: KernelState,
+        numbers: Mapping[str, PortNo] | None = None,
     ) -> None:
         self._managed = managed
         self._bridge = managed.bridge
-        self._claims = claims
+        self._locks = locks
         self._kernel = kernel
         self._ports: dict[str, Port] = {}
         self.numbers: Mapping[str, PortNo] = numbers or {}
@@ -73,7 +77,7 @@ class BridgePorts:
         for name in set(self._ports) - set(wanted):
             port = self._ports.pop(name)
             self._close(name, port)
-            self._claims.release(name)
+            self._locks.release(name)
 
     def apply(self, wanted: Iterable[str], pinned: Mapping[str, PortNo]) -> None:
         """Have exactly these ports, and these numbers for some of them.
@@ -92,8 +96,8 @@ class BridgePorts:
     def close(self) -> None:
         """Let others have the interfaces, which the datapath has given back already."""
         for name, port in self._ports.items():
-            self._claims.release(name)
-            self._claims.release(port.interface)
+            self._locks.release(name)
+            self._locks.release(port.interface)
         self._ports.clear()
 
     def handle(self, event: HostEvent) -> None:
@@ -116,13 +120,13 @@ class BridgePorts:
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _add(self, name: str, number: PortNo) -> None:
-        self._claims.take(name)
+        self._locks.take(name)
         port = Port(number)
         try:
             if is_there(name):
                 self._open(name, port)
         except InbandError:
-            self._claims.release(name)
+            self._locks.release(name)
             raise
         self._ports[name] = port
         if port.index is None:
@@ -144,7 +148,7 @@ class BridgePorts:
 
     def _close(self, name: str, port: Port) -> None:
         if port.interface != name:
-            self._claims.release(port.interface)
+            self._locks.release(port.interface)
         port.index, port.interface = None, ""
         self._bridge.datapath.remove_port(port.number)
         self._bridge.remove_port(port.number)
@@ -162,13 +166,13 @@ class BridgePorts:
                 self._lose(configured, port)  # it is to be another port
                 continue
             try:
-                self._claims.take(name)
+                self._locks.take(name)
             except InbandError as error:
                 log.warning("bridge %s: %s", self._bridge.name, error)
                 self._lose(configured, port)
                 continue
             if port.interface != configured:
-                self._claims.release(port.interface)
+                self._locks.release(port.interface)
             port.interface = name
             self._bridge.rename_port(port.number, name)
             if name != configured:

@@ -22,8 +22,8 @@ from inband.host.link_settings import read_link_settings
 from inband.host.netlink_socket import Trouble
 from inband.host.state import Host
 from inband.runtime.bridge_ports import BridgePorts, is_there
-from inband.runtime.claims import Claims
 from inband.runtime.datapaths import make_datapath, pin_dir
+from inband.runtime.interface_locks import InterfaceLocks
 from inband.runtime.listening import ListeningSockets
 from inband.runtime.local_keeper import LocalKeeper
 from inband.runtime.local_port import LocalPort
@@ -60,7 +60,7 @@ class ProcessEnvironment:
     host: Host
     trouble: Trouble
     run_dir: RunDir
-    claims: Claims
+    locks: InterfaceLocks
     turns: Turns
     report: Reporter
     core: SwitchCore
@@ -79,7 +79,7 @@ class BridgeRunner:
         self.managed: ManagedBridge
         self.ports: BridgePorts
         self.peer_redirect: PeerRedirect
-        self.local = LocalPort(config.name, environment.claims, environment.run_dir.path)
+        self.local = LocalPort(config.name, environment.locks, environment.run_dir.path)
         self._memory = memory or BridgeMemory()
         self._keeper: LocalKeeper | None = None
         self._environment = environment
@@ -149,7 +149,7 @@ class BridgeRunner:
         self.managed = ManagedBridge(
             config, local, datapath, environment.host, self._bridge_environment(), self._memory.datapath_id
         )
-        self.ports = BridgePorts(self.managed, environment.claims, environment.host.state, self._memory.ports)
+        self.ports = BridgePorts(self.managed, environment.locks, environment.host.state, self._memory.ports)
         self._listening = ListeningSockets(self._loop, self.connections, environment.tls_clock)
         self.peer_redirect = PeerRedirect(config.name, datapath, self._loop, environment.trouble)
         self.peer_redirect.apply(allowed=config.peer_redirect)

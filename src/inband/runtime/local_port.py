@@ -1,6 +1,6 @@
 """The bridge's own interface while the switch runs: made or adopted, its MAC and addresses, and DHCP clients on it.
 
-Invariants: the claim on its name is held before anything is touched, so nothing of a live switch is adopted;
+Invariants: the lock on its name is held before anything is touched, so nothing of a live switch is adopted;
 what this made is removed by ``stop``, wherever ``make`` or ``apply`` came to an end.
 """
 
@@ -16,8 +16,8 @@ from inband.host.dhcp_client import DhcpClient, stop_clients
 from inband.host.events import AddressChanged, LinkChanged
 from inband.host.interfaces import DEFAULT_MTU
 from inband.host.state import KernelState
-from inband.runtime.claims import Claims
 from inband.runtime.dns_servers import LEASE_SUFFIX
+from inband.runtime.interface_locks import InterfaceLocks
 from inband.runtime.rundir import DHCP_DIRECTORY
 from inband.switch.config import BridgeConfig
 from inband.vocabulary.addresses import IpAddress, Mac
@@ -33,14 +33,14 @@ class LocalPort:
     (see ``runtime.dns_servers``, ``runtime.rundir``).
     """
 
-    def __init__(self, name: str, claims: Claims, directory: Path) -> None:
+    def __init__(self, name: str, locks: InterfaceLocks, directory: Path) -> None:
         self.pair: interfaces.LocalPair
         self.mac: Mac
         self._name = name
-        self._claims = claims
+        self._locks = locks
         self._directory = directory
         self._dhcp: dict[int, DhcpClient] = {}  # by IP version
-        self._is_claimed = False
+        self._is_locked = False
         self.duplicates: set[IpAddress] = set()
         self._was_up = False
         self._went_down = False
@@ -52,8 +52,8 @@ class LocalPort:
         one that it had before (``remembered``), also when cards were replaced since; the first time the lowest of its
         ports'.
         """
-        self._claims.take(self._name)
-        self._is_claimed = True
+        self._locks.take(self._name)
+        self._is_locked = True
         adopted = None if config.adopt is None else kernel.link_named(config.adopt)
         mac = config.mac or (adopted.mac if adopted is not None else None) or remembered
         if mac is None and kernel.link_named(self._name) is None:
@@ -168,12 +168,12 @@ class LocalPort:
     async def stop(self) -> None:
         """Remove the interface with its addresses. Raises HostError."""
         await self._run_dhcp([])
-        if self._is_claimed:
+        if self._is_locked:
             try:
                 interfaces.remove_local(self._name)
             finally:
-                self._claims.release(self._name)
-                self._is_claimed = False
+                self._locks.release(self._name)
+                self._is_locked = False
 
 
 def smallest_mtu(kernel: KernelState, ports: Iterable[str]) -> int | None:

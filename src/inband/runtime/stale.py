@@ -3,7 +3,7 @@
 A port is given back: its frames must not vanish for ever in a forgotten filter. A bridge's own interface is
 named and left: it may carry the address by which an operator is logged in.
 
-Invariant: only what no live switch claims is looked at, and the claim is held while something is done to it.
+Invariant: only what no live switch has locked is looked at, and the lock is held while something is done to it.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from collections.abc import Iterable, Mapping
 
 from inband.errors import HostError, InbandError, UsageError
 from inband.host import interfaces, moving
-from inband.runtime.claims import Claims
+from inband.runtime.interface_locks import InterfaceLocks
 from inband.switch.config import SwitchConfig
 from inband.switch.memory import BridgeMemory
 
 log = logging.getLogger(__name__)
 
 
-def give_back_stale_ports(names: Iterable[str], claims: Claims) -> None:
+def give_back_stale_ports(names: Iterable[str], locks: InterfaceLocks) -> None:
     """Look at these interfaces. Takes some 0.1 ms for each; what the kernel refuses is logged."""
     for name in names:
         try:
-            made = None if name in claims else interfaces.made_of(name)
+            made = None if name in locks else interfaces.made_of(name)
             if made is not None:
-                _give_back(name, made == "port", claims)
+                _give_back(name, made == "port", locks)
         except UsageError:
             continue  # a live switch has it, or it is gone
         except HostError as error:
@@ -51,8 +51,8 @@ def undo_stale_adoptions(memory: Mapping[str, BridgeMemory], config: SwitchConfi
             log.error("interface %s, which bridge %s had adopted, cannot be given back: %s", adopted, name, error)
 
 
-def _give_back(name: str, is_port: bool, claims: Claims) -> None:
-    claims.take(name)
+def _give_back(name: str, is_port: bool, locks: InterfaceLocks) -> None:
+    locks.take(name)
     try:
         if is_port:
             ownership = interfaces.PortOwnership()
@@ -63,4 +63,4 @@ def _give_back(name: str, is_port: bool, claims: Claims) -> None:
             text = "interface %s is left over by a bridge that is not configured any more: `ip link del %s` removes it"
             log.warning(text, name, name)
     finally:
-        claims.release(name)
+        locks.release(name)

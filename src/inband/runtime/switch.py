@@ -21,11 +21,11 @@ from inband.runtime.belongings import check_is_free
 from inband.runtime.bridge_runner import BridgeRunner, ProcessEnvironment
 from inband.runtime.change_options import ChangeOptions
 from inband.runtime.changes import with_change
-from inband.runtime.claims import Claims
 from inband.runtime.commands import make_registry
 from inband.runtime.datapaths import remove_pin_root, remove_stale_pins
 from inband.runtime.dns_servers import find_servers, remove_stale_leases
 from inband.runtime.dns_sockets import DnsSockets
+from inband.runtime.interface_locks import InterfaceLocks
 from inband.runtime.report_log import log_report
 from inband.runtime.rundir import RunDir
 from inband.runtime.service_manager import ServiceManager
@@ -69,7 +69,7 @@ class RunningSwitch:
         self._run_dir = run_dir
         self._state = StateKeeper(state_dir, run_dir.path, loop)
         self._host = KernelHost(self._host_event)
-        self._claims = Claims(loop)
+        self._locks = InterfaceLocks(loop)
         self._driver = Driver(loop)
         sockets = DnsSockets(loop)
         self.core = SwitchCore(
@@ -101,7 +101,7 @@ class RunningSwitch:
             self._host,
             self._host.trouble,
             self._run_dir,
-            self._claims,
+            self._locks,
             turns_on(self._loop),
             self._report,
             self.core,
@@ -135,7 +135,7 @@ class RunningSwitch:
             await self._apply(config, is_forced=config.options.is_forced)
         await self._state.keep(self.bridges.values())
         await self._control.start()
-        give_back_stale_ports([link.name for link in self._host.state.links], self._claims)
+        give_back_stale_ports([link.name for link in self._host.state.links], self._locks)
         remove_stale_pins(self._run_dir.path, self.bridges)
         remove_stale_leases(self._run_dir.path, self.bridges)
         log.info("inband runs with run directory %s, process %d", self._run_dir.path, os.getpid())
@@ -151,7 +151,7 @@ class RunningSwitch:
                 task.cancel()
         for name in list(self.bridges):
             await self._stop_bridge(name)
-        self._claims.close()
+        self._locks.close()
         self._host.close()
         remove_pin_root(self._run_dir.path)
 

@@ -1,4 +1,4 @@
-"""Claims: one live switch per interface, and none after a kill."""
+"""InterfaceLocks: one live switch per interface, and none after a kill."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from collections.abc import Iterator
 import pytest
 
 from inband.errors import UsageError
-from inband.runtime.claims import BACKLOG, Claims
+from inband.runtime.interface_locks import BACKLOG, InterfaceLocks
 
 NAME = f"ihh{os.getpid()}"[:15]
 
 HOLDER = """
 import asyncio, sys
-from inband.runtime.claims import BACKLOG, Claims
+from inband.runtime.interface_locks import BACKLOG, InterfaceLocks
 
 async def hold():
-    Claims(asyncio.get_running_loop()).take(sys.argv[1])
+    InterfaceLocks(asyncio.get_running_loop()).take(sys.argv[1])
     print("taken", flush=True)
     await asyncio.sleep(60)
 
@@ -55,13 +55,13 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @pytest.fixture
-def claims(loop: asyncio.AbstractEventLoop) -> Iterator[Claims]:
-    mine = Claims(loop)
+def locks(loop: asyncio.AbstractEventLoop) -> Iterator[InterfaceLocks]:
+    mine = InterfaceLocks(loop)
     yield mine
     mine.close()
 
 
-def test_an_interface_of_another_live_process_is_refused_until_that_is_killed(claims: Claims) -> None:
+def test_an_interface_of_another_live_process_is_refused_until_that_is_killed(locks: InterfaceLocks) -> None:
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, NAME], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout is not None
@@ -71,50 +71,52 @@ def test_an_interface_of_another_live_process_is_refused_until_that_is_killed(cl
             with pytest.raises(
                 UsageError, match=rf"interface {NAME} is in use by (a live switch \(pid {holder.pid}\)|an)"
             ):
-                claims.take(NAME)
+                locks.take(NAME)
     finally:
         holder.kill()
         holder.wait()
         holder.stdout.close() if holder.stdout else None
 
-    claims.take(NAME)
+    locks.take(NAME)
 
 
 def test_one_process_may_claim_again_what_it_has_and_give_it_back(
-    claims: Claims, loop: asyncio.AbstractEventLoop
+    locks: InterfaceLocks, loop: asyncio.AbstractEventLoop
 ) -> None:
-    claims.take(NAME)
-    claims.take(NAME)
+    locks.take(NAME)
+    locks.take(NAME)
     with pytest.raises(UsageError, match="in this process"):
-        Claims(loop).take(NAME)
+        InterfaceLocks(loop).take(NAME)
 
-    claims.release(NAME)
-    claims.release(NAME)
+    locks.release(NAME)
+    locks.release(NAME)
 
-    other = Claims(loop)
+    other = InterfaceLocks(loop)
     other.take(NAME)
     other.close()
 
 
 @pytest.mark.root
-def test_another_user_cannot_claim_an_interface_however_the_socket_is_called(claims: Claims) -> None:
+def test_another_user_cannot_claim_an_interface_however_the_socket_is_called(locks: InterfaceLocks) -> None:
     names = [f"inband/interface/{NAME}", f"inband/interface/{NAME}/0", f"inband/interface/{NAME}/f/f"]
     squatter = subprocess.Popen([sys.executable, "-c", SQUATTER, *names], stdout=subprocess.PIPE, text=True)
     try:
         assert squatter.stdout is not None
         assert squatter.stdout.readline() == "taken\n"
 
-        claims.take(NAME)
+        locks.take(NAME)
     finally:
         squatter.kill()
         squatter.wait()
         squatter.stdout.close() if squatter.stdout else None
 
 
-def test_interfaces_whose_names_begin_alike_are_different_ones(claims: Claims, loop: asyncio.AbstractEventLoop) -> None:
-    other = Claims(loop)
+def test_interfaces_whose_names_begin_alike_are_different_ones(
+    locks: InterfaceLocks, loop: asyncio.AbstractEventLoop
+) -> None:
+    other = InterfaceLocks(loop)
     other.take(f"{NAME[:13]}1")
 
-    claims.take(NAME[:13])
+    locks.take(NAME[:13])
 
     other.close()

@@ -1,14 +1,14 @@
 """Which live switch has an interface: so that two processes never share a port or a bridge.
 
-A claim is a listening unix socket with an abstract name (unix(7)). The kernel keeps such names apart per network
+A lock is a listening unix socket with an abstract name (unix(7)). The kernel keeps such names apart per network
 namespace, exactly as it does interfaces, and frees them when the process dies, however it dies. So there is no file to
 clean up after kill -9, and a switch in another namespace is free to use the same interface names.
 
-Any user may bind any abstract name. So a name ends in a random part, which cannot be taken beforehand, and a claim
+Any user may bind any abstract name. So a name ends in a random part, which cannot be taken beforehand, and a lock
 counts only when its holder is root or our own user: the kernel says who made a socket (SO_PEERCRED). Who else has names
 like ours is found in /proc/net/unix; other users' are passed over, and so are those that do not answer.
 
-Invariants: of two switches that claim an interface at most one gets it (at the same instant: perhaps none). The run
+Invariants: of two switches that lock an interface at most one gets it (at the same instant: perhaps none). The run
 directory does not do this: two switches may have two of them and still be given the same interface.
 """
 
@@ -32,47 +32,47 @@ _ROOT = 0
 BACKLOG, PATIENCE_S = 1024, 0.2
 
 
-class Claims:
-    """The interfaces that this process has claimed. While ``loop`` runs, questions about them are answered."""
+class InterfaceLocks:
+    """The interfaces that this process has locked. While ``loop`` runs, questions about them are answered."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._held: dict[str, socket.socket] = {}
 
     def take(self, interface: str) -> None:
-        """Claim an interface; claiming one's own again does nothing.
+        """Lock an interface; locking one's own again does nothing.
 
         Raises UsageError naming the process of the live switch that has it, HostError when the kernel refuses.
         """
         if interface in self._held:
             return
         name = f"{_PREFIX}{interface}/{secrets.token_hex(16)}"
-        claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         try:
-            claim.bind(f"\0{name}")
-            claim.listen(BACKLOG)
+            lock.bind(f"\0{name}")
+            lock.listen(BACKLOG)
             for other in _names_of(interface):
                 if other != name:
                     _refuse_if_valid(interface, other)
         except OSError as error:
-            claim.close()
-            raise HostError(f"claim {interface}", error.strerror or str(error), errno=error.errno or 0) from None
+            lock.close()
+            raise HostError(f"lock {interface}", error.strerror or str(error), errno=error.errno or 0) from None
         except UsageError:
-            claim.close()
+            lock.close()
             raise
-        self._held[interface] = claim
-        self._loop.add_reader(claim, _answer, claim)
+        self._held[interface] = lock
+        self._loop.add_reader(lock, _answer, lock)
 
     def __contains__(self, interface: str) -> bool:
-        """Whether this process has claimed an interface."""
+        """Whether this process has locked an interface."""
         return interface in self._held
 
     def release(self, interface: str) -> None:
-        """Let others have the interface; one that is not claimed is ignored."""
-        claim = self._held.pop(interface, None)
-        if claim is not None:
-            self._loop.remove_reader(claim)
-            claim.close()
+        """Let others have the interface; one that is not locked is ignored."""
+        lock = self._held.pop(interface, None)
+        if lock is not None:
+            self._loop.remove_reader(lock)
+            lock.close()
 
     def close(self) -> None:
         """Release everything."""
@@ -80,17 +80,17 @@ class Claims:
             self.release(interface)
 
 
-def _answer(claim: socket.socket) -> None:
+def _answer(lock: socket.socket) -> None:
     """Let a process that asked go: the kernel has told it who we are."""
     try:
-        asking, _ = claim.accept()
+        asking, _ = lock.accept()
     except OSError:
         return
     asking.close()
 
 
 def _names_of(interface: str) -> Iterator[str]:
-    """Abstract names that claim an interface, ours included: the last column of /proc/net/unix. Raises OSError."""
+    """Abstract names that lock an interface, ours included: the last column of /proc/net/unix. Raises OSError."""
     wanted = f"@{_PREFIX}{interface}"
     for line in _SOCKETS.read_text(errors="replace").splitlines():
         _, found, rest = line.partition(wanted)
@@ -109,7 +109,7 @@ def _refuse_if_valid(interface: str, name: str) -> None:
 def _holder(name: str) -> tuple[int, int] | None:
     """The pid (0: of another pid namespace) and user of who listens at an abstract name; None when there is no answer.
 
-    Others may fill the queue of a live switch's claim with questions, which it empties at once; a queue that stays
+    Others may fill the queue of a live switch's lock with questions, which it empties at once; a queue that stays
     full is no switch's.
     """
     end = time.monotonic() + PATIENCE_S
