@@ -54,8 +54,8 @@ class FakeProcess:
         bench = self._bench = _bench()
         managed = bench.managed
         runner = SimpleNamespace(
-            bridge=managed.bridge, config=managed.config, connections=managed.connections, now=0.0, notes=[],
-            tls_note=None, port_with=lambda _: None, port_to=lambda _: None,
+            managed=managed, bridge=managed.bridge, config=managed.config, connections=managed.connections, now=0.0,
+            notes=[], tls_note=None, port_with=lambda _: None, port_to=lambda _: None,
             local=SimpleNamespace(duplicates=set()), ports=SimpleNamespace(missing=list),
         )  # fmt: skip
         self.bridges = {"br0": cast(BridgeRunner, runner)}

@@ -12,22 +12,37 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import assert_never
 
 from inband.bridge.megaflows import MegaflowCache
 from inband.control import events as ev
+from inband.control.destinations import RemoteStatus
 from inband.control.engine import Engine
 from inband.control.rules import InBandRule
 from inband.flow.flow import Flow
 from inband.host.state import Host
 from inband.table.table_set import TableSet
-from inband.vocabulary.addresses import IpAddress
+from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.instant import Instant
 
 Probe = Callable[[int, IpAddress], None]
 """Send a question for an address from the local port, if that is where the interface index leads."""
 Confirm = Callable[[ev.ConfirmPlace], None]
 """Send such a question if the next hop has not been heard of late."""
+
+
+@dataclass(frozen=True, slots=True)
+class InBandStatus:
+    """What in-band control of a bridge is like; ``remotes`` and ``servers`` say how each is reached."""
+
+    is_enabled: bool
+    local_mac: Mac | None
+    queue: int | None
+    vlan: int | None
+    hidden_flows: int
+    remotes: tuple[RemoteStatus, ...]
+    servers: tuple[RemoteStatus, ...]
 
 
 class InBand:
@@ -51,6 +66,19 @@ class InBand:
     def flows(self) -> list[Flow]:
         """The hidden flows of in-band control, by letter."""
         return sorted(self._flows.values(), key=lambda flow: flow.priority)
+
+    def status(self) -> InBandStatus:
+        """What it is like now."""
+        engine = self.engine
+        return InBandStatus(
+            engine.is_enabled,
+            engine.local_mac,
+            engine.queue,
+            engine.vlan,
+            len(self._flows),
+            tuple(engine.remotes()),
+            tuple(engine.servers()),
+        )
 
     def _carry_out(self, command: ev.Command, now: Instant) -> None:
         match command:

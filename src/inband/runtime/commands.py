@@ -9,7 +9,7 @@ from typing import Protocol
 
 from inband import __version__
 from inband.errors import UsageError
-from inband.runtime import documents
+from inband.runtime import documents, flow_documents
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.change_options import MAX_OPTIONS, ChangeOptions, split_options
 from inband.runtime.changes import CHANGES
@@ -71,7 +71,7 @@ def make_registry(process: Process) -> Registry:
     registry.add("inband/dump-flows", "BRIDGE [hidden] [json]", 1, 3, lambda arguments: _dump_flows(process, arguments))
     registry.add("bridge/dump-flows", "BRIDGE", 1, 1, lambda arguments: _bridge_dump_flows(process, arguments))
     registry.add("inband/dump-datapath", "BRIDGE [json]", 1, 2, lambda arguments: _dump_datapath(process, arguments))
-    registry.add("fdb/show", "BRIDGE", 1, 1, lambda arguments: documents.fdb_text(_bridge(process, arguments[0])))
+    registry.add("fdb/show", "BRIDGE", 1, 1, lambda arguments: flow_documents.fdb_text(_bridge(process, arguments[0])))
     trace_usage = "BRIDGE FLOW | BRIDGE hex FRAME [IN_PORT]"
     registry.add("inband/events", "[json]", 0, 1, lambda arguments: _events(process, arguments))
     registry.add("inband/trace", trace_usage, 2, 4, lambda arguments: _trace(process, arguments))
@@ -145,8 +145,8 @@ async def _dump_flows(process: Process, arguments: Sequence[str]) -> str:
     if unknown:
         raise UsageError(f"inband/dump-flows: unknown argument {min(unknown)!r}: allowed are hidden and json")
     runner = _bridge(process, name)
-    flows = await documents.flows(runner, hidden="hidden" in options)
-    render = documents.flows_json if "json" in options else documents.flows_text
+    flows = await flow_documents.flows(runner, hidden="hidden" in options)
+    render = flow_documents.flows_json if "json" in options else flow_documents.flows_text
     return await render(runner, flows)
 
 
@@ -155,11 +155,11 @@ async def _dump_datapath(process: Process, arguments: Sequence[str]) -> str:
     if options not in ([], ["json"]):
         raise UsageError(f"inband/dump-datapath: unknown argument {options[0]!r}: only json is allowed")
     runner = _bridge(process, name)
-    return await (documents.megaflows_json(runner) if options else documents.megaflows_text(runner))
+    return await (flow_documents.megaflows_json(runner) if options else flow_documents.megaflows_text(runner))
 
 
 async def _bridge_dump_flows(process: Process, arguments: Sequence[str]) -> str:
-    return await documents.bridge_flows_text(_bridge(process, arguments[0]))
+    return await flow_documents.bridge_flows_text(_bridge(process, arguments[0]))
 
 
 def _trace(process: Process, arguments: Sequence[str]) -> str:

@@ -1,21 +1,16 @@
-"""What commands print of a running switch: the ``show`` document, flows, the FDB and counters."""
+"""What commands print of a running switch: the ``show`` document, and counters."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypedDict, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from inband import __version__
+from inband.bridge.in_band import InBandStatus
 from inband.control.destinations import RemoteStatus
 from inband.control.names import NameStatus
-from inband.datapath.base import Megaflow
-from inband.flow.flow import Flow
 from inband.flow.ports import LOCAL
-from inband.flow.text import flow_document, format_actions, format_bridge_flow, format_flow, format_match
-from inband.openflow.reconnect import State
 from inband.pipeline.ports import SwitchPort
 from inband.runtime.advice import Hops, PortsKnown, controller_advice, remote_advice
 from inband.runtime.bridge_runner import BridgeRunner
@@ -29,17 +24,11 @@ from inband.runtime.show import (
     ShowDocument,
 )
 from inband.switch.core import SwitchCore
-from inband.switch.listener import Listener
 from inband.switch.names import NameService
-from inband.switch.outgoing import OutgoingConnection
+from inband.switch.status import BridgeStatus, ListenerStatus, OutgoingStatus
 from inband.vocabulary.addresses import IpAddress
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import OFP10, PortConfig, PortState
-
-# About 10 ms of work.
-FLOWS_AT_ONCE = 200
-
-_Item = TypeVar("_Item")
 
 _VERSIONS = {OFP10: "1.0"}
 _CONFIG_WORDS = {bit: str(bit.name).lower().replace("_", "-") for bit in PortConfig if bit}
@@ -59,31 +48,49 @@ def show(runners: Iterable[BridgeRunner], core: SwitchCore, unconfirmed: str | N
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known beside a bridge's own status, for words about it."""
+
+    now: Instant
+    names: Mapping[str, NameStatus]
+    servers: Sequence[IpAddress]
+    hops: Hops
+    ports: PortsKnown
+
+
 def _bridge(runner: BridgeRunner, service: NameService) -> BridgeDocument:
-    bridge, engine = runner.bridge, runner.bridge.in_band.engine
-    known = (*engine.remotes(), *engine.servers())
-    hops = {status.address: status for status in known if status.endpoint.length is None}
-    names = {status.name: status for status in service.names()}
-    ports = _ports_known(runner)
+    config, status = runner.config, runner.managed.status()
+    known = _known(status, config.ports, service, runner.now)
+    listeners = [each for each in status.listeners if each.target in config.controllers]
     return {
-        "name": bridge.name,
-        "datapath": bridge.datapath.kind,
-        "datapath_id": f"{bridge.agent.switch.identity.datapath_id:016x}",
-        "fail_mode": runner.config.fail_mode.value,
-        "forwarding": runner.connections.fail_mode.forwarding.value,
-        "ports": [_port(port) for port in bridge.ports],
+        "name": status.name,
+        "datapath": status.datapath,
+        "datapath_id": f"{status.datapath_id:016x}",
+        "fail_mode": config.fail_mode.value,
+        "forwarding": status.forwarding.value,
+        "ports": [_port(port) for port in status.ports],
         "controllers": [
-            *(_controller(runner, outgoing, names, service, hops, ports) for outgoing in runner.connections.outgoing),
-            *(_listener(listener) for listener in runner.connections.listeners if not _is_management(runner, listener)),
+            *(_controller(each, known, in_band=config.in_band) for each in status.outgoing),
+            *(_listener(each) for each in listeners),
         ],
-        "in_band": _in_band(runner, names.values(), ports),
+        "in_band": _in_band(runner, status.in_band, known),
         "missing_ports": runner.ports.missing(),
-        "notes": runner.notes
-        + ([runner.tls_note] if runner.tls_note else [])
-        + _address_notes(runner)
-        + _port_notes(runner),
-        "counters": _counters(runner),
+        "notes": [*runner.notes, *_notes(runner, status)],
+        "counters": dict(status.counters),
     }
+
+
+def _known(status: BridgeStatus, ports: Iterable[str], service: NameService, now: Instant) -> _Known:
+    ways = (*status.in_band.remotes, *status.in_band.servers)
+    down = [port for port in status.ports if port.state & PortState.LINK_DOWN and port.number != LOCAL]
+    return _Known(
+        now,
+        {name.name: name for name in service.names()},
+        service.server_list.servers,
+        {way.address: way for way in ways if way.endpoint.length is None},
+        PortsKnown([f"port {port.number} ({port.name})" for port in down], dict.fromkeys(ports, status.name)),
+    )
 
 
 def _port(port: SwitchPort) -> PortDocument:
@@ -96,76 +103,54 @@ def _port(port: SwitchPort) -> PortDocument:
     }
 
 
-def _address_notes(runner: BridgeRunner) -> list[str]:
+def _notes(runner: BridgeRunner, status: BridgeStatus) -> list[str]:
     there = "another host has it, so it cannot be used: give one of them another address"
-    return [f"address {address}: {there}" for address in sorted(runner.local.duplicates, key=str)]
-
-
-def _port_notes(runner: BridgeRunner) -> list[str]:
     waiting = "it is opened when there is such an interface, and a free one"
-    notes = [f"port {name}: {waiting}" for name in runner.ports.missing()]
-    configured = [port.name for port in runner.bridge.ports if port.config]
-    if configured and runner.bridge.in_band.engine.is_enabled:
+    notes = [runner.tls_note] if runner.tls_note else []
+    notes += [f"address {address}: {there}" for address in sorted(runner.local.duplicates, key=str)]
+    notes += [f"port {name}: {waiting}" for name in runner.ports.missing()]
+    configured = [port.name for port in status.ports if port.config]
+    if configured and status.in_band.is_enabled:
         names = ", ".join(configured)
         notes.append(f"port configuration of {names} holds for data traffic only: control traffic passes all the same")
     return notes
 
 
-def _controller(
-    runner: BridgeRunner,
-    outgoing: OutgoingConnection,
-    names: Mapping[str, NameStatus],
-    service: NameService,
-    hops: Hops,
-    ports: PortsKnown,
-) -> ControllerDocument:
-    reconnect, channel, now = outgoing.reconnect, outgoing.channel, runner.now
-    address = outgoing.address if reconnect.is_connected else None
-    connection = runner.bridge.agent.switch.connections.get(channel.number) if channel else None
-    due = reconnect.next_deadline() if reconnect.state is State.BACKOFF else None
+def _controller(status: OutgoingStatus, known: _Known, *, in_band: bool) -> ControllerDocument:
+    now, target = known.now, status.target
     return {
-        "target": str(outgoing.target),
-        "connected": reconnect.is_connected,
-        "role": connection.role.name.lower() if connection else None,
-        "version": _VERSIONS.get(connection.version, "1.3") if connection else None,
-        "since": None if reconnect.state is State.VOID else wall(reconnect.since, now),
-        "last_error": reconnect.last_error,
-        "last_error_at": None if reconnect.last_error is None else wall(reconnect.last_error_at, now),
-        "in_band": outgoing.target.in_band and runner.config.in_band,
-        "next_try": wall(due, now),
-        "address": None if address is None else str(address),
-        "family": None if address is None else family(address),
-        "advice": None if reconnect.is_connected else _advice(outgoing, names, service, hops, ports),
+        "target": str(target),
+        "connected": status.is_connected,
+        "role": None if status.role is None else status.role.name.lower(),
+        "version": None if status.version is None else _VERSIONS.get(status.version, "1.3"),
+        "since": wall(status.since, now),
+        "last_error": status.last_error,
+        "last_error_at": None if status.last_error is None else wall(status.last_error_at, now),
+        "in_band": target.in_band and in_band,
+        "next_try": wall(status.next_try, now),
+        "address": None if status.address is None else str(status.address),
+        "family": None if status.address is None else family(status.address),
+        "advice": None if status.is_connected else _advice(status, known),
     }
 
 
-def _advice(
-    outgoing: OutgoingConnection,
-    names: Mapping[str, NameStatus],
-    service: NameService,
-    hops: Hops,
-    ports: PortsKnown,
-) -> str | None:
+def _advice(status: OutgoingStatus, known: _Known) -> str | None:
     return controller_advice(
-        outgoing.target,
-        outgoing.addresses,
-        outgoing.failures,
-        outgoing.reconnect.last_error,
-        names.get(outgoing.target.name) if outgoing.target.name else None,
-        service.server_list.servers,
-        hops,
-        ports,
+        status.target,
+        status.addresses,
+        status.failures,
+        status.last_error,
+        known.names.get(status.target.name) if status.target.name else None,
+        known.servers,
+        known.hops,
+        known.ports,
     )
 
 
-def _is_management(runner: BridgeRunner, listener: Listener) -> bool:
-    return listener.target not in runner.config.controllers
-
-
-def _listener(listener: Listener) -> ControllerDocument:
+def _listener(status: ListenerStatus) -> ControllerDocument:
     return {
-        "target": str(listener.target),
-        "connected": listener.has_sessions,
+        "target": str(status.target),
+        "connected": status.has_sessions,
         "role": None,
         "version": None,
         "since": None,
@@ -174,32 +159,22 @@ def _listener(listener: Listener) -> ControllerDocument:
     }
 
 
-def _ports_known(runner: BridgeRunner) -> PortsKnown:
-    down = [port for port in runner.bridge.ports if port.state & PortState.LINK_DOWN and port.number != LOCAL]
-    return PortsKnown([_port_words(port) for port in down], dict.fromkeys(runner.config.ports, runner.config.name))
-
-
-def _port_words(port: SwitchPort) -> str:
-    return f"port {port.number} ({port.name})"
-
-
-def _in_band(runner: BridgeRunner, names: Iterable[NameStatus], ports: PortsKnown) -> InBandDocument:
-    engine = runner.bridge.in_band.engine
+def _in_band(runner: BridgeRunner, status: InBandStatus, known: _Known) -> InBandDocument:
     called: dict[IpAddress, list[str]] = {}
-    for status in names:
-        for known in status.addresses:
-            called.setdefault(known.address, []).append(status.name)
+    for name in known.names.values():
+        for each in name.addresses:
+            called.setdefault(each.address, []).append(name.name)
     return {
-        "enabled": engine.is_enabled,
-        "local_mac": str(engine.local_mac) if engine.local_mac else None,
-        "queue": engine.queue,
-        "vlan": engine.vlan,
-        "hidden_flows": len(runner.bridge.in_band.flows),
-        "remotes": [_remote(runner, each, called.get(each.address, []), ports) for each in engine.remotes()],
+        "enabled": status.is_enabled,
+        "local_mac": str(status.local_mac) if status.local_mac else None,
+        "queue": status.queue,
+        "vlan": status.vlan,
+        "hidden_flows": status.hidden_flows,
+        "remotes": [_remote(runner, each, called.get(each.address, []), known) for each in status.remotes],
     }
 
 
-def _remote(runner: BridgeRunner, status: RemoteStatus, names: list[str], ports: PortsKnown) -> RemoteDocument:
+def _remote(runner: BridgeRunner, status: RemoteStatus, names: list[str], known: _Known) -> RemoteDocument:
     return {
         "address": str(status.address) if status.endpoint.length is None else status.endpoint.place,
         "port": status.port,
@@ -208,130 +183,20 @@ def _remote(runner: BridgeRunner, status: RemoteStatus, names: list[str], ports:
         "next_hop": str(status.next_hop) if status.next_hop else None,
         "next_hop_mac": str(status.next_hop_mac) if status.next_hop_mac else None,
         "interface": status.interface,
-        "resolved_at": wall(status.resolved_at, runner.now),
+        "resolved_at": wall(status.resolved_at, known.now),
         "by_port": runner.port_with(status.next_hop_mac),
         "names": names,
-        "advice": remote_advice(status, ports),
+        "advice": remote_advice(status, known.ports),
         "calls": status.endpoint.calls,
         "on_link": status.is_on_link,
     }
-
-
-async def flows(runner: BridgeRunner, *, hidden: bool) -> list[Flow]:
-    """Visible flows and, if asked for, hidden ones, with counters up to date."""
-    await _count(runner)
-    tables = runner.bridge.tables
-    found = sorted(tables.hidden(), key=lambda flow: flow.priority) if hidden else []
-    for some in tables.walk():
-        found += some
-        await asyncio.sleep(0)
-    return found
-
-
-async def _count(runner: BridgeRunner) -> None:
-    for _ in runner.bridge.counting():
-        await asyncio.sleep(0)
-
-
-async def flows_text(runner: BridgeRunner, flows: Sequence[Flow]) -> str:
-    """Flows in the syntax of ``ovs-ofctl dump-flows``, hidden ones with letter and remote."""
-    lines = await _in_portions(flows, lambda flow: format_flow(flow, runner.now))
-    return "".join(f"{line}\n" for line in lines)
-
-
-async def bridge_flows_text(runner: BridgeRunner) -> str:
-    """All flows as ``ovs-appctl bridge/dump-flows`` prints them."""
-    lines = await _in_portions(await flows(runner, hidden=True), lambda flow: format_bridge_flow(flow, runner.now))
-    return "".join(f"{line}\n" for line in lines)
-
-
-async def flows_json(runner: BridgeRunner, flows: Sequence[Flow]) -> str:
-    """Flows as one document."""
-    texts = await _in_portions(flows, lambda flow: json.dumps(flow_document(flow, runner.now)))
-    return f'{{"flows": [{", ".join(texts)}]}}\n'
-
-
-async def _in_portions(items: Sequence[_Item], render: Callable[[_Item], str]) -> list[str]:
-    """Render thousands of flows without keeping packets and channels waiting."""
-    rendered: list[str] = []
-    for start in range(0, len(items), FLOWS_AT_ONCE):
-        rendered += map(render, items[start : start + FLOWS_AT_ONCE])
-        await asyncio.sleep(0)
-    return rendered
-
-
-class MegaflowDocument(TypedDict):
-    """A cached decision in ``inband dump-datapath --json``; ``flows`` are those that it came from, by table."""
-
-    match: str
-    actions: str
-    packets: int
-    bytes: int
-    used_s: float
-    flows: list[str]
-
-
-async def megaflows_text(runner: BridgeRunner) -> str:
-    """Cached decisions, a line each, with the flows that they came from below, indented."""
-    await _count(runner)
-    megaflows = runner.bridge.datapath.megaflows()
-    lines = await _in_portions(megaflows, lambda each: _megaflow_text(_megaflow(runner, each)))
-    return "".join(lines) or "no megaflows: every packet comes up\n"
-
-
-async def megaflows_json(runner: BridgeRunner) -> str:
-    """Cached decisions as one document."""
-    await _count(runner)
-    megaflows = runner.bridge.datapath.megaflows()
-    texts = await _in_portions(megaflows, lambda each: json.dumps(_megaflow(runner, each)))
-    return f'{{"datapath": "{runner.bridge.datapath.kind}", "megaflows": [{", ".join(texts)}]}}\n'
-
-
-def _megaflow(runner: BridgeRunner, megaflow: Megaflow) -> MegaflowDocument:
-    return {
-        "match": format_match(megaflow.match),
-        "actions": format_actions(megaflow.actions) or "drop",
-        "packets": megaflow.packets,
-        "bytes": megaflow.bytes,
-        "used_s": round(max(0.0, runner.now - megaflow.used), 3),
-        "flows": [_source(table_id, flow) for table_id, flow in megaflow.translation.credits],
-    }
-
-
-def _source(table_id: int, flow: Flow | None) -> str:
-    if flow is None:
-        return f"table={table_id}, no flow matches"
-    letter = f", {flow.origin.label}" if flow.origin else ""
-    match = format_match(flow.match)
-    return f"table={table_id}{letter}, priority={int(flow.priority)}{',' if match else ''}{match}"
-
-
-def _megaflow_text(document: MegaflowDocument) -> str:
-    counts = f"packets:{document['packets']}, bytes:{document['bytes']}, used:{document['used_s']:.3f}s"
-    lines = [f"{document['match']}, {counts}, actions:{document['actions']}"]
-    return "".join(f"{line}\n" for line in (*lines, *(f"    from {source}" for source in document["flows"])))
-
-
-def fdb_text(runner: BridgeRunner) -> str:
-    """The addresses NORMAL has learned, as ``ovs-appctl fdb/show`` prints them."""
-    lines = [" port  VLAN  MAC                Age"]
-    for key, port, confirmed in runner.bridge.fdb.entries():
-        lines.append(f"{port!s:>5}  {key.vlan:>4}  {key.mac}  {int(runner.now - confirmed):>3}")
-    return "\n".join(lines) + "\n"
-
-
-def _counters(runner: BridgeRunner) -> dict[str, int]:
-    """Every named counter of a bridge, by name."""
-    bridge = runner.bridge
-    values = {**bridge.datapath.counters(), **bridge.pipeline.counters, **bridge.counters.values}
-    return dict(sorted((values | runner.connections.counters() | {"megaflows": len(bridge.megaflows)}).items()))
 
 
 def counters_text(runners: Iterable[BridgeRunner], process: Mapping[str, Mapping[str, int]]) -> str:
     """Every named counter, a line each, with the name of the bridge, or of the part of the process, in front."""
     lines = []
     for runner in runners:
-        lines += [f"{runner.bridge.name}  {name:<32} {value}" for name, value in _counters(runner).items()]
+        lines += [f"{runner.bridge.name}  {name:<32} {value}" for name, value in runner.managed.counters().items()]
     for part, counters in process.items():
         lines += [f"{part}  {name:<32} {value}" for name, value in sorted(counters.items())]
     return "".join(f"{line}\n" for line in lines)

@@ -28,9 +28,12 @@ from inband.host.events import (
     RoutesChanged,
 )
 from inband.host.state import Host
+from inband.openflow.reconnect import State
 from inband.switch.config import BridgeConfig
 from inband.switch.connections import ConnectionManager, Environment
+from inband.switch.outgoing import OutgoingConnection
 from inband.switch.reports import LinkBack, LinkLost
+from inband.switch.status import BridgeStatus, ListenerStatus, OutgoingStatus
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import PortState
@@ -196,6 +199,46 @@ class ManagedBridge:
     def _is_on_the_way(self, link: LinkChanged | None) -> bool:
         """Whether in-band control may go by an interface: the switch's own are its way, all of its bridges'."""
         return link is not None and self._is_own_interface(link.name)
+
+    # --- what people ask --------------------------------------------------------------------------------------------
+
+    def status(self) -> BridgeStatus:
+        """What it is like now."""
+        bridge, connections = self.bridge, self.connections
+        return BridgeStatus(
+            name=bridge.name,
+            datapath=bridge.datapath.kind,
+            datapath_id=bridge.agent.switch.identity.datapath_id,
+            forwarding=connections.fail_mode.forwarding,
+            ports=tuple(bridge.ports),
+            outgoing=tuple(self._outgoing_status(each) for each in connections.outgoing),
+            listeners=tuple(ListenerStatus(each.target, each.has_sessions) for each in connections.listeners),
+            in_band=bridge.in_band.status(),
+            counters=self.counters(),
+        )
+
+    def counters(self) -> dict[str, int]:
+        """Every named counter, by name."""
+        bridge = self.bridge
+        values = {**bridge.datapath.counters(), **bridge.pipeline.counters, **bridge.counters.values}
+        return dict(sorted((values | self.connections.counters() | {"megaflows": len(bridge.megaflows)}).items()))
+
+    def _outgoing_status(self, outgoing: OutgoingConnection) -> OutgoingStatus:
+        reconnect, channel = outgoing.reconnect, outgoing.channel
+        session = self.bridge.agent.switch.connections.get(channel.number) if channel else None
+        return OutgoingStatus(
+            target=outgoing.target,
+            is_connected=reconnect.is_connected,
+            role=session.role if session else None,
+            version=session.version if session else None,
+            since=None if reconnect.state is State.VOID else reconnect.since,
+            last_error=reconnect.last_error,
+            last_error_at=reconnect.last_error_at,
+            next_try=reconnect.next_deadline() if reconnect.state is State.BACKOFF else None,
+            address=outgoing.address if reconnect.is_connected else None,
+            addresses=outgoing.addresses,
+            failures=outgoing.failures,
+        )
 
     # --- time (switch.driver.Driven) --------------------------------------------------------------------------------
 

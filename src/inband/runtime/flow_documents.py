@@ -1,0 +1,121 @@
+"""What commands print of flows, cached decisions and learned addresses; of thousands a portion at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import TypedDict, TypeVar
+
+from inband.datapath.base import Megaflow
+from inband.flow.flow import Flow
+from inband.flow.text import flow_document, format_actions, format_bridge_flow, format_flow, format_match
+from inband.runtime.bridge_runner import BridgeRunner
+
+# About 10 ms of work.
+FLOWS_AT_ONCE = 200
+
+_Item = TypeVar("_Item")
+
+
+async def flows(runner: BridgeRunner, *, hidden: bool) -> list[Flow]:
+    """Visible flows and, if asked for, hidden ones, with counters up to date."""
+    await _count(runner)
+    tables = runner.bridge.tables
+    found = sorted(tables.hidden(), key=lambda flow: flow.priority) if hidden else []
+    for some in tables.walk():
+        found += some
+        await asyncio.sleep(0)
+    return found
+
+
+async def _count(runner: BridgeRunner) -> None:
+    for _ in runner.bridge.counting():
+        await asyncio.sleep(0)
+
+
+async def flows_text(runner: BridgeRunner, flows: Sequence[Flow]) -> str:
+    """Flows in the syntax of ``ovs-ofctl dump-flows``, hidden ones with letter and remote."""
+    lines = await _in_portions(flows, lambda flow: format_flow(flow, runner.now))
+    return "".join(f"{line}\n" for line in lines)
+
+
+async def bridge_flows_text(runner: BridgeRunner) -> str:
+    """All flows as ``ovs-appctl bridge/dump-flows`` prints them."""
+    lines = await _in_portions(await flows(runner, hidden=True), lambda flow: format_bridge_flow(flow, runner.now))
+    return "".join(f"{line}\n" for line in lines)
+
+
+async def flows_json(runner: BridgeRunner, flows: Sequence[Flow]) -> str:
+    """Flows as one document."""
+    texts = await _in_portions(flows, lambda flow: json.dumps(flow_document(flow, runner.now)))
+    return f'{{"flows": [{", ".join(texts)}]}}\n'
+
+
+async def _in_portions(items: Sequence[_Item], render: Callable[[_Item], str]) -> list[str]:
+    """Render thousands of flows without keeping packets and channels waiting."""
+    rendered: list[str] = []
+    for start in range(0, len(items), FLOWS_AT_ONCE):
+        rendered += map(render, items[start : start + FLOWS_AT_ONCE])
+        await asyncio.sleep(0)
+    return rendered
+
+
+class MegaflowDocument(TypedDict):
+    """A cached decision in ``inband dump-datapath --json``; ``flows`` are those that it came from, by table."""
+
+    match: str
+    actions: str
+    packets: int
+    bytes: int
+    used_s: float
+    flows: list[str]
+
+
+async def megaflows_text(runner: BridgeRunner) -> str:
+    """Cached decisions, a line each, with the flows that they came from below, indented."""
+    await _count(runner)
+    megaflows = runner.bridge.datapath.megaflows()
+    lines = await _in_portions(megaflows, lambda each: _megaflow_text(_megaflow(runner, each)))
+    return "".join(lines) or "no megaflows: every packet comes up\n"
+
+
+async def megaflows_json(runner: BridgeRunner) -> str:
+    """Cached decisions as one document."""
+    await _count(runner)
+    megaflows = runner.bridge.datapath.megaflows()
+    texts = await _in_portions(megaflows, lambda each: json.dumps(_megaflow(runner, each)))
+    return f'{{"datapath": "{runner.bridge.datapath.kind}", "megaflows": [{", ".join(texts)}]}}\n'
+
+
+def _megaflow(runner: BridgeRunner, megaflow: Megaflow) -> MegaflowDocument:
+    return {
+        "match": format_match(megaflow.match),
+        "actions": format_actions(megaflow.actions) or "drop",
+        "packets": megaflow.packets,
+        "bytes": megaflow.bytes,
+        "used_s": round(max(0.0, runner.now - megaflow.used), 3),
+        "flows": [_source(table_id, flow) for table_id, flow in megaflow.translation.credits],
+    }
+
+
+def _source(table_id: int, flow: Flow | None) -> str:
+    if flow is None:
+        return f"table={table_id}, no flow matches"
+    letter = f", {flow.origin.label}" if flow.origin else ""
+    match = format_match(flow.match)
+    return f"table={table_id}{letter}, priority={int(flow.priority)}{',' if match else ''}{match}"
+
+
+def _megaflow_text(document: MegaflowDocument) -> str:
+    counts = f"packets:{document['packets']}, bytes:{document['bytes']}, used:{document['used_s']:.3f}s"
+    lines = [f"{document['match']}, {counts}, actions:{document['actions']}"]
+    return "".join(f"{line}\n" for line in (*lines, *(f"    from {source}" for source in document["flows"])))
+
+
+def fdb_text(runner: BridgeRunner) -> str:
+    """The addresses NORMAL has learned, as ``ovs-appctl fdb/show`` prints them."""
+    lines = [" port  VLAN  MAC                Age"]
+    for key, port, confirmed in runner.bridge.fdb.entries():
+        lines.append(f"{port!s:>5}  {key.vlan:>4}  {key.mac}  {int(runner.now - confirmed):>3}")
+    return "\n".join(lines) + "\n"
