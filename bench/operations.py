@@ -48,7 +48,7 @@ def _ssh(what: str, place: int, count: int) -> Row:
     def take(make: SwitchMaker) -> Figure:
         words = "tcp:{}:22" if make is OvsSwitch else "from:tcp:{}:22"
         calls = count if make is not OvsSwitch else min(count, 20)  # each that fails takes its time
-        found = management.ssh_calls(make, words.format, calls, place)
+        found = management.ssh_calls(make, words.format, calls, place, length=place + 1)
         if found is None:
             return Figure("never up", False)
         outcome, silence = found

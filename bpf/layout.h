@@ -31,7 +31,7 @@ enum layout {
 	UPCALL_HUGE = 66 * 1024,
 	UPCALL_GIANT = 516 * 1024, /* Linux's GSO_MAX_SIZE is eight times 65,535 */
 	/* Up to so much ARP and neighbour discovery of a port goes up. */
-	DISCOVERY_PER_S = 2000,
+	DISCOVERY_PER_S = 1000,
 	DISCOVERY_BURST_MS = 500,
 };
 

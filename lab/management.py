@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -35,7 +36,7 @@ class Calls:
 
 def serve(namespace: Namespace, port: int = SSH, *, udp: bool = False) -> Process:
     """Greet whoever connects to a port; it is ready on return."""
-    words = ["python3", "-m", "lab.greeter", "serve", f"{port}", *(["--udp"] if udp else [])]
+    words = [sys.executable, "-m", "lab.greeter", "serve", f"{port}", *(["--udp"] if udp else [])]
     process = namespace.start(*words, label="greeter")
     if not until(lambda: "ready" in process.tail(), START_S):
         raise AssertionError(f"the greeter did not start:\n{process.tail()}")
@@ -46,7 +47,7 @@ def call(
     namespace: Namespace, address: str, port: int = SSH, *, count: int, udp: bool = False, timeout_s: float = 2.0
 ) -> Calls:
     """Call so often, and wait for the end of it."""
-    words = ["python3", "-m", "lab.greeter", "call", address, f"{port}", f"{count}", "--timeout", f"{timeout_s}"]
+    words = [sys.executable, "-m", "lab.greeter", "call", address, f"{port}", f"{count}", "--timeout", f"{timeout_s}"]
     found = json.loads(namespace.run(*words, *(["--udp"] if udp else []), timeout_s=60.0 + count * timeout_s))
     return Calls(found["failed"], found["longest_s"])
 
@@ -100,7 +101,7 @@ def virtual_gateway(make: SwitchMaker, seconds: float, pause_s: float = 5.0) -> 
             return None
         stage.withstand("drop")
         host, _ = stage.topology.hosts[OTHER]
-        witness = host.start("python3", "-m", "lab.witness", "eth0", f"{topology.PORT}", f"{seconds}")
+        witness = host.start(sys.executable, "-m", "lab.witness", "eth0", f"{topology.PORT}", f"{seconds}")
         start = time.monotonic()
         while time.monotonic() < start + seconds:
             stage.topology.sites[0].namespace.ip("neigh flush dev br0")
@@ -120,7 +121,7 @@ def storm(make: SwitchMaker, rate: int, seconds: float, on: Addressing = IPV4, l
             return None
         stage.withstand("drop")
         host, _ = stage.topology.hosts[MANAGER]
-        asking = host.start("python3", "-m", "lab.storm", "eth0", stage.topology.remote, f"{rate}", f"{seconds}")
+        asking = host.start(sys.executable, "-m", "lab.storm", "eth0", stage.topology.remote, f"{rate}", f"{seconds}")
         silence = stage.watch(seconds)
         assert until(lambda: "sent" in asking.tail(), START_S), asking.tail()
         return silence

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from lab.addressing import IPV4, Addressing
 from lab.journal import until
 from lab.net import Lab, Namespace
@@ -44,7 +46,7 @@ def virtual_gateway(lab: Lab) -> Topology:
     )
     for where in ("all", "eth1", "vrrp0"):
         gateway.sysctl(**{f"net__ipv4__conf__{where}__rp_filter": 0, f"net__ipv4__conf__{where}__arp_ignore": 1})
-    router = gateway.start("python3", "-m", "lab.virtual_router", "eth1", "10.0.0.254", VIRTUAL_MAC)
+    router = gateway.start(sys.executable, "-m", "lab.virtual_router", "eth1", "10.0.0.254", VIRTUAL_MAC)
     if not until(lambda: "ready" in router.tail(), START_S):
         raise AssertionError(f"the virtual router did not start:\n{router.tail()}")
     return made

@@ -12,7 +12,7 @@ from __future__ import annotations
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.numbers import ETH_ARP, ETH_IPV6, ETH_VLAN, IP_ICMPV6, REDIRECT, ROUTER_SOLICITATION
 
-PER_S, BURST_MS = 2000, 500
+PER_S, BURST_MS = 1000, 500
 
 _INTERVAL_S, _BURST_S = 1 / PER_S, BURST_MS / 1000
 _ARP, _IPV6, _TAGGED = (kind.to_bytes(2, "big") for kind in (ETH_ARP, ETH_IPV6, ETH_VLAN))

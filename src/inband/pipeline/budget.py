@@ -13,10 +13,12 @@ from __future__ import annotations
 from inband.flow.ports import PortNo
 from inband.vocabulary.instant import Instant
 
-# Fifty switches behind a port that all come up ask some 300 times a second (next_hop: half a second each, and the
-# kernel four times). Passing on as many costs a switch a tenth of a CPU.
-RATE_PER_S = 500.0
-BURST = 500.0
+# Fifty switches behind a port that come up ask some 300 times in their first second (next_hop: at growing intervals up
+# to half a second, and the kernel four times a second).
+BURST = 300.0
+# Whoever is asked has a neighbour entry for each sender, which Linux keeps for five seconds at least, and 1,024 of them
+# at most: a remote that has no room for the switches themselves loses them all.
+RATE_PER_S = 100.0
 
 
 class DiscoveryBudget:
