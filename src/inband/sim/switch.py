@@ -149,14 +149,15 @@ class SwitchBridge:
             nic.detach()
 
     def _open_port(self, number: PortNo, nic: Nic) -> None:
-        bridge, datapath = self.bridge, self.bridge.datapath
+        managed, bridge, datapath = self.managed, self.bridge, self.bridge.datapath
+        assert managed is not None
         assert isinstance(datapath, SimulatedDatapath)
         nic.receive = lambda frame: datapath.deliver(number, frame)
         if number == LOCAL:  # which ``ManagedBridge.open`` has added, and whose link the kernel tells of
             return
 
         def carrier_changed(is_up: bool) -> None:
-            bridge.link_changed(number, link_up=is_up, mac=nic.mac)
+            managed.link_changed(number, link_up=is_up, mac=nic.mac)
             self._machine.host_event(LinkChanged(PORT_INDEX, nic.name, nic.mac, up=True, running=is_up, mtu=MTU))
 
         datapath.add_port(number, nic.name)
