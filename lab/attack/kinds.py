@@ -7,6 +7,7 @@ of attackers and times of single orders are its figures.
 from __future__ import annotations
 
 import itertools
+import json
 import subprocess
 import sys
 import threading
@@ -197,7 +198,7 @@ def _end(finish: Finish) -> Figures:
     """End one of several attacks; that it came to grief says little, and the others are to be ended too."""
     try:
         return finish()
-    except (OSError, ControlError, CommandError, subprocess.TimeoutExpired):
+    except (OSError, ControlError, CommandError, subprocess.TimeoutExpired, json.JSONDecodeError):
         return {"failed": 1}
 
 
