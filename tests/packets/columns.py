@@ -112,6 +112,7 @@ class Ebpf:
         end = time.monotonic() + PATIENCE_S
         while self._judged() < judged:
             assert time.monotonic() < end, "the program did not take a frame"
+        time.sleep(0.0005)  # it counts first; where this process interrupts it, what goes up is not there yet
         self.datapath.poll()
 
     def _judged(self) -> int:

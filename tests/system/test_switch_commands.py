@@ -95,6 +95,8 @@ def test_a_refused_change_says_why_and_changes_nothing(rig: Rig, name: str) -> N
     about, *words = REFUSED[name]
     taken = str(rig.run_dir / "inband.ctl")
     rig.call("inband/set-controller", "br0", "tcp:10.0.0.99")
+    # The kernel's answer about the way there comes a little later.
+    assert until(lambda: all(remote["interface"] for remote in rig.show()["in_band"]["remotes"]), 3.0)
     before, flows, state = rig.show(), rig.call("bridge/dump-flows", "br0"), rig.state()
 
     done = rig.inband(*(word.format(taken=taken) for word in words))
