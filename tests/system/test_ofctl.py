@@ -47,9 +47,13 @@ class Desk:
         ]
 
     def monitor(self, version: str) -> Process:
-        """An ovs-ofctl that shows what the switch sends unasked."""
-        control = f"--unixctl={self.switch.run_dir}/{version}.ctl"
-        return self.box.start("ovs-ofctl", "-O", version, control, "monitor", self.socket, "65534", label=version)
+        """An ovs-ofctl that shows what the switch sends unasked; it has said by now that it wants to hear that."""
+        control = self.switch.run_dir / f"{version}.ctl"
+        control.unlink(missing_ok=True)
+        words = ("-O", version, f"--unixctl={control}", "monitor", self.socket, "65534")
+        monitor = self.box.start("ovs-ofctl", *words, label=version)
+        assert until(control.exists, 5.0)
+        return monitor
 
     def passes(self) -> bool:
         """Whether three pings between the hosts come back."""
