@@ -1,4 +1,4 @@
-"""Print requirements.txt with the lowest versions that pyproject.toml allows instead of those that it pins.
+"""Print requirements.txt, and what it includes, with the lowest versions that pyproject.toml allows for its pins.
 
 Usage: python tools/lowest.py [NAME]...: of the switch's own dependencies, and of the test libraries that are named.
 `make lowest` tests with them. Other test libraries and tools stay pinned: users of the switch do not have them.
@@ -27,9 +27,20 @@ def floors(requirements: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def lowered(pins: Iterable[str], lowest: Mapping[str, str]) -> list[str]:
+def pins(file: Path) -> list[str]:
+    """The lines of a requirements file and of those that it includes (``-r FILE``), without comments."""
+    found = []
+    for line in file.read_text().splitlines():
+        if line.startswith("-r "):
+            found += pins(file.parent / line.removeprefix("-r ").strip())
+        elif line and not line.startswith("#"):
+            found.append(line)
+    return found
+
+
+def lowered(pinned: Iterable[str], lowest: Mapping[str, str]) -> list[str]:
     """Lines of ``NAME==VERSION`` with the lowest versions where there are some."""
-    names = [(line, line.partition("==")[0].lower()) for line in pins]
+    names = [(line, line.partition("==")[0].lower()) for line in pinned]
     return [f"{name}=={lowest[name]}" if name in lowest else line for line, name in names]
 
 
@@ -38,8 +49,7 @@ def main(named: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     tests = floors(project["optional-dependencies"]["test"])
     lowest = floors(project["dependencies"]) | {name: tests[name] for name in named}
-    pins = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
-    print("\n".join(lowered(pins, lowest)))
+    print("\n".join(lowered(pins(ROOT / "requirements.txt"), lowest)))
 
 
 if __name__ == "__main__":
