@@ -15,6 +15,8 @@ prepare() {
     mkdir -p "$dir/sys/fs/cgroup"
     mount -t cgroup2 cgroup2 "$dir/sys/fs/cgroup"
     mount -t tmpfs -o mode=755 tmpfs "$dir/run"
+    mkdir -p "$dir/run/systemd/system"
+    ln -s /dev/null "$dir/run/systemd/system/getty.target" # a login without a terminal is started again and again
     mount -t tmpfs -o mode=755 tmpfs "$dir/dev"
     mknod -m 666 "$dir/dev/console" c 1 3 # what it says there goes nowhere
     local device

@@ -35,10 +35,6 @@ class Booted:
         self._name = f"inband-{secrets.token_hex(3)}"
 
     def __enter__(self) -> Booted:
-        # A login prompt has no terminal here, and would be started again and again.
-        mask = self._folder / "etc/systemd/system/getty.target"
-        mask.unlink(missing_ok=True)
-        mask.symlink_to("/dev/null")
         boot = ["unshare", "--mount", "--propagation", "private", str(ROOT / "lab" / "boot.sh")]
         self._process = subprocess.Popen([*boot, str(self._folder), self._name])
         try:
