@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 INSTALL = """
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends systemd systemd-sysv iputils-ping lintian dnsmasq-base udhcpc >/dev/null
-find / -xdev -not -path '/proc/*' | sort >/before
-apt-get install -y -qq --no-install-recommends python3-click python3-rich python3-dnspython iproute2 >/dev/null
+install() { apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
+install systemd systemd-sysv iputils-ping lintian dnsmasq-base udhcpc isc-dhcp-client
+install python3-click python3-rich python3-dnspython iproute2
 find / -xdev -not -path '/proc/*' | sort >/before
 dpkg -i /srv/inband.deb >/dev/null
 """
@@ -34,6 +34,16 @@ for n in 1 2; do
     ip -n h$n link set eth0 up
     ip -n h$n addr add 10.0.0.1$n/24 dev eth0
 done
+"""
+UPLINK = """
+ip netns add router
+ip link add up0 type veth peer name eth0 netns router
+ip link set up0 up
+ip -n router link set eth0 up
+ip -n router addr add 192.0.2.1/24 dev eth0
+ip netns exec router dnsmasq --port=0 --interface=eth0 --bind-interfaces --pid-file --leasefile-ro \\
+    --dhcp-range=192.0.2.100,192.0.2.120,1h
+dhclient -pf /run/uplink.pid -lf /run/uplink.leases up0
 """
 CONFIG = """
 [[bridge]]
@@ -135,6 +145,18 @@ def test_its_dhcp_client_may_do_what_it_must(system: Booted) -> None:
     system.run("inband", "set", "br0", "address=dhcp")
 
     assert until(lambda: "inet 10.0.0.1" in system.run("ip", "-o", "addr", "show", "dev", "br0", "dynamic"), 20.0)
+
+
+def test_an_adopted_card_keeps_its_address_and_loses_the_client_that_asked_for_it(system: Booted) -> None:
+    system.run("sh", "-euc", UPLINK)
+    before = system.run("ip", "-4", "-brief", "addr", "show", "dev", "up0").split()[2]
+
+    system.run("inband", "add-bridge", "up")
+    system.run("inband", "adopt", "up", "up0", "--confirm", "60")
+    system.run("inband", "confirm")
+
+    assert system.run("ip", "-4", "-brief", "addr", "show", "dev", "up").split()[2] == before
+    assert "dhclient" not in system.run("sh", "-c", "cat /proc/[0-9]*/comm")
 
 
 def test_manual_pages_and_completions_are_there(system: Booted) -> None:
