@@ -141,6 +141,11 @@ class OvsSwitch:
         """Return a connection of its own to the control socket."""
         return Control(self._folder / "vs.ctl")
 
+    def wait_for_revalidators(self) -> None:
+        """Return when cached decisions are those of the present flows: it changes them up to half a second later."""
+        with self.control() as control:
+            control.call("revalidator/wait")
+
     def management(self, bridge: str = "br0") -> Path:
         """Return the socket that takes OpenFlow without being a controller's."""
         return self._folder / f"{bridge}.mgmt"

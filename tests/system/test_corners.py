@@ -68,10 +68,13 @@ class Desk:
         self.wires = {number: self.lab.hold(Wire(far, name)) for number, name in enumerate(PORTS, 1)}
 
     def ofctl(self, version: str, command: str, *arguments: str) -> str:
-        """Run ovs-ofctl; raises CommandError when it or the switch refuses."""
-        return self.switch.site.namespace.run(
+        """Run ovs-ofctl; raises CommandError when it or the switch refuses. Packets of now on meet what it changed."""
+        said = self.switch.site.namespace.run(
             "ovs-ofctl", "-O", version, command, f"unix:{self.switch.management()}", *arguments
         )
+        if isinstance(self.switch, OvsSwitch):
+            self.switch.wait_for_revalidators()
+        return said
 
     def empty(self) -> None:
         """No flows, no groups, fragments as usual, nothing on its way."""

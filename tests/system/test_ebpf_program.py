@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.kernel import Kernel
 from inband.datapath.ebpf.keys import KeyCompiler
 from inband.datapath.ebpf.layout import KEY_SIZE, MAX_PORTS, PORT_IN, Verdict
+from inband.datapath.ebpf.ops import SEND_UP, compile_ops
 from inband.datapath.ebpf.upcall import Upcall, read_upcall
 from inband.datapath.simulated import SimulatedDatapath
 from inband.flow.actions import (
@@ -240,6 +241,8 @@ frames = st.sampled_from([row.frame for row in ROWS] + [Frame(data) for data in 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frame=frames, actions=programs)
+@example(Frame(packets.ethernet(0x88B5, bytes(1500))), (PushVlan(0x88A8), Clone((PopVlan(),)), Output(P1)))
+@example(Frame(packets.ethernet(0x88B5, b"")), (PushVlan(), Clone((PopVlan(),)), Output(P2)))
 def test_actions_do_in_the_kernel_what_they_do_here(
     column: Ebpf, frame: Frame, actions: tuple[DatapathAction, ...]
 ) -> None:
@@ -254,10 +257,21 @@ def test_actions_do_in_the_kernel_what_they_do_here(
     twin.deliver(P1, frame)
     column.arrive(P1, frame)
 
+    by_socket = compile_ops(actions, int) == SEND_UP
     expected: dict[PortNo, list[bytes]] = {port: [] for port in PORTS}
     for port, sent, _ in twin.take_sent():
-        expected[port] += [each.data for each in segment(sent)]
+        expected[port] += [each.data for each in segment(sent) if not by_socket or passes_a_packet_socket(each.data)]
     assert _hex(column.left()) == _hex(expected)
+
+
+def passes_a_packet_socket(data: bytes) -> bool:
+    """Beside the MTU it takes four bytes for one tag, of 0x8100 only; and the veth pair drops a tag with nothing behind.
+
+    What the program sends has its outer tag beside the frame, where neither is asked.
+    """
+    is_tagged = data[12:14] in (b"\x81\x00", b"\x88\xa8")
+    longest = 14 + 1500 + (4 if data[12:14] == b"\x81\x00" else 0)
+    return len(data) <= longest and (not is_tagged or len(data) >= 20)
 
 
 def _hex(sent: dict[PortNo, list[bytes]]) -> dict[PortNo, list[str]]:
