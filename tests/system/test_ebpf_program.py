@@ -265,7 +265,7 @@ def test_actions_do_in_the_kernel_what_they_do_here(
 
 
 def passes_a_packet_socket(data: bytes) -> bool:
-    """Beside the MTU it takes four bytes for one tag, of 0x8100 only; and the veth pair drops a tag with nothing behind.
+    """Beside the MTU it takes four bytes for one tag, of 0x8100 only; a veth pair drops a tag with nothing behind it.
 
     What the program sends has its outer tag beside the frame, where neither is asked.
     """

@@ -265,10 +265,10 @@ class MegaflowCache:
 
     def follow_fdb(self) -> None:
         """Remove what depends on entries that were learned, moved or forgotten: a few at once, of many most later."""
-        keys = self.pipeline.fdb.take_changed()
-        depending = [self._cached.by_fdb_key[key] for key in keys if key in self._cached.by_fdb_key]
+        by_key = self._cached.by_fdb_key
+        depending = {each for key in self.pipeline.fdb.take_changed() if key in by_key for each in by_key[key]}
         if depending:
-            self._suspect({megaflow for each in depending for megaflow in each})
+            self._suspect(depending)
 
     def settle(self) -> None:
         """Remove what could be wrong, all at once: by MAX_COMPARISONS, or by a flush."""

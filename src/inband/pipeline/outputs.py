@@ -7,6 +7,9 @@ likes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
+
 from inband.flow.actions import Output, PopVlan, PushVlan, SetField
 from inband.flow.fields import FIELDS, VLAN_PRESENT
 from inband.flow.match import VID_BITS
@@ -15,6 +18,9 @@ from inband.pipeline.context import XlateContext
 from inband.pipeline.edits import edit
 
 _VLAN_VID = FIELDS["vlan_vid"]
+
+# Cached decisions hold these by the thousand, and to make one takes longer than to find it.
+_output_to = lru_cache(maxsize=1024)(Output)
 
 
 def send(ctx: XlateContext, number: PortNo) -> None:
@@ -30,17 +36,26 @@ def send(ctx: XlateContext, number: PortNo) -> None:
 
 def flood(ctx: XlateContext, *, everywhere: bool = False) -> None:
     """To every port but the one it came from; data not to ports closed to it (``everywhere``: OFPP_ALL)."""
-    sent = False
-    for port in ctx.switch.ports:
-        may_send = port.sends_data if everywhere else port.floods_data
-        if port.number == ctx.in_port or not (may_send or ctx.overrides_ports):
+    sent, in_port, without_vlan = False, ctx.in_port, ctx.switch.control_vlan is None
+    for number in _may_leave_by(ctx, everywhere=everywhere):
+        if number == in_port:
             continue
-        if port.number == LOCAL and ctx.switch.control_vlan is not None and not _is_in_control_vlan(ctx):
+        if without_vlan:
+            ctx.program.output(_output_to(number))
+        elif number != LOCAL or _is_in_control_vlan(ctx):
+            _output(ctx, number)
+        else:
             continue
-        _output(ctx, port.number)
         sent = True
     if not sent:
         ctx.drop("no other port takes it")
+
+
+def _may_leave_by(ctx: XlateContext, *, everywhere: bool) -> Iterable[PortNo]:
+    ports = ctx.switch.ports
+    if ctx.overrides_ports:
+        return [port.number for port in ports]
+    return [port.number for port in ports if port.sends_data] if everywhere else ports.flooded
 
 
 def tag_from_local(ctx: XlateContext) -> None:
@@ -60,12 +75,12 @@ def _is_in_control_vlan(ctx: XlateContext) -> bool:
 
 def _output(ctx: XlateContext, number: PortNo) -> None:
     if number != LOCAL or ctx.switch.control_vlan is None or not _is_in_control_vlan(ctx):
-        ctx.program.output(Output(number))
+        ctx.program.output(_output_to(number))
         return
     before, program = ctx.packet.save(), ctx.program
     ctx.program = program.branch()
     edit(ctx, PopVlan())
-    ctx.program.output(Output(number))
+    ctx.program.output(_output_to(number))
     program.join(ctx.program)
     ctx.program = program
     ctx.packet.restore(before)

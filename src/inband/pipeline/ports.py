@@ -48,6 +48,8 @@ class PortTable:
 
     def __init__(self) -> None:
         self.has_controller = False
+        self.flooded: tuple[PortNo, ...] = ()
+        """Ports that flooded data may leave by, in the order of their numbers."""
         self._ports: dict[PortNo, SwitchPort] = {}
 
     def put(self, port: SwitchPort) -> bool:
@@ -56,11 +58,17 @@ class PortTable:
             return False
         self._ports[port.number] = port
         self._ports = dict(sorted(self._ports.items()))
+        self._note_flooded()
         return True
 
     def remove(self, number: PortNo) -> SwitchPort | None:
         """Forget a port; returns it if it was there."""
-        return self._ports.pop(number, None)
+        port = self._ports.pop(number, None)
+        self._note_flooded()
+        return port
+
+    def _note_flooded(self) -> None:
+        self.flooded = tuple(port.number for port in self._ports.values() if port.floods_data)
 
     def configure(self, number: PortNo, config: PortConfig, mask: PortConfig) -> bool:
         """Set the bits of ``mask`` in a port's configuration (PORT_MOD); whether that changed anything."""

@@ -30,7 +30,7 @@ from inband.pipeline.metering import apply_meter
 from inband.pipeline.outputs import tag_from_local
 from inband.pipeline.packet_in import send_to_controller
 from inband.pipeline.trace import TableStep
-from inband.table.flow_table import TableMiss
+from inband.table.flow_table import FlowTable, TableMiss
 
 _INSTRUCTION_RANK = {kind: rank for rank, kind in enumerate(INSTRUCTION_ORDER)}
 
@@ -49,7 +49,8 @@ def receive(ctx: XlateContext, run: RunActions) -> None:
         ctx.drop(_CLOSED)
         return
     visit_table(ctx, 0, run)
-    run_action_set(ctx, run)
+    if ctx.action_set is not None:
+        run_action_set(ctx, run)
 
 
 def run_action_set(ctx: XlateContext, run: RunActions) -> None:
@@ -61,7 +62,7 @@ def run_action_set(ctx: XlateContext, run: RunActions) -> None:
 
 def visit_table(ctx: XlateContext, first_table: int, run: RunActions, *, reports_miss: bool = True) -> None:
     """Look the packet up in a table and in those that its flows name in turn."""
-    if first_table == 0 and ctx.in_band and not ctx.went_beside:
+    if first_table == 0 and ctx.in_band and not ctx.went_beside and ctx.switch.tables.first.beside.count:
         _go_beside(ctx, run)
         if ctx.is_copy:
             return  # the flow table has had its part of it
@@ -95,16 +96,17 @@ def visit_as(ctx: XlateContext, in_port: PortNo, table_id: int, run: RunActions)
 def _is_in_band(ctx: XlateContext) -> bool:
     if not ctx.in_band:
         return False
-    if _look_up_by_payload(ctx, 0) is not None:
+    table = ctx.switch.tables.first
+    if _look_up_by_payload(ctx, table) is not None:
         return True
-    flow, mattered = ctx.switch.tables[0].lookup_in_band(ctx.packet.key)
+    flow, mattered = table.lookup_in_band(ctx.packet.key)
     ctx.packet.depend_on(mattered)
     return flow is not None
 
 
 def _go_beside(ctx: XlateContext, run: RunActions) -> None:
     """Have a rule do its part that works beside the flow table, where there is one and no other rule decides."""
-    table = ctx.switch.tables[0]
+    table = ctx.switch.tables.first
     beside, mattered = table.lookup_beside(ctx.packet.key)
     ctx.packet.depend_on(mattered)
     if beside is None or beside.origin is None:
@@ -129,15 +131,16 @@ def _look_up(ctx: XlateContext, table_id: int) -> Flow | None:
     if table_id >= len(tables):
         ctx.note(f"there is no table {table_id}")
         return None
-    flow = _look_up_by_payload(ctx, table_id) if ctx.in_band else None
+    table = tables[table_id]
+    flow = _look_up_by_payload(ctx, table) if ctx.in_band and table.conditional.count else None
     if flow is None:
-        flow, mattered = find(tables[table_id], packet.key, tables.fragments, in_band=ctx.in_band)
+        flow, mattered = find(table, packet.key, tables.fragments, in_band=ctx.in_band)
         packet.depend_on(mattered)
         if flow is not None and flow.is_hidden and not _is_within_budget(ctx, flow):
             if ctx.is_data_closed:
                 ctx.stop(_CLOSED)
                 return None
-            flow, mattered = find(tables[table_id], packet.key, tables.fragments, in_band=False)
+            flow, mattered = find(table, packet.key, tables.fragments, in_band=False)
     _note_lookup(ctx, table_id, flow)
     return flow
 
@@ -164,9 +167,9 @@ def _note_lookup(ctx: XlateContext, table_id: int, flow: Flow | None) -> None:
         ctx.trace.steps.append(TableStep(ctx.depth, table_id, flow))
 
 
-def _look_up_by_payload(ctx: XlateContext, table_id: int) -> Flow | None:
+def _look_up_by_payload(ctx: XlateContext, table: FlowTable) -> Flow | None:
     """The rule of in-band control that decides if the payload is right, where there is one and it is."""
-    flow, mattered = ctx.switch.tables[table_id].lookup_conditional(ctx.packet.key)
+    flow, mattered = table.lookup_conditional(ctx.packet.key)
     if mattered:
         ctx.packet.depend_on(mattered)
     if flow is None or flow.origin is None or flow.origin.check is None:
@@ -185,7 +188,7 @@ def _passes(ctx: XlateContext, check: PayloadCheck) -> bool:
         case PayloadCheck.ICMP_ERROR:
             quoted = quoted_packet(ctx.frame.data)
             # What comes first in table 0 decides about the quoted packet, so no other table is asked.
-            return quoted is not None and ctx.switch.tables[0].lookup_in_band(quoted)[0] is not None
+            return quoted is not None and ctx.switch.tables.first.lookup_in_band(quoted)[0] is not None
         case _:
             assert_never(check)
 

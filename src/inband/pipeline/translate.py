@@ -159,11 +159,11 @@ class Pipeline:
 
         Whoever translates counts the translated packet too: ``translate`` itself counts nothing.
         """
-        self.tables.credit(translation.credits, packets, bytes_, now)
+        self._state.tables.credit(translation.credits, packets, bytes_, now)
         for counter in translation.counters:
             counter.credit(packets, bytes_)
         if translation.source is not None:
-            self.fdb.confirm(*translation.source, now)
+            self._state.fdb.confirm(*translation.source, now)
 
     def explain(self, key: FlowKey, frame: Frame, now: Instant) -> Explanation:
         """Why a frame goes where it goes, and where it would go without in-band control. Changes nothing."""
@@ -179,7 +179,7 @@ class Pipeline:
 
         What leaves LOCAL, and what reaches it in any case, needs no care and narrows no cached decision.
         """
-        tagged = self.control_vlan is not None
+        tagged = self._state.control_vlan is not None
         if ctx.in_port == LOCAL or reaches_local(actions, tagged=tagged):
             return actions
         if not (self._is_our_dhcp_reply(ctx, key) or self._is_our_ipv6_configuration(ctx, key)):

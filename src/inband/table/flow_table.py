@@ -12,6 +12,7 @@ Invariant: ``active``, ``lookups`` and ``matched`` never include a hidden flow o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from enum import Enum
 
 from inband.flow.flow import Flow
@@ -30,6 +31,14 @@ class TableMiss(Enum):
     CONTROLLER = "controller"  # OpenFlow 1.0 (3.4)
 
 
+@dataclass(slots=True, eq=False)
+class HiddenFlows:
+    """Hidden flows of one kind; most often there are none, and then it is faster not to ask the classifier."""
+
+    classifier: Classifier
+    count: int = 0
+
+
 class FlowTable:
     """Flows of one table. Callers (TableSet) check limits and overlaps; this only keeps and finds.
 
@@ -44,10 +53,10 @@ class FlowTable:
         self.visible = FlowSet(make_classifier(), FlowOrder())
         self.is_tidy = True
         self._make_classifier = make_classifier
-        self._conditional = make_classifier()
-        self._beside = make_classifier()
-        self._in_band = make_classifier()
-        self._fail_mode = make_classifier()
+        self.conditional = HiddenFlows(make_classifier())
+        self.beside = HiddenFlows(make_classifier())
+        self._in_band = HiddenFlows(make_classifier())
+        self._fail_mode = HiddenFlows(make_classifier())
         self._hidden: dict[EntryKey, Flow] = {}
 
     @property
@@ -105,14 +114,18 @@ class FlowTable:
             self.visible.insert(flow)
         else:
             self._hidden[entry_key(flow)] = flow
-            self._classifier(flow).insert(flow)
+            kind = self._kind(flow)
+            kind.classifier.insert(flow)
+            kind.count += 1
 
     def remove(self, flow: Flow) -> None:
         """Take out a flow that is here."""
         if not flow.is_hidden:
             self.visible.remove(flow)
         else:
-            self._classifier(flow).remove(flow)
+            kind = self._kind(flow)
+            kind.classifier.remove(flow)
+            kind.count -= 1
             del self._hidden[entry_key(flow)]
 
     def __contains__(self, flow: Flow) -> bool:
@@ -120,15 +133,15 @@ class FlowTable:
 
     def lookup_conditional(self, key: int) -> tuple[Flow | None, int]:
         """The flow of in-band control that decides if the payload is right, and the key bits that this depends on."""
-        return self._conditional.lookup(key)
+        return self.conditional.classifier.lookup(key)
 
     def lookup_beside(self, key: int) -> tuple[Flow | None, int]:
         """The flow of in-band control that works beside the others, if one does, and the key bits that mattered."""
-        return self._beside.lookup(key)
+        return self.beside.classifier.lookup(key)
 
     def lookup_in_band(self, key: int) -> tuple[Flow | None, int]:
         """The flow of in-band control that decides by the key alone, if one does, and the key bits that mattered."""
-        return self._in_band.lookup(key)
+        return self._in_band.classifier.lookup(key)
 
     def lookup(self, key: int, *, in_band: bool = True) -> tuple[Flow | None, int]:
         """The deciding flow and the key bits that the decision depends on; without in-band's flows on demand.
@@ -136,20 +149,22 @@ class FlowTable:
         Flows whose match does not say all, and those beside, are not asked: ``lookup_conditional``, ``lookup_beside``.
         """
         asked = 0
-        if in_band:
-            flow, asked = self._in_band.lookup(key)
+        if in_band and self._in_band.count:
+            flow, asked = self._in_band.classifier.lookup(key)
             if flow is not None:
                 return flow, asked
-        flow, mattered = self._fail_mode.lookup(key)
-        if flow is None:
-            flow, more = self.visible.lookup(key)
-            mattered |= more
+        if self._fail_mode.count:
+            flow, mattered = self._fail_mode.classifier.lookup(key)
+            asked |= mattered
+            if flow is not None:
+                return flow, asked
+        flow, mattered = self.visible.lookup(key)
         return flow, asked | mattered
 
-    def _classifier(self, flow: Flow) -> Classifier:
+    def _kind(self, flow: Flow) -> HiddenFlows:
         origin = flow.origin
         if origin is None or origin.owner is Owner.FAIL_MODE:
             return self._fail_mode
         if origin.beside:
-            return self._beside
-        return self._in_band if origin.check is None else self._conditional
+            return self.beside
+        return self._in_band if origin.check is None else self.conditional

@@ -94,6 +94,8 @@ class TableSet:
         self.meters = MeterTable()
         self._references = References()
         self._tables = [FlowTable(table_id, miss, make_classifier) for table_id in range(n_tables)]
+        self.first = self._tables[0]
+        """Table 0: where packets come first, and where in-band control's flows are."""
         self._deadlines = Deadlines()
         self._garbage: list[FlowSet] = []
         self._indexes = bulk.Indexes(self._references, self._deadlines, self._garbage)
