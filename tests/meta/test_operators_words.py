@@ -39,7 +39,7 @@ def rows(head: str) -> list[list[str]]:
 
 # Verbs --------------------------------------------------------------------------------------------------------------
 
-OF_THE_COMMAND_ALONE = {"run", "version", "check", "completion", "health"}
+OF_THE_COMMAND_ALONE = {"run", "version", "check", "completion", "health", "mininet"}
 """Verbs that ask no running switch, or ask it by another verb."""
 
 

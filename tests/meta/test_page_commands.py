@@ -52,7 +52,8 @@ CODE = "\n".join(line for text in TEXTS.values() for line in code_of(text))
 
 def commands_of(code: list[str]) -> list[str]:
     """What follows ``inband`` in each, up to what the shell takes from there."""
-    found = (re.search(r"(?:^|[\s=/])inband (?!runs\b)([a-z-].*)", line) for line in code)
+    # Not the ``inband`` behind Mininet's ``--switch`` and ``--controller``.
+    found = (re.search(r"(?:^|(?<!--switch)(?<!--controller)[\s=/])inband (?!runs\b)([a-z-].*)", line) for line in code)
     return sorted(
         {re.split(r" [|&](?: |$)", each[1])[0].strip() for each in found if each and ": " not in each[0][:30]}
     )

@@ -447,6 +447,20 @@ def version() -> None:
     click.echo(f"inband {__version__}")
 
 
+@click.command()
+def mininet() -> None:
+    """Print where the classes for Mininet are: a switch, in-band controllers and topologies.
+
+    \b
+    Example:
+        mn --custom $(inband mininet) --switch inband --test pingall
+        mn --custom $(inband mininet) --switch inband,inband=True --topo inbandline,4 --controller inband
+    """
+    from inband.mininet import CUSTOM_FILE
+
+    click.echo(CUSTOM_FILE)
+
+
 VERBS: tuple[click.Command, ...] = (
     show,
     dump_flows,
@@ -472,6 +486,7 @@ VERBS: tuple[click.Command, ...] = (
     check,
     health,
     completion.completion,
+    mininet,
     version,
 )
 """Every verb but ``run``."""

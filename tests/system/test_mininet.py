@@ -1,0 +1,76 @@
+"""Mininet with our switch: Mininet's own tests of topologies, in-band control, and the example of the documentation."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from inband.mininet import CUSTOM_FILE
+from lab.mininet import PYTHON, REPOSITORY, run_alone
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+
+MN = ("mn", "--custom", str(CUSTOM_FILE))
+IN_BAND = ("--switch", "inband,inband=True", "--controller", "inband")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--switch", "inband,failMode=standalone", "--controller", "none", "--topo", "linear,3"),
+        ("--switch", "inband,datapath=user", "--topo", "tree,2"),
+        ("--switch", "inband,protocols=OpenFlow13,batch=True", "--topo", "tree,2"),
+        (*IN_BAND, "--topo", "inbandline,4"),
+    ],
+    ids=["standalone", "controller", "OpenFlow13", "in-band"],
+)
+def test_all_hosts_reach_each_other(options: tuple[str, ...]) -> None:
+    said = run_alone(*MN, *options, "--test", "pingall", timeout_s=60)
+
+    pings = re.findall(r"^(h\S+) -> (.*)$", said, re.MULTILINE)
+    assert len(pings) >= 3
+    assert all("X" not in answers for _, answers in pings), said
+
+
+def test_a_switch_that_cannot_start_ends_mininet_with_its_words() -> None:
+    said = run_alone(*MN, "--switch", "inband,failMode=open", "--topo", "single,2", "--test", "none", timeout_s=60)
+
+    assert "s1: inband did not start: " in said
+    assert "--fail-mode" in said
+
+
+def test_ports_come_and_go_and_flows_are_listed() -> None:
+    said = run_alone(PYTHON, "-c", SCRIPT, timeout_s=60)
+
+    assert "before 0.0 without 100.0 again 0.0" in said
+    assert "n_packets" in said
+    assert "left: []" in said
+
+
+SCRIPT = f"""
+import os, sys
+sys.path.append(os.path.dirname({str(CUSTOM_FILE)!r}))
+from inband_mininet import InbandSwitch
+from mininet.net import Mininet
+from mininet.topo import SingleSwitchTopo
+net = Mininet(SingleSwitchTopo(2), switch=lambda *a, **k: InbandSwitch(*a, failMode="standalone", **k), controller=None)
+net.start()
+s1, link = net["s1"], net.linksBetween(net["h1"], net["s1"])[0]
+before = net.pingAll()
+s1.detach(link.intf2)
+without = net.pingAll(timeout=1)
+s1.attach(link.intf2)
+print("before", before, "without", without, "again", net.pingAll())
+print(s1.dpctl("dump-flows"))
+net.stop()
+print("left:", [name for name in os.listdir("/sys/class/net") if name.startswith("s1")])
+"""
+
+
+def test_the_ring_of_the_examples_heals_after_each_cut() -> None:
+    said = run_alone(PYTHON, str(REPOSITORY / "examples/ring_of_eight.py"), timeout_s=110)
+
+    outages = [float(seconds) for seconds in re.findall(r"longest outage ([\d.]+) s", said)]
+    assert len(outages) == 8
+    assert max(outages) < 2.0, said
