@@ -7,17 +7,20 @@ manager as it knows managers, and no VLAN for control. Each measurement builds i
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from bench.figures import ECHO_SILENCE_S, NEVER_S, Effort, Figure, Row, shown, silence_figure
 from lab import management, measure, topology, vlan
 from lab.addressing import IPV4, IPV6, Addressing
+from lab.inband import OnDatapath
 from lab.net import Lab
 from lab.ovs import OvsSwitch
 from lab.switch import SwitchMaker
 
 CALLS, QUICK_CALLS = 1000, 100
 GATEWAY_S = 60.0
-STORM = 50_000
+STORM = 100_000
 """Questions a second; as many as the machine sends, if that is less."""
 
 
@@ -40,7 +43,11 @@ def rows(effort: Effort) -> list[Row]:
             "no silence over 0.4 s",
             lambda make: _ours_only(make) or silence_figure(_hostile_in_vlan(make, effort)),
         ),
-        *(_storm(name, on, effort) for name, on in (("ARP", IPV4), ("ND", IPV6))),
+        *(
+            _storm(name, on, effort, for_itself=for_itself)
+            for for_itself in (False, True)
+            for name, on in (("ARP", IPV4), ("ND", IPV6))
+        ),
     ]
 
 
@@ -101,9 +108,16 @@ def _row_in_vlan(lab: Lab) -> topology.Topology:
     return vlan.row(lab, 4)
 
 
-def _storm(name: str, on: Addressing, effort: Effort) -> Row:
+def _storm(name: str, on: Addressing, effort: Effort, *, for_itself: bool) -> Row:
     def take(make: SwitchMaker) -> Figure:
-        return silence_figure(management.storm(make, STORM, effort.hostile_s, on))
+        measured = partial(management.storm, rate=STORM, seconds=effort.hostile_s, on=on, for_itself=for_itself)
+        if make is OvsSwitch:
+            return silence_figure(measured(make))
+        found = {datapath: measured(OnDatapath(datapath)) for datapath in ("userspace", "ebpf")}
+        silences = [each for each in found.values() if each is not None]
+        figure = silence_figure(max(silences) if len(silences) == len(found) else None)
+        return replace(figure, numbers=dict(found))
 
-    what = f"{name} storm at the end of a row of 4, {STORM:,} a second from changing senders, {effort.hostile_s:.0f} s"
-    return Row(what, "no silence over 0.4 s on any switch", take)
+    target = "the last switch itself" if for_itself else "the controller"
+    what = f"{name} storm for {target} at the end of a row of 4, {STORM:,} a second from changing senders"
+    return Row(f"{what}, {effort.hostile_s:.0f} s, both datapaths", "no silence over 0.4 s on any switch", take)

@@ -110,10 +110,13 @@ def virtual_gateway(make: SwitchMaker, seconds: float, pause_s: float = 5.0) -> 
         return stage.silence(start, time.monotonic()), int(witness.tail().split()[-1])
 
 
-def storm(make: SwitchMaker, rate: int, seconds: float, on: Addressing = IPV4, length: int = 4) -> float | None:
+def storm(
+    make: SwitchMaker, rate: int, seconds: float, on: Addressing = IPV4, length: int = 4, *, for_itself: bool = False
+) -> float | None:
     """Let a host at the far end of a row ask for the controller so often, from changing senders, and drop everything.
 
-    Returns the longest silence of any switch; None when they do not come up.
+    ``for_itself``: it asks for the switch that it hangs on. Returns the longest silence of any switch; None when they
+    do not come up.
     """
     with scene(make, lambda lab: _row_with_a_host_at_its_end(lab, length, on)) as stage:
         stage.connect()
@@ -121,7 +124,8 @@ def storm(make: SwitchMaker, rate: int, seconds: float, on: Addressing = IPV4, l
             return None
         stage.withstand("drop")
         host, _ = stage.topology.hosts[MANAGER]
-        asking = host.start(sys.executable, "-m", "lab.storm", "eth0", stage.topology.remote, f"{rate}", f"{seconds}")
+        target = address_of(stage, length - 1) if for_itself else stage.topology.remote
+        asking = host.start(sys.executable, "-m", "lab.storm", "eth0", target, f"{rate}", f"{seconds}")
         silence = stage.watch(seconds)
         assert until(lambda: "sent" in asking.tail(), START_S), asking.tail()
         return silence

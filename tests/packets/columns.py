@@ -160,12 +160,12 @@ def simulated() -> Iterator[Simulated]:
 
 
 @contextmanager
-def userspace() -> Iterator[Userspace]:
+def userspace(clock: Callable[[], float] = lambda: 1.0) -> Iterator[Userspace]:
     """The userspace datapath in a namespace of its own, gone with the last socket in it."""
     with own_namespace():
         for number in PORTS:
             add_veth(int(number))
-        datapath = UserspaceDatapath(clock=lambda: 1.0)
+        datapath = UserspaceDatapath(clock=clock)
         hosts = {port: open_host(f"h{port}") for port in PORTS}
         try:
             for port in PORTS:

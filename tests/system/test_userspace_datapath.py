@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from inband.datapath.base import ControlHints
+from inband.datapath.pace import BURST_MS, PER_S
 from inband.datapath.userspace import BACKLOG_TURNS, UPCALL_BUDGET, UserspaceDatapath
 from inband.datapath.userspace_port import MAX_QUEUES
 from inband.errors import HostError
@@ -274,6 +275,43 @@ def test_a_flood_of_data_loses_data_by_name_and_no_control_frame(column: Userspa
     assert counter(column.datapath, "rx_queue_full_data") > 0
     assert counter(column.datapath, "rx_queue_full_control") == 0
     assert column.datapath.port_counters(P1).rx_dropped > 0
+
+
+def test_a_storm_of_discovery_is_dropped_by_the_kernel_and_costs_no_control_frame(column: Userspace) -> None:
+    column.datapath.set_control_hints(ControlHints(frozenset({6653})))
+    to_controller, count = packets.tcp(dst_port=6653), 20_000
+    ask(column, count)
+    column.hosts[P1].sendmsg([bytes(10), to_controller])
+
+    poll_until(column.datapath, lambda: to_controller in client_of(column).upcalls)
+    dropped = counter(column.datapath, "discovery_flood")
+    poll_until(column.datapath, lambda: len(client_of(column).upcalls) - 1 + dropped == count)
+
+    assert counter(column.datapath, "rx_queue_full_control") == 0
+    assert column.datapath.port_counters(P1).rx_dropped == dropped > count / 2
+
+
+def test_discovery_over_the_pace_is_left_to_the_kernel_for_a_moment() -> None:
+    now = 1.0
+    with userspace(lambda: now) as column:
+        column.datapath.client = Client()
+        for _ in range(100):
+            ask(column, 100)
+            column.datapath.poll()
+        before = len(client_of(column).upcalls)
+        now += 1.0
+        ask(column, 1)
+        column.datapath.poll()
+
+        assert PER_S * BURST_MS // 1000 <= before <= PER_S * BURST_MS // 1000 + 1
+        assert column.datapath.port_counters(P1).rx_packets < 1000
+        assert len(client_of(column).upcalls) > before
+
+
+def ask(column: Userspace, count: int) -> None:
+    """Send so many ARP requests, each from another sender."""
+    for number in range(count):
+        column.hosts[P1].sendmsg([bytes(10), packets.arp_request(f"10.1.{number >> 8 & 255}.{number & 255}")])
 
 
 def test_hints_make_tcp_frames_control(column: Userspace) -> None:

@@ -83,7 +83,7 @@ class Per(Enum):
     """One of the switches' networks."""
 
 
-_OF_OTHERS = (Per.HOP_MAC, Per.ADDRESS, Per.NEAR_CALLERS)
+_SENT_BY_OTHERS = (Per.HOP_MAC, Per.ADDRESS, Per.LOCAL_ADDRESS, Per.NEAR_CALLERS)
 _OF_LOCAL = (Per.BRIDGE, Per.LOCAL_ADDRESS, Per.NETWORK)
 
 
@@ -156,7 +156,7 @@ class RuleKind:
             check=self.check,
             shows_place=self.shows_place,
             beside=self.beside,
-            has_budget=self.per in _OF_OTHERS,
+            has_budget=self.per in _SENT_BY_OTHERS,
             about=About.LOCAL if self.per in _OF_LOCAL else About.REMOTE,
         )
 

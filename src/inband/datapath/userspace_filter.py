@@ -1,11 +1,12 @@
-"""Classic BPF programs that sort a port's frames into sockets: control, data, and data with a VLAN tag.
+"""Classic BPF programs that sort a port's frames into sockets: control, discovery, data, and data with a VLAN tag.
 
 A flood of data must not push control frames out of a queue, so each port has sockets of its own for both, and the
 kernel sorts before it queues. Control is what ``ControlHints`` says: ARP, router and neighbour discovery, DHCP and DNS
-over UDP, and TCP and UDP from or to the hinted ports. Data frames with a tag have a socket of their own because only a
-slower system call tells the tag, which the kernel keeps beside the frame.
+over UDP, and TCP and UDP from or to the hinted ports. ARP and discovery have a socket of their own, which is not read
+while a storm of them is over the port's pace, so that the kernel drops it. Data frames with a tag have one because only
+a slower system call tells the tag, which the kernel keeps beside the frame.
 
-Invariants: exactly one of the three programs of the same hints accepts a frame, whatever it holds. The
+Invariants: exactly one of the four programs of the same hints accepts a frame, whatever it holds. The
 kernel rejects a frame when a program reads behind its end, so each read is preceded by a check of the length. Where a
 frame goes is decided elsewhere; sorted wrongly it is only queued wrongly. So when there are too many ports to
 name, the programs take a range that covers them.
@@ -58,6 +59,7 @@ class Queue(Enum):
     """Which frames a socket gets."""
 
     CONTROL = "control"
+    DISCOVERY = "discovery"
     DATA = "data"
     TAGGED_DATA = "tagged_data"
 
@@ -65,25 +67,26 @@ class Queue(Enum):
 def build_filter(queue: Queue, ports: frozenset[int]) -> list[bytes]:
     """The program for a queue, as packed ``struct sock_filter``."""
     program = _Program()
-    if queue is not Queue.CONTROL:
+    if queue in (Queue.DATA, Queue.TAGGED_DATA):
         unwanted = 0 if queue is Queue.TAGGED_DATA else 1
         program.emit(_LDW_ABS, _TAG_PRESENT)
         program.jump(_JEQ, unwanted, yes="reject")
-    control, data = ("accept", "reject") if queue is Queue.CONTROL else ("reject", "accept")
-    _sort(program, control, data, _ranges(ports))
+    control, discovery = ("accept" if queue is each else "reject" for each in (Queue.CONTROL, Queue.DISCOVERY))
+    data = "reject" if queue in (Queue.CONTROL, Queue.DISCOVERY) else "accept"
+    _sort(program, control, discovery, data, _ranges(ports))
     program.label("reject").emit(_RET, 0)
     program.label("accept").emit(_RET, _WHOLE_FRAME)
     return program.assemble()
 
 
-def _sort(program: _Program, control: str, data: str, ranges: list[tuple[int, int]]) -> None:
-    """Jump to ``control`` or ``data``."""
+def _sort(program: _Program, control: str, discovery: str, data: str, ranges: list[tuple[int, int]]) -> None:
+    """Jump to ``control``, ``discovery`` or ``data``."""
     program.need(14, otherwise=data).emit(_LDH_ABS, 12)
-    program.jump(_JEQ, ETH_ARP, yes=control)
+    program.jump(_JEQ, ETH_ARP, yes=discovery)
     program.jump(_JEQ, ETH_IPV4, yes="ipv4")
     program.jump(_JEQ, ETH_IPV6, yes="ipv6", no=data)
     _ipv4(program, data)
-    _ipv6(program, control, data)
+    _ipv6(program, discovery, data)
     program.label("udp")
     for port in UDP_CONTROL_PORTS:
         _either_port(program, port, port, control)
@@ -109,7 +112,7 @@ def _ipv4(program: _Program, data: str) -> None:
     program.jump(_JEQ, IP_TCP, yes="tcp", no=data)
 
 
-def _ipv6(program: _Program, control: str, data: str) -> None:
+def _ipv6(program: _Program, discovery: str, data: str) -> None:
     program.label("ipv6").need(54 + 4, otherwise=data)
     program.emit(_LDH_ABS, 54).emit(_ST, 0)
     program.emit(_LDH_ABS, 56).emit(_ST, 1)
@@ -119,7 +122,7 @@ def _ipv6(program: _Program, control: str, data: str) -> None:
     program.jump(_JEQ, IP_ICMPV6, no=data)
     program.emit(_LDB_ABS, 54)
     program.jump(_JGE, ND_TYPES[0], no=data)
-    program.jump(_JGT, ND_TYPES[1], yes=data, no=control)
+    program.jump(_JGT, ND_TYPES[1], yes=data, no=discovery)
 
 
 def _either_port(program: _Program, low: int, high: int, control: str) -> None:

@@ -1,7 +1,7 @@
 """A port of the userspace datapath: the packet sockets of one interface, and what goes through them.
 
-Three sockets receive (control, data, data with VLAN tags, see ``userspace_filter``), one sends, and one more for each
-queue in use, since a packet socket stamps its own priority on what it sends.
+Four sockets receive (control, discovery, data, data with VLAN tags, see ``userspace_filter``), one sends, and one more
+for each queue in use, since a packet socket stamps its own priority on what it sends.
 
 Invariants, each learned from a packet lost (packet(7), linux/if_packet.h):
 - PACKET_VNET_HDR on all of them: unfinished checksums and uncut TCP segments go through as the kernel left them.
@@ -59,8 +59,16 @@ MAX_FRAME = 8 * 65_535 + 2 * TAG_SIZE
 BUFFER_SIZE = VNET_SIZE + MAX_FRAME + TAG_SIZE + 1 + SPARE
 
 # A TCP window in flight is some 6 MB (tcp_rmem), counted with the kernel's overhead; control traffic is small, but a
-# controller's answer may be large.
-_RECEIVE_BYTES = {Queue.CONTROL: 4 << 20, Queue.DATA: 16 << 20, Queue.TAGGED_DATA: 16 << 20}
+# controller's answer may be large. Of discovery some 340 frames (twice the size is given, each counts as 768 bytes), a
+# burst of the pipeline's budget: what gets through a storm has not waited long.
+_RECEIVE_BYTES = {
+    Queue.CONTROL: 4 << 20,
+    Queue.DISCOVERY: 128 << 10,
+    Queue.DATA: 16 << 20,
+    Queue.TAGGED_DATA: 16 << 20,
+}
+_LOST = {Queue.DISCOVERY: "discovery_flood"}
+"""The name of what a queue had no room for, where it is not "rx_queue_full_" with the queue's."""
 _SEND_BYTES = 8 << 20
 
 # Each queue in use is a socket, and whoever writes flows must not use up the descriptors.
@@ -94,6 +102,8 @@ class Tap:
     queue: Queue
     socket: socket.socket
     receive: Receive
+    rests: bool = False
+    """Whether it is not read for a moment, so that the kernel drops what does not fit."""
 
 
 @dataclass(slots=True, eq=False)
@@ -139,14 +149,16 @@ class Port:
 
     def losses(self) -> dict[str, int]:
         """Named counters of what the kernel could not do as wanted."""
-        named = {f"rx_queue_full_{queue.value}": count for queue, count in self.lost.items()}
+        named = {_LOST.get(queue, f"rx_queue_full_{queue.value}"): count for queue, count in self.lost.items()}
         return named | ({"queue_refused": self.unqueued} if self.unqueued else {})
+
+    def tap(self, queue: Queue) -> Tap:
+        """The socket of a queue."""
+        return next(each for each in self.taps if each.queue is queue)
 
     def sort(self, queue: Queue, ports: frozenset[int]) -> None:
         """Let the kernel sort this queue's frames by other control ports from now on. Raises OSError."""
-        for tap in self.taps:
-            if tap.queue is queue:
-                attach_filter(tap.socket, build_filter(queue, ports))
+        attach_filter(self.tap(queue).socket, build_filter(queue, ports))
 
     def collect_losses(self) -> None:
         """Add frames that did not fit into a receive queue to ``lost`` and rx_dropped (reading resets them)."""

@@ -53,8 +53,8 @@ class Origin:
     ``overrides_ports``: its packets pass ports that the controller has closed. ``check``: what its payload must be.
     ``shows_place``: its packets come from a remote or next hop and say its MAC address inside, which is behind the port
     that they came from, whatever their Ethernet source. ``beside``: its packets take their way through the flow table
-    as well, as if the flow were not there. ``has_budget``: its packets are questions of others, of which a port has so
-    many a second (``pipeline.budget``).
+    as well, as if the flow were not there. ``has_budget``: its packets are neighbour discovery that others send, of
+    which a port has so many a second (``pipeline.budget``).
     """
 
     owner: Owner

@@ -20,7 +20,7 @@ from inband.flow.actions import (
 )
 from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow
-from inband.flow.origin import PayloadCheck
+from inband.flow.origin import About, PayloadCheck
 from inband.flow.ports import IN_PORT, LOCAL, PortNo
 from inband.pipeline.action_set import ActionSet
 from inband.pipeline.context import MAX_LOOKUPS, Missed, RunActions, XlateContext
@@ -146,16 +146,15 @@ def _look_up(ctx: XlateContext, table_id: int) -> Flow | None:
 
 
 def _is_within_budget(ctx: XlateContext, flow: Flow) -> bool:
-    """Whether a rule applies as far as the port's budget goes: of what is neither from this switch nor to it."""
+    """Whether a rule applies as far as the port's budget goes; each packet is decided alone, or none would count."""
     if flow.origin is None or not flow.origin.has_budget or ctx.in_port == LOCAL:
         return True
     switch = ctx.switch
-    if ctx.packet.get(_ETH_DST) == switch.local_mac:
-        return True
+    own = flow.origin.about is About.LOCAL or ctx.packet.get(_ETH_DST) == switch.local_mac
     ask = switch.budget.spend if ctx.trace is None else switch.budget.allows
-    if ask(ctx.in_port, ctx.now):
-        return True
     ctx.packet.cacheable = False
+    if ask(ctx.in_port, ctx.now, own=own):
+        return True
     ctx.note(f"({flow.origin.letter}) does not apply: over the port's budget of neighbour discovery")
     ctx.count("discovery_over_budget")
     return False

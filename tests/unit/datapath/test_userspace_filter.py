@@ -16,12 +16,15 @@ from inband.testing import packets
 CONTROLLER = frozenset({6653})
 IP6_A, IP6_B = packets.IP6_A, packets.IP6_B
 
-CONTROL_FRAMES = {
+DISCOVERY_FRAMES = {
     "arp request": packets.arp_request(),
     "arp reply": packets.arp_reply(),
     "neighbour solicitation": packets.neighbour_solicitation(),
     "neighbour advertisement": packets.neighbour_advertisement(),
     "router solicitation": packets.router_solicitation(),
+}
+
+CONTROL_FRAMES = {
     "dhcp request": packets.dhcp_request(),
     "dhcp reply": packets.dhcp_reply(),
     "dns question": packets.udp(dst_port=53),
@@ -58,6 +61,9 @@ DATA_FRAMES = {
 }
 
 
+FRAMES = DISCOVERY_FRAMES | CONTROL_FRAMES | DATA_FRAMES
+
+
 @contextlib.contextmanager
 def filtered(queue: Queue, ports: frozenset[int]) -> Iterator[tuple[socket.socket, socket.socket]]:
     sender, receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -76,45 +82,36 @@ def accepts(queue: Queue, frame: bytes, ports: frozenset[int] = CONTROLLER) -> b
             return False
 
 
-@pytest.mark.parametrize("name", CONTROL_FRAMES)
-def test_control_frames_go_to_the_control_socket_only(name: str) -> None:
-    frame = CONTROL_FRAMES[name]
-
-    assert accepts(Queue.CONTROL, frame)
-    assert not accepts(Queue.DATA, frame)
+def takers(frame: bytes) -> list[Queue]:
+    """Who takes a frame that has no tag beside it."""
+    return [queue for queue in Queue if accepts(queue, frame)]
 
 
-@pytest.mark.parametrize("name", DATA_FRAMES)
-def test_other_frames_go_to_the_data_socket_only(name: str) -> None:
-    frame = DATA_FRAMES[name]
-
-    assert not accepts(Queue.CONTROL, frame)
-    assert accepts(Queue.DATA, frame)
-
-
-@pytest.mark.parametrize("name", [*CONTROL_FRAMES, *DATA_FRAMES])
-def test_a_frame_without_a_tag_beside_it_does_not_go_to_the_tagged_socket(name: str) -> None:
-    assert not accepts(Queue.TAGGED_DATA, (CONTROL_FRAMES | DATA_FRAMES)[name])
+@pytest.mark.parametrize(
+    ("queue", "frames"),
+    [(Queue.DISCOVERY, DISCOVERY_FRAMES), (Queue.CONTROL, CONTROL_FRAMES), (Queue.DATA, DATA_FRAMES)],
+)
+def test_each_frame_goes_to_the_socket_of_its_kind_only(queue: Queue, frames: dict[str, bytes]) -> None:
+    for name, frame in frames.items():
+        assert takers(frame) == [queue], name
 
 
-@pytest.mark.parametrize("name", CONTROL_FRAMES)
-def test_a_control_frame_cut_anywhere_goes_to_exactly_one_socket(name: str) -> None:
-    for length in range(1, len(CONTROL_FRAMES[name])):
-        frame = CONTROL_FRAMES[name][:length]
-
-        assert accepts(Queue.CONTROL, frame) != accepts(Queue.DATA, frame), f"cut after {length} bytes"
+@pytest.mark.parametrize("name", [*DISCOVERY_FRAMES, *CONTROL_FRAMES])
+def test_a_frame_cut_anywhere_goes_to_exactly_one_socket(name: str) -> None:
+    for length in range(1, len(FRAMES[name])):
+        assert len(takers(FRAMES[name][:length])) == 1, f"cut after {length} bytes"
 
 
 def test_garbage_goes_to_exactly_one_socket() -> None:
     random = Random(1)
-    frames = list((CONTROL_FRAMES | DATA_FRAMES).values())
+    frames = list(FRAMES.values())
 
     for _ in range(300):
         frame = bytearray(random.choice(frames))
         for _ in range(random.randrange(1, 6)):
             frame[random.randrange(len(frame))] = random.randrange(256)
 
-        assert accepts(Queue.CONTROL, bytes(frame)) != accepts(Queue.DATA, bytes(frame)), frame.hex()
+        assert len(takers(bytes(frame))) == 1, frame.hex()
 
 
 def test_without_hints_no_tcp_is_control() -> None:

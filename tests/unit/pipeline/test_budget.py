@@ -5,15 +5,16 @@ from __future__ import annotations
 from inband.flow.actions import Output
 from inband.flow.match import Match
 from inband.flow.ports import CONTROLLER, LOCAL
-from inband.pipeline.budget import BURST, RATE_PER_S, DiscoveryBudget
+from inband.pipeline.budget import OTHERS, OWN, DiscoveryBudget
 from inband.pipeline.trace import Trace
 from inband.testing import packets
 from inband.vocabulary.numbers import ETH_ARP
 from inband.vocabulary.openflow import PortConfig
-from tests.unit.pipeline.scene import P1, P2, P3, US, A, Scene, out
+from tests.unit.pipeline.scene import P1, P2, P3, US, A, B, Scene, out
 
 ARP = Match.of(eth_type=ETH_ARP)
 GATEWAY = "10.0.0.254"
+BURST_OF_OTHERS = int(OTHERS.burst)
 
 
 def question(number: int) -> bytes:
@@ -32,16 +33,16 @@ def test_a_bucket_fills_with_time_and_no_further_than_its_size() -> None:
     soon = sum(budget.spend(P1, 1.1) for _ in range(2000))
     late = sum(budget.spend(P1, 1000.0) for _ in range(2000))
 
-    assert at_once == BURST
-    assert soon == RATE_PER_S // 10
-    assert late == BURST
+    assert at_once == BURST_OF_OTHERS
+    assert soon == OTHERS.rate_per_s // 10
+    assert late == BURST_OF_OTHERS
     assert budget.allows(P2, 1000.0)
     assert not budget.allows(P1, 1000.0)
 
 
 def test_a_clock_that_stands_or_goes_back_gives_nothing() -> None:
     budget = DiscoveryBudget()
-    for _ in range(int(BURST)):
+    for _ in range(BURST_OF_OTHERS):
         budget.spend(P1, 5.0)
 
     assert not budget.spend(P1, 5.0)
@@ -54,15 +55,15 @@ def test_a_storm_for_a_protected_address_is_passed_on_up_to_the_budget_and_count
 
     passed = storm(scene, 3000)
 
-    assert passed == BURST
-    assert scene.pipeline.counters["discovery_over_budget"] == 3000 - BURST
+    assert passed == BURST_OF_OTHERS
+    assert scene.pipeline.counters["discovery_over_budget"] == 3000 - BURST_OF_OTHERS
 
 
 def test_over_the_budget_the_flow_table_decides_and_nothing_is_cached() -> None:
     scene = Scene()
     scene.in_band(ARP, letter="e")
     flow = scene.flow(Output(CONTROLLER))
-    storm(scene, int(BURST))
+    storm(scene, BURST_OF_OTHERS)
 
     answer = scene.receive(question(9999), P1)
 
@@ -81,11 +82,32 @@ def test_other_ports_and_this_switch_have_what_they_need() -> None:
     assert scene.actions(packets.arp_reply(GATEWAY, "10.0.0.1", dst=US), P1) == out(LOCAL)
 
 
-def test_what_is_about_this_switch_is_not_budgeted() -> None:
+def test_what_is_about_this_switch_has_a_budget_of_its_own() -> None:
     scene = Scene()
     scene.in_band(ARP, letter="l")
 
-    assert storm(scene, 2000) == 2000
+    assert storm(scene, 2000) == OWN.burst
+    assert scene.pipeline.counters["discovery_over_budget"] == 2000 - OWN.burst
+
+
+def test_a_question_to_this_switch_alone_comes_out_of_its_own_budget() -> None:
+    scene = Scene()
+    scene.in_band(ARP, letter="e")
+    to_us = packets.arp_request("10.9.0.1", "10.0.0.1", src=A, dst=US)
+
+    assert sum(scene.actions(to_us, P1) == out(LOCAL) for _ in range(999)) == OWN.burst
+    assert scene.actions(question(1), P1) == out(P2, P3, LOCAL)
+
+
+def test_a_decision_within_the_budget_is_not_cached_either() -> None:
+    scene = Scene()
+    scene.in_band(ARP, letter="d")
+    scene.knows(B, P2)
+
+    answer = scene.receive(packets.arp_reply("10.9.0.1", GATEWAY, dst=B), P1)
+
+    assert answer.actions == out(P2)
+    assert not answer.cacheable
 
 
 def test_a_port_closed_to_data_lets_nothing_in_over_the_budget() -> None:
@@ -93,7 +115,7 @@ def test_a_port_closed_to_data_lets_nothing_in_over_the_budget() -> None:
     scene.in_band(ARP, letter="e")
     scene.flow(Output(CONTROLLER))
     scene.configure(P1, PortConfig.NO_RECV)
-    storm(scene, int(BURST))
+    storm(scene, BURST_OF_OTHERS)
 
     assert scene.actions(question(9999), P1) == ()
 
@@ -101,7 +123,7 @@ def test_a_port_closed_to_data_lets_nothing_in_over_the_budget() -> None:
 def test_a_trace_says_so_and_spends_nothing() -> None:
     scene, trace = Scene(), Trace()
     scene.in_band(ARP, letter="j")
-    storm(scene, int(BURST) - 1)
+    storm(scene, BURST_OF_OTHERS - 1)
     scene.receive(question(7000), P1, trace=Trace())
     last = scene.actions(question(7001), P1)
     scene.receive(question(7002), P1, trace=trace)

@@ -100,13 +100,6 @@ def test_what_is_no_hosts_address_or_our_own_is_not_learned(named: str) -> None:
     assert place(scene, named) is None
 
 
-def test_an_ordinary_answer_is_a_decision_that_can_be_kept() -> None:
-    scene = Scene()
-    scene.in_band(ARP, letter="k")
-
-    assert scene.receive(answer(A), P2).cacheable
-
-
 def test_a_copy_that_came_round_moves_nothing_and_a_router_that_took_over_does() -> None:
     scene = Scene()
     scene.in_band(ARP, letter="k")
