@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from inband.bridge.bridge import Bridge
 from inband.errors import InbandError
+from inband.host.dhcp_client import stop_clients
 from inband.host.events import AddressChanged, HostEvent, LinkChanged, LinkRemoved, NextHopFound
 from inband.host.keeping import is_elsewhere
 from inband.host.link_settings import read_link_settings
@@ -50,6 +52,11 @@ log = logging.getLogger(__name__)
 REMAKE_S = 1.0
 # From the first address that the system gives an adopted interface to taking over what it has then.
 ADOPT_S = 0.05
+# From taking an interface's addresses to ending others' DHCP clients on it, for which all processes are looked at: some
+# milliseconds, in which its sessions would wait.
+STOP_CLIENTS_S = 0.1
+# How long the kernel's news and the frames that came meanwhile have the loop for themselves.
+CATCH_UP_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,7 @@ class BridgeRunner:
         self._is_stopped = False
         self._is_elsewhere = False
         self._adopting: asyncio.TimerHandle | None = None
+        self._stopping_clients: asyncio.TimerHandle | None = None
         self._remaking: asyncio.Task[None] | None = None
         self._restoring: asyncio.Task[None] | None = None
 
@@ -176,9 +184,9 @@ class BridgeRunner:
         self._is_stopped = True
         if self._keeper is not None:
             self._keeper.close()
-        for task in (self._remaking, self._restoring):
-            if task is not None:
-                task.cancel()
+        for planned in (self._remaking, self._restoring, self._stopping_clients):
+            if planned is not None:
+                planned.cancel()
         if self._is_open:
             self._listening.stop()
             self.peer_redirect.close()
@@ -227,6 +235,8 @@ class BridgeRunner:
             self._keeper.configure(config)
         self.local.set_mac(config.mac)
         self._have_ports(config, adopted=old.adopt)
+        if config.adopt != old.adopt:
+            await asyncio.sleep(CATCH_UP_S)
         if _own_addresses(config) != _own_addresses(old):
             await self.local.set_addresses(config, old)
         self.peer_redirect.apply(allowed=config.peer_redirect)
@@ -241,7 +251,13 @@ class BridgeRunner:
         if config.adopt is None or config.adopt == adopted or not is_there(config.adopt):
             apply_ports()
         else:
-            self.local.adopt(config.adopt, apply_ports)
+            self._adopt(config.adopt, apply_ports)
+
+    def _adopt(self, interface: str, become_port: Callable[[], None]) -> None:
+        self.local.adopt(interface, become_port)
+        if self._stopping_clients is not None:
+            self._stopping_clients.cancel()
+        self._stopping_clients = self._loop.call_later(STOP_CLIENTS_S, stop_clients, interface)
 
     def _give_back(self, adopted: str) -> None:
         if is_there(adopted):
@@ -296,7 +312,7 @@ class BridgeRunner:
         self._adopting = None
         if self.config.adopt is not None and not self._is_stopped:
             try:
-                self.local.adopt(self.config.adopt, lambda: None)
+                self._adopt(self.config.adopt, lambda: None)
             except InbandError as error:
                 log.warning("bridge %s: what %s has stays there: %s", self.config.name, self.config.adopt, error)
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from inband.host import interfaces, moving
-from inband.host.dhcp_client import DhcpClient, stop_clients
+from inband.host.dhcp_client import DhcpClient
 from inband.host.events import AddressChanged, LinkChanged
 from inband.host.interfaces import DEFAULT_MTU
 from inband.host.state import KernelState
@@ -111,7 +111,6 @@ class LocalPort:
         routes = moving.give(interface, self.pair.outer)
         become_port()
         moving.take(interface, self.pair.outer, routes)
-        stop_clients(interface)
 
     def give_back(self, interface: str) -> None:
         """Give an interface that is no port any more the addresses and routes of this one. Raises InbandError."""
