@@ -52,9 +52,11 @@ def nearest_last(make: SwitchMaker, lay: Layer, pause_s: float, wait_s: float) -
         return stage.up_after(wait_s)
 
 
-def lease_and_connection(make: SwitchMaker, wait_s: float = 10.0) -> float | None:
+def lease_and_connection(
+    make: SwitchMaker, lay: Layer = topology.address_by_dhcp, wait_s: float = 10.0
+) -> float | None:
     """Return the seconds from the switch being ready (its DHCP client starting) to FEATURES_REPLY: T7."""
-    with scene(make, topology.address_by_dhcp) as stage:
+    with scene(make, lay) as stage:
         return stage.up_after(wait_s)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab import management, vlan
+from lab import management, topology, vlan
 from lab.inband import OnDatapath
 from lab.management import call, serve
 from lab.scene import scene
@@ -15,15 +15,28 @@ DATAPATHS = pytest.mark.parametrize("datapath", ["userspace", "ebpf"])
 
 
 @DATAPATHS
-def test_a_row_whose_control_traffic_is_tagged_comes_up_and_withstands_harm(datapath: str) -> None:
-    with scene(OnDatapath(datapath), lambda lab: vlan.row(lab, 4)) as stage:
-        stage.connect()
+@pytest.mark.parametrize("name", [name for name in topology.MANY if name != "T3 row of 10"])
+def test_in_every_topology_switches_whose_control_traffic_is_tagged_come_up_and_withstand_harm(
+    datapath: str, name: str
+) -> None:
+    with scene(OnDatapath(datapath), vlan.tagged(topology.MANY[name])) as stage:
+        if name != "T7":
+            stage.connect()
         assert stage.all_up(10.0), stage.story()
 
         silence = stage.withstand("drop")
 
         assert stage.lost() == 0
         assert silence < 1.5
+
+
+@DATAPATHS
+def test_a_manager_calls_into_the_last_switch_of_a_row_whose_control_traffic_is_tagged(datapath: str) -> None:
+    with scene(OnDatapath(datapath), vlan.tagged(topology.MANY["T3 row of 4"])) as stage:
+        stage.connect()
+        assert stage.all_up(10.0), stage.story()
+        stage.withstand("drop")
+
         for switch in stage.switches:
             switch.set_managers("from:tcp:10.0.0.100:22")
         serve(stage.topology.sites[3].namespace)
