@@ -14,8 +14,9 @@ from contextlib import contextmanager
 
 from bench.figures import Effort, Figure, Row, shown
 from lab import topology
+from lab.addressing import IPV4, IPV6, Addressing
 from lab.certificates import DAY, NOW, Authority
-from lab.inband import InbandSwitch
+from lab.inband import InbandSwitch, OnDatapath
 from lab.journal import until
 from lab.measure import up
 from lab.net import Lab, Namespace
@@ -24,7 +25,7 @@ from lab.switch import SwitchMaker
 from lab.topology import PORT, BridgePlan, Site, Topology
 from lab.unixctl import ControlError
 
-BACK_S, CONFIRM_S = 1.0, 10.0
+BACK_S, CONFIRM_S, ADOPT_S = 1.0, 10.0, 0.2
 _ONLY_OURS = Figure("-", False)
 
 
@@ -36,7 +37,10 @@ def rows(effort: Effort) -> list[Row]:
         Row("controller that dies each second, standalone, ping", "2 % lost", _dying(effort)),
         Row("reload --confirm 10 that cuts the channel", "back in 11 s", _reload(kill=False)),
         Row("the same with kill -9 in between", "back in 11 s", _reload(kill=True)),
-        Row("adopt over TCP, 1,000 messages/s", "0.2 s", _adopt(effort)),
+        *(
+            Row(f"adopt over TCP and {on.name}, 1,000 messages/s, both datapaths", "0.2 s", _adopt(effort, on))
+            for on in (IPV4, IPV6)
+        ),
         *(Row(f"TLS: {what}", words, _tls(what)) for what, words in CLOCKS.items()),
         Row("link of MTU 1400 in a row of 3, 1 MB by HTTP from br0", "arrives", _narrow),
     ]
@@ -148,33 +152,42 @@ def _reload(*, kill: bool) -> Callable[[SwitchMaker], Figure]:
     return measure
 
 
-def _adopt(effort: Effort) -> Callable[[SwitchMaker], Figure]:
+def _adopt(effort: Effort, on: Addressing) -> Callable[[SwitchMaker], Figure]:
     def measure(make: SwitchMaker) -> Figure:
         if make is not InbandSwitch:
             return _ONLY_OURS
-        with Lab() as lab:
-            box, manager = lab.namespace("box"), lab.namespace("manager")
-            lab.link(box, "eth0", manager, "eth0")
-            box.address("eth0", "10.0.0.1/24")
-            manager.address("eth0", "10.0.0.9/24")
-            switch = InbandSwitch(lab, Site(box, (BridgePlan("br0", ()),)))
-            switch.fail_mode = "standalone"
-            switch.start()
-            box.start(sys.executable, "-m", "lab.messages_per_ms", "serve", "10.0.0.1", "7000", label="serve")
-            assert until(lambda: ":7000" in box.run("ss", "-lntH"), 20.0)
-            words = ("-m", "lab.messages_per_ms", "call", "10.0.0.1", "7000", str(effort.short_s * 2))
-            calling = manager.start(sys.executable, *words, label="call")
-            assert until(lambda: ":7000" in manager.run("ss", "-ntH"), 20.0)
-            time.sleep(effort.short_s)
-            switch.call("inband/adopt", "--confirm=30", "br0", "eth0")
-            switch.call("inband/confirm")
-            calling.wait(effort.short_s * 2 + 10.0)
-            sent, answered, longest = calling.log.read_text().split()
-            took = float(longest)
-            numbers: dict[str, object] = {"sent": int(sent), "answered": int(answered), "longest_s": took}
-            return Figure(f"{answered} of {sent}, {took:.3f} s", sent == answered and took <= 0.2, numbers)
+        found = {datapath: _session_over_adopt(datapath, on, effort.short_s) for datapath in ("userspace", "ebpf")}
+        lost = sum(sent - answered for sent, answered, _ in found.values())
+        longest = max(each[2] for each in found.values())
+        numbers: dict[str, object] = {datapath: each[2] for datapath, each in found.items()}
+        return Figure(f"{lost} lost, {longest:.3f} s", lost == 0 and longest <= ADOPT_S, numbers)
 
     return measure
+
+
+def _session_over_adopt(datapath: str, on: Addressing, seconds: float) -> tuple[int, int, float]:
+    """Messages sent and answered, and the longest time until an answer came."""
+    with Lab() as lab:
+        box, manager = lab.namespace("box"), lab.namespace("manager")
+        on.prepare(box, manager)
+        lab.link(box, "eth0", manager, "eth0")
+        box.address("eth0", *on.interfaces(on.near, 1))
+        manager.address("eth0", *on.interfaces(on.near, 9))
+        (address,) = on.addresses(on.near, 1)
+        switch = OnDatapath(datapath)(lab, Site(box, (BridgePlan("br0", ()),)))
+        switch.fail_mode = "standalone"
+        switch.start()
+        box.start(sys.executable, "-m", "lab.messages_per_ms", "serve", address, "7000", label="serve")
+        assert until(lambda: ":7000" in box.run("ss", "-lntH"), 20.0)
+        words = ("-m", "lab.messages_per_ms", "call", address, "7000", str(seconds * 2))
+        calling = manager.start(sys.executable, *words, label="call")
+        assert until(lambda: ":7000" in manager.run("ss", "-ntH"), 20.0)
+        time.sleep(seconds)
+        switch.call("inband/adopt", "--confirm=30", "br0", "eth0")
+        switch.call("inband/confirm")
+        calling.wait(seconds * 2 + 10.0)
+        sent, answered, longest = calling.log.read_text().split()
+        return int(sent), int(answered), float(longest)
 
 
 CLOCKS = {

@@ -16,7 +16,8 @@ SIZE, INTERVAL_S, LAST_S = 8, 0.001, 3.0
 
 def serve(address: str, port: int) -> None:
     """Echo to one caller."""
-    with socket.create_server((address, port)) as listening, listening.accept()[0] as caller:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, port), family=family) as listening, listening.accept()[0] as caller:
         caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while data := caller.recv(65536):
             caller.sendall(data)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from lab.journal import until
 from lab.net import Lab
+from lab.topology import dhcp_server
 from tests.system.switch_rig import Rig, one_line
 
 pytestmark = pytest.mark.root
@@ -118,6 +120,62 @@ def test_addresses_and_routes_are_adopted_without_loss_and_come_back(rig: Rig) -
     assert process.stop() == 0
     assert _addresses(rig, "p1") == {"10.0.0.1/24"}
     assert "via 10.0.0.11 dev p1" in rig.box.run("ip", "route", "show", "default")
+
+
+@pytest.mark.parametrize("lifetime", ["valid_lft 120 preferred_lft 120", ""], ids=["lifetime", "no lifetime"])
+def test_a_lease_is_adopted_with_its_address_and_its_sessions_and_the_bridge_renews_it(rig: Rig, lifetime: str) -> None:
+    dhcp_server(rig.h1, "eth0", "10.0.0.50,10.0.0.50")
+    script = rig.lab.folder / "script"
+    script.write_text(f'#!/bin/sh\n[ "$1" != bound ] || ip addr replace $ip/24 dev $interface {lifetime}\n')
+    script.chmod(0o755)
+    client = rig.box.start("udhcpc", "-f", "-i", "p1", "-s", str(script), label="client")
+    assert until(lambda: _addresses(rig, "p1") == {"10.0.0.50/24"}, 10.0), client.tail()
+    rig.start("--bridge", "br0", "--fail-mode", "standalone")
+    session = Session(rig, "10.0.0.50")
+
+    rig.call("inband/adopt", "br0", "p1")
+
+    assert session.longest_s() < 1.0
+    assert until(lambda: not client.is_running, 2.0)
+    assert _addresses(rig, "br0") == {"10.0.0.50/24"}
+    assert _addresses(rig, "p1") == set()
+    assert until(lambda: "valid_lft forever" not in rig.box.run("ip", "-4", "addr", "show", "br0"), 10.0)
+    rig.call("inband/release", "br0", "p1")
+    assert _addresses(rig, "p1") == {"10.0.0.50/24"}
+
+
+def test_an_ipv6_session_over_an_adopted_interface_lives_on(rig: Rig) -> None:
+    for place, interface, address in ((rig.box, "p1", "fd00:a::1"), (rig.h1, "eth0", "fd00:a::11")):
+        place.ip(f"addr add {address}/64 dev {interface} nodad")
+    rig.box.ip("route add default via fd00:a::11")
+    rig.start("--bridge", "br0", "--fail-mode", "standalone")
+    session = Session(rig, "fd00:a::1")
+
+    rig.call("inband/adopt", "br0", "p1")
+    rig.call("inband/release", "br0", "p1")
+    rig.call("inband/adopt", "br0", "p1")
+
+    assert session.longest_s() < 1.0
+    assert "fd00:a::1/64" in rig.box.run("ip", "-6", "addr", "show", "br0")
+    assert "via fd00:a::11 dev br0" in rig.box.run("ip", "-6", "route", "show", "default")
+
+
+class Session:
+    """A TCP session from h1 into the box, a thousand messages a second for three seconds."""
+
+    def __init__(self, rig: Rig, address: str) -> None:
+        words = (sys.executable, "-m", "lab.messages_per_ms")
+        rig.box.start(*words, "serve", address, "7000", label="serve")
+        assert until(lambda: ":7000" in rig.box.run("ss", "-lntH"), 20.0)
+        self._calling = rig.h1.start(*words, "call", address, "7000", "3", label="call")
+        assert until(lambda: ":7000" in rig.h1.run("ss", "-ntH"), 20.0)
+
+    def longest_s(self) -> float:
+        """How long the slowest answer took; all have come."""
+        self._calling.wait(15.0)
+        sent, answered, longest = self._calling.log.read_text().split()
+        assert sent == answered
+        return float(longest)
 
 
 def test_what_the_system_gives_an_adopted_interface_later_is_taken_over_too(rig: Rig) -> None:

@@ -22,7 +22,7 @@ import logging
 import os
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from inband.errors import HostError
@@ -186,13 +186,25 @@ def stop_clients(interface: str) -> None:
 
     They would go on with packet sockets, which no filter stops, and give it the address again.
     """
+    for process, words in _clients_on(interface):
+        with contextlib.suppress(OSError):  # it has ended
+            os.kill(process, signal.SIGTERM)
+            _LOG.warning("%s (process %d) ran on %s, a port now: it is ended", words[0], process, interface)
+
+
+def has_client(interface: str) -> bool:
+    """Whether a DHCP client for IPv4 runs on an interface, which others have started."""
+    return any("-6" not in words for _, words in _clients_on(interface))
+
+
+def _clients_on(interface: str) -> Iterator[tuple[int, list[str]]]:
+    """Processes with their command lines, in our own network namespace."""
     here = os.readlink("/proc/self/ns/net")
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            is_ours = Path(words[0]).name in _OTHERS and interface in words[1:]
-            if is_ours and os.readlink(process / "ns" / "net") == here:
-                os.kill(int(process.name), signal.SIGTERM)
-                _LOG.warning("%s (process %s) ran on %s, a port now: it is ended", words[0], process.name, interface)
+            is_one = Path(words[0]).name in _OTHERS and interface in words[1:]
+            if is_one and os.readlink(process / "ns" / "net") == here:
+                yield int(process.name), words
         except OSError:
             continue  # it has ended

@@ -17,7 +17,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inband.errors import HostError, UsageError
 from inband.host import codec, rtnetlink
@@ -44,6 +44,19 @@ class Belongings:
     addresses: tuple[IpInterface, ...]
     leased: tuple[IpInterface, ...]
     gateway: IpAddress | None
+
+    def with_lease(self) -> Belongings:
+        """The same, known that a DHCP client runs: if no IPv4 address says that it is leased, the first is.
+
+        Some clients' scripts give the kernel no lifetime (udhcpc's of Debian).
+        """
+        if any(each.version == 4 for each in self.leased):
+            return self
+        lease = next((each for each in self.addresses if each.version == 4), None)
+        if lease is None:
+            return self
+        others = tuple(each for each in self.addresses if each != lease)
+        return replace(self, addresses=others, leased=(lease, *self.leased))
 
 
 def belongings_of(interface: str) -> Belongings:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from inband.errors import UsageError
 from inband.host import moving
+from inband.host.dhcp_client import has_client
 from inband.runtime.config_keys import KEYS, parse_port, parse_setting, with_values
 from inband.runtime.config_load import load
 from inband.runtime.dns_servers import parse_dns_server
@@ -87,6 +88,8 @@ def _adopt(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
     if bridge.adopt is not None:
         raise UsageError(f"bridge {bridge.name} has adopted {bridge.adopt} already: release that first")
     had = moving.belongings_of(interface)
+    if has_client(interface):
+        had = had.with_lease()
     if not (had.addresses or had.leased):
         raise UsageError(f"{interface} has no address to adopt: `inband add-port {bridge.name} {interface}` will do")
     ours = dict.fromkeys((*bridge.addresses, *had.addresses))
