@@ -47,7 +47,7 @@ class Control:
         self._socket.sendall(json.dumps(request).encode())
         answer = self._answer()
         if answer.get("error") is not None:
-            raise ControlError(f"{method} {' '.join(params)}: {answer['error']}")
+            raise ControlError(f"{method} {' '.join(params)}: {str(answer['error']).rstrip()}")
         return str(answer["result"])
 
     def _answer(self) -> dict[str, object]:

@@ -18,8 +18,9 @@ from inband.cli.run import run
 from inband.cli.verbs import set_
 from inband.errors import UsageError
 from inband.runtime import config_load
-from inband.runtime.commands import Process, make_registry
+from inband.runtime.commands import make_registry
 from inband.runtime.config_keys import KEYS, SETTABLE
+from inband.runtime.process_view import Process
 from inband.switch.config import BridgeConfig, DatapathKind, RunOptions, SwitchConfig
 from tests.packets.columns import COLUMNS
 

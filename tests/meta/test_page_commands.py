@@ -15,8 +15,9 @@ import click
 import pytest
 
 from inband.cli.main import cli
-from inband.runtime.commands import Process, make_registry
+from inband.runtime.commands import make_registry
 from inband.runtime.config_load import read_file
+from inband.runtime.process_view import Process
 from inband.runtime.tracing import explain
 from inband.sim import DELETE_AND_DROP, Network
 

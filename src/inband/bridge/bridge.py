@@ -362,6 +362,11 @@ class Bridge:
             self.datapath.set_control_hints(ControlHints(engine.ports))
         self._wake()
 
+    def forget_places(self) -> None:
+        """Forget where hosts were heard, and all decisions made by it."""
+        self.fdb.flush()
+        self.megaflows.settle()
+
     def _place_lost(self, mac: Mac) -> None:
         self.control(ev.PlaceLost(mac))
 

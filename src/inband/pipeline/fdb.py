@@ -15,6 +15,7 @@ Invariants:
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -42,6 +43,16 @@ class Learned(Enum):
     HELD = auto()  # of another port, but confirmed there too recently: not believed
 
 
+@dataclass(slots=True)
+class FdbCounters:
+    """What became of entries since the start: learned (moved ones too), too old, given up for others, moved."""
+
+    learned: int = 0
+    expired: int = 0
+    evicted: int = 0
+    moved: int = 0
+
+
 class Fdb:
     """(VLAN, MAC) to port, bounded in age and number.
 
@@ -52,7 +63,8 @@ class Fdb:
 
     def __init__(self, *, max_age_s: float = MAX_AGE_S, max_entries: int = MAX_ENTRIES) -> None:
         self._max_age_s = max_age_s
-        self._max_entries = max_entries
+        self.max_entries = max_entries
+        self.counters = FdbCounters()
         self._entries: dict[FdbKey, tuple[PortNo, Instant]] = {}
         # A plain dictionary looks for its first entry among all that were removed before it.
         self._by_port: dict[PortNo, OrderedDict[FdbKey, None]] = {}
@@ -64,7 +76,7 @@ class Fdb:
         """What an address is found by."""
         found = self._keys.get((vlan, mac))
         if found is None:
-            if len(self._keys) >= 2 * self._max_entries:
+            if len(self._keys) >= 2 * self.max_entries:
                 self._keys.clear()
             found = self._keys[vlan, mac] = FdbKey(vlan, Mac(mac))
         return found
@@ -80,10 +92,12 @@ class Fdb:
             return outcome
         old = self._entries.get(key)
         if old is not None and old[0] != port:
+            self.counters.moved += 1
             self._forget(key, old[0])
-        elif old is None and len(self._entries) >= self._max_entries:
+        elif old is None and len(self._entries) >= self.max_entries:
             self._make_room(port)
         if outcome is not Learned.KNOWN:
+            self.counters.learned += 1
             self._changed.add(key)
         self._entries[key] = (port, now)
         on_port = self._by_port.get(port)
@@ -142,6 +156,7 @@ class Fdb:
                 if limit <= 0:
                     return True
                 limit -= 1
+                self.counters.expired += 1
                 self._changed.add(first)
                 self._forget(first, port)
         return False
@@ -179,8 +194,9 @@ class Fdb:
     def _make_room(self, port: PortNo) -> None:
         """Forget one entry: of ``port`` if it has its share, else of the port that has most (then it has more)."""
         on_port = self._by_port.get(port, ())
-        if len(on_port) * len(self._by_port) < self._max_entries:
+        if len(on_port) * len(self._by_port) < self.max_entries:
             port, on_port = max(self._by_port.items(), key=_size)
+        self.counters.evicted += 1
         self._forget(next(iter(on_port)), port)
 
 

@@ -4,74 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
 
 from inband import __version__
 from inband.errors import UsageError
 from inband.runtime import documents, flow_documents
+from inband.runtime.appctl.verbs import add_verbs
 from inband.runtime.bridge_runner import BridgeRunner
-from inband.runtime.change_options import MAX_OPTIONS, ChangeOptions, split_options
+from inband.runtime.change_options import MAX_OPTIONS, split_options
 from inband.runtime.changes import CHANGES
 from inband.runtime.config_document import document_of
 from inband.runtime.config_keys import parse_port
 from inband.runtime.event_documents import events_json, events_text
-from inband.runtime.logs import set_level
 from inband.runtime.name_documents import names_by_address
+from inband.runtime.process_view import Process
 from inband.runtime.tracing import explain
 from inband.runtime.unixctl import Registry
-from inband.switch.config import SwitchConfig
-from inband.switch.confirming import Confirming
-from inband.switch.core import SwitchCore
-from inband.switch.history import History
-from inband.vocabulary.instant import Instant
-
-
-class Process(Protocol):
-    """The switch process as commands see it."""
-
-    bridges: dict[str, BridgeRunner]
-    core: SwitchCore
-    history: History
-
-    @property
-    def config(self) -> SwitchConfig:
-        """The configuration that is in force."""
-
-    @property
-    def now(self) -> Instant:
-        """The clock of everything in the process."""
-
-    def end(self, reason: str) -> None:
-        """Have the process end."""
-
-    def counters(self) -> Mapping[str, Mapping[str, int]]:
-        """Named counters of what all bridges share, by part."""
-
-    confirming: Confirming
-
-    async def change(self, verb: str, arguments: Sequence[str], options: ChangeOptions) -> None:
-        """Carry out a verb."""
-
-    async def confirm(self) -> None:
-        """Let the change that waits stay."""
-
-    async def roll_back(self) -> None:
-        """Undo the change that waits."""
 
 
 def make_registry(process: Process) -> Registry:
     """All commands of a process."""
     registry = Registry()
     registry.add("version", "", 0, 0, lambda _: f"inband {__version__}\n")
-    registry.add("exit", "", 0, 0, lambda _: _stop(process))
-    registry.add("vlog/set", "[MODULE:]LEVEL", 1, 1, lambda arguments: set_level(arguments[0]))
+    add_verbs(registry, process)
     registry.add("coverage/show", "", 0, 0, lambda _: _counters(process))
+    registry.add("coverage/read-counter", "COUNTER", 1, 1, lambda arguments: _counter(process, arguments[0]))
     registry.add("inband/show", "[json]", 0, 1, lambda arguments: _show(process, arguments))
     registry.add("inband/dump-flows", "BRIDGE [hidden] [json]", 1, 3, lambda arguments: _dump_flows(process, arguments))
-    registry.add("bridge/dump-flows", "BRIDGE", 1, 1, lambda arguments: _bridge_dump_flows(process, arguments))
     registry.add("inband/dump-datapath", "BRIDGE [json]", 1, 2, lambda arguments: _dump_datapath(process, arguments))
-    registry.add("fdb/show", "BRIDGE", 1, 1, lambda arguments: flow_documents.fdb_text(_bridge(process, arguments[0])))
     trace_usage = "BRIDGE FLOW | BRIDGE hex FRAME [IN_PORT]"
     registry.add("inband/events", "[json]", 0, 1, lambda arguments: _events(process, arguments))
     registry.add("inband/trace", trace_usage, 2, 4, lambda arguments: _trace(process, arguments))
@@ -106,11 +66,6 @@ async def _silent(work: Awaitable[None]) -> str:
     return ""
 
 
-def _stop(process: Process) -> str:
-    process.end("the command exit")
-    return ""
-
-
 def _bridge(process: Process, name: str) -> BridgeRunner:
     process.config.bridge(name)  # says which bridges there are when it is none of them
     return process.bridges[name]
@@ -139,6 +94,15 @@ def _counters(process: Process) -> str:
     return documents.counters_text(process.bridges.values(), process.counters())
 
 
+def _counter(process: Process, name: str) -> str:
+    """The sum over everything that counts it."""
+    everywhere = [runner.managed.counters() for runner in process.bridges.values()]
+    found = [counters[name] for counters in (*everywhere, *process.counters().values()) if name in counters]
+    if not found:
+        raise UsageError(f"No such counter {name!r}: coverage/show has those that are not 0")
+    return f"{sum(found)}\n"
+
+
 async def _dump_flows(process: Process, arguments: Sequence[str]) -> str:
     name, *options = arguments
     unknown = set(options) - {"hidden", "json"}
@@ -156,10 +120,6 @@ async def _dump_datapath(process: Process, arguments: Sequence[str]) -> str:
         raise UsageError(f"inband/dump-datapath: unknown argument {options[0]!r}: only json is allowed")
     runner = _bridge(process, name)
     return await (flow_documents.megaflows_json(runner) if options else flow_documents.megaflows_text(runner))
-
-
-async def _bridge_dump_flows(process: Process, arguments: Sequence[str]) -> str:
-    return await flow_documents.bridge_flows_text(_bridge(process, arguments[0]))
 
 
 def _trace(process: Process, arguments: Sequence[str]) -> str:

@@ -80,6 +80,12 @@ async def megaflows_text(runner: BridgeRunner) -> str:
     return "".join(lines) or "no megaflows: every packet comes up\n"
 
 
+async def megaflow_lines(runner: BridgeRunner, render: Callable[[Megaflow], str]) -> str:
+    """Cached decisions as ``render`` writes each of them."""
+    await _count(runner)
+    return "".join(await _in_portions(runner.bridge.datapath.megaflows(), render))
+
+
 async def megaflows_json(runner: BridgeRunner) -> str:
     """Cached decisions as one document."""
     await _count(runner)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -166,17 +167,54 @@ def _modules() -> list[str]:
     return sorted({"inband", *packages})
 
 
-def set_level(spec: str) -> str:
-    """What ``vlog/set LEVEL`` and ``vlog/set MODULE:LEVEL`` do; MODULE as in ``control.engine``.
+_DESTINATIONS = ("console", "syslog", "file")
+"""Open vSwitch's; of ours only console is written, which a service manager takes into its journal."""
 
-    Returns nothing to print. Raises UsageError with the levels there are.
+_OVS_LEVELS = ("emer", "err", "warn", "info", "dbg")
+
+
+def set_level(spec: str) -> str:
+    """What ``vlog/set SPEC`` does: MODULE, DESTINATION and LEVEL in any order, any of them left out.
+
+    They are separated by colons, commas or blanks. MODULE is written as in ``control.engine``; no MODULE, or ANY, are
+    all; no LEVEL is ``dbg``. A level for a destination that is not written changes nothing. Returns nothing to print;
+    raises UsageError with what there is.
     """
-    module, colon, level = spec.rpartition(":")
-    if level.lower() not in LEVELS or (colon and not module):
-        raise UsageError(f"{spec!r} is not [MODULE:]LEVEL: levels are {', '.join(LEVELS)}")
-    name = "inband" if module in ("", "ANY", "any", "inband") else f"inband.{module.removeprefix('inband.')}"
+    words = [word for word in re.split(r"[:,\s]+", spec) if word]
+    if words[:1] == ["PATTERN"]:
+        raise UsageError("vlog/set: the form of lines cannot be changed here: see `inband run --log-format`")
+    levels = [word for word in words if word.lower() in LEVELS]
+    rest = [word for word in words if word not in levels]
+    destinations = [word for word in rest if word.lower() in _DESTINATIONS]
+    modules = [word for word in rest if word not in destinations]
+    if not words or len(levels) > 1 or len(destinations) > 1 or len(modules) > 1:
+        raise UsageError(f"{spec!r} is not [MODULE][:DESTINATION][:LEVEL]: levels are {', '.join(LEVELS)}")
+    name = _logger_name(modules[0] if modules else "ANY")
+    if destinations in ([], ["console"]):
+        logging.getLogger(name).setLevel(LEVELS[levels[0].lower() if levels else "dbg"])
+    return ""
+
+
+def _logger_name(module: str) -> str:
+    """The logger of a module in ``vlog/set``'s words; raises UsageError where there is none."""
+    name = "inband" if module in ("ANY", "any", "inband") else f"inband.{module.removeprefix('inband.')}"
     if name not in (known := _modules()):
         there = ", ".join(each.removeprefix("inband.") for each in known if "." in each)
-        raise UsageError(f"there is no module {module!r} that logs: there are {there}")
-    logging.getLogger(name).setLevel(LEVELS[level.lower()])
-    return ""
+        raise UsageError(f'no destination, level, or module "{module}": there are {there}')
+    return name
+
+
+def level_table() -> str:
+    """What ``vlog/list`` prints: each module that logs, with the level that it has for each destination."""
+    lines = ["                 console    syslog    file", "                 -------    ------    ------"]
+    for name in _modules():
+        if "." in name:
+            level = logging.getLogger(name).getEffectiveLevel()
+            lines.append(
+                f"{name.removeprefix('inband.'):<16}  {_level_word(level):>4}       {'OFF':>4}       {'OFF':>4}"
+            )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _level_word(level: int) -> str:
+    return next((word.upper() for word in _OVS_LEVELS if LEVELS[word] <= level < LEVELS["off"]), "OFF")

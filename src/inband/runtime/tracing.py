@@ -30,11 +30,7 @@ def explain(bridge: Bridge, packet: Sequence[str], names: Mapping[IpAddress, str
     ``names`` says what a remote's address is called, and until when.
     """
     ports = {port.name: port.number for port in bridge.ports}
-    key, frame, fault = _packet(packet, ports)
-    in_port = FIELDS["in_port"].get(key)
-    if in_port not in ports.values():
-        there = ", ".join(f"{number} ({name})" for name, number in ports.items())
-        raise UsageError(f"trace: there is no port {PortNo(in_port)} (ports: {there}): say where the packet comes in")
+    key, frame, fault = packet_of(packet, ports)
     explanation = bridge.pipeline.explain(key, frame, bridge.now)
     lines = [f"packet: {format_match(_as_match(key)) or 'no fields'}"]
     if fault:
@@ -49,18 +45,32 @@ def explain(bridge: Bridge, packet: Sequence[str], names: Mapping[IpAddress, str
     lines += ["", *_steps(explanation.trace), ""]
     decider = explanation.decider
     if decider is not None and decider.origin is not None:
-        lines.append(f"decided by: {_decider(bridge, decider.origin, names)}")
+        lines.append(f"decided by: {rule_in_words(bridge, decider.origin, names)}")
     lines.append(f"verdict: {_verdict(explanation.verdict)}")
     lines.append(f"megaflow: {_megaflow(key, explanation.verdict)}")
     lines.append(f"without in-band: {_verdict(explanation.verdict_without)}")
     return "\n".join(lines) + "\n"
 
 
-def _packet(packet: Sequence[str], ports: Ports) -> tuple[FlowKey, Frame, str | None]:
-    if packet[0] != "hex":
-        if len(packet) > 1:
-            raise UsageError("trace: write the flow as one argument, without spaces: in_port=1,tcp,nw_dst=192.0.2.1")
-        return _from_flow(packet[0], ports)
+def packet_of(packet: Sequence[str], ports: Ports) -> tuple[FlowKey, Frame, str | None]:
+    """The key and the bytes of what ``explain`` takes, and what is wrong with the bytes, if anything.
+
+    Raises UsageError for what cannot be read, and for a port that is not there.
+    """
+    if packet[0] == "hex":
+        found = _from_bytes(packet, ports)
+    elif len(packet) > 1:
+        raise UsageError("trace: write the flow as one argument, without spaces: in_port=1,tcp,nw_dst=192.0.2.1")
+    else:
+        found = _from_flow(packet[0], ports)
+    in_port = FIELDS["in_port"].get(found[0])
+    if in_port not in ports.values():
+        there = ", ".join(f"{number} ({name})" for name, number in ports.items())
+        raise UsageError(f"trace: there is no port {PortNo(in_port)} (ports: {there}): say where the packet comes in")
+    return found
+
+
+def _from_bytes(packet: Sequence[str], ports: Ports) -> tuple[FlowKey, Frame, str | None]:
     if len(packet) < 2:
         raise UsageError("trace: hex needs the frame's bytes as hexadecimal digits")
     try:
@@ -114,7 +124,8 @@ def _flow(flow: Flow) -> str:
     return f"{where}priority={int(flow.priority)} actions={format_actions(flow.instructions)}{letter}"
 
 
-def _decider(bridge: Bridge, origin: Origin, names: Mapping[IpAddress, str]) -> str:
+def rule_in_words(bridge: Bridge, origin: Origin, names: Mapping[IpAddress, str]) -> str:
+    """A hidden flow by its letter, and whom it is for."""
     match origin.owner:
         case Owner.IN_BAND:
             rest = ", and the flow table besides" if origin.beside else ""

@@ -297,7 +297,7 @@ class UnixctlServer:
             result = await self._commands.call(method, params)
         except InbandError as error:
             self.counters.refusals += 1
-            return {"id": request.get("id"), "result": None, "error": str(error)}
+            return {"id": request.get("id"), "result": None, "error": f"{error}\n"}  # ovs-appctl prints it as it is
         except Exception:
             # Our bug. The switch goes on: goal 1 ranks above a tidy death, and the log has what is needed to mend it.
             log.exception("command %s failed: a defect of inband, please report it", method)

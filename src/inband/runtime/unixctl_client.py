@@ -70,7 +70,7 @@ class UnixctlClient:
                 f"the switch at {self._path} went away during {method}: {error.strerror or error}"
             ) from None
         if reply.get("error") is not None:
-            raise UsageError(str(reply["error"]))
+            raise UsageError(str(reply["error"]).rstrip("\n"))
         return str(reply.get("result") or "")
 
     def _receive(self) -> dict[str, object]:

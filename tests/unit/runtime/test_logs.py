@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from inband.errors import UsageError
 from inband.runtime.logs import (
+    LEVELS,
     MAX_CAUSES,
     WINDOW_S,
     RateLimitedHandler,
     RateLimiter,
+    level_table,
     set_level,
     set_up_logging,
 )
@@ -160,11 +162,23 @@ def test_levels_are_set_with_open_vswitchs_words() -> None:
 
 @pytest.mark.parametrize("spec", ["nonsense:dbg", "runtime.nonsense:dbg"])
 def test_a_module_that_does_not_log_is_refused(spec: str) -> None:
-    with pytest.raises(UsageError, match="no module"):
+    with pytest.raises(UsageError, match="no destination, level, or module"):
         set_level(spec)
 
 
-@pytest.mark.parametrize("spec", ["", "loud", ":dbg", "a:b"])
-def test_a_wrong_level_is_refused(spec: str) -> None:
-    with pytest.raises(UsageError, match="levels are off, emer"):
+@pytest.mark.parametrize("spec", ["", "dbg:info", "a:b", "console:file", "PATTERN:console:%m"])
+def test_a_spec_that_says_nothing_or_too_much_is_refused(spec: str) -> None:
+    with pytest.raises(UsageError, match=r"levels are off, emer|cannot be changed"):
         set_level(spec)
+
+
+@pytest.mark.usefixtures("untouched_logging")
+def test_a_spec_may_name_a_destination_and_only_the_console_is_one() -> None:
+    logging.getLogger("inband.runtime.logs_test").setLevel(logging.INFO)
+
+    set_level("ANY:syslog:off")
+    set_level("err,console runtime.logs_test")
+
+    assert logging.getLogger("inband").level != LEVELS["off"]
+    assert logging.getLogger("inband.runtime.logs_test").level == logging.ERROR
+    assert "runtime.logs_test   ERR        OFF        OFF" in level_table()
