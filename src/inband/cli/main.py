@@ -14,8 +14,9 @@ from collections.abc import Sequence
 import click
 
 from inband import __version__
+from inband.cli.asking import run_dir_option
 from inband.cli.run import run
-from inband.cli.verbs import VERBS, run_dir_option
+from inband.cli.verbs import VERBS
 from inband.errors import InbandError
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
-from inband.cli.verbs import run_dir_option
+from inband.cli.asking import run_dir_option
 from inband.errors import UsageError
 
 if TYPE_CHECKING:

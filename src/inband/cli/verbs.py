@@ -5,68 +5,17 @@ What a verb means is decided by the switch; here are only its words, its help an
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
 from inband import __version__
 from inband.cli import completion
+from inband.cli.asking import ask, ask_plainly, ask_to_change, changing, print_answer, run_dir_option
 from inband.cli.session import ssh_session
+from inband.cli.watching import capture
 from inband.errors import InbandError, UsageError
-from inband.runtime.unixctl_client import CONTROL_SOCKET, call, find_run_dir
-
-_Decorated = TypeVar("_Decorated", bound=Callable[..., object])
-
-
-def run_dir_option(function: _Decorated) -> _Decorated:
-    """``--run-dir``, which may be given before or after the verb."""
-    return click.option("--run-dir", metavar="DIR", help="The switch's run directory.")(function)
-
-
-def changing(function: Callable[..., None]) -> Callable[..., None]:
-    """``--confirm`` and ``--force`` of a verb that changes the switch; it calls ``ask_to_change``."""
-    confirm = click.option("--confirm", type=float, metavar="SECONDS", help="Undo it unless `inband confirm` follows.")
-    force = click.option("--force", is_flag=True, help="Also when it cuts the session that you make it over.")
-
-    @functools.wraps(function)
-    def run(*, confirm: float | None, force: bool, **given: object) -> None:
-        options = [] if confirm is None else [f"--confirm={confirm:g}"]
-        options += ["--force"] if force else []
-        session = ssh_session()
-        options += [f"--session={session}"] if session else []
-        click.get_current_context().meta[_OPTIONS] = options
-        function(**given)
-
-    return confirm(force(run))
-
-
-_OPTIONS = "inband.change.options"
-
-
-def ask_to_change(run_dir: str | None, verb: str, arguments: Sequence[str] = ()) -> None:
-    """Have a change made, with the options that ``changing`` has read. Raises InbandError."""
-    _print(ask(run_dir, verb, [*click.get_current_context().meta[_OPTIONS], *arguments]))
-
-
-def ask(run_dir: str | None, method: str, arguments: Sequence[str] = ()) -> str:
-    """Run a command of ours in the switch; ``run_dir`` is what stood behind the verb. Raises InbandError."""
-    return ask_plainly(run_dir, f"inband/{method}", arguments)
-
-
-def ask_plainly(run_dir: str | None, method: str, arguments: Sequence[str] = ()) -> str:
-    """Run a command in the switch by its whole name. Raises InbandError."""
-    before_the_verb: str | None = click.get_current_context().find_object(str)
-    path = find_run_dir(run_dir or before_the_verb) / CONTROL_SOCKET
-    return call(path, method, arguments)
-
-
-def _print(text: str) -> None:
-    if text:
-        click.echo(text, nl=not text.endswith("\n"))
 
 
 @click.command()
@@ -82,7 +31,7 @@ def show(as_json: bool, run_dir: str | None) -> None:
     """
     answer = ask(run_dir, "show", ["json"])
     if as_json:
-        _print(json.dumps(json.loads(answer), indent=2))
+        print_answer(json.dumps(json.loads(answer), indent=2))
         return
     from inband.cli.render import print_show  # rich: a tenth of a second
 
@@ -102,7 +51,7 @@ def dump_flows(bridge: str, hidden: bool, as_json: bool, run_dir: str | None) ->
         inband dump-flows br0 --hidden
     """
     arguments = [bridge, *(["hidden"] if hidden else []), *(["json"] if as_json else [])]
-    _print(ask(run_dir, "dump-flows", arguments))
+    print_answer(ask(run_dir, "dump-flows", arguments))
 
 
 @click.command()
@@ -116,7 +65,7 @@ def dump_datapath(bridge: str, as_json: bool, run_dir: str | None) -> None:
     Example:
         inband dump-datapath br0
     """
-    _print(ask(run_dir, "dump-datapath", [bridge, *(["json"] if as_json else [])]))
+    print_answer(ask(run_dir, "dump-datapath", [bridge, *(["json"] if as_json else [])]))
 
 
 @click.command()
@@ -129,7 +78,7 @@ def events(as_json: bool, run_dir: str | None) -> None:
     Example:
         inband events
     """
-    _print(ask(run_dir, "events", ["json"] if as_json else []))
+    print_answer(ask(run_dir, "events", ["json"] if as_json else []))
 
 
 @click.command()
@@ -152,7 +101,7 @@ def trace(bridge: str, flow: str | None, frame: str | None, in_port: str | None,
     if in_port is not None and frame is None:
         raise click.UsageError("--in-port goes with --hex; in FLOW write in_port=PORT")
     packet = [flow] if flow is not None else ["hex", frame or "", *([in_port] if in_port else [])]
-    _print(ask(run_dir, "trace", [bridge, *packet]))
+    print_answer(ask(run_dir, "trace", [bridge, *packet]))
 
 
 @click.command()
@@ -374,7 +323,7 @@ def confirm(run_dir: str | None) -> None:
     Example:
         inband confirm
     """
-    _print(ask(run_dir, "confirm"))
+    print_answer(ask(run_dir, "confirm"))
 
 
 @click.command()
@@ -386,7 +335,7 @@ def rollback(run_dir: str | None) -> None:
     Example:
         inband rollback
     """
-    _print(ask(run_dir, "rollback"))
+    print_answer(ask(run_dir, "rollback"))
 
 
 @click.command()
@@ -413,7 +362,7 @@ def check(file: Path | None, run_dir: str | None) -> int:
     if path is None:
         raise UsageError("no file is given, and no switch runs that has one: write inband check --config FILE")
     found = list(findings(path, running, parse_session(ssh_session() or "")))
-    _print("\n".join(found) or f"{path}: no problem found")
+    print_answer("\n".join(found) or f"{path}: no problem found")
     return 1 if found else 0
 
 
@@ -432,7 +381,7 @@ def health(run_dir: str | None) -> int:
         code, line = health_of(json.loads(ask(run_dir, "show", ["json"])))
     except InbandError as error:
         code, line = CRITICAL, f"CRITICAL: {error}"
-    _print(line)
+    print_answer(line)
     return code
 
 
@@ -467,6 +416,7 @@ VERBS: tuple[click.Command, ...] = (
     dump_datapath,
     trace,
     events,
+    capture,
     add_bridge,
     del_bridge,
     add_port,

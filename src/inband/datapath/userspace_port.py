@@ -232,7 +232,7 @@ def attach_filter(sock: socket.socket, program: list[bytes]) -> None:
 def _open_tap(port: Port, queue: Queue, ports: frozenset[int]) -> Tap:
     sock = _open_socket()
     try:
-        _set_size(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF, _RECEIVE_BYTES[queue])
+        set_size(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF, _RECEIVE_BYTES[queue])
         sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         sock.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, queue is not Queue.DATA)
         attach_filter(sock, build_filter(queue, ports))
@@ -250,7 +250,7 @@ def _open_tap(port: Port, queue: Queue, ports: frozenset[int]) -> Tap:
 def _open_sender(interface: str, queue: int | None) -> socket.socket:
     sock = _open_socket()
     try:
-        _set_size(sock, _SO_SNDBUFFORCE, socket.SO_SNDBUF, _SEND_BYTES)
+        set_size(sock, _SO_SNDBUFFORCE, socket.SO_SNDBUF, _SEND_BYTES)
         if queue is not None:
             # As Open vSwitch's linux-htb numbers its classes.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 1 << 16 | queue + 1)
@@ -274,7 +274,7 @@ def _open_socket() -> socket.socket:
     return sock
 
 
-def _set_size(sock: socket.socket, forced: int, ordinary: int, size: int) -> None:
+def set_size(sock: socket.socket, forced: int, ordinary: int, size: int) -> None:
     """A buffer beyond the system's limit where we may, else as large as the limit lets it be."""
     try:
         sock.setsockopt(socket.SOL_SOCKET, forced, size)
@@ -291,7 +291,7 @@ def _tag_restoring_receive(sock: socket.socket, buffer: bytearray) -> Receive:
 
     def receive() -> int:
         size, ancillary, _, _ = sock.recvmsg_into([addresses, rest], _AUXDATA_SPACE)
-        tag = _tag_of(ancillary)
+        tag = tag_of(ancillary)
         if tag is None:
             view[tag_at:size] = bytes(view[gap_end : size + TAG_SIZE])
             return size
@@ -302,7 +302,7 @@ def _tag_restoring_receive(sock: socket.socket, buffer: bytearray) -> Receive:
     return receive
 
 
-def _tag_of(ancillary: list[tuple[int, int, bytes]]) -> bytes | None:
+def tag_of(ancillary: list[tuple[int, int, bytes]]) -> bytes | None:
     """The VLAN tag's four bytes from a frame's auxiliary data."""
     for level, kind, data in ancillary:
         if (level, kind) == (_SOL_PACKET, _PACKET_AUXDATA) and len(data) == _AUXDATA.size:

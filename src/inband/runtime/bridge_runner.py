@@ -118,6 +118,10 @@ class BridgeRunner:
         """Its OpenFlow connections."""
         return self.managed.connections
 
+    def watch(self, seconds: float) -> None:
+        """For so long every packet that leaves by a port must be seen there."""
+        self.peer_redirect.hold(seconds)
+
     def port_to(self, address: IpAddress) -> str | None:
         """The port behind which frames to an address go, as far as that is known."""
         hop = self.bridge.in_band.engine.next_hop_of(address)

@@ -11,6 +11,7 @@ from inband.errors import UsageError
 from inband.runtime import documents, flow_documents
 from inband.runtime.appctl.verbs import add_verbs
 from inband.runtime.bridge_runner import BridgeRunner
+from inband.runtime.capture import decisions
 from inband.runtime.change_options import MAX_OPTIONS, split_options
 from inband.runtime.changes import CHANGES
 from inband.runtime.config_document import document_of
@@ -35,6 +36,8 @@ def make_registry(process: Process) -> Registry:
     trace_usage = "BRIDGE FLOW | BRIDGE hex FRAME [IN_PORT]"
     registry.add("inband/events", "[json]", 0, 1, lambda arguments: _events(process, arguments))
     registry.add("inband/trace", trace_usage, 2, 4, lambda arguments: _trace(process, arguments))
+    registry.add("inband/capture", "BRIDGE [PORT...]", 1, None, lambda arguments: _capture(process, arguments))
+    registry.add("capture/decide", "BRIDGE PORT:FRAME...", 1, None, lambda arguments: _decide(process, arguments))
     for verb, change in CHANGES.items():
         most = None if change.max_args is None else change.max_args + MAX_OPTIONS
         registry.add(f"inband/{verb}", change.usage, change.min_args, most, _changer(process, verb))
@@ -120,6 +123,17 @@ async def _dump_datapath(process: Process, arguments: Sequence[str]) -> str:
         raise UsageError(f"inband/dump-datapath: unknown argument {options[0]!r}: only json is allowed")
     runner = _bridge(process, name)
     return await (flow_documents.megaflows_json(runner) if options else flow_documents.megaflows_text(runner))
+
+
+def _capture(process: Process, arguments: Sequence[str]) -> str:
+    name, *ports = arguments
+    return decisions.begin(_bridge(process, name), ports)
+
+
+async def _decide(process: Process, arguments: Sequence[str]) -> str:
+    name, *packets = arguments
+    names = names_by_address(process.core.names.names(), process.now)
+    return await decisions.decide(_bridge(process, name), packets, names)
 
 
 def _trace(process: Process, arguments: Sequence[str]) -> str:

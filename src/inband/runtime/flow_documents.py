@@ -101,11 +101,12 @@ def _megaflow(runner: BridgeRunner, megaflow: Megaflow) -> MegaflowDocument:
         "packets": megaflow.packets,
         "bytes": megaflow.bytes,
         "used_s": round(max(0.0, runner.now - megaflow.used), 3),
-        "flows": [_source(table_id, flow) for table_id, flow in megaflow.translation.credits],
+        "flows": [format_source(table_id, flow) for table_id, flow in megaflow.translation.credits],
     }
 
 
-def _source(table_id: int, flow: Flow | None) -> str:
+def format_source(table_id: int, flow: Flow | None) -> str:
+    """A flow that a decision came from, or the table that had none."""
     if flow is None:
         return f"table={table_id}, no flow matches"
     letter = f", {flow.origin.label}" if flow.origin else ""

@@ -40,18 +40,37 @@ class PeerRedirect:
     ) -> None:
         self._bridge = bridge
         self._datapath = datapath if isinstance(datapath, EbpfDatapath) else None
+        self._loop = loop
+        self._is_allowed = False
+        self._held: asyncio.TimerHandle | None = None
         self._changed = ChangedInterfaces()
         self._listener = Listener(loop, trouble, self._changed.heard, self._changed.missed, self._look, READS_PER_TURN)
 
     def apply(self, *, allowed: bool) -> None:
-        """Whether ports may be skipped, from now on."""
+        """Whether ports may be skipped, from now on, but while they are watched."""
+        self._is_allowed = allowed
+        self._follow()
+
+    def hold(self, seconds: float) -> None:
+        """Skip no port for so long: somebody watches what leaves by them."""
+        if self._held is not None:
+            self._held.cancel()
+        self._held = self._loop.call_later(seconds, self._let_go)
+        self._follow()
+
+    def _let_go(self) -> None:
+        self._held = None
+        self._follow()
+
+    def _follow(self) -> None:
+        allowed = self._is_allowed and self._held is None
         if self._datapath is None or allowed == self._listener.is_open:
             return
         if allowed and self._listen():
             self._datapath.set_peer_redirect(allowed=True)
         elif not allowed:
             self._datapath.set_peer_redirect(allowed=False)
-            self.close()
+            self._listener.close()
 
     def link_changed(self, index: int) -> None:
         """An interface, which may be a port's, is not what it was."""
@@ -60,6 +79,10 @@ class PeerRedirect:
 
     def close(self) -> None:
         """Stop listening. May be called twice."""
+        self._is_allowed = False
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
         self._listener.close()
 
     def _listen(self) -> bool:

@@ -32,7 +32,7 @@ def explain(bridge: Bridge, packet: Sequence[str], names: Mapping[IpAddress, str
     ports = {port.name: port.number for port in bridge.ports}
     key, frame, fault = packet_of(packet, ports)
     explanation = bridge.pipeline.explain(key, frame, bridge.now)
-    lines = [f"packet: {format_match(_as_match(key)) or 'no fields'}"]
+    lines = [f"packet: {format_match(as_match(key)) or 'no fields'}"]
     if fault:
         lines.append(f"note: the frame is malformed ({fault}); fields after the fault are missing")
     check = None if packet[0] == "hex" else _needed_check(bridge, key)
@@ -97,7 +97,8 @@ def _needed_check(bridge: Bridge, key: FlowKey) -> PayloadCheck | None:
     return origin.check if origin is not None else None
 
 
-def _as_match(key: FlowKey) -> Match:
+def as_match(key: FlowKey) -> Match:
+    """The fields of a packet that are not 0."""
     mask = sum(field.mask for field in FIELDS.values() if field.get(key))
     return Match(key & mask, mask)
 

@@ -46,7 +46,6 @@ from inband.testing import packets
 from inband.vocabulary.openflow import FlowModCommand
 from tests.unit.bridge.test_groups import Stage
 
-
 CONTROLLER = ev.Remote(ip_address("192.0.2.1"), 6653, ev.RemoteKind.CONTROLLER)
 
 

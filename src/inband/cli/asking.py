@@ -1,0 +1,62 @@
+"""How a verb asks a running switch: one call over its control socket."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import click
+
+from inband.cli.session import ssh_session
+from inband.runtime.unixctl_client import CONTROL_SOCKET, call, find_run_dir
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., object])
+
+
+def run_dir_option(function: _Decorated) -> _Decorated:
+    """``--run-dir``, which may be given before or after the verb."""
+    return click.option("--run-dir", metavar="DIR", help="The switch's run directory.")(function)
+
+
+def changing(function: Callable[..., None]) -> Callable[..., None]:
+    """``--confirm`` and ``--force`` of a verb that changes the switch; it calls ``ask_to_change``."""
+    confirm = click.option("--confirm", type=float, metavar="SECONDS", help="Undo it unless `inband confirm` follows.")
+    force = click.option("--force", is_flag=True, help="Also when it cuts the session that you make it over.")
+
+    @functools.wraps(function)
+    def run(*, confirm: float | None, force: bool, **given: object) -> None:
+        options = [] if confirm is None else [f"--confirm={confirm:g}"]
+        options += ["--force"] if force else []
+        session = ssh_session()
+        options += [f"--session={session}"] if session else []
+        click.get_current_context().meta[_OPTIONS] = options
+        function(**given)
+
+    return confirm(force(run))
+
+
+_OPTIONS = "inband.change.options"
+
+
+def ask_to_change(run_dir: str | None, verb: str, arguments: Sequence[str] = ()) -> None:
+    """Have a change made, with the options that ``changing`` has read. Raises InbandError."""
+    print_answer(ask(run_dir, verb, [*click.get_current_context().meta[_OPTIONS], *arguments]))
+
+
+def ask(run_dir: str | None, method: str, arguments: Sequence[str] = ()) -> str:
+    """Run a command of ours in the switch; ``run_dir`` is what stood behind the verb. Raises InbandError."""
+    return ask_plainly(run_dir, f"inband/{method}", arguments)
+
+
+def ask_plainly(run_dir: str | None, method: str, arguments: Sequence[str] = ()) -> str:
+    """Run a command in the switch by its whole name. Raises InbandError."""
+    before_the_verb: str | None = click.get_current_context().find_object(str)
+    path = find_run_dir(run_dir or before_the_verb) / CONTROL_SOCKET
+    return call(path, method, arguments)
+
+
+def print_answer(text: str) -> None:
+    """Print what the switch answered, as it is."""
+    if text:
+        click.echo(text, nl=not text.endswith("\n"))
