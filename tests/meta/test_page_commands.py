@@ -36,6 +36,8 @@ FILLED_IN = {
     "BYTES": "ffff",
     "PORT": "1",
     "SHELL": "bash",
+    "N": "7",
+    "S": "2",
 }
 """A word for each that stands for words."""
 

@@ -14,7 +14,7 @@ from inband import __version__
 from inband.cli import completion
 from inband.cli.asking import ask, ask_plainly, ask_to_change, changing, print_answer, run_dir_option
 from inband.cli.session import ssh_session
-from inband.cli.watching import capture
+from inband.cli.watching import capture, events
 from inband.errors import InbandError, UsageError
 
 
@@ -66,19 +66,6 @@ def dump_datapath(bridge: str, as_json: bool, run_dir: str | None) -> None:
         inband dump-datapath br0
     """
     print_answer(ask(run_dir, "dump-datapath", [bridge, *(["json"] if as_json else [])]))
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@run_dir_option
-def events(as_json: bool, run_dir: str | None) -> None:
-    """Say what happened: controllers connected and lost, why, and who forwarded meanwhile. The last 1,000 events.
-
-    \b
-    Example:
-        inband events
-    """
-    print_answer(ask(run_dir, "events", ["json"] if as_json else []))
 
 
 @click.command()

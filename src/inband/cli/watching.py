@@ -1,17 +1,49 @@
-"""The verbs with which people watch a switch: ``capture``, ``top``."""
+"""The verbs with which people watch a switch: ``events``, ``capture``, ``top``."""
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from functools import partial
 
 import click
 
 from inband.cli import completion
-from inband.cli.asking import ask_plainly, run_dir_option
+from inband.cli.asking import ask, ask_plainly, print_answer, run_dir_option
 
 # A capture gives way to the switch that it watches.
 CAPTURE_NICENESS = 5
+
+
+# How often a switch is asked for what is new.
+FOLLOW_S = 0.5
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document; with --follow one for each event.")
+@click.option("--follow", is_flag=True, help="Go on with what happens from now on, until the switch ends.")
+@run_dir_option
+def events(as_json: bool, follow: bool, run_dir: str | None) -> None:
+    """Say what happened: controllers connected and lost, why, and who forwarded meanwhile. The last 1,000 events.
+
+    \b
+    Example:
+        inband events
+        inband events --follow --json | jq -r .text
+    """
+    if not follow:
+        print_answer(ask(run_dir, "events", ["json"] if as_json else []))
+        return
+    from inband.runtime.event_documents import clock_of
+
+    last = json.loads(ask(run_dir, "events", ["json"]))["last"]
+    while True:
+        time.sleep(FOLLOW_S)
+        news = json.loads(ask(run_dir, "events", ["json", str(last)]))
+        last = news["last"]
+        for event in news["events"]:
+            click.echo(json.dumps(event) if as_json else f"{clock_of(event['time'])}  {event['text']}")
 
 
 @click.command()

@@ -34,7 +34,7 @@ def make_registry(process: Process) -> Registry:
     registry.add("inband/dump-flows", "BRIDGE [hidden] [json]", 1, 3, lambda arguments: _dump_flows(process, arguments))
     registry.add("inband/dump-datapath", "BRIDGE [json]", 1, 2, lambda arguments: _dump_datapath(process, arguments))
     trace_usage = "BRIDGE FLOW | BRIDGE hex FRAME [IN_PORT]"
-    registry.add("inband/events", "[json]", 0, 1, lambda arguments: _events(process, arguments))
+    registry.add("inband/events", "[json [NUMBER]]", 0, 2, lambda arguments: _events(process, arguments))
     registry.add("inband/trace", trace_usage, 2, 4, lambda arguments: _trace(process, arguments))
     registry.add("inband/capture", "BRIDGE [PORT...]", 1, None, lambda arguments: _capture(process, arguments))
     registry.add("capture/decide", "BRIDGE PORT:FRAME...", 1, None, lambda arguments: _decide(process, arguments))
@@ -88,9 +88,11 @@ async def _show(process: Process, arguments: Sequence[str]) -> str:
 
 
 def _events(process: Process, arguments: Sequence[str]) -> str:
-    if arguments not in ([], ["json"]):
-        raise UsageError(f"inband/events: unknown argument {arguments[0]!r}: only json is allowed")
-    return events_json(process.history, process.now) if arguments else events_text(process.history, process.now)
+    if not arguments:
+        return events_text(process.history, process.now)
+    if arguments[0] != "json" or not "".join(arguments[1:] or ["0"]).isdecimal():
+        raise UsageError(f"inband/events: {' '.join(arguments)!r}: allowed are json and json NUMBER")
+    return events_json(process.history, process.now, int("".join(arguments[1:] or ["0"])))
 
 
 def _counters(process: Process) -> str:

@@ -16,10 +16,11 @@ MAX_EVENTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """A report, and when it was made."""
+    """A report, and when it was made; ``number`` counts from 1 and has no gaps."""
 
     at: Instant
     report: Report
+    number: int = 0
 
     @property
     def kind(self) -> str:
@@ -40,14 +41,21 @@ class Happened:
 
 
 class History:
-    """The last MAX_EVENTS reports, oldest first."""
+    """The last MAX_EVENTS reports, oldest first. ``count`` is how many there were since the start."""
 
     def __init__(self, limit: int = MAX_EVENTS) -> None:
         self._events: deque[Happened] = deque(maxlen=limit)
+        self.count = 0
 
     def note(self, report: Report, now: Instant) -> None:
         """Keep a report; the oldest one makes room."""
-        self._events.append(Happened(now, report))
+        self.count += 1
+        self._events.append(Happened(now, report, self.count))
+
+    @property
+    def forgotten(self) -> int:
+        """How many made room."""
+        return self.count - len(self._events)
 
     def __iter__(self) -> Iterator[Happened]:
         return iter(self._events)

@@ -14,6 +14,8 @@ def test_the_oldest_events_make_room() -> None:
         history.note(StandaloneEntered(f"br{second}"), float(second))
 
     assert [happened.at for happened in history] == [2.0, 3.0, 4.0]
+    assert [happened.number for happened in history] == [3, 4, 5]
+    assert (history.count, history.forgotten) == (5, 2)
 
 
 def test_kinds_are_words_with_hyphens() -> None:
