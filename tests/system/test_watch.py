@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +74,31 @@ def test_in_band_rules_are_named_with_their_letter(rig: Rig) -> None:
     finally:
         ping.stop()
         capture.stop()
+
+
+def test_top_shows_what_goes_through_each_port(rig: Rig) -> None:
+    ping = rig.h1.start("ping", "-i", "0.05", "10.0.0.12", label="ping")
+    try:
+        done = rig.inband("top", "--once", "--json")
+    finally:
+        ping.stop()
+
+    (bridge,) = json.loads(done.stdout)["bridges"]
+    rates = {port["name"]: port["rates"] for port in bridge["ports"]}
+    assert rates["p1"]["rx_packets"] > 10
+    assert rates["p2"]["tx_packets"] > 10
+    assert bridge["rates"]["hits"] > 20
+
+
+def test_events_are_told_as_they_happen(rig: Rig) -> None:
+    follow = rig.box.start(COMMAND, "events", "--run-dir", str(rig.run_dir), "--follow", "--json", label="events")
+
+    rig.h2.run("ip", "link", "set", "eth0", "down")
+    assert until(lambda: '"kind": "link-lost"' in follow.log.read_text(), 5.0)
+    rig.h2.run("ip", "link", "set", "eth0", "up")
+
+    assert until(lambda: '"kind": "link-back"' in follow.log.read_text(), 5.0)
+    follow.stop()
 
 
 @pytest.mark.parametrize("words", [("br9",), ("br0", "--port", "p9"), ("br0", "--write", "/nowhere/x")])

@@ -57,7 +57,7 @@ def _print_document(console: Console, document: ShowDocument, now: float) -> Non
 
 def _print_bridge(console: Console, bridge: BridgeDocument, now: float) -> None:
     in_band = bridge["in_band"]
-    console.print(Text.assemble("bridge ", (_printable(bridge["name"]), "bold")))
+    console.print(Text.assemble("bridge ", (printable(bridge["name"]), "bold")))
     state = [
         ("datapath", f"{bridge['datapath']}, id {bridge['datapath_id']}"),
         ("fail mode", bridge["fail_mode"]),
@@ -150,7 +150,7 @@ def _name_rows(name: NameDocument, now: float) -> Iterable[Sequence[Cell]]:
         state = Text("in use", "green") if known["in_use"] else kept
         yield name["name"], known["address"], known["family"], valid, known["server"] or "an earlier run", state
     if name["problem"]:
-        yield name["name"], "-", "-", "-", "-", Text(_printable(name["problem"]), "red")
+        yield name["name"], "-", "-", "-", "-", Text(printable(name["problem"]), "red")
     elif not name["addresses"]:
         yield name["name"], "-", "-", "-", "-", "asked for"
 
@@ -188,7 +188,7 @@ def _print_rows(console: Console, header: Sequence[str] | None, rows: Iterable[S
 
     No word is broken on a terminal that is too narrow: the columns that do not fit come below their row, each by name.
     """
-    cells = [[cell if isinstance(cell, Text) else Text(_printable(cell)) for cell in row] for row in rows]
+    cells = [[cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row] for row in rows]
     if not cells:
         return
     titles = [Text(title, "dim") for title in header or ()]
@@ -233,7 +233,7 @@ def _print_below(console: Console, title: Text, cell: Text) -> None:
         console.print(Text(" " * 2 * INDENT + line, cell.style), no_wrap=True, overflow="ignore", crop=False)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 

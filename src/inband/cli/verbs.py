@@ -14,7 +14,7 @@ from inband import __version__
 from inband.cli import completion
 from inband.cli.asking import ask, ask_plainly, ask_to_change, changing, print_answer, run_dir_option
 from inband.cli.session import ssh_session
-from inband.cli.watching import capture, events
+from inband.cli.watching import capture, events, top
 from inband.errors import InbandError, UsageError
 
 
@@ -404,6 +404,7 @@ VERBS: tuple[click.Command, ...] = (
     trace,
     events,
     capture,
+    top,
     add_bridge,
     del_bridge,
     add_port,

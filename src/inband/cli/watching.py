@@ -37,13 +37,13 @@ def events(as_json: bool, follow: bool, run_dir: str | None) -> None:
         return
     from inband.runtime.event_documents import clock_of
 
-    last = json.loads(ask(run_dir, "events", ["json"]))["last"]
+    last = 0
     while True:
-        time.sleep(FOLLOW_S)
         news = json.loads(ask(run_dir, "events", ["json", str(last)]))
         last = news["last"]
         for event in news["events"]:
             click.echo(json.dumps(event) if as_json else f"{clock_of(event['time'])}  {event['text']}")
+        time.sleep(FOLLOW_S)
 
 
 @click.command()
@@ -76,3 +76,28 @@ def capture(
     os.nice(CAPTURE_NICENESS)
     limits = Limits(count, seconds)
     click.echo(run(bridge, ports, partial(ask_plainly, run_dir), limits, click.echo, file), err=True)
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Print one picture, over one interval, and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document a line instead, each interval one.")
+@click.option("--every", type=click.FloatRange(0.1), default=1.0, show_default=True, metavar="S", help="The interval.")
+@run_dir_option
+def top(once: bool, as_json: bool, every: float, run_dir: str | None) -> None:
+    """Show ports, channels, flows and upcalls of all bridges, with rates, until Ctrl-C.
+
+    \b
+    Example:
+        inband top
+        inband top --once --json | jq '.bridges[].ports[] | {name, rates}'
+    """
+    from inband.cli.top import samples, show
+
+    found = samples(partial(ask, run_dir, "top"), every)
+    if not as_json:
+        show(found, once=once)
+        return
+    for document in found:
+        click.echo(json.dumps(document))
+        if once:
+            return

@@ -19,6 +19,7 @@ from inband.runtime.config_keys import parse_port
 from inband.runtime.event_documents import events_json, events_text
 from inband.runtime.name_documents import names_by_address
 from inband.runtime.process_view import Process
+from inband.runtime.top import totals
 from inband.runtime.tracing import explain
 from inband.runtime.unixctl import Registry
 
@@ -36,6 +37,7 @@ def make_registry(process: Process) -> Registry:
     trace_usage = "BRIDGE FLOW | BRIDGE hex FRAME [IN_PORT]"
     registry.add("inband/events", "[json [NUMBER]]", 0, 2, lambda arguments: _events(process, arguments))
     registry.add("inband/trace", trace_usage, 2, 4, lambda arguments: _trace(process, arguments))
+    registry.add("inband/top", "", 0, 0, lambda _: json.dumps(totals(process.bridges.values())) + "\n")
     registry.add("inband/capture", "BRIDGE [PORT...]", 1, None, lambda arguments: _capture(process, arguments))
     registry.add("capture/decide", "BRIDGE PORT:FRAME...", 1, None, lambda arguments: _decide(process, arguments))
     for verb, change in CHANGES.items():

@@ -25,6 +25,7 @@ class FakeSwitch:
         self.run_dir = run_dir
         self.shown: Mapping[str, object] = EMPTY
         self.asked: list[list[str]] = []
+        self.answers = {"dump-flows": "a flow\n", "trace": "a step"}
         registry = Registry()
         for verb in cli.commands:
             registry.add(f"inband/{verb}", "", 0, None, self._answer(verb))
@@ -39,7 +40,7 @@ class FakeSwitch:
             self.asked.append([verb, *arguments])
             if "br9" in arguments:
                 raise UsageError("there is no bridge 'br9' here (bridges: br0): see `inband show`")
-            return {"show": json.dumps(self.shown), "dump-flows": "a flow\n", "trace": "a step"}.get(verb, "")
+            return json.dumps(self.shown) if verb == "show" else self.answers.get(verb, "")
 
         return handler
 

@@ -34,7 +34,7 @@ def dpif_show(bridges: Iterable[Bridge]) -> str:
 
 
 def _dpif_lines(bridge: Bridge) -> Iterator[str]:
-    hits, misses, _ = _lookups(bridge)
+    hits, misses, _ = lookups(bridge)
     yield f"{datapath_name(bridge)}: hit:{hits} missed:{misses}"
     yield f"  {bridge.name}:"
     for port in _by_name(bridge):
@@ -55,7 +55,7 @@ def _type(port: SwitchPort) -> str:
     return "internal" if port.number == LOCAL else "system"
 
 
-def _lookups(bridge: Bridge) -> tuple[int, int, int]:
+def lookups(bridge: Bridge) -> tuple[int, int, int]:
     """Packets that the datapath knew, that came up, and that were lost on their way up."""
     counters = bridge.datapath.counters()
     lost = sum(count for name, count in counters.items() if name.startswith("rx_queue_full"))
@@ -74,7 +74,7 @@ def dpctl_show(bridges: Iterable[Bridge], *, statistics: bool) -> str:
 
 
 def _dpctl_lines(bridge: Bridge, *, statistics: bool) -> Iterator[str]:
-    hits, misses, lost = _lookups(bridge)
+    hits, misses, lost = lookups(bridge)
     yield f"{datapath_name(bridge)}:"
     yield f"  lookups: hit:{hits} missed:{misses} lost:{lost}"
     yield f"  flows: {len(bridge.megaflows)}"
@@ -119,7 +119,7 @@ def upcall_show(bridges: Iterable[Bridge], limit: int) -> str:
     lines = []
     for bridge in bridges:
         lines += [f"{datapath_name(bridge)}:", f"  flows         : (current {len(bridge.megaflows)}) (limit {limit})"]
-        _, misses, lost = _lookups(bridge)
+        _, misses, lost = lookups(bridge)
         lines += [f"  upcalls       : (handled {misses}) (lost {lost})", ""]
     return "\n".join(lines)
 
