@@ -58,6 +58,7 @@ class _Word(_Type):
 
 
 _MANAGER = _Word("target", "inband.switch.manager_targets", "parse_manager")
+_PLACE = _Word("address:port", "inband.switch.config", "parse_place")
 _SERVER = _Word("addr", "inband.runtime.dns_servers", "parse_dns_server")
 
 
@@ -93,6 +94,16 @@ def _settings_options(function: _Decorated) -> _Decorated:
     help="What outlives a reboot is kept there.  [default: $STATE_DIRECTORY, else /var/lib/inband]",
 )
 @click.option("--pidfile", type=click.Path(path_type=Path), metavar="FILE", help="Write the process id there as well.")
+@click.option(
+    "--metrics", metavar="ADDRESS:PORT", type=_PLACE, help="Answer Prometheus there: http://ADDRESS:PORT/metrics."
+)
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="How lines are logged.  [default: text]")
+@click.option(
+    "--ovs-run-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Have Open vSwitch's tools find this switch there by name, as in /run/openvswitch.",
+)
 @click.option("--bridge", metavar="NAME", help="The bridge that the options below are about.  [default: br0]")
 @click.option("--manager", type=_MANAGER, multiple=True, help="A manager to protect; may be repeated.")
 @click.option(
@@ -115,7 +126,7 @@ def run(context: click.Context, /, **given: Any) -> int:
         inband run --config /etc/inband.toml
     """
     from inband.runtime.config_load import load
-    from inband.switch.config import RunOptions
+    from inband.switch.config import LogFormat, RunOptions
 
     run_dir = given["run_dir"] or context.find_object(str)
     options = RunOptions(
@@ -127,6 +138,9 @@ def run(context: click.Context, /, **given: Any) -> int:
         bridge=given["bridge"],
         managers=given["manager"],
         dns_servers=given["dns_server"],
+        metrics=given["metrics"],
+        log_format=LogFormat(given["log_format"]) if given["log_format"] else None,
+        ovs_run_dir=given["ovs_run_dir"],
         settings=_settings(given),
     )
     config = load(options)

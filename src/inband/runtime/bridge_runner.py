@@ -178,6 +178,7 @@ class BridgeRunner:
         self._have_ports(config, adopted=None)
         await self.local.set_addresses(config)
         self._listening.manage(self._environment.run_dir.management_socket(config.name))
+        self._environment.run_dir.announce(config.name)
         self._apply_connections(config, config)
         self._keeper = LocalKeeper(self.local, config, self._environment.host.state, self._loop)
         self._keeper.look()
@@ -192,6 +193,7 @@ class BridgeRunner:
             if planned is not None:
                 planned.cancel()
         if self._is_open:
+            self._environment.run_dir.withdraw(self.config.name)
             self._listening.stop()
             self.peer_redirect.close()
             for _ in self.managed.stop():

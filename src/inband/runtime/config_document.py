@@ -11,7 +11,7 @@ from pathlib import Path
 from inband.runtime.config_keys import DHCP, DHCPV6, KEYS, Key
 from inband.runtime.config_load import read_document
 from inband.runtime.state_dir import Document
-from inband.switch.config import BridgeConfig, SwitchConfig
+from inband.switch.config import BridgeConfig, LogFormat, SwitchConfig, Watching
 from inband.vocabulary.openflow import OFP10
 
 _WHERE = Path("the state directory")
@@ -22,6 +22,7 @@ def document_of(config: SwitchConfig) -> Document:
     return {
         "run-dir": str(config.run_dir),
         **({} if config.state_dir is None else {"state-dir": str(config.state_dir)}),
+        **_watching(config.watching),
         "manager": [str(target) for target in config.managers],
         "dns-server": [str(server) for server in config.dns_servers],
         "bridge": [_bridge(bridge) for bridge in config.bridges],
@@ -31,6 +32,18 @@ def document_of(config: SwitchConfig) -> Document:
 def config_of(document: Document) -> SwitchConfig:
     """The same from a document; raises UsageError for one that is wrong."""
     return read_document({key: value for key, value in document.items() if key != "version"}, _WHERE)
+
+
+def _watching(watching: Watching) -> Document:
+    document: dict[str, object] = {}
+    if watching.metrics is not None:
+        host, port = watching.metrics
+        document["metrics"] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if watching.log_format is not LogFormat.TEXT:
+        document["log-format"] = watching.log_format.value
+    if watching.ovs_run_dir is not None:
+        document["ovs-run-dir"] = str(watching.ovs_run_dir)
+    return document
 
 
 def _bridge(bridge: BridgeConfig) -> Document:

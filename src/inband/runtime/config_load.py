@@ -34,17 +34,21 @@ from inband.runtime.unixctl_client import find_run_dir
 from inband.switch.config import (
     DEFAULT_BRIDGE,
     BridgeConfig,
+    LogFormat,
     RunOptions,
     SwitchConfig,
+    Watching,
     check_interface_name,
     checked,
+    parse_place,
 )
 from inband.switch.manager_targets import parse_manager
 
 # A thousand bridges with fifty lines each; a larger "file" is a mistake such as /dev/zero.
 MAX_FILE_BYTES = 4 << 20
 
-_TOP_KEYS = ("bridge", "manager", "dns-server", "run-dir", "state-dir")
+_WATCHING_KEYS = ("metrics", "log-format", "ovs-run-dir")
+_TOP_KEYS = ("bridge", "manager", "dns-server", "run-dir", "state-dir", *_WATCHING_KEYS)
 _BRIDGE_KEYS = ("name", *KEYS)
 
 Value = TypeVar("Value")
@@ -55,11 +59,20 @@ def load(options: RunOptions, environment: Mapping[str, str] = os.environ) -> Sw
     config = read_file(options.config_file) if options.config_file else SwitchConfig(run_dir=Path())
     run_dir = options.run_dir or (config.run_dir if config.run_dir != Path() else find_run_dir(None, environment))
     config = replace(config, run_dir=run_dir, state_dir=options.state_dir or config.state_dir, options=options)
+    config = replace(config, watching=_watching(config.watching, options))
     if options.managers:
         config = replace(config, managers=tuple(dict.fromkeys(map(parse_manager, options.managers))))
     if options.dns_servers:
         config = replace(config, dns_servers=tuple(dict.fromkeys(map(parse_dns_server, options.dns_servers))))
     return checked(_with_options(config, options))
+
+
+def _watching(given: Watching, options: RunOptions) -> Watching:
+    return Watching(
+        given.metrics if options.metrics is None else parse_place(options.metrics),
+        options.log_format or given.log_format,
+        options.ovs_run_dir or given.ovs_run_dir,
+    )
 
 
 def _with_options(config: SwitchConfig, options: RunOptions) -> SwitchConfig:
@@ -135,7 +148,23 @@ class _Reader:
         bridges = tuple(self._bridge(table, number) for number, table in enumerate(tables, 1))
         managers = self._several("manager", document, parse_manager, "a target or a list of targets")
         servers = self._several("dns-server", document, parse_dns_server, "an address or a list of addresses")
-        return SwitchConfig(bridges, managers, servers, run_dir or Path(), state_dir)
+        return SwitchConfig(bridges, managers, servers, run_dir or Path(), state_dir, self._watching(document))
+
+    def _watching(self, document: Mapping[str, object]) -> Watching:
+        place, form = (self._word(key, document) for key in ("metrics", "log-format"))
+        if form not in (None, *LogFormat):
+            raise self._refusal("log-format", f"log-format: {form!r} is none of {', '.join(LogFormat)}")
+        try:
+            metrics = None if place is None else parse_place(place)
+        except UsageError as error:
+            raise self._refusal("metrics", str(error)) from None
+        return Watching(metrics, LogFormat(form or LogFormat.TEXT), self._directory("ovs-run-dir", document))
+
+    def _word(self, key: str, document: Mapping[str, object]) -> str | None:
+        given = document.get(key)
+        if given is not None and not isinstance(given, str):
+            raise self._refusal(key, f"{key}: allowed is a string")
+        return given
 
     def _directory(self, key: str, document: Mapping[str, object]) -> Path | None:
         given = document.get(key, "")

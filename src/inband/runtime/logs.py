@@ -10,6 +10,7 @@ for all causes together), and so is the memory for causes. What is left out is c
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from inband.errors import UsageError
+from inband.switch.config import LogFormat
 
 WINDOW_S = 60.0
 LINES_PER_CAUSE = 3
@@ -121,6 +123,22 @@ def _summary(cause: str, count: int) -> logging.LogRecord:
     return logging.LogRecord("inband", logging.WARNING, "", 0, "%s (suppressed %d times)", (cause, count), None)
 
 
+class _JsonFormatter(logging.Formatter):
+    """A JSON document a line: time (RFC 3339, UTC), level, module, message, and what went wrong in us, if anything."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = f"{time.strftime('%FT%T', time.gmtime(record.created))}.{int(record.msecs):03d}Z"
+        document = {
+            "time": clock,
+            "level": record.levelname.lower(),
+            "module": record.name.removeprefix("inband."),
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            document["exception"] = self.formatException(record.exc_info)
+        return json.dumps(document)
+
+
 class _Formatter(logging.Formatter):
     """One line per record: time, level, text; for the journal, which has its own clock, the level of sd-daemon(3)."""
 
@@ -150,10 +168,15 @@ LEVELS = {
 }
 
 
-def set_up_logging(stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+def set_up_logging(
+    stream: TextIO | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    form: LogFormat = LogFormat.TEXT,
+) -> None:
     """Send everything that the switch logs to ``stream`` (standard error), rate limited, from INFO up."""
     handler = RateLimitedHandler(sys.stderr if stream is None else stream, clock)
-    handler.setFormatter(_Formatter(journal="JOURNAL_STREAM" in os.environ))
+    is_text = form is LogFormat.TEXT
+    handler.setFormatter(_Formatter(journal="JOURNAL_STREAM" in os.environ) if is_text else _JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)  # libraries

@@ -45,7 +45,7 @@ LEAST_DESCRIPTORS = 256
 def run(config: SwitchConfig) -> int:
     """Run a switch until it is told to stop; returns the exit code. Raises InbandError when it cannot start."""
     _end_quietly()
-    set_up_logging()
+    set_up_logging(form=config.watching.log_format)
     _have_descriptors()
     try:
         return _run(config)
@@ -54,7 +54,7 @@ def run(config: SwitchConfig) -> int:
 
 
 def _run(config: SwitchConfig) -> int:
-    run_dir = RunDir.take(config.run_dir)
+    run_dir = RunDir.take(config.run_dir, config.watching.ovs_run_dir)
     try:
         pid_file = PidFile(config.options.pidfile) if config.options.pidfile else None
         state_dir = StateDir.open(find_state_dir(config.state_dir, config.run_dir))

@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 
 from inband.errors import HostError, UsageError
+from inband.runtime.ovs_links import OvsLinks
 from inband.runtime.unixctl_client import CONTROL_SOCKET
 
 LOCK_FILE = "inband.pid"
@@ -42,27 +43,32 @@ DHCP_DIRECTORY = "inband-dhcp"
 class RunDir:
     """A run directory that this process holds. Make one with :meth:`take`, give it back with :meth:`release`."""
 
-    def __init__(self, path: Path, lock: int) -> None:
+    def __init__(self, path: Path, lock: int, links: OvsLinks | None = None) -> None:
         """Use :meth:`take`. ``lock`` is the descriptor that holds the flock."""
         self.path = path
+        self.links = links or OvsLinks(None, path)
         self._lock = lock
 
     @classmethod
-    def take(cls, path: Path) -> RunDir:
+    def take(cls, path: Path, ovs_run_dir: Path | None = None) -> RunDir:
         """Make the directory if need be, lock it, and clear what a killed switch left in it.
+
+        In ``ovs_run_dir`` Open vSwitch's tools find what is in it by name.
 
         Raises UsageError when a live switch has it (naming its pid) or it is not ours, HostError when the kernel
         refuses.
         """
         try:
             _make_private(path)
-            taken = cls(path, _lock(path / LOCK_FILE))
+            taken = cls(path, _lock(path / LOCK_FILE), OvsLinks(ovs_run_dir, path))
         except OSError as error:
             reason = error.strerror or str(error)
             raise HostError(f"use {path} as run directory", reason, errno=error.errno or 0) from None
         taken.remove_sockets()
         taken.remove_dhcp_files()
         taken.link_control_socket()
+        taken.links.close()
+        taken.links.add_daemon(LOCK_FILE, CONTROL_SOCKET)
         return taken
 
     @property
@@ -73,6 +79,14 @@ class RunDir:
     def management_socket(self, bridge: str) -> Path:
         """Where ovs-ofctl speaks OpenFlow with a bridge."""
         return self.path / f"{bridge}{MANAGEMENT_SUFFIX}"
+
+    def announce(self, bridge: str) -> None:
+        """Have Open vSwitch's tools find a bridge by name."""
+        self.links.add(f"{bridge}{MANAGEMENT_SUFFIX}", f"{bridge}{MANAGEMENT_SUFFIX}")
+
+    def withdraw(self, bridge: str) -> None:
+        """Have them find it no longer."""
+        self.links.remove(f"{bridge}{MANAGEMENT_SUFFIX}")
 
     def link_control_socket(self) -> None:
         """Have the control socket under the name that ovs-appctl looks for; without it only its path works."""
@@ -108,6 +122,7 @@ class RunDir:
         """
         if self._lock < 0:
             return
+        self.links.close()
         self.remove_sockets()
         self.remove_dhcp_files()
         (self.path / LOCK_FILE).unlink(missing_ok=True)

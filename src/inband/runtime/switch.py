@@ -26,6 +26,7 @@ from inband.runtime.datapaths import remove_pin_root, remove_stale_pins
 from inband.runtime.dns_servers import find_servers, remove_stale_leases
 from inband.runtime.dns_sockets import DnsSockets
 from inband.runtime.interface_locks import InterfaceLocks
+from inband.runtime.metrics import MetricsServer
 from inband.runtime.report_log import log_report
 from inband.runtime.rundir import RunDir
 from inband.runtime.service_manager import ServiceManager
@@ -34,6 +35,7 @@ from inband.runtime.state_dir import StateDir
 from inband.runtime.state_keeper import StateKeeper
 from inband.runtime.tls import tls_contexts
 from inband.runtime.tls_clock import TlsClock
+from inband.runtime.top import totals
 from inband.runtime.unixctl import UnixctlServer
 from inband.switch.config import BridgeConfig, SwitchConfig, warnings_of
 from inband.switch.confirming import Confirming
@@ -91,6 +93,7 @@ class RunningSwitch:
         self._following: asyncio.Task[None] | None = None
         self._has_new_addresses = False
         self._changing = asyncio.Lock()
+        self._metrics: MetricsServer | None = None
         self._control = UnixctlServer(run_dir.control_socket, make_registry(self))
 
     def _make_environment(self) -> ProcessEnvironment:
@@ -135,14 +138,22 @@ class RunningSwitch:
             await self._apply(config, is_forced=config.options.is_forced)
         await self._state.keep(self.bridges.values())
         await self._control.start()
+        await self._start_metrics(config)
         give_back_stale_ports([link.name for link in self._host.state.links], self._locks)
         remove_stale_pins(self._run_dir.path, self.bridges)
         remove_stale_leases(self._run_dir.path, self.bridges)
         log.info("inband runs with run directory %s, process %d", self._run_dir.path, os.getpid())
 
+    async def _start_metrics(self, config: SwitchConfig) -> None:
+        if config.watching.metrics is not None:
+            self._metrics = MetricsServer(lambda: totals(self.bridges.values()), self._loop.time)
+            await self._metrics.start(*config.watching.metrics)
+
     async def stop(self) -> None:
         """Give everything back, each thing whatever became of the others."""
         await self._control.close()
+        if self._metrics is not None:
+            self._metrics.close()
         self._driver.stop()
         self.core.names.stop()
         self._state.stop()

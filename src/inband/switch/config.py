@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from pathlib import Path
 
 from inband.errors import UsageError
@@ -87,6 +87,37 @@ class BridgeConfig:
     ca_cert: Path | None = None
 
 
+class LogFormat(StrEnum):
+    """How lines of the log are written: for people, or each a JSON document."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """How others watch the process. None of it changes while it runs.
+
+    ``metrics``: (host, port) at which Prometheus asks; ``ovs_run_dir``: where Open vSwitch's tools look for switches.
+    """
+
+    metrics: tuple[str, int] | None = None
+    log_format: LogFormat = LogFormat.TEXT
+    ovs_run_dir: Path | None = None
+
+
+def parse_place(text: str) -> tuple[str, int]:
+    """HOST:PORT, with an IPv6 address in brackets; raises UsageError."""
+    host, colon, port = text.rpartition(":")
+    try:
+        address = ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        address = None
+    if address is None or not colon or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise UsageError(f"metrics: {text!r} is not ADDRESS:PORT: write 127.0.0.1:9475, or [::1]:9475")
+    return str(address), int(port)
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What the command line of ``inband run`` said, kept so that ``reload`` can build the configuration again.
@@ -102,6 +133,9 @@ class RunOptions:
     bridge: str | None = None
     managers: tuple[str, ...] = ()
     dns_servers: tuple[str, ...] = ()
+    metrics: str | None = None
+    log_format: LogFormat | None = None
+    ovs_run_dir: Path | None = None
     settings: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
@@ -118,6 +152,7 @@ class SwitchConfig:
     dns_servers: tuple[IpAddress, ...] = ()
     run_dir: Path = DEFAULT_RUN_DIR
     state_dir: Path | None = None
+    watching: Watching = field(default_factory=Watching)
     options: RunOptions = field(default_factory=RunOptions)
 
     def bridge(self, name: str) -> BridgeConfig:

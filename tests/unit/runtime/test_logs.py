@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,6 +24,7 @@ from inband.runtime.logs import (
     set_level,
     set_up_logging,
 )
+from inband.switch.config import LogFormat
 
 
 @dataclass
@@ -182,3 +185,20 @@ def test_a_spec_may_name_a_destination_and_only_the_console_is_one() -> None:
     assert logging.getLogger("inband").level != LEVELS["off"]
     assert logging.getLogger("inband.runtime.logs_test").level == logging.ERROR
     assert "runtime.logs_test   ERR        OFF        OFF" in level_table()
+
+
+@pytest.mark.usefixtures("untouched_logging")
+def test_each_line_can_be_a_document() -> None:
+    stream = io.StringIO()
+    set_up_logging(stream, form=LogFormat.JSON)
+
+    logging.getLogger("inband.runtime.json_test").warning("br0: %s\nand more", "gone")
+    try:
+        raise ValueError("defect")
+    except ValueError:
+        logging.getLogger("inband").exception("failed")
+
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first.pop("time"))
+    assert first == {"level": "warning", "module": "runtime.json_test", "message": "br0: gone\nand more"}
+    assert "ValueError: defect" in second["exception"]

@@ -1,0 +1,99 @@
+"""Open vSwitch's tools, unmodified, find a switch by name; Prometheus and log collectors get what they read."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from lab.journal import until
+from lab.net import Lab
+from tests.system.switch_rig import Rig, one_line
+
+pytestmark = pytest.mark.root
+
+PLACE = "127.0.0.1:9475"
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[Rig]:
+    with Lab("ion") as lab:
+        made = Rig(lab)
+        made.box.run("ip", "link", "set", "lo", "up")
+        names = ("--ovs-run-dir", str(lab.folder / "ovs"))
+        ports = ("--port", "p1", "--port", "p2", "--address", "10.0.0.1/24")
+        made.start(*ports, *names, "--metrics", PLACE, "--log-format", "json")
+        made.h1.run("ping", "-c", "2", "-W", "2", "10.0.0.12")
+        yield made
+
+
+def tool(rig: Rig, *words: str) -> subprocess.CompletedProcess[str]:
+    """One of Open vSwitch's tools, which looks where it is told that Open vSwitch runs."""
+    environment = {**os.environ, "OVS_RUNDIR": str(rig.lab.folder / "ovs")}
+    return subprocess.run(words, capture_output=True, text=True, timeout=20, check=False, env=environment)
+
+
+@pytest.mark.parametrize("target", [(), ("-t", "inband"), ("-t", "ovs-vswitchd")])
+def test_appctl_asks_the_switch_by_its_name_or_by_none(rig: Rig, target: tuple[str, ...]) -> None:
+    assert tool(rig, "ovs-appctl", *target, "ofproto/list").stdout == "br0\n"
+
+
+def test_ofctl_finds_a_bridge_by_name_as_long_as_it_is_there(rig: Rig) -> None:
+    assert tool(rig, "ovs-ofctl", "show", "br0").stdout.startswith("OFPT_FEATURES_REPLY")
+
+    rig.call("inband/add-bridge", "br1")
+    assert tool(rig, "ovs-ofctl", "show", "br1").returncode == 0
+    rig.call("inband/del-bridge", "br1")
+    assert not (rig.lab.folder / "ovs/br1.mgmt").is_symlink()
+
+
+def test_a_refusal_is_a_line_of_its_own(rig: Rig) -> None:
+    done = tool(rig, "ovs-appctl", "fdb/show", "br9")
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0].startswith("no such bridge")
+    assert done.stderr.splitlines()[1].endswith("server returned an error")
+
+
+def test_dpctl_top_reads_the_flows_of_the_datapath(rig: Rig) -> None:
+    flows = rig.lab.folder / "flows"
+    flows.write_text(tool(rig, "ovs-appctl", "dpctl/dump-flows").stdout)
+
+    done = tool(rig, "ovs-dpctl-top", "-s", "-f", str(flows))
+
+    assert "errors: 0" in done.stdout, done.stdout + done.stderr
+    assert "in_port(1)" in done.stdout
+    assert "eth_type(0x0800)" in done.stdout
+
+
+def test_prometheus_gets_what_goes_through_the_ports(rig: Rig) -> None:
+    fetch = f"import urllib.request as u; print(u.urlopen('http://{PLACE}/metrics', timeout=5).read().decode())"
+
+    text = rig.box.run("python3", "-c", fetch)
+
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    received = {s.labels["port"]: s.value for s in samples if s.name == "inband_port_rx_packets_total"}
+    assert received["p1"] >= 2
+    assert received["p2"] >= 2
+
+
+def test_each_line_of_the_log_is_a_document(rig: Rig) -> None:
+    lines = [json.loads(line) for line in rig.log().splitlines()]
+
+    assert any("started with the" in line["message"] and line["level"] == "info" for line in lines)
+
+
+@pytest.mark.parametrize("place", ["9475", "localhost:1", "127.0.0.1:0", "127.0.0.1:99999", "[::1"])
+def test_a_place_for_metrics_that_is_none_is_wrong_usage(rig: Rig, place: str) -> None:
+    assert "is not ADDRESS:PORT" in one_line(rig.inband("run", "--metrics", place))
+
+
+def test_nothing_is_left_in_open_vswitchs_directory(rig: Rig) -> None:
+    assert rig.process is not None
+    rig.process.stop()
+
+    assert until(lambda: list((rig.lab.folder / "ovs").iterdir()) == [], 5.0)
