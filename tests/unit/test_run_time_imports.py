@@ -14,7 +14,8 @@ for name in sys.argv[1:]:
     sys.modules[name] = None  # so that importing it fails
 import inband
 for module in pkgutil.walk_packages(inband.__path__, "inband."):
-    if not module.name.endswith("__main__"):
+    # The latter is read by Mininet, with the Python that has Mininet.
+    if not module.name.endswith(("__main__", ".inband_mininet")):
         __import__(module.name)
 """
 
