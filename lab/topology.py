@@ -16,6 +16,7 @@ from lab.addressing import IPV4, Addressing
 from lab.certificates import TlsFiles
 from lab.journal import until
 from lab.net import Lab, Namespace
+from lab.process import Process
 
 PORT = 6653
 START_S = 10.0
@@ -190,16 +191,21 @@ def with_hosts(made: Topology, count: int, on: Addressing = IPV4) -> Topology:
     return Topology(made.name, made.lab, made.controller, made.remote, sites, made.gateways, hosts)
 
 
-def dhcp_server(namespace: Namespace, interface: str, pool: str) -> None:
-    """Run a DHCP server (no DNS, no router option, leases in the laboratory's own folder); it is ready on return."""
+def dhcp_server(namespace: Namespace, interface: str, pool: str, router: str = "") -> Process:
+    """Run a DHCP server (no DNS, leases in the laboratory's own folder), which names a router or none.
+
+    It is ready on return.
+    """
+    routers = f"--dhcp-option=3,{router}" if router else "--dhcp-option=3"
     leases = namespace.lab.folder / "leases"
     process = namespace.start(
         "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", f"--interface={interface}",
-        f"--dhcp-range={pool},255.255.255.0,2m", f"--dhcp-leasefile={leases}", "--dhcp-option=3",
+        f"--dhcp-range={pool},255.255.255.0,2m", f"--dhcp-leasefile={leases}", routers,
         "--dhcp-authoritative", "--no-ping", "--pid-file=", "--user=root", "--log-dhcp", "--log-facility=-",
     )  # fmt: skip
     if not until(lambda: "DHCP, IP range" in process.tail(), START_S):  # said with its sockets open
         raise AssertionError(f"dnsmasq did not start:\n{process.tail()}")
+    return process
 
 
 def _row(lab: Lab, name: str, length: int, on: Addressing = IPV4) -> Topology:

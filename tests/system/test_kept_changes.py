@@ -11,6 +11,7 @@ import pytest
 
 from lab.journal import until
 from lab.net import Lab
+from lab.process import Process
 from lab.topology import dhcp_server
 from tests.system.switch_rig import Rig, one_line
 
@@ -122,14 +123,24 @@ def test_addresses_and_routes_are_adopted_without_loss_and_come_back(rig: Rig) -
     assert "via 10.0.0.11 dev p1" in rig.box.run("ip", "route", "show", "default")
 
 
-@pytest.mark.parametrize("lifetime", ["valid_lft 120 preferred_lft 120", ""], ids=["lifetime", "no lifetime"])
-def test_a_lease_is_adopted_with_its_address_and_its_sessions_and_the_bridge_renews_it(rig: Rig, lifetime: str) -> None:
-    dhcp_server(rig.h1, "eth0", "10.0.0.50,10.0.0.50")
+def _lease(rig: Rig, lifetime: str) -> tuple[Process, Process]:
+    """Have the system get a lease for p1 from h1, with a default route; returns server and client."""
+    server = dhcp_server(rig.h1, "eth0", "10.0.0.50,10.0.0.50", "10.0.0.11")
     script = rig.lab.folder / "script"
-    script.write_text(f'#!/bin/sh\n[ "$1" != bound ] || ip addr replace $ip/24 dev $interface {lifetime}\n')
+    commands = f"ip addr replace $ip/24 dev $interface {lifetime}; ip route replace default via 10.0.0.11 metric 100"
+    script.write_text(f'#!/bin/sh\n[ "$1" != bound ] || {{ {commands}; }}\n')
     script.chmod(0o755)
     client = rig.box.start("udhcpc", "-f", "-i", "p1", "-s", str(script), label="client")
-    assert until(lambda: _addresses(rig, "p1") == {"10.0.0.50/24"}, 10.0), client.tail()
+    assert until(lambda: "via 10.0.0.11" in rig.box.run("ip", "route"), 10.0), client.tail()
+    return server, client
+
+
+LIFETIMES = pytest.mark.parametrize("lifetime", ["valid_lft 120 preferred_lft 120", ""], ids=["lifetime", "for ever"])
+
+
+@LIFETIMES
+def test_a_lease_is_adopted_with_its_address_and_its_sessions_and_the_bridge_renews_it(rig: Rig, lifetime: str) -> None:
+    _, client = _lease(rig, lifetime)
     rig.start("--bridge", "br0", "--fail-mode", "standalone")
     session = Session(rig, "10.0.0.50")
 
@@ -142,6 +153,50 @@ def test_a_lease_is_adopted_with_its_address_and_its_sessions_and_the_bridge_ren
     assert until(lambda: "valid_lft forever" not in rig.box.run("ip", "-4", "addr", "show", "br0"), 10.0)
     rig.call("inband/release", "br0", "p1")
     assert _addresses(rig, "p1") == {"10.0.0.50/24"}
+
+
+@LIFETIMES
+def test_a_lease_that_the_file_has_adopted_is_renewed_also_after_a_crash_and_a_restart(rig: Rig, lifetime: str) -> None:
+    server, client = _lease(rig, lifetime)
+    path = rig.config('[[bridge]]\nname = "br0"\nport = "p1"\nadopt = "p1"\nfail-mode = "standalone"\n')
+
+    def is_renewed_by_the_next_start() -> bool:
+        before = server.tail(5000).count("DHCPACK")
+        rig.start("--config", path)
+        is_given = until(lambda: server.tail(5000).count("DHCPACK") > before, 10.0)
+        return is_given and until(lambda: "dynamic" in rig.box.run("ip", "addr", "show", "br0"), 5.0)
+
+    assert is_renewed_by_the_next_start()
+    assert until(lambda: not client.is_running, 2.0)
+    assert rig.process is not None
+    rig.process.kill9()
+    assert is_renewed_by_the_next_start()
+    rig.process.stop()
+    assert is_renewed_by_the_next_start()
+    assert _addresses(rig, "br0") == {"10.0.0.50/24"}
+    assert rig.box.run("ip", "route", "show", "default").count("via") == 1
+
+
+@pytest.mark.parametrize("metric", ["", "metric 100"])
+def test_an_adopted_default_route_stays_one_whatever_its_metric(rig: Rig, metric: str) -> None:
+    def defaults() -> list[str]:
+        return [
+            line.split(" dev ")[1].split()[0] for line in rig.box.run("ip", "route", "show", "default").splitlines()
+        ]
+
+    rig.box.ip("addr add 10.0.0.1/24 dev p1", f"route add default via 10.0.0.11 {metric}")
+    process = rig.start("--bridge", "br0", "--fail-mode", "standalone")
+    rig.call("inband/adopt", "br0", "p1")
+    rig.call("inband/set", "br0", "queue=1")
+
+    assert not until(lambda: defaults() != ["br0"], 0.5)
+    assert process.stop() == 0
+    assert defaults() == ["p1"]
+    path = rig.config(
+        '[[bridge]]\nname = "br0"\nport = "p1"\nadopt = "p1"\naddress = "10.0.0.1/24"\ngateway = "10.0.0.11"\n'
+    )
+    rig.start("--config", path)
+    assert not until(lambda: defaults() != ["br0"], 0.5)
 
 
 def test_an_ipv6_session_over_an_adopted_interface_lives_on(rig: Rig) -> None:

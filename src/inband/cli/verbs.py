@@ -276,7 +276,7 @@ def adopt(bridge: str, interface: str, run_dir: str | None) -> None:
     """Make INTERFACE a port of BRIDGE, whose own interface gets its addresses, routes, neighbours and DHCP lease.
 
     No TCP session ends by it. It lasts until the switch ends, which gives everything back; to have it again after a
-    reboot, write adopt = "INTERFACE" in the file.
+    reboot, write both port = "INTERFACE" (or add it to those there) and adopt = "INTERFACE" in the file.
 
     \b
     Example:

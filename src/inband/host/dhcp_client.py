@@ -192,9 +192,9 @@ def stop_clients(interface: str) -> None:
             _LOG.warning("%s (process %d) ran on %s, a port now: it is ended", words[0], process, interface)
 
 
-def has_client(interface: str) -> bool:
-    """Whether a DHCP client for IPv4 runs on an interface, which others have started."""
-    return any("-6" not in words for _, words in _clients_on(interface))
+def client_versions(interface: str) -> frozenset[int]:
+    """The IP versions for which others run DHCP clients on an interface. One that gets both counts for IPv4."""
+    return frozenset(6 if "-6" in words else 4 for _, words in _clients_on(interface))
 
 
 def _clients_on(interface: str) -> Iterator[tuple[int, list[str]]]:

@@ -151,8 +151,9 @@ remove_old_routes() {
     done
 }
 
+# Also one that is not from us: those of an adopted interface are there already.
 has_route() {
-    [ -n "$(ip -4 route show "$1" via "$2" dev "$interface" proto dhcp)" ]
+    [ -n "$(ip -4 route show "$1" via "$2" dev "$interface")" ]
 }
 
 case $event in

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 from inband.errors import HostError, UsageError
 from inband.host import codec, rtnetlink
-from inband.host.interfaces import IpInterface, interface_of
+from inband.host.interfaces import IpInterface, interface_of, without_scope
 from inband.host.ports import set_up
 from inband.host.requests import Requests
 from inband.host.rtnetlink import Link
@@ -30,6 +30,7 @@ from inband.vocabulary.addresses import IpAddress, Mac
 _IFA_CACHEINFO, _IFA_F_NODAD = 6, 0x02
 _IFA_F_GIVEN = 0x712  # as in inband.host.ports
 _RTPROT_KERNEL = 2
+_RTA_PRIORITY = 6
 _RT_TABLE_LOCAL = 255
 _RTNH_F_ONLINK = 4
 # DST, SRC, GATEWAY, PRIORITY, PREFSRC, METRICS, TABLE, VIA, PREF: what says of a route where it leads.
@@ -102,15 +103,31 @@ def give(source: str, target: str) -> list[bytes]:
         return sorted(_routes(requests, old), key=lambda body: rtnetlink.RTA_GATEWAY in _route_attributes(body))
 
 
-def take(source: str, target: str, routes: Iterable[bytes]) -> None:
-    """Have the routes of ``source`` (those on its own networks first) lead by ``target``, and remove its addresses."""
+def take(source: str, target: str, routes: Iterable[bytes], *, gateway: IpAddress | None = None) -> None:
+    """Have the routes of ``source`` (those on its own networks first) lead by ``target``, and remove its addresses.
+
+    The default route through ``gateway``, which is configured, loses its metric, or there would soon be a second one.
+    """
     with Requests() as requests:
         old, new = _existing(requests, source), _existing(requests, target)
         for body in routes:
             words = f"redirect a route of {source} to {target}"
-            requests.change(words, rtnetlink.RTM_NEWROUTE, _REPLACE, _route_for(new, body))
+            is_configured = gateway is not None and _is_default_by(body, gateway)
+            moved = _route_for(new, body, keep_metric=not is_configured)
+            requests.change(words, rtnetlink.RTM_NEWROUTE, _REPLACE, moved)
+            if is_configured:
+                _remove_route(requests, source, body)
         for body in reversed(_addresses(requests, old)):
             _remove_address(requests, source, body)
+
+
+def _remove_route(requests: Requests, name: str, body: bytes) -> None:
+    """Remove a route that the new one has not replaced, because their metrics differ."""
+    try:
+        requests.change(f"remove a route of {name}", rtnetlink.RTM_DELROUTE, 0, body)
+    except HostError as error:
+        if error.errno != errno.ESRCH:
+            raise
 
 
 _REPLACE = codec.NLM_F_CREATE | codec.NLM_F_REPLACE
@@ -178,9 +195,16 @@ def _route_attributes(body: bytes) -> codec.Attributes:
     return codec.attributes(body, rtnetlink.ROUTE.size)
 
 
-def _route_for(link: Link, body: bytes) -> bytes:
+def _is_default_by(body: bytes, gateway: IpAddress) -> bool:
+    found = rtnetlink.read_route(body)
+    return found.prefix_length == 0 and found.gateway == without_scope(gateway)
+
+
+def _route_for(link: Link, body: bytes, *, keep_metric: bool) -> bytes:
     *head, flags = codec.fields(rtnetlink.ROUTE, body)
     found = _route_attributes(body)
+    if not keep_metric:
+        found = {each: value for each, value in found.items() if each != _RTA_PRIORITY}
     copied = b"".join(codec.attribute(kind, found[kind]) for kind in _ROUTE_ATTRIBUTES if kind in found)
     packed = rtnetlink.ROUTE.pack(*head, flags & _RTNH_F_ONLINK)
     return packed + copied + codec.number(rtnetlink.RTA_OIF, link.index, 4)

@@ -99,6 +99,7 @@ class BridgeRunner:
         self._is_elsewhere = False
         self._adopting: asyncio.TimerHandle | None = None
         self._stopping_clients: asyncio.TimerHandle | None = None
+        self._leasing: asyncio.Task[None] | None = None
         self._remaking: asyncio.Task[None] | None = None
         self._restoring: asyncio.Task[None] | None = None
 
@@ -138,7 +139,8 @@ class BridgeRunner:
     def memory(self) -> BridgeMemory:
         """What the next run must know of this bridge."""
         mac = self._memory.mac if self.config.mac is not None else self.local.mac
-        return BridgeMemory(dict(self.ports.numbers), self.managed.default_datapath_id, mac, self.config.adopt)
+        numbers, datapath_id = dict(self.ports.numbers), self.managed.default_datapath_id
+        return BridgeMemory(numbers, datapath_id, mac, self.config.adopt, self.local.adopted_leases)
 
     @property
     def now(self) -> Instant:
@@ -189,7 +191,7 @@ class BridgeRunner:
         self._is_stopped = True
         if self._keeper is not None:
             self._keeper.close()
-        for planned in (self._remaking, self._restoring, self._stopping_clients):
+        for planned in (self._remaking, self._restoring, self._leasing, self._stopping_clients):
             if planned is not None:
                 planned.cancel()
         if self._is_open:
@@ -236,14 +238,14 @@ class BridgeRunner:
 
         Raises InbandError; then ``apply`` of what was before goes back.
         """
-        old, self.config = self.config, config
+        old, self.config, leases = self.config, config, self.local.adopted_leases
         if self._keeper is not None:
             self._keeper.configure(config)
         self.local.set_mac(config.mac)
         self._have_ports(config, adopted=old.adopt)
         if config.adopt != old.adopt:
             await asyncio.sleep(CATCH_UP_S)
-        if _own_addresses(config) != _own_addresses(old):
+        if _own_addresses(config) != _own_addresses(old) or self.local.adopted_leases != leases:
             await self.local.set_addresses(config, old)
         self.peer_redirect.apply(allowed=config.peer_redirect)
         self._apply_connections(config, old)
@@ -260,7 +262,8 @@ class BridgeRunner:
             self._adopt(config.adopt, apply_ports)
 
     def _adopt(self, interface: str, become_port: Callable[[], None]) -> None:
-        self.local.adopt(interface, become_port)
+        known = self._memory.leases if self._memory.adopted == interface else frozenset()
+        self.local.adopt(interface, become_port, self.config.gateway, known)
         if self._stopping_clients is not None:
             self._stopping_clients.cancel()
         self._stopping_clients = self._loop.call_later(STOP_CLIENTS_S, stop_clients, interface)
@@ -321,6 +324,15 @@ class BridgeRunner:
                 self._adopt(self.config.adopt, lambda: None)
             except InbandError as error:
                 log.warning("bridge %s: what %s has stays there: %s", self.config.name, self.config.adopt, error)
+            if self.local.adopted_leases - self.local.has_dhcp:
+                self._leasing = self._loop.create_task(self._keep_leases())
+
+    async def _keep_leases(self) -> None:
+        """Run the DHCP clients that the adopted interface had."""
+        try:
+            await self.local.set_addresses(self.config, self.config)
+        except InbandError as error:
+            log.warning("bridge %s: the lease of %s is not kept: %s", self.config.name, self.config.adopt, error)
 
     def _local_removed(self) -> None:
         if self._is_stopped or self._remaking is not None:

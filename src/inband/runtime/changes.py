@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from inband.errors import UsageError
 from inband.host import moving
-from inband.host.dhcp_client import has_client
+from inband.host.dhcp_client import client_versions
 from inband.runtime.config_keys import KEYS, parse_port, parse_setting, with_values
 from inband.runtime.config_load import load
 from inband.runtime.dns_servers import parse_dns_server
@@ -88,7 +88,8 @@ def _adopt(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
     if bridge.adopt is not None:
         raise UsageError(f"bridge {bridge.name} has adopted {bridge.adopt} already: release that first")
     had = moving.belongings_of(interface)
-    if has_client(interface):
+    clients = client_versions(interface)
+    if 4 in clients:
         had = had.with_lease()
     if not (had.addresses or had.leased):
         raise UsageError(f"{interface} has no address to adopt: `inband add-port {bridge.name} {interface}` will do")
@@ -101,6 +102,7 @@ def _adopt(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
         mac=had.mac,
         addresses=tuple(ours),
         dhcp=bridge.dhcp or 4 in versions,
+        dhcpv6=bridge.dhcpv6 or 6 in clients,
         gateway=bridge.gateway if had.leased else had.gateway or bridge.gateway,
     )
     return _with_bridge(config, adopted)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from inband.host import interfaces, moving
-from inband.host.dhcp_client import DhcpClient
+from inband.host.dhcp_client import DhcpClient, client_versions
 from inband.host.events import AddressChanged, LinkChanged
 from inband.host.interfaces import DEFAULT_MTU
 from inband.host.state import KernelState
@@ -28,7 +28,8 @@ _LOG = logging.getLogger(__name__)
 class LocalPort:
     """The interface named like a bridge. ``pair`` is there after ``make``, and ``mac``, which is what it shall have.
 
-    ``duplicates`` are addresses that it should have and another host has.
+    ``duplicates`` are addresses that it should have and another host has. ``adopted_leases`` are the IP versions of
+    which it keeps a lease because the interface that it adopted had one.
     DHCP clients leave the DNS servers of their leases in ``directory``, the run directory, and have their files in it
     (see ``runtime.dns_servers``, ``runtime.rundir``).
     """
@@ -44,6 +45,7 @@ class LocalPort:
         self.duplicates: set[IpAddress] = set()
         self._was_up = False
         self._went_down = False
+        self.adopted_leases: frozenset[int] = frozenset()
 
     def make(self, config: BridgeConfig, kernel: KernelState, remembered: Mac | None = None) -> None:
         """Make the interface, or adopt what a switch that died has left. Raises InbandError.
@@ -106,14 +108,28 @@ class LocalPort:
         """Give it its own MAC address again. Raises InbandError."""
         interfaces.set_mac(self.pair.outer, self.mac)
 
-    def adopt(self, interface: str, become_port: Callable[[], None]) -> None:
-        """Take over the addresses and routes of an interface, which becomes a port meanwhile. Raises InbandError."""
+    def adopt(
+        self,
+        interface: str,
+        become_port: Callable[[], None],
+        gateway: IpAddress | None,
+        remembered: frozenset[int] = frozenset(),
+    ) -> None:
+        """Take over the addresses and routes of an interface, which becomes a port meanwhile. Raises InbandError.
+
+        A DHCP client there is others', and is ended: ``set_addresses`` then starts one of ours. So it does for
+        ``remembered``, what an earlier run did this for, while an address here or there still says that it is leased.
+        """
+        names = (interface, self.pair.outer)
+        still_leased = {each.version for name in names for each in moving.belongings_of(name).leased}
+        self.adopted_leases |= client_versions(interface) | (remembered & still_leased)
         routes = moving.give(interface, self.pair.outer)
         become_port()
-        moving.take(interface, self.pair.outer, routes)
+        moving.take(interface, self.pair.outer, routes, gateway=gateway)
 
     def give_back(self, interface: str) -> None:
         """Give an interface that is no port any more the addresses and routes of this one. Raises InbandError."""
+        self.adopted_leases = frozenset()
         moving.take(self.pair.outer, interface, moving.give(self.pair.outer, interface))
 
     @property
@@ -140,7 +156,8 @@ class LocalPort:
                 previous=old.addresses,
                 previous_gateway=old.gateway,
             )
-        await self._run_dhcp(version for version, wanted in ((4, config.dhcp), (6, config.dhcpv6)) if wanted)
+        configured = {version for version, wanted in ((4, config.dhcp), (6, config.dhcpv6)) if wanted}
+        await self._run_dhcp(configured | self.adopted_leases)
 
     async def _run_dhcp(self, versions: Iterable[int]) -> None:
         wanted = list(versions)

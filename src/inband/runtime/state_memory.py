@@ -28,6 +28,7 @@ def _document(memory: BridgeMemory) -> Document:
         "datapath-id": None if memory.datapath_id is None else f"{memory.datapath_id:016x}",
         "mac": None if memory.mac is None else str(memory.mac),
         "adopted": memory.adopted,
+        "leases": sorted(memory.leases),
     }
 
 
@@ -50,4 +51,5 @@ def _memory(document: Any) -> BridgeMemory:
         None if datapath_id is None else int(datapath_id, 16),
         None if mac is None else Mac.parse(mac),
         None if adopted is None else str(adopted),
+        frozenset(int(version) for version in document.get("leases", ())),
     )

@@ -14,10 +14,12 @@ class BridgeMemory:
     """Of one bridge: the number of each port by its interface's name, also of ports that are away, and what it chose.
 
     ``datapath_id`` and ``mac`` are those that it has where the configuration names none. ``adopted`` is the interface
-    whose addresses its own interface had when this was written.
+    whose addresses its own interface had when this was written, and ``leases`` the IP versions of which these came with
+    a lease that the bridge's own DHCP client kept.
     """
 
     ports: Mapping[str, PortNo] = field(default_factory=dict)
     datapath_id: int | None = None
     mac: Mac | None = None
     adopted: str | None = None
+    leases: frozenset[int] = frozenset()

@@ -15,7 +15,11 @@ from inband.runtime.state_memory import MEMORY, document_of, memory_of
 from inband.switch.memory import BridgeMemory
 from inband.vocabulary.addresses import Mac
 
-BRIDGES = {"br0": BridgeMemory({"eth1": PortNo(2), "eth2": PortNo(7)}, 0x1234, Mac.parse("02:00:00:00:00:01"))}
+BRIDGES = {
+    "br0": BridgeMemory(
+        {"eth1": PortNo(2), "eth2": PortNo(7)}, 0x1234, Mac.parse("02:00:00:00:00:01"), "eth1", frozenset({4})
+    )
+}
 
 
 @pytest.fixture
