@@ -7,6 +7,7 @@ one of the narrow link; it has no adopt, no confirm and no floor for the time, a
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +34,11 @@ def rows(effort: Effort) -> list[Row]:
     """The rows, in the order of the issue's table."""
     return [
         *(Row(f"{what}: back, channel alive", "1 s", _taken(change)) for what, change in THEFTS.items()),
-        Row("reboot, ports in another order, one removed", "same numbers, id, MAC", _reboot),
+        Row(
+            "reboot (interfaces and run directory gone), other cards in another order, one removed",
+            "same numbers, id, MAC",
+            _reboot,
+        ),
         Row("controller that dies each second, standalone, ping", "2 % lost", _dying(effort)),
         Row("reload --confirm 10 that cuts the channel", "back in 11 s", _reload(kill=False)),
         Row("the same with kill -9 in between", "back in 11 s", _reload(kill=True)),
@@ -90,14 +95,28 @@ def _reboot(make: SwitchMaker) -> Figure:
         (switch,) = stage.switches
         assert isinstance(switch, InbandSwitch)
         before = _identity(switch)
-        switch.stop()
-        plan = switch.site.bridges[0]
+        switch.kill9()
+        plan, box = switch.site.bridges[0], switch.site.namespace
         others = tuple(reversed(plan.ports))[1:]
-        switch.site = Site(switch.site.namespace, (BridgePlan(plan.name, others, plan.address, plan.gateway),))
+        _lose_all(switch, (plan.name, *plan.ports))
+        elsewhere = stage.lab.namespace("elsewhere")
+        for port in others:
+            stage.lab.link(box, port, elsewhere, port)
+        switch.site = Site(box, (BridgePlan(plan.name, others, plan.address, plan.gateway),))
         switch.start(connect=False)
         after = _identity(switch)
         same = all(after[key] == before[key] for key in after)
         return Figure("the same" if same else f"{before} became {after}", same, {"before": before, "after": after})
+
+
+def _lose_all(switch: InbandSwitch, interfaces: tuple[str, ...]) -> None:
+    """Do what a reboot does: no interface is left, nor the run directory."""
+    for each in interfaces:
+        switch.site.namespace.ip(f"link del {each}")
+    left = switch.site.namespace.run("ls", "/sys/class/net").split()
+    assert left == ["lo"], left
+    shutil.rmtree(switch.run_dir)
+    switch.run_dir.mkdir(mode=0o700)
 
 
 def _identity(switch: InbandSwitch) -> dict[str, object]:

@@ -233,6 +233,35 @@ class Session:
         return float(longest)
 
 
+@pytest.mark.parametrize("how", ["renamed", "given later", "unplugged and back"])
+def test_a_port_that_appears_late_with_an_address_is_said_once_with_the_way_on(rig: Rig, how: str) -> None:
+    path = rig.config('[[bridge]]\nname = "br0"\nport = ["p1", "late"]\n')
+    if how == "given later":
+        rig.box.ip("link set p2 down", "link set p2 name late")
+    rig.start("--config", path)
+
+    if how == "unplugged and back":
+        rig.box.ip("link del p2")
+        rig.lab.link(rig.box, "late", rig.lab.namespace("h3"), "eth0")
+    elif how == "renamed":
+        rig.box.ip("addr add 10.5.0.1/24 dev p2", "link set p2 down", "link set p2 name late")
+    if how != "renamed":
+        assert until(lambda: "late" in rig.ports(), 2.0)
+        rig.box.ip("addr add 10.5.0.1/24 dev late")
+
+    assert until(lambda: "port late has 10.5.0.1" in rig.log(), 2.0)
+    assert rig.log().count("inband adopt br0 late") == 1
+
+
+def test_a_card_that_is_adopted_and_appears_late_with_an_address_is_taken_over(rig: Rig) -> None:
+    rig.start("--config", rig.config('[[bridge]]\nname = "br0"\nport = ["p1", "late"]\nadopt = "late"\n'))
+
+    rig.box.ip("addr add 10.5.0.1/24 dev p2", "link set p2 down", "link set p2 name late")
+
+    assert until(lambda: _addresses(rig, "br0") == {"10.5.0.1/24"}, 2.0)
+    assert "has no effect" not in rig.log()
+
+
 def test_what_the_system_gives_an_adopted_interface_later_is_taken_over_too(rig: Rig) -> None:
     path = rig.config('[[bridge]]\nname = "br0"\nport = "p1"\nadopt = "p1"\n')
     rig.start("--config", path)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -48,7 +48,8 @@ class Port:
 class BridgePorts:
     """Ports by the name of their interface. ``kernel`` is what the kernel has said so far.
 
-    ``numbers`` are those that interfaces have and had, at first in an earlier run.
+    ``numbers`` are those that interfaces have and had, at first in an earlier run. ``address_given`` hears of addresses
+    that an open port is given, or has when it appears.
     """
 
     def __init__(
@@ -57,7 +58,9 @@ class BridgePorts:
         locks: InterfaceLocks,
         kernel: KernelState,
         numbers: Mapping[str, PortNo] | None = None,
+        address_given: Callable[[AddressChanged], None] = lambda _: None,
     ) -> None:
+        self._address_given = address_given
         self._managed = managed
         self._bridge = managed.bridge
         self._locks = locks
@@ -101,13 +104,17 @@ class BridgePorts:
         self._ports.clear()
 
     def handle(self, event: HostEvent) -> None:
-        """Follow an interface that came, changed, was renamed or went."""
+        """Follow an interface that came, changed, was renamed or went, or was given an address."""
         match event:
             case LinkChanged(index=index, name=name):
                 self._renamed(index, name)
                 for configured, port in self._ports.items():
                     if configured == name or port.index == index:
                         self._link_changed(port, event)
+            case AddressChanged(index=index, present=True):
+                for port in self._ports.values():
+                    if port.index == index:
+                        self._given([event])
             case LinkRemoved(index=index):
                 for configured, port in self._ports.items():
                     if port.index == index:
@@ -179,6 +186,12 @@ class BridgePorts:
                 text = "bridge %s: interface %s is called %s now, and stays port %d: name it so in the configuration"
                 log.warning(text, self._bridge.name, configured, name, port.number)
 
+    def _given(self, addresses: Iterable[AddressChanged]) -> None:
+        """Hand on what a port carries that is this machine's own; link-local addresses every interface has."""
+        for each in addresses:
+            if not each.address.is_link_local:
+                self._address_given(each)
+
     def _link_changed(self, port: Port, event: LinkChanged) -> None:
         if port.index != event.index:
             if port.index is not None:
@@ -189,6 +202,7 @@ class BridgePorts:
                 log.warning("bridge %s: port %s cannot be opened: %s", self._bridge.name, event.name, error)
                 return
             log.info("bridge %s: interface %s is port %d", self._bridge.name, event.name, port.number)
+            self._given(self._kernel.addresses_of(event.index))
         self._managed.link_changed(port.number, link_up=event.up and event.running, mac=event.mac)
 
 

@@ -26,6 +26,7 @@ from inband.host.state import Host
 from inband.runtime.bridge_ports import BridgePorts, is_there
 from inband.runtime.datapaths import make_datapath, pin_dir
 from inband.runtime.interface_locks import InterfaceLocks
+from inband.runtime.link_managers import culprits
 from inband.runtime.listening import ListeningSockets
 from inband.runtime.local_keeper import LocalKeeper
 from inband.runtime.local_port import LocalPort
@@ -163,7 +164,13 @@ class BridgeRunner:
         self.managed = ManagedBridge(
             config, local, datapath, environment.host, self._bridge_environment(), self._memory.datapath_id
         )
-        self.ports = BridgePorts(self.managed, environment.locks, environment.host.state, self._memory.ports)
+        self.ports = BridgePorts(
+            self.managed,
+            environment.locks,
+            environment.host.state,
+            self._memory.ports,
+            self._port_given_address,
+        )
         self._listening = ListeningSockets(self._loop, self.connections, environment.tls_clock)
         self.peer_redirect = PeerRedirect(config.name, datapath, self._loop, environment.trouble)
         self.peer_redirect.apply(allowed=config.peer_redirect)
@@ -300,17 +307,27 @@ class BridgeRunner:
                 pass
             case _:
                 self.ports.handle(event)
-        if isinstance(event, AddressChanged) and event.present and self._is_adopted(event.index):
-            self._adopt_late()
         if self._keeper is not None:
             self._keeper.host_event(event)
         if isinstance(event, LinkChanged):
             self.peer_redirect.link_changed(event.index)
 
-    def _is_adopted(self, index: int) -> bool:
-        """Whether an interface is the one that is adopted: the system may go on giving it addresses."""
-        link = self._environment.host.state.link(index)
-        return link is not None and link.name == self.config.adopt and link.name in self.ports
+    def _port_given_address(self, event: AddressChanged) -> None:
+        """The system may go on giving addresses to the adopted interface; on another port they have no effect."""
+        link = self._environment.host.state.link(event.index)
+        if link is None:
+            return
+        if link.name == self.config.adopt:
+            self._adopt_late()
+            return
+        name, text = (
+            self.config.name,
+            "bridge %s: port %s has %s, where it has no effect: `inband adopt %s %s` moves it to %s",
+        )
+        cause = f"address on a port {name} {link.name}"
+        log.warning(
+            text + "; %s", name, link.name, event.address, name, link.name, name, culprits(), extra={"cause": cause}
+        )
 
     def _adopt_late(self) -> None:
         """Take over what the system has given the adopted interface since, soon and once."""
