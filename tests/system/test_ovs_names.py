@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from lab.controllers import LabController
 from lab.journal import until
 from lab.net import Lab
 from tests.system.switch_rig import Rig, one_line
@@ -33,8 +34,12 @@ def rig() -> Iterator[Rig]:
 
 def tool(rig: Rig, *words: str) -> subprocess.CompletedProcess[str]:
     """One of Open vSwitch's tools, which looks where it is told that Open vSwitch runs."""
-    environment = {**os.environ, "OVS_RUNDIR": str(rig.lab.folder / "ovs")}
-    return subprocess.run(words, capture_output=True, text=True, timeout=20, check=False, env=environment)
+    return subprocess.run(words, capture_output=True, text=True, timeout=20, check=False, env=environment(rig))
+
+
+def environment(rig: Rig) -> dict[str, str]:
+    """Where the tools look for switches."""
+    return {**os.environ, "OVS_RUNDIR": str(rig.lab.folder / "ovs")}
 
 
 @pytest.mark.parametrize("target", [(), ("-t", "inband"), ("-t", "ovs-vswitchd")])
@@ -68,6 +73,19 @@ def test_dpctl_top_reads_the_flows_of_the_datapath(rig: Rig) -> None:
     assert "errors: 0" in done.stdout, done.stdout + done.stderr
     assert "in_port(1)" in done.stdout
     assert "eth_type(0x0800)" in done.stdout
+
+
+def test_snoop_shows_what_a_controller_and_the_switch_say(rig: Rig) -> None:
+    rig.call("inband/set-controller", "br0", "tcp:10.0.0.11:6653")
+    words = ("ovs-ofctl", "-O", "OpenFlow13", "snoop", "br0")
+    snoop = rig.box.start(*words, label="snoop", env=environment(rig))
+    LabController(rig.h1)
+
+    assert until(lambda: "OFPT_FEATURES_REPLY (OF1.3)" in snoop.log.read_text(), 10.0), snoop.log.read_text()
+    assert "OFPT_FEATURES_REQUEST (OF1.3)" in snoop.log.read_text()
+
+    snoop.stop()
+    rig.call("inband/del-controller", "br0")
 
 
 def test_prometheus_gets_what_goes_through_the_ports(rig: Rig) -> None:

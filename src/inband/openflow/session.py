@@ -22,6 +22,7 @@ Not here: what messages do (``inband.agent``), and when to dial again (``inband.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
@@ -89,8 +90,15 @@ class Notice(Enum):
     EXPIRED = "expired"  # the peer did not answer; ``closing`` says so
 
 
+Mirror = Callable[[Sequence[bytes]], None]
+"""Takes messages as they are on the wire, both directions in order; must not raise."""
+
+
 class Session:
-    """One connection from its first byte to its last; a HELLO waits in the output from the start."""
+    """One connection from its first byte to its last; a HELLO waits in the output from the start.
+
+    ``mirror`` gets a copy of what is read and written, if anybody wants one.
+    """
 
     def __init__(self, now: Instant, config: SessionConfig | None = None) -> None:
         self.config = config or SessionConfig()
@@ -103,6 +111,7 @@ class Session:
         self.dropped = 0
         self.malformed = 0
         self.not_encodable = 0
+        self.mirror: Mirror | None = None
         self._has_table_ids = False  # Nicira's flow-mod-table-id: 1.0's FLOW_MOD names a table
         self._input = bytearray()
         self._unfinished = 0  # bytes since the last sign of life
@@ -156,6 +165,8 @@ class Session:
             parts.append(queue.popleft())
             size += len(parts[-1])
         self._waiting_bytes -= size
+        if self.mirror is not None:
+            self.mirror(parts)
         return b"".join(parts)
 
     def send(self, envelope: Envelope, *, is_droppable: bool = False) -> bool:
@@ -209,6 +220,8 @@ class Session:
         except FramingError as error:
             self._close(str(error))
             return []
+        if self.mirror is not None:
+            self.mirror(messages)
         return [envelope for raw in messages if (envelope := self._read(raw)) is not None]
 
     # Time

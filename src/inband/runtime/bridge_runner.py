@@ -33,6 +33,7 @@ from inband.runtime.local_port import LocalPort
 from inband.runtime.peer_redirect import PeerRedirect
 from inband.runtime.queues import read_queues
 from inband.runtime.rundir import RunDir
+from inband.runtime.snooping import SnoopSocket
 from inband.runtime.streams import SocketNetwork
 from inband.runtime.tls import tls_contexts, tls_files
 from inband.runtime.tls_clock import TlsClock, not_before
@@ -95,6 +96,7 @@ class BridgeRunner:
         self._driver = Driver(environment.loop)
         self._network = SocketNetwork(environment.loop, environment.tls_clock)
         self._listening: ListeningSockets
+        self._snooping: SnoopSocket | None = None
         self._is_open = False
         self._is_stopped = False
         self._is_elsewhere = False
@@ -187,6 +189,8 @@ class BridgeRunner:
         self._have_ports(config, adopted=None)
         await self.local.set_addresses(config)
         self._listening.manage(self._environment.run_dir.management_socket(config.name))
+        self._snooping = SnoopSocket(self._environment.run_dir.snoop_socket(config.name), self.connections)
+        await self._snooping.start()
         self._environment.run_dir.announce(config.name)
         self._apply_connections(config, config)
         self._keeper = LocalKeeper(self.local, config, self._environment.host.state, self._loop)
@@ -203,6 +207,8 @@ class BridgeRunner:
                 planned.cancel()
         if self._is_open:
             self._environment.run_dir.withdraw(self.config.name)
+            if self._snooping is not None:
+                self._snooping.stop()
             self._listening.stop()
             self.peer_redirect.close()
             for _ in self.managed.stop():

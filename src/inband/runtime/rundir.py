@@ -35,7 +35,7 @@ PATIENCE_S, LOOK_AGAIN_S = 30.0, 0.01
 # Above what a switch usually has open; the table of descriptors is as long as the highest number.
 HIGHEST_DESCRIPTOR = 1023
 _PF_EXITING = 0x4
-MANAGEMENT_SUFFIX = ".mgmt"
+MANAGEMENT_SUFFIX, SNOOP_SUFFIX = ".mgmt", ".snoop"
 DHCP_DIRECTORY = "inband-dhcp"
 """Where DHCP clients have their files, each in a folder of its own."""
 
@@ -80,13 +80,19 @@ class RunDir:
         """Where ovs-ofctl speaks OpenFlow with a bridge."""
         return self.path / f"{bridge}{MANAGEMENT_SUFFIX}"
 
+    def snoop_socket(self, bridge: str) -> Path:
+        """Where ovs-ofctl listens to what a bridge and its controllers say."""
+        return self.path / f"{bridge}{SNOOP_SUFFIX}"
+
     def announce(self, bridge: str) -> None:
         """Have Open vSwitch's tools find a bridge by name."""
-        self.links.add(f"{bridge}{MANAGEMENT_SUFFIX}", f"{bridge}{MANAGEMENT_SUFFIX}")
+        for suffix in (MANAGEMENT_SUFFIX, SNOOP_SUFFIX):
+            self.links.add(f"{bridge}{suffix}", f"{bridge}{suffix}")
 
     def withdraw(self, bridge: str) -> None:
         """Have them find it no longer."""
-        self.links.remove(f"{bridge}{MANAGEMENT_SUFFIX}")
+        for suffix in (MANAGEMENT_SUFFIX, SNOOP_SUFFIX):
+            self.links.remove(f"{bridge}{suffix}")
 
     def link_control_socket(self) -> None:
         """Have the control socket under the name that ovs-appctl looks for; without it only its path works."""
@@ -98,7 +104,11 @@ class RunDir:
         for link in self.path.glob("inband.*.ctl"):
             if link.is_symlink():
                 link.unlink(missing_ok=True)
-        for path in [self.control_socket, *self.path.glob(f"*{MANAGEMENT_SUFFIX}")]:
+        for path in [
+            self.control_socket,
+            *self.path.glob(f"*{MANAGEMENT_SUFFIX}"),
+            *self.path.glob(f"*{SNOOP_SUFFIX}"),
+        ]:
             try:
                 if stat.S_ISSOCK(path.lstat().st_mode):
                     path.unlink()

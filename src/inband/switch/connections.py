@@ -22,7 +22,7 @@ from inband.bridge.bridge import Bridge
 from inband.control import events as ev
 from inband.openflow.messages import Envelope, FlowMod, GroupMod, PacketIn, PacketOut, RoleRequest
 from inband.openflow.reconnect import State
-from inband.openflow.session import Notice, SessionConfig
+from inband.openflow.session import Mirror, Notice, SessionConfig
 from inband.switch.alarms import Alarms
 from inband.switch.channel import Channel
 from inband.switch.config import BridgeConfig
@@ -96,6 +96,7 @@ class ConnectionManager:
         self._names: Mapping[str, tuple[IpAddress, ...]] = {}
         self._owners: dict[int, OutgoingConnection | Listener] = {}
         self._channels: dict[int, Channel] = {}
+        self._mirror: Mirror | None = None
         self._is_stopped = False
         self._negotiated: set[int] = set()
         self._alarms: Alarms[Channel | OutgoingConnection] = Alarms()
@@ -219,7 +220,14 @@ class ConnectionManager:
         is_first = isinstance(owner, OutgoingConnection)
         channel = Channel(next(_numbers), self, self._clock, self._session_config(), is_first=is_first, peer=peer)
         self._owners[channel.number] = owner
+        channel.session.mirror = self._mirror if is_first else None
         return channel
+
+    def set_mirror(self, mirror: Mirror | None) -> None:
+        """Have what is said with controllers copied from now on, or no longer."""
+        self._mirror = mirror
+        for channel in self._channels.values():
+            channel.session.mirror = mirror if channel.is_first else None
 
     def forget(self, channel: Channel) -> None:
         """The stream that a channel was made for will not be opened."""

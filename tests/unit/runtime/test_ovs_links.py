@@ -23,6 +23,7 @@ def test_tools_find_the_process_and_each_bridge_by_name(tmp_path: Path, ovs: Pat
     pid = os.getpid()
     assert {path.name: path.readlink() for path in ovs.iterdir()} == {
         "br0.mgmt": run_dir.path / "br0.mgmt",
+        "br0.snoop": run_dir.path / "br0.snoop",
         **{f"{name}.pid": run_dir.path / "inband.pid" for name in ("inband", "ovs-vswitchd")},
         **{f"{name}.{pid}.ctl": run_dir.path / "inband.ctl" for name in ("inband", "ovs-vswitchd")},
     }
