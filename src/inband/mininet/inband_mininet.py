@@ -95,6 +95,11 @@ class InbandSwitch(Switch):
             error(f"*** {missing}\n")
             sys.exit(1)
 
+    @staticmethod
+    def isOldOVS() -> bool:
+        """Whether ports cannot be numbered: scripts for OVSSwitch ask that."""
+        return False
+
     # --- start and stop -----------------------------------------------------------------------------------------
 
     def start(self, controllers: Sequence[Controller]) -> None:
@@ -110,8 +115,10 @@ class InbandSwitch(Switch):
     def _options(self, controllers: Sequence[Controller]) -> list[str]:
         options = [
             "--run-dir", str(self.run_dir), "--state-dir", str(self.folder / "state"), "--bridge", self.name,
-            "--datapath-id", self.dpid, "--fail-mode", self.failMode, "--datapath", self.datapath,
+            "--fail-mode", self.failMode, "--datapath", self.datapath,
         ]  # fmt: skip
+        if int(self.dpid, 16):  # s0 has none: the switch takes one of its MAC addresses
+            options += ["--datapath-id", self.dpid]
         if self.reconnectms:
             options += ["--max-backoff", f"{self.reconnectms}ms"]
         for protocol in self.protocols.split(",") if self.protocols else ():
@@ -176,7 +183,7 @@ class InbandSwitch(Switch):
 
     def attach(self, intf: Any) -> None:
         """Add a port."""
-        self._inband("add-port", self.name, str(intf))
+        self._inband("add-port", self.name, f"{intf}={self.ports[intf]}")
         self.cmd("ip link set dev", intf, "up")
 
     def detach(self, intf: Any) -> None:
@@ -220,6 +227,18 @@ class InbandSwitch(Switch):
 
 def _raise(reason: Exception) -> bytes:
     raise reason
+
+
+class InbandBridge(InbandSwitch):
+    """A learning switch without controllers, as Mininet's OVSBridge."""
+
+    def __init__(self, *args: Any, **params: Any) -> None:
+        """As InbandSwitch, with fail mode standalone."""
+        InbandSwitch.__init__(self, *args, **dict(params, failMode="standalone"))
+
+    def start(self, controllers: Sequence[Controller]) -> None:
+        """Start the switch; its controllers are none of it."""
+        super().start([])
 
 
 # --- controllers in the network ------------------------------------------------------------------------------------
@@ -285,6 +304,6 @@ class InbandRing(InbandLine):
         return switches
 
 
-switches = {"inband": InbandSwitch}
+switches = {"inband": InbandSwitch, "inbandbr": InbandBridge}
 controllers = {"inband": InbandController}
 topos = {"inbandline": InbandLine, "inbandring": InbandRing}
