@@ -48,8 +48,9 @@ image: setup-run
 demo: setup-run
 	$(PY) -m inband.demo
 
+# `ARGS="tests/unit -x"` for some of them.
 test: setup
-	$(PY) -m pytest --ignore tests/packaging
+	$(PY) -m pytest --ignore tests/packaging $(ARGS)
 
 # Wheel, Debian package and image: built, installed and run, each on a fresh system. Needs root and the registries.
 test-packages: setup

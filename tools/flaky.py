@@ -1,14 +1,15 @@
 """Which tests flaked in a run of CI, and which of them have flaked once too often.
 
-    python tools/flaky.py HISTORY COMMIT FAILED_FIRST FAILED_AGAIN
+    python tools/flaky.py HISTORY COMMIT (FAILED_FIRST FAILED_AGAIN)...
 
 A test flakes when it fails in a run of all tests and passes when it is run again by itself: the networks of the tests
 are real, their time limits too, and the machines are shared, so one stall is no defect. A second stall of the same test
 is: it waits too little, or the switch does have a fault that shows now and then. So what flaked is written down, and a
 test that flakes twice in ten runs fails the run.
 
-The two FAILED files are pytest's own (``.pytest_cache/v/cache/lastfailed``: JSON, an object whose keys are test ids),
-kept from after the first run and as they are after the second; one that does not exist means that nothing failed.
+The two FAILED files of each part of the tests are pytest's own (``.pytest_cache/v/cache/lastfailed``: JSON, an object
+whose keys are test ids), kept from after the first run and as they are after the second; one that does not exist means
+that nothing failed.
 
 The HISTORY is part of the repository, for CI starts from a fresh clone and keeps nothing: one line for each test that
 flaked in a run, ``-`` in place of the test where none did. This adds the lines of the present run and drops those of
@@ -89,12 +90,15 @@ def report(now: Run, again: dict[str, list[Run]], history: Path) -> list[str]:
     return lines
 
 
-def main(history: Path, commit: str, failed_first: Path, failed_again: Path) -> int:
-    """Judge a run and write it down; returns the exit code, 1 for a test that has flaked once too often."""
+def main(history: Path, commit: str, parts: Sequence[tuple[Path, Path]]) -> int:
+    """Judge a run and write it down; returns the exit code, 1 for a test that has flaked once too often.
+
+    ``parts``: which tests failed first, and which again.
+    """
     text = history.read_text()
     before = counting(parse(text))
     when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    now = Run(when, commit, failed_in(failed_first) - failed_in(failed_again))
+    now = Run(when, commit, frozenset().union(*(failed_in(first) - failed_in(again) for first, again in parts)))
     history.write_text(written(text, [*before, now]))
     again = repeated(before, now)
     print("\n".join(report(now, again, history)), end="\n" if now.flaked else "")
@@ -102,7 +106,7 @@ def main(history: Path, commit: str, failed_first: Path, failed_again: Path) -> 
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 5:
-        sys.exit("usage: python tools/flaky.py HISTORY COMMIT FAILED_FIRST FAILED_AGAIN")
-    history_, commit_, first_, again_ = sys.argv[1:]
-    sys.exit(main(Path(history_), commit_, Path(first_), Path(again_)))
+    if len(sys.argv) < 5 or len(sys.argv) % 2 == 0:
+        sys.exit("usage: python tools/flaky.py HISTORY COMMIT (FAILED_FIRST FAILED_AGAIN)...")
+    history_, commit_, *files = sys.argv[1:]
+    sys.exit(main(Path(history_), commit_, [*zip(map(Path, files[::2]), map(Path, files[1::2]), strict=True)]))

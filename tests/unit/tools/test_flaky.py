@@ -31,7 +31,7 @@ class Ci:
     def judge(self, first: list[str], again: list[str], commit: str = "abc1234") -> int:
         for path, failed in ((self.first, first), (self.again, again)):
             path.write_text(json.dumps(dict.fromkeys(failed, True)))
-        return main(self.history, commit, self.first, self.again)
+        return main(self.history, commit, [(self.first, self.again)])
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_what_fails_twice_is_no_flake(ci: Ci) -> None:
 def test_a_run_in_which_nothing_failed_is_written_down_too_and_nothing_is_said(
     ci: Ci, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(ci.history, "abc1234", ci.first, ci.again) == 0  # pytest has left no file
+    assert main(ci.history, "abc1234", [(ci.first, ci.again)]) == 0  # pytest has left no file
 
     assert [each.flaked for each in parse(ci.history.read_text())] == [frozenset()]
     assert capsys.readouterr().out == ""
@@ -135,3 +135,13 @@ def test_the_file_keeps_the_runs_that_can_still_count(ci: Ci) -> None:
 
 def test_the_history_in_the_repository_can_be_read() -> None:
     assert len(parse((ROOT / ".ci" / "flaky.txt").read_text())) <= WINDOW
+
+
+def test_parts_of_the_tests_are_judged_together(ci: Ci) -> None:
+    for path, failed in ((ci.first, [SLOW]), (ci.again, []), (ci.history.with_name("other"), [OTHER])):
+        path.write_text(json.dumps(dict.fromkeys(failed, True)))
+
+    code = main(ci.history, "abc1234", [(ci.first, ci.again), (ci.history.with_name("other"), ci.again)])
+
+    assert code == 0
+    assert parse(ci.history.read_text())[0].flaked == frozenset({SLOW, OTHER})
