@@ -56,7 +56,8 @@ class FakeProcess:
         runner = SimpleNamespace(
             managed=managed, bridge=managed.bridge, config=managed.config, connections=managed.connections, now=0.0,
             notes=[], tls_note=None, port_with=lambda _: None, port_to=lambda _: None,
-            local=SimpleNamespace(duplicates=set()), ports=SimpleNamespace(missing=list),
+            local=SimpleNamespace(duplicates=set(), pair=SimpleNamespace(inner="br0-in")),
+            ports=SimpleNamespace(missing=list), watch=lambda _: None,
         )  # fmt: skip
         self.bridges = {"br0": cast(BridgeRunner, runner)}
         self.config = SwitchConfig(bridges=(managed.config,))

@@ -23,6 +23,9 @@ from inband.runtime.top import totals
 from inband.runtime.tracing import explain
 from inband.runtime.unixctl import Registry
 
+# Of the number of an event.
+MAX_DIGITS = 15
+
 
 def make_registry(process: Process) -> Registry:
     """All commands of a process."""
@@ -37,7 +40,7 @@ def make_registry(process: Process) -> Registry:
     trace_usage = "BRIDGE FLOW | BRIDGE hex FRAME [IN_PORT]"
     registry.add("inband/events", "[json [NUMBER]]", 0, 2, lambda arguments: _events(process, arguments))
     registry.add("inband/trace", trace_usage, 2, 4, lambda arguments: _trace(process, arguments))
-    registry.add("inband/top", "", 0, 0, lambda _: json.dumps(totals(process.bridges.values())) + "\n")
+    registry.add("inband/top", "", 0, 0, lambda _: _top(process))
     registry.add("inband/capture", "BRIDGE [PORT...]", 1, None, lambda arguments: _capture(process, arguments))
     registry.add("capture/decide", "BRIDGE PORT:FRAME...", 1, None, lambda arguments: _decide(process, arguments))
     for verb, change in CHANGES.items():
@@ -92,9 +95,10 @@ async def _show(process: Process, arguments: Sequence[str]) -> str:
 def _events(process: Process, arguments: Sequence[str]) -> str:
     if not arguments:
         return events_text(process.history, process.now)
-    if arguments[0] != "json" or not "".join(arguments[1:] or ["0"]).isdecimal():
+    since = arguments[1] if len(arguments) > 1 else "0"
+    if arguments[0] != "json" or not since.isdecimal() or len(since) > MAX_DIGITS:
         raise UsageError(f"inband/events: {' '.join(arguments)!r}: allowed are json and json NUMBER")
-    return events_json(process.history, process.now, int("".join(arguments[1:] or ["0"])))
+    return events_json(process.history, process.now, int(since))
 
 
 def _counters(process: Process) -> str:
@@ -127,6 +131,10 @@ async def _dump_datapath(process: Process, arguments: Sequence[str]) -> str:
         raise UsageError(f"inband/dump-datapath: unknown argument {options[0]!r}: only json is allowed")
     runner = _bridge(process, name)
     return await (flow_documents.megaflows_json(runner) if options else flow_documents.megaflows_text(runner))
+
+
+async def _top(process: Process) -> str:
+    return json.dumps(await totals(process.bridges.values())) + "\n"
 
 
 def _capture(process: Process, arguments: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ document is made at most once in FRESH_S, however many ask. Nobody asking costs 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
 from inband import __version__
@@ -42,7 +42,7 @@ _COUNTED = (
 class MetricsServer:
     """Answers ``GET /metrics``. ``totals`` makes the document."""
 
-    def __init__(self, totals: Callable[[], TopDocument], clock: Callable[[], float]) -> None:
+    def __init__(self, totals: Callable[[], Awaitable[TopDocument]], clock: Callable[[], float]) -> None:
         """Raises UsageError where prometheus-client is not installed."""
         try:
             import prometheus_client  # noqa: F401 - asked for now, so that it is not missed at the first question
@@ -82,7 +82,7 @@ class MetricsServer:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 request = await reader.readuntil(b"\r\n\r\n")
-                writer.write(self._answer(request.split(b"\r\n", 1)[0]))
+                writer.write(await self._answer(request.split(b"\r\n", 1)[0]))
                 await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # whoever asks so is not answered
@@ -90,19 +90,19 @@ class MetricsServer:
             self._clients -= 1
             writer.close()
 
-    def _answer(self, request_line: bytes) -> bytes:
+    async def _answer(self, request_line: bytes) -> bytes:
         words = request_line.split(b" ")
         if len(words) != 3 or words[0] not in (b"GET", b"HEAD"):
             return _reply(b"405 Method Not Allowed", b"")
         if words[1].partition(b"?")[0] != b"/metrics":
             return _reply(b"404 Not Found", b"see /metrics\n")
-        text = self._current()
+        text = await self._current()
         return _reply(b"200 OK", b"" if words[0] == b"HEAD" else text)
 
-    def _current(self) -> bytes:
+    async def _current(self) -> bytes:
         now = self._clock()
         if now - self._made_at >= FRESH_S:
-            self._text, self._made_at = exposition(self._totals()), now
+            self._text, self._made_at = exposition(await self._totals()), now
         return self._text
 
 

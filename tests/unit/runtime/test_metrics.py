@@ -75,7 +75,7 @@ class Asking:
         self.made = 0
         self.now = 0.0
 
-    def totals(self) -> TopDocument:
+    async def totals(self) -> TopDocument:
         self.made += 1
         return later()
 
@@ -129,7 +129,7 @@ def test_what_is_no_question_for_metrics_is_turned_away(request_: bytes, status:
 
 def test_no_more_clients_are_held_than_may_be() -> None:
     async def scenario() -> bytes:
-        server = MetricsServer(later, lambda: 0.0)
+        server = MetricsServer(Asking().totals, lambda: 0.0)
         await server.start("127.0.0.1", 0)
         silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(MAX_CLIENTS)]
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -144,7 +144,7 @@ def test_no_more_clients_are_held_than_may_be() -> None:
 
 def test_a_place_that_is_taken_is_refused_in_words() -> None:
     async def scenario() -> None:
-        first, second = (MetricsServer(later, lambda: 0.0) for _ in range(2))
+        first, second = (MetricsServer(Asking().totals, lambda: 0.0) for _ in range(2))
         await first.start("127.0.0.1", 0)
         try:
             await second.start("127.0.0.1", first.port or 0)
@@ -159,4 +159,4 @@ def test_without_prometheus_client_the_start_is_refused(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
 
     with pytest.raises(UsageError, match=r"inband\[metrics\]"):
-        MetricsServer(later, lambda: 0.0)
+        MetricsServer(Asking().totals, lambda: 0.0)

@@ -58,14 +58,13 @@ def _type(port: SwitchPort) -> str:
 def lookups(bridge: Bridge) -> tuple[int, int, int]:
     """Packets that the datapath knew, that came up, and that were lost on their way up."""
     counters = bridge.datapath.counters()
-    lost = sum(count for name, count in counters.items() if name.startswith("rx_queue_full"))
     misses = counters.get("miss", 0)
-    return _hits(bridge, counters.get("megaflow_hit", 0)), misses, lost
-
-
-def _hits(bridge: Bridge, counted: int) -> int:
-    """The userspace datapath counts hits by megaflow only, where it recognises a packet by its first bytes."""
-    return max(counted, sum(megaflow.packets for megaflow in bridge.datapath.megaflows()))
+    lost = sum(count for name, count in counters.items() if name.startswith("rx_queue_full"))
+    hits = counters.get("megaflow_hit", 0)
+    if bridge.datapath.kind == "userspace":  # which counts no packet that it recognises by its first bytes
+        received = sum(bridge.datapath.port_counters(port.number).rx_packets for port in bridge.ports)
+        hits = max(0, received - misses)
+    return hits, misses, lost
 
 
 def dpctl_show(bridges: Iterable[Bridge], *, statistics: bool) -> str:
@@ -129,9 +128,14 @@ def memory_show(bridges: Iterable[Bridge]) -> str:
     ports = rules = keys = 0
     for bridge in bridges:
         ports += len(list(bridge.ports))
-        rules += sum(1 for _ in bridge.tables.hidden()) + sum(len(some) for some in bridge.tables.walk())
+        rules += sum(1 for _ in bridge.tables.hidden()) + visible_flows(bridge)
         keys += len(bridge.megaflows)
     return f"ports:{ports} rules:{rules} udpif keys:{keys}\n"
+
+
+def visible_flows(bridge: Bridge) -> int:
+    """How many flows controllers see."""
+    return sum(bridge.tables[table_id].active for table_id in range(len(bridge.tables)))
 
 
 def fdb_stats(bridge: Bridge) -> str:

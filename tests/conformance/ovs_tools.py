@@ -1,0 +1,279 @@
+"""Everyday command lines of Open vSwitch's tools, on our switch and on Open vSwitch: what they answer, compared.
+
+    python -m tests.conformance.ovs_tools
+
+Each switch has the same bed: one bridge, two hosts that have pinged each other. The lines are run in their order on
+both. Two answers are *the same* as they are, or *the same but for names*: for figures, addresses, times, names of
+datapaths and of modules, and the order of lines. Every other pair needs a reason in REASONS, and so does every line
+that only Open vSwitch takes. The table goes to conformance/ovs_tools.txt.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import ovs
+from lab.inband import InbandSwitch
+from lab.net import Lab
+from lab.ovs import OvsSwitch
+from lab.switch import Switch
+from lab.topology import BridgePlan, Site
+
+TABLE = Path(__file__).resolve().parents[2] / "conformance/ovs_tools.txt"
+PREFIX = "ivt"
+PATIENCE_S = 10.0
+
+OFCTL = """\
+add-flow br0 priority=0,actions=NORMAL
+show br0
+dump-desc br0
+dump-tables br0
+dump-ports br0
+dump-ports br0 p1
+dump-ports-desc br0
+add-flow br0 priority=7,cookie=0x77,tcp,in_port=p1,tp_dst=80,actions=mod_nw_ttl:3,output:p2
+add-flow br0 table=1,ip,nw_dst=10.0.0.0/24,actions=dec_ttl,goto_table:2
+add-flows br0 FILE
+dump-flows br0
+dump-flows br0 tcp
+dump-flows br0 cookie=0x77/-1
+--names dump-flows br0
+--no-stats dump-flows br0
+dump-aggregate br0
+mod-flows br0 tcp,in_port=p1,tp_dst=80,actions=drop
+--strict del-flows br0 priority=7,tcp,in_port=p1,tp_dst=80
+replace-flows br0 FILE
+diff-flows br0 FILE
+del-flows br0 udp
+queue-stats br0
+queue-get-config br0 p1
+get-frags br0
+mod-port br0 p2 no-flood
+mod-port br0 p2 flood
+add-group br0 group_id=1,type=all,bucket=output:1,bucket=output:2
+dump-groups br0
+dump-group-stats br0
+dump-group-features br0
+mod-group br0 group_id=1,type=select,bucket=output:1
+del-groups br0
+add-meter br0 meter=1,kbps,band=type=drop,rate=1000
+dump-meters br0
+meter-stats br0
+meter-features br0
+del-meters br0
+packet-out br0 in_port=LOCAL,packet=ffffffffffff02000000000188b5,actions=output:1
+probe br0
+add-flow br0 nonsense=1,actions=drop
+dump-flows br9"""
+
+APPCTL = """\
+version
+list-commands
+ofproto/list
+ofproto/trace br0 in_port=p1,icmp,nw_src=10.0.0.11,nw_dst=10.0.0.12
+ofproto/trace br0 in_port=p1,tcp,tp_dst=80 -generate
+ofproto/trace br9 tcp
+dpif/show
+dpif/dump-flows br0
+dpctl/show
+dpctl/dump-dps
+dpctl/dump-flows
+dpctl/dump-flows --names
+fdb/show br0
+fdb/stats-show br0
+fdb/flush br0
+fdb/show br9
+bridge/dump-flows br0
+bridge/reconnect br0
+upcall/show
+memory/show
+coverage/show
+qos/show p1
+rstp/show
+rstp/show br0
+bond/show
+bond/list
+vlog/list
+vlog/set info
+vlog/set nosuchmodule:dbg
+revalidator/wait
+nosuchverb"""
+
+VSCTL = """\
+show
+list-br
+add-br br1
+del-br br1
+list-ports br0
+add-port br0 p3
+del-port br0 p3
+set-controller br0 tcp:192.0.2.1
+get-controller br0
+set-fail-mode br0 secure
+get bridge br0 datapath_id
+list interface p1"""
+
+REASONS: Mapping[str, str] = {
+    "ovs-appctl version": "each says who it is",
+    "ovs-appctl list-commands": "ours has fewer, and its own",
+    "ovs-appctl ofproto/trace br0 in_port=p1,icmp,nw_src=10.0.0.11,nw_dst=10.0.0.12": "the frame is the same; remarks "
+    "and the megaflow are each switch's own",
+    "ovs-appctl ofproto/trace br0 in_port=p1,tcp,tp_dst=80 -generate": "a trace never sends: refused in words",
+    "ovs-appctl ofproto/trace br9 tcp": "the same refusal, with what to do",
+    "ovs-appctl dpif/dump-flows br0": "the syntax is the same; matches are as wide as each pipeline makes them",
+    "ovs-appctl dpctl/dump-flows": "the same, and Open vSwitch names its thread first",
+    "ovs-appctl dpctl/dump-flows --names": "the same, and Open vSwitch names its thread first",
+    "ovs-appctl fdb/show br9": "the same refusal, with which bridges there are",
+    "ovs-appctl bridge/dump-flows br0": "hidden flows have a letter; Open vSwitch's internal table 254 is not there",
+    "ovs-appctl dpctl/show": "Open vSwitch has one datapath for all bridges, with a port of its own",
+    "ovs-appctl upcall/show": "no revalidator threads, so no averages of them",
+    "ovs-appctl memory/show": "no threads and no database: ports, rules and keys are there",
+    "ovs-appctl coverage/show": "counters are by bridge, as totals without rates (`inband top` has these)",
+    "ovs-appctl rstp/show br0": "the same refusal, with the bridge's name",
+    "ovs-appctl vlog/list": "modules are ours, and only the console is written",
+    "ovs-appctl vlog/set nosuchmodule:dbg": "the same refusal, with which modules there are",
+    "ovs-appctl nosuchverb": "the same refusal, with the nearest verb",
+    "ovs-ofctl dump-desc br0": "each says who it is",
+    "ovs-ofctl dump-ports br0": "frame, overrun, CRC and collision counters are not known here: shown as ?",
+    "ovs-ofctl dump-ports br0 p1": "frame, overrun, CRC and collision counters are not known here: shown as ?",
+    "ovs-ofctl --names dump-flows br0": "tables have names (classifier, table1), which --names shows",
+    "ovs-ofctl meter-features br0": "ours has DSCP remarking too, and other limits",
+    "ovs-appctl fdb/show br0": "the form is the same; Open vSwitch has learned from the trace with -generate and from "
+    "PACKET_OUT, too",
+}
+
+_SAME = (
+    (re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b|\bdpid:[0-9a-f]{16}"), "N"),
+    (re.compile(r"\b(netdev|ebpf|userspace|system)@[\w-]+"), "DATAPATH"),
+    (re.compile(r"\b\d+(\.\d+)?(s|ms)?\b"), "N"),
+    (re.compile(r"\((tap|internal)\)"), "(internal)"),
+    (re.compile(r"ovs-(appctl|ofctl): (ovs-vswitchd|/\S+|unix:\S+|\S+): server"), r"ovs-\1: TARGET: server"),
+    (re.compile(r" +"), " "),
+)
+"""What may differ between answers that are the same but for names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command line said: exit code, standard output and error."""
+
+    code: int
+    text: str
+
+    @property
+    def bare(self) -> list[str]:
+        """Lines without names and figures, in an order of their own."""
+        text = self.text
+        for pattern, instead in _SAME:
+            text = pattern.sub(instead, text)
+        return sorted(line.strip() for line in text.splitlines() if line.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A command line and its two answers; None where it was not run."""
+
+    line: str
+    theirs: Answer | None
+    ours: Answer | None
+
+    @property
+    def verdict(self) -> str:
+        """What the comparison says."""
+        if self.theirs is None or self.ours is None:
+            return "not yet"
+        if self.theirs == self.ours:
+            return "same"
+        if self.theirs.code == self.ours.code and self.theirs.bare == self.ours.bare:
+            return "same but for names"
+        return "missing" if self.ours.code and not self.theirs.code else "differs"
+
+    @property
+    def reason(self) -> str:
+        """Why it is not the same."""
+        if self.verdict == "not yet":
+            return "ovs-vsctl asks a database, which this switch does not follow yet"
+        return REASONS.get(self.line, "") if self.verdict in ("missing", "differs") else ""
+
+
+def main() -> int:
+    """Write the table; exit code 1 when a line has no reason."""
+    rows = measure()
+    TABLE.write_text(table(rows))
+    unexplained = [row for row in rows if row.verdict in ("missing", "differs") and not row.reason]
+    for row in unexplained:
+        print(
+            f"{row.line}: {row.verdict}, and no reason is given\n--- Open vSwitch\n{row.theirs}\n--- inband\n{row.ours}"
+        )
+    print(TABLE.read_text())
+    return bool(unexplained)
+
+
+def measure() -> list[Row]:
+    """Run all lines on both switches."""
+    with Lab(PREFIX, offloads=False) as lab:
+        theirs = _answers(lab, "ovs")
+    with Lab(PREFIX, offloads=False) as lab:
+        ours = _answers(lab, "inband")
+    rows = [Row(line, theirs[line], ours[line]) for line in theirs]
+    return rows + [Row(f"ovs-vsctl {line}", None, None) for line in VSCTL.splitlines()]
+
+
+def _answers(lab: Lab, target: str) -> dict[str, Answer]:
+    box, h1, h2 = (lab.namespace(name) for name in ("box", "h1", "h2"))
+    for number, host in ((1, h1), (2, h2)):
+        lab.link(box, f"p{number}", host, "eth0")
+        host.address("eth0", f"10.0.0.1{number}/24")
+    site = Site(box, (BridgePlan("br0", ("p1", "p2"), address="10.0.0.1/24"),))
+    switch: Switch
+    if target == "ovs":
+        switch = OvsSwitch(lab, site)
+        folder, control = lab.folder / f"ovs-{box.short}", "vs.ctl"
+    else:
+        switch = ours = InbandSwitch(lab, site)
+        folder, control = ours.run_dir, "inband.ctl"
+    switch.start(connect=False)
+    flows = lab.folder / "flows"
+    flows.write_text("priority=5,udp,actions=drop\npriority=6,arp,actions=NORMAL\npriority=0,actions=NORMAL\n")
+    environment = {**os.environ, "OVS_RUNDIR": str(folder)}
+    answers = {}
+    for line in OFCTL.splitlines():
+        words = ["ovs-ofctl", "-O", "OpenFlow13", *line.replace("FILE", str(flows)).split()]
+        answers[f"ovs-ofctl {line}"] = _run(words, environment)
+    h1.run("ping", "-c", "2", "-i", "0.2", "-W", "2", "10.0.0.12")
+    for line in APPCTL.splitlines():
+        words = ["ovs-appctl", "-t", str(folder / control), *line.split()]
+        answers[f"ovs-appctl {line}"] = _run(words, environment)
+    switch.stop()
+    return answers
+
+
+def _run(words: Sequence[str], environment: Mapping[str, str]) -> Answer:
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=environment)
+    return Answer(done.returncode, done.stdout + done.stderr)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The table for people."""
+    counted = Counter(row.verdict for row in rows)
+    order = ("same", "same but for names", "differs", "missing", "not yet")
+    lines = [
+        f"{len(rows)} command lines on inband beside Open vSwitch {ovs.version()}: "
+        + ", ".join(f"{counted[verdict]} {verdict}" for verdict in order),
+        "",
+    ]
+    for row in rows:
+        reason = f": {row.reason}" if row.reason else ""
+        lines.append(f"{row.line}\n    {row.verdict}{reason}")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
