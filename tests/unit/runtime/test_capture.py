@@ -6,9 +6,11 @@ import asyncio
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
+from itertools import count
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -77,10 +79,12 @@ def seen(interface: str, direction: Direction, data: bytes = WEB, time_ns: int =
     return Seen(interface, direction, time_ns, data)
 
 
-def lines(source: Packets, switch: Switch, limits: Limits = FOREVER) -> list[str]:
+def lines(
+    source: Packets, switch: Switch, limits: Limits = FOREVER, clock: Callable[[], float] = time.monotonic
+) -> list[str]:
     """What a capture says as text."""
     said: list[str] = []
-    run = Capture("br0", [], switch, source, TextSink(said.append))
+    run = Capture("br0", [], switch, source, TextSink(said.append), clock)
     with suppress(KeyboardInterrupt):
         run.run(limits)
     run.end()
@@ -114,6 +118,16 @@ def test_an_answer_for_many_packets_is_asked_for_once() -> None:
 
     # Of the first batch nothing is known when it is read.
     assert len(switch.asked) == session.BATCH
+
+
+def test_an_answer_that_grows_old_while_packets_are_written_still_holds_for_them() -> None:
+    clock = count(1000.0, 0.75)
+    source = Packets(*[seen("p1", Direction.RECEIVED) for _ in range(500)])
+
+    said = lines(source, Switch(value="1", mask="ffffffff"), clock=lambda: next(clock))
+
+    assert len(said) == 1000
+    assert "not asked" not in "".join(said)
 
 
 def test_questions_are_bounded_and_what_is_not_asked_about_is_said() -> None:

@@ -88,8 +88,18 @@ class _Port(NamedTuple):
 class Capture:
     """One run. ``unexplained`` counts packets that came in and have no remark."""
 
-    def __init__(self, bridge: str, wanted: Sequence[str], ask: Ask, source: Source, sink: Sink) -> None:
+    def __init__(
+        self,
+        bridge: str,
+        wanted: Sequence[str],
+        ask: Ask,
+        source: Source,
+        sink: Sink,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``wanted``: ports by name or number, none for all; ``clock`` gives seconds and only goes forward."""
         self.written = self.unexplained = 0
+        self._clock = clock
         self._bridge = bridge
         self._wanted = wanted
         self._ask = ask
@@ -103,11 +113,11 @@ class Capture:
     def run(self, limits: Limits) -> None:
         """Capture until a limit is reached. Raises InbandError when the switch ends."""
         self._limit = limits.count
-        end = None if limits.seconds is None else time.monotonic() + limits.seconds
+        end = None if limits.seconds is None else self._clock() + limits.seconds
         renewed = 0.0
-        while not self._is_full and (end is None or time.monotonic() < end):
-            if time.monotonic() - renewed > RENEW_S:
-                renewed = time.monotonic()
+        while not self._is_full and (end is None or self._clock() < end):
+            if self._clock() - renewed > RENEW_S:
+                renewed = self._clock()
                 self._follow_ports()
             self._write(list(self._source.read(BATCH, PATIENCE_S)))
 
@@ -131,16 +141,16 @@ class Capture:
         known = [(seen, self._ports[seen.interface]) for seen in batch if seen.interface in self._ports]
         keys = [parse(seen.data, port.number) for seen, port in known]
         pairs = list(zip(known, keys, strict=True))
-        self._learn([(key, seen.data) for (seen, _), key in pairs if seen.direction is Direction.RECEIVED])
+        now = self._clock()  # one for all: an answer that is believed when it is looked for is believed when used
+        self._learn([(key, seen.data) for (seen, _), key in pairs if seen.direction is Direction.RECEIVED], now)
         for (seen, port), key in pairs:
-            comment = self._comment(seen, port, key)
+            comment = self._comment(seen, port, key, now)
             if port.wanted and not self._is_full:
                 self._sink.packet(seen, port.name, comment)
                 self.written += 1
 
-    def _learn(self, packets: Sequence[tuple[FlowKey, bytes]]) -> None:
+    def _learn(self, packets: Sequence[tuple[FlowKey, bytes]], now: float) -> None:
         """Ask about what is not known."""
-        now = time.monotonic()
         unknown = {key: data for key, data in packets if self._answers.find(key, now) is None}
         asked = list(unknown)[: self._answers.room(len(unknown), now)]
         if asked:
@@ -148,13 +158,13 @@ class Capture:
             for key, answer in zip(asked, json.loads(self._ask("capture/decide", [self._bridge, *words])), strict=True):
                 self._answers.add(key, answer["comment"], answer["value"], answer["mask"], now)
 
-    def _comment(self, seen: Seen, port: _Port, key: FlowKey) -> str:
+    def _comment(self, seen: Seen, port: _Port, key: FlowKey, now: float) -> str:
         where = f"port {port.number} ({port.name})"
         identity = hash(seen.data)
         if seen.direction is Direction.SENT:
             came = self._recent.get(identity)
             return f"out by {where}" + (f"; {came}" if came else "")
-        decision = self._answers.take(key)
+        decision = self._answers.take(key, now)
         if decision is None:
             self.unexplained += 1
         self._recent[identity] = f"came in by {where}" + (f"; {decision}" if decision else "")
@@ -180,10 +190,10 @@ class Answers:
                 return found[0]
         return None
 
-    def take(self, key: FlowKey) -> str | None:
+    def take(self, key: FlowKey, now: float) -> str | None:
         """The same for a packet that was asked about a moment ago, also if the answer holds for that one alone."""
         single = self._single.pop(key, None)
-        return single if single is not None else self.find(key, time.monotonic())
+        return single if single is not None else self.find(key, now)
 
     def add(self, key: FlowKey, comment: str, value: str | None, mask: str | None, now: float) -> None:
         """Take an answer."""
