@@ -62,6 +62,20 @@ def test_one_port_alone_is_captured_and_says_where_its_packets_came_in(rig: Rig,
     assert all("out by port 2 (p2); came in by port 1 (p1); verdict: output:2" in comment for comment in sent)
 
 
+def test_a_tag_is_where_it_was_on_the_wire(rig: Rig, tmp_path: Path) -> None:
+    tagged = "ffffffffffff02000000aa01" + "81000005" + "88b5" + "55" * 46
+    send = f"import socket, time; s = socket.socket(17, 3); s.bind(('eth0', 0)); f = bytes.fromhex('{tagged}')\n"
+    sender = rig.h1.start("python3", "-c", f"{send}while True: s.send(f); time.sleep(0.1)", label="tagged")
+    try:
+        done = rig.inband("capture", "br0", "--write", str(tmp_path / "x.pcapng"), "--seconds", "2")
+    finally:
+        sender.stop()
+
+    assert done.returncode == 0, done.stderr
+    found = [each for each in packets((tmp_path / "x.pcapng").read_bytes()) if each["data"] == bytes.fromhex(tagged)]
+    assert {(each["interface"], each["direction"]) for each in found} >= {("p1", 1), ("p2", 2)}
+
+
 def test_in_band_rules_are_named_with_their_letter(rig: Rig) -> None:
     capture = rig.box.start(*capture_command(rig), label="capture")
     ping = rig.box.start("ping", "-i", "0.2", "10.0.0.11", label="ping")

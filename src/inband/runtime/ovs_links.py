@@ -24,9 +24,10 @@ class OvsLinks:
     """The links of one process. Without a directory there are none."""
 
     def __init__(self, directory: Path | None, run_dir: Path) -> None:
-        """``run_dir`` is ours, in which everything is that is linked to."""
-        self._directory = directory
+        """``run_dir`` is ours, in which everything is that is linked to; where both are one, names are right already."""
         self._run_dir = run_dir.absolute()
+        is_same = directory is not None and directory.absolute() == self._run_dir
+        self._directory = None if is_same else directory
 
     def add_daemon(self, pid_file: str, control_socket: str) -> None:
         """Have the process found; what is named is in our run directory."""

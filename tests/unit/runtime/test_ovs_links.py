@@ -70,3 +70,14 @@ def test_a_directory_that_cannot_be_made_is_said_and_no_reason_to_end(
     assert not OvsLinks(tmp_path / "file/below", tmp_path / "run").add("br0.mgmt", "br0.mgmt")
 
     assert "do not find it" in caplog.text
+
+
+def test_a_run_directory_that_is_open_vswitchs_too_needs_no_links(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_dir = RunDir.take(tmp_path / "run", tmp_path / "run")
+    run_dir.announce("br0")
+    run_dir.release()
+
+    assert list(run_dir.path.iterdir()) == []
+    assert caplog.text == ""
