@@ -65,8 +65,11 @@ def test_a_refusal_is_a_line_of_its_own(rig: Rig) -> None:
 
 
 def test_dpctl_top_reads_the_flows_of_the_datapath(rig: Rig) -> None:
+    ping = rig.h1.start("ping", "-i", "0.1", "10.0.0.12", label="ping")
+    assert until(lambda: "eth_type(0x0800)" in tool(rig, "ovs-appctl", "dpctl/dump-flows").stdout, 5.0)
     flows = rig.lab.folder / "flows"
     flows.write_text(tool(rig, "ovs-appctl", "dpctl/dump-flows").stdout)
+    ping.stop()
 
     done = tool(rig, "ovs-dpctl-top", "-s", "-f", str(flows))
 
@@ -115,3 +118,16 @@ def test_nothing_is_left_in_open_vswitchs_directory(rig: Rig) -> None:
     rig.process.stop()
 
     assert until(lambda: list((rig.lab.folder / "ovs").iterdir()) == [], 5.0)
+
+
+def test_a_place_for_metrics_that_is_taken_is_no_reason_to_have_no_network(rig: Rig) -> None:
+    host, port = PLACE.split(":")
+    listen = f"import socket, time; s = socket.create_server(({host!r}, {port})); time.sleep(60)"
+    taken = rig.box.start("python3", "-c", listen, label="taken")
+    assert until(lambda: PLACE in rig.box.run("ss", "-Hltn"), 5.0)
+
+    rig.start("--port", "p1", "--port", "p2", "--metrics", PLACE)
+
+    assert "there are no metrics: listen at 127.0.0.1:9475 for metrics: " in rig.log()
+    rig.h1.run("ping", "-c", "1", "-W", "2", "10.0.0.12")
+    taken.stop()

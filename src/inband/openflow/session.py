@@ -97,7 +97,7 @@ Mirror = Callable[[Sequence[bytes]], None]
 class Session:
     """One connection from its first byte to its last; a HELLO waits in the output from the start.
 
-    ``mirror`` gets a copy of what is read and written, if anybody wants one.
+    ``mirror`` gets a copy of what is read and written, while it is set.
     """
 
     def __init__(self, now: Instant, config: SessionConfig | None = None) -> None:

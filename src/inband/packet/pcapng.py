@@ -19,7 +19,7 @@ _ETHERNET = 1  # LINKTYPE_ETHERNET
 _COMMENT, _USER_APPLICATION, _NAME, _RESOLUTION, _FLAGS = 1, 4, 2, 9, 2
 _RECEIVED, _DROPPED = 4, 5  # isb_ifrecv, isb_ifdrop
 _NANOSECONDS = b"\x09"
-# An option's length has 16 bits; a comment of this many is read by nobody.
+# An option's length has 16 bits; no remark of the switch's is as long as this.
 MAX_COMMENT = 1000
 
 _BLOCK = Struct("=II")

@@ -1,11 +1,11 @@
 """``--metrics``: what ``inband top`` shows, for Prometheus (text exposition format, over HTTP/1.1; RFC 9112).
 
-prometheus-client writes the format; it is an extra (``pip install 'inband[metrics]'``), without which asking for
-metrics is refused at the start. HTTP is answered here, in the process's own loop, because the totals belong to that
+prometheus-client writes the format; it is an extra (``pip install 'inband[metrics]'``), without which there are no
+metrics, which the log says. HTTP is answered here, in the process's own loop, because the totals belong to that
 loop: a server in a thread of its own would read them while they change.
 
 Invariants: at most MAX_CLIENTS are served at a time, each has PATIENCE_S and MAX_REQUEST_BYTES for its one request; a
-document is made at most once in FRESH_S, however many ask. Nobody asking costs nothing.
+document is made at most once in FRESH_S, however many ask. Without questions it costs nothing.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class MetricsServer:
                 writer.write(await self._answer(request.split(b"\r\n", 1)[0]))
                 await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # whoever asks so is not answered
+            pass  # too slow, too long or gone: there is no answer
         finally:
             self._clients -= 1
             writer.close()

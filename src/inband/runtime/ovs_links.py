@@ -4,7 +4,7 @@ Symbolic links to what is in our own run directory: the socket of each bridge, t
 latter two under the name ``inband`` and, where no ovs-vswitchd has files of its own, under that name too, for it is
 whom ``ovs-appctl`` asks unless it is told otherwise.
 
-Invariant: nothing of anybody else's is replaced or removed. A name that is taken is left, and said; ours are links
+Invariant: nothing of another program's is replaced or removed. A name that is taken is left, and said; ours are links
 into our run directory. A link to nothing, as a switch leaves that was killed, gives way to one that is wanted.
 """
 
@@ -24,7 +24,7 @@ class OvsLinks:
     """The links of one process. Without a directory there are none."""
 
     def __init__(self, directory: Path | None, run_dir: Path) -> None:
-        """``run_dir`` is ours, in which everything is that is linked to; where both are one, names are right already."""
+        """``run_dir`` is ours, which links lead into; where both are one, the names are right already."""
         self._run_dir = run_dir.absolute()
         is_same = directory is not None and directory.absolute() == self._run_dir
         self._directory = None if is_same else directory

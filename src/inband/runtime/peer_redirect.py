@@ -52,7 +52,7 @@ class PeerRedirect:
         self._follow()
 
     def hold(self, seconds: float) -> None:
-        """Skip no port for so long: somebody watches what leaves by them."""
+        """Skip no port for so long: what leaves by them is to be seen there."""
         if self._held is not None:
             self._held.cancel()
         self._held = self._loop.call_later(seconds, self._let_go)

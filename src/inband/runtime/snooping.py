@@ -1,7 +1,7 @@
 """``ovs-ofctl snoop BRIDGE``: a copy of what a bridge and its controllers say, at the socket BRIDGE.snoop.
 
 A client says HELLO and gets messages of the version that it agreed on, both directions in their order; what it says
-besides is not read. Messages are copied only while somebody listens.
+besides is not read. Messages are copied only while a client listens.
 
 Invariants: at most MAX_CLIENTS listen, and each holds at most MAX_UNREAD_BYTES: what it leaves unread beyond that it
 does not get, message by message, and the switch never waits for it.

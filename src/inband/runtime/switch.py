@@ -145,9 +145,14 @@ class RunningSwitch:
         log.info("inband runs with run directory %s, process %d", self._run_dir.path, os.getpid())
 
     async def _start_metrics(self, config: SwitchConfig) -> None:
-        if config.watching.metrics is not None:
+        """Answer Prometheus, if that is wanted; that it cannot be is no reason to have no network."""
+        if config.watching.metrics is None:
+            return
+        try:
             self._metrics = MetricsServer(lambda: totals(self.bridges.values()), self._loop.time)
             await self._metrics.start(*config.watching.metrics)
+        except InbandError as error:
+            log.error("there are no metrics: %s", error)
 
     async def stop(self) -> None:
         """Give everything back, each thing whatever became of the others."""

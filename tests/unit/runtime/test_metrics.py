@@ -155,7 +155,9 @@ def test_a_place_that_is_taken_is_refused_in_words() -> None:
         asyncio.run(scenario())
 
 
-def test_without_prometheus_client_the_start_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_prometheus_client_there_are_none_and_it_is_said_how_to_have_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
 
     with pytest.raises(UsageError, match=r"inband\[metrics\]"):

@@ -4,7 +4,7 @@ A question names a port and the packet's bytes. The answer is worked out by the 
 learns and counts nothing; where it holds for other packets too, it says for which, so that a busy flow is asked about
 once in a while and not packet by packet.
 
-While somebody captures, known unicast may not skip the port that it leaves by (``peer_redirect``): it would not be
+During a capture known unicast may not skip the port that it leaves by (``peer_redirect``): it would not be
 seen there. That ends by itself WATCHED_S after the last question.
 """
 
