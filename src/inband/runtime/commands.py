@@ -134,7 +134,7 @@ async def _dump_datapath(process: Process, arguments: Sequence[str]) -> str:
 
 
 async def _top(process: Process) -> str:
-    return json.dumps(await totals(process.bridges.values())) + "\n"
+    return await asyncio.to_thread(json.dumps, await totals(process.bridges.values())) + "\n"
 
 
 def _capture(process: Process, arguments: Sequence[str]) -> str:

@@ -77,6 +77,7 @@ class Asking:
 
     async def totals(self) -> TopDocument:
         self.made += 1
+        await asyncio.sleep(0)
         return later()
 
     async def answers(self, *requests: bytes, end: bool = True) -> list[bytes]:
@@ -104,6 +105,24 @@ def test_prometheus_is_answered_and_a_document_is_made_once_for_many() -> None:
     assert head.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4")
     assert f"Content-Length: {len(body)}".encode() in head
     assert body == second.partition(b"\r\n\r\n")[2]
+    assert asking.made == 1
+
+
+def test_who_asks_while_a_document_is_made_gets_that_one() -> None:
+    asking = Asking()
+
+    async def scenario() -> None:
+        server = MetricsServer(asking.totals, lambda: 0.0)
+        await server.start("127.0.0.1", 0)
+        clients = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(4)]
+        for _, writer in clients:
+            writer.write(GET)
+        for reader, writer in clients:
+            assert (await reader.read()).startswith(b"HTTP/1.1 200")
+            writer.close()
+        server.close()
+
+    asyncio.run(scenario())
     assert asking.made == 1
 
 
