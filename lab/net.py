@@ -104,9 +104,8 @@ class Namespace:
 
     def pings(self, target: str, *, count: int = 3, interval_s: float = 0.05, wait_s: float = 1.0) -> int:
         """Ping and return how many replies came."""
-        out = self.run(
-            "ping", "-n", "-q", "-c", f"{count}", "-i", f"{interval_s}", "-W", f"{wait_s}", target, check=False
-        )
+        words = ("ping", "-n", "-q", "-c", f"{count}", "-i", f"{interval_s}", "-W", f"{wait_s}", target)
+        out = self.run(*words, check=False, timeout_s=20.0 + count * interval_s)
         received = [word for word in out.split(",") if "received" in word]
         return int(received[0].split()[0]) if received else 0
 

@@ -1,15 +1,16 @@
 """What of a remote is protected: a port there that this switch speaks to, or a port here that the remote speaks to.
 
-Four kinds, by the words of the targets (docs/guide.md, "Targets")::
+Five kinds, by the words of the targets (docs/guide.md, "Targets")::
 
-    tcp:HOST:PORT         TCP to and from PORT of HOST
-    udp:HOST:PORT         UDP to and from PORT of HOST
+    tcp:HOST:PORT         of a controller: TCP to and from PORT of HOST
+    tcp:HOST:PORT         of a manager: the same, of switches
+    udp:HOST:PORT         UDP to and from PORT of HOST, of switches
     from:tcp:HOST:PORT    TCP from HOST to PORT of a switch, and back; HOST may be a network, and so may its ICMP echo
     from:udp:HOST:PORT    likewise
 
-TCP to a remote is the seed of all: the control channel itself. Its rules name no address of a switch, because a bridge
-without an address carries the channels of others. All other kinds hold for addresses in the switches' own networks
-alone (``rules.State.networks``), so that no host gets past the controller's policy by them.
+TCP to a controller is the seed of all: the control channel itself. Its rules name no address of a switch, because a
+bridge without an address carries the channels of others. All other kinds hold for addresses in the switches' own
+networks alone (``rules.State.networks``), so that no host gets past the controller's policy by them.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Protocol(StrEnum):
 class Endpoint(NamedTuple):
     """A port of a remote or, with ``calls``, a port of a switch that the remote speaks to.
 
-    ``length`` (only with ``calls``) makes the address that of a network with so many bits; None: one host.
+    ``managed``: the remote is a manager and no controller. ``length`` (only with ``calls``) makes the address that of a
+    network with so many bits; None: one host.
     """
 
     address: IpAddress
@@ -45,11 +47,12 @@ class Endpoint(NamedTuple):
     protocol: Protocol = Protocol.TCP
     calls: bool = False
     length: int | None = None
+    managed: bool = False
 
     @property
     def is_narrow(self) -> bool:
         """Whether its rules hold for the switches' own networks only."""
-        return self.calls or self.protocol is Protocol.UDP
+        return self.managed or self.calls or self.protocol is Protocol.UDP
 
     @property
     def network(self) -> IpNetwork:

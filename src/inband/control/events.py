@@ -47,7 +47,8 @@ class Remote:
     @property
     def endpoint(self) -> Endpoint:
         """What is protected."""
-        return Endpoint(self.address, self.port, self.protocol, self.calls, self.length)
+        is_managed = self.kind is RemoteKind.MANAGER
+        return Endpoint(self.address, self.port, self.protocol, self.calls, self.length, is_managed)
 
 
 @dataclass(frozen=True, slots=True)

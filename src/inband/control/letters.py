@@ -65,14 +65,14 @@ class Per(Enum):
     """A MAC address."""
     ADDRESS = "remote's or next hop's IP"
     """An IP address."""
-    ENDPOINT = "remote's IP and port"
+    ENDPOINT = "controller's IP and port"
     """An IP address and a TCP port."""
     LOCAL_ADDRESS = "the bridge's own IP"
     """An IP address of the local port."""
     SERVER = "DNS server's IP"
     """An IP address."""
-    SERVICE = "manager's IP and UDP port"
-    """A UDP port; an IP address and one of the switches' networks."""
+    SERVICE = "manager's IP and port"
+    """A port; an IP address and one of the switches' networks."""
     CALLER = "calling host's IP and port here"
     """A port; the caller's network, often of one address, and one of the switches' networks."""
     CALLER_PLACE = "calling host's IP"
@@ -343,20 +343,28 @@ _ROWS = (
     RuleKind(
         "o",
         Per.SERVICE,
-        "UDP to it from the switches' networks",
+        "TCP or UDP to it from the switches' networks",
         "the same",
-        "time, logs, traps: what this switch and switches behind it send to a manager",
-        (Pattern(_UDP4, "udp_dst", within=("ipv4_dst", "ipv4_src")), Pattern(_LATER4, within=("ipv4_dst", "ipv4_src"))),
-        (Pattern(_UDP6, "udp_dst", within=("ipv6_dst", "ipv6_src")), Pattern(_LATER6, within=("ipv6_dst", "ipv6_src"))),
+        "time, logs, traps: what this switch and switches behind it open or send to a manager",
+        (
+            Pattern(_TCP4, "tcp_dst", within=_V4[::-1]),
+            Pattern(_UDP4, "udp_dst", within=_V4[::-1]),
+            Pattern(_LATER4, within=_V4[::-1]),
+        ),
+        (
+            Pattern(_TCP6, "tcp_dst", within=_V6[::-1]),
+            Pattern(_UDP6, "udp_dst", within=_V6[::-1]),
+            Pattern(_LATER6, within=_V6[::-1]),
+        ),
     ),
     RuleKind(
         "p",
         Per.SERVICE,
-        "UDP from it to the switches' networks",
+        "TCP or UDP from it to the switches' networks",
         "the same",
         "the answers to it",
-        (Pattern(_UDP4, "udp_src", within=_V4), Pattern(_LATER4, within=_V4)),
-        (Pattern(_UDP6, "udp_src", within=_V6), Pattern(_LATER6, within=_V6)),
+        (Pattern(_TCP4, "tcp_src", within=_V4), Pattern(_UDP4, "udp_src", within=_V4), Pattern(_LATER4, within=_V4)),
+        (Pattern(_TCP6, "tcp_src", within=_V6), Pattern(_UDP6, "udp_src", within=_V6), Pattern(_LATER6, within=_V6)),
     ),
     RuleKind(
         "q",

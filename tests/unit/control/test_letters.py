@@ -24,6 +24,7 @@ EVERYTHING = State(
         for address, near in ((FOUR, FOUR_NET), (SIX, SIX_NET))
         for endpoint in (
             Endpoint(address, 6653),
+            Endpoint(address, 6640, managed=True),
             Endpoint(address, 514, Protocol.UDP),
             Endpoint(near.network_address, 22, Protocol.TCP, calls=True, length=near.prefixlen),
             Endpoint(near.network_address, 161, Protocol.UDP, calls=True, length=near.prefixlen),

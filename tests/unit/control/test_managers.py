@@ -54,6 +54,20 @@ def test_what_switches_send_to_a_udp_port_of_a_manager_passes_with_its_answers(
 
 
 @FAMILIES
+def test_what_switches_open_to_a_tcp_port_of_a_manager_passes_and_no_other_hosts_connection(
+    host: str, switch: str, other: str
+) -> None:
+    rules = rules_for(ev.Remote(ip_address(host), 6640, ev.RemoteKind.MANAGER).endpoint)
+
+    assert taken_by(rules, packets.tcp(switch, host, 40000, 6640)) == "o"
+    assert taken_by(rules, packets.tcp(host, switch, 6640, 40000)) == "p"
+    assert taken_by(rules, packets.tcp(other, host, 40000, 6640)) == ""
+    assert taken_by(rules, packets.tcp(host, other, 6640, 40000)) == ""
+    assert taken_by(rules, packets.tcp(switch, host, 40000, 6641)) == ""
+    assert taken_by(rules, packets.udp(switch, host, 40000, 6640)) == ""
+
+
+@FAMILIES
 @pytest.mark.parametrize("protocol", Protocol)
 def test_what_a_manager_opens_to_a_port_of_switches_passes_with_the_answers(
     host: str, switch: str, other: str, protocol: Protocol

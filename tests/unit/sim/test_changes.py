@@ -248,7 +248,7 @@ def test_a_manager_that_dials_us_is_protected_without_being_dialled() -> None:
     pings = manager.pinging("10.0.0.1")
     net.run(1.0)
 
-    assert "10.0.0.101:22" in subjects(switch.only, "hi")
+    assert "tcp:10.0.0.101:22" in subjects(switch.only, "op")
     assert pings.answered == 0  # only what was configured: ARP and TCP from port 22
     assert manager.eth0.neighbours.table() != {}
 
