@@ -41,16 +41,34 @@ dps:
 """Port 1 is where the controller itself is; Faucet is not told of it, so its policy there is to drop everything."""
 
 
+_ONE_VLAN = """
+dps:
+  switch:
+    dp_id: 0x{dpid}
+    hardware: "{hardware}"
+    interfaces:
+      1: {{native_vlan: office}}
+      2: {{native_vlan: office}}
+      3: {{native_vlan: office}}
+"""
+SWITCHING = "vlans: {{office: {{vid: 100}}}}" + _ONE_VLAN
+"""All ports in one VLAN, untagged, the gateway's too: Faucet learns hosts from what they ask."""
+ANSWERING = (
+    'vlans: {{office: {{vid: 100, faucet_mac: "0e:00:00:00:01:00", faucet_vips: ["10.0.0.253/24"]}}}}' + _ONE_VLAN
+)
+"""The same, and Faucet answers ARP for an address of its own; from other ARP it learns nothing then."""
+
+
 def environment(name: str) -> Path:
     """Return the folder of a controller's virtual environment, made when it is not there."""
     return Path(run(str(ROOT / "tools" / "venv"), name, timeout_s=INSTALL_S).strip())
 
 
-def start_faucet(namespace: Namespace, name: str, dpid: str, hardware: str) -> Process:
-    """Start `faucet` or `c65faucet` with :data:`CONFIG`, listening; its log is in the laboratory's folder."""
+def start_faucet(namespace: Namespace, name: str, dpid: str, hardware: str, text: str = CONFIG) -> Process:
+    """Start `faucet` or `c65faucet` with a configuration, listening; its log is in the laboratory's folder."""
     folder = namespace.lab.folder
     config = folder / "faucet.yaml"
-    config.write_text(textwrap.dedent(CONFIG.format(dpid=dpid, hardware=hardware)))
+    config.write_text(textwrap.dedent(text.format(dpid=dpid, hardware=hardware)))
     bin_folder = environment(name) / "bin"
     settings = {
         **os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "FAUCET_CONFIG": str(config),

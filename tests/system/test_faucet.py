@@ -11,12 +11,14 @@ import time
 
 import pytest
 
-from lab import faucet
+from lab import faucet, topology
+from lab.frames import arp_request
 from lab.journal import until
 from lab.net import Lab, Namespace
 from lab.ovs import OvsSwitch
 from lab.switch import SwitchMaker, at_all_sites
 from lab.topology import BridgePlan, Site, Topology
+from lab.wire import Wire
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(360)]  # the first run installs Faucet
 
@@ -87,6 +89,33 @@ def test_hosts_reach_each_other_as_faucet_is_configured_and_not_otherwise(
         assert reaches("h2", "h1"), "the access list forbids nothing else"
         laid.hosts["h1"][0].ip("addr add 10.0.2.77/24 dev eth0")
         assert not reaches("h1", "h3", 2), "a guest's address in the office VLAN is not in the guests' VLAN"
+
+
+@pytest.mark.parametrize("text", [faucet.SWITCHING, faucet.ANSWERING], ids=["switching", "answering"])
+def test_hosts_that_share_the_switchs_gateway_are_faucets_hosts_in_its_native_vlan(
+    make: SwitchMaker, text: str
+) -> None:
+    with Lab("ihl", offloads=make.offloads) as lab:
+        laid = topology.with_hosts(topology.behind_gateway(lab), 2)
+        (switch,) = at_all_sites(make, laid)
+        switch.start(connect=False)
+        faucet.start_faucet(laid.controller, "faucet", switch.dpid(), "Open vSwitch", text)
+        switch.set_controllers(laid.target)
+        (h1, _), (h2, address) = laid.hosts["h1"], laid.hosts["h2"]
+        h1.route("default", "10.0.0.254")
+        assert until(lambda: h1.pings(address, count=1) == 1, 15.0), faucet.said(laid.controller)
+
+        assert h1.pings("10.0.0.254") == 3, "the gateway of both"
+        assert h1.pings(laid.remote) == 3, "by the gateway to the controller's machine"
+        witness, asking = lab.hold(Wire(h2, "eth0")), lab.hold(Wire(h1, "eth0"))
+        question = arp_request("02:5f:00:00:00:01", "10.0.0.77", "10.0.0.254")
+        witness.take(0.2)
+        asking.send(question)
+        assert witness.take(1.0).count(question) == 1, "a broadcast comes once"
+        if text is faucet.ANSWERING:
+            assert h1.pings("10.0.0.253") == 3, "Faucet answers for its own address"
+        else:
+            assert until(lambda: "02:5f:00:00:00:01" in faucet.said(laid.controller), 5.0), "Faucet learns who asks"
 
 
 def test_faucet_started_again_does_not_lose_the_switch(make: SwitchMaker) -> None:

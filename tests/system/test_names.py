@@ -231,9 +231,9 @@ def test_a_manager_with_a_name_is_protected_at_its_address() -> None:
         assert stage.all_up(8.0), stage.story()
         stage.switch.set_managers("tcp:admin.example.net:22")
 
-        assert until(lambda: measure.has_mac(stage.switch.hidden(), "hi", "10.0.0.150"), 3.0)
+        assert until(lambda: measure.has_mac(stage.switch.hidden(), "op", "10.0.0.150"), 3.0)
         stage.switch.set_managers()
-        assert until(lambda: not measure.has_mac(stage.switch.hidden(), "h", "10.0.0.150"), 3.0)
+        assert until(lambda: not measure.has_mac(stage.switch.hidden(), "o", "10.0.0.150"), 3.0)
 
 
 def test_rules_for_dns_come_with_the_first_name_and_go_with_the_last() -> None:
