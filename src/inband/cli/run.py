@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -18,6 +19,11 @@ from inband.cli.asking import run_dir_option
 from inband.errors import UsageError
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from inband.runtime.front import Front
+    from inband.runtime.state_dir import StateDir
+
     _Type: TypeAlias = click.ParamType[str, str]
 else:
     _Type = click.ParamType  # which takes no parameters before click 8.5
@@ -112,6 +118,12 @@ def _settings_options(function: _Decorated) -> _Decorated:
     multiple=True,
     help="Whom to ask for names of controllers and managers; may be repeated.  [default: the system's servers]",
 )
+@click.option(
+    "--ovsdb",
+    type=_Word("remote", "inband.runtime.ovsdb_remote", "parse_remote"),
+    metavar="REMOTE",
+    help="Follow the database of Open vSwitch there, as in unix:/run/openvswitch/db.sock.",
+)
 @_settings_options
 @click.option("--force", is_flag=True, help="Take ports although they carry addresses or the default route.")
 @click.pass_context
@@ -141,12 +153,19 @@ def run(context: click.Context, /, **given: Any) -> int:
         metrics=given["metrics"],
         log_format=LogFormat(given["log_format"]) if given["log_format"] else None,
         ovs_run_dir=given["ovs_run_dir"],
+        ovsdb=given["ovsdb"],
         settings=_settings(given),
     )
     config = load(options)
     from inband.runtime.process import run as run_switch  # last: a refusal need not wait for the whole switch
 
-    return run_switch(config)
+    return run_switch(config, None if config.ovsdb is None else partial(_make_front, config.ovsdb))
+
+
+def _make_front(remote: str, state_dir: StateDir, loop: AbstractEventLoop) -> Front:
+    from inband.ovsdb.front import OvsdbFront
+
+    return OvsdbFront(remote, state_dir, loop)
 
 
 def _settings(given: dict[str, Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -35,6 +35,9 @@ from inband.vocabulary.addresses import Mac
 
 log = logging.getLogger(__name__)
 
+Refused = Callable[[str, InbandError], None]
+"""Is told which port cannot be had, and why."""
+
 
 @dataclass(slots=True)
 class Port:
@@ -71,6 +74,11 @@ class BridgePorts:
     def __iter__(self) -> Iterator[str]:
         return iter(self._ports)
 
+    def number_of(self, name: str) -> PortNo | None:
+        """The number of a port that is open."""
+        port = self._ports.get(name)
+        return None if port is None or port.index is None else port.number
+
     def missing(self) -> list[str]:
         """The ports that wait for their interface."""
         return [name for name, port in self._ports.items() if port.index is None]
@@ -82,10 +90,13 @@ class BridgePorts:
             self._close(name, port)
             self._locks.release(name)
 
-    def apply(self, wanted: Iterable[str], pinned: Mapping[str, PortNo]) -> None:
-        """Have exactly these ports, and these numbers for some of them.
+    def apply(
+        self, wanted: Iterable[str], pinned: Mapping[str, PortNo], refused: Refused | None = None
+    ) -> Iterator[None]:
+        """Have exactly these ports, and these numbers for some of them: go on with the iterator until it ends.
 
-        Raises InbandError for the first that cannot be one; the others stay.
+        One that cannot be a port is told to ``refused`` and left out; without that InbandError is raised for the first,
+        and the others stay.
         """
         names = list(wanted)
         self.release(names)
@@ -93,7 +104,13 @@ class BridgePorts:
         self.release(name for name, port in self._ports.items() if port.number == numbers[name])
         for name in names:
             if name not in self._ports:
-                self._add(name, numbers[name])
+                try:
+                    self._add(name, numbers[name])
+                except InbandError as error:
+                    if refused is None:
+                        raise
+                    refused(name, error)
+                yield
         self.numbers = remembered(self.numbers, {name: port.number for name, port in self._ports.items()})
 
     def close(self) -> None:

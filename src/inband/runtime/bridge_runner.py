@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,7 +23,7 @@ from inband.host.keeping import is_elsewhere
 from inband.host.link_settings import read_link_settings
 from inband.host.netlink_socket import Trouble
 from inband.host.state import Host
-from inband.runtime.bridge_ports import BridgePorts, is_there
+from inband.runtime.bridge_ports import BridgePorts, Refused, is_there
 from inband.runtime.datapaths import make_datapath, pin_dir
 from inband.runtime.interface_locks import InterfaceLocks
 from inband.runtime.link_managers import culprits
@@ -34,6 +34,7 @@ from inband.runtime.peer_redirect import PeerRedirect
 from inband.runtime.queues import read_queues
 from inband.runtime.rundir import RunDir
 from inband.runtime.snooping import SnoopSocket
+from inband.runtime.stepping import go_through
 from inband.runtime.streams import SocketNetwork
 from inband.runtime.tls import tls_contexts, tls_files
 from inband.runtime.tls_clock import TlsClock, not_before
@@ -183,10 +184,13 @@ class BridgeRunner:
         self.managed.open(local)
         datapath.attach(self._loop)
 
-    async def start(self) -> None:
-        """Open the ports and dial; remotes are protected already. Raises InbandError; then call ``stop``."""
+    async def start(self, refused: Refused | None = None) -> None:
+        """Open the ports and dial; remotes are protected already. Raises InbandError; then call ``stop``.
+
+        ``refused`` is told of ports that cannot be had, instead of raising.
+        """
         config = self.config
-        self._have_ports(config, adopted=None)
+        await self._have_ports(config, adopted=None, refused=refused)
         await self.local.set_addresses(config)
         self._listening.manage(self._environment.run_dir.management_socket(config.name))
         self._snooping = SnoopSocket(self._environment.run_dir.snoop_socket(config.name), self.connections)
@@ -246,16 +250,16 @@ class BridgeRunner:
         self.ports.release(config.ports)
         self._listening.release(config.controllers)
 
-    async def apply(self, config: BridgeConfig) -> None:
+    async def apply(self, config: BridgeConfig, refused: Refused | None = None) -> None:
         """Go from the present configuration to another one of the same bridge, touching only what differs.
 
-        Raises InbandError; then ``apply`` of what was before goes back.
+        Raises InbandError; then ``apply`` of what was before goes back. ``refused``: see ``start``.
         """
         old, self.config, leases = self.config, config, self.local.adopted_leases
         if self._keeper is not None:
             self._keeper.configure(config)
         self.local.set_mac(config.mac)
-        self._have_ports(config, adopted=old.adopt)
+        await self._have_ports(config, adopted=old.adopt, refused=refused)
         if config.adopt != old.adopt:
             await asyncio.sleep(CATCH_UP_S)
         if _own_addresses(config) != _own_addresses(old) or self.local.adopted_leases != leases:
@@ -263,16 +267,16 @@ class BridgeRunner:
         self.peer_redirect.apply(allowed=config.peer_redirect)
         self._apply_connections(config, old)
 
-    def _have_ports(self, config: BridgeConfig, adopted: str | None) -> None:
+    async def _have_ports(self, config: BridgeConfig, adopted: str | None, refused: Refused | None) -> None:
         """Have the ports of ``config``, and the belongings of the one that it adopts; ``adopted`` is that of before."""
         if adopted is not None and adopted != config.adopt:
             self.ports.release(config.ports)
             self._give_back(adopted)
-        apply_ports = partial(self.ports.apply, config.ports, dict(config.port_numbers))
+        steps = self.ports.apply(config.ports, dict(config.port_numbers), refused)
         if config.adopt is None or config.adopt == adopted or not is_there(config.adopt):
-            apply_ports()
-        else:
-            self._adopt(config.adopt, apply_ports)
+            await go_through(steps, self._loop)
+        else:  # at once: meanwhile two interfaces have the address
+            self._adopt(config.adopt, partial(_exhaust, steps))
 
     def _adopt(self, interface: str, become_port: Callable[[], None]) -> None:
         known = self._memory.leases if self._memory.adopted == interface else frozenset()
@@ -396,3 +400,8 @@ class BridgeRunner:
 
 def _own_addresses(config: BridgeConfig) -> tuple[object, ...]:
     return (config.addresses, config.gateway, config.dhcp, config.dhcpv6)
+
+
+def _exhaust(steps: Iterator[None]) -> None:
+    for _ in steps:
+        pass

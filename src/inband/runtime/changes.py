@@ -159,6 +159,8 @@ def _reload(config: SwitchConfig, _arguments: Sequence[str]) -> SwitchConfig:
         raise UsageError("state-dir cannot change while the switch runs: leave it as it was, or restart")
     if fresh.watching != config.watching:
         raise UsageError("metrics, log-format and ovs-run-dir cannot change while the switch runs: restart")
+    if fresh.ovsdb != config.ovsdb:
+        raise UsageError("ovsdb cannot change while the switch runs: leave it as it was, or restart")
     for bridge in fresh.bridges:
         old = next((b for b in config.bridges if b.name == bridge.name), bridge)
         if old.datapath != bridge.datapath:

@@ -23,6 +23,7 @@ def document_of(config: SwitchConfig) -> Document:
         "run-dir": str(config.run_dir),
         **({} if config.state_dir is None else {"state-dir": str(config.state_dir)}),
         **_watching(config.watching),
+        **({} if config.ovsdb is None else {"ovsdb": config.ovsdb}),
         "manager": [str(target) for target in config.managers],
         "dns-server": [str(server) for server in config.dns_servers],
         "bridge": [_bridge(bridge) for bridge in config.bridges],

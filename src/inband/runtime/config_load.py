@@ -30,6 +30,7 @@ from typing import TypeVar
 from inband.errors import UsageError
 from inband.runtime.config_keys import KEYS, find_key, suggestion, with_values
 from inband.runtime.dns_servers import parse_dns_server
+from inband.runtime.ovsdb_remote import parse_remote
 from inband.runtime.unixctl_client import find_run_dir
 from inband.switch.config import (
     DEFAULT_BRIDGE,
@@ -48,7 +49,7 @@ from inband.switch.manager_targets import parse_manager
 MAX_FILE_BYTES = 4 << 20
 
 _WATCHING_KEYS = ("metrics", "log-format", "ovs-run-dir")
-_TOP_KEYS = ("bridge", "manager", "dns-server", "run-dir", "state-dir", *_WATCHING_KEYS)
+_TOP_KEYS = ("bridge", "manager", "dns-server", "run-dir", "state-dir", "ovsdb", *_WATCHING_KEYS)
 _BRIDGE_KEYS = ("name", *KEYS)
 
 Value = TypeVar("Value")
@@ -60,6 +61,8 @@ def load(options: RunOptions, environment: Mapping[str, str] = os.environ) -> Sw
     run_dir = options.run_dir or (config.run_dir if config.run_dir != Path() else find_run_dir(None, environment))
     config = replace(config, run_dir=run_dir, state_dir=options.state_dir or config.state_dir, options=options)
     config = replace(config, watching=_watching(config.watching, options))
+    if options.ovsdb is not None:
+        config = replace(config, ovsdb=options.ovsdb)
     if options.managers:
         config = replace(config, managers=tuple(dict.fromkeys(map(parse_manager, options.managers))))
     if options.dns_servers:
@@ -148,7 +151,8 @@ class _Reader:
         bridges = tuple(self._bridge(table, number) for number, table in enumerate(tables, 1))
         managers = self._several("manager", document, parse_manager, "a target or a list of targets")
         servers = self._several("dns-server", document, parse_dns_server, "an address or a list of addresses")
-        return SwitchConfig(bridges, managers, servers, run_dir or Path(), state_dir, self._watching(document))
+        ovsdb = ",".join(self._several("ovsdb", document, parse_remote, "the remote of a database")) or None
+        return SwitchConfig(bridges, managers, servers, run_dir or Path(), state_dir, self._watching(document), ovsdb)
 
     def _watching(self, document: Mapping[str, object]) -> Watching:
         place, form = (self._word(key, document) for key in ("metrics", "log-format"))

@@ -16,9 +16,11 @@ import logging
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 from inband.errors import HostError, InbandError, UsageError
+from inband.runtime.front import Front
 from inband.runtime.logs import set_up_logging
 from inband.runtime.rundir import PidFile, RunDir
 from inband.runtime.service_manager import ServiceManager
@@ -42,24 +44,28 @@ SWITCH_INTERVAL_S = 0.0005
 LEAST_DESCRIPTORS = 256
 
 
-def run(config: SwitchConfig) -> int:
+MakeFront = Callable[[StateDir, asyncio.AbstractEventLoop], Front]
+"""Makes a front end, which has its own files in the state directory."""
+
+
+def run(config: SwitchConfig, make_front: MakeFront | None = None) -> int:
     """Run a switch until it is told to stop; returns the exit code. Raises InbandError when it cannot start."""
     _end_quietly()
     set_up_logging(form=config.watching.log_format)
     _have_descriptors()
     try:
-        return _run(config)
+        return _run(config, make_front)
     except OSError as error:  # what no part could foresee, such as a kernel without memory; all of it is given back
         raise HostError("run the switch", error.strerror or str(error), errno=error.errno or 0) from None
 
 
-def _run(config: SwitchConfig) -> int:
+def _run(config: SwitchConfig, make_front: MakeFront | None) -> int:
     run_dir = RunDir.take(config.run_dir, config.watching.ovs_run_dir)
     try:
         pid_file = PidFile(config.options.pidfile) if config.options.pidfile else None
         state_dir = StateDir.open(find_state_dir(config.state_dir, config.run_dir))
         try:
-            asyncio.run(_serve(Undo(state_dir).config_to_start(config), run_dir, state_dir))
+            asyncio.run(_serve(Undo(state_dir).config_to_start(config), run_dir, state_dir, make_front))
         finally:
             state_dir.close()
             if pid_file is not None:
@@ -91,11 +97,12 @@ def _have_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _serve(config: SwitchConfig, run_dir: RunDir, state_dir: StateDir) -> None:
+async def _serve(config: SwitchConfig, run_dir: RunDir, state_dir: StateDir, make_front: MakeFront | None) -> None:
     loop = asyncio.get_running_loop()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     service_manager = ServiceManager()
-    switch = RunningSwitch(run_dir, state_dir, loop, service_manager)
+    front = None if make_front is None else make_front(state_dir, loop)
+    switch = RunningSwitch(run_dir, state_dir, loop, service_manager, front)
     _listen_for_signals(loop, switch)
     try:
         await switch.start(config)

@@ -124,6 +124,16 @@ class ServerDocument(TypedDict):
     last_error: str | None
 
 
+class FrontDocument(TypedDict):
+    """A database that is followed. ``problem``: why it is not now; ``complaints``: what is wrong in it, in words."""
+
+    remote: str
+    followed: bool
+    problem: str | None
+    bridges: list[str]
+    complaints: list[str]
+
+
 class ShowDocument(TypedDict):
     """The whole. ``unconfirmed`` is the change that waits for `inband confirm`, in words."""
 
@@ -134,3 +144,4 @@ class ShowDocument(TypedDict):
     managers: NotRequired[list[str]]
     names: NotRequired[list[NameDocument]]
     dns_servers: NotRequired[list[ServerDocument]]
+    ovsdb: NotRequired[FrontDocument]

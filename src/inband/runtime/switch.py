@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from secrets import randbits
 
 from inband.errors import InbandError, UsageError
-from inband.host.events import HostEvent, NextHopFound
+from inband.host.events import HostEvent, LinkChanged, LinkRemoved, NextHopFound
 from inband.host.interfaces import check_port
 from inband.host.netlink import KernelHost
 from inband.runtime.belongings import check_is_free
+from inband.runtime.bridge_ports import Refused
 from inband.runtime.bridge_runner import BridgeRunner, ProcessEnvironment
 from inband.runtime.change_options import ChangeOptions
 from inband.runtime.changes import with_change
@@ -25,6 +27,7 @@ from inband.runtime.commands import make_registry
 from inband.runtime.datapaths import remove_pin_root, remove_stale_pins
 from inband.runtime.dns_servers import find_servers, remove_stale_leases
 from inband.runtime.dns_sockets import DnsSockets
+from inband.runtime.front import Front, Refusals
 from inband.runtime.interface_locks import InterfaceLocks
 from inband.runtime.metrics import MetricsServer
 from inband.runtime.report_log import log_report
@@ -33,6 +36,7 @@ from inband.runtime.service_manager import ServiceManager
 from inband.runtime.stale import give_back_stale_ports, undo_stale_adoptions
 from inband.runtime.state_dir import StateDir
 from inband.runtime.state_keeper import StateKeeper
+from inband.runtime.stepping import go_through
 from inband.runtime.tls import tls_contexts
 from inband.runtime.tls_clock import TlsClock
 from inband.runtime.top import totals
@@ -48,10 +52,6 @@ from inband.vocabulary.instant import Instant
 
 log = logging.getLogger(__name__)
 
-# How long a change of the configuration is worked at before everything else has its turn: as long as all peers together
-# and the frames have theirs (``switch.turns``), so that they cannot hold it up for long either.
-CHANGE_SLICE_S = 0.004
-
 
 class RunningSwitch:
     """All bridges of one process, and what they share. ``stopping`` is set to end it."""
@@ -62,8 +62,10 @@ class RunningSwitch:
         state_dir: StateDir,
         loop: asyncio.AbstractEventLoop,
         service_manager: ServiceManager,
+        front: Front | None = None,
     ) -> None:
         self.bridges: dict[str, BridgeRunner] = {}
+        self.front, self.refusals, self._base = front, Refusals(), SwitchConfig()
         self.stopping = asyncio.Event()
         self.ending = ""
         self._loop = loop
@@ -86,8 +88,7 @@ class RunningSwitch:
         )
         sockets.user = self.core.names
         self._environment = self._make_environment()
-        self.history = History()
-        self.confirming = Confirming()
+        self.history, self.confirming = History(), Confirming()
         self._warned: set[str] = set()
         self._undoing: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
@@ -121,6 +122,10 @@ class RunningSwitch:
         """The clock of everything in the process."""
         return self._loop.time()
 
+    def interface(self, name: str) -> LinkChanged | None:
+        """What the kernel has said of an interface."""
+        return self._host.state.link_named(name)
+
     def counters(self) -> dict[str, Mapping[str, int]]:
         """What the kernel and the clients of the control socket did to us, and what goes on in the process, by part."""
         tasks = {"tasks": len(asyncio.all_tasks(self._loop))}
@@ -135,10 +140,13 @@ class RunningSwitch:
         self._state.start()
         undo_stale_adoptions(self._state.memory, config)
         async with self._changing:
-            await self._apply(config, is_forced=config.options.is_forced)
+            self._base = config
+            await self._apply(await self._over(config), is_forced=config.options.is_forced)
         await self._state.keep(self.bridges.values())
         await self._control.start()
         await self._start_metrics(config)
+        if self.front is not None:
+            self.front.start(self)
         give_back_stale_ports([link.name for link in self._host.state.links], self._locks)
         remove_stale_pins(self._run_dir.path, self.bridges)
         remove_stale_leases(self._run_dir.path, self.bridges)
@@ -156,6 +164,8 @@ class RunningSwitch:
 
     async def stop(self) -> None:
         """Give everything back, each thing whatever became of the others."""
+        if self.front is not None:
+            await self.front.stop()
         await self._control.close()
         if self._metrics is not None:
             self._metrics.close()
@@ -186,8 +196,11 @@ class RunningSwitch:
                 await self._change(verb, arguments, options or ChangeOptions())
 
     async def _change(self, verb: str, arguments: Sequence[str], options: ChangeOptions) -> None:
-        before, words = self.config, " ".join([verb, *arguments])
-        wanted = await asyncio.to_thread(with_change, before, verb, arguments)
+        before, words = self._base, " ".join([verb, *arguments])
+        if self.front is not None:
+            self.front.check_change(verb, arguments)
+        base = await asyncio.to_thread(with_change, before, verb, arguments)
+        wanted = await self._over(base)
         if not options.is_forced and options.confirm_s is None:
             self._refuse_what_cuts(options.session, wanted)
         if options.confirm_s is not None:
@@ -195,9 +208,10 @@ class RunningSwitch:
         try:
             await self._apply(wanted, is_forced=options.is_forced)
             await self._state.keep(self.bridges.values())
+            self._base = base
         except Exception:
             try:
-                await self._apply(before, is_forced=True)
+                await self._apply(await self._over(before), is_forced=True)
             except InbandError as error:
                 log.error("going back after a refused change failed: %s; restart the switch", error)
             if options.confirm_s is not None:
@@ -235,11 +249,28 @@ class RunningSwitch:
 
     async def _go_back(self, before: SwitchConfig) -> None:
         try:
-            await self._apply(before, is_forced=True)
+            self._base = before
+            await self._apply(await self._over(before), is_forced=True)
             await self._state.keep(self.bridges.values())
         except InbandError as error:
             log.error("going back to the configuration before failed: %s; restart the switch", error)
         await asyncio.to_thread(self._state.undo.forget, follow_file=False)
+
+    async def follow_front(self) -> None:
+        """Go to what the front says now, as far as that can be had (``refusals``). Raises InbandError.
+
+        While a change waits for confirmation, UsageError: there is one configuration to go back to.
+        """
+        async with self._changing:
+            self.confirming.check_free(self.now)
+            wanted = await self._over(self._base)
+            if wanted != self.config or self.refusals:
+                await self._apply(wanted, is_forced=True)
+                await self._state.keep(self.bridges.values())
+
+    async def _over(self, base: SwitchConfig) -> SwitchConfig:
+        """What is to be in force when file and commands say ``base``. Raises UsageError."""
+        return base if self.front is None else await asyncio.to_thread(self.front.over, base)
 
     def _refuse_what_cuts(self, session: Session | None, wanted: SwitchConfig) -> None:
         """Raise UsageError when a change would cut the session that it is made over."""
@@ -261,32 +292,46 @@ class RunningSwitch:
 
     async def _apply(self, config: SwitchConfig, *, is_forced: bool = False) -> None:
         """Go to a configuration: what others need is given up first, what is left over only when the rest is done."""
-        self._check(config, is_forced=is_forced)
+        refusals = Refusals(frozenset() if self.front is None else self.front.bridges)
+        self._check(config, refusals.bridges, is_forced=is_forced)
         wanted = {bridge.name: bridge for bridge in config.bridges}
+        for name in [name for name in self.bridges if name in wanted and self._has_other_datapath(wanted[name])]:
+            await self._stop_bridge(name)
         gone = [name for name in self.bridges if name not in wanted]
         for name in [name for name in gone if _is_in_the_way(self.bridges[name].config, config)]:
             await self._stop_bridge(name)
         for name, runner in self.bridges.items():
             if name in wanted:
                 runner.release(wanted[name])
-        await self._go_through(self.core.begin(config, await self._state.recall_names(config)))
-        for name, bridge in wanted.items():
-            if name in self.bridges:
-                await self.bridges[name].apply(bridge)
-            else:
-                await self._start_bridge(BridgeRunner(self._environment, bridge, self._state.memory.get(name)))
+        await go_through(self.core.begin(config, await self._state.recall_names(config)), self._loop)
+        for bridge in wanted.values():
+            await self._have_bridge(bridge, refusals)
         for name in gone:
             await self._stop_bridge(name)
-        await self._go_through(self.core.finish(config))
+        config = replace(config, bridges=tuple(bridge for bridge in config.bridges if bridge.name in self.bridges))
+        await go_through(self.core.finish(config), self._loop)
+        self.refusals = refusals
         self._warn(config)
 
-    async def _go_through(self, steps: Iterator[None]) -> None:
-        """Do work in steps, for CHANGE_SLICE_S at a time, between which everything else in the process has its turn."""
-        end = self._loop.time() + CHANGE_SLICE_S
-        for _ in steps:
-            if self._loop.time() >= end:
-                await asyncio.sleep(0)
-                end = self._loop.time() + CHANGE_SLICE_S
+    async def _have_bridge(self, bridge: BridgeConfig, refusals: Refusals) -> None:
+        """Start a bridge or go on with it. Raises InbandError, unless it is of ``refusals``: then that is told."""
+        name = bridge.name
+        is_front = name in refusals.bridges
+        refused = partial(refusals.refuse_port, name) if is_front else None
+        try:
+            if name in self.bridges:
+                await self.bridges[name].apply(bridge, refused)
+            else:
+                runner = BridgeRunner(self._environment, bridge, self._state.memory.get(name))
+                await self._start_bridge(runner, refused)
+        except InbandError as error:
+            if not is_front:
+                raise
+            refusals.of_bridge[name] = str(error)
+
+    def _has_other_datapath(self, bridge: BridgeConfig) -> bool:
+        """Whether a bridge runs with another kind of datapath than is wanted: that takes a new one."""
+        return self.bridges[bridge.name].config.datapath is not bridge.datapath
 
     def _warn(self, config: SwitchConfig) -> None:
         """Say what is hardly meant, once."""
@@ -295,10 +340,13 @@ class RunningSwitch:
             log.warning("%s", warning)
         self._warned = found
 
-    def _check(self, config: SwitchConfig, *, is_forced: bool) -> None:
-        """Find what would be refused, as far as that can be told before anything is touched. Raises InbandError."""
+    def _check(self, config: SwitchConfig, lenient: frozenset[str], *, is_forced: bool) -> None:
+        """Find what would be refused, as far as that can be told before anything is touched. Raises InbandError.
+
+        Of ``lenient`` bridges nothing is refused as a whole.
+        """
         ours = {port for runner in self.bridges.values() for port in runner.ports}
-        for bridge in config.bridges:
+        for bridge in (bridge for bridge in config.bridges if bridge.name not in lenient):
             tls_contexts(bridge)
             for port in bridge.ports:
                 if port not in ours and self._host.state.link_named(port) is not None:
@@ -306,13 +354,13 @@ class RunningSwitch:
                     if not is_forced and port != bridge.adopt:
                         check_is_free(port, bridge.name, self._host.state)
 
-    async def _start_bridge(self, runner: BridgeRunner) -> None:
+    async def _start_bridge(self, runner: BridgeRunner, refused: Refused | None) -> None:
         name = runner.config.name
         try:
             runner.open()
             self.bridges[name] = runner  # from here on it must hear what the kernel says
-            await self._go_through(self.core.add(runner.managed))
-            await runner.start()
+            await go_through(self.core.add(runner.managed), self._loop)
+            await runner.start(refused)
         except BaseException:
             self.bridges[name] = runner
             await self._stop_bridge(name)
@@ -339,7 +387,7 @@ class RunningSwitch:
         while self._has_new_addresses:
             async with self._changing:
                 self._has_new_addresses = False
-                await self._go_through(self.core.follow_names())
+                await go_through(self.core.follow_names(), self._loop)
         self._following = None
 
     # --- what happens -------------------------------------------------------------------------------------------
@@ -348,8 +396,12 @@ class RunningSwitch:
         for runner in list(self.bridges.values()):
             runner.host_event(event)
         self.core.host_event(event)
+        if self.front is not None and isinstance(event, LinkChanged | LinkRemoved):
+            self.front.something_changed()
 
     def _report(self, report: Report) -> None:
+        if self.front is not None:
+            self.front.something_changed()
         self.history.note(report, self._loop.time())
         log_report(report, self._state.offset_s)
 

@@ -136,6 +136,7 @@ class RunOptions:
     metrics: str | None = None
     log_format: LogFormat | None = None
     ovs_run_dir: Path | None = None
+    ovsdb: str | None = None
     settings: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
@@ -145,6 +146,7 @@ class SwitchConfig:
 
     ``state_dir`` is what the configuration says of it; None: the usual one (``runtime.state_dir``).
     ``dns_servers`` are asked for the names of controllers and managers; none: those that the system has.
+    ``ovsdb`` is the database that is followed, as ovs-vsctl's ``--db`` has it.
     """
 
     bridges: tuple[BridgeConfig, ...] = ()
@@ -153,6 +155,7 @@ class SwitchConfig:
     run_dir: Path = DEFAULT_RUN_DIR
     state_dir: Path | None = None
     watching: Watching = field(default_factory=Watching)
+    ovsdb: str | None = None
     options: RunOptions = field(default_factory=RunOptions)
 
     def bridge(self, name: str) -> BridgeConfig:

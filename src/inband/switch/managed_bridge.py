@@ -211,11 +211,19 @@ class ManagedBridge:
             datapath_id=bridge.agent.switch.identity.datapath_id,
             forwarding=connections.fail_mode.forwarding,
             ports=tuple(bridge.ports),
-            outgoing=tuple(self._outgoing_status(each) for each in connections.outgoing),
-            listeners=tuple(ListenerStatus(each.target, each.has_sessions) for each in connections.listeners),
+            outgoing=self.outgoing(),
+            listeners=self.listeners(),
             in_band=bridge.in_band.status(),
             counters=self.counters(),
         )
+
+    def outgoing(self) -> tuple[OutgoingStatus, ...]:
+        """The controllers that are dialled."""
+        return tuple(self._outgoing_status(each) for each in self.connections.outgoing)
+
+    def listeners(self) -> tuple[ListenerStatus, ...]:
+        """The places where controllers may call."""
+        return tuple(ListenerStatus(each.target, each.has_sessions) for each in self.connections.listeners)
 
     def counters(self) -> dict[str, int]:
         """Every named counter, by name."""
@@ -228,6 +236,7 @@ class ManagedBridge:
         session = self.bridge.agent.switch.connections.get(channel.number) if channel else None
         return OutgoingStatus(
             target=outgoing.target,
+            state=reconnect.state,
             is_connected=reconnect.is_connected,
             role=session.role if session else None,
             version=session.version if session else None,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from inband.agent.fail_mode import Forwarding
 from inband.bridge.in_band import InBandStatus
+from inband.openflow.reconnect import State
 from inband.pipeline.ports import SwitchPort
 from inband.switch.targets import Target
 from inband.vocabulary.addresses import IpAddress
@@ -24,6 +25,7 @@ class OutgoingStatus:
     """
 
     target: Target
+    state: State
     is_connected: bool
     role: Role | None
     version: int | None

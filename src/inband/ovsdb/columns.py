@@ -1,0 +1,152 @@
+"""From facts about the running switch to values of the database's columns: pure functions.
+
+What each column means, and its units, is in ovs-vswitchd.conf.db(5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from inband import __version__
+from inband.datapath.base import PortCounters
+from inband.host.events import LinkChanged
+from inband.ovsdb.rows import Snapshot
+from inband.ovsdb.translate import DATAPATH_TYPES, INTERFACE_TYPES
+from inband.ovsdb.wanted import RowKey, Wanted
+from inband.switch.status import ListenerStatus, OutgoingStatus
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.link_settings import UNKNOWN_LINK, LinkSettings
+from inband.vocabulary.openflow import PortFeatures, Role
+
+Values = dict[RowKey, dict[str, Any]]
+"""Columns by row."""
+
+NO_PORT = -1
+"""ofport of an interface that cannot be a port."""
+
+_HALF = PortFeatures.SPEED_10MB_HD | PortFeatures.SPEED_100MB_HD | PortFeatures.SPEED_1GB_HD
+_ROLES = {Role.EQUAL: "other", Role.MASTER: "master", Role.SLAVE: "slave"}
+
+
+@dataclass(frozen=True, slots=True)
+class PortFacts:
+    """An interface that the database asks for. ``number`` is None while it is no port; ``error``: why it cannot be."""
+
+    number: int | None = None
+    error: str | None = None
+    link: LinkChanged | None = None
+    settings: LinkSettings = UNKNOWN_LINK
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The running switch. Ports are by bridge and interface name, channels by bridge, errors of bridges by name."""
+
+    datapaths: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    ports: Mapping[tuple[str, str], PortFacts] = field(default_factory=dict)
+    channels: Mapping[str, tuple[OutgoingStatus | ListenerStatus, ...]] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+def values_of(snapshot: Snapshot, wanted: Wanted, facts: Facts, now: Instant) -> Values:
+    """Every column that the switch writes, but statistics."""
+    values: Values = {}
+    root = snapshot.root
+    if root is not None:
+        values["Open_vSwitch", root.uuid] = _root(snapshot, root.number("next_cfg") or 0)
+    for name, uuid in wanted.bridge_rows.items():
+        error = _joined(facts.errors.get(name), wanted.problems.get(("Bridge", uuid)))
+        values["Bridge", uuid] = _bridge(facts.datapaths.get(name), error)
+    for port in wanted.ports:
+        found = facts.ports.get((port.bridge, port.name), PortFacts())
+        error = _joined(wanted.problems.get(("Interface", port.interface)), found.error)
+        values["Interface", port.interface] = interface(found, error)
+        values["Port", port.port] = {"status": _error(error or wanted.problems.get(("Port", port.port)))}
+    for controller in wanted.controllers:
+        problem = wanted.problems.get(("Controller", controller.uuid))
+        channels = facts.channels.get(controller.bridge, ())
+        status = next((each for each in channels if each.target == controller.target), None)
+        values["Controller", controller.uuid] = _controller(status, problem, now)
+    return values
+
+
+def statistics(counters: PortCounters) -> dict[str, Any]:
+    """The column of an interface: what OpenFlow says of the port."""
+    words = ("packets", "bytes", "dropped", "errors")
+    return {
+        "statistics": {f"{way}_{word}": getattr(counters, f"{way}_{word}") for way in ("rx", "tx") for word in words}
+    }
+
+
+def _root(snapshot: Snapshot, next_cfg: int) -> dict[str, Any]:
+    return {
+        "cur_cfg": next_cfg,
+        "ovs_version": __version__,
+        "db_version": snapshot.version,
+        "datapath_types": list(DATAPATH_TYPES),
+        "iface_types": list(INTERFACE_TYPES),
+    }
+
+
+def _bridge(datapath: tuple[int, str] | None, error: str | None) -> dict[str, Any]:
+    number, kind = datapath or (None, "")
+    return {
+        "datapath_id": [] if number is None else [f"{number:016x}"],
+        "datapath_version": kind,
+        "status": _error(error),
+    }
+
+
+def interface(facts: PortFacts, error: str | None) -> dict[str, Any]:
+    """The columns of an interface, without statistics."""
+    link, settings = facts.link, facts.settings
+    speed = settings.current_speed_kbps * 1000
+    duplex = "half" if settings.current & _HALF else "full"
+    return {
+        "ofport": [NO_PORT if facts.number is None else facts.number],
+        "error": [] if error is None else [error],
+        "mac_in_use": [] if link is None else [str(link.mac)],
+        "mtu": [] if link is None else [link.mtu],
+        "ifindex": [] if link is None else [link.index],
+        "admin_state": [] if link is None else [_up(link.up)],
+        "link_state": [] if link is None else [_up(link.up and link.running)],
+        "link_speed": [speed] if speed else [],
+        "duplex": [duplex] if speed else [],
+    }
+
+
+def _controller(status: OutgoingStatus | ListenerStatus | None, problem: str | None, now: Instant) -> dict[str, Any]:
+    match status:
+        case None:
+            words = {} if problem is None else {"last_error": problem, "state": "VOID"}
+            return {"is_connected": False, "role": [], "status": words}
+        case ListenerStatus():
+            state = "ACTIVE" if status.has_sessions else "IDLE"
+            return {"is_connected": status.has_sessions, "role": [], "status": {"state": state}}
+        case _:
+            role = [] if status.role is None else [_ROLES[status.role]]
+            return {"is_connected": status.is_connected, "role": role, "status": _status(status, now)}
+
+
+def _status(status: OutgoingStatus, now: Instant) -> dict[str, str]:
+    words = {"state": status.state.name}
+    if status.last_error is not None:
+        words["last_error"] = status.last_error
+    if status.since is not None:
+        which = "sec_since_connect" if status.is_connected else "sec_since_disconnect"
+        words[which] = str(int(now - status.since))
+    return words
+
+
+def _up(is_up: bool) -> str:
+    return "up" if is_up else "down"
+
+
+def _error(error: str | None) -> dict[str, str]:
+    return {} if error is None else {"error": error}
+
+
+def _joined(*words: str | None) -> str | None:
+    return "; ".join(dict.fromkeys(word for word in words if word)) or None

@@ -1,0 +1,262 @@
+"""From the rows of the database to the configuration of this switch: a pure function.
+
+Each row is judged by itself. What is wrong with one is said of it (``Wanted.problems``, which become the columns
+``error`` and ``status``), and all other rows take effect. So the result always passes ``config.checked``.
+
+Invariants: whatever the rows hold, nothing raises; the result does not depend on the order of rows. What this switch
+does not have is refused in words where it would change which frames go where (VLANs of ports, bonds, tunnels), and
+noted where it would not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from inband.errors import UsageError
+from inband.flow.ports import HIGHEST, PortNo
+from inband.ovsdb.controllers import ControllerRows
+from inband.ovsdb.managers import managers_of
+from inband.ovsdb.rows import Row, Snapshot
+from inband.ovsdb.wanted import RowKey, Wanted, WantedController, WantedPort
+from inband.runtime.config_keys import KEYS, SETTABLE, with_values
+from inband.switch.config import (
+    BridgeConfig,
+    DatapathKind,
+    FailMode,
+    SwitchConfig,
+    check_interface_name,
+    checked,
+)
+from inband.vocabulary.openflow import OFP10, OFP13
+
+OWN_PREFIX = "inband-"
+"""``other_config:inband-KEY=VALUE`` of a bridge is a setting of ours, as `inband set` has it."""
+
+_PROTOCOLS = {"OpenFlow10": OFP10, "OpenFlow13": OFP13}
+# "system" is the kernel's datapath in Open vSwitch, and ours in the kernel is the eBPF one. A kernel that has no such
+# thing gets the other one, as AUTO means: a bridge without a datapath would be no better.
+_DATAPATHS = {"": DatapathKind.AUTO, "system": DatapathKind.AUTO, "netdev": DatapathKind.USERSPACE}
+DATAPATH_TYPES = ("netdev", "system")
+INTERFACE_TYPES = ("internal", "system")
+
+# From other_config to our keys (ovs-vswitchd.conf.db(5), Bridge).
+_OTHER_CONFIG = {"datapath-id": "datapath-id", "hwaddr": "mac", "in-band-queue": "queue"}
+
+
+def translate(snapshot: Snapshot, base: Mapping[str, BridgeConfig] | None = None) -> Wanted:
+    """What the rows ask for. ``base``: bridges of the file, by name, whose settings hold where rows say nothing."""
+    return _Translation(snapshot, base or {}).wanted()
+
+
+class _Translation:
+    """One run; ``problems`` collects what is wrong."""
+
+    def __init__(self, snapshot: Snapshot, base: Mapping[str, BridgeConfig]) -> None:
+        self._snapshot = snapshot
+        self._base = base
+        self._root = snapshot.root or Row("")
+        rows = snapshot.rows("Bridge", self._root.texts("bridges"))
+        self._bridges = sorted(rows, key=lambda row: (row.text("name"), row.uuid))
+        names = {row.text("name") for row in self._bridges}
+        others = [bridge for name, bridge in base.items() if name not in names]
+        self._names = names | {bridge.name for bridge in others}
+        self._owners = {port: bridge.name for bridge in others for port in bridge.ports}
+        self._ports: list[WantedPort] = []
+        self._controllers: list[WantedController] = []
+        self.problems: dict[RowKey, str] = {}
+
+    def wanted(self) -> Wanted:
+        found: dict[str, tuple[BridgeConfig, str]] = {}
+        for row in self._bridges:
+            name = row.text("name")
+            if name in found:
+                self._blame("Bridge", row, f"another bridge is called {name}")
+            elif self._is_a_name("Bridge", row, name):
+                found[name] = self._bridge(name, row), row.uuid
+        managers = managers_of(self._snapshot.rows("Manager", self._root.texts("manager_options")), self._blame)
+        return Wanted(
+            tuple(bridge for bridge, _ in found.values()),
+            managers,
+            {name: uuid for name, (_, uuid) in found.items()},
+            tuple(self._ports),
+            tuple(self._controllers),
+            self.problems,
+        )
+
+    def _blame(self, table: str, row: Row, words: str) -> None:
+        """Say what is wrong with a row, after what was said of it before."""
+        before = self.problems.get((table, row.uuid))
+        self.problems[table, row.uuid] = words if before is None else f"{before}; {words}"
+
+    def _is_a_name(self, table: str, row: Row, name: str) -> bool:
+        try:
+            check_interface_name(name)
+        except UsageError as error:
+            self._blame(table, row, str(error))
+            return False
+        return True
+
+    # --- bridges ------------------------------------------------------------------------------------------------
+
+    def _bridge(self, name: str, row: Row) -> BridgeConfig:
+        base = self._base.get(name, BridgeConfig(name))
+        bridge = self._with_other_config(base, row)
+        bridge = replace(bridge, fail_mode=FailMode(row.text("fail_mode") or "standalone"), adopt=None)
+        bridge = replace(bridge, datapath=self._datapath(row), openflow_versions=self._versions(row))
+        bridge = replace(bridge, **self._tls(base), **self._flow_limit(row))
+        names, numbers = self._ports_of(name, row)
+        rows = self._snapshot.rows("Controller", row.texts("controller"))
+        controllers = ControllerRows(name, rows, self._blame, has_tls=bridge.ca_cert is not None)
+        self._controllers += controllers.wanted
+        bridge = replace(bridge, ports=names, port_numbers=numbers, **controllers.settings())
+        self._note_what_is_missing(row)
+        return self._fitting(bridge, row)
+
+    def _fitting(self, bridge: BridgeConfig, row: Row) -> BridgeConfig:
+        """The bridge, without addresses that do not fit together: what else could not fit was judged before."""
+        try:
+            checked(SwitchConfig((bridge,)))
+        except UsageError as error:
+            self._blame("Bridge", row, str(error))
+            return replace(bridge, addresses=(), gateway=None)
+        return bridge
+
+    def _with_other_config(self, bridge: BridgeConfig, row: Row) -> BridgeConfig:
+        given = row.map("other_config")
+        bridge = replace(bridge, in_band=given.get("disable-in-band") != "true")
+        own = {
+            word.removeprefix(OWN_PREFIX): value for word, value in sorted(given.items()) if word.startswith(OWN_PREFIX)
+        }
+        own.update({key: given[word] for word, key in _OTHER_CONFIG.items() if given.get(word)})
+        for key, value in own.items():
+            try:
+                bridge = with_values(bridge, _setting(key, value))
+            except UsageError as error:
+                self._blame("Bridge", row, f"other_config: {error}")
+        return bridge
+
+    def _datapath(self, row: Row) -> DatapathKind:
+        kind = row.text("datapath_type")
+        if kind not in _DATAPATHS:
+            self._blame("Bridge", row, f"unknown datapath_type {kind!r}: it is taken for system")
+        return _DATAPATHS.get(kind, DatapathKind.AUTO)
+
+    def _versions(self, row: Row) -> tuple[int, ...]:
+        protocols = row.texts("protocols")
+        versions = tuple(sorted(_PROTOCOLS[word] for word in protocols if word in _PROTOCOLS))
+        if protocols and not versions:
+            self._blame("Bridge", row, f"protocols: this switch speaks {' and '.join(_PROTOCOLS)}, so it offers these")
+        return versions or tuple(sorted(_PROTOCOLS.values()))
+
+    def _tls(self, base: BridgeConfig) -> dict[str, Any]:
+        """Files for tls: targets: the database's, else the file's."""
+        row = next(iter(self._snapshot.rows("SSL", self._root.texts("ssl"))), None)
+        if row is None:
+            return {}
+        if row.flag("bootstrap_ca_cert"):
+            self._blame("SSL", row, "bootstrap_ca_cert is not supported: put the CA's certificate there yourself")
+        keys = {"private_key": "private-key", "certificate": "certificate", "ca_cert": "ca-cert"}
+        values: dict[str, Any] = {}
+        for column, key in keys.items():
+            try:
+                values[column] = KEYS[key].read([row.text(column)])
+            except UsageError as error:
+                self._blame("SSL", row, str(error))
+        return values if len(values) == len(keys) else {column: getattr(base, column) for column in keys}
+
+    def _flow_limit(self, row: Row) -> dict[str, Any]:
+        """Ours is one limit for all tables: the lowest of those given."""
+        tables = self._snapshot.rows("Flow_Table", tuple(row.map("flow_tables").values()))
+        for table in tables:
+            if table.text("overflow_policy") == "evict":
+                self._blame("Bridge", row, "flow_tables: flows are not evicted here, new ones are refused")
+        limits = [limit for limit in (table.number("flow_limit") for table in tables) if limit is not None]
+        return {"flow_limit": max(0, min(limits))} if limits else {}
+
+    def _note_what_is_missing(self, row: Row) -> None:
+        for column in ("stp_enable", "rstp_enable", "mcast_snooping_enable"):
+            if row.flag(column):
+                self._blame("Bridge", row, f"{column} is not supported: this bridge does not do it")
+        for column in ("mirrors", "netflow", "sflow", "ipfix"):
+            if row.texts(column):
+                self._blame("Bridge", row, f"{column}: not supported, and without effect")
+
+    # --- ports --------------------------------------------------------------------------------------------------
+
+    def _ports_of(self, bridge: str, row: Row) -> tuple[tuple[str, ...], tuple[tuple[str, PortNo], ...]]:
+        """Names of the ports that can be had, and the numbers that are asked for."""
+        names: list[str] = []
+        numbers: dict[PortNo, str] = {}
+        ports = self._snapshot.rows("Port", row.texts("ports"))
+        for port in sorted(ports, key=lambda each: (each.text("name"), each.uuid)):
+            for interface in self._interfaces_of(bridge, row, port):
+                name = interface.text("name")
+                self._ports.append(WantedPort(bridge, port.uuid, interface.uuid, name))
+                complaint = self._complaint(bridge, port, interface)
+                if complaint:
+                    self._blame("Interface", interface, complaint)
+                    self._blame("Port", port, complaint)
+                elif name != bridge:
+                    names.append(name)
+                    self._number(interface, numbers)
+        return tuple(names), tuple((name, number) for number, name in numbers.items())
+
+    def _interfaces_of(self, bridge: str, row: Row, port: Row) -> Iterator[Row]:
+        """The interfaces of a port that no other bridge has."""
+        for interface in self._snapshot.rows("Interface", port.texts("interfaces")):
+            name = interface.text("name")
+            if name in self._owners:
+                self._blame("Bridge", row, f"interface {name} is in bridge {self._owners[name]}, and stays there")
+            else:
+                self._owners[name] = bridge
+                yield interface
+
+    def _complaint(self, bridge: str, port: Row, interface: Row) -> str:
+        """Why an interface cannot be a port here; empty when it can."""
+        name, kind = interface.text("name"), interface.text("type")
+        try:
+            check_interface_name(name)
+        except UsageError as error:
+            return str(error)
+        if name == bridge:
+            return _vlan_complaint(port)
+        if name in self._names:
+            return f"{name} is the interface of a bridge itself: use a veth pair between bridges"
+        if kind not in ("", "system"):
+            hint = "make it with `ip link` and add it without a type"
+            return f"could not open network device {name}: type {kind} is not supported here: {hint}"
+        if len(port.texts("interfaces")) > 1:
+            return "bonds are not supported: make a bond of the kernel (ip link add type bond) and add that"
+        return _vlan_complaint(port)
+
+    def _number(self, interface: Row, numbers: dict[PortNo, str]) -> None:
+        wanted = interface.number("ofport_request")
+        if wanted is None:
+            return
+        if not 0 < wanted <= HIGHEST:
+            self._blame("Interface", interface, f"ofport_request {wanted}: numbers are 1 to {int(HIGHEST)}")
+        elif wanted in numbers:
+            self._blame("Interface", interface, f"ofport_request {wanted}: {numbers[PortNo(wanted)]} has that number")
+        else:
+            numbers[PortNo(wanted)] = interface.text("name")
+
+
+def _vlan_complaint(port: Row) -> str:
+    """Why a port's VLAN settings are refused: ignoring them would join what they keep apart."""
+    wrong = [number for number in (*port.numbers("tag"), *port.numbers("trunks")) if not 0 <= number <= 4095]
+    if wrong:
+        return f"{wrong[0]} is not a VLAN: VLANs are 0 to 4095"
+    given = [word for word in ("tag", "trunks", "vlan_mode") if port.columns.get(word) not in (None, (), [])]
+    if given:
+        return f"{', '.join(given)}: this switch has no access or trunk ports: use flows, or VLAN interfaces as ports"
+    return ""
+
+
+def _setting(key: str, value: str) -> Mapping[str, object]:
+    """A setting as `inband set` reads it; raises UsageError."""
+    if key not in SETTABLE:
+        raise UsageError(f"{OWN_PREFIX}{key}: unknown key: allowed are {', '.join(SETTABLE)}")
+    found = KEYS[key]
+    return {found.field: found.read(value.split(",") if found.many else [value])}

@@ -1,0 +1,19 @@
+"""Long work of the event loop in slices, between which everything else in the process has its turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+# How long a change of the configuration is worked at before everything else has its turn: as long as all peers together
+# and the frames have theirs (``switch.turns``), so that they cannot hold it up for long either.
+CHANGE_SLICE_S = 0.004
+
+
+async def go_through(steps: Iterator[None], loop: asyncio.AbstractEventLoop) -> None:
+    """Do work in steps, for CHANGE_SLICE_S at a time."""
+    end = loop.time() + CHANGE_SLICE_S
+    for _ in steps:
+        if loop.time() >= end:
+            await asyncio.sleep(0)
+            end = loop.time() + CHANGE_SLICE_S
