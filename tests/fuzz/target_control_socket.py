@@ -61,6 +61,7 @@ class FakeProcess:
         )  # fmt: skip
         self.bridges = {"br0": cast(BridgeRunner, runner)}
         self.config = SwitchConfig(bridges=(managed.config,))
+        self.front = None
         self.history = History()
         self.confirming = Confirming()
         self.core = SwitchCore(

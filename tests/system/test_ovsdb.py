@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from lab.controllers import LabController
 from lab.journal import until
-from lab.net import Lab
-from lab.ovsdb import Database
-from tests.system.switch_rig import Rig
+from lab.net import CommandError, Lab
+from tests.system.ovsdb_rig import OvsdbRig
 
 pytestmark = pytest.mark.root
-
-
-class OvsdbRig(Rig):
-    """A rig whose switch follows a database."""
-
-    def __init__(self, lab: Lab) -> None:
-        super().__init__(lab)
-        self.database = Database(lab, self.box)
-        self.vsctl = self.database.vsctl
-
-    def follow(self, *options: str) -> None:
-        """Start a switch that follows."""
-        self.start("--ovsdb", self.database.remote, *options)
 
 
 @pytest.fixture
@@ -63,3 +50,161 @@ def test_a_controller_of_the_database_is_dialled_and_its_columns_say_so(rig: Ovs
     assert rig.vsctl("get", "controller", "br0", "role") == "other"
     assert rig.vsctl("get", "controller", "br0", "status:state") == "ACTIVE"
     assert rig.vsctl("get-fail-mode", "br0") == "secure"
+
+
+def test_what_did_not_change_is_not_disturbed(rig: OvsdbRig) -> None:
+    LabController(rig.h1, port=6653)
+    rig.follow()
+    rig.vsctl("add-br", "br0", "--", "add-port", "br0", "p1", "--", "add-port", "br0", "p2")
+    rig.vsctl("set-controller", "br0", "tcp:10.0.0.11:6653", "--", "set", "controller", "br0", "local_ip=10.0.0.2")
+    rig.vsctl("wait-until", "controller", "br0", "is_connected=true", timeout_s=15)
+    since, index = rig.controller()["since"], rig.box.run("cat", "/sys/class/net/br0/ifindex")
+
+    rig.vsctl("add-br", "br1", "--", "set", "bridge", "br1", "other_config:hwaddr=02:00:00:00:00:99")
+    rig.vsctl("del-port", "br0", "p2")
+    rig.vsctl("del-br", "br1")
+    rig.vsctl("set", "bridge", "br0", "external_ids:note=x")
+
+    assert rig.controller()["since"] == since
+    assert rig.box.run("cat", "/sys/class/net/br0/ifindex") == index
+    assert rig.ports() == {"p1": 1}
+
+
+def test_everyday_commands_answer_as_for_open_vswitch(rig: OvsdbRig) -> None:
+    rig.follow()
+    rig.vsctl("add-br", "br0", "--", "add-port", "br0", "p1", "--", "set-controller", "br0", "tcp:10.0.0.11:6653")
+
+    assert rig.vsctl("list-br") == "br0"
+    assert rig.vsctl("list-ports", "br0") == "p1"
+    assert "Controller" in rig.vsctl("show")
+    assert rig.vsctl("--bare", "--columns=name", "find", "interface", "ofport=1") == "p1"
+    assert rig.vsctl("get", "bridge", "br0", "datapath_id").strip('"') == rig.show()["datapath_id"]
+    assert "link_state" in rig.vsctl("list", "interface", "p1")
+    rig.vsctl("emer-reset")
+    assert rig.vsctl("get-controller", "br0") == ""
+    assert rig.show()["controllers"] == []
+    rig.vsctl("del-port", "p1")
+    rig.vsctl("del-br", "br0")
+    assert json.loads(rig.call("inband/show", "json"))["bridges"] == []
+
+
+def test_a_link_that_goes_down_is_seen_in_the_database(rig: OvsdbRig) -> None:
+    rig.follow()
+    rig.vsctl("add-br", "br0", "--", "add-port", "br0", "p1")
+    assert rig.column("interface", "p1", "link_state") == "up"
+
+    rig.h1.ip("link set eth0 down")
+
+    rig.vsctl("wait-until", "interface", "p1", "link_state=down", timeout_s=5)
+    assert rig.column("interface", "p1", "admin_state") == "up"
+
+
+def test_an_interface_that_is_not_there_says_so_and_is_a_port_when_it_appears(rig: OvsdbRig) -> None:
+    rig.follow()
+
+    rig.vsctl("add-br", "br0", "--", "add-port", "br0", "late")
+
+    assert rig.column("interface", "late", "error") == "could not open network device late (No such device)"
+    assert rig.column("interface", "late", "ofport") == "-1"
+    rig.box.ip("link add late type veth peer name other", "link set late up", "link set other up")
+    rig.vsctl("wait-until", "interface", "late", "ofport!=-1", timeout_s=5)
+    assert rig.column("interface", "late", "error") == "[]"
+
+
+def test_statistics_are_those_of_openflow(rig: OvsdbRig) -> None:
+    rig.follow()
+    rig.vsctl("add-br", "br0", "--", "add-port", "br0", "p1", "--", "add-port", "br0", "p2")
+    assert until(lambda: rig.h1.pings("10.0.0.12") > 0, 5.0)
+
+    assert until(lambda: rig.column("interface", "p1", "statistics") not in ("{}", ""), 8.0)
+
+    statistics = rig.column("interface", "p1", "statistics")
+    assert "rx_packets=" in statistics
+    assert "tx_bytes=" in statistics
+
+
+def test_bad_rows_say_so_and_the_rest_takes_effect(rig: OvsdbRig) -> None:
+    rig.follow()
+    rig.vsctl("add-br", "br0", "--", "add-port", "br0", "p1")
+    port = rig.vsctl("get", "port", "p1", "_uuid")
+
+    rig.vsctl(
+        *("add-br", "br1", "--", "add", "bridge", "br1", "ports", port),
+        *("--", "add-br", "lo"),
+        *("--", "add-port", "br1", "p2", "--", "set", "interface", "p2", "type=vxlan"),
+        *("--", "add-port", "br0", "tagged", "tag=10"),
+        *("--", "set-controller", "br1", "tpc:192.0.2.1", "tcp:192.0.2.1"),
+        *("--", "set", "bridge", "br1", "datapath_type=rubbish"),
+    )
+
+    assert rig.ports("br0") == {"p1": 1}
+    assert rig.ports("br1") == {}
+    assert "interface p1 is in bridge br0" in rig.column("bridge", "br1", "status:error")
+    assert "lo exists and is not the switch's" in rig.column("bridge", "lo", "status:error")
+    assert "lo exists" in rig.column("interface", "lo", "error")
+    assert "type vxlan is not supported" in rig.column("interface", "p2", "error")
+    assert "no access or trunk ports" in rig.column("port", "tagged", "status:error")
+    assert [each["target"] for each in rig.show("br1")["controllers"]] == ["tcp:192.0.2.1:6653"]
+    assert "did you mean tcp:" in rig.vsctl("--columns=status", "find", "controller", "target=tpc\\:192.0.2.1")
+    health = rig.inband("health")
+    assert health.returncode > 0
+    assert "interface p1 is in bridge br0" in health.stdout
+
+
+def test_a_bridge_that_could_not_be_had_is_tried_again(rig: OvsdbRig) -> None:
+    rig.box.ip("link add taken type veth peer name other")
+    rig.follow()
+    rig.vsctl("add-br", "taken")
+    assert rig.column("bridge", "taken", "status:error") != ""
+
+    rig.box.ip("link del taken")
+
+    assert until(lambda: rig.column("bridge", "taken", "datapath_id") != "[]", 8.0)
+    assert rig.column("bridge", "taken", "status") == "{}"
+
+
+def test_another_datapath_type_makes_the_bridge_anew(rig: OvsdbRig) -> None:
+    rig.follow()
+    rig.vsctl("add-br", "br0", "--", "add-port", "br0", "p1", "--", "add-port", "br0", "p2")
+
+    rig.vsctl("set", "bridge", "br0", "datapath_type=netdev")
+
+    assert rig.show()["datapath"] == "userspace"
+    assert rig.ports() == {"p1": 1, "p2": 2}
+    assert until(lambda: rig.h1.pings("10.0.0.12") > 0, 5.0)
+
+
+def test_managers_are_in_band_remotes(rig: OvsdbRig) -> None:
+    rig.follow()
+    rig.vsctl("add-br", "br0", "--", "set-manager", "tcp:10.0.0.11:6640", "ptcp:6641:127.0.0.1")
+
+    remotes = rig.show()["in_band"]["remotes"]
+
+    assert [(each["address"], each["port"], each["kinds"]) for each in remotes] == [("10.0.0.11", 6640, ["manager"])]
+
+
+def test_commands_do_not_change_what_the_database_configures(rig: OvsdbRig) -> None:
+    rig.follow("--bridge", "br9", "--port", "p2")
+    rig.vsctl("add-br", "br0", "--", "add-port", "br0", "p1")
+
+    assert "use ovs-vsctl" in rig.refusal("inband/add-port", "br0", "p2")
+    rig.call("inband/del-port", "br9", "p2")
+    rig.vsctl("add-port", "br0", "p2")
+
+    assert rig.ports("br9") == {}
+    assert rig.ports("br0") == {"p1": 1, "p2": 2}
+
+
+def test_a_wrong_word_in_a_remote_is_refused_before_anything_is_done(rig: OvsdbRig) -> None:
+    done = rig.inband("run", "--ovsdb", "tcp:localhost")
+
+    assert done.returncode == 2
+    assert "has an address and a port" in done.stderr
+
+
+def test_a_command_that_waits_for_a_switch_that_is_away_ends_by_its_own_timeout(rig: OvsdbRig) -> None:
+    with pytest.raises(CommandError):
+        rig.vsctl("add-br", "br0", timeout_s=1)
+    rig.follow()
+
+    assert until(lambda: rig.column("bridge", "br0", "datapath_id") != "[]", 5.0)

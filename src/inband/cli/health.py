@@ -19,6 +19,10 @@ def health_of(document: ShowDocument) -> tuple[int, str]:
     unconfirmed = document.get("unconfirmed")
     if unconfirmed:
         found.append((WARNING, f"`{unconfirmed}` is not confirmed"))
+    front = document.get("ovsdb")
+    if front and not front["followed"]:
+        found.append((WARNING, f"the database {front['remote']} is not followed: {front['problem']}"))
+    found += [(WARNING, complaint) for complaint in (front["complaints"] if front else [])]
     worst = max(code for code, _ in found)
     texts = [text for code, text in sorted(found, key=lambda each: -each[0]) if code == worst or code > OK]
     return worst, f"{_WORDS[worst]}: {'; '.join(texts)}"

@@ -19,6 +19,7 @@ from rich.text import Text
 from inband.runtime.show import (
     BridgeDocument,
     ControllerDocument,
+    FrontDocument,
     NameDocument,
     RemoteDocument,
     ServerDocument,
@@ -50,9 +51,18 @@ def _print_document(console: Console, document: ShowDocument, now: float) -> Non
         console.print("no bridges: add one with `inband add-bridge`")
     if unconfirmed := document.get("unconfirmed"):
         console.print(f"`{unconfirmed}` is undone unless it is confirmed: `inband confirm`")
+    if front := document.get("ovsdb"):
+        _print_front(console, front)
     for bridge in document["bridges"]:
         _print_bridge(console, bridge, now)
     _print_names(console, document, now)
+
+
+def _print_front(console: Console, front: FrontDocument) -> None:
+    problem = printable(front["problem"] or "")
+    state = Text("followed", "green") if front["followed"] else Text(f"not followed: {problem}", "red")
+    console.print(Text.assemble("database ", (printable(front["remote"]), "bold"), " is ", state))
+    _print_rows(console, None, (("wrong in it:", printable(complaint)) for complaint in front["complaints"]))
 
 
 def _print_bridge(console: Console, bridge: BridgeDocument, now: float) -> None:

@@ -62,6 +62,8 @@ def values_of(snapshot: Snapshot, wanted: Wanted, facts: Facts, now: Instant) ->
     for port in wanted.ports:
         found = facts.ports.get((port.bridge, port.name), PortFacts())
         error = _joined(wanted.problems.get(("Interface", port.interface)), found.error)
+        if port.is_local:
+            error = _joined(error, facts.errors.get(port.bridge))
         values["Interface", port.interface] = interface(found, error)
         values["Port", port.port] = {"status": _error(error or wanted.problems.get(("Port", port.port)))}
     for controller in wanted.controllers:

@@ -103,7 +103,8 @@ class _Translation:
     def _bridge(self, name: str, row: Row) -> BridgeConfig:
         base = self._base.get(name, BridgeConfig(name))
         bridge = self._with_other_config(base, row)
-        bridge = replace(bridge, fail_mode=FailMode(row.text("fail_mode") or "standalone"), adopt=None)
+        is_secure = row.text("fail_mode") == FailMode.SECURE
+        bridge = replace(bridge, fail_mode=FailMode.SECURE if is_secure else FailMode.STANDALONE, adopt=None)
         bridge = replace(bridge, datapath=self._datapath(row), openflow_versions=self._versions(row))
         bridge = replace(bridge, **self._tls(base), **self._flow_limit(row))
         names, numbers = self._ports_of(name, row)

@@ -89,6 +89,8 @@ async def _show(process: Process, arguments: Sequence[str]) -> str:
     if arguments not in ([], ["json"]):
         raise UsageError(f"inband/show: unknown argument {arguments[0]!r}: only json is allowed")
     document = documents.show(process.bridges.values(), process.core, process.confirming.waiting, process.now)
+    if process.front is not None:
+        document["ovsdb"] = process.front.document()
     return await asyncio.to_thread(json.dumps, document) + "\n"
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.change_options import ChangeOptions
+from inband.runtime.front import Front
 from inband.switch.config import SwitchConfig
 from inband.switch.confirming import Confirming
 from inband.switch.core import SwitchCore
@@ -20,6 +21,10 @@ class Process(Protocol):
     bridges: dict[str, BridgeRunner]
     core: SwitchCore
     history: History
+
+    @property
+    def front(self) -> Front | None:
+        """Whose configuration is laid over that of file and commands."""
 
     @property
     def config(self) -> SwitchConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inband.cli.health import CRITICAL, OK, WARNING, health_of
-from inband.runtime.show import BridgeDocument, ControllerDocument, ShowDocument
+from inband.runtime.show import BridgeDocument, ControllerDocument, FrontDocument, ShowDocument
 
 
 def _controller(*, connected: bool, error: str | None = None) -> ControllerDocument:
@@ -33,6 +33,16 @@ def _bridge(*controllers: ControllerDocument, forwarding: str = "controller", up
     }
 
 
+def _front(*complaints: str, problem: str | None = None) -> FrontDocument:
+    return {
+        "remote": "unix:/run/db.sock",
+        "followed": problem is None,
+        "problem": problem,
+        "bridges": ["br0"],
+        "complaints": list(complaints),
+    }
+
+
 @pytest.mark.parametrize(
     ("document", "code", "words"),
     [
@@ -47,6 +57,9 @@ def _bridge(*controllers: ControllerDocument, forwarding: str = "controller", up
         ({"bridges": [_bridge(_controller(connected=False, error="refused"))]}, CRITICAL, "br0: no controller"),
         ({"bridges": [_bridge(_controller(connected=True), up=False)]}, WARNING, "port 1 (eth1) is down"),
         ({"bridges": [_bridge(_controller(connected=True))], "unconfirmed": "reload"}, WARNING, "reload"),
+        ({"bridges": [_bridge()], "ovsdb": _front(problem="the connection was lost")}, WARNING, "connection was lost"),
+        ({"bridges": [_bridge()], "ovsdb": _front("Port p1: bonds")}, WARNING, "Port p1: bonds"),
+        ({"bridges": [_bridge()], "ovsdb": _front()}, OK, "no controller is configured"),
     ],
 )
 def test_the_worst_decides(document: ShowDocument, code: int, words: str) -> None:
