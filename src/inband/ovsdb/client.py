@@ -23,8 +23,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from inband.errors import HostError, UsageError
-from inband.ovsdb.replica import Replica, connect, is_available
+from inband.errors import HostError
+from inband.ovsdb.replica import Replica, connect, load_library
 from inband.ovsdb.rows import Snapshot
 from inband.ovsdb.wanted import RowKey
 
@@ -61,12 +61,8 @@ class Client:
     """Follows one database. ``tell`` is called from the thread, with each event."""
 
     def __init__(self, remote: str, tell: Callable[[Event], None]) -> None:
-        """Raises UsageError when the library is not installed, or does not know such a remote."""
-        if not is_available():
-            raise UsageError(
-                "ovsdb: the library `ovs` is not installed: `pip install 'inband[ovsdb]'`, or on Debian "
-                "`apt install python3-openvswitch`"
-            )
+        """Raises UsageError when the library is not installed."""
+        load_library()
         self._remote = remote
         self._tell = tell
         self._writes: deque[Values] = deque()

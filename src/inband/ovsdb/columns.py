@@ -107,7 +107,7 @@ def interface(facts: PortFacts, error: str | None) -> dict[str, Any]:
     speed = settings.current_speed_kbps * 1000
     duplex = "half" if settings.current & _HALF else "full"
     return {
-        "ofport": [NO_PORT if facts.number is None else facts.number],
+        "ofport": [NO_PORT if facts.number is None else facts.number & 0xFFFF],  # LOCAL by its number in OpenFlow 1.0
         "error": [] if error is None else [error],
         "mac_in_use": [] if link is None else [str(link.mac)],
         "mtu": [] if link is None else [link.mtu],

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import uuid
+import warnings
 from collections.abc import Mapping
-from importlib.util import find_spec
+from importlib import import_module
 from typing import Any
 
-from inband.errors import HostError
+from inband.errors import HostError, UsageError
 from inband.ovsdb.rows import READ, WRITTEN, Row, Snapshot
 
 DATABASE = "Open_vSwitch"
@@ -25,9 +26,21 @@ CONNECT_MS = 3000
 LOOK_MS = 500
 
 
-def is_available() -> bool:
-    """Whether the library is installed."""
-    return find_spec("ovs") is not None
+def load_library() -> None:
+    """Import the library now, in the calling thread. Raises UsageError when it is not installed.
+
+    It tries eventlet, which warns of itself where it happens to be installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for module in ("ovs.db.idl", "ovs.jsonrpc", "ovs.poller", "ovs.stream"):
+                import_module(module)
+    except ImportError:
+        raise UsageError(
+            "ovsdb: the library `ovs` is not installed: `pip install 'inband[ovsdb]'`, or on Debian "
+            "`apt install python3-openvswitch`"
+        ) from None
 
 
 def connect(remote: str) -> Replica:

@@ -83,12 +83,17 @@ class BridgePorts:
         """The ports that wait for their interface."""
         return [name for name, port in self._ports.items() if port.index is None]
 
-    def release(self, wanted: Iterable[str]) -> None:
-        """Give back the ports that are not wanted any more."""
+    def release(self, wanted: Iterable[str]) -> Iterator[None]:
+        """Give back the ports that are not wanted any more: go on with the iterator until it ends.
+
+        The kernel takes 20 ms for each: it waits until no processor looks at the interface any more.
+        """
         for name in set(self._ports) - set(wanted):
-            port = self._ports.pop(name)
-            self._close(name, port)
-            self._locks.release(name)
+            port = self._ports.pop(name, None)
+            if port is not None:
+                self._close(name, port)
+                self._locks.release(name)
+                yield
 
     def apply(
         self, wanted: Iterable[str], pinned: Mapping[str, PortNo], refused: Refused | None = None
@@ -99,9 +104,9 @@ class BridgePorts:
         and the others stay.
         """
         names = list(wanted)
-        self.release(names)
+        yield from self.release(names)
         numbers = assign(names, pinned, self.numbers)
-        self.release(name for name, port in self._ports.items() if port.number == numbers[name])
+        yield from self.release([name for name, port in self._ports.items() if port.number == numbers[name]])
         for name in names:
             if name not in self._ports:
                 try:

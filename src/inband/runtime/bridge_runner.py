@@ -217,6 +217,7 @@ class BridgeRunner:
             self.peer_redirect.close()
             for _ in self.managed.stop():
                 await asyncio.sleep(0)
+            await go_through(self.ports.release(()), self._loop)
             self.bridge.datapath.close()
             self.ports.close()
             try:
@@ -245,9 +246,9 @@ class BridgeRunner:
 
     # --- configuration ------------------------------------------------------------------------------------------
 
-    def release(self, config: BridgeConfig) -> None:
+    async def release(self, config: BridgeConfig) -> None:
         """Give up the ports and listening places that ``config`` leaves to others: the first half of ``apply``."""
-        self.ports.release(config.ports)
+        await go_through(self.ports.release(config.ports), self._loop)
         self._listening.release(config.controllers)
 
     async def apply(self, config: BridgeConfig, refused: Refused | None = None) -> None:
@@ -270,7 +271,7 @@ class BridgeRunner:
     async def _have_ports(self, config: BridgeConfig, adopted: str | None, refused: Refused | None) -> None:
         """Have the ports of ``config``, and the belongings of the one that it adopts; ``adopted`` is that of before."""
         if adopted is not None and adopted != config.adopt:
-            self.ports.release(config.ports)
+            await go_through(self.ports.release(config.ports), self._loop)
             self._give_back(adopted)
         steps = self.ports.apply(config.ports, dict(config.port_numbers), refused)
         if config.adopt is None or config.adopt == adopted or not is_there(config.adopt):

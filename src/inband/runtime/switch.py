@@ -300,9 +300,9 @@ class RunningSwitch:
         gone = [name for name in self.bridges if name not in wanted]
         for name in [name for name in gone if _is_in_the_way(self.bridges[name].config, config)]:
             await self._stop_bridge(name)
-        for name, runner in self.bridges.items():
+        for name, runner in list(self.bridges.items()):
             if name in wanted:
-                runner.release(wanted[name])
+                await runner.release(wanted[name])
         await go_through(self.core.begin(config, await self._state.recall_names(config)), self._loop)
         for bridge in wanted.values():
             await self._have_bridge(bridge, refusals)
