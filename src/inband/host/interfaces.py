@@ -126,6 +126,18 @@ def set_mac(interface: str, mac: Mac) -> None:
         _set_mac(requests, _existing(requests, interface), mac)
 
 
+def set_mtu(interface: str, mtu: int) -> None:
+    """Change an interface's MTU, of a local pair both ends'. Raises UsageError without one, HostError when refused."""
+    with Requests() as requests:
+        links = [_existing(requests, interface)]
+        inner = requests.link(inner_name(interface))
+        if inner is not None and links[0].alias == _alias(interface, "outer"):
+            links.append(inner)
+        for link in links:
+            body = rtnetlink.link_body(link.index, codec.number(rtnetlink.IFLA_MTU, mtu, 4))
+            requests.change(f"set the MTU of {link.name} to {mtu}", rtnetlink.RTM_SETLINK, 0, body)
+
+
 def check_port(interface: str) -> None:
     """Raise UsageError unless the interface can be a port: there, Ethernet, free, and not a bridge's own."""
     check_interface_name(interface)

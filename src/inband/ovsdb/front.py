@@ -20,6 +20,7 @@ from typing import assert_never
 
 from inband.errors import InbandError, UsageError
 from inband.flow.ports import LOCAL
+from inband.host.interfaces import set_mtu
 from inband.ovsdb.client import Client, Connected, Event, Lost
 from inband.ovsdb.columns import Facts, PortFacts, Values, statistics, values_of
 from inband.ovsdb.rows import Snapshot, document_of, snapshot_of
@@ -60,6 +61,7 @@ class OvsdbFront:
         self._is_kept = True
         self._written: Values = {}
         self._said: frozenset[str] = frozenset()
+        self._mtu_errors: dict[str, str] = {}
         self._awake = asyncio.Event()
         self._next_statistics = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -176,6 +178,7 @@ class OvsdbFront:
             except BaseException:
                 self._is_new = is_new
                 raise
+            await self._have_mtus()
             self._say_complaints()
         if self._problem is not None:
             self._next_statistics = self._loop.time() + STATISTICS_S
@@ -187,6 +190,17 @@ class OvsdbFront:
         self._write(values)
         if is_due:
             await self._keep()
+
+    async def _have_mtus(self) -> None:
+        """Give interfaces the MTU that rows ask for; what the kernel refuses is an error of the interface."""
+        self._mtu_errors = {}
+        for port in self._wanted.ports:
+            link = self._switch.interface(port.name)
+            if port.mtu is not None and link is not None and link.mtu != port.mtu:
+                try:
+                    await asyncio.to_thread(set_mtu, port.name, port.mtu)
+                except InbandError as error:
+                    self._mtu_errors[port.name] = str(error)
 
     def _write(self, values: Values) -> None:
         """Write what is not what it was."""
@@ -216,7 +230,7 @@ class OvsdbFront:
                 await asyncio.sleep(0)
             runner = runners.get(port.bridge)
             if runner is not None:
-                error = refusals.of_port.get((port.bridge, port.name))
+                error = refusals.of_port.get((port.bridge, port.name)) or self._mtu_errors.get(port.name)
                 ports[port.bridge, port.name] = self._port_facts(runner, port.name, error)
         there = {name: runners[name].managed for name in wanted.bridge_rows if name in runners}
         return Facts(
@@ -259,6 +273,7 @@ class OvsdbFront:
         refusals = self._switch.refusals
         found += [f"Bridge {name}: {words}" for name, words in refusals.of_bridge.items()]
         found += [f"Interface {name}: {words}" for (_, name), words in refusals.of_port.items()]
+        found += [f"Interface {name}: {words}" for name, words in self._mtu_errors.items()]
         return sorted(found)
 
     def _say_complaints(self) -> None:

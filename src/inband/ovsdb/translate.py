@@ -108,6 +108,8 @@ class _Translation:
         bridge = replace(bridge, datapath=self._datapath(row), openflow_versions=self._versions(row))
         bridge = replace(bridge, **self._tls(base), **self._flow_limit(row))
         names, numbers = self._ports_of(name, row)
+        if bridge.mac is None:
+            bridge = self._with_mac(bridge)
         rows = self._snapshot.rows("Controller", row.texts("controller"))
         controllers = ControllerRows(name, rows, self._blame, has_tls=bridge.ca_cert is not None)
         self._controllers += controllers.wanted
@@ -137,6 +139,18 @@ class _Translation:
             except UsageError as error:
                 self._blame("Bridge", row, f"other_config: {error}")
         return bridge
+
+    def _with_mac(self, bridge: BridgeConfig) -> BridgeConfig:
+        """With the ``mac`` of its own interface's row, which ``other_config:hwaddr`` overrides."""
+        own = next((each for each in self._ports if each.bridge == bridge.name and each.is_local), None)
+        row = None if own is None else self._snapshot.row("Interface", own.interface)
+        if row is None or not row.text("mac"):
+            return bridge
+        try:
+            return with_values(bridge, _setting("mac", row.text("mac")))
+        except UsageError as error:
+            self._blame("Interface", row, str(error))
+            return bridge
 
     def _datapath(self, row: Row) -> DatapathKind:
         kind = row.text("datapath_type")
@@ -194,7 +208,7 @@ class _Translation:
         for port in sorted(ports, key=lambda each: (each.text("name"), each.uuid)):
             for interface in self._interfaces_of(bridge, row, port):
                 name = interface.text("name")
-                self._ports.append(WantedPort(bridge, port.uuid, interface.uuid, name))
+                self._ports.append(WantedPort(bridge, port.uuid, interface.uuid, name, _mtu(interface)))
                 complaint = self._complaint(bridge, port, interface)
                 if complaint:
                     self._blame("Interface", interface, complaint)
@@ -202,6 +216,7 @@ class _Translation:
                 elif name != bridge:
                     names.append(name)
                     self._number(interface, numbers)
+                self._note_what_a_port_lacks(port, interface)
         return tuple(names), tuple((name, number) for number, name in numbers.items())
 
     def _interfaces_of(self, bridge: str, row: Row, port: Row) -> Iterator[Row]:
@@ -232,6 +247,14 @@ class _Translation:
             return "bonds are not supported: make a bond of the kernel (ip link add type bond) and add that"
         return _vlan_complaint(port)
 
+    def _note_what_a_port_lacks(self, port: Row, interface: Row) -> None:
+        if port.texts("qos"):
+            hint = "queues are made by `tc` (class 1:N+1 of an htb is queue N)"
+            self._blame("Port", port, f"qos: not supported, and without effect: {hint}")
+        for column in ("ingress_policing_rate", "ingress_policing_kpkts_rate"):
+            if interface.number(column):
+                self._blame("Port", port, f"{column}: not supported, and without effect: use a meter")
+
     def _number(self, interface: Row, numbers: dict[PortNo, str]) -> None:
         wanted = interface.number("ofport_request")
         if wanted is None:
@@ -242,6 +265,12 @@ class _Translation:
             self._blame("Interface", interface, f"ofport_request {wanted}: {numbers[PortNo(wanted)]} has that number")
         else:
             numbers[PortNo(wanted)] = interface.text("name")
+
+
+def _mtu(interface: Row) -> int | None:
+    """What the kernel can be asked for; it says itself what an interface cannot have."""
+    mtu = interface.number("mtu_request")
+    return mtu if mtu is not None and 0 < mtu < 1 << 31 else None
 
 
 def _vlan_complaint(port: Row) -> str:

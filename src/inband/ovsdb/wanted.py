@@ -15,12 +15,16 @@ RowKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class WantedPort:
-    """A port: the UUIDs of its rows of Port and Interface, and the interface's name, which is a local port's bridge."""
+    """A port: the UUIDs of its rows of Port and Interface, and the interface's name, which is a local port's bridge.
+
+    ``mtu`` is what the interface shall have, if that is said.
+    """
 
     bridge: str
     port: str
     interface: str
     name: str
+    mtu: int | None = None
 
     @property
     def is_local(self) -> bool:

@@ -102,6 +102,18 @@ def test_what_a_bridge_cannot_have_is_said_and_the_rest_takes_effect(
     assert words in problems(database)["bridge-br0"]
 
 
+def test_the_mac_of_its_own_interface_is_the_bridges(database: Database) -> None:
+    database.bridge("br0")
+    database.row("Interface", "interface-br0", mac=("02:00:00:00:00:07",))
+
+    assert only_bridge(database).mac == Mac.parse("02:00:00:00:00:07")
+
+    database.row("Interface", "interface-br0", mac=("rubbish",))
+
+    assert only_bridge(database).mac is None
+    assert "mac: " in problems(database)["interface-br0"]
+
+
 def test_the_file_says_what_rows_do_not(database: Database) -> None:
     database.bridge("br0", "eth1")
     base = BridgeConfig("br0", ("eth9",), addresses=(ip_interface("192.0.2.2/24"),), control_vlan=10)
@@ -182,6 +194,16 @@ def test_a_bond_is_refused(database: Database) -> None:
 
     assert only_bridge(database).ports == ()
     assert "bonds are not supported" in problems(database)["port-bond0"]
+
+
+def test_a_port_with_queues_or_policing_is_one_and_says_that_it_has_neither(database: Database) -> None:
+    database.bridge("br0", "eth1")
+    database.port("eth1", qos=("q",))
+    database.row("Interface", "interface-eth1", ingress_policing_rate=1000)
+
+    assert only_bridge(database).ports == ("eth1",)
+    assert "qos: not supported" in problems(database)["port-eth1"]
+    assert "use a meter" in problems(database)["port-eth1"]
 
 
 def test_numbers_are_those_that_are_asked_for_unless_another_has_them(database: Database) -> None:
