@@ -61,3 +61,76 @@ class Database:
             ["ovsdb-client", "transact", self.remote, document], capture_output=True, text=True, timeout=20, check=True
         )
         return done.stdout
+
+
+class Cluster:
+    """Three ovsdb-servers in a namespace that replicate one database by RAFT (ovsdb(7)); ``remote`` is all of them."""
+
+    PORTS = (6641, 6642, 6643)
+
+    def __init__(self, lab: Lab, namespace: Namespace, address: str) -> None:
+        self._namespace = namespace
+        self._folder = lab.folder / "cluster"
+        self._folder.mkdir()
+        self._address = address
+        self._processes: list[Process] = []
+        self.remotes = [f"tcp:{address}:{port}" for port in self.PORTS]
+        self.remote = ",".join(self.remotes)
+
+    def start(self) -> None:
+        """Make the cluster; returns when it takes commands."""
+        for number in range(len(self.PORTS)):
+            self._make(number)
+            self._processes.append(self._server(number))
+        if not until(lambda: self.leader() is not None, START_S):
+            raise AssertionError(f"no leader was elected:\n{self._processes[0].tail()}")
+        self.vsctl("--no-wait", "init")
+
+    def leader(self) -> int | None:
+        """The number of the server that leads, if one does."""
+        return next(
+            (number for number, each in enumerate(self._processes) if each.is_running and self._leads(number)), None
+        )
+
+    def kill(self, number: int) -> None:
+        """Crash one of them."""
+        self._processes[number].kill9()
+
+    def vsctl(self, *words: str, timeout_s: int = 20) -> str:
+        """As ``Database.vsctl``, through whichever server leads."""
+        command = ("ovs-vsctl", f"--db={self.remote}", f"--timeout={timeout_s}", *words)
+        return self._namespace.run(*command, timeout_s=timeout_s + 5).strip()
+
+    def _make(self, number: int) -> None:
+        file = str(self._folder / f"{number}.db")
+        own, first = (f"tcp:{self._address}:{port + 100}" for port in (self.PORTS[number], self.PORTS[0]))
+        if number == 0:
+            run("ovsdb-tool", "create-cluster", file, str(SCHEMA), own)
+        else:
+            run("ovsdb-tool", "join-cluster", file, "Open_vSwitch", own, first)
+
+    def _server(self, number: int) -> Process:
+        return self._namespace.start(
+            "ovsdb-server", str(self._folder / f"{number}.db"), f"--remote=ptcp:{self.PORTS[number]}:0.0.0.0",
+            f"--unixctl={self._folder}/{number}.ctl", "-vconsole:info", "-vsyslog:off",
+            label=f"cluster-{number}", env={**os.environ, "OVS_RUNDIR": str(self._folder)},
+        )  # fmt: skip
+
+    def _leads(self, number: int) -> bool:
+        control = f"{self._folder}/{number}.ctl"
+        status = self._namespace.run("ovs-appctl", "-t", control, "cluster/status", "Open_vSwitch", check=False)
+        return "Role: leader" in status
+
+
+def start_relay(namespace: Namespace, cluster: Cluster) -> str:
+    """Start a relay of a cluster in a namespace, and return its remote."""
+    folder = namespace.lab.folder / f"relay-{namespace.short}"
+    folder.mkdir()
+    namespace.start(
+        "ovsdb-server", f"relay:Open_vSwitch:{cluster.remote}", f"--remote=punix:{folder}/db.sock",
+        f"--unixctl={folder}/db.ctl", "-vconsole:info", "-vsyslog:off",
+        label="relay", env={**os.environ, "OVS_RUNDIR": str(folder)},
+    )  # fmt: skip
+    if not until((folder / "db.sock").exists, START_S):
+        raise AssertionError(f"the relay of {namespace.short} did not start")
+    return f"unix:{folder}/db.sock"

@@ -60,11 +60,12 @@ Event = Connected | Lost
 class Client:
     """Follows one database. ``tell`` is called from the thread, with each event."""
 
-    def __init__(self, remote: str, tell: Callable[[Event], None]) -> None:
+    def __init__(self, remote: str, tell: Callable[[Event], None], connect: Callable[[str], Replica] = connect) -> None:
         """Raises UsageError when the library is not installed."""
         load_library()
         self._remote = remote
         self._tell = tell
+        self._connect = connect
         self._writes: deque[Values] = deque()
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._is_stopping = threading.Event()
@@ -80,10 +81,13 @@ class Client:
         self._interrupt()
 
     def stop(self) -> None:
-        """End the thread; what was to be written is written if that goes at once."""
+        """End the thread, once; what was to be written is written if that goes at once."""
         self._is_stopping.set()
         self._interrupt()
         self._thread.join(timeout=2.0)
+        if not self._thread.is_alive():
+            for descriptor in (self._wake, self._waker):
+                os.close(descriptor)
 
     def _interrupt(self) -> None:
         with contextlib.suppress(BlockingIOError):  # it is awake
@@ -108,13 +112,12 @@ class Client:
 
     def _follow(self) -> None:
         """Connect, and follow until the connection is lost. Raises HostError."""
-        replica = connect(self._remote)
+        replica = self._connect(self._remote)
         deadline = time.monotonic() + FIRST_ROWS_S
         try:
             while not self._is_stopping.is_set():
                 snapshot = replica.run()
                 if snapshot is not None:
-                    self._writes.clear()  # it is of an older state; the new one will be answered
                     self._tell(Connected(snapshot))
                 if not replica.has_rows and time.monotonic() > deadline:
                     raise HostError("follow the database", f"{self._remote} accepts connections and sends no rows")

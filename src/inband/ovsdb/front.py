@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
@@ -28,6 +29,7 @@ from inband.ovsdb.translate import translate
 from inband.ovsdb.wanted import Wanted
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.front import Followed
+from inband.runtime.ovsdb_remote import split_name
 from inband.runtime.show import FrontDocument
 from inband.runtime.state_dir import StateDir
 from inband.runtime.tls import tls_contexts
@@ -41,6 +43,8 @@ FILE = "ovsdb.json"
 STATISTICS_S = 5.0
 # From the first thing that changed to a look at the switch: links and channels change in groups.
 SETTLE_S = 0.05
+# From a round that failed to the next one.
+AGAIN_S = 1.0
 # How many ports are looked at before everything else has its turn: under a millisecond.
 PORTS_AT_ONCE = 50
 
@@ -53,7 +57,9 @@ class OvsdbFront:
         self._remote = remote
         self._state_dir = state_dir
         self._loop = loop
-        self._client = Client(remote, self._tell)
+        remotes, name = split_name(remote)
+        self._name = name or socket.gethostname()
+        self._client = Client(remotes, self._tell)
         self._snapshot = snapshot_of(state_dir.read(FILE))
         self._wanted = Wanted()
         self._problem: str | None = "not connected yet"
@@ -65,6 +71,7 @@ class OvsdbFront:
         self._awake = asyncio.Event()
         self._next_statistics = 0.0
         self._task: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self._switch: Followed
 
     # --- runtime.front.Front ------------------------------------------------------------------------------------
@@ -76,7 +83,7 @@ class OvsdbFront:
 
     def over(self, base: SwitchConfig) -> SwitchConfig:
         """As ``Front.over``; what the rows ask for is remembered, to be answered."""
-        wanted = translate(self._snapshot, {bridge.name: bridge for bridge in base.bridges})
+        wanted = translate(self._snapshot, {bridge.name: bridge for bridge in base.bridges}, self._name)
         others = tuple(bridge for bridge in base.bridges if bridge.name not in wanted.bridge_rows)
         managers = tuple(dict.fromkeys((*base.managers, *wanted.managers)))
         wanted = _without_bad_files(wanted)
@@ -102,7 +109,7 @@ class OvsdbFront:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             await asyncio.to_thread(self._client.stop)
-            await self._keep()
+            await (self._keep() if self._keeping is None or self._keeping.done() else self._keeping)
 
     def something_changed(self) -> None:
         """As ``Front.something_changed``."""
@@ -165,8 +172,16 @@ class OvsdbFront:
                 await self._round()
             except InbandError as error:
                 log.warning("ovsdb: the switch does not follow: %s", error)
-                await asyncio.sleep(1.0)
-                self._awake.set()
+                await self._begin_again()
+            except Exception:  # a fault of ours: the database is followed on, for it is how the switch is reached
+                log.exception("ovsdb: a fault in this program")
+                await self._begin_again()
+
+    async def _begin_again(self) -> None:
+        """After a round that came to no end: soon, and with all columns."""
+        await asyncio.sleep(AGAIN_S)
+        self._written = {}
+        self._awake.set()
 
     async def _round(self) -> None:
         is_due = self._loop.time() >= self._next_statistics
@@ -188,8 +203,8 @@ class OvsdbFront:
             await self._add_statistics(values)
             self._next_statistics = self._loop.time() + _statistics_interval_s(snapshot)
         self._write(values)
-        if is_due:
-            await self._keep()
+        if not self._is_kept and (self._keeping is None or self._keeping.done()):
+            self._keeping = self._loop.create_task(self._keep())
 
     async def _have_mtus(self) -> None:
         """Give interfaces the MTU that rows ask for; what the kernel refuses is an error of the interface."""
@@ -215,8 +230,8 @@ class OvsdbFront:
             self._client.write(changes)
 
     async def _keep(self) -> None:
-        """Have what is followed in the state directory."""
-        if not self._is_kept:
+        """Have what is followed in the state directory; a slow disk holds up nothing but this."""
+        while not self._is_kept:
             self._is_kept = True
             await asyncio.to_thread(self._state_dir.write, FILE, document_of(self._snapshot))
 

@@ -6,6 +6,7 @@ Rows that changed are converted, and no others, so a change costs what it is lar
 from __future__ import annotations
 
 import os
+import time
 import uuid
 import warnings
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ NEEDED = {"Open_vSwitch", "Bridge", "Port", "Interface"}
 PROBE_MS = 5000
 # How long a connection, and the answer with the schema, may take.
 CONNECT_MS = 3000
+# How long the answer to a transaction may take. A relay whose server dies meanwhile gives none at all.
+ANSWER_S = 5.0
 # Between looks at a connection that says nothing: as long as a lost one may go unnoticed.
 LOOK_MS = 500
 
@@ -131,6 +134,7 @@ class Replica:
         self._dirty: dict[tuple[str, Any], Any] = {}
         self._transaction: Any = None
         self._done = (idl.Transaction.SUCCESS, idl.Transaction.UNCHANGED)
+        self._deadline = 0.0
         self._was_connected = False
         self.has_rows = False
 
@@ -161,7 +165,10 @@ class Replica:
         if self._transaction is None:
             return
         status = self._transaction.commit()
-        if status != self._transaction.INCOMPLETE:
+        if status == self._transaction.INCOMPLETE:
+            if time.monotonic() > self._deadline:
+                raise HostError("write to the database", f"no answer in {ANSWER_S:g} s", temporary=True)
+        else:
             error, self._transaction = self._transaction.get_error(), None
             if status not in self._done:
                 raise HostError("write to the database", f"{status}: {error}", temporary=True)
@@ -196,8 +203,8 @@ class Replica:
             for column, value in columns.items():
                 if row is not None and column in self._idl.tables[table].columns:
                     setattr(row, column, value)
-        if transaction.commit() == transaction.INCOMPLETE:
-            self._transaction = transaction
+        self._transaction, self._deadline = transaction, time.monotonic() + ANSWER_S
+        self._settle()
 
     def close(self) -> None:
         """Hang up."""

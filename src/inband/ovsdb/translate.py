@@ -45,19 +45,27 @@ INTERFACE_TYPES = ("internal", "system")
 _OTHER_CONFIG = {"datapath-id": "datapath-id", "hwaddr": "mac", "in-band-queue": "queue"}
 
 
-def translate(snapshot: Snapshot, base: Mapping[str, BridgeConfig] | None = None) -> Wanted:
-    """What the rows ask for. ``base``: bridges of the file, by name, whose settings hold where rows say nothing."""
-    return _Translation(snapshot, base or {}).wanted()
+FOR = f"{OWN_PREFIX}switch"
+"""``other_config:inband-switch=NAME``: the bridge is that switch's, in a database that several follow."""
+
+
+def translate(snapshot: Snapshot, base: Mapping[str, BridgeConfig] | None = None, name: str = "") -> Wanted:
+    """What the rows ask of the switch of this name.
+
+    ``base``: bridges of the file, by name, whose settings hold where rows say nothing.
+    """
+    return _Translation(snapshot, base or {}, name).wanted()
 
 
 class _Translation:
     """One run; ``problems`` collects what is wrong."""
 
-    def __init__(self, snapshot: Snapshot, base: Mapping[str, BridgeConfig]) -> None:
+    def __init__(self, snapshot: Snapshot, base: Mapping[str, BridgeConfig], switch: str) -> None:
         self._snapshot = snapshot
         self._base = base
         self._root = snapshot.root or Row("")
         rows = snapshot.rows("Bridge", self._root.texts("bridges"))
+        rows = [row for row in rows if row.map("other_config").get(FOR, switch) == switch]
         self._bridges = sorted(rows, key=lambda row: (row.text("name"), row.uuid))
         names = {row.text("name") for row in self._bridges}
         others = [bridge for name, bridge in base.items() if name not in names]
@@ -130,7 +138,9 @@ class _Translation:
         given = row.map("other_config")
         bridge = replace(bridge, in_band=given.get("disable-in-band") != "true")
         own = {
-            word.removeprefix(OWN_PREFIX): value for word, value in sorted(given.items()) if word.startswith(OWN_PREFIX)
+            word.removeprefix(OWN_PREFIX): value
+            for word, value in sorted(given.items())
+            if word.startswith(OWN_PREFIX) and word != FOR
         }
         own.update({key: given[word] for word, key in _OTHER_CONFIG.items() if given.get(word)})
         for key, value in own.items():

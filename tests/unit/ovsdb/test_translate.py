@@ -125,6 +125,15 @@ def test_the_file_says_what_rows_do_not(database: Database) -> None:
     assert bridge.addresses == (ip_interface("192.0.2.2/24"),)
 
 
+def test_a_bridge_of_another_switch_is_not_this_ones(database: Database) -> None:
+    database.bridge("br1", "eth1", other_config={"inband-switch": "s1"})
+    database.bridge("br2", "eth2", other_config={"inband-switch": "s2"})
+    database.bridge("br3")
+
+    assert [bridge.name for bridge in translate(database.snapshot(), None, "s2").bridges] == ["br2", "br3"]
+    assert translate(database.snapshot(), None, "s2").problems == {}
+
+
 def test_the_lowest_flow_limit_holds_for_all_tables(database: Database) -> None:
     database.row("Flow_Table", "t0", flow_limit=(500,))
     database.row("Flow_Table", "t1", flow_limit=(100,), overflow_policy=("evict",))
