@@ -9,8 +9,8 @@ DIST := dist
 APT_RUN := iproute2 libbpf1 python3-venv
 # What tests it besides. openvswitch-switch: ovs-ofctl (oracle) and the peer of the benchmarks;
 # openvswitch-testcontroller: a controller in C; dnsmasq-base, udhcpc, isc-dhcp-client (DHCPv6): DHCP server and clients;
-# unbound: a DNS server beside dnsmasq; iperf3: throughput; iputils-ping: data traffic in tests; mininet: runs our class,
-# and its tests want python3-pexpect and an iperf.
+# unbound: a DNS server beside dnsmasq; iperf3: throughput; iputils-ping: data traffic in tests; mininet: runs its own class
+# and ours, and its tests want python3-pexpect and an iperf.
 APT := iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc isc-dhcp-client unbound iperf3 ethtool procps mininet python3-pexpect iperf
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 

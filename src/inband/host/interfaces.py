@@ -127,15 +127,15 @@ def set_mac(interface: str, mac: Mac) -> None:
 
 
 def set_mtu(interface: str, mtu: int) -> None:
-    """Change an interface's MTU, of a local pair both ends'. Raises UsageError without one, HostError when refused."""
+    """Change an interface's MTU. Raises UsageError when there is none, HostError when refused."""
     with Requests() as requests:
-        links = [_existing(requests, interface)]
-        inner = requests.link(inner_name(interface))
-        if inner is not None and links[0].alias == _alias(interface, "outer"):
-            links.append(inner)
-        for link in links:
-            body = rtnetlink.link_body(link.index, codec.number(rtnetlink.IFLA_MTU, mtu, 4))
-            requests.change(f"set the MTU of {link.name} to {mtu}", rtnetlink.RTM_SETLINK, 0, body)
+        change_mtu(requests, interface, _existing(requests, interface).index, mtu)
+
+
+def change_mtu(requests: Requests, name: str, index: int, mtu: int) -> None:
+    """The same of an interface that was found. Raises HostError."""
+    body = rtnetlink.link_body(index, codec.number(rtnetlink.IFLA_MTU, mtu, 4))
+    requests.change(f"set the MTU of {name} to {mtu}", rtnetlink.RTM_SETLINK, 0, body)
 
 
 def check_port(interface: str) -> None:

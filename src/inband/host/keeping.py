@@ -10,7 +10,7 @@ import errno
 
 from inband.errors import HostError
 from inband.host import codec, rtnetlink
-from inband.host.interfaces import LocalPair, default_routes, route, without_scope
+from inband.host.interfaces import LocalPair, change_mtu, default_routes, route, without_scope
 from inband.host.ports import set_up
 from inband.host.requests import Requests
 from inband.host.rtnetlink import Link
@@ -55,8 +55,7 @@ def set_mtu(pair: LocalPair, mtu: int) -> None:
     """Give both ends this MTU, in bytes; the inner one first, so that it takes what the outer one sends."""
     with Requests() as requests:
         for name, index in ((pair.inner, pair.inner_index), (pair.outer, pair.index)):
-            body = rtnetlink.link_body(index, codec.number(rtnetlink.IFLA_MTU, mtu, 4))
-            requests.change(f"set the MTU of {name} to {mtu}", rtnetlink.RTM_SETLINK, 0, body)
+            change_mtu(requests, name, index, mtu)
 
 
 def restore_gateway(pair: LocalPair, gateway: IpAddress, *, was_touched: bool) -> bool:

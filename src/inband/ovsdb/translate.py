@@ -218,7 +218,8 @@ class _Translation:
         for port in sorted(ports, key=lambda each: (each.text("name"), each.uuid)):
             for interface in self._interfaces_of(bridge, row, port):
                 name = interface.text("name")
-                self._ports.append(WantedPort(bridge, port.uuid, interface.uuid, name, _mtu(interface)))
+                mtu = None if name == bridge else _mtu(interface)
+                self._ports.append(WantedPort(bridge, port.uuid, interface.uuid, name, mtu))
                 complaint = self._complaint(bridge, port, interface)
                 if complaint:
                     self._blame("Interface", interface, complaint)
@@ -226,7 +227,7 @@ class _Translation:
                 elif name != bridge:
                     names.append(name)
                     self._number(interface, numbers)
-                self._note_what_a_port_lacks(port, interface)
+                self._note_what_a_port_lacks(bridge, port, interface)
         return tuple(names), tuple((name, number) for number, name in numbers.items())
 
     def _interfaces_of(self, bridge: str, row: Row, port: Row) -> Iterator[Row]:
@@ -257,7 +258,9 @@ class _Translation:
             return "bonds are not supported: make a bond of the kernel (ip link add type bond) and add that"
         return _vlan_complaint(port)
 
-    def _note_what_a_port_lacks(self, port: Row, interface: Row) -> None:
+    def _note_what_a_port_lacks(self, bridge: str, port: Row, interface: Row) -> None:
+        if interface.text("name") == bridge and interface.number("mtu_request") is not None:
+            self._blame("Port", port, "mtu_request: a bridge's own interface has the lowest MTU of its ports")
         if port.texts("qos"):
             hint = "queues are made by `tc` (class 1:N+1 of an htb is queue N)"
             self._blame("Port", port, f"qos: not supported, and without effect: {hint}")

@@ -306,6 +306,7 @@ class RunningSwitch:
         await go_through(self.core.begin(config, await self._state.recall_names(config)), self._loop)
         for bridge in wanted.values():
             await self._have_bridge(bridge, refusals)
+            await asyncio.sleep(0)  # a bridge takes the kernel a tenth of a second
         for name in gone:
             await self._stop_bridge(name)
         config = replace(config, bridges=tuple(bridge for bridge in config.bridges if bridge.name in self.bridges))

@@ -1,0 +1,45 @@
+"""Mininet's own OVSSwitch, unmodified: it finds the database by ovs-vsctl, and this switch behind it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from lab.journal import until
+from lab.net import Lab
+from tests.system.ovsdb_rig import OvsdbRig
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def rig() -> Iterator[OvsdbRig]:
+    with Lab("ovx") as lab:
+        rig = OvsdbRig(lab)
+        rig.box.ip("link set lo up")
+        rig.database.start()
+        rig.follow()
+        yield rig
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--topo", "linear,3", "--switch", "ovsk", "--controller", "ovsc"),
+        ("--topo", "tree,2", "--switch", "ovsk,failMode=standalone", "--controller", "none"),
+        ("--topo", "single,3", "--switch", "ovsk,datapath=user,protocols=OpenFlow10", "--controller", "ovsc"),
+    ],
+)
+def test_pingall_loses_nothing_and_nothing_is_left(rig: OvsdbRig, options: tuple[str, ...]) -> None:
+    environment = {**os.environ, "OVS_RUNDIR": str(rig.database.folder), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    command = ["ip", "netns", "exec", rig.box.name, "mn", *options, "--test", "pingall"]
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+
+    assert "Results: 0% dropped" in done.stderr, done.stderr + rig.log()
+    assert done.returncode == 0
+    assert until(lambda: rig.vsctl("--no-wait", "list-br") == "", 5.0)
+    assert until(lambda: "s1" not in rig.box.run("ls", "/sys/class/net").split(), 5.0)
