@@ -12,7 +12,7 @@ honest and why no control packet can be decided by a stale decision.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -32,6 +32,7 @@ from inband.control.questions import question
 from inband.datapath.base import ControlHints, Counters, Datapath, PortCounters, QueueState
 from inband.flow.actions import ToController
 from inband.flow.fields import FlowKey
+from inband.flow.membership import VlanMembership
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.events import (
     AddressChanged,
@@ -276,6 +277,22 @@ class Bridge:
         port = self.ports.get(number)
         if port is not None and self.ports.put(renamed := replace(port, name=name)):
             self._port_changed(PortReason.MODIFY, renamed)
+
+    def set_memberships(self, memberships: Mapping[PortNo, VlanMembership]) -> None:
+        """In which VLANs ports are; those that are not named carry all. Nothing else of a port is touched.
+
+        What was learned behind a port was in the VLANs that it had before, so that is forgotten.
+        """
+        old = self.ports.memberships
+        changed = {number for number in {*old, *memberships} if old.get(number) != memberships.get(number)}
+        if not changed:
+            return
+        self.ports.memberships = dict(memberships)
+        for number in changed:
+            self.fdb.flush_port(number)
+        self.megaflows.everything_changed()
+        self.megaflows.settle()
+        self._wake()
 
     def link_changed(self, number: PortNo, *, link_up: bool, mac: Mac) -> None:
         """A port's link came up or went down, or it has another MAC address."""

@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from inband.flow.actions import Action
 from inband.flow.flow import Flow
+from inband.flow.membership import VlanMembership
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.pipeline.action_set import ActionSet
@@ -62,6 +63,8 @@ class XlateContext:
     ``list_ended``: the list of actions under way has come to an early end, and its flow's instructions with it.
     ``went_beside``: a rule beside the flow table applies, which ``shows_place`` as in ``Origin``. ``is_copy``: in-band
     control has flooded this frame a moment ago. ``is_data_closed``: the port takes in nothing but in-band control.
+    ``member`` says in which VLANs the port is, None: it carries all. ``only_local``: a rule runs past the port's
+    membership, and for LOCAL alone (``members``).
     """
 
     switch: SwitchState
@@ -71,6 +74,7 @@ class XlateContext:
     now: Instant
     in_band: bool = True
     trace: Trace | None = None
+    member: VlanMembership | None = None
 
     # Where the work is.
     place: Place = field(default=None, init=False)
@@ -84,6 +88,7 @@ class XlateContext:
     shows_place: bool = field(default=False, init=False)
     is_copy: bool = field(default=False, init=False)
     is_data_closed: bool = field(default=False, init=False)
+    only_local: bool = field(default=False, init=False)
 
     # What the Translation is made of.
     program: Program = field(default_factory=Program, init=False)

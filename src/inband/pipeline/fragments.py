@@ -32,6 +32,15 @@ def find(table: FlowTable, key: int, handling: ConfigFlags, *, in_band: bool) ->
     return flow, mattered
 
 
+def find_apart(table: FlowTable, key: int, seen_by_control: int, handling: ConfigFlags) -> tuple[Flow | None, int]:
+    """As ``find``, where in-band control's own flows see the packet by another key."""
+    flow, asked = table.lookup_in_band(seen_by_control)
+    mattered = 0
+    if flow is None:
+        flow, mattered = find(table, key, handling, in_band=False)
+    return flow, asked | mattered | _IP_FRAG
+
+
 def is_dropped(key: int, handling: ConfigFlags) -> bool:
     """Whether a packet is a fragment, and none is to pass."""
     return bool(handling == ConfigFlags.FRAG_DROP and key & _IP_FRAG)

@@ -1,7 +1,8 @@
 """NORMAL: where a learning switch sends a packet (OpenFlow 1.3.5, 4.5; IEEE 802.1Q, 8.6), and what it learns from it.
 
-VLAN-aware: addresses are learned per VLAN, every port carries every VLAN. ``decide`` only looks; ``forward_normally``
-learns, applies port configuration and guards against storms, which differ between data and control traffic.
+VLAN-aware: addresses are learned per VLAN, and a port carries every VLAN unless it is a member of some (``members``).
+``decide`` only looks; ``forward_normally`` learns, applies port configuration and guards against storms, which differ
+between data and control traffic.
 
 The local MAC address is known without learning: it is on LOCAL. Otherwise a host that sends with that address as its
 source could draw the control channel to itself.
@@ -17,10 +18,13 @@ from typing import NamedTuple
 
 from inband.flow.fields import FIELDS, VLAN_PRESENT
 from inband.flow.flow import Flow
+from inband.flow.membership import VlanMembership
 from inband.flow.ports import LOCAL, PortNo
+from inband.packet.tags import pop_vlan
 from inband.pipeline.context import XlateContext
 from inband.pipeline.fdb import FdbKey, Learned
-from inband.pipeline.outputs import flood, send
+from inband.pipeline.members import send_in_vlan
+from inband.pipeline.outputs import flood, is_open, may_leave_by, send
 from inband.pipeline.packet_state import PacketState
 from inband.pipeline.switch_state import SwitchState
 from inband.vocabulary.addresses import Mac
@@ -55,7 +59,7 @@ _RESERVED = 0x0180C2000000
 class NormalDecision(NamedTuple):
     """Exactly one of: ``port`` (the destination's), ``floods``, or ``drop_reason``.
 
-    ``source`` is the FDB key to learn, None where there is none to learn.
+    ``source`` is the FDB key to learn, None where there is none to learn. ``vlan`` is the packet's, 0 for none.
     """
 
     source: FdbKey | None = None
@@ -63,36 +67,49 @@ class NormalDecision(NamedTuple):
     port: PortNo | None = None
     floods: bool = False
     drop_reason: str | None = None
+    vlan: int = 0
 
 
-def decide(packet: PacketState, in_port: PortNo, switch: SwitchState, now: Instant) -> NormalDecision:
-    """Where a packet that came in on ``in_port`` goes; it depends on VLAN and both addresses."""
+def decide(
+    packet: PacketState, in_port: PortNo, switch: SwitchState, now: Instant, member: VlanMembership | None = None
+) -> NormalDecision:
+    """Where a packet that came in on ``in_port`` goes; it depends on VLAN and both addresses.
+
+    ``member`` says in which VLANs the port is, None: it carries all.
+    """
     packet.depend_on(_LOOKED_AT)
     key, fdb, local_mac = packet.key, switch.fdb, switch.local_mac
     vlan, to, sender = key >> _VLAN_VID & _VID_BITS, key >> _ETH_DST & _MAC_BITS, key >> _ETH_SRC & _MAC_BITS
     if to & ~0xF == _RESERVED:
         return NormalDecision(drop_reason="reserved multicast stays on its link")
+    if member is not None:
+        vid, in_vlan = vlan, member.vlan_of(vlan)
+        if in_vlan is None:
+            return NormalDecision(drop_reason=f"port {in_port} {member.why_dropped(vid)}")
+        vlan = in_vlan
     source = None if sender & _GROUP_BIT or sender == local_mac else fdb.key(vlan, sender)
     if to & _GROUP_BIT:
-        return NormalDecision(source, None, floods=True)
+        return NormalDecision(source, None, floods=True, vlan=vlan)
     destination = fdb.key(vlan, to)
     is_local = to == local_mac and switch.control_vlan in (None, vlan)
     port = LOCAL if is_local else fdb.lookup(destination, now)
     if port is None:
-        return NormalDecision(source, destination, floods=True)
+        return NormalDecision(source, destination, floods=True, vlan=vlan)
     if port == in_port:
         return NormalDecision(source, destination, drop_reason="the destination is on the port it came from")
-    return NormalDecision(source, destination, port)
+    return NormalDecision(source, destination, port, vlan=vlan)
 
 
 def forward_normally(ctx: XlateContext) -> None:
     """Carry NORMAL out: learn the source, then send to the destination's port or flood."""
-    switch = ctx.switch
-    decision = decide(ctx.packet, ctx.in_port, switch, ctx.now)
+    if ctx.only_local:
+        _serve_local(ctx)
+        return
+    decision = decide(ctx.packet, ctx.in_port, ctx.switch, ctx.now, ctx.member)
     for key in (decision.source, decision.destination):
         if key is not None:
             ctx.fdb_keys[key] = None
-    if decision.floods and ctx.overrides_ports and _is_copy(ctx):
+    if decision.floods and ctx.overrides_ports and _is_copy(ctx, decision.vlan):
         ctx.is_copy = True
         return
     # An address that actions wrote says nothing of where its host is; a flow must not move the gateway so.
@@ -106,18 +123,46 @@ def forward_normally(ctx: XlateContext) -> None:
         if ctx.trace is not None:  # each packet passes here, and the words take longer than the decision
             ctx.note(f"{decision.destination.mac if decision.destination else ''} is on port {decision.port}")
         ctx.unicast_port = decision.port
-        send(ctx, decision.port)
+        if not ctx.switch.ports.memberships:
+            send(ctx, decision.port)
+        else:
+            _send_to_member(ctx, decision.port, decision.vlan)
     else:
         ctx.note("the destination is unknown or a group: flooded")
-        flood(ctx)
+        if not ctx.switch.ports.memberships:
+            flood(ctx)
+        else:
+            _flood_to_members(ctx, decision.vlan)
         if ctx.overrides_ports and decision.destination is not None:
             ctx.lost = decision.destination.mac
 
 
-def _is_copy(ctx: XlateContext) -> bool:
+def _send_to_member(ctx: XlateContext, port: PortNo, vlan: int) -> None:
+    if is_open(ctx, port) and not send_in_vlan(ctx, (port,), vlan):
+        ctx.drop(f"port {port} is not in VLAN {vlan}")
+
+
+def _flood_to_members(ctx: XlateContext, vlan: int) -> None:
+    others = [number for number in may_leave_by(ctx) if number != ctx.in_port]
+    if not send_in_vlan(ctx, others, vlan):
+        ctx.drop(f"no other port takes it, or is in VLAN {vlan}")
+
+
+def _serve_local(ctx: XlateContext) -> None:
+    """Give a packet of control to LOCAL that a port's membership keeps out; its sender is found in control's VLAN."""
+    vlan = ctx.switch.control_vlan or 0
+    sender = _SOURCE.get(ctx.packet.key)
+    if not sender & _GROUP_BIT and sender != ctx.switch.local_mac:
+        _believe(ctx, ctx.switch.fdb.key(vlan, sender))
+    ctx.packet.cacheable = False  # it teaches this by each packet, and the flow table another VLAN
+    ctx.note(f"port {ctx.in_port} is not in control's VLAN: for LOCAL alone")
+    send(ctx, LOCAL)
+
+
+def _is_copy(ctx: XlateContext, vlan: int) -> bool:
     """Whether in-band control flooded this frame a moment ago; if not, it is about to, which is remembered."""
     ctx.packet.cacheable = False
-    guard, data = ctx.switch.storm_guard, _as_sent(ctx)
+    guard, data = ctx.switch.storm_guard, _as_sent(ctx, vlan)
     if guard.has_flooded(data, ctx.now):
         ctx.drop("the same frame was flooded a moment ago")
         ctx.count("storm_guard_dropped")
@@ -127,10 +172,17 @@ def _is_copy(ctx: XlateContext) -> bool:
     return False
 
 
-def _as_sent(ctx: XlateContext) -> bytes:
-    """The frame as it would come back: what LOCAL sent has the tag of control's VLAN by then."""
-    data, vlan = ctx.frame.data, ctx.switch.control_vlan
-    if ctx.in_port != LOCAL or vlan is None or len(data) < _ADDRESSES:
+def _as_sent(ctx: XlateContext, vlan: int) -> bytes:
+    """The frame as it would come back: what LOCAL sent has the tag of control's VLAN by then.
+
+    Where ports are members of VLANs it may come back with another tag, or none: it is compared by its VLAN alone.
+    """
+    data = ctx.frame.data
+    if ctx.switch.ports.memberships:
+        data = pop_vlan(ctx.frame).data
+    elif ctx.in_port != LOCAL or ctx.switch.control_vlan is None:
+        return data
+    if len(data) < _ADDRESSES:
         return data
     return data[:_ADDRESSES] + ETH_VLAN.to_bytes(2, "big") + vlan.to_bytes(2, "big") + data[_ADDRESSES:]
 
@@ -162,10 +214,16 @@ def _learn_named(ctx: XlateContext, source: FdbKey) -> None:
 def _learn(ctx: XlateContext, source: FdbKey) -> None:
     if ctx.source is not None or ctx.switch.ports.get(ctx.in_port) is None:
         return  # a packet teaches once, however often it passes NORMAL; a PACKET_OUT from no port teaches nothing
+    if _believe(ctx, source):
+        ctx.source = (source, ctx.in_port)
+
+
+def _believe(ctx: XlateContext, source: FdbKey) -> bool:
+    """Learn where an address is, unless it was confirmed elsewhere too recently; whether that is known now."""
     learn = ctx.switch.fdb.learn if ctx.trace is None else ctx.switch.fdb.would_learn
     hold_s = MOVE_HOLD_S if ctx.overrides_ports else 0.0
     if learn(source, ctx.in_port, ctx.now, hold_s=hold_s) is Learned.HELD:
         ctx.packet.cacheable = False
         ctx.note(f"{source.mac} was confirmed on another port a moment ago: not learned")
-        return
-    ctx.source = (source, ctx.in_port)
+        return False
+    return True

@@ -25,19 +25,26 @@ _output_to = lru_cache(maxsize=1024)(Output)
 
 def send(ctx: XlateContext, number: PortNo) -> None:
     """To one port."""
+    if is_open(ctx, number):
+        _output(ctx, number)
+
+
+def is_open(ctx: XlateContext, number: PortNo) -> bool:
+    """Whether a packet may leave by a port; why not is noted."""
     port = ctx.switch.ports.get(number)
     if port is None:
         ctx.drop(f"there is no port {number}")
     elif not (port.sends_data or ctx.overrides_ports):
         ctx.drop(f"port {port.name} is configured not to forward")
     else:
-        _output(ctx, number)
+        return True
+    return False
 
 
 def flood(ctx: XlateContext, *, everywhere: bool = False) -> None:
     """To every port but the one it came from; data not to ports closed to it (``everywhere``: OFPP_ALL)."""
     sent, in_port, without_vlan = False, ctx.in_port, ctx.switch.control_vlan is None
-    for number in _may_leave_by(ctx, everywhere=everywhere):
+    for number in may_leave_by(ctx, everywhere=everywhere):
         if number == in_port:
             continue
         if without_vlan:
@@ -51,7 +58,8 @@ def flood(ctx: XlateContext, *, everywhere: bool = False) -> None:
         ctx.drop("no other port takes it")
 
 
-def _may_leave_by(ctx: XlateContext, *, everywhere: bool) -> Iterable[PortNo]:
+def may_leave_by(ctx: XlateContext, *, everywhere: bool = False) -> Iterable[PortNo]:
+    """The ports that a flood may leave by, that which it came from among them."""
     ports = ctx.switch.ports
     if ctx.overrides_ports:
         return [port.number for port in ports]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from inband.flow.membership import VlanMembership
 from inband.flow.ports import CONTROLLER, PortNo
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.link_settings import UNKNOWN_LINK, LinkSettings
@@ -44,10 +45,14 @@ class SwitchPort:
 
 
 class PortTable:
-    """Ports by number. ``has_controller`` says whether one is connected: then the port CONTROLLER is live."""
+    """Ports by number. ``has_controller`` says whether one is connected: then the port CONTROLLER is live.
+
+    ``memberships`` are the VLANs of ports that have some configured, there or not; others carry all as they are.
+    """
 
     def __init__(self) -> None:
         self.has_controller = False
+        self.memberships: Mapping[PortNo, VlanMembership] = {}
         self.flooded: tuple[PortNo, ...] = ()
         """Ports that flooded data may leave by, in the order of their numbers."""
         self._ports: dict[PortNo, SwitchPort] = {}

@@ -24,8 +24,9 @@ from inband.flow.origin import About, PayloadCheck
 from inband.flow.ports import IN_PORT, LOCAL, PortNo
 from inband.pipeline.action_set import ActionSet
 from inband.pipeline.context import MAX_LOOKUPS, Missed, RunActions, XlateContext
-from inband.pipeline.fragments import find, is_dropped
+from inband.pipeline.fragments import find, find_apart, is_dropped
 from inband.pipeline.icmp_hook import quoted_packet
+from inband.pipeline.members import is_past_membership, seen_by_control
 from inband.pipeline.metering import apply_meter
 from inband.pipeline.outputs import tag_from_local
 from inband.pipeline.packet_in import send_to_controller
@@ -44,6 +45,8 @@ def receive(ctx: XlateContext, run: RunActions) -> None:
         tag_from_local(ctx)
     port = ctx.switch.ports.get(ctx.in_port)
     ctx.is_data_closed = port is not None and not port.takes_data
+    if ctx.member is not None and is_past_membership(ctx) and _serve_past_membership(ctx, run):
+        return
     if ctx.is_data_closed and not _is_in_band(ctx):
         _go_beside(ctx, run)
         ctx.drop(_CLOSED)
@@ -51,6 +54,27 @@ def receive(ctx: XlateContext, run: RunActions) -> None:
     visit_table(ctx, 0, run)
     if ctx.action_set is not None:
         run_action_set(ctx, run)
+
+
+def _serve_past_membership(ctx: XlateContext, run: RunActions) -> bool:
+    """On a port that is not in control's VLAN, run the rule that matches, for LOCAL alone; whether that was all.
+
+    What is sent to a group the flow table decides about as well, as data of the port's own VLAN.
+    """
+    table = ctx.switch.tables.first
+    ctx.only_local = True
+    flow = _look_up_by_payload(ctx, table)
+    for look_up in (table.lookup_in_band, table.lookup_beside):
+        if flow is None:
+            flow, mattered = look_up(ctx.packet.key)
+            ctx.packet.depend_on(mattered)
+    served = flow is not None and _is_within_budget(ctx, flow)
+    if flow is not None and served:
+        _note_lookup(ctx, 0, flow)
+        _follow(ctx, flow, run)
+        ctx.program.leave_alone()
+    ctx.only_local = False
+    return served and ctx.packet.get(_ETH_DST) == ctx.switch.local_mac
 
 
 def run_action_set(ctx: XlateContext, run: RunActions) -> None:
@@ -99,7 +123,7 @@ def _is_in_band(ctx: XlateContext) -> bool:
     table = ctx.switch.tables.first
     if _look_up_by_payload(ctx, table) is not None:
         return True
-    flow, mattered = table.lookup_in_band(ctx.packet.key)
+    flow, mattered = table.lookup_in_band(seen_by_control(ctx, ctx.packet.key))
     ctx.packet.depend_on(mattered)
     return flow is not None
 
@@ -107,12 +131,13 @@ def _is_in_band(ctx: XlateContext) -> bool:
 def _go_beside(ctx: XlateContext, run: RunActions) -> None:
     """Have a rule do its part that works beside the flow table, where there is one and no other rule decides."""
     table = ctx.switch.tables.first
-    beside, mattered = table.lookup_beside(ctx.packet.key)
+    key = seen_by_control(ctx, ctx.packet.key)
+    beside, mattered = table.lookup_beside(key)
     ctx.packet.depend_on(mattered)
     if beside is None or beside.origin is None:
         return
     ctx.went_beside, ctx.shows_place = True, beside.origin.shows_place
-    rule, mattered = table.lookup_in_band(ctx.packet.key)
+    rule, mattered = table.lookup_in_band(key)
     ctx.packet.depend_on(mattered)
     if rule is not None or not _is_within_budget(ctx, beside):
         return
@@ -134,7 +159,10 @@ def _look_up(ctx: XlateContext, table_id: int) -> Flow | None:
     table = tables[table_id]
     flow = _look_up_by_payload(ctx, table) if ctx.in_band and table.conditional.count else None
     if flow is None:
-        flow, mattered = find(table, packet.key, tables.fragments, in_band=ctx.in_band)
+        if ctx.member is None or not ctx.in_band:
+            flow, mattered = find(table, packet.key, tables.fragments, in_band=ctx.in_band)
+        else:
+            flow, mattered = find_apart(table, packet.key, seen_by_control(ctx, packet.key), tables.fragments)
         packet.depend_on(mattered)
         if flow is not None and flow.is_hidden and not _is_within_budget(ctx, flow):
             if ctx.is_data_closed:
@@ -168,7 +196,7 @@ def _note_lookup(ctx: XlateContext, table_id: int, flow: Flow | None) -> None:
 
 def _look_up_by_payload(ctx: XlateContext, table: FlowTable) -> Flow | None:
     """The rule of in-band control that decides if the payload is right, where there is one and it is."""
-    flow, mattered = table.lookup_conditional(ctx.packet.key)
+    flow, mattered = table.lookup_conditional(seen_by_control(ctx, ctx.packet.key))
     if mattered:
         ctx.packet.depend_on(mattered)
     if flow is None or flow.origin is None or flow.origin.check is None:
@@ -187,7 +215,9 @@ def _passes(ctx: XlateContext, check: PayloadCheck) -> bool:
         case PayloadCheck.ICMP_ERROR:
             quoted = quoted_packet(ctx.frame.data)
             # What comes first in table 0 decides about the quoted packet, so no other table is asked.
-            return quoted is not None and ctx.switch.tables.first.lookup_in_band(quoted)[0] is not None
+            if quoted is None:
+                return False
+            return ctx.switch.tables.first.lookup_in_band(seen_by_control(ctx, quoted))[0] is not None
         case _:
             assert_never(check)
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from inband.flow.actions import Action, Clone, DatapathAction, Output, PopVlan
-from inband.flow.fields import FlowKey
+from inband.flow.fields import FIELDS, FlowKey
 from inband.flow.flow import Flow
 from inband.flow.ports import LOCAL, PortNo, port_number
 from inband.packet.dhcp import reply_chaddr
@@ -25,6 +25,7 @@ from inband.pipeline.actions import run_actions, run_packet_out
 from inband.pipeline.context import XlateContext
 from inband.pipeline.dhcp_hook import Recogniser, dhcp_replies, ipv6_configuration, reaches_local
 from inband.pipeline.fdb import Fdb
+from inband.pipeline.members import configuration_key
 from inband.pipeline.packet_state import PacketState
 from inband.pipeline.ports import PortTable
 from inband.pipeline.switch_state import SwitchState
@@ -34,6 +35,8 @@ from inband.pipeline.translation import Translation
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
+
+_VLAN_VID = FIELDS["vlan_vid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,8 @@ class Pipeline:
         changed: no address learned, no flood remembered, nothing counted.
         """
         in_port = port_number(key & 0xFFFFFFFF)  # the rightmost bits of a key
-        ctx = XlateContext(self._state, PacketState(key, frame), in_port, frame, now, hidden, trace)
+        member = self._state.ports.memberships.get(in_port)
+        ctx = XlateContext(self._state, PacketState(key, frame), in_port, frame, now, hidden, trace, member)
         receive(ctx, run_actions)
         actions = ctx.program.finished()
         return _answer(ctx, self._with_configuration(ctx, key, actions) if self.in_band and hidden else actions)
@@ -149,7 +153,8 @@ class Pipeline:
         trace: Trace | None = None,
     ) -> Translation:
         """Work out a PACKET_OUT's actions (OpenFlow 1.3.5, 7.3.7); ``in_port`` may be CONTROLLER. Never cacheable."""
-        ctx = XlateContext(self._state, PacketState(key, frame), in_port, frame, now, trace=trace)
+        member = self._state.ports.memberships.get(in_port)
+        ctx = XlateContext(self._state, PacketState(key, frame), in_port, frame, now, trace=trace, member=member)
         ctx.packet.cacheable = False
         run_packet_out(ctx, actions)
         return _answer(ctx, ctx.program.finished())
@@ -180,6 +185,10 @@ class Pipeline:
         What leaves LOCAL, and what reaches it in any case, needs no care and narrows no cached decision.
         """
         tagged = self._state.control_vlan is not None
+        if ctx.member is not None:  # what comes in control's VLAN may have no tag
+            ctx.packet.mask |= _VLAN_VID.mask
+            tagged = tagged and bool(_VLAN_VID.get(key))
+            key = FlowKey(configuration_key(ctx, key))
         if ctx.in_port == LOCAL or reaches_local(actions, tagged=tagged):
             return actions
         if not (self._is_our_dhcp_reply(ctx, key) or self._is_our_ipv6_configuration(ctx, key)):
