@@ -118,6 +118,11 @@ class InbandSwitch:
         """Say what is done without a controller."""
         self.call("inband/set", bridge, f"fail-mode={mode}")
 
+    def set_vlans(self, port: str, vlans: Mapping[str, str], bridge: str = "br0") -> None:
+        """Have a port be a member of VLANs; none: of all."""
+        words = [f"{column.replace('_', '-')}={value}" for column, value in vlans.items()]
+        self.call("inband/set-port", bridge, ",".join([port, *words]))
+
     def change_file(self, key: str, value: str) -> None:
         """Have the configuration file say something else, in TOML; the switch reads it at the next reload."""
         text = self._config.read_text()

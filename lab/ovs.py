@@ -9,6 +9,7 @@ be off.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from lab.journal import until
@@ -126,6 +127,12 @@ class OvsSwitch:
     def set_fail_mode(self, mode: str, bridge: str = "br0") -> None:
         """Say what is done without a controller."""
         self._vsctl("set-fail-mode", bridge, mode)
+
+    def set_vlans(self, port: str, vlans: Mapping[str, str], bridge: str = "br0") -> None:
+        """Set the columns tag, trunks and vlan_mode of a port; what is not named is emptied."""
+        words = [f"{column}={vlans.get(column, '[]').replace('+', ',')}" for column in ("tag", "trunks", "vlan_mode")]
+        self._vsctl("set", "port", port, *words)
+        self.wait_for_revalidators()
 
     def set_mac(self, mac: str, bridge: str = "br0") -> None:
         """Set other_config:hwaddr."""

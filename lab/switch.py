@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -69,6 +69,9 @@ class Switch(Protocol):
 
     def set_fail_mode(self, mode: str, bridge: str = "br0") -> None:
         """Say what is done without a controller: secure or standalone."""
+
+    def set_vlans(self, port: str, vlans: Mapping[str, str], bridge: str = "br0") -> None:
+        """Have a port be a member of VLANs by Open vSwitch's columns: tag, trunks (as in 10+20), vlan_mode."""
 
     def set_mac(self, mac: str, bridge: str = "br0") -> None:
         """Give the local port another MAC address."""

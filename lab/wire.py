@@ -6,6 +6,7 @@ import ctypes
 import os
 import select
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,9 @@ from pathlib import Path
 from lab.net import Namespace
 
 _ETH_P_ALL = 3
-_SOL_PACKET, _PACKET_IGNORE_OUTGOING = 263, 23
+_SOL_PACKET, _PACKET_AUXDATA, _PACKET_IGNORE_OUTGOING = 263, 8, 23
+_AUXDATA = struct.Struct("=IIIHHHH")  # struct tpacket_auxdata
+_TP_STATUS_VLAN_VALID = 0x10
 _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -27,6 +30,7 @@ class Wire:
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
         self._socket.bind((interface, _ETH_P_ALL))
         self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+        self._socket.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
 
     def close(self) -> None:
         """Let go of it."""
@@ -41,8 +45,17 @@ class Wire:
         frames = []
         deadline = time.monotonic() + wait_s
         while select.select([self._socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            frames.append(self._socket.recv(65535))
+            data, ancillary, _, _ = self._socket.recvmsg(65535, socket.CMSG_SPACE(_AUXDATA.size))
+            frames.append(_with_tag(data, ancillary[0][2]))
         return frames
+
+
+def _with_tag(data: bytes, auxdata: bytes) -> bytes:
+    """The frame as it was on the wire: the kernel takes a VLAN tag out, and tells of it beside (packet(7))."""
+    status, *_, tci, tpid = _AUXDATA.unpack(auxdata)
+    if not status & _TP_STATUS_VLAN_VALID:
+        return data
+    return data[:12] + struct.pack("!HH", tpid, tci) + data[12:]
 
 
 @contextmanager

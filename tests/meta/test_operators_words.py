@@ -69,9 +69,14 @@ def test_what_only_ovs_appctl_can_ask_is_in_the_guide(name: str) -> None:
 # Settings -----------------------------------------------------------------------------------------------------------
 
 NOT_KEYS = {"name": "`[[bridge]]` has it", "dhcp": "an `address`", "dhcpv6": "an `address`", "port_numbers": "a `port`"}
+NOT_KEYS["port_vlans"] = "a `port`"
 """Fields of BridgeConfig that are not settings of their own, and what they are."""
 
-VERBS_OF_THEIR_OWN = {"port": "`add-port`, `del-port`", "controller": "`set-controller`", "datapath": "no: restart"}
+VERBS_OF_THEIR_OWN = {
+    "port": "`add-port`, `set-port`, `del-port`",
+    "controller": "`set-controller`",
+    "datapath": "no: restart",
+}
 VERBS_OF_THEIR_OWN["adopt"] = "`adopt`, `release`"
 """Settings that ``inband set`` does not change, and what the guide says instead."""
 

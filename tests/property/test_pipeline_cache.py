@@ -6,7 +6,8 @@ decision about one frame is held against the fresh decision about every other th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,6 +43,7 @@ from inband.flow.fields import FIELDS, FlowKey
 from inband.flow.flow import Flow
 from inband.flow.groups import Bucket
 from inband.flow.match import Match
+from inband.flow.membership import VlanMembership, VlanMode
 from inband.flow.meters import MeterBand
 from inband.flow.ports import ALL, CONTROLLER, FLOOD, IN_PORT, LOCAL, NORMAL, TABLE, PortNo
 from inband.flow.priority import OpenFlowPriority
@@ -216,6 +218,15 @@ def fill(tables: TableSet, visible: list[Flow], groups: tuple[list[Chained], ...
 
 FRAGMENTS = (ConfigFlags.FRAG_NORMAL, ConfigFlags.FRAG_DROP, ConfigFlags.FRAG_NX_MATCH)
 
+_TRUNK = VlanMembership(VlanMode.TRUNK, trunks=frozenset({1}))
+_NATIVE = VlanMembership(VlanMode.NATIVE_UNTAGGED, 1, frozenset({2}))
+MEMBERSHIPS: tuple[Mapping[PortNo, VlanMembership], ...] = (
+    {},
+    {PortNo(1): VlanMembership(VlanMode.ACCESS, 1), PortNo(2): _TRUNK},
+    {PortNo(1): _NATIVE, PortNo(3): VlanMembership(VlanMode.ACCESS, 1)},
+    {PortNo(1): VlanMembership(VlanMode.ACCESS, 9), PortNo(2): VlanMembership(VlanMode.NATIVE_TAGGED, 2)},
+)
+
 _NO_GROUPS: tuple[list[Chained], ...] = ([], [], [])
 
 
@@ -223,8 +234,10 @@ def _pipeline(
     make_classifier: type[LinearClassifier | TupleSpaceClassifier],
     visible: list[Flow],
     groups: tuple[list[Chained], ...] = _NO_GROUPS,
+    members: Mapping[PortNo, VlanMembership] = MappingProxyType({}),
 ) -> Pipeline:
     tables, ports, fdb = TableSet(4, make_classifier=make_classifier), PortTable(), Fdb()
+    ports.memberships = members
     for flow in _hidden_flows():
         tables.install_hidden(flow)
     fill(tables, visible, groups)
@@ -240,11 +253,24 @@ def _pipeline(
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.lists(flows(), max_size=8), group_buckets, st.integers(0, len(POOL) - 1), st.sampled_from(FRAGMENTS))
+@given(
+    st.lists(flows(), max_size=8),
+    group_buckets,
+    st.integers(0, len(POOL) - 1),
+    st.sampled_from(FRAGMENTS),
+    st.sampled_from(MEMBERSHIPS),
+    st.sampled_from((None, 1, 2)),
+)
 def test_packets_that_agree_on_the_mask_get_the_same_actions(
-    visible: list[Flow], groups: tuple[list[Chained], ...], chosen: int, fragments: ConfigFlags
+    visible: list[Flow],
+    groups: tuple[list[Chained], ...],
+    chosen: int,
+    fragments: ConfigFlags,
+    members: Mapping[PortNo, VlanMembership],
+    control_vlan: int | None,
 ) -> None:
-    pipeline = _pipeline(TupleSpaceClassifier, visible, groups)
+    pipeline = _pipeline(TupleSpaceClassifier, visible, groups, members)
+    pipeline.control_vlan = control_vlan
     pipeline.tables.fragments = fragments
     key, frame = POOL[chosen]
 
@@ -275,11 +301,11 @@ def test_both_classifiers_lead_to_the_same_actions(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(flows(), max_size=8), group_buckets, st.integers(0, len(POOL) - 1))
+@given(st.lists(flows(), max_size=8), group_buckets, st.integers(0, len(POOL) - 1), st.sampled_from(MEMBERSHIPS))
 def test_no_cached_decision_takes_from_the_local_port_what_configures_it(
-    visible: list[Flow], groups: tuple[list[Chained], ...], chosen: int
+    visible: list[Flow], groups: tuple[list[Chained], ...], chosen: int, members: Mapping[PortNo, VlanMembership]
 ) -> None:
-    pipeline = _pipeline(TupleSpaceClassifier, visible, groups)
+    pipeline = _pipeline(TupleSpaceClassifier, visible, groups, members)
     key, frame = POOL[chosen]
 
     decision = pipeline.translate(key, frame, 1.0, trace=Trace())

@@ -21,6 +21,7 @@ from inband.runtime.show import (
     ControllerDocument,
     FrontDocument,
     NameDocument,
+    PortDocument,
     RemoteDocument,
     ServerDocument,
     ShowDocument,
@@ -76,22 +77,30 @@ def _print_bridge(console: Console, bridge: BridgeDocument, now: float) -> None:
         *(("note", note) for note in bridge.get("notes", [])),
     ]
     _print_rows(console, None, ((f"{name}:", value) for name, value in state))
-    ports = [
-        (
-            str(port["number"]) if port["number"] < 0xFFFFFF00 else "LOCAL",
-            port["name"],
-            port["mac"] or "-",
-            Text("up", "green") if port["link_up"] else Text("down", "red"),
-            " ".join(port["config"]),
-        )
-        for port in bridge["ports"]
-    ]
-    _print_rows(console, ("port", "interface", "MAC", "link", "set by controller"), ports)
+    _print_ports(console, bridge["ports"])
     controllers = [_controller_row(controller, now) for controller in bridge["controllers"]]
     _print_rows(console, ("controller", "state", "role", "OpenFlow", "in-band", "last error"), controllers)
     _print_rows(console, None, _advice_rows(bridge))
     remotes = [_remote_row(remote, now) for remote in in_band["remotes"]]
     _print_rows(console, ("protected remote", "for", "next hop", "MAC", "interface", "resolved"), remotes)
+
+
+def _print_ports(console: Console, ports: Sequence[PortDocument]) -> None:
+    """The ports; their VLANs where one of them is a member of some."""
+    has_vlans = any(port.get("vlans") for port in ports)
+    rows: list[Sequence[Cell]] = [
+        (
+            str(port["number"]) if port["number"] < 0xFFFFFF00 else "LOCAL",
+            port["name"],
+            port["mac"] or "-",
+            Text("up", "green") if port["link_up"] else Text("down", "red"),
+            *([port.get("vlans") or "all"] if has_vlans else []),
+            " ".join(port["config"]),
+        )
+        for port in ports
+    ]
+    vlans = ["VLANs"] if has_vlans else []
+    _print_rows(console, ("port", "interface", "MAC", "link", *vlans, "set by controller"), rows)
 
 
 def _in_band_line(bridge: BridgeDocument) -> str:

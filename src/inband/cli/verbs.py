@@ -14,6 +14,7 @@ from inband import __version__
 from inband.cli import completion
 from inband.cli.asking import ask, ask_plainly, ask_to_change, changing, print_answer, run_dir_option
 from inband.cli.session import ssh_session
+from inband.cli.vlan_options import with_vlans
 from inband.cli.watching import capture, events, top
 from inband.errors import InbandError, UsageError
 
@@ -125,14 +126,33 @@ def del_bridge(bridge: str, run_dir: str | None) -> None:
 @click.argument("interface", shell_complete=completion.interfaces)
 @run_dir_option
 @changing
+@with_vlans
 def add_port(bridge: str, interface: str, run_dir: str | None) -> None:
     """Give INTERFACE to BRIDGE: from now on its frames belong to the switch alone.
 
     \b
     Example:
         inband add-port br0 eth2
+        inband add-port br0 eth3 --tag 10
     """
     ask_to_change(run_dir, "add-port", [bridge, interface])
+
+
+@click.command()
+@click.argument("bridge", shell_complete=completion.bridges)
+@click.argument("interface", shell_complete=completion.ports)
+@run_dir_option
+@changing
+@with_vlans
+def set_port(bridge: str, interface: str, run_dir: str | None) -> None:
+    """Have port INTERFACE of BRIDGE carry these VLANs and no others; without options all, as they are.
+
+    \b
+    Example:
+        inband set-port br0 eth3 --trunks 10-19+30
+        inband set-port br0 eth3
+    """
+    ask_to_change(run_dir, "set-port", [bridge, interface])
 
 
 @click.command()
@@ -408,6 +428,7 @@ VERBS: tuple[click.Command, ...] = (
     add_bridge,
     del_bridge,
     add_port,
+    set_port,
     del_port,
     set_controller,
     del_controller,

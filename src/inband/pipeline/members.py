@@ -46,11 +46,14 @@ def form_at(ctx: XlateContext, number: PortNo, vlan: int, now: Form) -> Form | N
     What in-band control sends leaves a port that does not carry its VLAN as it would without a membership.
     """
     vlans = _membership(ctx, number)
-    if vlans is not None and vlans.carries(vlan):
-        return Form.TAGGED if vlans.leaves_tagged(vlan) else Form.UNTAGGED
-    if vlans is not None and (number == LOCAL or not ctx.overrides_ports):
-        return None
-    return Form.TAGGED if vlan else now
+    as_it_is = Form.TAGGED if vlan else now
+    if vlans is None:
+        return as_it_is
+    if not vlans.carries(vlan):
+        return as_it_is if ctx.overrides_ports and number != LOCAL else None
+    if vlan == 0 and vlans.mode is not VlanMode.ACCESS:
+        return now  # a priority alone passes a trunk, as in Open vSwitch
+    return Form.TAGGED if vlans.leaves_tagged(vlan) else Form.UNTAGGED
 
 
 def _membership(ctx: XlateContext, number: PortNo) -> VlanMembership | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from inband.errors import InbandError, UsageError
+from inband.flow.membership import VlanMembership
 from inband.flow.ports import PortNo
 from inband.host import interfaces
 from inband.host.events import (
@@ -96,9 +97,13 @@ class BridgePorts:
                 yield
 
     def apply(
-        self, wanted: Iterable[str], pinned: Mapping[str, PortNo], refused: Refused | None = None
+        self,
+        wanted: Iterable[str],
+        pinned: Mapping[str, PortNo],
+        vlans: Mapping[str, VlanMembership],
+        refused: Refused | None = None,
     ) -> Iterator[None]:
-        """Have exactly these ports, and these numbers for some of them: go on with the iterator until it ends.
+        """Have exactly these ports, and these numbers and VLANs for some of them: go on with the iterator to its end.
 
         One that cannot be a port is told to ``refused`` and left out; without that InbandError is raised for the first,
         and the others stay.
@@ -107,6 +112,8 @@ class BridgePorts:
         yield from self.release(names)
         numbers = assign(names, pinned, self.numbers)
         yield from self.release([name for name, port in self._ports.items() if port.number == numbers[name]])
+        # Before they are opened: not one frame of a port may pass in a VLAN that is not its own.
+        self._bridge.set_memberships({numbers[name]: vlans[name] for name in names if name in vlans})
         for name in names:
             if name not in self._ports:
                 try:

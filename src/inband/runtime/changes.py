@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from inband.errors import UsageError
+from inband.flow.membership import VlanMembership
 from inband.host import moving
 from inband.host.dhcp_client import client_versions
 from inband.runtime.config_keys import KEYS, parse_port, parse_setting, with_values
@@ -64,20 +65,40 @@ def _del_bridge(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
 
 def _add_port(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
     bridge = config.bridge(arguments[0])
-    port, number = parse_port(arguments[1])
+    port, number, vlans = parse_port(arguments[1])
     pins = bridge.port_numbers if number is None else (*bridge.port_numbers, (port, number))
-    return _with_bridge(config, replace(bridge, ports=(*bridge.ports, port), port_numbers=pins))
+    added = replace(bridge, ports=(*bridge.ports, port), port_numbers=pins)
+    return _with_bridge(config, _with_vlans(added, port, vlans))
+
+
+def _set_port(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
+    """Give a port the VLANs that are said behind its name; none: all of them."""
+    bridge = config.bridge(arguments[0])
+    port, number, vlans = parse_port(arguments[1])
+    _check_port(bridge, port)
+    if number is not None:
+        raise UsageError(f"the number of port {port} cannot change while it is a port: take it out first (del-port)")
+    return _with_bridge(config, _with_vlans(bridge, port, vlans))
+
+
+def _with_vlans(bridge: BridgeConfig, port: str, vlans: VlanMembership | None) -> BridgeConfig:
+    others = tuple(each for each in bridge.port_vlans if each[0] != port)
+    return replace(bridge, port_vlans=others if vlans is None else (*others, (port, vlans)))
+
+
+def _check_port(bridge: BridgeConfig, port: str) -> None:
+    if port not in bridge.ports:
+        there = ", ".join(bridge.ports) or "none"
+        raise UsageError(f"bridge {bridge.name} has no port {port!r} (ports: {there})")
 
 
 def _del_port(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
     bridge = config.bridge(arguments[0])
     port = arguments[1]
-    if port not in bridge.ports:
-        there = ", ".join(bridge.ports) or "none"
-        raise UsageError(f"bridge {bridge.name} has no port {port!r} (ports: {there})")
+    _check_port(bridge, port)
     ports = tuple(other for other in bridge.ports if other != port)
     pins = tuple(pin for pin in bridge.port_numbers if pin[0] != port)
-    return _with_bridge(config, replace(bridge, ports=ports, port_numbers=pins))
+    return _with_bridge(config, _with_vlans(replace(bridge, ports=ports, port_numbers=pins), port, None))
 
 
 def _adopt(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
@@ -115,7 +136,7 @@ def _release(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
         raise UsageError(f"bridge {bridge.name} has adopted {bridge.adopt or 'nothing'}, not {interface}")
     ports = tuple(port for port in bridge.ports if port != interface)
     plain = replace(bridge, ports=ports, adopt=None, mac=None, addresses=(), dhcp=False, dhcpv6=False, gateway=None)
-    return _with_bridge(config, plain)
+    return _with_bridge(config, _with_vlans(plain, interface, None))
 
 
 def _set_controller(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
@@ -171,7 +192,8 @@ def _reload(config: SwitchConfig, _arguments: Sequence[str]) -> SwitchConfig:
 CHANGES: Mapping[str, Change] = {
     "add-bridge": Change("BRIDGE [KEY=VALUE]...", 1, None, _add_bridge),
     "del-bridge": Change("BRIDGE", 1, 1, _del_bridge),
-    "add-port": Change("BRIDGE INTERFACE[=NUMBER]", 2, 2, _add_port),
+    "add-port": Change("BRIDGE INTERFACE[=NUMBER][,tag=VLAN][,trunks=VLANS][,vlan-mode=MODE]", 2, 2, _add_port),
+    "set-port": Change("BRIDGE INTERFACE[,tag=VLAN][,trunks=VLANS][,vlan-mode=MODE]", 2, 2, _set_port),
     "del-port": Change("BRIDGE INTERFACE", 2, 2, _del_port),
     "adopt": Change("BRIDGE INTERFACE", 2, 2, _adopt),
     "release": Change("BRIDGE INTERFACE", 2, 2, _release),

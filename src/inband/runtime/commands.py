@@ -63,7 +63,7 @@ def _changer(process: Process, verb: str) -> Callable[[Sequence[str]], Awaitable
 
 def _missing(process: Process, arguments: Sequence[str]) -> str:
     """What whoever adds a port that is not there should know: it is taken, and waits."""
-    bridge, interface = arguments[0], parse_port(arguments[1])[0]
+    bridge, interface = arguments[0], parse_port(arguments[1]).name
     if interface not in process.bridges[bridge].ports.missing():
         return ""
     return f"there is no interface {interface}: it becomes a port of {bridge} when it appears\n"

@@ -58,8 +58,9 @@ def texts_of(bridge: BridgeConfig, key: Key) -> list[str]:
     """A setting as a person would write it; one ``none`` or nothing where it is not set."""
     match key.name:
         case "port":
-            pins = dict(bridge.port_numbers)
-            return [f"{name}={int(pins[name])}" if name in pins else name for name in bridge.ports]
+            pins, vlans = dict(bridge.port_numbers), dict(bridge.port_vlans)
+            numbered = {name: f"{name}={int(pins[name])}" if name in pins else name for name in bridge.ports}
+            return [f"{text},{vlans[name]}" if name in vlans else text for name, text in numbered.items()]
         case "address":
             words = ((DHCP, bridge.dhcp), (DHCPV6, bridge.dhcpv6))
             return [*map(str, bridge.addresses), *(word for word, is_wanted in words if is_wanted)]

@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from ipaddress import ip_interface
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from inband.errors import UsageError
+from inband.flow.membership import VlanMembership, parse_membership
 from inband.flow.ports import PortNo
 from inband.switch.config import BridgeConfig, DatapathKind, FailMode, IpInterface, check_interface_name
 from inband.switch.targets import parse_target
@@ -133,12 +134,25 @@ def _seconds(low: float, high: float, *, zero: bool = False) -> Callable[[str], 
     return parse
 
 
-def parse_port(text: str) -> tuple[str, PortNo | None]:
-    """Read ``eth2``, or ``eth2=7`` with the number that the port shall have; raises UsageError."""
-    name, equals, number = text.rpartition("=")
+class PortWords(NamedTuple):
+    """What is said of a port: its name, the number that it shall have, and its VLANs, as far as they are said."""
+
+    name: str
+    number: PortNo | None
+    vlans: VlanMembership | None
+
+
+def parse_port(text: str) -> PortWords:
+    """Read ``eth2``, ``eth2=7`` with a number, or with VLANs ``eth2=7,tag=10``; raises UsageError."""
+    port, *words = text.split(",")
+    try:
+        vlans = parse_membership(words)
+    except UsageError as error:
+        raise UsageError(f"{port}: {error}") from None
+    name, equals, number = port.rpartition("=")
     if equals and number.isascii() and number.isdigit():
-        return check_interface_name(name), PortNo(int(number))
-    return check_interface_name(text), None
+        return PortWords(check_interface_name(name), PortNo(int(number)), vlans)
+    return PortWords(check_interface_name(port), None, vlans)
 
 
 def _datapath_id(text: str) -> int:
@@ -187,7 +201,7 @@ _ROWS = (
         "port",
         "ports",
         parse_port,
-        "the name of an interface, or NAME=NUMBER with its port number",
+        "the name of an interface, or NAME=NUMBER with its port number; behind it VLANs as in eth1,tag=10",
         "none",
         "An interface of the bridge.",
         many=True,
@@ -258,7 +272,7 @@ _ROWS = (
         _number(1, MAX_VLAN),
         f"1 to {MAX_VLAN}",
         "none",
-        "The VLAN of the bridge's own interface and of control traffic, tagged on all ports; none: untagged.",
+        "The VLAN of the bridge's own interface and of control, with a tag but on access ports; none: untagged.",
         (int, str),
         optional=True,
     ),
@@ -343,7 +357,7 @@ SETTABLE = tuple(key.name for key in _ROWS if key.settable)
 
 _NOT_BY_SET = {
     "datapath": "cannot change while the bridge runs: write it into the file, it needs a restart",
-    "port": "has verbs of its own: `inband add-port`, `inband del-port`",
+    "port": "has verbs of its own: `inband add-port`, `inband set-port`, `inband del-port`",
     "controller": "has a verb of its own: `inband set-controller`",
     "adopt": "has verbs of its own: `inband adopt`, `inband release`",
 }
@@ -376,8 +390,9 @@ def with_values(bridge: BridgeConfig, values: Mapping[str, object]) -> BridgeCon
         fields["dhcp"], fields["dhcpv6"] = DHCP in addresses, DHCPV6 in addresses
     if "ports" in fields:
         ports = fields["ports"]
-        fields["ports"] = tuple(name for name, _ in ports)
-        fields["port_numbers"] = tuple((name, number) for name, number in ports if number is not None)
+        fields["ports"] = tuple(port.name for port in ports)
+        fields["port_numbers"] = tuple((port.name, port.number) for port in ports if port.number is not None)
+        fields["port_vlans"] = tuple((port.name, port.vlans) for port in ports if port.vlans is not None)
     if "openflow_versions" in fields:
         fields["openflow_versions"] = tuple(sorted(set(fields["openflow_versions"])))
     return replace(bridge, **fields)
@@ -393,7 +408,7 @@ def parse_setting(text: str) -> tuple[str, object]:
 
 
 _VERBS = {
-    "port": "`add-port`, `del-port`",
+    "port": "`add-port`, `set-port`, `del-port`",
     "controller": "`set-controller`",
     "datapath": "no: restart",
     "adopt": "`adopt`, `release`",

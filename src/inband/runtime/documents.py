@@ -10,6 +10,7 @@ from inband import __version__
 from inband.bridge.in_band import InBandStatus
 from inband.control.destinations import RemoteStatus
 from inband.control.names import NameStatus
+from inband.flow.membership import VlanMembership
 from inband.flow.ports import LOCAL
 from inband.pipeline.ports import SwitchPort
 from inband.runtime.advice import Hops, PortsKnown, controller_advice, remote_advice
@@ -69,7 +70,7 @@ def _bridge(runner: BridgeRunner, service: NameService) -> BridgeDocument:
         "datapath_id": f"{status.datapath_id:016x}",
         "fail_mode": config.fail_mode.value,
         "forwarding": status.forwarding.value,
-        "ports": [_port(port) for port in status.ports],
+        "ports": [_port(port, status.vlans.get(port.number)) for port in status.ports],
         "controllers": [
             *(_controller(each, known, in_band=config.in_band) for each in status.outgoing),
             *(_listener(each) for each in listeners),
@@ -93,13 +94,17 @@ def _known(status: BridgeStatus, ports: Iterable[str], service: NameService, now
     )
 
 
-def _port(port: SwitchPort) -> PortDocument:
+def _port(port: SwitchPort, vlans: VlanMembership | None) -> PortDocument:
     return {
         "name": port.name,
         "number": int(port.number),
         "mac": str(port.mac) if port.mac else None,
         "link_up": not port.state & PortState.LINK_DOWN,
         "config": [word for bit, word in _CONFIG_WORDS.items() if port.config & bit],
+        "vlans": None if vlans is None else str(vlans),
+        "vlan_mode": None if vlans is None else vlans.mode.value,
+        "tag": None if vlans is None else vlans.tag,
+        "trunks": [] if vlans is None else sorted(vlans.trunks),
     }
 
 

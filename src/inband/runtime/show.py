@@ -10,13 +10,21 @@ from typing import NotRequired, TypedDict
 
 
 class PortDocument(TypedDict):
-    """A port. ``config`` holds the words that the controller set, as ``no-flood``."""
+    """A port. ``config`` holds the words that the controller set, as ``no-flood``.
+
+    ``vlans`` are its VLANs as the configuration says them, null where it carries every one as it is; the same in parts:
+    ``vlan_mode``, ``tag`` (the VLAN of an access port, or the native one) and ``trunks`` (empty: all).
+    """
 
     name: str
     number: int
     mac: str | None
     link_up: bool
     config: list[str]
+    vlans: NotRequired[str | None]
+    vlan_mode: NotRequired[str | None]
+    tag: NotRequired[int | None]
+    trunks: NotRequired[list[int]]
 
 
 class ControllerDocument(TypedDict):

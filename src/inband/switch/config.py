@@ -19,6 +19,7 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from pathlib import Path
 
 from inband.errors import UsageError
+from inband.flow.membership import VlanMembership
 from inband.flow.ports import HIGHEST, PortNo
 from inband.switch.manager_targets import ManagerTarget
 from inband.switch.targets import Target
@@ -54,6 +55,7 @@ class BridgeConfig:
     """One bridge.
 
     ``port_numbers`` are the numbers that are pinned, with the names of their ports; the switch chooses the others.
+    ``port_vlans`` are the VLANs of ports that are members of some, by name; the others carry all.
     ``adopt`` is the port whose addresses and routes the bridge's own interface has.
     ``addresses``, ``dhcp`` and ``dhcpv6`` say what the bridge's own interface gets; none: the system sets it. ``queue``
     is the queue of control traffic, ``control_vlan`` its VLAN (none: untagged). ``inactivity_probe_s`` 0 means no
@@ -64,6 +66,7 @@ class BridgeConfig:
     name: str
     ports: tuple[str, ...] = ()
     port_numbers: tuple[tuple[str, PortNo], ...] = ()
+    port_vlans: tuple[tuple[str, VlanMembership], ...] = ()
     adopt: str | None = None
     controllers: tuple[Target, ...] = ()
     fail_mode: FailMode = FailMode.STANDALONE
@@ -176,6 +179,7 @@ def checked(config: SwitchConfig) -> SwitchConfig:
 
 def warnings_of(config: SwitchConfig) -> Iterator[str]:
     """What is allowed and hardly meant, in words."""
+    yield from filter(None, map(_closed_to_itself, config.bridges))
     if not config.bridges:
         yield "no bridge is configured: this switch does nothing until there is one (`inband add-bridge`)"
     for bridge in config.bridges:
@@ -185,6 +189,15 @@ def warnings_of(config: SwitchConfig) -> Iterator[str]:
     names += [target.name for bridge in config.bridges for target in bridge.controllers]
     for name in dict.fromkeys(name for name in names if name and "." not in name):
         yield f"{name!r} has no dot: /etc/hosts and search domains are not looked at, so give the whole name"
+
+
+def _closed_to_itself(bridge: BridgeConfig) -> str | None:
+    """Why no data reaches the bridge's own interface: all ports are members of other VLANs than its own."""
+    vlans, own = dict(bridge.port_vlans), bridge.control_vlan or 0
+    if not bridge.ports or any(port not in vlans or vlans[port].carries(own) for port in bridge.ports):
+        return None
+    where = "untagged" if bridge.control_vlan is None else f"in VLAN {own}"
+    return f"bridge {bridge.name}: its own interface is {where}, and no port carries that: set control-vlan"
 
 
 def check_interface_name(name: str) -> str:
@@ -226,6 +239,11 @@ def _bridge_complaints(bridge: BridgeConfig) -> Iterator[str]:
             yield f"port {name}={int(number)}: numbers are 1 to {int(HIGHEST)}"
         elif pins[number] > 1:
             yield f"port {name}={number}: another port has this number: give each its own"
+    for name, count in Counter(name for name, _ in bridge.port_vlans).items():
+        if name not in bridge.ports:
+            yield f"VLANs of {name}: it is not among its ports: add it to port"
+        elif count > 1:
+            yield f"VLANs of port {name} are given twice"
     if bridge.adopt is not None and bridge.adopt not in bridge.ports:
         yield f"adopt: {bridge.adopt} is not among its ports: add it to port"
     if not bridge.openflow_versions:

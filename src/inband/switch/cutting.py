@@ -84,12 +84,21 @@ def _changed_bridge(session: Session, was: BridgeConfig, will_be: BridgeConfig, 
         yield f"{was.name} would lose the lease of this session's address {session.near}"
     if port is not None and port in was.ports and port not in will_be.ports and was.adopt != port:
         yield f"{session.far} is behind port {port}, which would not be a port any more"
+    if port is not None and port in will_be.ports and _keeps_out(will_be, port) and not _keeps_out(was, port):
+        vlan = "untagged packets" if will_be.control_vlan is None else f"VLAN {will_be.control_vlan}"
+        yield f"{session.far} is behind port {port}, which would not carry {vlan}, where {was.name} is"
     on_link = any(session.far in address.network for address in will_be.addresses)
     if was.control_vlan != will_be.control_vlan:
         vlan = "untagged" if will_be.control_vlan is None else f"in VLAN {will_be.control_vlan}"
         yield f"{was.name} would hear {session.far} only {vlan}"
     if was.gateway is not None and will_be.gateway != was.gateway and not on_link:
         yield f"the way to {session.far} leads by the gateway {was.gateway}, which would not be the gateway any more"
+
+
+def _keeps_out(bridge: BridgeConfig, port: str) -> bool:
+    """Whether a port's VLANs keep out what is for the bridge's own interface; in-band control's sessions pass."""
+    vlans = dict(bridge.port_vlans).get(port)
+    return vlans is not None and not vlans.carries(bridge.control_vlan or 0)
 
 
 def _passes(session: Session, config: SwitchConfig, bridge: BridgeConfig) -> bool:

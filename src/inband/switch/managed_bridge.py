@@ -16,6 +16,7 @@ from inband.agent.switch import Identity
 from inband.bridge.bridge import Bridge, BridgeSettings
 from inband.control import events as ev
 from inband.datapath.base import Datapath
+from inband.flow.membership import VlanMembership, VlanMode
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.events import (
     AddressChanged,
@@ -211,11 +212,16 @@ class ManagedBridge:
             datapath_id=bridge.agent.switch.identity.datapath_id,
             forwarding=connections.fail_mode.forwarding,
             ports=tuple(bridge.ports),
+            vlans={**bridge.ports.memberships, **self._vlan_of_local()},
             outgoing=self.outgoing(),
             listeners=self.listeners(),
             in_band=bridge.in_band.status(),
             counters=self.counters(),
         )
+
+    def _vlan_of_local(self) -> dict[PortNo, VlanMembership]:
+        vlan = self.config.control_vlan
+        return {} if vlan is None else {LOCAL: VlanMembership(VlanMode.ACCESS, vlan)}
 
     def outgoing(self) -> tuple[OutgoingStatus, ...]:
         """The controllers that are dialled."""

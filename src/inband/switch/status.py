@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from inband.agent.fail_mode import Forwarding
 from inband.bridge.in_band import InBandStatus
+from inband.flow.membership import VlanMembership
+from inband.flow.ports import PortNo
 from inband.openflow.reconnect import State
 from inband.pipeline.ports import SwitchPort
 from inband.switch.targets import Target
@@ -48,13 +50,17 @@ class ListenerStatus:
 
 @dataclass(frozen=True, slots=True)
 class BridgeStatus:
-    """One bridge. ``datapath`` is its kind; ``counters`` are all that have names."""
+    """One bridge. ``datapath`` is its kind; ``counters`` are all that have names.
+
+    ``vlans`` are those of ports that are members of some, by number.
+    """
 
     name: str
     datapath: str
     datapath_id: int
     forwarding: Forwarding
     ports: tuple[SwitchPort, ...]
+    vlans: Mapping[PortNo, VlanMembership]
     outgoing: tuple[OutgoingStatus, ...]
     listeners: tuple[ListenerStatus, ...]
     in_band: InBandStatus

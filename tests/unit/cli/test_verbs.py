@@ -33,6 +33,13 @@ def switch() -> Iterator[FakeSwitch]:
         ("add-bridge br1 queue=1", ["add-bridge", "br1", "queue=1"], ""),
         ("del-bridge br1", ["del-bridge", "br1"], ""),
         ("add-port br0 eth1", ["add-port", "br0", "eth1"], ""),
+        ("add-port br0 eth1 --tag 10", ["add-port", "br0", "eth1,tag=10"], ""),
+        (
+            "set-port br0 eth1 --tag 1 --trunks 10+20 --vlan-mode native-tagged",
+            ["set-port", "br0", "eth1,tag=1,trunks=10+20,vlan-mode=native-tagged"],
+            "",
+        ),
+        ("set-port br0 eth1", ["set-port", "br0", "eth1"], ""),
         ("del-port br0 eth1", ["del-port", "br0", "eth1"], ""),
         ("set-controller br0 tcp:a tcp:b", ["set-controller", "br0", "tcp:a", "tcp:b"], ""),
         ("del-controller br0", ["del-controller", "br0"], ""),

@@ -102,7 +102,7 @@ def test_a_priority_alone_is_no_vlan_and_is_kept_in_one(scene: Scene) -> None:
     urgent = packets.vlan(BROADCAST, 0, 5)
 
     assert scene.actions(urgent, P1) == (SetField("vlan_vid", VLAN_PRESENT | 10), *out(P2, LOCAL), PopVlan(), *out(P3))
-    member(scene, p3="vlan-mode=trunk")
+    member(scene, p2="vlan-mode=trunk", p3="tag=0")
     assert scene.actions(urgent, P1) == (*out(P2, LOCAL), PopVlan(), *out(P3))
 
 

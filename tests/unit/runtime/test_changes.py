@@ -29,6 +29,17 @@ def test_bridges_come_and_go() -> None:
     assert after("del-bridge br0").bridges == (BridgeConfig("br1"),)
 
 
+def test_a_ports_vlans_come_change_and_go_and_its_number_stays() -> None:
+    made = after("add-port br0 eth2=7,tag=10", "add-port br0 eth3,trunks=10-11+30").bridge("br0")
+    changed = after("add-port br0 eth2=7,tag=10", "set-port br0 eth2,tag=1,vlan-mode=native-tagged").bridge("br0")
+
+    assert {name: str(vlans) for name, vlans in made.port_vlans} == {"eth2": "tag=10", "eth3": "trunks=10-11+30"}
+    assert {name: str(vlans) for name, vlans in changed.port_vlans} == {"eth2": "tag=1,vlan-mode=native-tagged"}
+    assert changed.port_numbers == made.port_numbers == (("eth2", 7),)
+    assert after("add-port br0 eth2,tag=10", "set-port br0 eth2").bridge("br0").port_vlans == ()
+    assert after("add-port br0 eth2,tag=10", "del-port br0 eth2").bridge("br0").port_vlans == ()
+
+
 def test_ports_come_and_go_and_keep_their_order() -> None:
     assert after("add-port br0 eth2", "add-port br0 eth3", "del-port br0 eth2").bridge("br0").ports == ("eth1", "eth3")
 
@@ -62,6 +73,10 @@ def test_several_settings_change_at_once() -> None:
         ("add-bridge a/b", "cannot be the name"),
         ("del-bridge br9", "no bridge 'br9'"),
         ("add-port br0 eth1", "listed twice"),
+        ("add-port br0 eth2,tag=5000", "eth2: VLAN '5000' is not allowed: 0 to 4095"),
+        ("set-port br0 eth1,tag=1,trunks=2", "eth1: an access port has one VLAN"),
+        ("set-port br0 eth7,tag=1", r"has no port 'eth7' \(ports: eth1\)"),
+        ("set-port br0 eth1=7", "the number of port eth1 cannot change"),
         ("add-port br1 eth1", "in bridge br0 as well"),
         ("add-port br0 br1", "the interface of a bridge itself"),
         ("add-port br0 eth1 eth2", "wrong number of arguments"),

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inband.errors import UsageError
+from inband.flow.membership import VlanMembership, VlanMode
+from inband.flow.ports import PortNo
 from inband.runtime.config_keys import KEYS, parse_setting
 from inband.runtime.config_load import load, read_file
 from inband.runtime.unixctl_client import find_run_dir
@@ -27,7 +29,7 @@ run-dir = "/run/x"
 
 [[bridge]]
 name = "br0"
-port = ["eth1", "eth2"]
+port = ["eth1", "eth2=7,tag=1,trunks=10-11,vlan-mode=native-untagged"]
 controller = ["tcp:192.0.2.1:6653", "tls:192.0.2.3,out-of-band"]
 fail-mode = "secure"
 datapath = "userspace"
@@ -71,6 +73,8 @@ def test_a_file_with_every_key_becomes_the_values_it_says(tmp_path: Path) -> Non
     assert config.bridges[0] == BridgeConfig(
         name="br0",
         ports=("eth1", "eth2"),
+        port_numbers=(("eth2", PortNo(7)),),
+        port_vlans=(("eth2", VlanMembership(VlanMode.NATIVE_UNTAGGED, 1, frozenset({10, 11}))),),
         controllers=(parse_target("tcp:192.0.2.1"), parse_target("tls:192.0.2.3,out-of-band")),
         fail_mode=FailMode.SECURE,
         datapath=DatapathKind.USERSPACE,
@@ -127,6 +131,10 @@ BRIDGE = '[[bridge]]\nname = "br0"\n'
         (BRIDGE + "port = [1]", "port: a number is not allowed"),
         (BRIDGE + "port = 1979-05-27", "port: a date or time is not allowed"),
         (BRIDGE + "port = ['eth1', 'eth1']", "port eth1 is listed twice"),
+        (BRIDGE + "port = 'eth1,tag=5000'", "port: eth1: VLAN '5000' is not allowed: 0 to 4095"),
+        (BRIDGE + "port = 'eth1,tag=1,tag=2'", "port: eth1: tag is given twice"),
+        (BRIDGE + "port = 'eth1,tag=1,trunks=2'", "port: eth1: an access port has one VLAN"),
+        (BRIDGE + "port = 'eth1,vlan-mode=dot1q'", "port: eth1: vlan-mode 'dot1q' is not allowed: access, trunk"),
         (BRIDGE + "port = 'br0'", "port br0 is the interface of a bridge itself"),
         (BRIDGE + "port = 'e'\n[[bridge]]\nname='b'\nport='e'", "bridge b: port e is listed in bridge br0 as well"),
         (BRIDGE + BRIDGE, "bridge br0 is configured twice"),

@@ -39,7 +39,10 @@ SETTINGS = st.lists(
 TARGETS = ["tcp:192.0.2.1:6653", "tcp:[2001:db8::9]:6653,out-of-band", "ptcp:6653:0.0.0.0,allow=192.0.2.0/24"]
 
 
-@given(given_settings=SETTINGS, ports=st.lists(st.sampled_from(["eth1", "eth2=7", "a=b"]), unique=True))
+@given(
+    given_settings=SETTINGS,
+    ports=st.lists(st.sampled_from(["eth1,trunks=10-19+30", "eth2=7,tag=10", "eth3=8", "a=b"]), unique=True),
+)
 @settings(max_examples=100)
 def test_what_is_written_is_read_back(given_settings: list[str], ports: list[str]) -> None:
     config = with_change(SwitchConfig(run_dir=Path("/run/x"), state_dir=Path("/s")), "add-bridge", ["br0"])

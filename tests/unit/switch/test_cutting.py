@@ -7,6 +7,7 @@ from ipaddress import ip_address, ip_interface
 
 import pytest
 
+from inband.flow.membership import VlanMembership, VlanMode
 from inband.switch.config import BridgeConfig, FailMode, SwitchConfig
 from inband.switch.cutting import Session, parse_session, why_cut
 from inband.switch.manager_targets import parse_manager
@@ -41,6 +42,17 @@ def test_what_carries_the_session_must_stay(after: SwitchConfig, words: str) -> 
 
     assert reason is not None
     assert words in reason
+
+
+def test_the_port_of_a_session_must_stay_in_the_vlan_of_the_bridges_own_interface() -> None:
+    ten = VlanMembership(VlanMode.ACCESS, 10)
+
+    reason = why_cut(SESSION, BEFORE, _after(port_vlans=(("eth1", ten),)), "br0", "eth1")
+
+    assert reason == "192.0.2.9 is behind port eth1, which would not carry untagged packets, where br0 is"
+    assert why_cut(SESSION, BEFORE, _after(port_vlans=(("eth2", ten),)), "br0", "eth1") is None
+    ours = SwitchConfig((replace(BRIDGE, control_vlan=10),))
+    assert why_cut(SESSION, ours, _after(control_vlan=10, port_vlans=(("eth1", ten),)), "br0", "eth1") is None
 
 
 def test_a_session_that_comes_by_a_router_needs_the_gateway() -> None:
