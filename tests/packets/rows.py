@@ -254,4 +254,30 @@ def _actions() -> list[Row]:
     ]
 
 
-ROWS: tuple[Row, ...] = (*_plain(), *_offloaded(), *_actions())
+def _members() -> list[Row]:
+    """What NORMAL makes of a frame among ports that are members of VLANs: as it is first, then all others edited."""
+    frame, data = offloaded(tcp(payload=DATA)), tcp(payload=DATA)
+    into = SetField("vlan_vid", 0x1007)
+    return [
+        Row(
+            "from an access port to one and to a trunk",
+            frame,
+            (Output(P2), PushVlan(), into, Output(P3)),
+            to(P2, data) + to(P3, vlan(data, 7)),
+        ),
+        Row(
+            "from a trunk to a trunk and to an access port",
+            _tagged(frame, 7, 5),
+            (Output(P2), PopVlan(), Output(P3)),
+            to(P2, vlan(data, 7, 5)) + to(P3, data),
+        ),
+        Row(
+            "a priority alone from an access port to a trunk and to an access port",
+            _tagged(frame, 0, 5),
+            (into, Output(P2), PopVlan(), Output(P3)),
+            to(P2, vlan(data, 7, 5)) + to(P3, data),
+        ),
+    ]
+
+
+ROWS: tuple[Row, ...] = (*_plain(), *_offloaded(), *_actions(), *_members())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lab import management, topology, vlan
 from lab.inband import OnDatapath
 from lab.management import call, serve
+from lab.net import Lab
 from lab.scene import scene
 
 pytestmark = pytest.mark.root
@@ -46,3 +49,38 @@ def test_a_manager_calls_into_the_last_switch_of_a_row_whose_control_traffic_is_
 @DATAPATHS
 def test_a_gateway_with_one_mac_in_all_vlans_is_the_controllers_business_in_the_others(datapath: str) -> None:
     assert management.arp_in_another_vlan(OnDatapath(datapath)) == 1
+
+
+def _first_in_vlan(lab: Lab) -> topology.Topology:
+    """A row of two: control is in VLAN 10 on the first switch alone, and nobody else knows of it."""
+    made = topology.row(lab, 2)
+    first, *others = made.sites
+    plans = tuple(replace(plan, vlan=10) for plan in first.bridges)
+    return replace(made, sites=(replace(first, bridges=plans), *others))
+
+
+@DATAPATHS
+def test_a_switch_behind_an_access_port_of_controls_vlan_comes_up_and_withstands_harm(datapath: str) -> None:
+    with scene(OnDatapath(datapath), _first_in_vlan) as stage:
+        for port in stage.switch.site.bridges[0].ports:
+            stage.switch.set_vlans(port, {"tag": "10"})
+        stage.connect()
+        assert stage.all_up(10.0), stage.story()
+
+        silence = stage.withstand("drop")
+
+        assert stage.lost() == 0
+        assert silence < 1.5
+
+
+@DATAPATHS
+def test_no_vlan_of_its_port_cuts_a_switchs_own_channel(datapath: str) -> None:
+    with scene(OnDatapath(datapath), topology.same_subnet) as stage:
+        stage.connect()
+        assert stage.all_up(10.0), stage.story()
+
+        stage.switch.set_vlans("north", {"tag": "20"})
+        silence = stage.withstand("drop")
+
+        assert stage.lost() == 0
+        assert silence < 1.5
