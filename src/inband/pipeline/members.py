@@ -1,11 +1,11 @@
 """VLAN membership of ports in NORMAL: how a packet leaves the ports that carry its VLAN, and what control sees of it.
 
 Ports that get the packet as it is come first. The others get one copy that is edited once (twice for a packet with a
-tag that carries a priority alone, which leaves no port with a membership so), and where nothing follows the copy is the
+tag that carries a priority alone), and where nothing follows the copy is the
 packet itself: what the program in the kernel can do.
 
 In-band control sees a packet in the VLAN that it arrived in by the port's membership, so a switch behind an access port
-of control's VLAN is one of us. On a port that does not carry control's VLAN the rules hold for what LOCAL is to get,
+of control's VLAN comes up. On a port that does not carry control's VLAN the rules hold for what LOCAL is to get,
 and nobody else gets it; what control sends leaves such a port as if it had no membership. So no membership cuts the
 switch's own channel, and no packet of another VLAN gets into control's.
 
@@ -17,12 +17,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum, auto
 
-from inband.flow.actions import HeaderAction, Output, PopVlan, PushVlan, SetField
+from inband.flow.actions import HeaderAction, PopVlan, PushVlan, SetField
 from inband.flow.fields import FIELDS, VLAN_PRESENT
 from inband.flow.match import VID_BITS
 from inband.flow.membership import VlanMembership, VlanMode
 from inband.flow.ports import LOCAL, PortNo
 from inband.pipeline.context import XlateContext
+from inband.pipeline.outputs import output_to
 from inband.pipeline.program import Program
 
 _VLAN_VID = FIELDS["vlan_vid"]
@@ -72,7 +73,7 @@ def send_in_vlan(ctx: XlateContext, numbers: Iterable[PortNo], vlan: int) -> boo
         if form is not None:
             ports.setdefault(form, []).append(number)
     for number in ports.get(now, ()):
-        ctx.program.output(Output(number))
+        ctx.program.output(output_to(number))
     if ports.keys() - {now}:
         copy = ctx.program.branch()
         for form, edits in ((Form.TAGGED, _tag(vlan, now)), (Form.UNTAGGED, (PopVlan(),))):
@@ -86,7 +87,7 @@ def _send_edited(copy: Program, numbers: Iterable[PortNo], edits: Iterable[Heade
     for edit in edits:
         copy.edit(edit)
     for number in numbers:
-        copy.output(Output(number))
+        copy.output(output_to(number))
 
 
 def _tag(vlan: int, now: Form) -> tuple[HeaderAction, ...]:

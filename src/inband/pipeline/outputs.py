@@ -20,7 +20,7 @@ from inband.pipeline.edits import edit
 _VLAN_VID = FIELDS["vlan_vid"]
 
 # Cached decisions hold these by the thousand, and to make one takes longer than to find it.
-_output_to = lru_cache(maxsize=1024)(Output)
+output_to = lru_cache(maxsize=1024)(Output)
 
 
 def send(ctx: XlateContext, number: PortNo) -> None:
@@ -48,7 +48,7 @@ def flood(ctx: XlateContext, *, everywhere: bool = False) -> None:
         if number == in_port:
             continue
         if without_vlan:
-            ctx.program.output(_output_to(number))
+            ctx.program.output(output_to(number))
         elif number != LOCAL or _is_in_control_vlan(ctx):
             _output(ctx, number)
         else:
@@ -83,12 +83,12 @@ def _is_in_control_vlan(ctx: XlateContext) -> bool:
 
 def _output(ctx: XlateContext, number: PortNo) -> None:
     if number != LOCAL or ctx.switch.control_vlan is None or not _is_in_control_vlan(ctx):
-        ctx.program.output(_output_to(number))
+        ctx.program.output(output_to(number))
         return
     before, program = ctx.packet.save(), ctx.program
     ctx.program = program.branch()
     edit(ctx, PopVlan())
-    ctx.program.output(_output_to(number))
+    ctx.program.output(output_to(number))
     program.join(ctx.program)
     ctx.program = program
     ctx.packet.restore(before)
