@@ -97,7 +97,7 @@ def decide(
         return NormalDecision(source, destination, floods=True, vlan=vlan)
     if port == in_port:
         return NormalDecision(source, destination, drop_reason="the destination is on the port it came from")
-    return NormalDecision(source, destination, port, vlan=vlan)
+    return NormalDecision(source, destination, port, False, None, vlan)
 
 
 def forward_normally(ctx: XlateContext) -> None:
