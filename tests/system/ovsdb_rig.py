@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from lab.net import Lab
 from lab.ovsdb import Database
 from tests.system.switch_rig import Rig
@@ -22,3 +25,12 @@ class OvsdbRig(Rig):
     def column(self, table: str, record: str, column: str) -> str:
         """A column as `ovs-vsctl get` prints it, without its quotes."""
         return self.vsctl("--no-wait", "get", table, record, column).strip('"')
+
+
+@contextmanager
+def with_database() -> Iterator[OvsdbRig]:
+    """A rig whose database runs; the switch is started by the test."""
+    with Lab("ovx") as lab:
+        rig = OvsdbRig(lab)
+        rig.database.start()
+        yield rig

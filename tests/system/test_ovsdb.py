@@ -9,17 +9,15 @@ import pytest
 
 from lab.controllers import LabController
 from lab.journal import until
-from lab.net import CommandError, Lab
-from tests.system.ovsdb_rig import OvsdbRig
+from lab.net import CommandError
+from tests.system.ovsdb_rig import OvsdbRig, with_database
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture
 def rig() -> Iterator[OvsdbRig]:
-    with Lab("ovx") as lab:
-        rig = OvsdbRig(lab)
-        rig.database.start()
+    with with_database() as rig:
         yield rig
 
 
@@ -161,6 +159,34 @@ def test_a_bridge_that_could_not_be_had_is_tried_again(rig: OvsdbRig) -> None:
 
     assert until(lambda: rig.column("bridge", "taken", "datapath_id") != "[]", 8.0)
     assert rig.column("bridge", "taken", "status") == "{}"
+
+
+def test_a_place_to_listen_at_that_is_taken_costs_the_bridge_nothing_else(rig: OvsdbRig) -> None:
+    rig.follow()
+
+    rig.vsctl(
+        *("add-br", "a", "--", "set-controller", "a", "ptcp:6633:127.0.0.1", "--", "add-br", "b"),
+        *("--", "add-port", "b", "p1", "--", "set-controller", "b", "ptcp:6633:127.0.0.1", "tcp:10.0.0.11"),
+    )
+
+    assert rig.ports("b") == {"p1": 1}
+    assert "6633" in rig.column("bridge", "b", "status:error")
+    assert [each["target"] for each in rig.show("b")["controllers"]] == ["tcp:10.0.0.11:6653"]
+    rig.vsctl("del-br", "a")
+    assert until(lambda: rig.column("bridge", "b", "status") == "{}", 8.0)
+    assert len(rig.show("b")["controllers"]) == 2
+
+
+def test_a_bridge_gives_its_name_to_a_port_in_one_transaction(rig: OvsdbRig) -> None:
+    rig.box.ip("link set p2 down")
+    rig.follow()
+    rig.vsctl("add-br", "br0", "--", "add-br", "p3")
+
+    rig.vsctl("del-br", "p3", "--", "add-port", "br0", "p3")
+
+    assert rig.column("interface", "p3", "error") == "could not open network device p3 (No such device)"
+    rig.box.ip("link set p2 name p3", "link set p3 up")
+    rig.vsctl("wait-until", "interface", "p3", "ofport!=-1", timeout_s=5)
 
 
 def test_another_datapath_type_makes_the_bridge_anew(rig: OvsdbRig) -> None:

@@ -12,19 +12,16 @@ from typing import Any
 import pytest
 
 from lab.journal import until
-from lab.net import Lab
 from lab.ovs import SCHEMA
 from lab.ovsdb import Database
-from tests.system.ovsdb_rig import OvsdbRig
+from tests.system.ovsdb_rig import OvsdbRig, with_database
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture
 def rig() -> Iterator[OvsdbRig]:
-    with Lab("ovx") as lab:
-        rig = OvsdbRig(lab)
-        rig.database.start()
+    with with_database() as rig:
         yield rig
 
 

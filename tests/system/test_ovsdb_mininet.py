@@ -9,18 +9,15 @@ from collections.abc import Iterator
 import pytest
 
 from lab.journal import until
-from lab.net import Lab
-from tests.system.ovsdb_rig import OvsdbRig
+from tests.system.ovsdb_rig import OvsdbRig, with_database
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture
 def rig() -> Iterator[OvsdbRig]:
-    with Lab("ovx") as lab:
-        rig = OvsdbRig(lab)
+    with with_database() as rig:
         rig.box.ip("link set lo up")
-        rig.database.start()
         rig.follow()
         yield rig
 

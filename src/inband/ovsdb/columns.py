@@ -59,6 +59,9 @@ def values_of(snapshot: Snapshot, wanted: Wanted, facts: Facts, now: Instant) ->
     for name, uuid in wanted.bridge_rows.items():
         error = _joined(facts.errors.get(name), wanted.problems.get(("Bridge", uuid)))
         values["Bridge", uuid] = _bridge(facts.datapaths.get(name), error)
+    for (table, uuid), words in wanted.problems.items():
+        if table == "Bridge" and (table, uuid) not in values:  # it has no name that can be had
+            values[table, uuid] = _bridge(None, words)
     for port in wanted.ports:
         found = facts.ports.get((port.bridge, port.name), PortFacts())
         error = _joined(wanted.problems.get(("Interface", port.interface)), found.error)

@@ -198,7 +198,7 @@ class BridgeRunner:
         self._environment.run_dir.announce(config.name)
         self._apply_connections(config, config)
         self._keeper = LocalKeeper(self.local, config, self._environment.host.state, self._loop)
-        self._keeper.look()
+        self._keeper.configure(config)  # in a moment: the kernel has not said yet what was set just now
         log.info("bridge %s: started with the %s datapath", config.name, self.bridge.datapath.kind)
 
     async def stop(self) -> None:

@@ -317,18 +317,24 @@ class RunningSwitch:
     async def _have_bridge(self, bridge: BridgeConfig, refusals: Refusals) -> None:
         """Start a bridge or go on with it. Raises InbandError, unless it is of ``refusals``: then that is told."""
         name = bridge.name
-        is_front = name in refusals.bridges
-        refused = partial(refusals.refuse_port, name) if is_front else None
-        try:
-            if name in self.bridges:
-                await self.bridges[name].apply(bridge, refused)
+        if name not in refusals.bridges:
+            await self._start_or_apply(bridge, None)
+            return
+        dialled = tuple(target for target in bridge.controllers if not target.listens)
+        for attempt in (bridge, replace(bridge, controllers=dialled)):  # the place to listen at may be another's
+            try:
+                await self._start_or_apply(attempt, partial(refusals.refuse_port, name))
+            except InbandError as error:
+                refusals.of_bridge[name] = str(error)
             else:
-                runner = BridgeRunner(self._environment, bridge, self._state.memory.get(name))
-                await self._start_bridge(runner, refused)
-        except InbandError as error:
-            if not is_front:
-                raise
-            refusals.of_bridge[name] = str(error)
+                return
+
+    async def _start_or_apply(self, bridge: BridgeConfig, refused: Refused | None) -> None:
+        if bridge.name in self.bridges:
+            await self.bridges[bridge.name].apply(bridge, refused)
+        else:
+            runner = BridgeRunner(self._environment, bridge, self._state.memory.get(bridge.name))
+            await self._start_bridge(runner, refused)
 
     def _has_other_datapath(self, bridge: BridgeConfig) -> bool:
         """Whether a bridge runs with another kind of datapath than is wanted: that takes a new one."""
@@ -408,6 +414,6 @@ class RunningSwitch:
 
 
 def _is_in_the_way(gone: BridgeConfig, config: SwitchConfig) -> bool:
-    """Whether a bridge that goes has what another one is to have: a port, or a place to listen at."""
-    has = {*gone.ports, *(target for target in gone.controllers if target.listens)}
+    """Whether a bridge that goes has what another one is to have: its name, a port, or a place to listen at."""
+    has = {gone.name, *gone.ports, *(target for target in gone.controllers if target.listens)}
     return any(has & {*bridge.ports, *bridge.controllers} for bridge in config.bridges)

@@ -66,6 +66,14 @@ def test_a_bridge_has_its_id_and_what_is_wrong(database: Database) -> None:
     assert found["Interface", "interface-br0"]["error"] == ["no room"]
 
 
+def test_a_bridge_that_cannot_be_says_so(database: Database) -> None:
+    database.bridge("a name that is too long")
+
+    status = values(database, Facts())["Bridge", "bridge-a name that is too long"]["status"]
+
+    assert "cannot be the name of an interface" in status["error"]
+
+
 def test_an_interface_that_is_a_port(database: Database) -> None:
     found = values(database, Facts(ports={("br0", "eth1"): PortFacts(7, None, LINK, GIGABIT)}))
 
