@@ -83,7 +83,7 @@ def test_what_is_known_survives_a_kill(rig: OvsdbRig) -> None:
     assert rig.ports() == {"p1": 1, "p2": 2}
 
 
-def test_a_database_made_anew_is_not_obeyed_before_somebody_configures_it(rig: OvsdbRig) -> None:
+def test_a_database_made_anew_is_not_obeyed_before_something_is_configured_in_it(rig: OvsdbRig) -> None:
     configured(rig)
     rig.database.stop()
     rig.database.forget()

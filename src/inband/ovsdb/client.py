@@ -1,8 +1,8 @@
 """The connection to the database server: Open vSwitch's own library (its IDL) in a thread of its own.
 
-Why a thread: the library takes a message whole. That of a thousand ports is half a second of its work, in which the
-event loop would serve nobody. The thread gives the interpreter away after each half millisecond (``runtime.process``),
-so channels go on meanwhile. It knows no bridge: snapshots go out, column values come in.
+Why a thread: the library takes a message whole. That of a thousand ports is a third of a second of its work, in which
+the event loop would serve no channel. The thread gives the interpreter away after each half millisecond
+(``runtime.process``), so channels go on meanwhile. It knows no bridge: snapshots go out, column values come in.
 
 Why the server's schema: it is asked for on each connection, so tables and columns that this server does not have are
 left out, and newer ones do no harm. The library of Debian 12 (3.1) is enough; nothing of later ones is used.

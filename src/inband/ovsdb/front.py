@@ -300,7 +300,7 @@ class OvsdbFront:
 
 
 def _is_untouched(snapshot: Snapshot, before: Snapshot) -> bool:
-    """Whether a database is not the one of before, and nobody has configured anything in it yet.
+    """Whether a database is not the one of before, and nothing was configured in it yet.
 
     Starting scripts make a lost file anew, with one row that says nothing (``ovs-vsctl --no-wait init``).
     """

@@ -3,7 +3,7 @@
 A snapshot is what the library's replica held at one moment, without the library: it goes from thread to thread, into
 the state directory and, in tests, into literals. Sets are tuples, references are UUIDs as text, keys of maps are text.
 
-Invariant: nothing that a row holds makes an accessor raise. A database of another schema, or a file that somebody
+Invariant: nothing that a row holds makes an accessor raise. A database of another schema, or a file that was
 edited, gives values of other types; they read as not set.
 """
 

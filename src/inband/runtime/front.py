@@ -1,4 +1,4 @@
-"""What the switch knows of a front end: somebody else's configuration laid over that of file and commands.
+"""What the switch knows of a front end: another configuration laid over that of file and commands.
 
 ``base`` is what file and commands say, and what they change. The configuration in force is ``front.over(base)``. A
 bridge of the front is not refused as a whole for one thing that is wrong: what cannot be had is left out and said

@@ -132,7 +132,7 @@ def test_a_controller_is_as_its_channel(
     assert values(database, Facts(channels={"br0": (status,)}))["Controller", "controller-tcp:192.0.2.1"] == columns
 
 
-def test_a_target_that_nobody_can_parse_says_so(database: Database) -> None:
+def test_a_target_that_cannot_be_parsed_says_so(database: Database) -> None:
     database.controllers("br0", "tpc:192.0.2.1")
 
     found = values(database, Facts())["Controller", "controller-tpc:192.0.2.1"]

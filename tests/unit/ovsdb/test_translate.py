@@ -311,7 +311,7 @@ def test_managers_that_are_dialled_are_protected(database: Database) -> None:
     }
 
 
-def test_a_manager_that_nobody_can_parse_costs_no_other_one(database: Database) -> None:
+def test_a_manager_that_cannot_be_parsed_costs_no_other_one(database: Database) -> None:
     uuids = tuple(database.row("Manager", text, target=text) for text in ("tcp:192.0.2.9", "rubbish"))
     database.root["manager_options"] = uuids
 
