@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from inband.errors import UsageError
+from inband.flow.membership import VlanMembership, VlanMode
 from inband.flow.ports import HIGHEST, PortNo
 from inband.ovsdb.controllers import ControllerRows
 from inband.ovsdb.managers import managers_of
@@ -115,13 +116,14 @@ class _Translation:
         bridge = replace(bridge, fail_mode=FailMode.SECURE if is_secure else FailMode.STANDALONE, adopt=None)
         bridge = replace(bridge, datapath=self._datapath(row), openflow_versions=self._versions(row))
         bridge = replace(bridge, **self._tls(base), **self._flow_limit(row))
-        names, numbers = self._ports_of(name, row)
+        names, numbers, vlans = self._ports_of(name, row)
         if bridge.mac is None:
             bridge = self._with_mac(bridge)
         rows = self._snapshot.rows("Controller", row.texts("controller"))
         controllers = ControllerRows(name, rows, self._blame, has_tls=bridge.ca_cert is not None)
         self._controllers += controllers.wanted
-        bridge = replace(bridge, ports=names, port_numbers=numbers, **controllers.settings())
+        bridge = replace(bridge, ports=names, port_numbers=numbers, port_vlans=vlans, **controllers.settings())
+        bridge = self._with_control_vlan(bridge)
         self._note_what_is_missing(row)
         return self._fitting(bridge, row)
 
@@ -160,6 +162,23 @@ class _Translation:
             return with_values(bridge, _setting("mac", row.text("mac")))
         except UsageError as error:
             self._blame("Interface", row, str(error))
+            return bridge
+
+    def _with_control_vlan(self, bridge: BridgeConfig) -> BridgeConfig:
+        """With the ``tag`` of its own interface's port as the VLAN of control."""
+        own = next((each for each in self._ports if each.bridge == bridge.name and each.is_local), None)
+        row = None if own is None else self._snapshot.row("Port", own.port)
+        if row is None:
+            return bridge
+        try:
+            member = membership_of(row)
+            if member is None:
+                return bridge
+            if member.mode is not VlanMode.ACCESS:
+                raise UsageError("a bridge's own interface is untagged or in one VLAN: leave trunks and vlan_mode away")
+            return with_values(bridge, _setting("control-vlan", str(member.tag)))
+        except UsageError as error:
+            self._blame("Port", row, str(error))
             return bridge
 
     def _datapath(self, row: Row) -> DatapathKind:
@@ -210,9 +229,12 @@ class _Translation:
 
     # --- ports --------------------------------------------------------------------------------------------------
 
-    def _ports_of(self, bridge: str, row: Row) -> tuple[tuple[str, ...], tuple[tuple[str, PortNo], ...]]:
-        """Names of the ports that can be had, and the numbers that are asked for."""
+    def _ports_of(
+        self, bridge: str, row: Row
+    ) -> tuple[tuple[str, ...], tuple[tuple[str, PortNo], ...], tuple[tuple[str, VlanMembership], ...]]:
+        """Names of the ports that can be had, the numbers that are asked for, and their VLANs."""
         names: list[str] = []
+        vlans: list[tuple[str, VlanMembership]] = []
         numbers: dict[PortNo, str] = {}
         ports = self._snapshot.rows("Port", row.texts("ports"))
         for port in sorted(ports, key=lambda each: (each.text("name"), each.uuid)):
@@ -227,8 +249,10 @@ class _Translation:
                 elif name != bridge:
                     names.append(name)
                     self._number(interface, numbers)
+                    member = membership_of(port)
+                    vlans += [] if member is None else [(name, member)]
                 self._note_what_a_port_lacks(bridge, port, interface)
-        return tuple(names), tuple((name, number) for number, name in numbers.items())
+        return tuple(names), tuple((name, number) for number, name in numbers.items()), tuple(vlans)
 
     def _interfaces_of(self, bridge: str, row: Row, port: Row) -> Iterator[Row]:
         """The interfaces of a port that no other bridge has."""
@@ -248,7 +272,7 @@ class _Translation:
         except UsageError as error:
             return str(error)
         if name == bridge:
-            return _vlan_complaint(port)
+            return ""
         if name in self._names:
             return f"{name} is the interface of a bridge itself: use a veth pair between bridges"
         if kind not in ("", "system"):
@@ -286,14 +310,29 @@ def _mtu(interface: Row) -> int | None:
     return mtu if mtu is not None and 0 < mtu < 1 << 31 else None
 
 
+def membership_of(port: Row) -> VlanMembership | None:
+    """In which VLANs a port is; None: in all, as they are. Raises UsageError (ovs-vswitchd.conf.db(5), Port table).
+
+    What means nothing in a port's mode is left out: trunks on an access port, and a trunk's tag. Without a tag an
+    access or native port has VLAN 0.
+    """
+    tag, trunks, mode = port.number("tag"), frozenset(port.numbers("trunks")), port.text("vlan_mode")
+    if tag is None and not trunks and not mode:
+        return None
+    if mode not in (*VlanMode, ""):
+        raise UsageError(f"vlan_mode {mode} is not supported: {', '.join(VlanMode)}")
+    meant = VlanMode(mode) if mode else VlanMode.TRUNK if tag is None else VlanMode.ACCESS
+    if meant is VlanMode.TRUNK:
+        return VlanMembership(meant, None, trunks)
+    return VlanMembership(meant, tag or 0, frozenset() if meant is VlanMode.ACCESS else trunks)
+
+
 def _vlan_complaint(port: Row) -> str:
-    """Why a port's VLAN settings are refused: ignoring them would join what they keep apart."""
-    wrong = [number for number in (*port.numbers("tag"), *port.numbers("trunks")) if not 0 <= number <= 4095]
-    if wrong:
-        return f"{wrong[0]} is not a VLAN: VLANs are 0 to 4095"
-    given = [word for word in ("tag", "trunks", "vlan_mode") if port.columns.get(word) not in (None, (), [])]
-    if given:
-        return f"{', '.join(given)}: this switch has no access or trunk ports: use flows, or VLAN interfaces as ports"
+    """Why a port cannot be had with its VLANs: ignoring them would join what they keep apart."""
+    try:
+        membership_of(port)
+    except UsageError as error:
+        return str(error)
     return ""
 
 

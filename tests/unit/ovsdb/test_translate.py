@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inband.flow.membership import VlanMembership, VlanMode
 from inband.flow.ports import PortNo
 from inband.ovsdb.rows import READ, Row, Snapshot
 from inband.ovsdb.translate import translate
@@ -175,10 +176,9 @@ def test_a_port_of_a_bridge_of_the_file_stays_there(database: Database) -> None:
 @pytest.mark.parametrize(
     ("port", "interface", "words"),
     [
-        ({"tag": (10,)}, {}, "tag: this switch has no access or trunk ports"),
-        ({"trunks": (10, 20)}, {}, "trunks: this switch"),
-        ({"vlan_mode": ("access",)}, {}, "vlan_mode: this switch"),
-        ({"tag": (5000,)}, {}, "5000 is not a VLAN"),
+        ({"tag": (5000,)}, {}, "VLAN 5000 is not allowed"),
+        ({"trunks": (10, 4096)}, {}, "VLAN 4096 is not allowed"),
+        ({"tag": (1,), "vlan_mode": ("dot1q-tunnel",)}, {}, "vlan_mode dot1q-tunnel is not supported"),
         ({}, {"type": "vxlan"}, "could not open network device eth1: type vxlan is not supported"),
         ({}, {"name": "a/b"}, "cannot be the name of an interface"),
     ],
@@ -194,6 +194,53 @@ def test_a_port_that_cannot_be_is_left_out_and_says_why(
     found = problems(database)
     assert words in found["interface-eth1"]
     assert words in found["port-eth1"]
+
+
+@pytest.mark.parametrize(
+    ("port", "member"),
+    [
+        ({}, ()),
+        ({"tag": (10,)}, (("eth1", VlanMembership(VlanMode.ACCESS, 10)),)),
+        ({"tag": (10,), "trunks": (20,)}, (("eth1", VlanMembership(VlanMode.ACCESS, 10)),)),
+        ({"vlan_mode": ("access",)}, (("eth1", VlanMembership(VlanMode.ACCESS, 0)),)),
+        ({"trunks": (10, 20)}, (("eth1", VlanMembership(VlanMode.TRUNK, None, frozenset({10, 20}))),)),
+        ({"tag": (1,), "vlan_mode": ("trunk",)}, (("eth1", VlanMembership(VlanMode.TRUNK)),)),
+        (
+            {"tag": (1,), "trunks": (10,), "vlan_mode": ("native-untagged",)},
+            (("eth1", VlanMembership(VlanMode.NATIVE_UNTAGGED, 1, frozenset({10}))),),
+        ),
+    ],
+    ids=str,
+)
+def test_a_port_is_in_the_vlans_that_its_row_names(
+    database: Database, port: dict[str, Any], member: tuple[tuple[str, VlanMembership], ...]
+) -> None:
+    database.bridge("br0", "eth1")
+    database.port("eth1", **port)
+
+    assert only_bridge(database).port_vlans == member
+    assert problems(database) == {}
+
+
+def test_the_tag_of_a_bridges_own_interface_is_the_vlan_of_control(database: Database) -> None:
+    database.bridge("br0", "br0", "eth1")
+    database.port("br0", tag=(10,))
+
+    assert only_bridge(database).control_vlan == 10
+
+    database.port("br0", tag=(), trunks=(10, 20))
+
+    assert only_bridge(database).control_vlan is None
+    assert "a bridge's own interface" in problems(database)["port-br0"]
+
+
+def test_vlans_that_only_the_file_has_are_those_of_the_files_ports(database: Database) -> None:
+    database.bridge("br0", "eth2")
+    of_the_file = BridgeConfig("br0", ("eth1",), port_vlans=(("eth1", VlanMembership(VlanMode.ACCESS, 10)),))
+
+    wanted = translate(database.snapshot(), {"br0": of_the_file})
+
+    assert [(bridge.ports, bridge.port_vlans) for bridge in wanted.bridges] == [(("eth2",), ())]
 
 
 def test_a_bond_is_refused(database: Database) -> None:
