@@ -161,6 +161,16 @@ def test_a_bridge_that_could_not_be_had_is_tried_again(rig: OvsdbRig) -> None:
     assert rig.column("bridge", "taken", "status") == "{}"
 
 
+def test_access_ports_keep_vlans_apart(rig: OvsdbRig) -> None:
+    rig.follow()
+    rig.vsctl("add-br", "br0", "--", "add-port", "br0", "p1", "tag=10", "--", "add-port", "br0", "p2", "tag=10")
+    assert until(lambda: rig.h1.pings("10.0.0.12") > 0, 5.0)
+
+    rig.vsctl("set", "port", "p2", "tag=20")
+
+    assert rig.h1.pings("10.0.0.12", wait_s=0.3) == 0
+
+
 def test_a_place_to_listen_at_that_is_taken_costs_the_bridge_nothing_else(rig: OvsdbRig) -> None:
     rig.follow()
 
