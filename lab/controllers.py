@@ -38,10 +38,13 @@ class LabController:
         self.process.tell(line)
 
 
-def start_osken(namespace: Namespace, port: int = PORT) -> Process:
-    """Start os-ken with a learning application, listening."""
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def start_osken(namespace: Namespace, port: int = PORT, example: str = "learning_switch") -> Process:
+    """Start one of the examples for os-ken, listening."""
     environment = {**os.environ, "OSKEN_HUB_TYPE": "eventlet"}
-    script = Path(__file__).with_name("osken_learning.py")
+    script = EXAMPLES / f"{example}.py"
     process = namespace.start(sys.executable, str(script), str(port), label="osken", env=environment)
     wait_listening(namespace, process, port)
     return process

@@ -31,6 +31,20 @@ def test_a_learning_controller_reached_in_band_carries_pings_between_hosts(make:
         assert host.pings(target, count=20) == 20
 
 
+def test_the_first_example_greets_each_switch_and_leaves_the_rest_to_it(make: SwitchMaker) -> None:
+    with Lab(offloads=make.offloads) as lab:
+        laid = topology.with_hosts(topology.row(lab, 2), 2)
+        controller = start_osken(laid.controller, example="hello_controller")
+        switches = at_all_sites(make, laid)
+        for switch in switches:
+            switch.start()
+        host, target = laid.hosts["h1"][0], laid.hosts["h2"][1]
+
+        assert until(lambda: host.pings(target, count=1) == 1, 15.0)
+        for switch in switches:
+            assert f"hello, switch {switch.dpid()}" in controller.tail(100)
+
+
 def test_a_ring_without_a_spanning_tree_does_not_turn_control_traffic_into_a_storm(make: SwitchMaker) -> None:
     with scene(make, special.ring) as stage:
         site = stage.topology.sites[0].namespace

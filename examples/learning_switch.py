@@ -1,7 +1,6 @@
-"""A learning switch on os-ken: a third-party controller, in the 40 lines that its users write.
+"""A learning switch on os-ken: `OSKEN_HUB_TYPE=eventlet python3 examples/learning_switch.py 6653`.
 
-Run as a script with the port to listen on, with OSKEN_HUB_TYPE=eventlet. There is no osken-manager any more, so the
-script starts the application manager itself.
+There is no osken-manager any more, so the script starts the application manager itself.
 """
 
 from __future__ import annotations
