@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from inband.errors import InbandError, UsageError
@@ -32,7 +32,7 @@ from inband.host.state import KernelState
 from inband.runtime.interface_locks import InterfaceLocks
 from inband.switch.managed_bridge import ManagedBridge
 from inband.switch.port_numbers import assign, remembered
-from inband.vocabulary.addresses import Mac
+from inband.vocabulary.addresses import IpAddress, Mac
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +42,15 @@ Refused = Callable[[str, InbandError], None]
 
 @dataclass(slots=True)
 class Port:
-    """A configured port: its number, and the kernel's index and name of its interface while that is open."""
+    """A configured port: its number, and the kernel's index and name of its interface while that is open.
+
+    ``addresses`` are those that have been handed on.
+    """
 
     number: PortNo
     index: int | None = None
     interface: str = ""
+    addresses: set[IpAddress] = field(default_factory=set)
 
 
 class BridgePorts:
@@ -140,15 +144,15 @@ class BridgePorts:
                 for configured, port in self._ports.items():
                     if configured == name or port.index == index:
                         self._link_changed(port, event)
-            case AddressChanged(index=index, present=True):
+            case AddressChanged(index=index):
                 for port in self._ports.values():
                     if port.index == index:
-                        self._given([event])
+                        self._given(port, [event])
             case LinkRemoved(index=index):
                 for configured, port in self._ports.items():
                     if port.index == index:
                         self._lose(configured, port)
-            case AddressChanged() | NeighbourChanged() | RoutesChanged() | Resynchronised():  # not about links
+            case NeighbourChanged() | RoutesChanged() | Resynchronised():  # not about links
                 pass
             case _:
                 assert_never(event)
@@ -186,6 +190,7 @@ class BridgePorts:
         if port.interface != name:
             self._locks.release(port.interface)
         port.index, port.interface = None, ""
+        port.addresses.clear()
         self._bridge.datapath.remove_port(port.number)
         self._bridge.remove_port(port.number)
 
@@ -215,10 +220,16 @@ class BridgePorts:
                 text = "bridge %s: interface %s is called %s now, and stays port %d: name it so in the configuration"
                 log.warning(text, self._bridge.name, configured, name, port.number)
 
-    def _given(self, addresses: Iterable[AddressChanged]) -> None:
-        """Hand on what a port carries that is this machine's own; link-local addresses every interface has."""
+    def _given(self, port: Port, addresses: Iterable[AddressChanged]) -> None:
+        """Hand on what a port carries that is this machine's own, once; link-local addresses every interface has.
+
+        An address may be known when the port is opened and its own event still be to come.
+        """
         for each in addresses:
-            if not each.address.is_link_local:
+            if not each.present:
+                port.addresses.discard(each.address)
+            elif not each.address.is_link_local and each.address not in port.addresses:
+                port.addresses.add(each.address)
                 self._address_given(each)
 
     def _link_changed(self, port: Port, event: LinkChanged) -> None:
@@ -231,7 +242,7 @@ class BridgePorts:
                 log.warning("bridge %s: port %s cannot be opened: %s", self._bridge.name, event.name, error)
                 return
             log.info("bridge %s: interface %s is port %d", self._bridge.name, event.name, port.number)
-            self._given(self._kernel.addresses_of(event.index))
+            self._given(port, self._kernel.addresses_of(event.index))
         self._managed.link_changed(port.number, link_up=event.up and event.running, mac=event.mac)
 
 
