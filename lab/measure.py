@@ -146,14 +146,15 @@ def gateway_mac(make: SwitchMaker, how: str, wait_s: float, on: Addressing = IPV
 
 
 def route_moves(make: SwitchMaker, wait_s: float, on: Addressing = IPV4) -> Change | None:
-    """Let the route to the controller go over the other gateway."""
+    """Let the route to the controller go over the other gateway: a narrower one, for the default route is kept."""
     with up(make, lambda lab: special.two_gateways(lab, on)) as stage, contextlib.ExitStack() as stack:
         if stage is None:
             return None
         mac = stage.topology.gateways[1].mac("eth1")
         sampler = stack.enter_context(Sampler(stage.switch))
         start = time.monotonic()
-        on.route(stage.topology.sites[0].namespace, on.near, special.GATEWAYS[1])
+        other = on.addresses(on.near, special.GATEWAYS[1])[0]
+        stage.topology.sites[0].namespace.route(stage.topology.remote, other)
         rules = sampler.wait(lambda flows: has_mac(flows, "de", mac), start, wait_s)
         time.sleep(1.0)
         return Change(rules, stage.silence(start, time.monotonic()))
