@@ -79,10 +79,6 @@ class SocketStream(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the user, once."""
-        if self._transport is not None:
-            # What asyncio would call when there is something to read is a reference of the transport to itself: a cycle
-            # for each connection, and the collector comes once an hour.
-            vars(self._transport).pop("_read_ready_cb", None)
         self._transport = None
         if not self._is_refused:
             self._user.closed("the peer closed the connection" if error is None else reason_of(error))

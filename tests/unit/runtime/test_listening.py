@@ -19,6 +19,7 @@ from inband.runtime.listening import ListeningSocket
 from inband.runtime.streams import SocketStream
 from inband.runtime.tls import server_context
 from inband.runtime.tls_clock import TlsClock
+from inband.runtime.transports import free_transports_at_once
 from inband.switch.channel import Channel
 from inband.switch.config import BridgeConfig
 from inband.switch.listener import MAX_OPENING
@@ -246,14 +247,12 @@ def test_a_certificate_of_our_authority_but_for_another_name_is_refused(
 def test_what_a_caller_leaves_behind_is_freed_without_a_search_for_cycles(
     tmp_path: Path, scheme: Scheme, said: bytes
 ) -> None:
-    """A search in all objects would be a pause that grows with the flows, so there is one in an hour.
-
-    With TLS the inner transport of asyncio, which nobody else has hold of, stays until then: 3 kB.
-    """
+    """A search in all objects would be a pause that grows with the flows, so there is one in an hour."""
+    free_transports_at_once()
     port = free_port()
     authority = Authority(tmp_path, "ca")
     tls = context_with(authority.issue("switch"), authority) if scheme is Scheme.PSSL else None
-    of_a_caller = (Channel, SocketStream, asyncio.BufferedProtocol if tls else asyncio.Transport)
+    of_a_caller = (Channel, SocketStream, asyncio.BufferedProtocol, asyncio.Transport)
 
     def left() -> list[object]:
         # By type: isinstance would ask weak references whose objects are gone.
