@@ -128,6 +128,7 @@ class MegaflowCache:
     def __init__(self, datapath: Datapath, pipeline: Pipeline) -> None:
         self.datapath = datapath
         self.pipeline = pipeline
+        self._fdb = pipeline.fdb
         self._cached = _Cached()
         self._flushed: list[_Cached] = []
         self._changes = _Changes()
@@ -266,7 +267,7 @@ class MegaflowCache:
     def follow_fdb(self) -> None:
         """Remove what depends on entries that were learned, moved or forgotten: a few at once, of many most later."""
         by_key = self._cached.by_fdb_key
-        depending = {each for key in self.pipeline.fdb.take_changed() if key in by_key for each in by_key[key]}
+        depending = {each for key in self._fdb.take_changed() if key in by_key for each in by_key[key]}
         if depending:
             self._suspect(depending)
 

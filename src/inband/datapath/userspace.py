@@ -147,7 +147,8 @@ class UserspaceDatapath:
     def poll(self) -> None:
         """Handle frames that wait, a bounded number of them, control first. Does not block."""
         self._now = self._clock()
-        self._end_rests()
+        if self._resting:
+            self._end_rests()
         for _ in range(ROUNDS):
             self._poll_control()
             full = went_up = has_backlog = False

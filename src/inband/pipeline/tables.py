@@ -153,10 +153,13 @@ def _look_up(ctx: XlateContext, table_id: int) -> Flow | None:
         ctx.give_up("over 4,096 lookups for one packet: a loop")
         return None
     tables, packet = ctx.switch.tables, ctx.packet
-    if table_id >= len(tables):
+    if table_id == 0:  # nearly always
+        table = tables.first
+    elif table_id < len(tables):
+        table = tables[table_id]
+    else:
         ctx.note(f"there is no table {table_id}")
         return None
-    table = tables[table_id]
     flow = _look_up_by_payload(ctx, table) if ctx.in_band and table.conditional.count else None
     if flow is None:
         if ctx.member is None or not ctx.in_band:
@@ -169,7 +172,9 @@ def _look_up(ctx: XlateContext, table_id: int) -> Flow | None:
                 ctx.stop(_CLOSED)
                 return None
             flow, mattered = find(table, packet.key, tables.fragments, in_band=False)
-    _note_lookup(ctx, table_id, flow)
+    ctx.credits.append((table_id, flow))  # as ``_note_lookup``, without a call: each packet passes here
+    if ctx.trace is not None:
+        ctx.trace.steps.append(TableStep(ctx.depth, table_id, flow))
     return flow
 
 
