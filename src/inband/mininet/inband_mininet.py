@@ -220,13 +220,12 @@ class InbandSwitch(Switch):
                     said = json.loads(answer)
                     break
                 except ValueError:
-                    answer += sock.recv(1 << 16) or _raise(ConnectionError(f"{self.name} closed its control socket"))
+                    more = sock.recv(1 << 16)
+                    if not more:
+                        raise ConnectionError(f"{self.name} closed its control socket") from None
+                    answer += more
         bridge: dict[str, Any] = json.loads(said["result"])["bridges"][0]
         return bridge
-
-
-def _raise(reason: Exception) -> bytes:
-    raise reason
 
 
 class InbandBridge(InbandSwitch):
