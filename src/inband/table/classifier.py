@@ -131,6 +131,9 @@ _STEPS = {
 # as much as this fraction of its length in single repairs.
 _REPAIRS_PER_SORT = 64
 
+# So many priorities that are gone may stay in a heap beside as many as are there.
+_GONE = 64
+
 _Entry = tuple[int, Flow]
 
 
@@ -146,6 +149,7 @@ class _MaskTable:
         "_changed",
         "_fields",
         "_highest",
+        "_is_sorted",
         "_priorities",
         "_proofs",
         "_sorted",
@@ -167,6 +171,7 @@ class _MaskTable:
         self._priorities: dict[int, int] = {}
         self._highest: list[int] = []  # a heap of negated priorities, among them some that are gone
         self._sorted: list[int] = []
+        self._is_sorted = True  # but for ``_changed``
         self._changed: list[int] = []
 
     def gather(self, key: int) -> int:
@@ -181,7 +186,7 @@ class _MaskTable:
         bucket = self.buckets.get(value)
         if bucket is None:
             self.buckets[value] = [(rank, flow)]
-            self._changed.append(value)
+            self._note_change(value)
         else:
             index = 0
             while index < len(bucket) and bucket[index][0] > rank:
@@ -189,6 +194,8 @@ class _MaskTable:
             bucket.insert(index, (rank, flow))
         if _count(self._priorities, flow.priority):
             heappush(self._highest, -flow.priority)
+            if len(self._highest) > 2 * len(self._priorities) + _GONE:
+                self._highest = sorted(-each for each in self._priorities)
         if self.eth_types is not None:
             _count(self.eth_types, _ETH_TYPE.get(flow.match.value))
         self.bound = max(self.bound, flow.priority + 1 << _BELOW_PRIORITY)
@@ -203,7 +210,7 @@ class _MaskTable:
             self.buckets[value] = kept
         else:
             del self.buckets[value]
-            self._changed.append(value)
+            self._note_change(value)
         if self.eth_types is not None:
             _discount(self.eth_types, _ETH_TYPE.get(flow.match.value))
         _discount(self._priorities, flow.priority)
@@ -219,7 +226,7 @@ class _MaskTable:
 
     def prove_absent(self, value: int) -> int:
         """The bits of a key that show that no flow in here has ``value``, which is not in ``buckets``."""
-        if self._changed:
+        if self._changed or not self._is_sorted:
             self._settle()
         values = self._sorted
         index = bisect_left(values, value)
@@ -231,11 +238,19 @@ class _MaskTable:
             difference = min(value ^ values[index], value ^ values[index - 1])
         return self._proofs[difference.bit_length()]
 
+    def _note_change(self, value: int) -> None:
+        """Note that a value came or went. Where no packet ever asks, flows that come and go are not to pile up here."""
+        if self._is_sorted:
+            self._changed.append(value)
+            if len(self._changed) * _REPAIRS_PER_SORT > len(self._sorted):
+                self._is_sorted = False
+                self._changed.clear()
+
     def _settle(self) -> None:
         """Bring the sorted list up to date with the buckets; lazily, so that many changes in a row cost one sort."""
         values, buckets = self._sorted, self.buckets
-        if len(self._changed) * _REPAIRS_PER_SORT > len(values):
-            self._sorted = sorted(buckets)
+        if not self._is_sorted:
+            self._sorted, self._is_sorted = sorted(buckets), True
         else:
             for value in self._changed:
                 index = bisect_left(values, value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from inband.flow.fields import FIELDS, key_fields, make_key
@@ -167,3 +169,24 @@ def test_many_changes_between_lookups_are_seen() -> None:
     assert classifier.lookup(make_key(ipv4_dst=500))[0] is None
     assert classifier.lookup(make_key(ipv4_dst=999))[0] is flows[999]
     assert mask_of(classifier.lookup(make_key(ipv4_dst=0xFF000000))[1]) == {"ipv4_dst": 0xFF000000}
+
+
+def test_flows_that_come_and_go_while_no_packet_asks_leave_nothing() -> None:
+    classifier = TupleSpaceClassifier()
+    classifier.insert(flow(9, eth_type=0x0800, ipv4_dst=1))  # so that the mask stays
+
+    def churn(rounds: int) -> None:
+        for number in range(rounds):
+            passing = flow(1 + number % 3, eth_type=0x0800, ipv4_dst=2 + number)
+            classifier.insert(passing)
+            classifier.remove(passing)
+
+    churn(1000)
+    tracemalloc.start()
+    try:
+        churn(5000)
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert left < 20_000
