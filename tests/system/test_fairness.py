@@ -6,11 +6,15 @@ bounds here are wide enough for a machine that others use too, and far below wha
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from lab.attack import kinds
-from lab.attack.kinds import Attack
+from lab.attack.kinds import Attack, crowded
 from lab.fairness import Suffered, suffer
+from lab.journal import until
+from lab.scene import scene
 from lab.switch import SwitchMaker
 
 pytestmark = pytest.mark.root
@@ -56,3 +60,18 @@ def _bear(make: SwitchMaker, attack: Attack) -> Suffered:
     assert found.connect_s is not None, found
     assert found.connect_s <= CONNECT_S, found
     return found
+
+
+def test_who_changes_controllers_does_not_wait_for_thousands_of_managers(make: SwitchMaker) -> None:
+    managers = [f"tcp:10.1.{number // 250}.{number % 250 + 1}:6640" for number in range(10_000)]
+    with scene(make, lambda lab: crowded(lab, kinds.quiet())) as stage, ThreadPoolExecutor(1) as other:
+        stage.connect()
+        assert stage.all_up(10.0)
+        changing = other.submit(stage.switch.reload, *managers)
+        assert until(lambda: len(stage.switch.hidden()) > 500, 10.0)
+
+        stage.switch.set_controllers(*stage.topology.sites[0].bridges[0].targets, f"tcp:{stage.topology.remote}:6654")
+
+        assert not changing.done()
+        changing.result()
+        assert len({each.match for each in stage.switch.hidden() if each.letter == "f"}) == 10_001

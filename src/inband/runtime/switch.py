@@ -30,6 +30,7 @@ from inband.runtime.dns_sockets import DnsSockets
 from inband.runtime.front import Front, Refusals
 from inband.runtime.interface_locks import InterfaceLocks
 from inband.runtime.metrics import MetricsServer
+from inband.runtime.protecting import Protecting
 from inband.runtime.report_log import log_report
 from inband.runtime.rundir import RunDir
 from inband.runtime.service_manager import ServiceManager
@@ -72,8 +73,7 @@ class RunningSwitch:
         self._service_manager = service_manager
         self._run_dir = run_dir
         self._state = StateKeeper(state_dir, run_dir.path, loop)
-        self._host = KernelHost(self._host_event)
-        self._locks = InterfaceLocks(loop)
+        self._host, self._locks = KernelHost(self._host_event), InterfaceLocks(loop)
         self._driver = Driver(loop)
         sockets = DnsSockets(loop)
         self.core = SwitchCore(
@@ -86,6 +86,7 @@ class RunningSwitch:
             report=self._report,
             wake=self._driver.wake,
         )
+        self._protecting = Protecting(self.core, loop)
         sockets.user = self.core.names
         self._environment = self._make_environment()
         self.history, self.confirming = History(), Confirming()
@@ -142,6 +143,7 @@ class RunningSwitch:
         async with self._changing:
             self._base = config
             await self._apply(await self._over(config), is_forced=config.options.is_forced)
+        await self._protecting.finish()
         await self._state.keep(self.bridges.values())
         await self._control.start()
         await self._start_metrics(config)
@@ -172,6 +174,7 @@ class RunningSwitch:
         self._driver.stop()
         self.core.names.stop()
         self._state.stop()
+        self._protecting.stop()
         for task in (self._following, self._undoing):
             if task is not None:
                 task.cancel()
@@ -189,11 +192,19 @@ class RunningSwitch:
     # --- changes ------------------------------------------------------------------------------------------------
 
     async def change(self, verb: str, arguments: Sequence[str], options: ChangeOptions | None = None) -> None:
-        """Carry out a verb of the control socket, completely or not at all. Raises InbandError."""
+        """Carry out a verb of the control socket, completely or not at all. Raises InbandError.
+
+        The rules of all remotes are in place when it returns, but for managers of a change before it: with thousands of
+        those that takes seconds, which a controller that comes meanwhile does not wait for.
+        """
         with self._service_manager.reloading() if verb == "reload" else nullcontext():
             async with self._changing:
                 self.confirming.check_free(self.now)
+                is_behind, managers = self._protecting.is_under_way, self._base.managers
                 await self._change(verb, arguments, options or ChangeOptions())
+                is_behind = is_behind and managers == self._base.managers
+            if not is_behind:
+                await self._protecting.finish()
 
     async def _change(self, verb: str, arguments: Sequence[str], options: ChangeOptions) -> None:
         before, words = self._base, " ".join([verb, *arguments])
@@ -235,6 +246,7 @@ class RunningSwitch:
         """Undo the change that waits for confirmation, now. Raises UsageError when none waits."""
         async with self._changing:
             await self._go_back(self.confirming.roll_back(self.now))
+        await self._protecting.finish()
 
     def _start_undoing(self) -> None:
         if self._undoing is None or self._undoing.done():
@@ -267,6 +279,7 @@ class RunningSwitch:
             if wanted != self.config or self.refusals:
                 await self._apply(wanted, is_forced=True)
                 await self._state.keep(self.bridges.values())
+        await self._protecting.finish()
 
     async def _over(self, base: SwitchConfig) -> SwitchConfig:
         """What is to be in force when file and commands say ``base``. Raises UsageError."""
@@ -311,6 +324,7 @@ class RunningSwitch:
             await self._stop_bridge(name)
         config = replace(config, bridges=tuple(bridge for bridge in config.bridges if bridge.name in self.bridges))
         await go_through(self.core.finish(config), self._loop)
+        self._protecting.start()
         self.refusals = refusals
         self._warn(config)
 
@@ -395,6 +409,7 @@ class RunningSwitch:
             async with self._changing:
                 self._has_new_addresses = False
                 await go_through(self.core.follow_names(), self._loop)
+                self._protecting.start()
         self._following = None
 
     # --- what happens -------------------------------------------------------------------------------------------

@@ -95,7 +95,11 @@ class Process:
         self._dns.close()
 
     def _addresses_changed(self) -> None:
-        self.clock.call_soon(lambda: _go_through(self.core.follow_names()))
+        self.clock.call_soon(self._follow_names)
+
+    def _follow_names(self) -> None:
+        _go_through(self.core.follow_names())
+        _go_through(self.core.protect())
 
     def _report(self, report: Report) -> None:
         self.history.note(report, self.clock.time())
@@ -262,6 +266,7 @@ class SwitchHost:
             else:
                 self.bridges[bridge.name].start(self.process)
         _go_through(core.finish(config))
+        _go_through(core.protect())
 
     def configure(self, config: BridgeConfig) -> None:
         """Give the bridge of this name another configuration."""

@@ -72,12 +72,13 @@ class SwitchCore:
     def add(self, managed: ManagedBridge) -> Iterator[None]:
         """A bridge that is open: from here on it protects what all do, and knows the names' addresses.
 
-        ``begin`` of the configuration that has it comes before, ``ManagedBridge.configure`` after the last step.
+        ``begin`` of the configuration that has it comes before, ``ManagedBridge.configure`` after the last step, and
+        ``protect`` after that.
         """
         self.bridges[managed.config.name] = managed
         self._set_up(managed)
         managed.connections.set_names(self._addresses)
-        yield from managed.protect(self._wanted)
+        yield from managed.want(self._wanted)
         self._follow_networks()
 
     def remove(self, name: str) -> ManagedBridge | None:
@@ -99,31 +100,40 @@ class SwitchCore:
     # --- changes ----------------------------------------------------------------------------------------------------
 
     def begin(self, config: SwitchConfig, memory: Known) -> Iterator[None]:
-        """Before bridges are configured: have rules for the remotes that come, and keep those of remotes that go.
+        """Before bridges are configured: have rules for controllers that come, and keep those of remotes that go.
 
         ``memory`` is what an earlier run knew of names.
         """
         self.names.recall(names_of(config), memory)
         yield from self._want_remotes_of(config)
         for bridge in self.bridges.values():
-            yield from bridge.protect(self._wanted | bridge.remotes)
+            yield from bridge.want(self._wanted | bridge.remotes)
             bridge.connections.set_names(self._addresses)
 
     def finish(self, config: SwitchConfig) -> Iterator[None]:
-        """After all bridges are configured: give up the rules of remotes that went, and ask for the names there are."""
+        """After all bridges are configured: ask for the names there are. ``protect`` comes next."""
         for bridge in list(self.bridges.values()):
-            yield from bridge.protect(self._wanted)
+            yield from bridge.want(self._wanted)
         self.config = replace(config)
         self._in_band_names = frozenset(target.name for target in _targets(config) if target.name and target.in_band)
         self._set_up_dns()
         self.names.want(names_of(config))
 
     def follow_names(self) -> Iterator[None]:
-        """Names have other addresses: protect what they lead to now, and then dial it."""
+        """Names have other addresses: protect controllers that they lead to now, and dial. ``protect`` comes next."""
         yield from self._want_remotes_of(self.config)
         for bridge in list(self.bridges.values()):
-            yield from bridge.protect(self._wanted)
+            yield from bridge.want(self._wanted)
             bridge.connections.set_names(self._addresses)
+
+    def protect(self) -> Iterator[None]:
+        """Have rules for all remotes that are wanted, and give up those of others; there may be thousands.
+
+        What is wanted may change between two steps: another change need not wait for the end of this.
+        """
+        while (bridge := next((each for each in self.bridges.values() if each.is_behind), None)) is not None:
+            bridge.protect_more()
+            yield
 
     def _want_remotes_of(self, config: SwitchConfig) -> Iterator[None]:
         # What names come to have from here on needs rules first: the next call's of ``follow_names``.

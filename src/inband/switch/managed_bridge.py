@@ -1,13 +1,14 @@
 """One bridge as a running switch has it: its ``Bridge``, its connections, and the order in which things are done.
 
 Invariants: the bridge hears what the kernel says from its first moment on. Hidden flows are in place before a
-controller is dialled: ``protect`` comes before ``configure`` and ``set_names``. What the kernel says reaches the engine
+controller is dialled: ``want`` comes before ``configure`` and ``set_names``. What the kernel says reaches the engine
 first, so that a controller that is dialled again because of it is dialled with the rules that follow from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -71,7 +72,9 @@ class ManagedBridge:
         self._local = local
         self.default_datapath_id = int(local.mac) if datapath_id is None else datapath_id
         self._kernel = host.state
-        self._remotes: frozenset[ev.Remote] = frozenset()
+        self._remotes: set[ev.Remote] = set()
+        self._coming: deque[ev.Remote] = deque()
+        self._going: deque[ev.Remote] = deque()
         self._running = {(link.index, link.name) for link in host.state.links if link.running}
         self._is_own_interface = environment.is_own_interface
         settings = BridgeSettings(config.name, self._identity(config), config.flow_limit)
@@ -116,22 +119,35 @@ class ManagedBridge:
 
     @property
     def remotes(self) -> frozenset[ev.Remote]:
-        """The remotes that are protected."""
-        return self._remotes
+        """The remotes that are protected now."""
+        return frozenset(self._remotes)
 
-    def protect(self, remotes: frozenset[ev.Remote]) -> Iterator[None]:
-        """Protect these remotes from now on, controllers first: rules that come, then rules that go.
+    def want(self, remotes: frozenset[ev.Remote]) -> Iterator[None]:
+        """Have these remotes protected: at the iterator's end controllers are, all others after ``protect_more``.
 
         Thousands are taken in portions: go on with the iterator when everything else has had its turn.
         """
-        before, self._remotes = self._remotes, remotes
-        added = sorted(remotes - before, key=lambda remote: remote.kind is not ev.RemoteKind.CONTROLLER)
-        for portion in _portions(added):
-            self.bridge.control(ev.RemotesChanged(added=portion))
+        self._coming = deque(sorted(remotes - self._remotes, key=_is_manager))
+        self._going = deque(sorted(self._remotes - remotes, key=_is_manager))
+        while self._coming and not _is_manager(self._coming[0]):
+            self.protect_more()
             yield
-        for portion in _portions(list(before - remotes)):
-            self.bridge.control(ev.RemotesChanged(removed=portion))
-            yield
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether other remotes are protected than are wanted."""
+        return bool(self._coming or self._going)
+
+    def protect_more(self) -> None:
+        """Come a portion nearer to what is wanted: rules that come, then rules that go."""
+        if self._coming:
+            added = _portion(self._coming)
+            self._remotes.update(added)
+            self.bridge.control(ev.RemotesChanged(added=added))
+        else:
+            removed = _portion(self._going)
+            self._remotes.difference_update(removed)
+            self.bridge.control(ev.RemotesChanged(removed=removed))
 
     def configure(self, config: BridgeConfig) -> None:
         """Go to another configuration of the same bridge, or dial for the first time, touching only what differs.
@@ -272,6 +288,9 @@ class ManagedBridge:
         self.connections.run()
 
 
-def _portions(remotes: Sequence[ev.Remote]) -> Iterator[Sequence[ev.Remote]]:
-    for start in range(0, len(remotes), REMOTES_AT_ONCE):
-        yield remotes[start : start + REMOTES_AT_ONCE]
+def _is_manager(remote: ev.Remote) -> bool:
+    return remote.kind is not ev.RemoteKind.CONTROLLER
+
+
+def _portion(remotes: deque[ev.Remote]) -> list[ev.Remote]:
+    return [remotes.popleft() for _ in range(min(REMOTES_AT_ONCE, len(remotes)))]

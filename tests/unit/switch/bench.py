@@ -59,8 +59,10 @@ class Bench:
 
     def protect(self, *targets: Target) -> None:
         remotes = (ev.Remote(t.address, t.port, ev.RemoteKind.CONTROLLER) for t in targets if t.address is not None)
-        for _ in self.managed.protect(frozenset(remotes)):
+        for _ in self.managed.want(frozenset(remotes)):
             pass
+        while self.managed.is_behind:
+            self.managed.protect_more()
 
     @property
     def states(self) -> list[State]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from ipaddress import ip_address
 from typing import TypeVar
 
@@ -146,3 +146,49 @@ def test_very_many_remotes_are_looked_through_in_steps() -> None:
 
     assert len(remotes) == 10_000
     assert steps == 10_000 // TARGETS_AT_ONCE
+
+
+MANAGERS = tuple(parse_manager(f"tcp:10.0.1.{number}:6640") for number in range(1, 101))
+OTHER_MANAGERS = tuple(parse_manager(f"tcp:10.0.2.{number}:6640") for number in range(1, 101))
+ADDRESS = BridgeConfig("br0", controllers=(parse_target("tcp:10.0.0.3"),))
+
+
+def exhaust(steps: Iterator[None]) -> None:
+    """Take all steps."""
+    for _ in steps:
+        pass
+
+
+def go_to(core: SwitchCore, config: SwitchConfig) -> None:
+    """A change, but for the rules of managers."""
+    exhaust(core.begin(config, {}))
+    exhaust(core.finish(config))
+
+
+def protected(config: SwitchConfig) -> frozenset[Remote]:
+    """What a configuration protects."""
+    return count_steps(remotes_in_steps(config, {}))[1]
+
+
+def test_a_change_is_done_before_thousands_of_managers_have_their_rules() -> None:
+    rig, config = Rig(), SwitchConfig(managers=MANAGERS, bridges=(ADDRESS,))
+
+    go_to(rig.core, config)
+
+    assert protected(SwitchConfig(bridges=(ADDRESS,))) < rig.managed.remotes < protected(config)
+    exhaust(rig.core.protect())
+    assert rig.managed.remotes == protected(config)
+
+
+def test_what_is_wanted_may_change_while_managers_get_their_rules() -> None:
+    rig, config = Rig(), SwitchConfig(managers=OTHER_MANAGERS, bridges=(ADDRESS,))
+    go_to(rig.core, SwitchConfig(managers=MANAGERS, bridges=(NAMED,)))
+    protecting = rig.core.protect()
+    for _ in range(3):
+        next(protecting)
+
+    go_to(rig.core, config)
+
+    assert protected(SwitchConfig(bridges=(ADDRESS,))) < rig.managed.remotes
+    exhaust(protecting)
+    assert rig.managed.remotes == protected(config)
