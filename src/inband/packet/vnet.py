@@ -23,7 +23,8 @@ _NEEDS_CSUM = 1
 VLAN_TAG_SIZE = 4
 """By how much ``restore_vlan`` makes a frame longer."""
 
-_NOTHING_LEFT = bytes(VNET_SIZE)
+NOTHING_LEFT = bytes(VNET_SIZE)
+"""The header of a frame that is as it is to be."""
 
 
 def parse_vnet(header: bytes) -> Offload | None:
@@ -43,7 +44,7 @@ def parse_vnet(header: bytes) -> Offload | None:
 def build_vnet(offload: Offload | None) -> bytes:
     """The 10 bytes that ask the kernel for this work. Numbers that do not fit 16 bits are cut to them."""
     if offload is None:
-        return _NOTHING_LEFT
+        return NOTHING_LEFT
     gso = (offload.gso_type & 0xFF, offload.hdr_len & 0xFFFF, offload.gso_size & 0xFFFF)
     if offload.csum_start < 0:
         return _HEADER.pack(0, *gso, 0, 0)

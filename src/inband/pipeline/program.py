@@ -38,10 +38,11 @@ class Program:
 
     def output(self, action: Output | ToController) -> None:
         """Send a copy of the packet as it is now."""
-        if isinstance(action, Output) and action.port in self._served:
+        if self._served and isinstance(action, Output) and action.port in self._served:
             return
-        self.actions.extend(self._held)
-        self._held.clear()
+        if self._held:
+            self.actions.extend(self._held)
+            self._held.clear()
         if self._queue != self._queue_in_effect and isinstance(action, Output):
             self.actions.append(PopQueue() if self._queue is None else SetQueue(self._queue))
             self._queue_in_effect = self._queue
