@@ -16,7 +16,7 @@ from pathlib import Path
 from inband.errors import UsageError, WireError
 from inband.openflow import messages as m
 from inband.openflow.codec import decode, encode_segments, split
-from inband.openflow.oxm import WIRE_FIELDS
+from inband.openflow.wire_fields import WIRE_FIELDS
 from inband.vocabulary.openflow import OFP10
 from tests.unit.openflow.samples import SAMPLES
 

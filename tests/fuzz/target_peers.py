@@ -30,7 +30,7 @@ from inband.flow.ports import CONTROLLER, FLOOD, PortNo
 from inband.flow.text import flow_document, format_bridge_flow, format_match, parse_flow
 from inband.openflow.codec import encode, encode_segments, split
 from inband.openflow.messages import Envelope, FlowMod
-from inband.openflow.oxm import WIRE_FIELDS
+from inband.openflow.wire_fields import WIRE_FIELDS
 from inband.packet.frame import Frame
 from inband.switch.targets import parse_target
 from inband.vocabulary.addresses import Mac

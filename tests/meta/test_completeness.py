@@ -287,7 +287,7 @@ def test_a_field_has_words_that_are_read_again(field: Field) -> None:
 @each_field
 def test_a_field_travels_in_matches(field: Field) -> None:
     match = match_of(field)
-    with told("src/inband/openflow/oxm.py", "a field without an OXM number needs a row in _NXM_OF or _NXM_NX"):
+    with told("src/inband/openflow/wire_fields.py", "a field without an OXM number needs a row in _NXM_OF or _NXM_NX"):
         for version, nicira in ((OFP13, False), (OFP10, True)):
             message = FlowMod(FlowModCommand.ADD, match, nicira=nicira)
             again = decode(encode(Envelope(version, 1, message))).message

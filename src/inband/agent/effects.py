@@ -12,6 +12,7 @@ from inband.flow.actions import Action
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.table.changes import Changes
+from inband.vocabulary.values import value
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Execute:
     actions: tuple[Action, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class FlowsChanged:
     """Flows were changed: what the datapath cached of earlier decisions may be wrong now."""
 

@@ -18,7 +18,7 @@ from inband.flow.fields import FIELDS
 from inband.openflow.constants import ActionType, InstructionType
 from inband.openflow.constants import TablePropertyType as Type
 from inband.openflow.multipart import TableFeatures, TableFeaturesReply, TableFeaturesRequest, TableProperty
-from inband.openflow.oxm import field_header
+from inband.openflow.wire_fields import field_header
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow_errors import TableFeaturesFailed
 

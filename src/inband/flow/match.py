@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from inband.flow.fields import FIELDS, VLAN_PRESENT, key_fields
+from inband.vocabulary.values import value
 
 VID_BITS = 0xFFF
 """The bits of vlan_vid that say which VLAN; 0 without a tag, and in one that only says a priority (802.1Q, 9.6)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Match:
     """A packet matches when ``key & mask == value``. Bits of ``value`` outside ``mask`` are always 0."""
 

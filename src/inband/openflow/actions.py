@@ -17,7 +17,7 @@ from inband.openflow import actions10, nicira_actions
 from inband.openflow.constants import NICIRA, ActionType
 from inband.openflow.errors import MalformedError
 from inband.openflow.layout import Layout
-from inband.openflow.oxm import HEADERS, MASKED_HEADERS, field_row
+from inband.openflow.wire_fields import HEADERS, MASKED_HEADERS, field_row
 from inband.vocabulary.openflow import OFP10, OFP13
 from inband.vocabulary.openflow_errors import BadAction, BadRequest, OnfError
 

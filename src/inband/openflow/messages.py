@@ -43,6 +43,7 @@ from inband.vocabulary.openflow import (
     PortReason,
     Role,
 )
+from inband.vocabulary.values import value
 
 DEFAULT_PRIORITY = OpenFlowPriority(0x8000)  # OFP_DEFAULT_PRIORITY (1.0, 5.3.3)
 
@@ -128,7 +129,7 @@ class SetConfig:
     miss_send_len: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PacketIn:
     """A packet for the controller (7.4.1). ``match`` has in_port and pipeline fields; 1.0 keeps in_port only."""
 
@@ -169,7 +170,7 @@ class PortStatus:
     port: PortDescription
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PacketOut:
     """Run actions on a packet (7.3.7)."""
 
@@ -179,7 +180,7 @@ class PacketOut:
     buffer_id: int = NO_BUFFER
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class FlowMod:
     """Change a flow table (7.3.4.1). Instructions are in the order in which they are carried out.
 
@@ -370,7 +371,7 @@ Message = (
 """Every message, either direction."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Envelope:
     """A message with what its header says: ``version`` (1 or 4; a HELLO may say another) and transaction id.
 

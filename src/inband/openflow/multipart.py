@@ -30,6 +30,7 @@ from inband.vocabulary.openflow import (
     GroupType,
     MeterFlags,
 )
+from inband.vocabulary.values import value
 
 UNKNOWN = 0xFFFFFFFFFFFFFFFF
 """A counter that is not kept (7.3.5: "set to the maximum field value")."""
@@ -65,7 +66,7 @@ class FlowStatsRequest:
     nicira: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class FlowStats:
     """One flow and what it counted (7.3.5.2). ``importance`` is OpenFlow 1.4's."""
 
@@ -368,7 +369,7 @@ class TableProperty:
     """One property of a table (7.3.5.5.2).
 
     ``ids`` are, by TablePropertyType: instruction types, table ids, action types, or OXM headers
-    (``inband.openflow.oxm.field_header``). A property of another type keeps its bytes in ``data``.
+    (``inband.openflow.wire_fields.field_header``). A property of another type keeps its bytes in ``data``.
     """
 
     type: int

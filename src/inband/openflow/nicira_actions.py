@@ -19,7 +19,7 @@ from inband.flow.fields import FIELDS, key_fields
 from inband.openflow.constants import NICIRA
 from inband.openflow.errors import MalformedError
 from inband.openflow.layout import Layout, is_narrow, narrow_port, widen_port
-from inband.openflow.oxm import HEADERS, WireField, field_row, locate
+from inband.openflow.wire_fields import HEADERS, WireField, field_row, locate
 from inband.vocabulary.openflow_errors import BadAction, BadMatch
 
 _RESUBMIT, _SET_TUNNEL, _REG_MOVE, _REG_LOAD, _SET_TUNNEL64, _RESUBMIT_TABLE = 1, 2, 6, 7, 9, 14

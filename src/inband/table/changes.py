@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from inband.errors import UsageError
 from inband.flow.flow import Flow
+from inband.vocabulary.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Changes:
     """The flows that a command touched; empty when it touched none.
 

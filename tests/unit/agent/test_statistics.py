@@ -53,7 +53,7 @@ from inband.openflow.multipart import (
     TableStatsReply,
     TableStatsRequest,
 )
-from inband.openflow.oxm import field_header
+from inband.openflow.wire_fields import field_header
 from inband.table.flow_order import CHUNK
 from inband.vocabulary.openflow import OFP13, FlowModCommand, PortReason
 from inband.vocabulary.openflow_errors import BadRequest, ErrorType, MeterModFailed, QueueOpFailed, TableFeaturesFailed

@@ -14,7 +14,7 @@ from inband.openflow import messages as m
 from inband.openflow import multipart as mp
 from inband.openflow import parts as p
 from inband.openflow.constants import QueuePropertyType, TablePropertyType
-from inband.openflow.oxm import field_header
+from inband.openflow.wire_fields import field_header
 from inband.vocabulary import openflow as c
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import OFP10, OFP13

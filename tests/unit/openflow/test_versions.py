@@ -18,7 +18,8 @@ from inband.openflow import multipart as mp
 from inband.openflow.codec import decode, encode
 from inband.openflow.layout import narrow_port, widen_port
 from inband.openflow.match10 import decode_flow_match10, decode_match10, encode_match10
-from inband.openflow.oxm import WIRE_FIELDS, decode_fields, encode_fields, field_header
+from inband.openflow.oxm import decode_fields, encode_fields
+from inband.openflow.wire_fields import WIRE_FIELDS, field_header
 from inband.vocabulary import openflow as c
 from inband.vocabulary.openflow import OFP10, OFP13
 from inband.vocabulary.openflow_errors import (

@@ -1,0 +1,169 @@
+"""Match fields of a shape that was met before, read in one go.
+
+A controller sends thousands of matches of a few shapes. A *shape* is a sequence of OXM or NXM headers. All fields of a
+match are read as ONE number; ``Shape.select`` are its bits that decide how the rest is to be read: the headers, masks,
+and the values on which another field or the form of a value depends. What the number has there is looked up, and finds
+a ``_Variant``: the key bits that such a match asks for. What is left are values to be moved to their bits of the key.
+
+Every variant is learned from a match that ``oxm.decode_fields`` has read, and what is not like one that was learned is
+left to it, all that is wrong in particular: an ERROR never comes from here.
+
+Invariants: where ``Shapes.read`` gives an answer it is that of ``decode_fields`` (a property test compares them).
+There are at most MAX_SHAPES of one length and MAX_VARIANTS over all; a peer that sends others all the time has the old
+ones forgotten, and costs itself the time for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from inband.flow.fields import FIELDS, PREREQUISITES, VLAN_PRESENT
+from inband.openflow.wire_fields import HEADERS, MASKED_HEADERS, WireField
+
+MAX_SHAPES = 8
+MAX_VARIANTS = 2048
+# A match that asks for every field with a mask has about 700.
+MAX_BYTES = 128
+
+_VID, _PCP = FIELDS["vlan_vid"], FIELDS["vlan_pcp"]
+_TCI = _VID.mask | _PCP.mask
+_TAG = VLAN_PRESENT << _VID.shift
+
+
+def _bits_that_others_ask_for() -> int:
+    """Of eth_type, ip_proto and the like, and whether there is a tag."""
+    found = _TAG
+    for needs in PREREQUISITES.values():
+        for bits, allowed in needs:
+            found |= bits if allowed else 0
+    return found
+
+
+_ASKED_FOR = _bits_that_others_ask_for()
+
+
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    """What matches of a shape have in common: key bits and values, and bits of the number that are 0 in all of them."""
+
+    value: int
+    mask: int
+    zero: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a field is in the number: its value from bit ``at``, its mask from bit ``mask_at`` (None: an exact one)."""
+
+    row: WireField
+    at: int
+    mask_at: int | None
+
+
+@dataclass(slots=True, eq=False)
+class _Shape:
+    """One sequence of headers. ``moves``: (right, bits, left) each, from the number to the key."""
+
+    places: Sequence[_Place]
+    select: int
+    moves: Sequence[tuple[int, int, int]]
+    variants: dict[int, _Variant] = field(default_factory=dict)
+
+
+class Shapes:
+    """The shapes that were met, of matches of at most MAX_BYTES."""
+
+    def __init__(self) -> None:
+        self._by_length: dict[int, list[_Shape]] = {}
+        self._variants = 0
+
+    def __len__(self) -> int:
+        """How many variants there are."""
+        return self._variants
+
+    def read(self, data: bytes) -> tuple[int, int] | None:
+        """The (value, mask) of match fields that are all of ``data``; None for those that are not like any before."""
+        number = int.from_bytes(data, "big")
+        for shape in self._by_length.get(len(data), ()):
+            variant = shape.variants.get(number & shape.select)
+            if variant is not None and not number & variant.zero:
+                value = variant.value
+                for right, bits, left in shape.moves:
+                    value |= (number >> right & bits) << left
+                return value, variant.mask
+        return None
+
+    def learn(self, data: bytes, value: int, mask: int) -> None:
+        """Remember how ``data`` was read."""
+        if not 0 < len(data) <= MAX_BYTES:
+            return
+        if self._variants >= MAX_VARIANTS:
+            self._by_length, self._variants = {}, 0
+        number = int.from_bytes(data, "big")
+        shape = self._shape(data)
+        variant = _variant(shape, number, value, mask)
+        if number & variant.zero:
+            return  # of a kind that is not read here
+        chosen = number & shape.select
+        self._variants += chosen not in shape.variants
+        shape.variants[chosen] = variant
+
+    def _shape(self, data: bytes) -> _Shape:
+        places = _places(data)
+        shapes = self._by_length.setdefault(len(data), [])
+        for shape in shapes:
+            if shape.places == places:
+                return shape
+        made = _Shape(places, *_plan(places, len(data)))
+        shapes.insert(0, made)
+        for gone in shapes[MAX_SHAPES:]:
+            self._variants -= len(gone.variants)
+        del shapes[MAX_SHAPES:]
+        return made
+
+
+def _places(data: bytes) -> list[_Place]:
+    """Where the fields are in ``data``, which is known to be good."""
+    places, pos = list[_Place](), 0
+    while pos < len(data):
+        header = int.from_bytes(data[pos : pos + 4], "big")
+        end = pos + 4 + (header & 0xFF)
+        after = (len(data) - end) * 8
+        row = HEADERS.get(header)
+        if row is not None:
+            places.append(_Place(row, after, None))
+        else:
+            row = MASKED_HEADERS[header]
+            places.append(_Place(row, after + row.size * 8, after))
+        pos = end
+    return places
+
+
+def _plan(places: Sequence[_Place], size: int) -> tuple[int, list[tuple[int, int, int]]]:
+    """Which bits of the number decide, and where to move the rest."""
+    select, moves = (1 << size * 8) - 1, []
+    for place in places:
+        row = place.row
+        if row.wide:
+            continue  # a 16-bit port becomes a 32-bit one, which is no matter of moving bits
+        movable = row.allowed & ~(_ASKED_FOR >> row.shift)
+        select &= ~(row.allowed << place.at) | (row.allowed & ~movable) << place.at
+        if movable:
+            moves.append((place.at, movable, row.shift))
+    return select, moves
+
+
+def _variant(shape: _Shape, number: int, value: int, mask: int) -> _Variant:
+    zero = moved = 0
+    for _, bits, left in shape.moves:
+        moved |= bits << left
+    for place in shape.places:
+        row = place.row
+        if place.mask_at is not None:
+            bits = number >> place.mask_at & (1 << row.size * 8) - 1
+            zero |= (row.allowed & ~bits) << place.at
+        if row.mask & _TCI and not value & _TAG:
+            # Without a tag the form of the answer depends on all of VID and priority: only 0 is read here.
+            zero |= row.allowed << place.at
+    return _Variant(value & ~moved, mask, zero)
