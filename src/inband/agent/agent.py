@@ -96,7 +96,7 @@ HANDLERS: dict[type[Message], _Handler] = {
 
 _CHANGES = (m.FlowMod, m.PacketOut, m.GroupMod, m.PortMod, m.TableMod, m.MeterMod)
 # What can change which packet-ins a connection gets.
-_WISHES = (m.SetConfig, m.SetAsync, m.RoleRequest)
+_WISHES = frozenset({m.SetConfig, m.SetAsync, m.RoleRequest})
 
 
 class Agent:
@@ -105,6 +105,7 @@ class Agent:
     def __init__(self, switch: Switch) -> None:
         self.switch = switch
         self._task: Task | None = None
+        self._replying: set[int] = set()  # connections with a long reply under way
 
     # Connections
 
@@ -124,6 +125,7 @@ class Agent:
     def disconnect(self, connection_id: int) -> None:
         """A connection ended; what waited for it is forgotten. Unknown ids are ignored."""
         self.switch.connections.pop(connection_id, None)
+        self._replying.discard(connection_id)
         packets.follow_misses(self.switch)
         self._follow_controllers()
 
@@ -142,10 +144,14 @@ class Agent:
 
     # Messages in
 
+    @property
+    def has_long_work(self) -> bool:
+        """Whether ``must_wait`` may be true of anything."""
+        return self._task is not None or bool(self._replying)
+
     def must_wait(self, connection_id: int, envelope: Envelope) -> bool:
         """Whether a message cannot be handled before another one is done, or before the reply under way is whole."""
-        connection = self.switch.connections.get(connection_id)
-        if connection is not None and connection.reply is not None:
+        if connection_id in self._replying:
             return True
         return self._task is not None and self._task.holds_up(connection_id, envelope)
 
@@ -156,12 +162,13 @@ class Agent:
         ``is_replying`` call ``go_on_with_reply``.
         """
         connection = self.switch.connections.get(connection_id)
-        if connection is None or isinstance(envelope.message, m.Error):
+        kind = type(envelope.message)
+        if connection is None or kind is m.Error:
             return
         reply: _Reply
         try:
             reply = self._carry_out(connection, envelope.message, now)
-            if isinstance(envelope.message, _WISHES):
+            if kind in _WISHES:
                 packets.follow_misses(self.switch)
         except RefusalError as refusal:
             reply = m.Error(refusal.type, refusal.code, envelope.head)
@@ -170,7 +177,8 @@ class Agent:
                 pass
             case LongReply():
                 connection.reply = (envelope, reply)
-                connection.go_on_with_reply()
+                self._replying.add(connection_id)
+                self.go_on_with_reply(connection_id)
             case Generator():
                 self._begin(Task(connection_id, envelope, reply))
             case _:
@@ -196,14 +204,15 @@ class Agent:
 
     def is_replying(self, connection_id: int) -> bool:
         """Whether a long reply to this connection is under way."""
-        connection = self.switch.connections.get(connection_id)
-        return connection is not None and connection.reply is not None
+        return connection_id in self._replying
 
     def go_on_with_reply(self, connection_id: int) -> None:
         """Make one part of it."""
         connection = self.switch.connections.get(connection_id)
         if connection is not None:
             connection.go_on_with_reply()
+            if connection.reply is None:
+                self._replying.discard(connection_id)
 
     def _begin(self, task: Task) -> None:
         self._task = task

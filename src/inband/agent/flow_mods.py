@@ -39,10 +39,15 @@ def change_flows(
     switch: Switch, connection: Connection, request: FlowMod, now: Instant
 ) -> Steps[Message | None] | None:
     """Carry out a FLOW_MOD (OpenFlow 1.3.5, 6.4 and 7.3.4.1), in steps where it may mean many flows."""
-    _check(switch, connection, request)
-    flags = request.flags
+    command, flags = request.command, request.flags
+    if command not in _DELETES:
+        if request.buffer_id != NO_BUFFER:
+            raise RefusalError(BadRequest.BUFFER_UNKNOWN, "this switch keeps no packets")
+        if request.table_id == ALL_TABLES and connection.version != OFP10:
+            raise RefusalError(FlowModFailed.BAD_TABLE_ID, "only a delete may name all tables")
+    check_flow(request, switch.tables, what_is_asked(connection.version))
     # What controllers send by the thousand; an & of flags is slow.
-    if request.command is FlowModCommand.ADD and (flags is FlowFlags.NONE or not flags & FlowFlags.CHECK_OVERLAP):
+    if command is FlowModCommand.ADD and (flags is FlowFlags.NONE or not flags & FlowFlags.CHECK_OVERLAP):
         try:
             switch.effects.append(FlowsChanged(_add(switch, request, now)))
         except TableRefusedError as refusal:
@@ -135,22 +140,13 @@ def _flow_removed(flow: Flow, reason: int, now: Instant) -> FlowRemoved | None:
     )
 
 
-def _check(switch: Switch, connection: Connection, request: FlowMod) -> None:
-    if request.command not in _DELETES:
-        if request.buffer_id != NO_BUFFER:
-            raise RefusalError(BadRequest.BUFFER_UNKNOWN, "this switch keeps no packets")
-        if request.table_id == ALL_TABLES and connection.version != OFP10:
-            raise RefusalError(FlowModFailed.BAD_TABLE_ID, "only a delete may name all tables")
-    check_flow(request, switch.tables, what_is_asked(connection.version))
-
-
 def _apply(switch: Switch, connection: Connection, request: FlowMod, now: Instant) -> Steps[Changes]:
     priority = request.priority if request.command in _STRICT else None
     if request.command in _DELETES:
         only = Filter(request.cookie, request.cookie_mask, request.out_port, request.out_group)
         return (yield from switch.tables.delete_in_steps(request.table_id, request.match, priority=priority, only=only))
     if request.command is FlowModCommand.ADD:
-        yield from switch.tables.refuse_overlap(_flow(request))
+        yield from switch.tables.refuse_overlap(_flow(request, now))
         return _add(switch, request, now)
     if request.flags & FlowFlags.RESET_COUNTS:
         # What was counted before the reset must not arrive after it.
@@ -172,20 +168,23 @@ def _apply(switch: Switch, connection: Connection, request: FlowMod, now: Instan
 
 
 def _add(switch: Switch, request: FlowMod, now: Instant) -> Changes:
-    return switch.tables.add_unchecked(_flow(request), now)
+    return switch.tables.add_unchecked(_flow(request, now), now)
 
 
-def _flow(request: FlowMod) -> Flow:
+def _flow(request: FlowMod, now: Instant) -> Flow:
     return Flow(
-        match=request.match,
-        priority=request.priority,
-        instructions=request.instructions,
-        table_id=_table_of(request),
-        cookie=request.cookie,
-        idle_timeout_s=request.idle_timeout_s,
-        hard_timeout_s=request.hard_timeout_s,
-        flags=request.flags,
-        importance=request.importance,
+        request.match,
+        request.priority,
+        request.instructions,
+        _table_of(request),
+        request.cookie,
+        request.idle_timeout_s,
+        request.hard_timeout_s,
+        request.flags,
+        request.importance,
+        now,
+        now,
+        now,
         surplus=request.surplus,
     )
 

@@ -22,6 +22,7 @@ from inband.agent.known_headers import KnownHeaders
 from inband.agent.refusal import RefusalError
 from inband.flow import actions as a
 from inband.flow import ports
+from inband.flow.facts import Facts
 from inband.flow.fields import FIELDS, FRAG_LATER, TRANSPORT_FIELDS, VLAN_PRESENT
 from inband.flow.groups import Bucket
 from inband.flow.match import ANY, Match
@@ -85,6 +86,8 @@ def check_flow(request: FlowMod, tables: TableSet, asked: Asked) -> None:
     Of ``tables`` is asked how many there are, and which groups and meters; a delete need not name such as are there.
     """
     _check_match(request.match)
+    if request.out_port == ports.ANY and _are_plain.of(request.instructions):
+        return
     review = _Review(request.match, asked, tables.groups)
     for instruction in request.instructions:
         match instruction:
@@ -104,6 +107,18 @@ def check_flow(request: FlowMod, tables: TableSet, asked: Asked) -> None:
     if request.out_port != ports.ANY and not _is_port(request.out_port):
         review.refuse(_WRONG, BadAction.BAD_OUT_PORT, f"nothing is output to port {int(request.out_port)}")
     review.finish(_UNFIT if request.command >= FlowModCommand.DELETE else _MISSING)
+
+
+def _is_always_right(instructions: tuple[a.Instruction, ...]) -> bool:
+    """Whether there is nothing to ask about these, whatever the match, the table, and what is there: most lists."""
+    return all(
+        isinstance(instruction, a.ApplyActions | a.WriteActions)
+        and all(isinstance(action, a.Output) and _is_target(action.port) for action in instruction.actions)
+        for instruction in instructions
+    )
+
+
+_are_plain = Facts(_is_always_right)
 
 
 def check_actions(
@@ -141,6 +156,11 @@ def _check_match(match: Match) -> None:
 def _is_port(port: int) -> bool:
     """Whether 16 bits can name it, as every peer must be able to: an ordinary port or a reserved one."""
     return port <= _HIGHEST or port >= _MAX
+
+
+def _is_target(port: PortNo) -> bool:
+    """Whether a packet can be output to it."""
+    return 0 < port <= _HIGHEST or port in _OUTPUTS
 
 
 # Which fault is told: the lowest, and of several such the first.
@@ -187,7 +207,7 @@ class _Review:
         return packet
 
     def _output(self, port: PortNo) -> None:
-        if not (0 < port <= _HIGHEST or port in _OUTPUTS):
+        if not _is_target(port):
             self.refuse(_WRONG, BadAction.BAD_OUT_PORT, f"cannot output to port {int(port)}")
 
     def _action(self, action: a.Action) -> None:

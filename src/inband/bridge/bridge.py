@@ -45,7 +45,7 @@ from inband.host.events import (
     RoutesChanged,
 )
 from inband.host.state import Host
-from inband.openflow.messages import Envelope
+from inband.openflow.messages import Envelope, PacketOut
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.pipeline.fdb import MAX_AGE_S, Fdb, FdbKey
@@ -150,12 +150,15 @@ class Bridge:
         itself.
         """
         now, done = self._clock(), 0
+        agent = self.agent
         for envelope in envelopes:
-            if self._must_wait(connection, envelope):
+            if (agent.has_long_work or self._settling is not None) and self._must_wait(connection, envelope):
                 break
-            self.agent.handle(connection, envelope, now)
-            self._carry_out_effects(now)
+            agent.handle(connection, envelope, now)
+            if type(envelope.message) is PacketOut:  # its packet must not see what messages behind it change
+                self._carry_out_effects(now)
             done += 1
+        self._carry_out_effects(now)
         self._settle(connection)
         self._wake()
         return done

@@ -7,6 +7,8 @@ it, and whether a flow is hidden is decided by the type of its priority alone.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from inband.errors import UsageError
 
 
@@ -20,6 +22,12 @@ class OpenFlowPriority(int):
         if not 0 <= value <= 0xFFFF:
             raise UsageError(f"{value} is not an OpenFlow priority: it must be 0 to 65535")
         return super().__new__(cls, value)
+
+
+@lru_cache(maxsize=4096)
+def openflow_priority(value: int) -> OpenFlowPriority:
+    """``OpenFlowPriority(value)``, made once for each value in use: flows have few different ones."""
+    return OpenFlowPriority(value)
 
 
 class HiddenPriority(int):

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from inband.flow.actions import PacketInReason
 from inband.flow.flow import FlowFlags
-from inband.flow.ports import PortNo
-from inband.flow.priority import OpenFlowPriority
+from inband.flow.ports import PortNo, port_number
+from inband.flow.priority import openflow_priority
 from inband.openflow import messages as m
 from inband.openflow.actions import decode_actions, encode_actions
 from inband.openflow.constants import ONF
@@ -133,7 +133,7 @@ def _decode_flow_mod(body: bytes) -> m.FlowMod:
     return m.FlowMod(
         flow_mod_command(command),
         match,
-        OpenFlowPriority(priority),
+        openflow_priority(priority),
         instructions,
         table,
         cookie,
@@ -142,7 +142,7 @@ def _decode_flow_mod(body: bytes) -> m.FlowMod:
         hard,
         _FLAGS[flags],
         buffer_id,
-        PortNo(out_port),
+        port_number(out_port),
         out_group,
         importance,
     )

@@ -9,7 +9,7 @@ import struct
 
 from inband.flow.flow import FlowFlags
 from inband.flow.match import Match
-from inband.flow.priority import OpenFlowPriority
+from inband.flow.priority import OpenFlowPriority, openflow_priority
 from inband.openflow import messages as m
 from inband.openflow.actions import decode_actions, encode_actions
 from inband.openflow.bodies import (
@@ -161,7 +161,7 @@ def _decode_flow_mod(body: bytes) -> m.FlowMod:
     return m.FlowMod(
         command,
         match,
-        _HIGHEST if is_exact else OpenFlowPriority(priority),
+        _HIGHEST if is_exact else openflow_priority(priority),
         decode_action_list(body, pos, len(body)),
         table_id=word >> 8,
         cookie=cookie,

@@ -24,7 +24,7 @@ from inband.openflow import multipart as mp
 from inband.openflow.bodies import BODIES_13, Row
 from inband.openflow.bodies10 import BODIES_10
 from inband.openflow.constants import NICIRA
-from inband.openflow.errors import DecodeError, MalformedError
+from inband.openflow.errors import ERROR_DATA, DecodeError, MalformedError
 from inband.openflow.nicira import NICIRA_ROWS, NICIRA_ROWS_10
 from inband.openflow.stats import EXPERIMENTER, NICIRA_STATS, STATS_10, STATS_13, Stat
 from inband.vocabulary.openflow import ALL_TABLES, OFP10, OFP13, VERSIONS, FlowModCommand
@@ -96,7 +96,7 @@ def decode(data: bytes, *, table_id_in_command: bool = False) -> m.Envelope:
         message = _decode(version, number, data[8:])
         if version == OFP10 and isinstance(message, m.FlowMod):
             message = _apply_table_id(message, table_id_in_command)
-        return m.Envelope(version, xid, message)
+        return m.Envelope(version, xid, message, data[:ERROR_DATA])
     except MalformedError as error:
         raise DecodeError(version, xid, error.code, data, str(error)) from None
 

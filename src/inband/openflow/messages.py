@@ -375,7 +375,7 @@ Message = (
 class Envelope:
     """A message with what its header says: ``version`` (1 or 4; a HELLO may say another) and transaction id.
 
-    ``head`` is how the message began on the wire when it came from a peer (the session sets it): an ERROR that refuses
+    ``head`` is how the message began on the wire when it came from a peer (``decode`` sets it): an ERROR that refuses
     the message shows it (7.4.4). It is not part of what the message says.
     """
 

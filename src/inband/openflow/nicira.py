@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 
 from inband.errors import UsageError
-from inband.flow.priority import OpenFlowPriority
+from inband.flow.priority import OpenFlowPriority, openflow_priority
 from inband.openflow import messages as m
 from inband.openflow import multipart as mp
 from inband.openflow.bodies import Row, asynchronous, fixed, flow_mod_command, need, packet_in_reason, refuse_rest
@@ -38,7 +38,7 @@ def _decode_flow_mod(body: bytes) -> m.FlowMod:
     return m.FlowMod(
         command,
         match,
-        OpenFlowPriority(priority),
+        openflow_priority(priority),
         decode_action_list(body, pos, len(body)),
         table_id=word >> 8,
         cookie=wanted if cookie_mask else cookie,

@@ -142,8 +142,8 @@ def decode_match(data: bytes, pos: int) -> tuple[Match, int]:
     """
     head = int.from_bytes(data[pos : pos + 4], "big")
     kind, length = head >> 16, head & 0xFFFF
-    end = pos + (length + 7) // 8 * 8
-    if len(data) < pos + 4 or length < 4 or end > len(data):
+    end = pos + (length + 7 & ~7)
+    if length < 4 or end > len(data):
         raise MalformedError(BadMatch.BAD_LEN, f"a match of {length} bytes where {len(data) - pos} are left")
     if kind != 1:  # OFPMT_OXM
         raise MalformedError(BadMatch.BAD_TYPE, f"match type {kind} is not OXM")

@@ -45,6 +45,9 @@ from inband.vocabulary.openflow_errors import BadRequest, ErrorType, HelloFailed
 
 OFPT_ERROR = 1
 
+_OWN = frozenset({Hello, EchoReply, EchoRequest, NxFlowModTableId})
+"""What a session acts on by itself, or ignores."""
+
 # A peer that usually says something more often than four times in this silence, and at least each second, is asked
 # early: its silence means more than that of a peer that has nothing to say.
 UNUSUAL_SILENCE = 4
@@ -296,20 +299,20 @@ class Session:
         except DecodeError as error:
             self._refuse(raw, error.xid, error.type, error.code)
             return None
+        if envelope.version == self.version and type(envelope.message) not in _OWN:
+            return envelope
         match envelope.message:
             case Hello() | EchoReply():
-                return None
+                pass
             case _ if envelope.version != self.version:
                 self._refuse(raw, envelope.xid, ErrorType.BAD_REQUEST, BadRequest.BAD_VERSION)
-                return None
             case EchoRequest(data):
                 self._push_urgent(EchoReply(data), xid=envelope.xid)
-                return None
             case NxFlowModTableId(enabled):
                 self._has_table_ids = enabled
-                return None
             case _:
-                return Envelope(envelope.version, envelope.xid, envelope.message, raw[:ERROR_DATA])
+                raise AssertionError(f"{type(envelope.message).__name__} is for the owner")
+        return None
 
     def _refuse(self, raw: bytes, xid: int, type_: int, code: int) -> None:
         self.malformed += 1

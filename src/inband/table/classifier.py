@@ -105,6 +105,7 @@ _EXACTNESS_BITS = KEY_BITS.bit_length()
 _BELOW_PRIORITY = _EXACTNESS_BITS + _SEQUENCE_BITS
 
 _ETH_TYPE = FIELDS["eth_type"]
+_ETH_TYPE_SHIFT = _ETH_TYPE.shift
 
 # What tells most traffic apart at least cost comes first: a mask without a flow for a packet usually says so in the
 # first field or two. Ports come last, because they differ from connection to connection. Fields not named here follow.
@@ -131,7 +132,7 @@ _STEPS = {
 # as much as this fraction of its length in single repairs.
 _REPAIRS_PER_SORT = 64
 
-# So many priorities that are gone may stay in a heap beside as many as are there.
+# So much that is gone, priorities in a heap or values in a list, may stay beside as much as is there.
 _GONE = 64
 
 _Entry = tuple[int, Flow]
@@ -140,9 +141,10 @@ _Entry = tuple[int, Flow]
 class _MaskTable:
     """The flows of one mask. ``bound`` is above the rank of every flow in here and of no higher priority's.
 
-    ``buckets`` maps a packet's bits under the mask, put together in the order of ``_ORDER``, to the flows that match
-    them, best first. ``eth_types`` counts flows by ethertype when the mask has it: a packet of another ethertype, which
-    most masks of in-band control see most of the time, then costs one small dictionary access.
+    ``buckets`` maps a packet's bits under the mask to the flows that match them, best first. What is sorted are these
+    bits put together in the order of ``_ORDER`` (``gather``). ``eth_types`` counts flows by ethertype when the mask has
+    it: a packet of another ethertype, which most masks of in-band control see most of the time, then costs one small
+    dictionary access.
     """
 
     __slots__ = (
@@ -182,7 +184,7 @@ class _MaskTable:
         return value
 
     def insert(self, rank: int, flow: Flow) -> None:
-        value = self.gather(flow.match.value)
+        value, priority = flow.match.value, flow.priority
         bucket = self.buckets.get(value)
         if bucket is None:
             self.buckets[value] = [(rank, flow)]
@@ -192,16 +194,16 @@ class _MaskTable:
             while index < len(bucket) and bucket[index][0] > rank:
                 index += 1
             bucket.insert(index, (rank, flow))
-        if _count(self._priorities, flow.priority):
-            heappush(self._highest, -flow.priority)
+        if _count(self._priorities, priority):
+            heappush(self._highest, -priority)
             if len(self._highest) > 2 * len(self._priorities) + _GONE:
                 self._highest = sorted(-each for each in self._priorities)
+            self.bound = max(self.bound, priority + 1 << _BELOW_PRIORITY)
         if self.eth_types is not None:
-            _count(self.eth_types, _ETH_TYPE.get(flow.match.value))
-        self.bound = max(self.bound, flow.priority + 1 << _BELOW_PRIORITY)
+            _count(self.eth_types, value >> _ETH_TYPE_SHIFT & 0xFFFF)
 
     def remove(self, flow: Flow) -> None:
-        value = self.gather(flow.match.value)
+        value = flow.match.value
         bucket = self.buckets[value]
         kept = [entry for entry in bucket if entry[1] is not flow]
         if len(kept) == len(bucket):
@@ -212,7 +214,7 @@ class _MaskTable:
             del self.buckets[value]
             self._note_change(value)
         if self.eth_types is not None:
-            _discount(self.eth_types, _ETH_TYPE.get(flow.match.value))
+            _discount(self.eth_types, value >> _ETH_TYPE_SHIFT & 0xFFFF)
         _discount(self._priorities, flow.priority)
         while self._highest and -self._highest[0] not in self._priorities:
             heappop(self._highest)
@@ -224,11 +226,11 @@ class _MaskTable:
         del self._sorted[-most:], self._changed[-most:], self._highest[-most:]
         return bool(self.buckets or self._sorted or self._changed or self._highest)
 
-    def prove_absent(self, value: int) -> int:
-        """The bits of a key that show that no flow in here has ``value``, which is not in ``buckets``."""
+    def prove_absent(self, key: int) -> int:
+        """The bits of ``key`` that show that no flow in here matches it, which is so."""
         if self._changed or not self._is_sorted:
             self._settle()
-        values = self._sorted
+        values, value = self._sorted, self.gather(key)
         index = bisect_left(values, value)
         if index == len(values):
             difference = value ^ values[-1]
@@ -242,22 +244,28 @@ class _MaskTable:
         """Note that a value came or went. Where no packet ever asks, flows that come and go are not to pile up here."""
         if self._is_sorted:
             self._changed.append(value)
-            if len(self._changed) * _REPAIRS_PER_SORT > len(self._sorted):
-                self._is_sorted = False
+            if len(self._changed) > len(self.buckets) + len(self._sorted) + _GONE:
+                self._is_sorted = False  # all anew, when a packet asks
                 self._changed.clear()
+                self._sorted.clear()
 
     def _settle(self) -> None:
         """Bring the sorted list up to date with the buckets; lazily, so that many changes in a row cost one sort."""
         values, buckets = self._sorted, self.buckets
         if not self._is_sorted:
-            self._sorted, self._is_sorted = sorted(buckets), True
+            self._sorted, self._is_sorted = sorted(map(self.gather, buckets)), True
+            return
+        are_here = {self.gather(value): value in buckets for value in self._changed}
+        if len(are_here) * _REPAIRS_PER_SORT > len(values):
+            stay = [value for value in values if value not in are_here]
+            self._sorted = sorted(stay + sorted(value for value, is_here in are_here.items() if is_here))  # two runs
         else:
-            for value in self._changed:
+            for value, is_here in are_here.items():
                 index = bisect_left(values, value)
                 is_listed = index < len(values) and values[index] == value
-                if value in buckets and not is_listed:
+                if is_here and not is_listed:
                     values.insert(index, value)
-                elif value not in buckets and is_listed:
+                elif is_listed and not is_here:
                     del values[index]
         self._changed.clear()
 
@@ -307,7 +315,7 @@ class TupleSpaceClassifier:
         if not self._tables:  # of each table's three classifiers two mostly are empty
             return None, 0
         tables = self._best_first or self._sort()
-        eth_type = key >> _ETH_TYPE.shift & 0xFFFF
+        eth_type = key >> _ETH_TYPE_SHIFT & 0xFFFF
         best: Flow | None = None
         best_rank = mattered = 0
         for table in tables:
@@ -316,10 +324,9 @@ class TupleSpaceClassifier:
             if table.eth_types is not None and eth_type not in table.eth_types:
                 mattered |= _ETH_TYPE.mask
                 continue
-            value = table.gather(key)
-            bucket = table.buckets.get(value)
+            bucket = table.buckets.get(key & table.mask)
             if bucket is None:
-                mattered |= table.prove_absent(value)
+                mattered |= table.prove_absent(key)
                 continue
             mattered |= table.mask
             if bucket[0][0] > best_rank:

@@ -33,7 +33,7 @@ class Deadlines:
 
     def watch(self, flow: Flow) -> None:
         """Look after a flow from now on; one without timeouts is ignored."""
-        due = _due(flow)
+        due = _due(flow) if flow.idle_timeout_s or flow.hard_timeout_s else None
         if due is None:
             return
         slot = ceil(due[0] * SLOTS_PER_S)

@@ -38,10 +38,17 @@ class FlowSet:
         """The flow with exactly this match and priority."""
         return self._entries.get((priority, match.value, match.mask))
 
-    def insert(self, flow: Flow) -> None:
-        """Add a flow; there must be none with the same match and priority."""
-        self.take_over(flow)
+    def put(self, flow: Flow) -> Flow | None:
+        """Add a flow in the place of the one with the same match and priority, if there is one: that is returned."""
+        match = flow.match
+        key = flow.priority, match.value, match.mask
+        replaced = self._entries.get(key)
+        if replaced is not None:
+            self.remove(replaced)
+        self._entries[key] = flow
+        self._classifier.insert(flow)
         self.order.append(flow)
+        return replaced
 
     def take_over(self, flow: Flow) -> None:
         """Add a flow that has its place in the order already."""

@@ -108,15 +108,12 @@ class FlowTable:
             return self.visible.find(match, priority)
         return self._hidden.get((priority, match.value, match.mask))
 
-    def insert(self, flow: Flow) -> None:
-        """Add a flow; there must be none with the same match and priority."""
-        if not flow.is_hidden:  # nearly all are
-            self.visible.insert(flow)
-        else:
-            self._hidden[entry_key(flow)] = flow
-            kind = self._kind(flow)
-            kind.classifier.insert(flow)
-            kind.count += 1
+    def insert_hidden(self, flow: Flow) -> None:
+        """Add a hidden flow; there must be none with the same match and priority."""
+        self._hidden[entry_key(flow)] = flow
+        kind = self._kind(flow)
+        kind.classifier.insert(flow)
+        kind.count += 1
 
     def remove(self, flow: Flow) -> None:
         """Take out a flow that is here."""

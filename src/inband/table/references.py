@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inband.flow.actions import ApplyActions, Group, Instruction, Meter, WriteActions
+from inband.flow.facts import Facts
 from inband.flow.flow import Flow
 
 Needed = Group | Meter
@@ -37,14 +38,21 @@ class References:
         return len(self._users.get(needed, ()))
 
 
-def needs(instructions: tuple[Instruction, ...]) -> set[Needed]:
+def needs(instructions: tuple[Instruction, ...]) -> frozenset[Needed]:
     """The groups and meters that instructions use."""
+    return _needs.of(instructions)
+
+
+def _find_needs(instructions: tuple[Instruction, ...]) -> frozenset[Needed]:
     found: set[Needed] = set()
-    for instruction in instructions:  # for each FLOW_MOD, and nearly none needs anything
+    for instruction in instructions:
         if isinstance(instruction, ApplyActions | WriteActions):
             for action in instruction.actions:
                 if isinstance(action, Group):
                     found.add(action)
         elif isinstance(instruction, Meter):
             found.add(instruction)
-    return found
+    return frozenset(found)
+
+
+_needs = Facts(_find_needs)

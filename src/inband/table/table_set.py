@@ -130,17 +130,18 @@ class TableSet:
         if flow.is_hidden or flow.origin is not None:
             raise TypeError("add() is for flows of controllers; hidden ones come by install_hidden()")
         table = self[flow.table_id]
-        replaced = table.find(flow.match, flow.priority)
-        if replaced is None and self.limit is not None and table.active >= self.limit:
+        if self.limit is not None and table.active >= self.limit and table.find(flow.match, flow.priority) is None:
             raise TableFull(f"table {flow.table_id} is full: it holds {table.active} flows")
         flow.created = flow.modified = flow.used = now
+        replaced = table.visible.put(flow)
         if replaced is not None:
             if not flow.flags & FlowFlags.RESET_COUNTS:
                 flow.packets, flow.bytes = replaced.packets, replaced.bytes
                 replaced.heir = flow
-            self._take_out(table, replaced)
-        self._insert(table, flow)
-        return Changes(added=(flow,), replaced=() if replaced is None else (replaced,))
+            self._indexes.forget((replaced,))
+        self._references.add(flow)
+        self._deadlines.watch(flow)
+        return Changes((flow,)) if replaced is None else Changes((flow,), replaced=(replaced,))
 
     def refuse_overlap(self, flow: Flow) -> Steps[None]:
         """CHECK_OVERLAP, in steps. Raises BadTable, Overlap."""
@@ -272,7 +273,8 @@ class TableSet:
         flow.created = flow.modified = flow.used = now
         if replaced is not None:
             self._take_out(table, replaced)
-        self._insert(table, flow)
+        table.insert_hidden(flow)
+        self._references.add(flow)
         return Changes(added=(flow,), replaced=() if replaced is None else (replaced,))
 
     def remove_hidden(self, flow: Flow) -> Changes:
@@ -335,12 +337,6 @@ class TableSet:
             self._tables[table_id].lookups += packets
 
     # --- inside ------------------------------------------------------------------------------------------------
-
-    def _insert(self, table: FlowTable, flow: Flow) -> None:
-        table.insert(flow)
-        self._references.add(flow)
-        if not flow.is_hidden:
-            self._deadlines.watch(flow)
 
     def _remove(self, flow: Flow) -> None:
         self._take_out(self._tables[flow.table_id], flow)
