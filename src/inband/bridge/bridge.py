@@ -25,6 +25,7 @@ from inband.bridge.fail_mode_flows import FailModeFlows
 from inband.bridge.housekeeping import Housekeeping
 from inband.bridge.in_band import InBand
 from inband.bridge.megaflows import MegaflowCache
+from inband.bridge.place_keeper import PlaceKeeper
 from inband.bridge.slow_path import SlowPath
 from inband.control import events as ev
 from inband.control.endpoints import network_of
@@ -101,7 +102,10 @@ class Bridge:
         self._clock = clock
         self._wake = wake
         self.counters = Counters()
-        self._slow_path = SlowPath(self.pipeline, self.megaflows, datapath, self.counters, self._place_lost)
+        self._places = PlaceKeeper(self.pipeline.places, self.in_band.engine, self)
+        self._slow_path = SlowPath(
+            self.pipeline, self.megaflows, datapath, self.counters, self._place_lost, self._places.follow
+        )
         self._housekeeping = Housekeeping(self.megaflows, self.tables, self.fdb, clock, self.agent.flows_removed)
         self._settling: tuple[int, Steps[None]] | None = None
         self._fail_mode_flows = FailModeFlows(self.tables)
@@ -337,7 +341,14 @@ class Bridge:
                 self.set_local(index, mac)
             case AddressChanged(index=index) if index == self._local_index:
                 self._address_changed(event)
-            case NeighbourChanged() | RoutesChanged() | NextHopFound():
+            case NeighbourChanged(address=address):
+                self.control(event)
+                self._places.prove(address)
+            case NextHopFound(next_hop=next_hop):
+                self.control(event)
+                if next_hop is not None:
+                    self._places.prove(next_hop.address)
+            case RoutesChanged():
                 self.control(event)
             case Resynchronised():
                 self.control(RoutesChanged(None))
@@ -375,6 +386,7 @@ class Bridge:
         pipeline, wanted = self.pipeline, (engine.is_enabled, engine.uses_ipv6, engine.vlan)
         if (pipeline.in_band, pipeline.ipv6, pipeline.control_vlan) != wanted:
             pipeline.in_band, pipeline.ipv6, pipeline.control_vlan = wanted
+            self._places.start_anew(engine.vlan)
             self.megaflows.everything_changed()
         self.megaflows.settle()
         if engine.ports is not self._hinted_ports:
@@ -397,12 +409,26 @@ class Bridge:
             self._probe(command.index, command.address)
 
     def _probe(self, index: int, address: IpAddress) -> None:
-        """Ask for a neighbour from the local port, with a question of our own."""
+        """Ask all for a next hop, which the engine is not sure of."""
+        self.ask(index, address)
+        self._places.insist(address)
+
+    def ask(self, index: int, address: IpAddress, *, at: Mac | None = None) -> None:
+        """Ask for a neighbour from the local port, with a question of our own: all, or who is at this MAC address."""
         mac = self.in_band.engine.local_mac
         if index == self._local_index and mac is not None:
-            frame = question(address, mac, self._kernel.addresses_of(index))
+            frame = question(address, mac, self._kernel.addresses_of(index), at=at)
             if frame is not None:
                 self.inject(frame)
+
+    def places_changed(self) -> None:
+        """What the pipeline decides about control packets may be otherwise now."""
+        self.megaflows.everything_changed()
+        self.megaflows.settle()
+
+    def wake(self) -> None:
+        """``next_deadline`` may have become earlier."""
+        self._wake()
 
     def inject(self, data: bytes) -> None:
         """Process a frame as if the local port had sent it."""
@@ -430,6 +456,7 @@ class Bridge:
         deadlines = (
             self.in_band.engine.next_deadline(),
             self._housekeeping.next_deadline(),
+            self._places.next_deadline(),
         )
         return min((due for due in deadlines if due is not None), default=None)
 
@@ -438,6 +465,8 @@ class Bridge:
         now = self._clock()
         if _is_due(self.in_band.engine.next_deadline(), now):
             self.control(ev.TimePassed())
+        if _is_due(self._places.next_deadline(), now):
+            self._places.run(now)
         self._housekeeping.run(now)
         self._wake()
 

@@ -32,9 +32,15 @@ class SlowPath:
         datapath: Datapath,
         counters: Counters,
         place_lost: Callable[[Mac], None],
+        follow_places: Callable[[], None],
     ) -> None:
-        """``place_lost`` hears of packets of in-band control that are flooded: where their destination is, is lost."""
+        """``place_lost`` hears of packets of in-band control that are flooded: where their destination is, is lost.
+
+        ``follow_places`` is called when a packet has proven where a station is, or contradicted that.
+        """
         self._pipeline = pipeline
+        self._places = pipeline.places
+        self._follow_places = follow_places
         self._megaflows = megaflows
         self._datapath = datapath
         self._counters = counters
@@ -52,6 +58,8 @@ class SlowPath:
             self._counters.add(f"dropped: {translation.drop_reason or 'no action'}")
         if translation.lost is not None:
             self._place_lost(translation.lost)
+        if self._places.news:
+            self._follow_places()
         if not translation.cacheable:
             return False
         match = Match(key & translation.mask, translation.mask)

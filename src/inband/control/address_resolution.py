@@ -19,7 +19,7 @@ from inband.control.next_hop import PLACES_S, URGENT_FIRST_S, Agenda, Hop, HopKe
 from inband.control.rule_set import RuleSet
 from inband.host.events import NeighbourChanged, NextHop
 from inband.host.state import KernelState
-from inband.vocabulary.addresses import Mac
+from inband.vocabulary.addresses import AddressKey, Mac, address_key
 from inband.vocabulary.instant import Instant
 
 
@@ -32,6 +32,8 @@ class AddressResolution:
         self._commands = commands
         self._hops: dict[HopKey, Hop] = {}
         self._by_mac: dict[Mac, dict[Hop, None]] = {}
+        self.by_address: dict[AddressKey, Hop] = {}
+        """A next hop in use by its IP address, on whatever interface."""
         self._agenda = Agenda()
         self._places_due: Instant | None = None
 
@@ -65,6 +67,8 @@ class AddressResolution:
         if hop.users:
             return
         del self._hops[hop.key]
+        if self.by_address.get(address_key(hop.address)) is hop:
+            del self.by_address[address_key(hop.address)]
         self._rule_set.unwant(rules.for_address(hop.address))
         self._forget_mac(hop)
 
@@ -80,6 +84,7 @@ class AddressResolution:
 
     def _make(self, found: NextHop, now: Instant) -> Hop:
         hop = self._hops[found.index, found.address] = Hop(found.index, found.interface, found.address)
+        self.by_address[address_key(hop.address)] = hop
         self._rule_set.want(rules.for_address(hop.address))
         mac = self._kernel.mac_of(*hop.key)
         if mac is not None:

@@ -14,19 +14,20 @@ Invariant, tested with random events: the rules that are installed when the comm
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from typing import assert_never
 
 from inband.control import events as ev
 from inband.control import rules
 from inband.control.address_resolution import AddressResolution
 from inband.control.destinations import Destinations, RemoteStatus
+from inband.control.next_hop import Hop
 from inband.control.rule_set import RuleSet
 from inband.control.rules import InBandRule, State
 from inband.flow.actions import Instruction
 from inband.host.events import NeighbourChanged, NextHopFound, RoutesChanged
 from inband.host.state import KernelState
-from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.addresses import AddressKey, IpAddress, Mac
 from inband.vocabulary.instant import Instant
 
 
@@ -151,6 +152,11 @@ class Engine:
     def ports(self) -> frozenset[int]:
         """Every protected port, there or here, and DNS's with servers; the same object until it changes."""
         return self._destinations.ports
+
+    @property
+    def hops(self) -> Mapping[AddressKey, Hop]:
+        """A live view of the next hops in use, each by its IP address."""
+        return self._resolution.by_address
 
     def next_hop_of(self, address: IpAddress) -> tuple[IpAddress, Mac] | None:
         """The next hop of a remote, when its MAC is known."""

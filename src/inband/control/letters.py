@@ -142,6 +142,7 @@ class RuleKind:
     check: PayloadCheck | None = field(default=None, kw_only=True)
     shows_place: bool = field(default=False, kw_only=True)
     beside: bool = field(default=False, kw_only=True)
+    is_from_remote: bool = field(default=False, kw_only=True)
 
     def __repr__(self) -> str:
         return f"({self.letter})"
@@ -157,6 +158,8 @@ class RuleKind:
             shows_place=self.shows_place,
             beside=self.beside,
             has_budget=self.per in _SENT_BY_OTHERS,
+            is_stream=self.per is Per.ENDPOINT,
+            is_from_remote=self.is_from_remote,
             about=About.LOCAL if self.per in _OF_LOCAL else About.REMOTE,
         )
 
@@ -274,6 +277,7 @@ _ROWS = (
         "the other direction of it",
         (Pattern(_TCP4, "ipv4_src", "tcp_src"),),
         (Pattern(_TCP6, "ipv6_src", "tcp_src"),),
+        is_from_remote=True,
     ),
     RuleKind(
         "j",

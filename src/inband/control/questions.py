@@ -16,16 +16,16 @@ from inband.vocabulary.addresses import BROADCAST, IpAddress, Mac
 from inband.vocabulary.numbers import ARP_REQUEST
 
 
-def question(target: IpAddress, mac: Mac, own: Iterable[AddressChanged]) -> bytes | None:
+def question(target: IpAddress, mac: Mac, own: Iterable[AddressChanged], *, at: Mac | None = None) -> bytes | None:
     """An ARP request or neighbour solicitation for ``target``, from an interface with this MAC and these addresses.
 
-    None when the interface has no address to ask from. Not padded, no VLAN tag.
+    It is for all, or for ``at`` alone. None when the interface has no address to ask from. Not padded, no VLAN tag.
     """
     sender = sender_towards(target, own)
     if isinstance(target, IPv4Address) and isinstance(sender, IPv4Address):
-        return build_arp(ARP_REQUEST, mac, sender, Mac(0), target, BROADCAST, mac)
+        return build_arp(ARP_REQUEST, mac, sender, Mac(0), target, at or BROADCAST, mac)
     if isinstance(target, IPv6Address) and isinstance(sender, IPv6Address):
-        return build_neighbour_solicitation(target, sender, mac)
+        return build_neighbour_solicitation(target, sender, mac, dst=at)
     return None
 
 

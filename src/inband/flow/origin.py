@@ -54,7 +54,8 @@ class Origin:
     ``shows_place``: its packets come from a remote or next hop and say its MAC address inside, which is behind the port
     that they came from, whatever their Ethernet source. ``beside``: its packets take their way through the flow table
     as well, as if the flow were not there. ``has_budget``: its packets are neighbour discovery that others send, of
-    which a port has so many a second (``pipeline.budget``).
+    which a port has so many a second (``pipeline.budget``). ``is_stream``: they are a controller's TCP connection,
+    ``is_from_remote``: the controller's part of it.
     """
 
     owner: Owner
@@ -65,6 +66,8 @@ class Origin:
     shows_place: bool = False
     beside: bool = False
     has_budget: bool = False
+    is_stream: bool = False
+    is_from_remote: bool = False
     about: About = About.REMOTE
 
     @property

@@ -7,6 +7,8 @@ entries of a port in a full table, which look at each port.
 Invariants:
 - Packets that a datapath cache forwards confirm the entry of their source too (``confirm``), or an entry in use would
   age out.
+- An entry that is pinned does not move, nor makes room for others. It goes with its port, or when it is too old, and
+  then it is pinned no more.
 - Each entry that was learned, moved or forgotten is in ``take_changed`` until it is taken: decisions that were
   made by it are stale. That an entry makes room for another one is no change, for packets to it still go the right way
   until its host sends, which is learned anew.
@@ -40,7 +42,7 @@ class Learned(Enum):
     KNOWN = auto()  # nothing: there is an entry, of this port
     NEW = auto()  # a new entry
     MOVED = auto()  # the entry was of another port
-    HELD = auto()  # of another port, but confirmed there too recently: not believed
+    HELD = auto()  # of another port, but confirmed there too recently, or pinned: not believed
 
 
 @dataclass(slots=True)
@@ -65,6 +67,8 @@ class Fdb:
         self._max_age_s = max_age_s
         self.max_entries = max_entries
         self.counters = FdbCounters()
+        self.pinned: dict[FdbKey, PortNo] = {}
+        """Entries that no packet moves, for it was proven where they are (``places``)."""
         self._entries: dict[FdbKey, tuple[PortNo, Instant]] = {}
         # A plain dictionary looks for its first entry among all that were removed before it.
         self._by_port: dict[PortNo, OrderedDict[FdbKey, None]] = {}
@@ -114,7 +118,20 @@ class Fdb:
             return Learned.NEW
         if entry[0] == port:
             return Learned.KNOWN
-        return Learned.HELD if now - entry[1] < hold_s else Learned.MOVED
+        return Learned.HELD if now - entry[1] < hold_s or key in self.pinned else Learned.MOVED
+
+    def pin(self, key: FdbKey, port: PortNo, now: Instant) -> None:
+        """An address is at this port, and stays there until it is unpinned or forgotten."""
+        self.pinned.pop(key, None)
+        self.learn(key, port, now)
+        self.pinned[key] = port
+
+    def forget(self, key: FdbKey) -> None:
+        """It is not known any more where an address is."""
+        entry = self._entries.get(key)
+        if entry is not None:
+            self._forget(key, entry[0])
+            self._changed.add(key)
 
     def confirm(self, key: FdbKey, port: PortNo, now: Instant) -> None:
         """Note that cached decisions forwarded packets with this source, the last at ``now``; teaches nothing new."""
@@ -138,6 +155,7 @@ class Fdb:
         gone = self._by_port.pop(port, ())
         for key in gone:
             del self._entries[key]
+            self.pinned.pop(key, None)
         self._changed.update(gone)
 
     def flush(self) -> None:
@@ -145,6 +163,7 @@ class Fdb:
         self._changed.update(self._entries)
         self._entries.clear()
         self._by_port.clear()
+        self.pinned.clear()
 
     def expire(self, now: Instant, limit: int = MAX_ENTRIES) -> bool:
         """Forget entries that were not confirmed for too long, ``limit`` at most; whether there may be more.
@@ -186,6 +205,7 @@ class Fdb:
 
     def _forget(self, key: FdbKey, port: PortNo) -> None:
         del self._entries[key]
+        self.pinned.pop(key, None)
         on_port = self._by_port[port]
         del on_port[key]
         if not on_port:
@@ -193,11 +213,13 @@ class Fdb:
 
     def _make_room(self, port: PortNo) -> None:
         """Forget one entry: of ``port`` if it has its share, else of the port that has most (then it has more)."""
-        on_port = self._by_port.get(port, ())
-        if len(on_port) * len(self._by_port) < self.max_entries:
+        on_port = self._by_port.get(port)
+        if on_port is None or len(on_port) * len(self._by_port) < self.max_entries:
             port, on_port = max(self._by_port.items(), key=_size)
         self.counters.evicted += 1
-        self._forget(next(iter(on_port)), port)
+        while (first := next(iter(on_port))) in self.pinned and len(on_port) > len(self.pinned):
+            on_port.move_to_end(first)  # it is not the first one that the next call looks at
+        self._forget(first, port)
 
 
 def _confirmed(entry: tuple[FdbKey, PortNo, Instant]) -> Instant:

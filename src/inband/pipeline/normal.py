@@ -172,6 +172,11 @@ def _is_copy(ctx: XlateContext, vlan: int) -> bool:
     return False
 
 
+def was_flooded(ctx: XlateContext, vlan: int) -> bool:
+    """Whether in-band control flooded this frame, which came in this VLAN, a moment ago."""
+    return ctx.switch.storm_guard.has_flooded(_as_sent(ctx, vlan), ctx.now)
+
+
 def _as_sent(ctx: XlateContext, vlan: int) -> bytes:
     """The frame as it would come back: what LOCAL sent has the tag of control's VLAN by then.
 
@@ -224,6 +229,9 @@ def _believe(ctx: XlateContext, source: FdbKey) -> bool:
     hold_s = MOVE_HOLD_S if ctx.overrides_ports else 0.0
     if learn(source, ctx.in_port, ctx.now, hold_s=hold_s) is Learned.HELD:
         ctx.packet.cacheable = False
+        station = ctx.switch.places.owner(source.mac) if source in ctx.switch.fdb.pinned else None
+        if station is not None and ctx.trace is None:
+            ctx.switch.places.doubt(station, ctx.now)
         ctx.note(f"{source.mac} was confirmed on another port a moment ago: not learned")
         return False
     return True

@@ -2,7 +2,7 @@
 
 Header edits and queue changes are held back until an output needs them, so that edits which nothing leaves with are not
 in the list, and a packet that goes nowhere has an empty one. No port gets twice what in-band control sends beside the
-flow table.
+flow table, and LOCAL does not get lies about its next hop.
 """
 
 from __future__ import annotations
@@ -25,8 +25,12 @@ class Program:
 
     def leave_alone(self) -> None:
         """Whatever follows is about ports that have not got the packet yet, and has no queue chosen for it."""
-        self._served = frozenset(_ports(self.actions))
+        self._served |= frozenset(_ports(self.actions))
         self._queue = None
+
+    def withhold_from(self, port: PortNo) -> None:
+        """Whatever follows does not send the packet to this port."""
+        self._served |= {port}
 
     def edit(self, action: HeaderAction) -> None:
         """Change the packet for all outputs that follow."""

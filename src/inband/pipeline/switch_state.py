@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from inband.pipeline.budget import DiscoveryBudget
 from inband.pipeline.dns_hook import DnsWatch
 from inband.pipeline.fdb import Fdb
+from inband.pipeline.places import Places
 from inband.pipeline.ports import PortTable
 from inband.pipeline.storm import StormGuard
 from inband.table.table_set import TableSet
@@ -29,3 +30,7 @@ class SwitchState:
     local_mac: Mac | None = None
     control_vlan: int | None = None
     counters: dict[str, int] = field(default_factory=dict)
+    places: Places = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.places = Places(self.fdb)

@@ -20,9 +20,10 @@ from inband.flow.actions import (
 )
 from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow
-from inband.flow.origin import About, PayloadCheck
+from inband.flow.origin import About, Origin, PayloadCheck
 from inband.flow.ports import IN_PORT, LOCAL, PortNo
 from inband.pipeline.action_set import ActionSet
+from inband.pipeline.claims import may_speak
 from inband.pipeline.context import MAX_LOOKUPS, Missed, RunActions, XlateContext
 from inband.pipeline.fragments import find, find_apart, is_dropped
 from inband.pipeline.icmp_hook import quoted_packet
@@ -68,7 +69,7 @@ def _serve_past_membership(ctx: XlateContext, run: RunActions) -> bool:
         if flow is None:
             flow, mattered = look_up(ctx.packet.key)
             ctx.packet.depend_on(mattered)
-    served = flow is not None and _is_within_budget(ctx, flow)
+    served = flow is not None and _applies(ctx, flow)
     if flow is not None and served:
         _note_lookup(ctx, 0, flow)
         _follow(ctx, flow, run)
@@ -139,7 +140,7 @@ def _go_beside(ctx: XlateContext, run: RunActions) -> None:
     ctx.went_beside, ctx.shows_place = True, beside.origin.shows_place
     rule, mattered = table.lookup_in_band(key)
     ctx.packet.depend_on(mattered)
-    if rule is not None or not _is_within_budget(ctx, beside):
+    if rule is not None or not _applies(ctx, beside):
         return
     _note_lookup(ctx, 0, beside)
     _follow(ctx, beside, run)
@@ -167,7 +168,7 @@ def _look_up(ctx: XlateContext, table_id: int) -> Flow | None:
         else:
             flow, mattered = find_apart(table, packet.key, seen_by_control(ctx, packet.key), tables.fragments)
         packet.depend_on(mattered)
-        if flow is not None and flow.is_hidden and not _is_within_budget(ctx, flow):
+        if flow is not None and flow.is_hidden and not _applies(ctx, flow):
             if ctx.is_data_closed:
                 ctx.stop(_CLOSED)
                 return None
@@ -178,17 +179,23 @@ def _look_up(ctx: XlateContext, table_id: int) -> Flow | None:
     return flow
 
 
-def _is_within_budget(ctx: XlateContext, flow: Flow) -> bool:
-    """Whether a rule applies as far as the port's budget goes; each packet is decided alone, or none would count."""
-    if flow.origin is None or not flow.origin.has_budget or ctx.in_port == LOCAL:
+def _applies(ctx: XlateContext, flow: Flow) -> bool:
+    """Whether a hidden flow applies to a packet: its sender may be who it says, and is within the port's budget."""
+    origin = flow.origin
+    if origin is None or not origin.overrides_ports:
         return True
+    return may_speak(ctx, origin) and (ctx.in_port == LOCAL or not origin.has_budget or _is_within_budget(ctx, origin))
+
+
+def _is_within_budget(ctx: XlateContext, origin: Origin) -> bool:
+    """Whether the port's budget goes so far; each packet is decided alone, or none would count."""
     switch = ctx.switch
-    own = flow.origin.about is About.LOCAL or ctx.packet.get(_ETH_DST) == switch.local_mac
+    own = origin.about is About.LOCAL or ctx.packet.get(_ETH_DST) == switch.local_mac
     ask = switch.budget.spend if ctx.trace is None else switch.budget.allows
     ctx.packet.cacheable = False
     if ask(ctx.in_port, ctx.now, own=own):
         return True
-    ctx.note(f"({flow.origin.letter}) does not apply: over the port's budget of neighbour discovery")
+    ctx.note(f"({origin.letter}) does not apply: over the port's budget of neighbour discovery")
     ctx.count("discovery_over_budget")
     return False
 

@@ -27,6 +27,7 @@ from inband.pipeline.dhcp_hook import Recogniser, dhcp_replies, ipv6_configurati
 from inband.pipeline.fdb import Fdb
 from inband.pipeline.members import configuration_key
 from inband.pipeline.packet_state import PacketState
+from inband.pipeline.places import Places
 from inband.pipeline.ports import PortTable
 from inband.pipeline.switch_state import SwitchState
 from inband.pipeline.tables import receive
@@ -86,6 +87,11 @@ class Pipeline:
     def fdb(self) -> Fdb:
         """The addresses that NORMAL has learned."""
         return self._state.fdb
+
+    @property
+    def places(self) -> Places:
+        """Where the next hops were proven to be."""
+        return self._state.places
 
     @property
     def counters(self) -> Mapping[str, int]:

@@ -15,6 +15,9 @@ from inband.errors import UsageError
 IpAddress = IPv4Address | IPv6Address
 IpNetwork = IPv4Network | IPv6Network
 
+AddressKey = tuple[int, int]
+"""An IP address as the key of a dictionary that packets are looked up in: its version and its number, no scope."""
+
 _MAC_TEXT = re.compile(r"[0-9a-fA-F]{1,2}(?::[0-9a-fA-F]{1,2}){5}")
 
 
@@ -59,6 +62,11 @@ class Mac(int):
 
 
 BROADCAST = Mac(0xFFFFFFFFFFFF)
+
+
+def address_key(address: IpAddress) -> AddressKey:
+    """What an address is found by."""
+    return (address.version, int(address))
 
 
 def parse_ip(text: str) -> IpAddress:

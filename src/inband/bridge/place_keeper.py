@@ -1,0 +1,112 @@
+"""Carries out what the places of stations ask for: questions, and what follows when a place is not proven any more.
+
+``pipeline.places`` decides; the engine knows which next hops there are and on which interface; the bridge sends.
+
+Invariant: when a proof came or went, cached decisions made by the old one are gone before another frame is looked at.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
+
+from inband.control.engine import Engine
+from inband.flow.fields import FlowKey
+from inband.flow.ports import PortNo
+from inband.packet.frame import Frame
+from inband.packet.parse import parse
+from inband.pipeline.places import Lapse, Places
+from inband.vocabulary.addresses import AddressKey, IpAddress, Mac, address_key
+from inband.vocabulary.instant import Instant
+
+
+class Asker(Protocol):
+    """The bridge, as far as it is needed here."""
+
+    @property
+    def now(self) -> Instant:
+        """The time."""
+
+    def ask(self, index: int, address: IpAddress, *, at: Mac | None = None) -> None:
+        """Ask for a neighbour: all, or who is at this MAC address."""
+
+    def places_changed(self) -> None:
+        """Forget cached decisions."""
+
+    def upcall(self, in_port: PortNo, frame: Frame, key: FlowKey) -> None:
+        """Decide about a frame."""
+
+    def wake(self) -> None:
+        """``next_deadline`` may have become earlier."""
+
+
+class PlaceKeeper:
+    """One bridge's."""
+
+    def __init__(self, places: Places, engine: Engine, bridge: Asker) -> None:
+        self._places = places
+        self._engine = engine
+        self._bridge = bridge
+        places.hops = engine.hops
+        places.next_hop_of = self._next_hop_of
+
+    def start_anew(self, vlan: int | None) -> None:
+        """Control traffic is in this VLAN from now on, or none is: nothing is known."""
+        self._places.clear()
+        self._places.vlan = vlan or 0
+
+    def insist(self, address: IpAddress) -> None:
+        """The engine asks for a next hop, which may be somewhere else."""
+        self._places.insist(address_key(address), self._bridge.now)
+        self.follow()
+
+    def prove(self, address: IpAddress) -> None:
+        """The kernel has said something of a next hop: ask it where it is, unless that is known.
+
+        The kernel's own question may have been answered before it was known that this is a next hop.
+        """
+        key = address_key(address)
+        hop = self._engine.hops.get(key)
+        if hop is not None and hop.urgent and hop.mac is not None and self._places.station(key) is None:
+            self._bridge.ask(hop.index, hop.address, at=hop.mac)
+
+    def next_deadline(self) -> Instant | None:
+        """When ``run`` is due."""
+        return self._places.next_deadline()
+
+    def run(self, now: Instant) -> None:
+        """Do what is due."""
+        self._places.run(now)
+        self.follow()
+
+    def follow(self) -> None:
+        """Carry out what there is."""
+        places = self._places
+        if not places.news:
+            return
+        places.news = False
+        if places.has_changed:
+            places.has_changed = False
+            self._bridge.places_changed()
+        for address, mac in places.take_questions():
+            self._ask(address, mac)
+        for lapse in places.take_lapsed():
+            self._look_again(lapse)
+        self._bridge.wake()
+
+    def _look_again(self, lapse: Lapse) -> None:
+        """What was held passes now, if it was true or not; and everybody is asked."""
+        self._ask(lapse.address, None)
+        if lapse.held is not None:
+            in_port, frame = lapse.held
+            self._bridge.upcall(in_port, frame, parse(frame.data, in_port))
+
+    def _ask(self, address: AddressKey, mac: Mac | None) -> None:
+        hop = self._engine.hops.get(address)
+        if hop is not None:
+            self._bridge.ask(hop.index, hop.address, at=mac)
+
+    def _next_hop_of(self, remote: AddressKey) -> AddressKey | None:
+        version, number = remote
+        found = self._engine.next_hop_of(IPv4Address(number) if version == 4 else IPv6Address(number))
+        return None if found is None else address_key(found[0])

@@ -1,0 +1,115 @@
+"""Whether a packet that came in on a port can be control traffic, by what it says of its sender (``places``).
+
+A packet says who it is from by its Ethernet source, and ARP and neighbour discovery by the IP and MAC addresses that
+they name. Where that contradicts a proven place, rules of in-band control do not apply: the flow table decides, as
+about any packet. Where a message contradicts what LOCAL's neighbour table should have, LOCAL does not get it by the
+flow table either.
+
+In a ring copies of a station's own broadcasts come round, and seem to contradict. So what the storm guard knows is no
+contradiction; NORMAL drops it.
+"""
+
+from __future__ import annotations
+
+from inband.flow.fields import FIELDS
+from inband.flow.origin import Origin
+from inband.flow.ports import LOCAL
+from inband.pipeline.context import XlateContext
+from inband.pipeline.normal import was_flooded
+from inband.pipeline.places import Claim, Places, Station
+from inband.vocabulary.addresses import AddressKey
+from inband.vocabulary.numbers import ARP_REPLY, ARP_REQUEST, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
+
+_ETH_SRC, _ETH_DST, _GROUP_BIT = FIELDS["eth_src"], FIELDS["eth_dst"], 1 << 40
+_ARP_OP, _ARP_SPA, _ARP_TPA, _ARP_SHA = (FIELDS[f"arp_{name}"] for name in ("op", "spa", "tpa", "sha"))
+_ICMPV6_TYPE, _IPV6_SRC, _ND_TARGET = FIELDS["icmpv6_type"], FIELDS["ipv6_src"], FIELDS["ipv6_nd_target"]
+_ND_SLL, _ND_TLL, _IPV4_SRC = FIELDS["ipv6_nd_sll"], FIELDS["ipv6_nd_tll"], FIELDS["ipv4_src"]
+
+
+def may_speak(ctx: XlateContext, origin: Origin) -> bool:
+    """Whether a rule of in-band control applies to a packet, as far as its sender goes."""
+    places = ctx.switch.places
+    claim = _claim_of(ctx.packet.key)
+    if ctx.in_port == LOCAL:
+        if claim is not None and not claim.is_answer and ctx.trace is None:
+            places.asks_local(_asked_for(ctx.packet.key), ctx.now)
+        return True
+    if claim is not None:
+        ctx.packet.cacheable = False  # each of them is proof, or the contrary
+        return _may_claim(ctx, places, claim)
+    station = _contradicted_source(ctx, places)
+    if station is None:
+        return not origin.is_stream or _may_stream(ctx, places, origin)
+    return _refuse(ctx, places, station, None)
+
+
+def _claim_of(key: int) -> Claim | None:
+    operation, to = _ARP_OP.get(key), _ETH_DST.get(key)
+    if operation in (ARP_REQUEST, ARP_REPLY):
+        return Claim((4, _ARP_SPA.get(key)), _ARP_SHA.get(key), to, operation == ARP_REPLY)
+    kind = _ICMPV6_TYPE.get(key)
+    if kind == NEIGHBOUR_SOLICITATION:
+        return Claim((6, _IPV6_SRC.get(key)), _ND_SLL.get(key), to, False)
+    if kind == NEIGHBOUR_ADVERTISEMENT:
+        return Claim((6, _ND_TARGET.get(key)), _ND_TLL.get(key), to, True)
+    return None
+
+
+def _asked_for(key: int) -> AddressKey:
+    return (4, _ARP_TPA.get(key)) if _ARP_OP.get(key) else (6, _ND_TARGET.get(key))
+
+
+def _may_claim(ctx: XlateContext, places: Places, claim: Claim) -> bool:
+    station = _contradicted(ctx, places, claim)
+    if station is not None:
+        is_awaited = places.is_awaited(station, claim, ctx.now)
+        return _refuse(ctx, places, station, claim) or is_awaited
+    if ctx.trace is None:
+        places.confirm(claim, ctx.in_port, ctx.now, is_for_local=claim.to == ctx.switch.local_mac)
+        if not claim.is_answer:
+            places.asks(_asked_for(ctx.packet.key), _ETH_SRC.get(ctx.packet.key), ctx.now)
+    return True
+
+
+def _contradicted(ctx: XlateContext, places: Places, claim: Claim) -> Station | None:
+    station = places.station(claim.address)
+    if station is not None and (places.port_of(station) != ctx.in_port or claim.mac not in (0, station.mac)):
+        return station
+    return _contradicted_source(ctx, places)
+
+
+def _contradicted_source(ctx: XlateContext, places: Places) -> Station | None:
+    station = places.owner(_ETH_SRC.get(ctx.packet.key))
+    return station if station is not None and places.port_of(station) != ctx.in_port else None
+
+
+def _may_stream(ctx: XlateContext, places: Places, origin: Origin) -> bool:
+    """TCP to or from a remote: never to a group, and from it only where its next hop was proven to be."""
+    key = ctx.packet.key
+    if _ETH_DST.get(key) & _GROUP_BIT:
+        ctx.packet.depend_on(_GROUP_BIT << _ETH_DST.shift)
+        ctx.note(f"({origin.letter}) does not apply: TCP is not sent to groups")
+        return False
+    if not origin.is_from_remote:
+        return True
+    source = _IPV4_SRC.get(key)
+    hop = places.next_hop_of((4, source) if source else (6, _IPV6_SRC.get(key)))
+    station = None if hop is None else places.station(hop)
+    if station is None or places.port_of(station) == ctx.in_port:
+        return True
+    ctx.note(f"({origin.letter}) does not apply: the next hop of this remote is on port {places.port_of(station)}")
+    return False
+
+
+def _refuse(ctx: XlateContext, places: Places, station: Station, claim: Claim | None) -> bool:
+    """What contradicts a proven place is not taken, and starts a question; a copy that came round is taken as one."""
+    ctx.packet.cacheable = False
+    if was_flooded(ctx, places.vlan):
+        return True
+    if ctx.trace is None:
+        places.doubt(station, ctx.now, None if claim is None else (ctx.in_port, ctx.frame))
+    if claim is not None:
+        ctx.program.withhold_from(LOCAL)
+    ctx.note(f"no rule applies: {station.mac} was proven to be on port {places.port_of(station)}")
+    ctx.count("place_contradicted")
+    return False

@@ -1,0 +1,274 @@
+"""Where the stations of control are, by proof: behind which port each next hop of this switch answered.
+
+Any host can send with a next hop's MAC address, or say in ARP that it has a next hop's IP address. If that were enough
+to move a next hop, each host could draw the control channel to itself, by three frames a second and for ever. So a
+place is believed once there is proof, which is an exchange that this switch began: LOCAL asked for the address, and the
+answer came to LOCAL. From then on the MAC address is pinned to that port (``fdb``), and who says something else from
+another port, or another MAC address from the same one, *contradicts*: its packets are no control traffic, and teach
+nothing.
+
+A contradiction starts a question, though, for stations do move. It goes to the known place alone: the answer settles
+the matter. Only when that place is silent for ``ANSWER_S`` is the proof given up (``Lapse``). Then everybody is asked,
+and the first answer is believed, as at the beginning. So a host can take a place only while its owner is silent, and an
+owner that moves waits for ``ANSWER_S``.
+
+Who was first might be a host that lies, if the owner was not there yet. It can answer questions, but a channel through
+it does not work, and so the engine goes on asking. After ``DOUBTFUL_S`` of that an answer protects a place no longer
+against others that answer, too.
+
+Not here: who is a next hop (``hops``, a live view of the engine's), and what carries questions out.
+
+Invariants:
+- Work per call is constant. At most one doubt for each next hop.
+- With nothing proven, nothing contradicts: what in-band control takes is then what it would take without this.
+- A place that the FDB has forgotten (its port went down, it is too old) is not proven any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from inband.flow.ports import PortNo
+from inband.packet.frame import Frame
+from inband.pipeline.fdb import Fdb, FdbKey
+from inband.vocabulary.addresses import AddressKey, Mac
+from inband.vocabulary.instant import Instant
+
+# Long for an answer on a LAN: a dozen switches on the way take 10 ms. An honest move waits for so long, and with a
+# second question to everybody it must be within 0.3 s.
+ANSWER_S = 0.15
+# One question may be lost; the next one is sent after this.
+AGAIN_S = 0.05
+# Between the beginnings of two doubts about a station: a host that lies without end costs ten questions a second.
+PAUSE_S = 0.1
+# A question of LOCAL is answered within this time, also the kernel's, which asks each 0.25 s.
+ASKED_S = 1.0
+# The engine has asked again and again for so long: a channel through this place does not work.
+DOUBTFUL_S = 1.0
+# Questions that others ask, which are remembered to let the answers pass.
+MAX_ASKERS = 1024
+
+
+class Claim(NamedTuple):
+    """What a message of ARP or neighbour discovery says of its sender.
+
+    ``mac`` is 0 where it says none; ``to``: the MAC address that it is sent to; ``is_answer``: it answers a question.
+    """
+
+    address: AddressKey
+    mac: int
+    to: int
+    is_answer: bool
+
+
+class Question(NamedTuple):
+    """Ask for this address at this MAC address alone."""
+
+    address: AddressKey
+    mac: Mac
+
+
+class Lapse(NamedTuple):
+    """A place is not proven any more: ask everybody.
+
+    ``held`` is the last ARP or ND that contradicted it, (port, frame), to be looked at again.
+    """
+
+    address: AddressKey
+    held: tuple[PortNo, Frame] | None
+
+
+@dataclass(slots=True, eq=False)
+class Station:
+    """A next hop whose place was proven at ``since``, when the last doubt began, and since when the engine insists."""
+
+    address: AddressKey
+    mac: Mac
+    since: Instant
+    doubted_at: Instant = float("-inf")
+    insisting_since: Instant = float("-inf")
+    insisted_at: Instant = float("-inf")
+
+
+@dataclass(slots=True, eq=False)
+class _Doubt:
+    """A question under way: when to ask, and when to give up."""
+
+    ask_at: Instant
+    ends_at: Instant
+    held: tuple[PortNo, Frame] | None = None
+
+
+class Places:
+    """The stations of one bridge. ``vlan`` is that of control, 0 for untagged.
+
+    ``hops`` are the next hops in use. ``next_hop_of`` says through which of them a remote is reached, None: not known.
+    ``news``: there is something for ``take_questions`` or ``take_lapsed``, or a proof more or less (``has_changed``).
+    """
+
+    def __init__(self, fdb: Fdb) -> None:
+        self.vlan = 0
+        self.hops: Container[AddressKey] = ()
+        self.next_hop_of: Callable[[AddressKey], AddressKey | None] = _no_next_hop
+        self.news = False
+        self.has_changed = False
+        self._fdb = fdb
+        self._stations: dict[AddressKey, Station] = {}
+        self._by_mac: dict[int, AddressKey] = {}
+        self._asked: dict[AddressKey, Instant] = {}
+        self._askers: dict[tuple[AddressKey, int], Instant] = {}
+        self._doubts: dict[AddressKey, _Doubt] = {}
+        self._questions: list[Question] = []
+        self._lapsed: list[Lapse] = []
+
+    def clear(self) -> None:
+        """Know nothing any more; ``vlan`` may change then."""
+        for station in list(self._stations.values()):
+            self._forget(station)
+        self._asked.clear()
+        self._askers.clear()
+        self._doubts.clear()
+
+    # --- what packets say ---------------------------------------------------------------------------------------
+
+    def station(self, address: AddressKey) -> Station | None:
+        """The station that has this IP address, while its place is proven."""
+        station = self._stations.get(address)
+        if station is None:
+            return None
+        if self.port_of(station) is None or address not in self.hops:
+            self._forget(station)
+            return None
+        return station
+
+    def port_of(self, station: Station) -> PortNo | None:
+        """Where it is."""
+        return self._fdb.pinned.get(FdbKey(self.vlan, station.mac))
+
+    def owner(self, mac: int) -> Station | None:
+        """A station that has this MAC address, while its place is proven."""
+        address = self._by_mac.get(mac)
+        return None if address is None else self.station(address)
+
+    def asks_local(self, address: AddressKey, now: Instant) -> None:
+        """LOCAL asks for this address."""
+        if address in self.hops:
+            self._asked[address] = now
+
+    def asks(self, address: AddressKey, asker: int, now: Instant) -> None:
+        """Someone asks for a station; the answer may come from anywhere."""
+        if address in self._stations:
+            self._askers.pop((address, asker), None)
+            if len(self._askers) >= MAX_ASKERS:
+                del self._askers[next(iter(self._askers))]
+            self._askers[address, asker] = now
+
+    def is_awaited(self, station: Station, claim: Claim, now: Instant) -> bool:
+        """Whether this tells the truth about a station's MAC address to someone who has just asked, from anywhere.
+
+        The asker may have lost its way to the station, and ours may be the same one.
+        """
+        asked_at = self._askers.get((claim.address, claim.to))
+        return claim.is_answer and claim.mac == station.mac and asked_at is not None and now - asked_at < ASKED_S
+
+    def confirm(self, claim: Claim, port: PortNo, now: Instant, *, is_for_local: bool) -> None:
+        """Take a claim that contradicts nothing: it shows that a station is there, or where it is."""
+        station = self._stations.get(claim.address)
+        if station is not None:
+            self._is_there(station, now)
+        elif is_for_local and claim.is_answer and claim.mac and self._is_wanted(claim.address, now):
+            self._prove(Station(claim.address, Mac(claim.mac), now), port, now)
+
+    def _is_wanted(self, address: AddressKey, now: Instant) -> bool:
+        """Whether it is a next hop's, and LOCAL has asked for it."""
+        return address in self.hops and now - self._asked.get(address, float("-inf")) < ASKED_S
+
+    def _prove(self, station: Station, port: PortNo, now: Instant) -> None:
+        self._fdb.pin(FdbKey(self.vlan, station.mac), port, now)
+        self._stations[station.address] = station
+        self._by_mac[station.mac] = station.address
+        self._doubts.pop(station.address, None)
+        self.news = self.has_changed = True
+
+    def _is_there(self, station: Station, now: Instant) -> None:
+        """The known place has answered."""
+        doubt = self._doubts.pop(station.address, None)
+        if doubt is None or doubt.held is None:
+            return
+        is_doubtful = station.insisted_at - station.insisting_since >= DOUBTFUL_S
+        if is_doubtful and now - station.insisted_at < DOUBTFUL_S <= now - station.since:
+            self._give_up(station, doubt)
+
+    # --- doubts -------------------------------------------------------------------------------------------------
+
+    def doubt(self, station: Station, now: Instant, held: tuple[PortNo, Frame] | None = None) -> None:
+        """Ask a station whether it is where it was; ``held``: the ARP or ND that says otherwise."""
+        doubt = self._doubts.get(station.address)
+        if doubt is None:
+            begin = max(now, station.doubted_at + PAUSE_S)
+            doubt = self._doubts[station.address] = _Doubt(begin, begin + ANSWER_S)
+            self._ask(station, doubt, now)
+        if held is not None:
+            doubt.held = held
+
+    def insist(self, address: AddressKey, now: Instant) -> None:
+        """The engine asks for this address, for it cannot be sure of it."""
+        station = self.station(address)
+        if station is None:
+            return
+        if now - station.insisted_at > DOUBTFUL_S:
+            station.insisting_since = now
+        station.insisted_at = now
+        self.doubt(station, now)
+
+    def _ask(self, station: Station, doubt: _Doubt, now: Instant) -> None:
+        self.news = True  # the deadline is another one, at least
+        if doubt.ask_at <= now:
+            station.doubted_at = doubt.ends_at - ANSWER_S
+            doubt.ask_at = now + AGAIN_S
+            self._questions.append(Question(station.address, station.mac))
+
+    def next_deadline(self) -> Instant | None:
+        """When ``run`` is due."""
+        return min((min(doubt.ask_at, doubt.ends_at) for doubt in self._doubts.values()), default=None)
+
+    def run(self, now: Instant) -> None:
+        """Ask again, and give up who did not answer."""
+        for address, doubt in list(self._doubts.items()):
+            station = self.station(address)
+            if station is None:
+                del self._doubts[address]
+            elif doubt.ends_at <= now:
+                del self._doubts[address]
+                self._give_up(station, doubt)
+            else:
+                self._ask(station, doubt, now)
+
+    def _give_up(self, station: Station, doubt: _Doubt) -> None:
+        self._fdb.forget(FdbKey(self.vlan, station.mac))
+        self._forget(station)
+        self._lapsed.append(Lapse(station.address, doubt.held))
+
+    def _forget(self, station: Station) -> None:
+        del self._stations[station.address]
+        if self._by_mac.get(station.mac) == station.address:
+            del self._by_mac[station.mac]
+        if not any(other.mac == station.mac for other in self._stations.values()):
+            self._fdb.pinned.pop(FdbKey(self.vlan, station.mac), None)
+        self.news = self.has_changed = True
+
+    def take_questions(self) -> list[Question]:
+        """What to ask now."""
+        questions, self._questions = self._questions, []
+        return questions
+
+    def take_lapsed(self) -> list[Lapse]:
+        """The places that are not proven any more."""
+        lapsed, self._lapsed = self._lapsed, []
+        return lapsed
+
+
+def _no_next_hop(_: AddressKey) -> AddressKey | None:
+    return None

@@ -1,0 +1,194 @@
+"""Who may speak for a next hop: from where it answered, and from nowhere else while it answers there."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+import pytest
+
+from inband.flow.actions import Output
+from inband.flow.match import Match
+from inband.flow.ports import LOCAL, NORMAL
+from inband.packet import arp
+from inband.packet.frame import Frame
+from inband.pipeline.fdb import FdbKey
+from inband.pipeline.places import AGAIN_S, ANSWER_S, ASKED_S, DOUBTFUL_S, PAUSE_S, Lapse, Question
+from inband.pipeline.trace import Trace
+from inband.testing import packets
+from inband.vocabulary.addresses import BROADCAST, Mac
+from inband.vocabulary.numbers import ETH_ARP, ETH_IPV4
+from tests.unit.pipeline.scene import P1, P2, P3, US, A, B, Scene, out
+
+GATEWAY, HERE, REMOTE = "10.0.0.254", "10.0.0.1", "192.0.2.1"
+ADDRESS = (4, int(IPv4Address(GATEWAY)))
+ARP = Match.of(eth_type=ETH_ARP)
+KEY = FdbKey(0, Mac.parse(A))
+
+
+def said(op: int, mac: str, *, to: str, src: str = "", spa: str = GATEWAY, tpa: str = HERE) -> bytes:
+    """ARP from who says to have this MAC address."""
+    sha = Mac.parse(mac)
+    return arp.build_arp(op, sha, IPv4Address(spa), Mac(0), IPv4Address(tpa), Mac.parse(to), Mac.parse(src or mac))
+
+
+QUESTION = said(arp.REQUEST, US, to=str(BROADCAST), spa=HERE, tpa=GATEWAY)
+ANSWER = said(arp.REPLY, A, to=US)
+STOLEN = said(arp.REPLY, A, to=str(BROADCAST), tpa=GATEWAY)
+POISON = said(arp.REPLY, B, to=str(BROADCAST), tpa=GATEWAY)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """A switch whose next hop A, a gateway, has answered on port 2 at 1.0; its remote is behind it."""
+    scene = Scene()
+    scene.in_band(ARP, letter="k")
+    scene.in_band(Match.of(eth_type=ETH_IPV4), letter="i")
+    scene.pipeline.places.hops = {ADDRESS}
+    scene.pipeline.places.next_hop_of = {(4, int(IPv4Address(REMOTE))): ADDRESS}.get
+    scene.receive(QUESTION, LOCAL, 0.9)
+    scene.receive(ANSWER, P2, 1.0)
+    return scene
+
+
+def lapsed(scene: Scene, now: float) -> list[Lapse]:
+    """Let time pass; return what is not proven any more."""
+    scene.pipeline.places.run(now)
+    return scene.pipeline.places.take_lapsed()
+
+
+def test_the_answer_to_our_own_question_proves_a_place(scene: Scene) -> None:
+    assert scene.fdb.pinned == {KEY: P2}
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [(ANSWER, P2, 1.0)],
+        [(QUESTION, LOCAL, 0.9), (STOLEN, P2, 1.0)],
+        [(QUESTION, LOCAL, 0.9), (said(arp.REQUEST, A, to=US), P2, 1.0)],
+        [(QUESTION, LOCAL, 0.9), (ANSWER, P2, 0.91 + ASKED_S)],
+        [(said(arp.REQUEST, B, to=str(BROADCAST), tpa=GATEWAY), P1, 0.9), (ANSWER, P2, 1.0)],
+    ],
+    ids=["nobody asked", "not to us", "no answer", "too late", "another one asked"],
+)
+def test_nothing_else_proves_one(frames: list[tuple[bytes, int, float]]) -> None:
+    scene = Scene()
+    scene.in_band(ARP, letter="k")
+    scene.pipeline.places.hops = {ADDRESS}
+
+    for frame, port, now in frames:
+        scene.receive(frame, P1 if port == P1 else P2 if port == P2 else LOCAL, now)
+
+    assert scene.fdb.pinned == {}
+
+
+@pytest.mark.parametrize("frame", [STOLEN, POISON, said(arp.REPLY, B, to=US), said(arp.REQUEST, B, to=US)])
+def test_who_contradicts_a_proven_place_is_no_control_and_starts_a_question(scene: Scene, frame: bytes) -> None:
+    translation = scene.receive(frame, P3, 2.0)
+
+    assert translation.actions == ()
+    assert not translation.cacheable
+    assert scene.fdb.lookup(KEY, 2.0) == P2
+    assert scene.pipeline.places.take_questions() == [Question(ADDRESS, Mac.parse(A))]
+
+
+def test_the_flow_table_decides_about_it_but_the_local_port_is_not_lied_to(scene: Scene) -> None:
+    scene.flow(Output(NORMAL))
+
+    assert scene.receive(POISON, P3, 2.0).actions == out(P1, P2)
+    assert scene.receive(packets.udp(src=A, dst="02:00:00:00:00:77"), P3, 2.0).actions == out(P1, P2, LOCAL)
+    assert scene.fdb.lookup(KEY, 2.0) == P2
+
+
+def test_another_mac_address_from_the_same_port_contradicts_too(scene: Scene) -> None:
+    assert scene.receive(POISON, P2, 2.0).actions == ()
+
+
+def test_an_answer_settles_it_and_silence_gives_the_place_up(scene: Scene) -> None:
+    scene.receive(STOLEN, P3, 2.0)
+    scene.receive(ANSWER, P2, 2.0 + ANSWER_S / 2)
+    settled = lapsed(scene, 2.0 + ANSWER_S)
+    scene.receive(STOLEN, P3, 3.0)
+    silent = lapsed(scene, 3.0 + ANSWER_S)
+
+    assert settled == []
+    assert silent == [Lapse(ADDRESS, (P3, Frame(STOLEN)))]
+    assert scene.fdb.lookup(KEY, 3.2) is None
+    assert scene.receive(STOLEN, P3, 3.2).actions == out(P1, P2, LOCAL)
+
+
+def test_questions_are_asked_twice_and_ten_times_a_second_at_most(scene: Scene) -> None:
+    asked = []
+    for number in range(100):
+        now = 2.0 + number * 0.01
+        scene.receive(said(arp.REPLY, A, to=f"02:00:00:00:01:{number:02x}", tpa=GATEWAY), P3, now)
+        scene.pipeline.places.run(now)
+        asked += scene.pipeline.places.take_questions()
+        scene.receive(ANSWER, P2, now)
+
+    assert len(asked) <= 1 + round(1.0 / PAUSE_S)
+    scene.receive(STOLEN, P3, 4.0)
+    scene.pipeline.places.run(4.0 + AGAIN_S)
+    assert len(scene.pipeline.places.take_questions()) == 2
+
+
+def test_a_place_that_answers_but_does_not_work_is_given_up_for_one_that_contradicts(scene: Scene) -> None:
+    places = scene.pipeline.places
+    for tenth in range(20):
+        places.insist(ADDRESS, 3.0 + tenth / 10)
+    now = 3.0 + 1.9
+
+    scene.receive(ANSWER, P2, now)
+    alone = places.take_lapsed()
+    places.insist(ADDRESS, now)
+    scene.receive(STOLEN, P3, now)
+    scene.receive(ANSWER, P2, now)
+
+    assert DOUBTFUL_S < 1.9
+    assert alone == []
+    assert [each.address for each in places.take_lapsed()] == [ADDRESS]
+
+
+def test_a_port_that_goes_down_takes_the_proof_with_it(scene: Scene) -> None:
+    scene.fdb.flush_port(P2)
+
+    assert scene.receive(STOLEN, P3, 2.0).actions == out(P1, P2, LOCAL)
+
+
+def test_a_remotes_segments_come_from_its_next_hop_alone_and_never_go_to_a_group(scene: Scene) -> None:
+    scene.knows(B, P1)
+
+    def segment(src: str, dst: str = B) -> bytes:
+        return packets.tcp(REMOTE, HERE, src=src, dst=dst)
+
+    assert scene.actions(segment(A), P2, 2.0) == out(P1)
+    assert scene.actions(segment("02:00:00:00:00:77"), P3, 2.0) == ()
+    assert scene.actions(segment(A), P3, 2.0) == ()
+    assert scene.actions(segment(A, str(BROADCAST)), P2, 2.0) == ()
+
+
+def test_the_truth_passes_from_anywhere_to_who_has_just_asked_for_it(scene: Scene) -> None:
+    scene.in_band(ARP, letter="j")
+    scene.receive(said(arp.REQUEST, B, to=str(BROADCAST), spa="10.0.0.2", tpa=GATEWAY), P1, 2.0)
+
+    assert scene.actions(said(arp.REPLY, A, to=B), P3, 2.1) == out(P1)
+    assert scene.actions(said(arp.REPLY, "02:00:00:00:00:77", to=B), P3, 2.1) == ()
+    assert scene.actions(said(arp.REPLY, A, to="02:00:00:00:00:78"), P3, 2.1) == ()
+    assert scene.fdb.lookup(KEY, 2.1) == P2
+
+
+def test_a_trace_says_why_and_starts_no_question(scene: Scene) -> None:
+    trace = Trace()
+
+    scene.receive(STOLEN, P3, 2.0, trace=trace)
+
+    assert f"no rule applies: {A} was proven to be on port 2" in str(trace.steps)
+    assert scene.pipeline.places.take_questions() == []
+
+
+def test_a_full_table_makes_room_among_others_than_those_pinned(scene: Scene) -> None:
+    for number in range(2 * scene.fdb.max_entries):
+        scene.fdb.learn(FdbKey(0, Mac(0x020000100000 + number)), P2, 2.0)
+
+    assert scene.fdb.lookup(KEY, 2.0) == P2
+    assert len(scene.fdb) == scene.fdb.max_entries

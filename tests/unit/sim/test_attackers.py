@@ -1,0 +1,246 @@
+"""Hosts that lie about stations of control: no channel falls silent, and nobody else is told the lie past drop-all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+
+import pytest
+
+from inband.controller.behaviour import DELETE_AND_DROP, FRIENDLY, Behaviour
+from inband.datapath.wrappers import Faults
+from inband.packet.arp import build_arp
+from inband.packet.frame import Frame
+from inband.packet.nd import build_neighbour_advertisement
+from inband.sim import topologies
+from inband.sim.host import Host
+from inband.sim.topologies import IPV4, IPV6, Topology
+from inband.testing import packets
+from inband.vocabulary.addresses import BROADCAST, IpAddress, Mac
+from inband.vocabulary.numbers import ARP_REPLY, ARP_REQUEST
+from tests.unit.sim.scenes import SILENCE_S, come_up, silences
+
+Lie = Callable[["Scene"], bytes]
+"""Makes a frame of the attacker."""
+
+ATTACK_S = 5.0
+MOVED_S = {"single": 0.4, "row": 0.7, "ring": 0.7}
+"""The longest silence of an honest move: each switch on the way gives the old place 0.15 s to answer."""
+FOUND_S = 1.0
+"""The same where TCP has to notice it first."""
+OWN = Mac(0x0200DEADBEEF)
+"""A MAC address of the attacker's own."""
+
+
+@dataclass
+class Scene:
+    """A network under a controller, an attacker and a host that hears what is flooded, both on the last switch."""
+
+    made: Topology
+    attacker: Host
+    heard: list[bytes]
+    sent: set[bytes] = field(default_factory=set)
+
+    @property
+    def got_through(self) -> int:
+        """How many of the attacker's frames the other host heard."""
+        return sum(frame in self.sent for frame in self.heard)
+
+    @property
+    def controller(self) -> IpAddress:
+        """The controller's address."""
+        return next(iter(self.made.controller.host.eth0.addresses))
+
+    @property
+    def controller_mac(self) -> Mac:
+        """The controller's MAC address."""
+        return self.made.controller.host.eth0.mac
+
+    @property
+    def switch_address(self) -> IpAddress:
+        """An address of the last switch."""
+        return next(iter(self.made.switches[-1].only.local.addresses))
+
+    @property
+    def switch_mac(self) -> Mac:
+        """The MAC address of the last switch's LOCAL."""
+        return self.made.switches[-1].only.local.mac
+
+    def attack(self, lie: Lie, per_second: float, seconds: float = ATTACK_S) -> None:
+        """Have the attacker send from now on."""
+        for number in range(int(per_second * seconds)):
+            self.made.net.at(self.made.net.now + number / per_second, lambda: self._send(lie(self)))
+
+    def _send(self, frame: bytes) -> None:
+        self.sent.add(frame)
+        self.attacker.eth0.nic.transmit(Frame(frame))
+
+
+def single(on: topologies.Addressing = IPV4) -> Topology:
+    return topologies.row(1, on=on)
+
+
+def row(on: topologies.Addressing = IPV4) -> Topology:
+    return topologies.row(3, on=on)
+
+
+def ring(on: topologies.Addressing = IPV4) -> Topology:
+    return topologies.ring(3, on=on)
+
+
+def scene(made: Topology, policy: Behaviour = DELETE_AND_DROP) -> Scene:
+    """Bring a network up, under a controller with this policy."""
+    net = made.net
+    attacker, listener = net.host("attacker", "10.0.0.66/24"), net.host("listener", "10.0.0.67/24")
+    for each in (attacker, listener):
+        net.link(each, made.switches[-1])
+    heard: list[bytes] = []
+    listener.eth0.taps.append(heard.append)
+    come_up(made)
+    made.controller.behave(policy)
+    net.run(3.0)
+    heard.clear()
+    return Scene(made, attacker, heard)
+
+
+def stolen_reply(at: Scene) -> bytes:
+    """The controller's own answer, as if it were here."""
+    return arp(at, ARP_REPLY, at.controller_mac, to=BROADCAST)
+
+
+def poisoned_reply(at: Scene) -> bytes:
+    """A gratuitous answer: the controller's address is at another MAC address."""
+    return arp(at, ARP_REPLY, OWN, to=BROADCAST)
+
+
+def poisoned_request(at: Scene) -> bytes:
+    """A gratuitous question that says so."""
+    return arp(at, ARP_REQUEST, OWN, to=BROADCAST)
+
+
+def to_the_switch(at: Scene) -> bytes:
+    """The same lie, told to the switch alone."""
+    return arp(at, ARP_REPLY, OWN, to=at.switch_mac)
+
+
+def stolen_data(at: Scene) -> bytes:
+    """A datagram with the controller's MAC address as its source."""
+    return packets.udp("10.0.0.66", "10.0.0.67", src=str(at.controller_mac), dst=str(BROADCAST))
+
+
+def arp(at: Scene, op: int, mac: Mac, *, to: Mac) -> bytes:
+    spa, tpa = at.controller, at.switch_address
+    assert isinstance(spa, IPv4Address)
+    assert isinstance(tpa, IPv4Address)
+    return build_arp(op, mac, spa, to, spa if to == BROADCAST else tpa, to, mac)
+
+
+def stolen_advertisement(at: Scene) -> bytes:
+    """A neighbour advertisement in the controller's name, and from its MAC address."""
+    return advertisement(at, at.controller_mac)
+
+
+def poisoned_advertisement(at: Scene) -> bytes:
+    """One that says that the controller is at another MAC address."""
+    return advertisement(at, OWN)
+
+
+def advertisement(at: Scene, mac: Mac) -> bytes:
+    target = at.controller
+    assert isinstance(target, IPv6Address)
+    return build_neighbour_advertisement(target, target, mac)
+
+
+IPV4_LIES: Iterable[Lie] = (stolen_reply, poisoned_reply, poisoned_request, to_the_switch, stolen_data)
+IPV6_LIES: Iterable[Lie] = (stolen_advertisement, poisoned_advertisement)
+each_network = pytest.mark.parametrize("lay", [single, row, ring])
+each_pace = pytest.mark.parametrize("per_second", [0.2, 3.0, 10.0, 100.0])
+
+
+@each_network
+@each_pace
+@pytest.mark.parametrize("lie", IPV4_LIES)
+def test_a_lie_about_the_controller_costs_no_channel_and_reaches_no_host_past_drop_all(
+    lie: Lie, per_second: float, lay: Callable[[], Topology]
+) -> None:
+    at = scene(lay())
+
+    at.attack(lie, per_second)
+    longest = silences(at.made, ATTACK_S + 1.0)
+
+    assert max(longest.values()) <= SILENCE_S
+    assert at.got_through == 0
+
+
+@pytest.mark.parametrize("lay", [single, row])
+@each_pace
+@pytest.mark.parametrize("lie", IPV4_LIES)
+def test_a_lie_that_the_controller_lets_pass_costs_no_channel(
+    lie: Lie, per_second: float, lay: Callable[[], Topology]
+) -> None:
+    at = scene(lay(), FRIENDLY)
+
+    at.attack(lie, per_second)
+    longest = silences(at.made, ATTACK_S + 1.0)
+
+    assert max(longest.values()) <= SILENCE_S
+
+
+@each_network
+@each_pace
+@pytest.mark.parametrize("lie", IPV6_LIES)
+def test_a_lie_about_the_controllers_ipv6_address_costs_no_channel(
+    lie: Lie, per_second: float, lay: Callable[[topologies.Addressing], Topology]
+) -> None:
+    at = scene(lay(IPV6))
+
+    at.attack(lie, per_second)
+    longest = silences(at.made, ATTACK_S + 1.0)
+
+    assert max(longest.values()) <= SILENCE_S
+    assert at.got_through == 0
+
+
+def move(at: Scene, to: int, *, announces: bool) -> None:
+    """Plug the controller into another port, of this switch; nothing says that the old one leads nowhere."""
+    made = at.made
+    made.net.links[0].spoil(Faults(loss=1.0))
+    made.controller.host.eth0.nic.link = None
+    made.net.link(made.controller, made.switches[to])
+    if announces:
+        made.controller.host.kernel.announce(made.controller.host.eth0)
+
+
+@each_network
+@pytest.mark.parametrize("to", [0, -1])
+def test_a_controller_that_moves_and_says_so_is_found_at_once(to: int, lay: Callable[[], Topology]) -> None:
+    at = scene(lay())
+
+    move(at, to, announces=True)
+    longest = silences(at.made, 3.0)
+
+    assert max(longest.values()) <= MOVED_S[lay.__name__]
+
+
+@each_network
+@pytest.mark.parametrize("to", [0, -1])
+def test_a_controller_that_moves_and_says_nothing_is_found(to: int, lay: Callable[[], Topology]) -> None:
+    at = scene(lay())
+
+    move(at, to, announces=False)
+    longest = silences(at.made, 5.0)
+
+    assert max(longest.values()) <= FOUND_S
+
+
+@pytest.mark.parametrize("lay", [single, row])
+def test_a_controller_moves_while_a_host_says_to_be_it(lay: Callable[[], Topology]) -> None:
+    at = scene(lay())
+    at.attack(stolen_reply, 10.0)
+    at.made.net.run(2.0)
+
+    move(at, 0, announces=True)
+    longest = silences(at.made, 3.0)
+
+    assert max(longest.values()) <= FOUND_S
