@@ -1,0 +1,68 @@
+"""What people configure of a spanning tree, with the ranges of IEEE 802.1D-2004 (17.13, 17.14)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inband.errors import UsageError
+
+MAX_PRIORITY, PRIORITY_STEP = 61440, 4096
+MAX_PORT_PRIORITY, PORT_PRIORITY_STEP = 240, 16
+MAX_PATH_COST = 200_000_000
+
+UNKNOWN_SPEED_COST = 200_000
+"""The path cost of a port whose speed is unknown: that of 100 Mbit/s."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeSettings:
+    """A bridge's: its priority, a multiple of 4096."""
+
+    priority: int = 32768
+
+
+@dataclass(frozen=True, slots=True)
+class PortTreeSettings:
+    """A port's. ``path_cost`` None: by its speed. ``is_edge``: no bridge is behind it, so it forwards at once."""
+
+    path_cost: int | None = None
+    priority: int = 128
+    is_edge: bool = False
+
+
+DEFAULT_PORT = PortTreeSettings()
+
+
+def parse_priority(text: str) -> int:
+    """A bridge's priority; raises UsageError."""
+    return _multiple(text, PRIORITY_STEP, MAX_PRIORITY)
+
+
+def parse_port_priority(text: str) -> int:
+    """A port's priority; raises UsageError."""
+    return _multiple(text, PORT_PRIORITY_STEP, MAX_PORT_PRIORITY)
+
+
+def parse_path_cost(text: str) -> int:
+    """A port's path cost; raises UsageError."""
+    if not (_is_number(text) and 1 <= int(text) <= MAX_PATH_COST):
+        raise UsageError(f"path cost {text!r} is not allowed: 1 to {MAX_PATH_COST}")
+    return int(text)
+
+
+def _multiple(text: str, step: int, most: int) -> int:
+    if not (_is_number(text) and int(text) <= most and int(text) % step == 0):
+        near = f", as {round(int(text) / step) * step}" if _is_number(text) and int(text) <= most else ""
+        raise UsageError(f"priority {text!r} is not allowed: multiples of {step} from 0 to {most}{near}")
+    return int(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 9
+
+
+def path_cost(speed_kbps: int) -> int:
+    """The recommended path cost of a speed (table 17-3); 0 for unknown."""
+    if speed_kbps <= 0:
+        return UNKNOWN_SPEED_COST
+    return min(max(1, 20_000_000_000 // speed_kbps), MAX_PATH_COST)
