@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from inband.bridge.bridge import Bridge
+from inband.datapath.ebpf.spare import Spare
 from inband.errors import InbandError
 from inband.host.dhcp_client import stop_clients
 from inband.host.events import AddressChanged, HostEvent, LinkChanged, LinkRemoved, NextHopFound
@@ -75,6 +76,7 @@ class ProcessEnvironment:
     report: Reporter
     core: SwitchCore
     tls_clock: TlsClock
+    spare: Spare
 
 
 class BridgeRunner:
@@ -160,7 +162,8 @@ class BridgeRunner:
         """
         config, environment = self.config, self._environment
         self.local.make(config, environment.host.state, self._memory.mac)
-        datapath, note = make_datapath(config.datapath, pin_dir(environment.run_dir.path, config.name))
+        pins = pin_dir(environment.run_dir.path, config.name)
+        datapath, note = make_datapath(config.datapath, pins, environment.spare)
         if note:
             self.notes.append(note)
         local = self._local_interface()

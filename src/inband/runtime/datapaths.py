@@ -9,6 +9,7 @@ from typing import assert_never
 
 from inband.datapath.ebpf.datapath import EbpfDatapath
 from inband.datapath.ebpf.kernel import remove_pins
+from inband.datapath.ebpf.spare import Spare
 from inband.datapath.userspace import UserspaceDatapath
 from inband.errors import HostError
 from inband.switch.config import DatapathKind
@@ -32,18 +33,20 @@ def remove_pin_root(run_dir: Path) -> None:
         (run_dir / "bpf").rmdir()
 
 
-def make_datapath(kind: DatapathKind, pins: Path | None = None) -> tuple[UserspaceDatapath | EbpfDatapath, str | None]:
+def make_datapath(
+    kind: DatapathKind, pins: Path | None = None, spare: Spare | None = None
+) -> tuple[UserspaceDatapath | EbpfDatapath, str | None]:
     """The datapath, and a remark for people when ``auto`` did not take the fastest one, or not all of it could be had.
 
     ``pins``, a directory for this bridge alone, is where known flows of the eBPF datapath outlive the process; what
-    a process that died left there is taken over, or removed where another datapath takes its place. Raises HostError
-    when ``kind`` is EBPF and the kernel refuses.
+    a process that died left there is taken over, or removed where another datapath takes its place. ``spare`` may have
+    a program that is loaded already. Raises HostError when ``kind`` is EBPF and the kernel refuses.
     """
     refused = None
     match kind:
         case DatapathKind.AUTO | DatapathKind.EBPF:
             try:
-                datapath = EbpfDatapath(pin_dir=pins)
+                datapath = EbpfDatapath(pin_dir=pins, spare=spare)
             except HostError as error:
                 if kind is DatapathKind.EBPF:
                     raise

@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from secrets import randbits
 
+from inband.datapath.ebpf.spare import Spare
 from inband.errors import InbandError, UsageError
 from inband.host.events import HostEvent, LinkChanged, LinkRemoved, NextHopFound
 from inband.host.interfaces import check_port
@@ -42,7 +43,7 @@ from inband.runtime.tls import tls_contexts
 from inband.runtime.tls_clock import TlsClock
 from inband.runtime.top import totals
 from inband.runtime.unixctl import UnixctlServer
-from inband.switch.config import BridgeConfig, SwitchConfig, warnings_of
+from inband.switch.config import BridgeConfig, DatapathKind, SwitchConfig, warnings_of
 from inband.switch.confirming import Confirming
 from inband.switch.core import SwitchCore
 from inband.switch.cutting import Session, why_cut
@@ -111,6 +112,7 @@ class RunningSwitch:
             self._report,
             self.core,
             tls_clock,
+            Spare(),
         )
 
     @property
@@ -180,6 +182,7 @@ class RunningSwitch:
                 task.cancel()
         for name in list(self.bridges):
             await self._stop_bridge(name)
+        self._environment.spare.close()
         self._locks.close()
         self._host.close()
         remove_pin_root(self._run_dir.path)
@@ -317,9 +320,11 @@ class RunningSwitch:
             if name in wanted:
                 await runner.release(wanted[name])
         await go_through(self.core.begin(config, await self._state.recall_names(config)), self._loop)
+        self._expect([bridge for name, bridge in wanted.items() if name not in self.bridges])
         for bridge in wanted.values():
             await self._have_bridge(bridge, refusals)
             await asyncio.sleep(0)  # a bridge takes the kernel a tenth of a second
+        self._expect([])
         for name in gone:
             await self._stop_bridge(name)
         config = replace(config, bridges=tuple(bridge for bridge in config.bridges if bridge.name in self.bridges))
@@ -327,6 +332,11 @@ class RunningSwitch:
         self._protecting.start()
         self.refusals = refusals
         self._warn(config)
+
+    def _expect(self, bridges: Sequence[BridgeConfig]) -> None:
+        """Have the program loaded ahead for these; while there is no bridge, for the one that comes some time."""
+        count = sum(each.datapath is not DatapathKind.USERSPACE for each in bridges)
+        self._environment.spare.expect(count if self.bridges or bridges else 1)
 
     async def _have_bridge(self, bridge: BridgeConfig, refusals: Refusals) -> None:
         """Start a bridge or go on with it. Raises InbandError, unless it is of ``refusals``: then that is told."""

@@ -33,6 +33,7 @@ from inband.datapath.ebpf.layout import UpcallReason, Verdict
 from inband.datapath.ebpf.ops import compile_ops
 from inband.datapath.ebpf.ports import Ownership, Ports
 from inband.datapath.ebpf.ring import Ring
+from inband.datapath.ebpf.spare import Spare
 from inband.datapath.ebpf.upcall import Upcall, read_upcall
 from inband.datapath.execute import execute
 from inband.errors import HostError
@@ -72,12 +73,16 @@ class EbpfDatapath:
         ownership: Ownership | None = None,
         max_megaflows: int = MAX_MEGAFLOWS,
         pin_dir: Path | None = None,
+        spare: Spare | None = None,
     ) -> None:
-        """Load the program. ``pin_dir``, if given, is where it outlives this process. Raises HostError."""
+        """Load the program. ``pin_dir``, if given, is where it outlives this process. Raises HostError.
+
+        ``spare`` may have a program that is loaded already.
+        """
         self.client = client
         self._clock = clock
         self._counters = Counters()
-        self._kernel = Kernel(pin_dir)
+        self._kernel = Kernel(pin_dir, spare)
         self._classifier = DatapathClassifier(max_megaflows)
         self._entries = Entries(self._kernel, self._counters)
         self._ports = Ports(self._kernel, self._counters, ownership or PortOwnership())

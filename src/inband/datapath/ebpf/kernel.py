@@ -27,9 +27,9 @@ from inband.datapath.ebpf.attach import attach, detach_filter
 from inband.datapath.ebpf.bpffs import ensure_bpffs, unmount
 from inband.datapath.ebpf.layout import CONTROL_RING, DATA_RING, KEY_WORDS, LAYOUT_VERSION, MAX_MEGAFLOWS, STATS
 from inband.datapath.ebpf.ring import Ring
+from inband.datapath.ebpf.spare import PROGRAM, Spare
 from inband.errors import HostError
 
-PROGRAM = "fastpath"
 _PINNED_MAPS = (
     *("config", "masks", "megaflows", "stats", "control_ports"),
     *("ports_near", "ports_in", "ports_out", "port_stats", "verdicts"),
@@ -43,15 +43,15 @@ _SECRET = range(4, 4 + 2 * KEY_WORDS)
 class Kernel:
     """One switch's program and maps. ``adopted``: they were there already. ``notes`` say what is missing."""
 
-    def __init__(self, pin_dir: Path | None = None) -> None:
-        """Load everything; ``pin_dir`` becomes a bpffs. Raises HostError."""
+    def __init__(self, pin_dir: Path | None = None, spare: Spare | None = None) -> None:
+        """Load everything, or take the ``spare`` one; ``pin_dir`` becomes a bpffs. Raises HostError."""
         self.notes: list[str] = []
         self.adopted = False
         self._pins = self._prepare(pin_dir)
         self._links: dict[int, int] = {}
         self._object = libbpf.BpfObject()
         try:
-            self._load()
+            self._load(spare)
             self.config = mmap.mmap(self.map("config"), mmap.PAGESIZE)
             self._words = memoryview(self.config).cast("I")
             self.secret = self._keep_secret()
@@ -168,11 +168,16 @@ class Kernel:
         pins.mkdir(mode=0o700, exist_ok=True)
         return pins
 
-    def _load(self) -> None:
+    def _load(self, spare: Spare | None) -> None:
         if self._pins is not None and not self._adopt(self._pins):
             _remove(self._pins)
             self._pins.mkdir(mode=0o700, exist_ok=True)
-        self.program = self._object.load(PROGRAM)
+        loaded = spare.take() if spare is not None and not self.adopted else None
+        if loaded is None:
+            self.program = self._object.load(PROGRAM)
+        else:
+            self._object.close()
+            self._object, self.program = loaded
         if self._pins is not None and not self.adopted:
             for name in _PINNED_MAPS:
                 libbpf.pin(self.map(name), self._pins / name)

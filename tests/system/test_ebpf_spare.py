@@ -1,0 +1,90 @@
+"""A program that is loaded ahead: a bridge gets it whole, and what no bridge took is given back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from threading import current_thread
+
+import pytest
+
+from inband.datapath.ebpf import libbpf
+from inband.datapath.ebpf.kernel import Kernel
+from inband.datapath.ebpf.spare import Spare
+from inband.errors import HostError
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def made() -> Iterator[Spare]:
+    """A spare place, which leaves no descriptor."""
+    libbpf.cpu_count()  # loads the library
+    before = _descriptors()
+    found = Spare()
+    yield found
+    found.close()
+    assert _descriptors() == before
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def _loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The threads that load a program, from now on."""
+    threads: list[str] = []
+    load = libbpf.BpfObject.load
+
+    def noting(self: libbpf.BpfObject, program: str) -> int:
+        threads.append(current_thread().name)
+        return load(self, program)
+
+    monkeypatch.setattr(libbpf.BpfObject, "load", noting)
+    return threads
+
+
+def test_bridges_that_are_expected_find_the_program_loaded(made: Spare, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = _loaded(monkeypatch)
+    made.expect(2)
+
+    kernels = [Kernel(spare=made) for _ in range(3)]
+
+    assert [name.startswith("inband-spare") for name in threads] == [True, True, False]
+    assert len({kernel.program for kernel in kernels} | {kernel.map("config") for kernel in kernels}) == 6
+    for kernel in kernels:
+        kernel.close()
+
+
+def test_what_no_bridge_takes_is_given_back(made: Spare) -> None:
+    before = _descriptors()
+    made.expect(1)
+
+    made.expect(0)
+
+    assert made.take() is None
+    assert _descriptors() == before
+
+
+def test_maps_that_a_dead_process_left_come_first(made: Spare, tmp_path: Path) -> None:
+    first = Kernel(tmp_path)
+    first.set_mask_count(7)
+    first.abandon()
+    made.expect(1)
+
+    second = Kernel(tmp_path, made)
+
+    assert second.adopted
+    second.close()
+
+
+def test_why_it_cannot_be_loaded_is_said_to_the_bridge(made: Spare, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: libbpf.BpfObject, program: str) -> int:
+        raise HostError("load the eBPF program", "not today")
+
+    monkeypatch.setattr(libbpf.BpfObject, "load", refuse)
+    made.expect(1)
+
+    with pytest.raises(HostError, match="not today"):
+        Kernel(spare=made)
