@@ -1,12 +1,13 @@
-"""Matches read by their shape are what the reading of field after field gives, whatever the bytes."""
+"""Matches read and written by their shape are what doing it field by field gives, whatever the bytes."""
 
 from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inband.flow.match import Match
 from inband.openflow.errors import MalformedError
-from inband.openflow.oxm import decode_fields_one_by_one, encode_fields
+from inband.openflow.oxm import decode_fields_one_by_one, encode_fields, encode_fields_one_by_one, encode_match
 from inband.openflow.shapes import MAX_BYTES, MAX_SHAPES, MAX_VARIANTS, Shapes
 from inband.openflow.wire_fields import HEADERS, WIRE_FIELDS, WireField, field_header, masked_header
 from inband.vocabulary.openflow_errors import ErrorCode
@@ -83,10 +84,10 @@ def test_what_is_read_by_its_shape_is_what_is_read_field_by_field(data: st.DataO
 @_MANY
 @given(matches(), matches(), st.booleans(), st.data())
 def test_bytes_that_were_changed_are_read_as_field_by_field_or_not_at_all(
-    first: object, second: object, nxm: bool, data: st.DataObject
+    first: Match, second: Match, nxm: bool, data: st.DataObject
 ) -> None:
     known = Shapes()
-    good = [encode_fields(match.value, match.mask, nxm=nxm) for match in (first, second)]  # type: ignore[attr-defined]
+    good = [encode_fields(match.value, match.mask, nxm=nxm) for match in (first, second)]
     for each in good:
         taught(known, each)
     changed = bytearray(data.draw(st.sampled_from(good)))
@@ -159,3 +160,21 @@ def test_a_very_long_match_is_read_and_not_remembered() -> None:
 
     assert len(known) == 1
     assert known.read(longer) is None
+
+
+@_MANY
+@given(matches(), st.booleans())
+def test_what_is_written_by_a_plan_is_what_is_written_field_by_field(match: Match, nxm: bool) -> None:
+    written = encode_fields(match.value, match.mask, nxm=nxm)
+
+    assert written == encode_fields_one_by_one(match.value, match.mask, nxm=nxm)
+
+
+@_MANY
+@given(matches())
+def test_a_match_is_written_with_its_head_and_padding(match: Match) -> None:
+    fields = encode_fields_one_by_one(match.value, match.mask)
+
+    written = encode_match(match)
+
+    assert written == (1 << 16 | 4 + len(fields)).to_bytes(4, "big") + fields + bytes(-(4 + len(fields)) % 8)

@@ -22,7 +22,7 @@ from inband.agent.known_headers import KnownHeaders
 from inband.agent.refusal import RefusalError
 from inband.flow import actions as a
 from inband.flow import ports
-from inband.flow.facts import Facts
+from inband.flow.facts import Facts, are_few
 from inband.flow.fields import FIELDS, FRAG_LATER, TRANSPORT_FIELDS, VLAN_PRESENT
 from inband.flow.groups import Bucket
 from inband.flow.match import ANY, Match
@@ -118,7 +118,7 @@ def _is_always_right(instructions: tuple[a.Instruction, ...]) -> bool:
     )
 
 
-_are_plain = Facts(_is_always_right)
+_are_plain = Facts(_is_always_right, are_few)
 
 
 def check_actions(

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from inband.errors import UsageError
 from inband.flow.actions import PacketInReason
 from inband.flow.flow import FlowFlags
 from inband.flow.ports import PortNo, port_number
@@ -50,6 +51,17 @@ def need(data: bytes, size: int, what: str) -> None:
     """Refuse a body that ends before its fixed part does. Raises MalformedError: OFPBRC_BAD_LEN."""
     if len(data) < size:
         raise MalformedError(BadRequest.BAD_LEN, f"{what} has {len(data)} bytes, at least {size} are needed")
+
+
+# What a message has room for behind the longest head of a reply, which is that of Nicira's statistics.
+_LONGEST_ENTRY = 0xFFFF - 24
+
+
+def entry_size(size: int) -> int:
+    """The length of an entry of a list. Raises UsageError for one that fits no message."""
+    if size > _LONGEST_ENTRY:
+        raise UsageError(f"an entry of {size} bytes fits no message")
+    return size
 
 
 def _echo(number: int, cls: type[m.EchoRequest] | type[m.EchoReply]) -> Row:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import assert_never
 
 from inband.flow import actions as a
+from inband.flow.facts import Facts, are_few
 from inband.openflow.actions import decode_actions, encode_actions
 from inband.openflow.constants import InstructionType
 from inband.openflow.errors import MalformedError
@@ -96,7 +97,12 @@ def _decode(kind: int, data: bytes, pos: int, stop: int) -> a.Instruction:
 
 def encode_instructions(instructions: tuple[a.Instruction, ...]) -> bytes:
     """Write instructions in 1.3's form, in the order in which they are given."""
-    return b"".join([_encode(instruction) for instruction in instructions])
+    return _bytes_13.of(instructions)
+
+
+_bytes_13 = Facts[tuple[a.Instruction, ...], bytes](
+    lambda instructions: b"".join([_encode(instruction) for instruction in instructions]), are_few
+)
 
 
 def _encode(instruction: a.Instruction) -> bytes:

@@ -88,11 +88,12 @@ class FlowStats:
 
 @dataclass(frozen=True, slots=True)
 class FlowStatsReply:
-    """The flows asked for (7.3.5.2)."""
+    """The flows asked for (7.3.5.2). ``written`` are more entries, as bytes already (``stats.flow_writer``)."""
 
     entries: tuple[FlowStats, ...]
     nicira: bool = False
     more: bool = False
+    written: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

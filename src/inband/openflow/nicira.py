@@ -9,11 +9,20 @@ from __future__ import annotations
 
 import struct
 
-from inband.errors import UsageError
+from inband.flow.flow import Flow
 from inband.flow.priority import OpenFlowPriority, openflow_priority
 from inband.openflow import messages as m
 from inband.openflow import multipart as mp
-from inband.openflow.bodies import Row, asynchronous, fixed, flow_mod_command, need, packet_in_reason, refuse_rest
+from inband.openflow.bodies import (
+    Row,
+    asynchronous,
+    entry_size,
+    fixed,
+    flow_mod_command,
+    need,
+    packet_in_reason,
+    refuse_rest,
+)
 from inband.openflow.bodies10 import flow_mod_flags
 from inband.openflow.errors import MalformedError
 from inband.openflow.instructions import decode_action_list, encode_action_list
@@ -199,20 +208,18 @@ def decode_flow(data: bytes, pos: int) -> tuple[mp.FlowStats, int]:
     return flow, end
 
 
-def encode_flow(flow: mp.FlowStats) -> bytes:
-    """Write one entry of NXST_FLOW's reply."""
+def write_flow(flow: mp.FlowStats | Flow, seconds: int, nanoseconds: int) -> bytes:
+    """Write one entry of NXST_FLOW's reply; with the flow's age. Raises UsageError for one that fits no message."""
     match, match_len = encode_nxm(flow.match)
     rest = match + encode_action_list(flow.instructions, lenient=True)
-    size = _FLOW.size + len(rest)
-    if size > 0xFFFF:
-        raise UsageError("a flow of more than 65535 bytes fits no message")
+    size = entry_size(_FLOW.size + len(rest))
     timeouts = flow.idle_timeout_s, flow.hard_timeout_s
     # idle_age and hard_age are only given to those who asked for them (NXT_FLOW_AGE, which is not here).
     head = _FLOW.pack(
         size,
         flow.table_id,
-        flow.duration_sec,
-        flow.duration_nsec,
+        seconds,
+        nanoseconds,
         flow.priority,
         *timeouts,
         match_len,

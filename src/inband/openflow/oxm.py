@@ -16,7 +16,7 @@ from inband.flow.fields import FIELDS, KEY_BITS, VLAN_PRESENT
 from inband.flow.match import Match
 from inband.openflow.errors import MalformedError
 from inband.openflow.layout import is_narrow, narrow_port, widen_port
-from inband.openflow.shapes import Shapes
+from inband.openflow.shapes import Shapes, WritingPlan, writing_plan
 from inband.openflow.wire_fields import (
     BY_NAME,
     HEADERS,
@@ -113,9 +113,24 @@ def _refuse(header: int, left: int) -> NoReturn:
 
 def encode_fields(value: int, mask: int, *, nxm: bool = False) -> bytes:
     """Write (value, mask) as OXM or NXM fields; what has no form of that kind takes the other's."""
+    plan = _plan(mask, nxm, lacks_tag(value, mask))
+    return encode_fields_one_by_one(value, mask, nxm=nxm) if plan is None else plan.write(value)
+
+
+def lacks_tag(value: int, mask: int) -> bool:
+    """Whether a VLAN priority is asked for and a tag is not."""
+    return bool(mask & _PCP) and not value & mask & _TAG
+
+
+@lru_cache(1024)  # flows have few different masks, and dumps have many flows
+def _plan(mask: int, nxm: bool, without_tag: bool) -> WritingPlan | None:
+    return writing_plan(_rows_under(mask, nxm, without_tag))
+
+
+def encode_fields_one_by_one(value: int, mask: int, *, nxm: bool = False) -> bytes:
+    """Write fields of any kind, those too whose form depends on their value."""
     out = []
-    lacks_tag = bool(mask & _PCP) and not value & mask & _TAG
-    for row, bits in _rows_under(mask, nxm, lacks_tag):
+    for row, bits in _rows_under(mask, nxm, lacks_tag(value, mask)):
         number, size = (value & bits) >> row.shift, row.size
         if bits == row.mask:
             if row.wide:
@@ -128,10 +143,9 @@ def encode_fields(value: int, mask: int, *, nxm: bool = False) -> bytes:
     return b"".join(out)
 
 
-@lru_cache(1024)  # flows have few different masks, and dumps have many flows
-def _rows_under(mask: int, nxm: bool, lacks_tag: bool) -> tuple[tuple[WireField, int], ...]:
+def _rows_under(mask: int, nxm: bool, without_tag: bool) -> tuple[tuple[WireField, int], ...]:
     """The fields that a mask asks for, in the order in which they are written, with its bits of each."""
-    plan = NXM_PLAN if nxm else WITHOUT_TAG_PLAN if lacks_tag else OXM_PLAN
+    plan = NXM_PLAN if nxm else WITHOUT_TAG_PLAN if without_tag else OXM_PLAN
     return tuple((row, bits) for row in plan if (bits := mask & row.mask))
 
 
@@ -160,9 +174,16 @@ def encode_match(match: Match) -> bytes:
     """Write an ofp_match with its padding."""
     if match.mask == _IN_PORT_MASK:  # every PACKET_IN without metadata: worth not walking through the plan
         return (_IN_PORT_HEAD | match.value >> FIELDS["in_port"].shift << 32).to_bytes(16, "big")
-    fields = encode_fields(match.value, match.mask)
-    length = 4 + len(fields)
-    return (1 << 16 | length).to_bytes(4, "big") + fields + bytes(-length % 8)
+    value, mask = match.value, match.mask
+    return _match_plan(mask, lacks_tag(value, mask)).write(value)
+
+
+@lru_cache(1024)
+def _match_plan(mask: int, without_tag: bool) -> WritingPlan:
+    plan = _plan(mask, False, without_tag)
+    assert plan is not None, "OXM has no field whose form depends on its value"
+    length = 4 + plan.size
+    return plan.between((1 << 16 | length).to_bytes(4, "big"), -length % 8)
 
 
 def decode_nxm(data: bytes, pos: int, length: int) -> tuple[Match, int, int, int]:

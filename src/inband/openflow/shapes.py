@@ -1,9 +1,11 @@
-"""Match fields of a shape that was met before, read in one go.
+"""Match fields of a shape that was met before, read and written in one go.
 
 A controller sends thousands of matches of a few shapes. A *shape* is a sequence of OXM or NXM headers. All fields of a
 match are read as ONE number; ``Shape.select`` are its bits that decide how the rest is to be read: the headers, masks,
 and the values on which another field or the form of a value depends. What the number has there is looked up, and finds
 a ``_Variant``: the key bits that such a match asks for. What is left are values to be moved to their bits of the key.
+
+Writing is the same the other way round: what matches of one mask have in common, and where their values go.
 
 Every variant is learned from a match that ``oxm.decode_fields`` has read, and what is not like one that was learned is
 left to it, all that is wrong in particular: an ERROR never comes from here.
@@ -19,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from inband.flow.fields import FIELDS, PREREQUISITES, VLAN_PRESENT
-from inband.openflow.wire_fields import HEADERS, MASKED_HEADERS, WireField
+from inband.openflow.wire_fields import HEADERS, MASKED_HEADERS, WireField, masked_header
 
 MAX_SHAPES = 8
 MAX_VARIANTS = 2048
@@ -167,3 +169,44 @@ def _variant(shape: _Shape, number: int, value: int, mask: int) -> _Variant:
             # Without a tag the form of the answer depends on all of VID and priority: only 0 is read here.
             zero |= row.allowed << place.at
     return _Variant(value & ~moved, mask, zero)
+
+
+@dataclass(frozen=True, slots=True)
+class WritingPlan:
+    """How matches of one mask are written: ``fixed`` bits, and ``moves`` (right, bits, left) from the key to them."""
+
+    fixed: int
+    moves: tuple[tuple[int, int, int], ...]
+    size: int
+
+    def write(self, value: int) -> bytes:
+        """The bytes for a match's value."""
+        number = self.fixed
+        for right, bits, left in self.moves:
+            number |= (value >> right & bits) << left
+        return number.to_bytes(self.size, "big")
+
+    def between(self, head: bytes, padding: int) -> WritingPlan:
+        """The same behind these bytes and before so many zeros."""
+        fixed = (int.from_bytes(head, "big") << self.size * 8 | self.fixed) << padding * 8
+        moves = tuple((right, bits, left + padding * 8) for right, bits, left in self.moves)
+        return WritingPlan(fixed, moves, len(head) + self.size + padding)
+
+
+def writing_plan(rows: Sequence[tuple[WireField, int]]) -> WritingPlan | None:
+    """The plan for these rows, each with the key bits that are asked for; None if a row's form depends on its value."""
+    fixed = size = 0
+    moves: list[tuple[int, int, int]] = []
+    for row, bits in reversed(rows):
+        if row.wide:
+            return None
+        header, at = row.header, size * 8
+        wanted = bits >> row.shift
+        if bits != row.mask:
+            header = masked_header(row)
+            fixed |= wanted << at
+            at += row.size * 8
+        fixed |= header << at + row.size * 8
+        moves.append((row.shift, wanted, at))
+        size = at // 8 + row.size + 4
+    return WritingPlan(fixed, tuple(moves), size)

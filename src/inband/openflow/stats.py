@@ -10,11 +10,12 @@ import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from inband.errors import UsageError
+from inband.flow.flow import Flow
 from inband.openflow import multipart as mp
-from inband.openflow import nicira
+from inband.openflow import nicira as nicira_form
 from inband.openflow.bodies import (
     PORT,
+    entry_size,
     refuse_rest,
 )
 from inband.openflow.bodies10 import PORT10
@@ -105,9 +106,7 @@ def _entry_end(data: bytes, pos: int, least: int, what: str) -> int:
 
 def sized(body: bytes) -> bytes:
     """An entry with its length, which counts itself, in front. Raises UsageError for one that fits no message."""
-    if len(body) + 2 > 0xFFFF:
-        raise UsageError(f"an entry of {len(body)} bytes fits no message")
-    return (len(body) + 2).to_bytes(2, "big") + body
+    return entry_size(len(body) + 2).to_bytes(2, "big") + body
 
 
 # Flows (7.3.5.2, 7.3.5.3) -------------------------------------------------------------------------------------------
@@ -162,8 +161,27 @@ def _read_flow(data: bytes, pos: int) -> tuple[mp.FlowStats, int]:
     return _FLOW.read(data, pos + 2, match=match, instructions=decode_instructions(data, start, end)), end
 
 
-def _write_flow(flow: mp.FlowStats) -> bytes:
-    return sized(_FLOW.write(flow) + encode_match(flow.match) + encode_instructions(flow.instructions))
+# As _FLOW, with the length: what is sent for each flow of a dump is packed at once.
+_FLOW_HEAD = struct.Struct("!HBxIIHHHHH2xQQQ")
+
+
+def _write_flow(flow: mp.FlowStats | Flow, seconds: int, nanoseconds: int) -> bytes:
+    rest = encode_match(flow.match) + encode_instructions(flow.instructions)
+    head = _FLOW_HEAD.pack(
+        entry_size(_FLOW_HEAD.size + len(rest)),
+        flow.table_id,
+        seconds,
+        nanoseconds,
+        flow.priority,
+        flow.idle_timeout_s,
+        flow.hard_timeout_s,
+        flow.flags,
+        flow.importance,
+        flow.cookie,
+        flow.packets,
+        flow.bytes,
+    )
+    return head + rest
 
 
 def _read_flow_10(data: bytes, pos: int) -> tuple[mp.FlowStats, int]:
@@ -175,13 +193,44 @@ def _read_flow_10(data: bytes, pos: int) -> tuple[mp.FlowStats, int]:
     return _FLOW_10.read(data, pos + after_match, **more), end
 
 
-def _write_flow_10(flow: mp.FlowStats) -> bytes:
+_FLOW_10_HEAD = struct.Struct("!HBx")
+_FLOW_10_REST = struct.Struct("!IIHHH6xQQQ")
+
+
+def _write_flow_10(flow: mp.FlowStats | Flow, seconds: int, nanoseconds: int) -> bytes:
     actions = encode_action_list(flow.instructions, lenient=True)
-    return sized(bytes([flow.table_id, 0]) + encode_match10(flow.match, flow.surplus) + _FLOW_10.write(flow) + actions)
+    size = entry_size(_FLOW_10_HEAD.size + MATCH_SIZE + _FLOW_10_REST.size + len(actions))
+    rest = _FLOW_10_REST.pack(
+        seconds,
+        nanoseconds,
+        flow.priority,
+        flow.idle_timeout_s,
+        flow.hard_timeout_s,
+        flow.cookie,
+        flow.packets,
+        flow.bytes,
+    )
+    return _FLOW_10_HEAD.pack(size, flow.table_id) + encode_match10(flow.match, flow.surplus) + rest + actions
 
 
-def _flows(number: int, request: tuple[Any, Any], read: ReadEntry, write: WriteEntry) -> Stat:
-    return Stat(number, mp.FlowStatsRequest, *request, mp.FlowStatsReply, *_listed(read, write))
+WriteFlow = Callable[[mp.FlowStats | Flow, int, int], bytes]
+"""Writes an entry of a reply about flows; with the flow's age in seconds and nanoseconds."""
+
+
+def flow_writer(version: int, *, nicira: bool) -> WriteFlow:
+    """How flows are written for a peer: UsageError is raised for one that is too long for a message."""
+    if version == c.OFP13:
+        return _write_flow
+    return nicira_form.write_flow if nicira else _write_flow_10
+
+
+def _flows(number: int, request: tuple[Any, Any], read: ReadEntry, write: WriteFlow) -> Stat:
+    read_reply, write_entries = _listed(read, lambda flow: write(flow, flow.duration_sec, flow.duration_nsec))
+
+    def write_reply(message: mp.FlowStatsReply) -> list[bytes]:
+        return [*write_entries(message), *message.written]
+
+    return Stat(number, mp.FlowStatsRequest, *request, mp.FlowStatsReply, read_reply, write_reply)
 
 
 def _aggregate(request: tuple[Any, Any]) -> Stat:
@@ -388,19 +437,17 @@ STATS_10: tuple[Stat, ...] = (
 )
 
 NICIRA_STATS: tuple[Stat, ...] = (
-    Stat(
+    _flows(
         0,
-        mp.FlowStatsRequest,
-        lambda body: nicira.decode_request(mp.FlowStatsRequest, body),
-        nicira.encode_request,
-        mp.FlowStatsReply,
-        *_listed(nicira.decode_flow, nicira.encode_flow),
+        (lambda body: nicira_form.decode_request(mp.FlowStatsRequest, body), nicira_form.encode_request),
+        nicira_form.decode_flow,
+        nicira_form.write_flow,
     ),
     Stat(
         1,
         mp.AggregateRequest,
-        lambda body: nicira.decode_request(mp.AggregateRequest, body),
-        nicira.encode_request,
+        lambda body: nicira_form.decode_request(mp.AggregateRequest, body),
+        nicira_form.encode_request,
         mp.AggregateReply,
         lambda body: vars_of(_AGGREGATE, body),
         lambda message: [_AGGREGATE.write(message)],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inband.flow.actions import ApplyActions, Group, Instruction, Meter, WriteActions
-from inband.flow.facts import Facts
+from inband.flow.facts import Facts, are_few
 from inband.flow.flow import Flow
 
 Needed = Group | Meter
@@ -55,4 +55,4 @@ def _find_needs(instructions: tuple[Instruction, ...]) -> frozenset[Needed]:
     return frozenset(found)
 
 
-_needs = Facts(_find_needs)
+_needs = Facts(_find_needs, are_few)

@@ -14,7 +14,9 @@ from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL, PortNo
 from inband.flow.priority import HiddenPriority
+from inband.openflow.codec import decode, encode
 from inband.openflow.messages import Envelope, Error, Message
+from inband.openflow.multipart import FlowStatsReply
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.table.steps import Step, Steps
 from inband.table.table_set import TableSet
@@ -53,6 +55,11 @@ class CountingStatistics:
         return self.port_queues.get(port, ())
 
 
+def _as_read(envelope: Envelope) -> Message:
+    """A message as its peer reads it, if it is written in part already."""
+    return decode(encode(envelope)).message if isinstance(envelope.message, FlowStatsReply) else envelope.message
+
+
 class Bench:
     """An agent with one controller (connection 1), and short ways to talk to it."""
 
@@ -81,7 +88,7 @@ class Bench:
             self.agent.go_on()
         while self.agent.is_replying(connection):
             self.agent.go_on_with_reply(connection)
-        return [envelope.message for envelope in self.agent.take(connection)]
+        return [_as_read(envelope) for envelope in self.agent.take(connection)]
 
     def error(self, message: Message, now: Instant = 0.0, connection: int = 1) -> tuple[int, int]:
         """Handle a message that must be refused and return the ERROR's type and code."""

@@ -14,6 +14,7 @@ from inband.flow.fields import FIELDS
 from inband.flow.match import ANY, Match
 from inband.flow.ports import LOCAL, PortNo
 from inband.flow.priority import OpenFlowPriority
+from inband.openflow.codec import encode
 from inband.openflow.constants import TablePropertyType
 from inband.openflow.messages import (
     BarrierRequest,
@@ -55,7 +56,7 @@ from inband.openflow.multipart import (
 )
 from inband.openflow.wire_fields import field_header
 from inband.table.flow_order import CHUNK
-from inband.vocabulary.openflow import OFP13, FlowModCommand, PortReason
+from inband.vocabulary.openflow import OFP10, OFP13, FlowModCommand, PortReason
 from inband.vocabulary.openflow_errors import BadRequest, ErrorType, MeterModFailed, QueueOpFailed, TableFeaturesFailed
 from tests.unit.agent.bench_switch import PORT_1, Bench
 
@@ -129,6 +130,34 @@ def test_a_long_dump_is_made_in_parts_and_what_follows_waits_for_the_last() -> N
     assert [len(reply.entries) for reply in replies if isinstance(reply, FlowStatsReply)] == [256, 194]
     assert [reply.more for reply in replies if isinstance(reply, FlowStatsReply)] == [True, False]
     assert not bench.agent.must_wait(1, barrier)
+
+
+@pytest.mark.parametrize("version", [OFP10, OFP13])
+@pytest.mark.parametrize("nicira", [False, True])
+def test_a_flow_that_fits_no_reply_is_left_out_of_it(version: int, nicira: bool) -> None:
+    bench = Bench(version=version)
+    longest = (ApplyActions((Output(PortNo(1)),) * (4091 if version == OFP13 else 8182)),)
+    flow_mod = FlowMod(FlowModCommand.ADD, Match.of(in_port=1), instructions=longest)
+    assert len(encode(Envelope(version, 1, flow_mod))) > 65500
+    bench.send(flow_mod)
+    bench.send(FlowMod(FlowModCommand.ADD, Match.of(in_port=2)))
+
+    (reply,) = bench.send(FlowStatsRequest(nicira=nicira and version == OFP10))
+
+    assert isinstance(reply, FlowStatsReply)
+    assert [entry.match for entry in reply.entries] == [Match.of(in_port=2)]
+
+
+def test_flows_are_told_with_the_age_of_each() -> None:
+    bench = Bench()
+    for port, at in enumerate((1.0, 1.0, 2.5, 1.0), start=1):
+        bench.send(FlowMod(FlowModCommand.ADD, Match.of(in_port=port)), now=at)
+
+    (reply,) = bench.send(FlowStatsRequest(), now=3.0)
+
+    assert isinstance(reply, FlowStatsReply)
+    ages = [(entry.duration_sec, entry.duration_nsec) for entry in reply.entries]
+    assert ages == [(2, 0), (2, 0), (0, 500_000_000), (2, 0)]
 
 
 def test_requests_for_all_flows_cost_nothing_until_their_answers_are_read() -> None:
