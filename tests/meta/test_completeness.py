@@ -232,7 +232,7 @@ def test_an_instruction_is_judged_and_followed(instruction: a.Instruction) -> No
     tables = TableSet()
     tables.meters.add(1, MeterFlags.KBPS, (), 0.0)
     with told("src/inband/agent/validate.py", "judge it in check_flow"):
-        check_flow(FlowMod(FlowModCommand.ADD, instructions=(instruction,)), tables, Asked.ALL)
+        check_flow(FlowMod(FlowModCommand.ADD, instructions=(instruction,)), tables, OFP13)
     with told("src/inband/pipeline: where instructions are followed", "follow it"):
         scene.flow_of(instruction)
         scene.actions(FRAME)

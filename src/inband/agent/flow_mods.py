@@ -13,7 +13,7 @@ from inband.agent.connection import Connection
 from inband.agent.effects import FlowsChanged
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
-from inband.agent.validate import check_flow, what_is_asked
+from inband.agent.validate import check_flow
 from inband.flow.flow import Flow, FlowFlags
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow.messages import FlowMod, FlowRemoved, Message
@@ -45,11 +45,11 @@ def change_flows(
             raise RefusalError(BadRequest.BUFFER_UNKNOWN, "this switch keeps no packets")
         if request.table_id == ALL_TABLES and connection.version != OFP10:
             raise RefusalError(FlowModFailed.BAD_TABLE_ID, "only a delete may name all tables")
-    check_flow(request, switch.tables, what_is_asked(connection.version))
+    check_flow(request, switch.tables, connection.version)
     # What controllers send by the thousand; an & of flags is slow.
     if command is FlowModCommand.ADD and (flags is FlowFlags.NONE or not flags & FlowFlags.CHECK_OVERLAP):
         try:
-            switch.effects.append(FlowsChanged(_add(switch, request, now)))
+            switch.effects.append(FlowsChanged(switch.tables.add_unchecked(_flow(request, now), now)))
         except TableRefusedError as refusal:
             raise RefusalError(_code(refusal), str(refusal)) from None
         return None
@@ -147,7 +147,7 @@ def _apply(switch: Switch, connection: Connection, request: FlowMod, now: Instan
         return (yield from switch.tables.delete_in_steps(request.table_id, request.match, priority=priority, only=only))
     if request.command is FlowModCommand.ADD:
         yield from switch.tables.refuse_overlap(_flow(request, now))
-        return _add(switch, request, now)
+        return switch.tables.add_unchecked(_flow(request, now), now)
     if request.flags & FlowFlags.RESET_COUNTS:
         # What was counted before the reset must not arrive after it.
         yield from switch.statistics.counting()
@@ -163,12 +163,8 @@ def _apply(switch: Switch, connection: Connection, request: FlowMod, now: Instan
     )
     if not changes and connection.version == OFP10:
         # OpenFlow 1.0 (there 4.6): a modify that finds nothing acts like an add.
-        return _add(switch, request, now)
+        return switch.tables.add_unchecked(_flow(request, now), now)
     return changes
-
-
-def _add(switch: Switch, request: FlowMod, now: Instant) -> Changes:
-    return switch.tables.add_unchecked(_flow(request, now), now)
 
 
 def _flow(request: FlowMod, now: Instant) -> Flow:
@@ -176,7 +172,7 @@ def _flow(request: FlowMod, now: Instant) -> Flow:
         request.match,
         request.priority,
         request.instructions,
-        _table_of(request),
+        0 if request.table_id == ALL_TABLES else request.table_id,  # of 1.0's "all" the first
         request.cookie,
         request.idle_timeout_s,
         request.hard_timeout_s,
@@ -187,11 +183,6 @@ def _flow(request: FlowMod, now: Instant) -> Flow:
         now,
         surplus=request.surplus,
     )
-
-
-def _table_of(request: FlowMod) -> int:
-    """1.0's table "all" of a flow that is added is the first."""
-    return 0 if request.table_id == ALL_TABLES else request.table_id
 
 
 def _code(refusal: TableRefusedError) -> ErrorCode:

@@ -80,15 +80,15 @@ def what_is_asked(version: int) -> Asked:
     return Asked.NOT_OPENFLOW_10 if version == OFP10 else Asked.ALL
 
 
-def check_flow(request: FlowMod, tables: TableSet, asked: Asked) -> None:
-    """Check what a FLOW_MOD says; raises RefusalError.
+def check_flow(request: FlowMod, tables: TableSet, version: int) -> None:
+    """Check what a FLOW_MOD of this OpenFlow version says; raises RefusalError.
 
     Of ``tables`` is asked how many there are, and which groups and meters; a delete need not name such as are there.
     """
     _check_match(request.match)
     if request.out_port == ports.ANY and _are_plain.of(request.instructions):
         return
-    review = _Review(request.match, asked, tables.groups)
+    review = _Review(request.match, what_is_asked(version), tables.groups)
     for instruction in request.instructions:
         match instruction:
             case a.ApplyActions(actions) | a.WriteActions(actions):

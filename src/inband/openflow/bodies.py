@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from inband.errors import UsageError
 from inband.flow.actions import PacketInReason
 from inband.flow.flow import FlowFlags
+from inband.flow.match import Match
 from inband.flow.ports import PortNo, port_number
 from inband.flow.priority import openflow_priority
 from inband.openflow import messages as m
@@ -25,6 +27,7 @@ from inband.openflow.layout import Layout
 from inband.openflow.lists import QueueForm, decode_bands, decode_buckets, encode_bands, encode_buckets, queue_config
 from inband.openflow.oxm import decode_match, encode_match
 from inband.openflow.parts import AsyncMasks, PortDescription, QueueDescription
+from inband.openflow.shapes import Shapes
 from inband.vocabulary import openflow as c
 from inband.vocabulary.openflow_errors import BadRequest, ErrorType, FlowModFailed, OnfError
 
@@ -133,7 +136,46 @@ def flow_mod_command(number: int) -> c.FlowModCommand:
     return command
 
 
+# A FLOW_MOD's head with the type and length of its match, and the numbers in it that may differ within a shape: cookie,
+# table, timeouts, priority. Nothing is wrong with any of these.
+_HEAD = _FLOW_MOD.size + 4
+_NUMBERS = struct.Struct("!Q8xBxHHH")
+_FREE = int.from_bytes(_NUMBERS.pack((1 << 64) - 1, 0xFF, 0xFFFF, 0xFFFF, 0xFFFF).ljust(_HEAD, b"\0"), "big")
+_shapes = Shapes[m.FlowMod](_HEAD, _FREE)
+
+
 def _decode_flow_mod(body: bytes) -> m.FlowMod:
+    """Read a FLOW_MOD like one that came before by its shape, any other one by ``decode_flow_mod_field_by_field``."""
+    match_end = _FLOW_MOD.size + (body[_HEAD - 2] << 8 | body[_HEAD - 1]) if len(body) >= _HEAD else 0
+    end = match_end + 7 & ~7
+    found = _shapes.read(body[:match_end])
+    if found is None or end > len(body):
+        message = decode_flow_mod_field_by_field(body)
+        _shapes.learn(body[:match_end], message.match.value, message.match.mask, replace(message, instructions=()))
+        return message
+    value, variant = found
+    like = variant.template
+    cookie, table_id, idle_timeout_s, hard_timeout_s, priority = _NUMBERS.unpack_from(body)
+    return m.FlowMod(
+        like.command,
+        Match(value, variant.mask),
+        openflow_priority(priority),
+        decode_instructions(body, end, len(body)),
+        table_id,
+        cookie,
+        like.cookie_mask,
+        idle_timeout_s,
+        hard_timeout_s,
+        like.flags,
+        like.buffer_id,
+        like.out_port,
+        like.out_group,
+        like.importance,
+    )
+
+
+def decode_flow_mod_field_by_field(body: bytes) -> m.FlowMod:
+    """Read any FLOW_MOD. Raises MalformedError."""
     need(body, _FLOW_MOD.size, "FLOW_MOD")
     (cookie, cookie_mask, table, command, idle, hard, priority, buffer_id, out_port, out_group, flags, importance) = (
         _FLOW_MOD.unpack_from(body)

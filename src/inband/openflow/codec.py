@@ -93,7 +93,8 @@ def decode(data: bytes, *, table_id_in_command: bool = False) -> m.Envelope:
     try:
         if length != len(data):
             raise MalformedError(BadRequest.BAD_LEN, f"the header says {length} bytes, {len(data)} are there")
-        message = _decode(version, number, data[8:])
+        row = _BY_NUMBER.get((version, number))
+        message = _decode_other(version, number, data[8:]) if row is None else row.decode(data[8:])
         if version == OFP10 and isinstance(message, m.FlowMod):
             message = _apply_table_id(message, table_id_in_command)
         return m.Envelope(version, xid, message, data[:ERROR_DATA])
@@ -101,10 +102,8 @@ def decode(data: bytes, *, table_id_in_command: bool = False) -> m.Envelope:
         raise DecodeError(version, xid, error.code, data, str(error)) from None
 
 
-def _decode(version: int, number: int, body: bytes) -> m.Message:
-    row = _BY_NUMBER.get((version, number))
-    if row is not None:
-        return row.decode(body)
+def _decode_other(version: int, number: int, body: bytes) -> m.Message:
+    """What is in no table: HELLO of another version, vendors' messages, multipart, and what is not known."""
     if number == _HELLO:
         return _BY_NUMBER[OFP13, _HELLO].decode(body)
     if version not in VERSIONS:

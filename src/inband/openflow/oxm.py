@@ -34,7 +34,7 @@ from inband.vocabulary.openflow_errors import BadMatch
 _IN_PORT_MASK = FIELDS["in_port"].mask
 _PCP, _TCI = FIELDS["vlan_pcp"].mask, FIELDS["vlan_pcp"].mask | FIELDS["vlan_vid"].mask
 _TAG = VLAN_PRESENT << FIELDS["vlan_vid"].shift
-_shapes = Shapes()
+_shapes = Shapes[None]()
 
 
 def decode_fields(data: bytes, pos: int, end: int) -> tuple[int, int]:
@@ -44,10 +44,11 @@ def decode_fields(data: bytes, pos: int, end: int) -> tuple[int, int]:
     """
     fields = data[pos:end]
     found = _shapes.read(fields)
-    if found is None:
-        found = decode_fields_one_by_one(data, pos, end)
-        _shapes.learn(fields, *found)
-    return found
+    if found is not None:
+        return found[0], found[1].mask
+    value, mask = decode_fields_one_by_one(data, pos, end)
+    _shapes.learn(fields, value, mask, None)
+    return value, mask
 
 
 def decode_fields_one_by_one(data: bytes, pos: int, end: int) -> tuple[int, int]:

@@ -7,18 +7,22 @@ a ``_Variant``: the key bits that such a match asks for. What is left are values
 
 Writing is the same the other way round: what matches of one mask have in common, and where their values go.
 
+What is before the fields of a FLOW_MOD, its *head*, is part of its shape, but for bits that are ``free``: what all
+FLOW_MODs of a variant have in common is their ``template``.
+
 Every variant is learned from a match that ``oxm.decode_fields`` has read, and what is not like one that was learned is
 left to it, all that is wrong in particular: an ERROR never comes from here.
 
 Invariants: where ``Shapes.read`` gives an answer it is that of ``decode_fields`` (a property test compares them).
-There are at most MAX_SHAPES of one length and MAX_VARIANTS over all; a peer that sends others all the time has the old
-ones forgotten, and costs itself the time for that.
+There are at most MAX_SHAPES of one length and MAX_VARIANTS over all; when there are more, all are forgotten. Nothing is
+learned from the first match of a mask: to learn costs as much as to read field by field, and some come only once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from inband.flow.fields import FIELDS, PREREQUISITES, VLAN_PRESENT
 from inband.openflow.wire_fields import HEADERS, MASKED_HEADERS, WireField, masked_header
@@ -45,13 +49,17 @@ def _bits_that_others_ask_for() -> int:
 _ASKED_FOR = _bits_that_others_ask_for()
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True, slots=True)
-class _Variant:
+class Variant(Generic[T]):
     """What matches of a shape have in common: key bits and values, and bits of the number that are 0 in all of them."""
 
     value: int
     mask: int
     zero: int
+    template: T
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +72,32 @@ class _Place:
 
 
 @dataclass(slots=True, eq=False)
-class _Shape:
+class _Shape(Generic[T]):
     """One sequence of headers. ``moves``: (right, bits, left) each, from the number to the key."""
 
     places: Sequence[_Place]
     select: int
     moves: Sequence[tuple[int, int, int]]
-    variants: dict[int, _Variant] = field(default_factory=dict)
+    variants: dict[int, Variant[T]] = field(default_factory=dict)
 
 
-class Shapes:
+class Shapes(Generic[T]):
     """The shapes that were met, of matches of at most MAX_BYTES."""
 
-    def __init__(self) -> None:
-        self._by_length: dict[int, list[_Shape]] = {}
+    def __init__(self, head: int = 0, free: int = 0) -> None:
+        """``head`` are the bytes before the fields, ``free`` their bits that are not part of a shape."""
+        self._head = head
+        self._free = free
+        self._by_length: dict[int, list[_Shape[T]]] = {}
         self._variants = 0
+        self._masks: set[int] = set()  # that were met
 
     def __len__(self) -> int:
         """How many variants there are."""
         return self._variants
 
-    def read(self, data: bytes) -> tuple[int, int] | None:
-        """The (value, mask) of match fields that are all of ``data``; None for those that are not like any before."""
+    def read(self, data: bytes) -> tuple[int, Variant[T]] | None:
+        """The match's value, and the variant of what is all of ``data``; None for what is not like any before."""
         number = int.from_bytes(data, "big")
         for shape in self._by_length.get(len(data), ()):
             variant = shape.variants.get(number & shape.select)
@@ -93,31 +105,35 @@ class Shapes:
                 value = variant.value
                 for right, bits, left in shape.moves:
                     value |= (number >> right & bits) << left
-                return value, variant.mask
+                return value, variant
         return None
 
-    def learn(self, data: bytes, value: int, mask: int) -> None:
-        """Remember how ``data`` was read."""
-        if not 0 < len(data) <= MAX_BYTES:
+    def learn(self, data: bytes, value: int, mask: int, template: T) -> None:
+        """Remember how ``data`` was read, if its mask was met before."""
+        if len(data) > self._head + MAX_BYTES:
             return
-        if self._variants >= MAX_VARIANTS:
-            self._by_length, self._variants = {}, 0
+        if len(self._masks) >= MAX_VARIANTS or self._variants >= MAX_VARIANTS:
+            self._by_length, self._variants, self._masks = {}, 0, set()
+        if mask not in self._masks:
+            self._masks.add(mask)
+            return
         number = int.from_bytes(data, "big")
         shape = self._shape(data)
-        variant = _variant(shape, number, value, mask)
+        variant = _variant(shape, number, value, mask, template)
         if number & variant.zero:
             return  # of a kind that is not read here
         chosen = number & shape.select
         self._variants += chosen not in shape.variants
         shape.variants[chosen] = variant
 
-    def _shape(self, data: bytes) -> _Shape:
-        places = _places(data)
+    def _shape(self, data: bytes) -> _Shape[T]:
+        places = _places(data, self._head)
         shapes = self._by_length.setdefault(len(data), [])
         for shape in shapes:
             if shape.places == places:
                 return shape
-        made = _Shape(places, *_plan(places, len(data)))
+        select, moves = _plan(places, len(data))
+        made = _Shape[T](places, select & ~(self._free << (len(data) - self._head) * 8), moves)
         shapes.insert(0, made)
         for gone in shapes[MAX_SHAPES:]:
             self._variants -= len(gone.variants)
@@ -125,9 +141,9 @@ class Shapes:
         return made
 
 
-def _places(data: bytes) -> list[_Place]:
-    """Where the fields are in ``data``, which is known to be good."""
-    places, pos = list[_Place](), 0
+def _places(data: bytes, pos: int) -> list[_Place]:
+    """Where the fields are in ``data`` from ``pos`` on, which is known to be good."""
+    places = list[_Place]()
     while pos < len(data):
         header = int.from_bytes(data[pos : pos + 4], "big")
         end = pos + 4 + (header & 0xFF)
@@ -156,7 +172,7 @@ def _plan(places: Sequence[_Place], size: int) -> tuple[int, list[tuple[int, int
     return select, moves
 
 
-def _variant(shape: _Shape, number: int, value: int, mask: int) -> _Variant:
+def _variant(shape: _Shape[T], number: int, value: int, mask: int, template: T) -> Variant[T]:
     zero = moved = 0
     for _, bits, left in shape.moves:
         moved |= bits << left
@@ -168,7 +184,7 @@ def _variant(shape: _Shape, number: int, value: int, mask: int) -> _Variant:
         if row.mask & _TCI and not value & _TAG:
             # Without a tag the form of the answer depends on all of VID and priority: only 0 is read here.
             zero |= row.allowed << place.at
-    return _Variant(value & ~moved, mask, zero)
+    return Variant(value & ~moved, mask, zero, template)
 
 
 @dataclass(frozen=True, slots=True)

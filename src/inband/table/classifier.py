@@ -194,13 +194,16 @@ class _MaskTable:
             while index < len(bucket) and bucket[index][0] > rank:
                 index += 1
             bucket.insert(index, (rank, flow))
-        if _count(self._priorities, priority):
+        of_priority = self._priorities.get(priority, 0)
+        self._priorities[priority] = of_priority + 1
+        if not of_priority:
             heappush(self._highest, -priority)
             if len(self._highest) > 2 * len(self._priorities) + _GONE:
                 self._highest = sorted(-each for each in self._priorities)
             self.bound = max(self.bound, priority + 1 << _BELOW_PRIORITY)
         if self.eth_types is not None:
-            _count(self.eth_types, value >> _ETH_TYPE_SHIFT & 0xFFFF)
+            eth_type = value >> _ETH_TYPE_SHIFT & 0xFFFF
+            self.eth_types[eth_type] = self.eth_types.get(eth_type, 0) + 1
 
     def remove(self, flow: Flow) -> None:
         value = flow.match.value
@@ -354,12 +357,6 @@ def _proofs_of_absence(mask: int) -> list[int]:
                 proofs[position] = above
                 position -= 1
     return proofs
-
-
-def _count(counts: dict[int, int], what: int) -> bool:
-    """Count one more; whether it is the first."""
-    counts[what] = count = counts.get(what, 0) + 1
-    return count == 1
 
 
 def _discount(counts: dict[int, int], what: int) -> None:
