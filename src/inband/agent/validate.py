@@ -86,7 +86,7 @@ def check_flow(request: FlowMod, tables: TableSet, version: int) -> None:
     Of ``tables`` is asked how many there are, and which groups and meters; a delete need not name such as are there.
     """
     _check_match(request.match)
-    if request.out_port == ports.ANY and _are_plain.of(request.instructions):
+    if request.out_port == ports.ANY and _are_plain(request.instructions):
         return
     review = _Review(request.match, what_is_asked(version), tables.groups)
     for instruction in request.instructions:
@@ -118,7 +118,7 @@ def _is_always_right(instructions: tuple[a.Instruction, ...]) -> bool:
     )
 
 
-_are_plain = Facts(_is_always_right, are_few)
+_are_plain = Facts(_is_always_right, are_few).of
 
 
 def check_actions(

@@ -16,6 +16,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from inband.errors import UsageError, WireError
@@ -64,20 +65,21 @@ def split(buffer: bytearray, limit: int | None = None) -> list[bytes]:
     Raises FramingError when the first message claims less than its header's 8 bytes; messages before such a one are
     returned first, and the next call raises.
     """
-    out: list[bytes] = []
-    pos = 0
-    while len(buffer) - pos >= HEADER.size and (limit is None or len(out) < limit):
+    ends = [0]
+    pos, size = 0, len(buffer)
+    while size - pos >= HEADER.size and (limit is None or len(ends) <= limit):
         length = buffer[pos + 2] << 8 | buffer[pos + 3]
         if length < HEADER.size:
-            if out:
+            if pos:
                 break
             raise FramingError(f"a message claims {length} bytes; its header alone has {HEADER.size}")
-        if len(buffer) - pos < length:
+        if size - pos < length:
             break
-        out.append(bytes(buffer[pos : pos + length]))
         pos += length
+        ends.append(pos)
+    whole = bytes(buffer[:pos])
     del buffer[:pos]
-    return out
+    return [whole[start:end] for start, end in pairwise(ends)]
 
 
 def decode(data: bytes, *, table_id_in_command: bool = False) -> m.Envelope:

@@ -95,14 +95,12 @@ def _decode(kind: int, data: bytes, pos: int, stop: int) -> a.Instruction:
             raise MalformedError(BadInstruction.UNKNOWN_INST, f"instruction type {kind} is not known")
 
 
-def encode_instructions(instructions: tuple[a.Instruction, ...]) -> bytes:
-    """Write instructions in 1.3's form, in the order in which they are given."""
-    return _bytes_13.of(instructions)
+def _encode_all(instructions: tuple[a.Instruction, ...]) -> bytes:
+    return b"".join([_encode(instruction) for instruction in instructions])
 
 
-_bytes_13 = Facts[tuple[a.Instruction, ...], bytes](
-    lambda instructions: b"".join([_encode(instruction) for instruction in instructions]), are_few
-)
+encode_instructions = Facts(_encode_all, are_few).of
+"""Writes instructions in 1.3's form, in the order in which they are given."""
 
 
 def _encode(instruction: a.Instruction) -> bytes:

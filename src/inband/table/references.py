@@ -38,11 +38,6 @@ class References:
         return len(self._users.get(needed, ()))
 
 
-def needs(instructions: tuple[Instruction, ...]) -> frozenset[Needed]:
-    """The groups and meters that instructions use."""
-    return _needs.of(instructions)
-
-
 def _find_needs(instructions: tuple[Instruction, ...]) -> frozenset[Needed]:
     found: set[Needed] = set()
     for instruction in instructions:
@@ -55,4 +50,5 @@ def _find_needs(instructions: tuple[Instruction, ...]) -> frozenset[Needed]:
     return frozenset(found)
 
 
-_needs = Facts(_find_needs, are_few)
+needs = Facts(_find_needs, are_few).of
+"""The groups and meters that instructions use."""

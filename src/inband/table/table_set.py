@@ -23,7 +23,7 @@ from inband.flow.flow import Flow, FlowFlags
 from inband.flow.match import ANY, Match
 from inband.flow.ports import ANY as ANY_PORT
 from inband.flow.ports import PortNo
-from inband.flow.priority import OpenFlowPriority
+from inband.flow.priority import HiddenPriority, OpenFlowPriority
 from inband.table import bulk
 from inband.table.changes import BadTable, Changes, Overlap, TableFull
 from inband.table.classifier import Classifier, TupleSpaceClassifier
@@ -127,7 +127,7 @@ class TableSet:
 
     def add_unchecked(self, flow: Flow, now: Instant) -> Changes:
         """As ``add``, after ``refuse_overlap`` where that was asked for."""
-        if flow.is_hidden or flow.origin is not None:
+        if isinstance(flow.priority, HiddenPriority) or flow.origin is not None:
             raise TypeError("add() is for flows of controllers; hidden ones come by install_hidden()")
         table = self[flow.table_id]
         if self.limit is not None and table.active >= self.limit and table.find(flow.match, flow.priority) is None:
