@@ -37,6 +37,13 @@ def arp_request(eth_src: str, ip_src: str, ip_dst: str) -> bytes:
     return _ethernet(eth_src, BROADCAST, 0x0806) + body + bytes(18)  # padded as a wire pads it
 
 
+def arp_reply(eth_src: str, ip_src: str, to: str = BROADCAST) -> bytes:
+    """Return an ARP reply that no one asked for, which says that an address is at ``eth_src``."""
+    fixed = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2)
+    body = fixed + _mac(eth_src) + _ip(ip_src) + _mac(to) + _ip(ip_src)
+    return _ethernet(eth_src, to, 0x0806) + body + bytes(18)  # padded as a wire pads it
+
+
 def neighbour_solicitation(eth_src: str, ip_src: str, target: str) -> bytes:
     """Return a question for a neighbour, to the group that its address is in (RFC 4861, 4.3)."""
     group = ipaddress.IPv6Address("ff02::1:ff00:0").packed[:13] + ipaddress.IPv6Address(target).packed[13:]

@@ -31,7 +31,7 @@ from inband.control import events as ev
 from inband.control.endpoints import network_of
 from inband.control.questions import question
 from inband.datapath.base import ControlHints, Counters, Datapath, PortCounters, QueueState
-from inband.flow.actions import ToController
+from inband.flow.actions import Output, ToController
 from inband.flow.fields import FlowKey
 from inband.flow.membership import VlanMembership
 from inband.flow.ports import LOCAL, PortNo
@@ -365,6 +365,7 @@ class Bridge:
         self.control(ev.NetworksChanged(frozenset(network_of(each.address, each.prefix_length) for each in own)))
 
     def _address_changed(self, event: AddressChanged) -> None:
+        self._places.follow_local(event.index, self._kernel.addresses_of(event.index))
         own = frozenset(each.address for each in self._kernel.addresses_of(event.index))
         self.control(ev.LocalAddressesChanged(own))
         if event.present and not event.tentative:
@@ -376,6 +377,7 @@ class Bridge:
             self._kernel.local_ports.discard(self._local_index)
         self._kernel.local_ports.add(index)
         self._local_index = index
+        self._places.follow_local(index, self._kernel.addresses_of(index))
         if mac != self.in_band.engine.local_mac or mac != self.pipeline.local_mac:
             self.pipeline.local_mac = mac or None
             self.megaflows.everything_changed()
@@ -385,8 +387,9 @@ class Bridge:
         engine = self.in_band.engine
         pipeline, wanted = self.pipeline, (engine.is_enabled, engine.uses_ipv6, engine.vlan)
         if (pipeline.in_band, pipeline.ipv6, pipeline.control_vlan) != wanted:
+            if (pipeline.in_band, pipeline.control_vlan) != (engine.is_enabled, engine.vlan):
+                self._places.start_anew(engine.vlan)
             pipeline.in_band, pipeline.ipv6, pipeline.control_vlan = wanted
-            self._places.start_anew(engine.vlan)
             self.megaflows.everything_changed()
         self.megaflows.settle()
         if engine.ports is not self._hinted_ports:
@@ -420,6 +423,10 @@ class Bridge:
             frame = question(address, mac, self._kernel.addresses_of(index), at=at)
             if frame is not None:
                 self.inject(frame)
+
+    def send(self, port: PortNo, frame: Frame) -> None:
+        """Send a frame by a port, past all rules and flows."""
+        self.datapath.execute(LOCAL, frame, (Output(port),))
 
     def places_changed(self) -> None:
         """What the pipeline decides about control packets may be otherwise now."""

@@ -7,12 +7,15 @@ Invariant: when a proof came or went, cached decisions made by the old one are g
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
+from inband.control.endpoints import network_of
 from inband.control.engine import Engine
 from inband.flow.fields import FlowKey
 from inband.flow.ports import PortNo
+from inband.host.events import AddressChanged
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.pipeline.places import Lapse, Places
@@ -29,6 +32,9 @@ class Asker(Protocol):
 
     def ask(self, index: int, address: IpAddress, *, at: Mac | None = None) -> None:
         """Ask for a neighbour: all, or who is at this MAC address."""
+
+    def send(self, port: PortNo, frame: Frame) -> None:
+        """Send a frame by a port, past all rules and flows."""
 
     def places_changed(self) -> None:
         """Forget cached decisions."""
@@ -47,6 +53,7 @@ class PlaceKeeper:
         self._places = places
         self._engine = engine
         self._bridge = bridge
+        self._index = 0
         places.hops = engine.hops
         places.next_hop_of = self._next_hop_of
 
@@ -54,6 +61,13 @@ class PlaceKeeper:
         """Control traffic is in this VLAN from now on, or none is: nothing is known."""
         self._places.clear()
         self._places.vlan = vlan or 0
+
+    def follow_local(self, index: int, addresses: Collection[AddressChanged]) -> None:
+        """LOCAL is the interface with this index, which has these addresses."""
+        self._index = index
+        usable = [each for each in addresses if not each.tentative]
+        self._places.own = frozenset(address_key(each.address) for each in usable)
+        self._places.networks = frozenset(map(_network, usable))
 
     def insist(self, address: IpAddress) -> None:
         """The engine asks for a next hop, which may be somewhere else."""
@@ -90,6 +104,8 @@ class PlaceKeeper:
             self._bridge.places_changed()
         for address, mac in places.take_questions():
             self._ask(address, mac)
+        for in_port, frame in places.take_rumours():
+            self._tell(in_port, frame)
         for lapse in places.take_lapsed():
             self._look_again(lapse)
         self._bridge.wake()
@@ -105,8 +121,25 @@ class PlaceKeeper:
         hop = self._engine.hops.get(address)
         if hop is not None:
             self._bridge.ask(hop.index, hop.address, at=mac)
+        elif mac is not None:
+            self._bridge.ask(self._index, _ip(address), at=mac)
+
+    def _tell(self, in_port: PortNo, frame: Frame) -> None:
+        """Send a frame that came in on a port to the switches behind other ports, to each by its MAC address."""
+        for port, mac in self._places.peers():
+            if port != in_port:
+                self._bridge.send(port, Frame(mac.packed + frame.data[6:]))
 
     def _next_hop_of(self, remote: AddressKey) -> AddressKey | None:
-        version, number = remote
-        found = self._engine.next_hop_of(IPv4Address(number) if version == 4 else IPv6Address(number))
+        found = self._engine.next_hop_of(_ip(remote))
         return None if found is None else address_key(found[0])
+
+
+def _ip(key: AddressKey) -> IpAddress:
+    version, number = key
+    return IPv4Address(number) if version == 4 else IPv6Address(number)
+
+
+def _network(each: AddressChanged) -> tuple[int, int, int]:
+    network = network_of(each.address, each.prefix_length)
+    return (network.version, int(network.network_address), int(network.netmask))

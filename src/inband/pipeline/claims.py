@@ -60,6 +60,9 @@ def _asked_for(key: int) -> AddressKey:
 
 
 def _may_claim(ctx: XlateContext, places: Places, claim: Claim) -> bool:
+    if claim.address in places.own:
+        ctx.note("no rule applies: this address is LOCAL's own")
+        return was_flooded(ctx, places.vlan)
     station = _contradicted(ctx, places, claim)
     if station is not None:
         is_awaited = places.is_awaited(station, claim, ctx.now)
@@ -67,20 +70,25 @@ def _may_claim(ctx: XlateContext, places: Places, claim: Claim) -> bool:
     if ctx.trace is None:
         places.confirm(claim, ctx.in_port, ctx.now, is_for_local=claim.to == ctx.switch.local_mac)
         if not claim.is_answer:
-            places.asks(_asked_for(ctx.packet.key), _ETH_SRC.get(ctx.packet.key), ctx.now)
+            places.asks(_asked_for(ctx.packet.key), _ETH_SRC.get(ctx.packet.key), claim.to, ctx.now)
     return True
 
 
 def _contradicted(ctx: XlateContext, places: Places, claim: Claim) -> Station | None:
     station = places.station(claim.address)
-    if station is not None and (places.port_of(station) != ctx.in_port or claim.mac not in (0, station.mac)):
+    if station is not None and (claim.mac not in (0, station.mac) or _is_elsewhere(ctx, places, station)):
         return station
     return _contradicted_source(ctx, places)
 
 
 def _contradicted_source(ctx: XlateContext, places: Places) -> Station | None:
     station = places.owner(_ETH_SRC.get(ctx.packet.key))
-    return station if station is not None and places.port_of(station) != ctx.in_port else None
+    return station if station is not None and _is_elsewhere(ctx, places, station) else None
+
+
+def _is_elsewhere(ctx: XlateContext, places: Places, station: Station) -> bool:
+    """Whether a next hop is on another port. Of a switch behind this one NORMAL finds that out, and lets it pass."""
+    return not station.is_peer and places.port_of(station) != ctx.in_port
 
 
 def _may_stream(ctx: XlateContext, places: Places, origin: Origin) -> bool:
@@ -90,10 +98,13 @@ def _may_stream(ctx: XlateContext, places: Places, origin: Origin) -> bool:
         ctx.packet.depend_on(_GROUP_BIT << _ETH_DST.shift)
         ctx.note(f"({origin.letter}) does not apply: TCP is not sent to groups")
         return False
-    if not origin.is_from_remote:
-        return True
     source = _IPV4_SRC.get(key)
-    hop = places.next_hop_of((4, source) if source else (6, _IPV6_SRC.get(key)))
+    address = (4, source) if source else (6, _IPV6_SRC.get(key))
+    if not origin.is_from_remote:
+        if ctx.trace is None:
+            places.meet(address, _ETH_SRC.get(key), ctx.in_port, ctx.now)
+        return True
+    hop = places.next_hop_of(address)
     station = None if hop is None else places.station(hop)
     if station is None or places.port_of(station) == ctx.in_port:
         return True

@@ -10,23 +10,31 @@ nothing.
 A contradiction starts a question, though, for stations do move. It goes to the known place alone: the answer settles
 the matter. Only when that place is silent for ``ANSWER_S`` is the proof given up (``Lapse``). Then everybody is asked,
 and the first answer is believed, as at the beginning. So a host can take a place only while its owner is silent, and an
-owner that moves waits for ``ANSWER_S``.
+owner that moves waits for ``ANSWER_S``. The switches behind this one are told what it was (``take_rumours``), each by
+its own MAC address, so that a row of switches asks at the same time.
 
 Who was first might be a host that lies, if the owner was not there yet. It can answer questions, but a channel through
 it does not work, and so the engine goes on asking. After ``DOUBTFUL_S`` of that an answer protects a place no longer
 against others that answer, too.
 
+*Switches behind this one* have no exchange that this switch began. Who sends to a controller's port from an address of
+our network is taken for one: its addresses are believed where it was first, and asked for there when something else
+contradicts. From another port its frames pass, for it may have another way to the controller now, but they teach
+nothing before the old place was silent. Its IP address at another MAC address is no control, or a host could tell the
+controller that the switch is where it is itself. There are ``MAX_PEERS`` of them for each port. LOCAL's own addresses
+no one else has.
+
 Not here: who is a next hop (``hops``, a live view of the engine's), and what carries questions out.
 
 Invariants:
-- Work per call is constant. At most one doubt for each next hop.
+- Work per call is constant. At most one doubt for each station.
 - With nothing proven, nothing contradicts: what in-band control takes is then what it would take without this.
 - A place that the FDB has forgotten (its port went down, it is too old) is not proven any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Container, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -49,6 +57,12 @@ ASKED_S = 1.0
 DOUBTFUL_S = 1.0
 # Questions that others ask, which are remembered to let the answers pass.
 MAX_ASKERS = 1024
+# Switches behind a port, or hosts that send to the controller's port.
+MAX_PEERS = 256
+
+
+Held = tuple[PortNo, Frame]
+"""A frame that is not believed, and where it came in."""
 
 
 class Claim(NamedTuple):
@@ -73,20 +87,24 @@ class Question(NamedTuple):
 class Lapse(NamedTuple):
     """A place is not proven any more: ask everybody.
 
-    ``held`` is the last ARP or ND that contradicted it, (port, frame), to be looked at again.
+    ``held`` is the last ARP or ND that contradicted it, to be looked at again.
     """
 
     address: AddressKey
-    held: tuple[PortNo, Frame] | None
+    held: Held | None
 
 
 @dataclass(slots=True, eq=False)
 class Station:
-    """A next hop whose place was proven at ``since``, when the last doubt began, and since when the engine insists."""
+    """A next hop whose place was proven at ``since``, when the last doubt began, and since when the engine insists.
+
+    ``is_peer``: it is a switch behind this one, which was met.
+    """
 
     address: AddressKey
     mac: Mac
     since: Instant
+    is_peer: bool = False
     doubted_at: Instant = float("-inf")
     insisting_since: Instant = float("-inf")
     insisted_at: Instant = float("-inf")
@@ -98,29 +116,35 @@ class _Doubt:
 
     ask_at: Instant
     ends_at: Instant
-    held: tuple[PortNo, Frame] | None = None
+    held: Held | None = None
+    is_told: bool = False
 
 
 class Places:
     """The stations of one bridge. ``vlan`` is that of control, 0 for untagged.
 
-    ``hops`` are the next hops in use. ``next_hop_of`` says through which of them a remote is reached, None: not known.
-    ``news``: there is something for ``take_questions`` or ``take_lapsed``, or a proof more or less (``has_changed``).
+    ``hops`` are the next hops in use, ``own`` LOCAL's addresses, ``networks`` those that LOCAL is in, as (version,
+    address, netmask). ``next_hop_of`` says through which of them a remote is reached, None: not known.
+    ``news``: there is something for ``take_questions`` and its like, or a proof more or less (``has_changed``).
     """
 
     def __init__(self, fdb: Fdb) -> None:
         self.vlan = 0
         self.hops: Container[AddressKey] = ()
+        self.own: Container[AddressKey] = ()
+        self.networks: Collection[tuple[int, int, int]] = ()
         self.next_hop_of: Callable[[AddressKey], AddressKey | None] = _no_next_hop
         self.news = False
         self.has_changed = False
         self._fdb = fdb
         self._stations: dict[AddressKey, Station] = {}
         self._by_mac: dict[int, AddressKey] = {}
+        self._peers: dict[PortNo, dict[AddressKey, None]] = {}
         self._asked: dict[AddressKey, Instant] = {}
         self._askers: dict[tuple[AddressKey, int], Instant] = {}
         self._doubts: dict[AddressKey, _Doubt] = {}
         self._questions: list[Question] = []
+        self._rumours: list[Held] = []
         self._lapsed: list[Lapse] = []
 
     def clear(self) -> None:
@@ -130,6 +154,7 @@ class Places:
         self._asked.clear()
         self._askers.clear()
         self._doubts.clear()
+        self._peers.clear()
 
     # --- what packets say ---------------------------------------------------------------------------------------
 
@@ -138,7 +163,7 @@ class Places:
         station = self._stations.get(address)
         if station is None:
             return None
-        if self.port_of(station) is None or address not in self.hops:
+        if self.port_of(station) is None or station.is_peer is (address in self.hops):
             self._forget(station)
             return None
         return station
@@ -152,14 +177,49 @@ class Places:
         address = self._by_mac.get(mac)
         return None if address is None else self.station(address)
 
+    def meet(self, address: AddressKey, mac: int, port: PortNo, now: Instant) -> None:
+        """Someone sends to a controller's port: a switch behind this one, perhaps."""
+        if address in self._stations or mac in self._by_mac or address in self.hops or not self._is_near(address):
+            return
+        peers = self._peers.setdefault(port, {})
+        if len(peers) >= MAX_PEERS:
+            self._forget_peer(next(iter(peers)), port)
+        peers[address] = None
+        self._believe(Station(address, Mac(mac), now, is_peer=True), port, now)
+
+    def _is_near(self, address: AddressKey) -> bool:
+        version, number = address
+        return any(version == each and number & mask == network for each, network, mask in self.networks)
+
+    def _forget_peer(self, address: AddressKey, port: PortNo) -> None:
+        del self._peers[port][address]
+        station = self._stations.get(address)
+        if station is not None and station.is_peer and self.port_of(station) in (port, None):
+            self._forget(station)
+
+    def peers(self) -> Iterator[tuple[PortNo, Mac]]:
+        """Where switches behind this one are, as far as they were met."""
+        for station in self._stations.values():
+            port = self.port_of(station)
+            if station.is_peer and port is not None:
+                yield port, station.mac
+
     def asks_local(self, address: AddressKey, now: Instant) -> None:
         """LOCAL asks for this address."""
         if address in self.hops:
             self._asked[address] = now
 
-    def asks(self, address: AddressKey, asker: int, now: Instant) -> None:
-        """Someone asks for a station; the answer may come from anywhere."""
-        if address in self._stations:
+    def asks(self, address: AddressKey, asker: int, to: int, now: Instant) -> None:
+        """Someone asks for a station; the answer may come from anywhere.
+
+        Whoever asks one MAC address alone doubts it. If that is a switch behind this one, its way to the station is
+        ours, and both shall know at the same time.
+        """
+        station = self._stations.get(address)
+        if station is not None:
+            other = self.owner(asker) if to == station.mac and not station.is_peer else None
+            if other is not None and other.is_peer:
+                self.doubt(station, now)
             self._askers.pop((address, asker), None)
             if len(self._askers) >= MAX_ASKERS:
                 del self._askers[next(iter(self._askers))]
@@ -186,11 +246,14 @@ class Places:
         return address in self.hops and now - self._asked.get(address, float("-inf")) < ASKED_S
 
     def _prove(self, station: Station, port: PortNo, now: Instant) -> None:
+        self._believe(station, port, now)
+        self.news = self.has_changed = True
+
+    def _believe(self, station: Station, port: PortNo, now: Instant) -> None:
         self._fdb.pin(FdbKey(self.vlan, station.mac), port, now)
         self._stations[station.address] = station
         self._by_mac[station.mac] = station.address
         self._doubts.pop(station.address, None)
-        self.news = self.has_changed = True
 
     def _is_there(self, station: Station, now: Instant) -> None:
         """The known place has answered."""
@@ -203,14 +266,14 @@ class Places:
 
     # --- doubts -------------------------------------------------------------------------------------------------
 
-    def doubt(self, station: Station, now: Instant, held: tuple[PortNo, Frame] | None = None) -> None:
+    def doubt(self, station: Station, now: Instant, held: Held | None = None) -> None:
         """Ask a station whether it is where it was; ``held``: the ARP or ND that says otherwise."""
         doubt = self._doubts.get(station.address)
         if doubt is None:
             begin = max(now, station.doubted_at + PAUSE_S)
-            doubt = self._doubts[station.address] = _Doubt(begin, begin + ANSWER_S)
+            doubt = self._doubts[station.address] = _Doubt(begin, begin + ANSWER_S, held)
             self._ask(station, doubt, now)
-        if held is not None:
+        elif held is not None:
             doubt.held = held
 
     def insist(self, address: AddressKey, now: Instant) -> None:
@@ -229,6 +292,9 @@ class Places:
             station.doubted_at = doubt.ends_at - ANSWER_S
             doubt.ask_at = now + AGAIN_S
             self._questions.append(Question(station.address, station.mac))
+            if doubt.held is not None and not station.is_peer and not doubt.is_told:
+                doubt.is_told = True
+                self._rumours.append(doubt.held)
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
@@ -257,12 +323,18 @@ class Places:
             del self._by_mac[station.mac]
         if not any(other.mac == station.mac for other in self._stations.values()):
             self._fdb.pinned.pop(FdbKey(self.vlan, station.mac), None)
-        self.news = self.has_changed = True
+        if not station.is_peer:
+            self.news = self.has_changed = True
 
     def take_questions(self) -> list[Question]:
         """What to ask now."""
         questions, self._questions = self._questions, []
         return questions
+
+    def take_rumours(self) -> list[Held]:
+        """What contradicts the place of a next hop, to be told to the switches behind this one: they may ask, too."""
+        rumours, self._rumours = self._rumours, []
+        return rumours
 
     def take_lapsed(self) -> list[Lapse]:
         """The places that are not proven any more."""

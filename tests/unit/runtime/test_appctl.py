@@ -146,6 +146,18 @@ def test_a_trace_names_an_in_band_rule_and_indents_what_the_packet_comes_back_fr
     ]
 
 
+def test_a_trace_says_first_that_no_rule_applies(switch: Switch) -> None:
+    bridge = switch.stage.bridge
+    bridge.control(ev.InBandEnabled(True))
+    bridge.control(ev.RemotesChanged(added=[CONTROLLER]))
+    places = bridge.pipeline.places
+    places.own = {(4, int(ip_address("192.0.2.1")))}
+
+    said = switch.call("ofproto/trace", "br0", "in_port=1,arp,arp_op=2,arp_spa=192.0.2.1").splitlines()
+
+    assert said[4:6] == ["     -> no rule applies: this address is LOCAL's own", " 0. No match."]
+
+
 def test_a_trace_of_bytes_comes_in_where_the_flow_says(switch: Switch) -> None:
     switch.normal()
 

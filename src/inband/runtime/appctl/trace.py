@@ -72,8 +72,11 @@ def _refuse_options(arguments: Sequence[str]) -> None:
 
 
 def _steps(steps: Sequence[Step]) -> Iterator[str]:
-    """Lookups with their actions below; only what the packet comes back from is indented."""
-    indents: dict[int, int] = {-1: -1}
+    """Lookups with their actions below; only what the packet comes back from is indented.
+
+    Notes may come before the first lookup.
+    """
+    indents: dict[int, int] = {-1: -1, 0: 0}
     for index, step in enumerate(steps):
         if isinstance(step, TableStep):
             comes_back = any(later.depth < step.depth for later in steps[index + 1 :])
