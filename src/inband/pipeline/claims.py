@@ -68,10 +68,18 @@ def _may_claim(ctx: XlateContext, places: Places, claim: Claim) -> bool:
         is_awaited = places.is_awaited(station, claim, ctx.now)
         return _refuse(ctx, places, station, claim) or is_awaited
     if ctx.trace is None:
-        places.confirm(claim, ctx.in_port, ctx.now, is_for_local=claim.to == ctx.switch.local_mac)
-        if not claim.is_answer:
-            places.asks(_asked_for(ctx.packet.key), _ETH_SRC.get(ctx.packet.key), claim.to, ctx.now)
+        _take(ctx, places, claim)
     return True
+
+
+def _take(ctx: XlateContext, places: Places, claim: Claim) -> None:
+    """What a claim that contradicts nothing shows."""
+    is_for_local, asker = claim.to == ctx.switch.local_mac, _ETH_SRC.get(ctx.packet.key)
+    places.confirm(claim, ctx.in_port, ctx.now, is_for_local=is_for_local)
+    if not claim.is_answer:
+        places.asks(_asked_for(ctx.packet.key), asker, claim.to, ctx.now)
+        if is_for_local and not asker & _GROUP_BIT and asker != claim.to:
+            places.asks_us(asker, ctx.in_port, ctx.now)
 
 
 def _contradicted(ctx: XlateContext, places: Places, claim: Claim) -> Station | None:

@@ -225,6 +225,10 @@ class Places:
                 del self._askers[next(iter(self._askers))]
             self._askers[address, asker] = now
 
+    def asks_us(self, asker: int, port: PortNo, now: Instant) -> None:
+        """Someone asks LOCAL alone: the answer goes back the same way, wherever that address was heard last."""
+        self._fdb.learn(self._fdb.key(self.vlan, asker), port, now)
+
     def is_awaited(self, station: Station, claim: Claim, now: Instant) -> bool:
         """Whether this tells the truth about a station's MAC address to someone who has just asked, from anywhere.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_interface
@@ -242,6 +243,44 @@ def test_a_lie_about_the_controllers_ipv6_address_costs_no_channel(
 
     assert max(longest.values()) <= SILENCE_S
     assert at.got_through == 0
+
+
+@each_network
+@pytest.mark.parametrize("per_second", [3.0, 100.0, 1000.0])
+@pytest.mark.parametrize("how", ["arp", "tcp", "all"])
+def test_replayed_frames_of_the_controller_cost_no_channel(
+    how: str, per_second: float, lay: Callable[[], Topology]
+) -> None:
+    at, kinds = scene(lay()), {"arp": [b"\x08\x06"], "tcp": [b"\x08\x00"], "all": [b"\x08\x06", b"\x08\x00"]}
+    captured: list[bytes] = []
+    at.made.net.links[0].taps.append(lambda sender, frame: captured.append(frame.data))
+    for switch in at.made.switches:
+        switch.host.kernel.interfaces[0].neighbours.forget()
+    at.made.net.run(2.0)
+    frames = itertools.cycle([data for data in captured if data[12:14] in kinds[how]])
+
+    at.attack(lambda _: next(frames), per_second)
+    longest = silences(at.made, ATTACK_S + 1.0)
+
+    assert max(longest.values()) <= SILENCE_S
+
+
+@each_network
+@pytest.mark.parametrize("src", ["the controller's", "its own"])
+@pytest.mark.parametrize("dst", ["the listener's", "broadcast", "unknown"])
+def test_no_host_reaches_another_from_the_controllers_port(src: str, dst: str, lay: Callable[[], Topology]) -> None:
+    at = scene(lay())
+    listener = at.made.net.links[-1].one.mac
+    sources = {"the controller's": at.controller_mac, "its own": at.attacker.eth0.mac}
+    to = {"the listener's": listener, "broadcast": BROADCAST, "unknown": OWN}[dst]
+
+    at.attack(
+        lambda _: packets.tcp(str(at.controller), "10.0.0.67", 6653, 4000, src=str(sources[src]), dst=str(to)), 20.0
+    )
+    longest = silences(at.made, ATTACK_S + 1.0)
+
+    assert at.got_through == 0
+    assert max(longest.values()) <= SILENCE_S
 
 
 def test_a_switch_that_begins_to_use_ipv6_does_not_forget_what_was_proven() -> None:
