@@ -113,6 +113,7 @@ def _narrow_features(bits: int) -> int:
 
 # The STP and FLOOD bits of 1.0 do not exist in 1.3, and 1.0's STP states are a number, not flags.
 _CONFIG, _CONFIG_10 = 0x65, 0x7F
+_STATE_10 = 0x301
 _SAME = int
 KINDS: dict[str, Kind] = {
     **{letter: Kind(letter, _SAME, _SAME) for letter in "BHIQ"},
@@ -128,7 +129,7 @@ KINDS: dict[str, Kind] = {
     "wanted_config": _wanted_config(_CONFIG),
     "wanted_config10": _wanted_config(_CONFIG_10),
     "port_state": _flags(c.PortState, 7),
-    "port_state10": Kind("I", lambda bits: c.PortState(bits & 1), lambda state: int(state) & 1),
+    "port_state10": _flags(c.PortState, _STATE_10),
     "features": _flags(c.PortFeatures),
     "features10": Kind("I", _widen_features, _narrow_features),
     "flow_flags": _flags(FlowFlags, 0x1F, code="H"),

@@ -34,6 +34,8 @@ from inband.vocabulary.numbers import ARP_REPLY, ARP_REQUEST, ETH_VLAN, NEIGHBOU
 # By a packet of in-band control no address moves to another port that was confirmed on its own this shortly before: in
 # a ring that is a copy that came round, not a host that moved. Real moves are believed half a second later.
 MOVE_HOLD_S = 0.5
+# Nor for so long to a port outside the spanning tree, by which data does not go: the tree knows another way there.
+TREE_HOLD_S = 30.0
 
 _LOOKED_AT = FIELDS["eth_src"].mask | FIELDS["eth_dst"].mask | FIELDS["vlan_vid"].mask
 # This runs for each packet that no cache knows: precomputed shifts and masks save a third of it.
@@ -54,6 +56,9 @@ _ADDRESSES = 12  # bytes of both MAC addresses, before a tag
 
 # 01:80:c2:00:00:00 to 0f: bridges keep them to the link they came on (IEEE 802.1Q, 8.6.3).
 _RESERVED = 0x0180C2000000
+
+
+_WHY_FLOODED = "the destination is unknown or a group: flooded"
 
 
 class NormalDecision(NamedTuple):
@@ -119,7 +124,7 @@ def forward_normally(ctx: XlateContext) -> None:
             _learn_named(ctx, decision.source)
     if decision.drop_reason is not None:
         ctx.drop(decision.drop_reason)
-    elif decision.port is not None:
+    elif decision.port is not None and (ctx.overrides_ports or decision.port not in ctx.switch.ports.outside_tree):
         if ctx.trace is not None:  # each packet passes here, and the words take longer than the decision
             ctx.note(f"{decision.destination.mac if decision.destination else ''} is on port {decision.port}")
         ctx.unicast_port = decision.port
@@ -128,7 +133,7 @@ def forward_normally(ctx: XlateContext) -> None:
         else:
             _send_to_member(ctx, decision.port, decision.vlan)
     else:
-        ctx.note("the destination is unknown or a group: flooded")
+        ctx.note(_WHY_FLOODED if decision.floods else "the destination was heard outside the spanning tree: flooded")
         if not ctx.switch.ports.memberships:
             flood(ctx)
         else:
@@ -226,7 +231,8 @@ def _learn(ctx: XlateContext, source: FdbKey) -> None:
 def _believe(ctx: XlateContext, source: FdbKey) -> bool:
     """Learn where an address is, unless it was confirmed elsewhere too recently; whether that is known now."""
     learn = ctx.switch.fdb.learn if ctx.trace is None else ctx.switch.fdb.would_learn
-    hold_s = MOVE_HOLD_S if ctx.overrides_ports else 0.0
+    outside_tree = ctx.in_port in ctx.switch.ports.outside_tree
+    hold_s = (TREE_HOLD_S if outside_tree else MOVE_HOLD_S) if ctx.overrides_ports else 0.0
     if learn(source, ctx.in_port, ctx.now, hold_s=hold_s) is Learned.HELD:
         ctx.packet.cacheable = False
         station = ctx.switch.places.owner(source.mac) if source in ctx.switch.fdb.pinned else None

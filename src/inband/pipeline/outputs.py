@@ -18,6 +18,7 @@ from inband.pipeline.context import XlateContext
 from inband.pipeline.edits import edit
 
 _VLAN_VID = FIELDS["vlan_vid"]
+_CLOSED = "configured not to forward"
 
 # Cached decisions hold these by the thousand, and to make one takes longer than to find it.
 output_to = lru_cache(maxsize=1024)(Output)
@@ -35,7 +36,8 @@ def is_open(ctx: XlateContext, number: PortNo) -> bool:
     if port is None:
         ctx.drop(f"there is no port {number}")
     elif not (port.sends_data or ctx.overrides_ports):
-        ctx.drop(f"port {port.name} is configured not to forward")
+        is_outside = number in ctx.switch.ports.outside_tree
+        ctx.drop(f"port {port.name} is {'kept from forwarding by the spanning tree' if is_outside else _CLOSED}")
     else:
         return True
     return False

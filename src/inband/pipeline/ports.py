@@ -1,4 +1,8 @@
-"""The switch's ports as the pipeline sees them, LOCAL among them: numbers, names and what a controller configured."""
+"""The switch's ports as the pipeline sees them, LOCAL among them: numbers, names and what a controller configured.
+
+Where a spanning tree runs, a port that does not forward neither takes nor sends data. In-band control passes it as it
+passes port configuration.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from inband.flow.ports import CONTROLLER, PortNo
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.link_settings import UNKNOWN_LINK, LinkSettings
 from inband.vocabulary.openflow import PortConfig, PortState
+from inband.vocabulary.spanning_tree import StpState
 
 # As plain numbers: these are asked for every packet and port, and the operators of IntFlag take a microsecond each.
 _TAKES_NO_DATA = int(PortConfig.PORT_DOWN | PortConfig.NO_RECV)
@@ -27,21 +32,27 @@ class SwitchPort:
     config: PortConfig = PortConfig.NONE
     state: PortState = PortState.LIVE
     link: LinkSettings = UNKNOWN_LINK
+    tree: StpState = StpState.FORWARDING
 
     @property
     def takes_data(self) -> bool:
         """Whether data traffic that arrives here is processed."""
-        return not int(self.config) & _TAKES_NO_DATA
+        return not int(self.config) & _TAKES_NO_DATA and self.tree is StpState.FORWARDING
+
+    @property
+    def learns_data(self) -> bool:
+        """Whether data traffic that arrives here and is not taken shows all the same where its sender is."""
+        return not int(self.config) & _TAKES_NO_DATA and self.tree is StpState.LEARNING
 
     @property
     def sends_data(self) -> bool:
         """Whether data traffic may leave here."""
-        return not int(self.config) & _SENDS_NO_DATA
+        return not int(self.config) & _SENDS_NO_DATA and self.tree is StpState.FORWARDING
 
     @property
     def floods_data(self) -> bool:
         """Whether flooded data traffic may leave here."""
-        return not int(self.config) & _FLOODS_NO_DATA
+        return not int(self.config) & _FLOODS_NO_DATA and self.tree is StpState.FORWARDING
 
 
 class PortTable:
@@ -55,6 +66,8 @@ class PortTable:
         self.memberships: Mapping[PortNo, VlanMembership] = {}
         self.flooded: tuple[PortNo, ...] = ()
         """Ports that flooded data may leave by, in the order of their numbers."""
+        self.outside_tree: frozenset[PortNo] = frozenset()
+        """Ports that the spanning tree keeps from forwarding."""
         self._ports: dict[PortNo, SwitchPort] = {}
 
     def put(self, port: SwitchPort) -> bool:
@@ -73,7 +86,9 @@ class PortTable:
         return port
 
     def _note_flooded(self) -> None:
-        self.flooded = tuple(port.number for port in self._ports.values() if port.floods_data)
+        ports = self._ports.values()
+        self.flooded = tuple(port.number for port in ports if port.floods_data)
+        self.outside_tree = frozenset(port.number for port in ports if port.tree is not StpState.FORWARDING)
 
     def configure(self, number: PortNo, config: PortConfig, mask: PortConfig) -> bool:
         """Set the bits of ``mask`` in a port's configuration (PORT_MOD); whether that changed anything."""
@@ -94,7 +109,9 @@ class PortTable:
         if number == CONTROLLER:
             return self.has_controller
         port = self._ports.get(number)
-        return port is not None and not (port.config & PortConfig.PORT_DOWN or port.state & PortState.LINK_DOWN)
+        if port is None or port.tree is not StpState.FORWARDING:
+            return False
+        return not (port.config & PortConfig.PORT_DOWN or port.state & PortState.LINK_DOWN)
 
     def by_name(self, name: str) -> SwitchPort | None:
         """A port by the name of its interface."""

@@ -31,6 +31,7 @@ from inband.pipeline.members import is_past_membership, seen_by_control
 from inband.pipeline.metering import apply_meter
 from inband.pipeline.outputs import tag_from_local
 from inband.pipeline.packet_in import send_to_controller
+from inband.pipeline.program import Program
 from inband.pipeline.trace import TableStep
 from inband.table.flow_table import FlowTable, TableMiss
 
@@ -38,6 +39,7 @@ _INSTRUCTION_RANK = {kind: rank for rank, kind in enumerate(INSTRUCTION_ORDER)}
 
 _METADATA, _ETH_DST = FIELDS["metadata"], FIELDS["eth_dst"]
 _CLOSED = "the port is configured not to receive"
+_OUTSIDE_TREE = "the spanning tree keeps the port from forwarding"
 
 
 def receive(ctx: XlateContext, run: RunActions) -> None:
@@ -50,11 +52,20 @@ def receive(ctx: XlateContext, run: RunActions) -> None:
         return
     if ctx.is_data_closed and not _is_in_band(ctx):
         _go_beside(ctx, run)
-        ctx.drop(_CLOSED)
+        if port is not None and port.learns_data:
+            _only_learn(ctx, run)
+        ctx.drop(_OUTSIDE_TREE if ctx.in_port in ctx.switch.ports.outside_tree else _CLOSED)
         return
     visit_table(ctx, 0, run)
     if ctx.action_set is not None:
         run_action_set(ctx, run)
+
+
+def _only_learn(ctx: XlateContext, run: RunActions) -> None:
+    """Let the flow tables teach what they do, and send nothing (IEEE 802.1D-2004, 7.4: the learning state)."""
+    before, ctx.program = ctx.program, Program()
+    visit_table(ctx, 0, run, reports_miss=False)
+    ctx.program, ctx.packet.cacheable = before, False
 
 
 def _serve_past_membership(ctx: XlateContext, run: RunActions) -> bool:

@@ -22,6 +22,7 @@ from inband.flow.ports import LOCAL, PortNo, port_number
 from inband.packet.dhcp import reply_chaddr
 from inband.packet.frame import Frame
 from inband.pipeline.actions import run_actions, run_packet_out
+from inband.pipeline.bpdu_hook import recognise_bpdu
 from inband.pipeline.context import XlateContext
 from inband.pipeline.dhcp_hook import Recogniser, dhcp_replies, ipv6_configuration, reaches_local
 from inband.pipeline.fdb import Fdb
@@ -64,11 +65,13 @@ class Pipeline:
     ``local_mac`` is the MAC address of LOCAL (None: not known yet). ``in_band`` says whether in-band control is on, and
     with it the care for DHCP replies; its flows are in ``tables``. ``ipv6`` says whether the bridge uses IPv6, and so
     whether router advertisements and DHCPv6 replies are cared for too: without it cached decisions are wider.
+    ``takes_bpdus`` says whether a spanning tree takes what is sent to bridges.
     """
 
     def __init__(self, tables: TableSet, ports: PortTable, fdb: Fdb) -> None:
         self.in_band = False
         self.ipv6 = False
+        self.takes_bpdus = False
         self._state = SwitchState(tables, ports, fdb)
         self._dhcp_replies = dhcp_replies(None)
         self._ipv6_configuration: Recogniser | None = None
@@ -144,6 +147,8 @@ class Pipeline:
         in_port = port_number(key & 0xFFFFFFFF)  # the rightmost bits of a key
         member = self._state.ports.memberships.get(in_port)
         ctx = XlateContext(self._state, PacketState(key, frame), in_port, frame, now, hidden, trace, member)
+        if self.takes_bpdus and self._is_bpdu(ctx, key):
+            return _answer(ctx, ())
         receive(ctx, run_actions)
         actions = ctx.program.finished()
         return _answer(ctx, self._with_configuration(ctx, key, actions) if self.in_band and hidden else actions)
@@ -204,6 +209,15 @@ class Pipeline:
             return (Output(LOCAL), *actions)
         untagged = (PopVlan(), Output(LOCAL))
         return (Clone(untagged), *actions) if actions else untagged
+
+    @staticmethod
+    def _is_bpdu(ctx: XlateContext, key: FlowKey) -> bool:
+        is_bpdu, mattered = recognise_bpdu(key)
+        ctx.packet.mask |= mattered
+        if is_bpdu:
+            ctx.packet.cacheable = False
+            ctx.drop("a BPDU: for the spanning tree")
+        return is_bpdu
 
     def _is_our_dhcp_reply(self, ctx: XlateContext, key: FlowKey) -> bool:
         is_reply, mattered = self._dhcp_replies.recognise(key)

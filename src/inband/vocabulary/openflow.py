@@ -62,12 +62,15 @@ class PortConfig(IntFlag):
 
 
 class PortState(IntFlag):
-    """OFPPS_* (OpenFlow 1.3.5, 7.2.1)."""
+    """OFPPS_* (OpenFlow 1.3.5, 7.2.1), and the spanning tree's state, which is a number of 1.0 (1.0, 5.2.1)."""
 
     NONE = 0
     LINK_DOWN = 1
     BLOCKED = 2
     LIVE = 4
+    STP_LEARN = 0x100
+    STP_FORWARD = 0x200
+    STP_BLOCK = 0x300
 
 
 class PortFeatures(IntFlag):
