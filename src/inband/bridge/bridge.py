@@ -27,6 +27,7 @@ from inband.bridge.in_band import InBand
 from inband.bridge.megaflows import MegaflowCache
 from inband.bridge.place_keeper import PlaceKeeper
 from inband.bridge.slow_path import SlowPath
+from inband.bridge.tree import BridgeTree, TreeConfig
 from inband.control import events as ev
 from inband.control.endpoints import network_of
 from inband.control.questions import question
@@ -57,7 +58,7 @@ from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.link_settings import UNKNOWN_LINK, LinkSettings
-from inband.vocabulary.openflow import PortReason, PortState
+from inband.vocabulary.openflow import PortReason
 
 # A next hop that was not heard for so long is asked for: there is time for a second question, should it get lost.
 PLACE_AGE_S = MAX_AGE_S * 0.4
@@ -107,6 +108,7 @@ class Bridge:
             self.pipeline, self.megaflows, datapath, self.counters, self._place_lost, self._places.follow
         )
         self._housekeeping = Housekeeping(self.megaflows, self.tables, self.fdb, clock, self.agent.flows_removed)
+        self.tree = BridgeTree(self.pipeline, self.megaflows, datapath, self.agent, self.counters, clock)
         self._settling: tuple[int, Steps[None]] | None = None
         self._fail_mode_flows = FailModeFlows(self.tables)
         self.read_queues: ReadQueues = _no_queues
@@ -125,6 +127,9 @@ class Bridge:
     def upcall(self, in_port: PortNo, frame: Frame, key: FlowKey) -> None:
         """Decide about a frame, carry the decision out, and cache it if it holds for more than this frame."""
         now = self._clock()
+        if self.tree.is_on and self.tree.receive(in_port, frame.data):
+            self._wake()
+            return
         if self._slow_path.receive(in_port, frame, key, now) and self._housekeeping.start(now):
             self._wake()
 
@@ -235,6 +240,7 @@ class Bridge:
                     self.megaflows.flows_changed((*changes.added, *changes.modified, *changes.removed))
                 case SettingsChanged():
                     self.megaflows.everything_changed()
+                    self.tree.follow_ports()
                 case Execute(in_port, frame, actions):
                     self.megaflows.settle_cheaply()
                     self._slow_path.packet_out(in_port, frame, actions, now)
@@ -266,7 +272,9 @@ class Bridge:
     def add_port(self, number: PortNo, name: str, mac: Mac, *, link_up: bool = True) -> None:
         """A port that the datapath has already; it replaces one of the same number."""
         old = self.ports.get(number)
-        port = SwitchPort(number, name, mac, state=_state(link_up), link=self.read_link(name))
+        tree = self.tree.first_state(number) if old is None else old.tree
+        state = self.tree.bits_of(number, tree, link_up=link_up)
+        port = SwitchPort(number, name, mac, state=state, link=self.read_link(name), tree=tree)
         if old is not None:
             port = replace(port, config=old.config)
         if self.ports.put(port):
@@ -306,7 +314,8 @@ class Bridge:
         port = self.ports.get(number)
         if port is None:
             return
-        changed = replace(port, state=_state(link_up), mac=mac, link=self.read_link(port.name))
+        state = self.tree.bits_of(number, port.tree, link_up=link_up)
+        changed = replace(port, state=state, mac=mac, link=self.read_link(port.name))
         if not self.ports.put(changed):
             return
         if not link_up:
@@ -318,6 +327,12 @@ class Bridge:
         self.agent.port_changed(reason, port, self._clock())
         self.megaflows.everything_changed()
         self.megaflows.settle()
+        self.tree.follow_ports()
+        self._wake()
+
+    def configure_tree(self, config: TreeConfig | None) -> None:
+        """Run a spanning tree with these settings, or none."""
+        self.tree.configure(config)
         self._wake()
 
     # --- in-band control ----------------------------------------------------------------------------------------
@@ -380,6 +395,7 @@ class Bridge:
         self._places.follow_local(index, self._kernel.addresses_of(index))
         if mac != self.in_band.engine.local_mac or mac != self.pipeline.local_mac:
             self.pipeline.local_mac = mac or None
+            self.tree.set_mac(mac)
             self.megaflows.everything_changed()
             self.control(ev.LocalMacChanged(mac))
 
@@ -464,6 +480,7 @@ class Bridge:
             self.in_band.engine.next_deadline(),
             self._housekeeping.next_deadline(),
             self._places.next_deadline(),
+            self.tree.next_deadline(),
         )
         return min((due for due in deadlines if due is not None), default=None)
 
@@ -475,6 +492,7 @@ class Bridge:
         if _is_due(self._places.next_deadline(), now):
             self._places.run(now)
         self._housekeeping.run(now)
+        self.tree.run(now)
         self._wake()
 
 
@@ -488,7 +506,3 @@ def _unknown_link(_: str) -> LinkSettings:
 
 def _is_due(deadline: Instant | None, now: Instant) -> bool:
     return deadline is not None and deadline <= now
-
-
-def _state(link_up: bool) -> PortState:
-    return PortState.LIVE if link_up else PortState.LINK_DOWN

@@ -41,10 +41,11 @@ WEB = Frame(packets.tcp())
 class Stage:
     """A bridge on a simulated datapath, with a controller on connection 1."""
 
-    def __init__(self) -> None:
-        self.datapath = SimulatedDatapath(clock=Clock())
+    def __init__(self, clock: Clock | None = None) -> None:
+        clock = clock or Clock()
+        self.datapath = SimulatedDatapath(clock=clock)
         self.host = SilentHost()
-        self.bridge = Bridge(BridgeSettings("br0", Identity(1)), self.datapath, self.host, Clock(), lambda: None)
+        self.bridge = Bridge(BridgeSettings("br0", Identity(1)), self.datapath, self.host, clock, lambda: None)
         self.datapath.client = self.bridge
         for number in (LOCAL, P1, P2, P3):
             self.datapath.add_port(number, f"p{number}")

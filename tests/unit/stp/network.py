@@ -40,12 +40,15 @@ class Cable:
 
 @dataclass
 class Network:
-    """Any number of bridges. ``loops`` are instants at which data could go round in a circle, and by which ports."""
+    """Any number of bridges. ``loops``: when data could go round in a circle began, and for how long it could.
+
+    What begins and ends at one instant is none: two bridges act at that instant, and one of them has its turn first.
+    """
 
     settings: list[TreeSettings]
     cables: list[Cable]
     now: float = 0.0
-    loops: list[tuple[float, list[End]]] = field(default_factory=list)
+    loops: list[tuple[float, float]] = field(default_factory=list)
     sent: int = 0
 
     def __post_init__(self) -> None:
@@ -55,6 +58,7 @@ class Network:
         self._peers = {end: cable for cable in self.cables for end in (cable.near, cable.far)}
         self._queue: list[tuple[float, int, End, bytes]] = []
         self._order = count()
+        self._loop_since: float | None = None
         for cable in self.cables:
             for end in (cable.near, cable.far):
                 self.set_port(end, up=cable.is_up)
@@ -87,9 +91,12 @@ class Network:
                     self.flushed.append((self.now, End(bridge, number)))
                 case ev.SendBpdu(number, bpdu):
                     self._send(End(bridge, number), bpdu)
-        circle = self.circle()
-        if circle:
-            self.loops.append((self.now, circle))
+        if self.circle():
+            self._loop_since = self.now if self._loop_since is None else self._loop_since
+        elif self._loop_since is not None:
+            if self.now > self._loop_since:
+                self.loops.append((self._loop_since, self.now - self._loop_since))
+            self._loop_since = None
 
     def _send(self, end: End, bpdu: AnyBpdu) -> None:
         self.sent += 1
