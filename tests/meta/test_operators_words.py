@@ -69,7 +69,7 @@ def test_what_only_ovs_appctl_can_ask_is_in_the_guide(name: str) -> None:
 # Settings -----------------------------------------------------------------------------------------------------------
 
 NOT_KEYS = {"name": "`[[bridge]]` has it", "dhcp": "an `address`", "dhcpv6": "an `address`", "port_numbers": "a `port`"}
-NOT_KEYS["port_vlans"] = "a `port`"
+NOT_KEYS["port_vlans"] = NOT_KEYS["port_trees"] = "a `port`"
 """Fields of BridgeConfig that are not settings of their own, and what they are."""
 
 VERBS_OF_THEIR_OWN = {
@@ -89,6 +89,8 @@ OPTIONS = {
     "gateway": "192.0.2.254",
     "queue": "1",
     "control-vlan": "10",
+    "rstp": "on",
+    "rstp-priority": "4096",
     "adopt": "eth1",
     "datapath-id": "1",
     "mac": "02:00:00:00:00:01",

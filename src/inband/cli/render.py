@@ -74,6 +74,7 @@ def _print_bridge(console: Console, bridge: BridgeDocument, now: float) -> None:
         ("fail mode", bridge["fail_mode"]),
         ("forwarding", bridge["forwarding"]),
         ("in-band", _in_band_line(bridge)),
+        *(("spanning tree", line) for line in [_tree_line(bridge)] if line is not None),
         *(("note", note) for note in bridge.get("notes", [])),
     ]
     _print_rows(console, None, ((f"{name}:", value) for name, value in state))
@@ -86,8 +87,9 @@ def _print_bridge(console: Console, bridge: BridgeDocument, now: float) -> None:
 
 
 def _print_ports(console: Console, ports: Sequence[PortDocument]) -> None:
-    """The ports; their VLANs where one of them is a member of some."""
+    """The ports; their VLANs where one of them is a member of some, and what a spanning tree says where one runs."""
     has_vlans = any(port.get("vlans") for port in ports)
+    has_tree = any(port.get("rstp") for port in ports)
     rows: list[Sequence[Cell]] = [
         (
             str(port["number"]) if port["number"] < 0xFFFFFF00 else "LOCAL",
@@ -95,12 +97,27 @@ def _print_ports(console: Console, ports: Sequence[PortDocument]) -> None:
             port["mac"] or "-",
             Text("up", "green") if port["link_up"] else Text("down", "red"),
             *([port.get("vlans") or "all"] if has_vlans else []),
+            *([_tree_cell(port)] if has_tree else []),
             " ".join(port["config"]),
         )
         for port in ports
     ]
-    vlans = ["VLANs"] if has_vlans else []
-    _print_rows(console, ("port", "interface", "MAC", "link", *vlans, "set by controller"), rows)
+    extra = [*(["VLANs"] if has_vlans else []), *(["spanning tree"] if has_tree else [])]
+    _print_rows(console, ("port", "interface", "MAC", "link", *extra, "set by controller"), rows)
+
+
+def _tree_cell(port: PortDocument) -> str:
+    tree = port.get("rstp")
+    return "" if tree is None else f"{tree['role']}, {tree['state']}".lower()
+
+
+def _tree_line(bridge: BridgeDocument) -> str | None:
+    tree = bridge.get("rstp")
+    if tree is None:
+        return None
+    if tree["root_port"] is None:
+        return f"RSTP, id {tree['bridge_id']}: this bridge is the root"
+    return f"RSTP, id {tree['bridge_id']}, root {tree['root_id']} by {tree['root_port']} at cost {tree['root_cost']}"
 
 
 def _in_band_line(bridge: BridgeDocument) -> str:

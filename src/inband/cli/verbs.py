@@ -13,8 +13,8 @@ import click
 from inband import __version__
 from inband.cli import completion
 from inband.cli.asking import ask, ask_plainly, ask_to_change, changing, print_answer, run_dir_option
+from inband.cli.port_options import with_port_words
 from inband.cli.session import ssh_session
-from inband.cli.vlan_options import with_vlans
 from inband.cli.watching import capture, events, top
 from inband.errors import InbandError, UsageError
 
@@ -126,7 +126,7 @@ def del_bridge(bridge: str, run_dir: str | None) -> None:
 @click.argument("interface", shell_complete=completion.interfaces)
 @run_dir_option
 @changing
-@with_vlans
+@with_port_words
 def add_port(bridge: str, interface: str, run_dir: str | None) -> None:
     """Give INTERFACE to BRIDGE: from now on its frames belong to the switch alone.
 
@@ -143,9 +143,9 @@ def add_port(bridge: str, interface: str, run_dir: str | None) -> None:
 @click.argument("interface", shell_complete=completion.ports)
 @run_dir_option
 @changing
-@with_vlans
+@with_port_words
 def set_port(bridge: str, interface: str, run_dir: str | None) -> None:
-    """Have port INTERFACE of BRIDGE carry these VLANs and no others; without options all, as they are.
+    """Have port INTERFACE of BRIDGE carry these VLANs and no others; what is not said is as for a new port.
 
     \b
     Example:
@@ -264,8 +264,9 @@ def del_dns_server(run_dir: str | None) -> None:
 def set_(bridge: str, settings: tuple[str, ...], run_dir: str | None) -> None:
     """Change settings of BRIDGE; all of them or, when one is refused, none.
 
-    Keys: fail-mode, in-band (on, off), queue (N, none), control-vlan (N, none), datapath-id, mac, address, gateway,
-    inactivity-probe, max-backoff, flow-limit, peer-redirect, openflow-version, private-key, certificate, ca-cert.
+    Keys: fail-mode, in-band (on, off), queue (N, none), control-vlan (N, none), rstp (on, off), rstp-priority,
+    datapath-id, mac, address, gateway, inactivity-probe, max-backoff, flow-limit, peer-redirect, openflow-version,
+    private-key, certificate, ca-cert.
 
     \b
     Example:

@@ -11,6 +11,7 @@ Pure: what a switch does with a frame that has no business on a port is the pipe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -98,19 +99,14 @@ def format_vlans(vlans: frozenset[int]) -> str:
     return "+".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
 
 
-def parse_membership(words: list[str]) -> VlanMembership | None:
-    """Read ``["tag=10"]`` or ``["trunks=10-19+30"]``, perhaps with ``vlan-mode=...``; None for no word.
+MEMBERSHIP_WORDS = {"tag": "VLAN", "trunks": "VLANS", "vlan-mode": "MODE"}
+
+
+def parse_membership(given: Mapping[str, str]) -> VlanMembership | None:
+    """Read ``{"tag": "10"}`` or ``{"trunks": "10-19+30"}``, perhaps with ``vlan-mode``; None for no word.
 
     Raises UsageError.
     """
-    given: dict[str, str] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or name not in ("tag", "trunks", "vlan-mode"):
-            raise UsageError(f"{word!r} is none of tag=VLAN, trunks=VLANS (as in 10-19+30) and vlan-mode=MODE")
-        if name in given:
-            raise UsageError(f"{name} is given twice")
-        given[name] = value
     if not given:
         return None
     tag = _number(given["tag"]) if "tag" in given else None

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from inband.errors import InbandError, UsageError
-from inband.flow.membership import VlanMembership
 from inband.flow.ports import PortNo
 from inband.host import interfaces
 from inband.host.events import (
@@ -30,6 +29,7 @@ from inband.host.events import (
 )
 from inband.host.state import KernelState
 from inband.runtime.interface_locks import InterfaceLocks
+from inband.switch.config import BridgeConfig
 from inband.switch.managed_bridge import ManagedBridge
 from inband.switch.port_numbers import assign, remembered
 from inband.vocabulary.addresses import IpAddress, Mac
@@ -102,22 +102,21 @@ class BridgePorts:
 
     def apply(
         self,
-        wanted: Iterable[str],
-        pinned: Mapping[str, PortNo],
-        vlans: Mapping[str, VlanMembership],
+        config: BridgeConfig,
         refused: Refused | None = None,
     ) -> Iterator[None]:
-        """Have exactly these ports, and these numbers and VLANs for some of them: go on with the iterator to its end.
+        """Have exactly these ports with what is said of them: go on with the iterator to its end.
 
         One that cannot be a port is told to ``refused`` and left out; without that InbandError is raised for the first,
         and the others stay.
         """
-        names = list(wanted)
+        names, vlans = list(config.ports), dict(config.port_vlans)
         yield from self.release(names)
-        numbers = assign(names, pinned, self.numbers)
+        numbers = assign(names, dict(config.port_numbers), self.numbers)
         yield from self.release([name for name, port in self._ports.items() if port.number == numbers[name]])
         # Before they are opened: not one frame of a port may pass in a VLAN that is not its own.
         self._bridge.set_memberships({numbers[name]: vlans[name] for name in names if name in vlans})
+        self._managed.configure_tree(config, numbers)
         for name in names:
             if name not in self._ports:
                 try:

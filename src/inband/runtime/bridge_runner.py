@@ -276,7 +276,7 @@ class BridgeRunner:
         if adopted is not None and adopted != config.adopt:
             await go_through(self.ports.release(config.ports), self._loop)
             self._give_back(adopted)
-        steps = self.ports.apply(config.ports, dict(config.port_numbers), dict(config.port_vlans), refused)
+        steps = self.ports.apply(config, refused)
         if config.adopt is None or config.adopt == adopted or not is_there(config.adopt):
             await go_through(steps, self._loop)
         else:  # at once: meanwhile two interfaces have the address

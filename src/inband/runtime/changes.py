@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from inband.errors import UsageError
-from inband.flow.membership import VlanMembership
+from inband.flow.membership import MEMBERSHIP_WORDS
 from inband.host import moving
 from inband.host.dhcp_client import client_versions
-from inband.runtime.config_keys import KEYS, parse_port, parse_setting, with_values
+from inband.runtime.config_keys import KEYS, PortWords, parse_port, parse_setting, with_values
 from inband.runtime.config_load import load
 from inband.runtime.dns_servers import parse_dns_server
+from inband.stp.settings import PORT_WORDS
 from inband.switch.config import BridgeConfig, SwitchConfig, check_interface_name, checked
 from inband.switch.manager_targets import parse_manager
 from inband.switch.targets import parse_target
@@ -65,25 +66,37 @@ def _del_bridge(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
 
 def _add_port(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
     bridge = config.bridge(arguments[0])
-    port, number, vlans = parse_port(arguments[1])
-    pins = bridge.port_numbers if number is None else (*bridge.port_numbers, (port, number))
-    added = replace(bridge, ports=(*bridge.ports, port), port_numbers=pins)
-    return _with_bridge(config, _with_vlans(added, port, vlans))
+    port = parse_port(arguments[1])
+    pins = bridge.port_numbers if port.number is None else (*bridge.port_numbers, (port.name, port.number))
+    added = replace(bridge, ports=(*bridge.ports, port.name), port_numbers=pins)
+    return _with_bridge(config, _with_words(added, port))
 
 
 def _set_port(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
-    """Give a port the VLANs that are said behind its name; none: all of them."""
+    """Give a port what is said behind its name; what is not said is as usual: all VLANs, no settings of the tree."""
     bridge = config.bridge(arguments[0])
-    port, number, vlans = parse_port(arguments[1])
-    _check_port(bridge, port)
-    if number is not None:
-        raise UsageError(f"the number of port {port} cannot change while it is a port: take it out first (del-port)")
-    return _with_bridge(config, _with_vlans(bridge, port, vlans))
+    port = parse_port(arguments[1])
+    _check_port(bridge, port.name)
+    if port.number is not None:
+        raise UsageError(
+            f"the number of port {port.name} cannot change while it is a port: take it out first (del-port)"
+        )
+    return _with_bridge(config, _with_words(bridge, port))
 
 
-def _with_vlans(bridge: BridgeConfig, port: str, vlans: VlanMembership | None) -> BridgeConfig:
-    others = tuple(each for each in bridge.port_vlans if each[0] != port)
-    return replace(bridge, port_vlans=others if vlans is None else (*others, (port, vlans)))
+def _with_words(bridge: BridgeConfig, port: PortWords) -> BridgeConfig:
+    """With what is said of a port, and nothing else of it."""
+    vlans = tuple(each for each in bridge.port_vlans if each[0] != port.name)
+    trees = tuple(each for each in bridge.port_trees if each[0] != port.name)
+    return replace(
+        bridge,
+        port_vlans=vlans if port.vlans is None else (*vlans, (port.name, port.vlans)),
+        port_trees=trees if port.tree is None else (*trees, (port.name, port.tree)),
+    )
+
+
+def _without_words(bridge: BridgeConfig, port: str) -> BridgeConfig:
+    return _with_words(bridge, PortWords(port, None, None, None))
 
 
 def _check_port(bridge: BridgeConfig, port: str) -> None:
@@ -98,7 +111,7 @@ def _del_port(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
     _check_port(bridge, port)
     ports = tuple(other for other in bridge.ports if other != port)
     pins = tuple(pin for pin in bridge.port_numbers if pin[0] != port)
-    return _with_bridge(config, _with_vlans(replace(bridge, ports=ports, port_numbers=pins), port, None))
+    return _with_bridge(config, _without_words(replace(bridge, ports=ports, port_numbers=pins), port))
 
 
 def _adopt(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
@@ -136,7 +149,7 @@ def _release(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
         raise UsageError(f"bridge {bridge.name} has adopted {bridge.adopt or 'nothing'}, not {interface}")
     ports = tuple(port for port in bridge.ports if port != interface)
     plain = replace(bridge, ports=ports, adopt=None, mac=None, addresses=(), dhcp=False, dhcpv6=False, gateway=None)
-    return _with_bridge(config, _with_vlans(plain, interface, None))
+    return _with_bridge(config, _without_words(plain, interface))
 
 
 def _set_controller(config: SwitchConfig, arguments: Sequence[str]) -> SwitchConfig:
@@ -189,11 +202,13 @@ def _reload(config: SwitchConfig, _arguments: Sequence[str]) -> SwitchConfig:
     return fresh
 
 
+_PORT_WORDS = "".join(f"[,{word}={what}]" for word, what in {**MEMBERSHIP_WORDS, **PORT_WORDS}.items())
+
 CHANGES: Mapping[str, Change] = {
     "add-bridge": Change("BRIDGE [KEY=VALUE]...", 1, None, _add_bridge),
     "del-bridge": Change("BRIDGE", 1, 1, _del_bridge),
-    "add-port": Change("BRIDGE INTERFACE[=NUMBER][,tag=VLAN][,trunks=VLANS][,vlan-mode=MODE]", 2, 2, _add_port),
-    "set-port": Change("BRIDGE INTERFACE[,tag=VLAN][,trunks=VLANS][,vlan-mode=MODE]", 2, 2, _set_port),
+    "add-port": Change(f"BRIDGE INTERFACE[=NUMBER]{_PORT_WORDS}", 2, 2, _add_port),
+    "set-port": Change(f"BRIDGE INTERFACE{_PORT_WORDS}", 2, 2, _set_port),
     "del-port": Change("BRIDGE INTERFACE", 2, 2, _del_port),
     "adopt": Change("BRIDGE INTERFACE", 2, 2, _adopt),
     "release": Change("BRIDGE INTERFACE", 2, 2, _release),

@@ -58,9 +58,7 @@ def texts_of(bridge: BridgeConfig, key: Key) -> list[str]:
     """A setting as a person would write it; one ``none`` or nothing where it is not set."""
     match key.name:
         case "port":
-            pins, vlans = dict(bridge.port_numbers), dict(bridge.port_vlans)
-            numbered = {name: f"{name}={int(pins[name])}" if name in pins else name for name in bridge.ports}
-            return [f"{text},{vlans[name]}" if name in vlans else text for name, text in numbered.items()]
+            return [_port(bridge, name) for name in bridge.ports]
         case "address":
             words = ((DHCP, bridge.dhcp), (DHCPV6, bridge.dhcpv6))
             return [*map(str, bridge.addresses), *(word for word, is_wanted in words if is_wanted)]
@@ -71,6 +69,13 @@ def texts_of(bridge: BridgeConfig, key: Key) -> list[str]:
         case _:  # whose text is the value's own
             value = getattr(bridge, key.field)
             return [_text(one) for one in (value if key.many else [value])]
+
+
+def _port(bridge: BridgeConfig, name: str) -> str:
+    pins = dict(bridge.port_numbers)
+    said = (dict[str, object](pairs).get(name) for pairs in (bridge.port_vlans, bridge.port_trees))
+    words = [str(each) for each in said if each is not None]
+    return ",".join([f"{name}={int(pins[name])}" if name in pins else name, *filter(None, words)])
 
 
 def _text(value: object) -> str:

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from inband.errors import UsageError
-from inband.flow.membership import VlanMembership, parse_membership
+from inband.flow.membership import MEMBERSHIP_WORDS, VlanMembership, parse_membership
 from inband.flow.ports import PortNo
+from inband.stp.settings import PORT_WORDS, PortTreeSettings, parse_port_settings, parse_priority
 from inband.switch.config import BridgeConfig, DatapathKind, FailMode, IpInterface, check_interface_name
 from inband.switch.targets import parse_target
 from inband.vocabulary.addresses import Mac, parse_ip
@@ -135,24 +136,43 @@ def _seconds(low: float, high: float, *, zero: bool = False) -> Callable[[str], 
 
 
 class PortWords(NamedTuple):
-    """What is said of a port: its name, the number that it shall have, and its VLANs, as far as they are said."""
+    """What is said of a port: its name, and its number, VLANs and spanning tree settings as far as they are said."""
 
     name: str
     number: PortNo | None
     vlans: VlanMembership | None
+    tree: PortTreeSettings | None
 
 
 def parse_port(text: str) -> PortWords:
     """Read ``eth2``, ``eth2=7`` with a number, or with VLANs ``eth2=7,tag=10``; raises UsageError."""
     port, *words = text.split(",")
     try:
-        vlans = parse_membership(words)
+        given = _port_words(words)
+        vlans = parse_membership({word: value for word, value in given.items() if word in MEMBERSHIP_WORDS})
+        of_tree = {word: value for word, value in given.items() if word in PORT_WORDS}
+        tree = parse_port_settings(of_tree)
     except UsageError as error:
         raise UsageError(f"{port}: {error}") from None
     name, equals, number = port.rpartition("=")
     if equals and number.isascii() and number.isdigit():
-        return PortWords(check_interface_name(name), PortNo(int(number)), vlans)
-    return PortWords(check_interface_name(port), None, vlans)
+        return PortWords(check_interface_name(name), PortNo(int(number)), vlans, tree)
+    return PortWords(check_interface_name(port), None, vlans, tree)
+
+
+def _port_words(words: Sequence[str]) -> dict[str, str]:
+    """What stands behind a port's name, by word. Raises UsageError."""
+    allowed = {**MEMBERSHIP_WORDS, **PORT_WORDS}
+    given: dict[str, str] = {}
+    for each in words:
+        word, equals, value = each.partition("=")
+        if not equals or word not in allowed:
+            all_words = ", ".join(f"{name}={what}" for name, what in allowed.items())
+            raise UsageError(f"{each!r} is none of {all_words}")
+        if word in given:
+            raise UsageError(f"{word} is given twice")
+        given[word] = value
+    return given
 
 
 def _datapath_id(text: str) -> int:
@@ -201,7 +221,8 @@ _ROWS = (
         "port",
         "ports",
         parse_port,
-        "the name of an interface, or NAME=NUMBER with its port number; behind it VLANs as in eth1,tag=10",
+        "the name of an interface, or NAME=NUMBER with its port number; behind it VLANs as in eth1,tag=10, and words "
+        "for the spanning tree as in eth1,rstp-edge=on",
         "none",
         "An interface of the bridge.",
         many=True,
@@ -275,6 +296,24 @@ _ROWS = (
         "The VLAN of the bridge's own interface and of control, with a tag but on access ports; none: untagged.",
         (int, str),
         optional=True,
+    ),
+    Key(
+        "rstp",
+        "rstp",
+        _on_off,
+        "on or off",
+        "off",
+        "The spanning tree (RSTP) for data: of cables that make a circle one is closed to it.",
+        (bool, str),
+    ),
+    Key(
+        "rstp-priority",
+        "rstp_priority",
+        parse_priority,
+        "multiples of 4096 from 0 to 61440",
+        "32768",
+        "The bridge's priority in the spanning tree; the lowest is the root.",
+        (int, str),
     ),
     Key("in-band", "in_band", _on_off, "on or off", "on", "In-band control.", (bool, str)),
     Key(
@@ -393,6 +432,7 @@ def with_values(bridge: BridgeConfig, values: Mapping[str, object]) -> BridgeCon
         fields["ports"] = tuple(port.name for port in ports)
         fields["port_numbers"] = tuple((port.name, port.number) for port in ports if port.number is not None)
         fields["port_vlans"] = tuple((port.name, port.vlans) for port in ports if port.vlans is not None)
+        fields["port_trees"] = tuple((port.name, port.tree) for port in ports if port.tree is not None)
     if "openflow_versions" in fields:
         fields["openflow_versions"] = tuple(sorted(set(fields["openflow_versions"])))
     return replace(bridge, **fields)

@@ -10,7 +10,6 @@ from inband import __version__
 from inband.bridge.in_band import InBandStatus
 from inband.control.destinations import RemoteStatus
 from inband.control.names import NameStatus
-from inband.flow.membership import VlanMembership
 from inband.flow.ports import LOCAL
 from inband.pipeline.ports import SwitchPort
 from inband.runtime.advice import Hops, PortsKnown, controller_advice, remote_advice
@@ -24,6 +23,7 @@ from inband.runtime.show import (
     RemoteDocument,
     ShowDocument,
 )
+from inband.runtime.tree_documents import port_tree_document, tree_document
 from inband.switch.core import SwitchCore
 from inband.switch.names import NameService
 from inband.switch.status import BridgeStatus, ListenerStatus, OutgoingStatus
@@ -70,12 +70,13 @@ def _bridge(runner: BridgeRunner, service: NameService) -> BridgeDocument:
         "datapath_id": f"{status.datapath_id:016x}",
         "fail_mode": config.fail_mode.value,
         "forwarding": status.forwarding.value,
-        "ports": [_port(port, status.vlans.get(port.number)) for port in status.ports],
+        "ports": [_port(port, status) for port in status.ports],
         "controllers": [
             *(_controller(each, known, in_band=config.in_band) for each in status.outgoing),
             *(_listener(each) for each in listeners),
         ],
         "in_band": _in_band(runner, status.in_band, known),
+        "rstp": None if status.tree is None else tree_document(status.tree, status.ports),
         "missing_ports": runner.ports.missing(),
         "notes": [*runner.notes, *_notes(runner, status)],
         "counters": dict(status.counters),
@@ -94,7 +95,8 @@ def _known(status: BridgeStatus, ports: Iterable[str], service: NameService, now
     )
 
 
-def _port(port: SwitchPort, vlans: VlanMembership | None) -> PortDocument:
+def _port(port: SwitchPort, status: BridgeStatus) -> PortDocument:
+    vlans = status.vlans.get(port.number)
     return {
         "name": port.name,
         "number": int(port.number),
@@ -105,6 +107,7 @@ def _port(port: SwitchPort, vlans: VlanMembership | None) -> PortDocument:
         "vlan_mode": None if vlans is None else vlans.mode.value,
         "tag": None if vlans is None else vlans.tag,
         "trunks": [] if vlans is None else sorted(vlans.trunks),
+        "rstp": port_tree_document(port, status.tree),
     }
 
 

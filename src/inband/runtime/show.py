@@ -9,11 +9,36 @@ from __future__ import annotations
 from typing import NotRequired, TypedDict
 
 
+class PortTreeDocument(TypedDict):
+    """A port in the spanning tree. ``role`` and ``state`` are the standard's words, as "Root" and "Forwarding".
+
+    ``neighbour`` is the bridge behind it that is nearer to the root, null where none is.
+    """
+
+    role: str
+    state: str
+    cost: int
+    priority: int
+    edge: bool
+    protocol: str
+    neighbour: str | None
+
+
+class TreeDocument(TypedDict):
+    """The spanning tree as a bridge knows it. ``root_port`` is the interface towards the root, null for the root."""
+
+    bridge_id: str
+    root_id: str
+    root_cost: int
+    root_port: str | None
+
+
 class PortDocument(TypedDict):
     """A port. ``config`` holds the words that the controller set, as ``no-flood``.
 
     ``vlans`` are its VLANs as the configuration says them, null where it carries every one as it is; the same in parts:
     ``vlan_mode``, ``tag`` (the VLAN of an access port, or the native one) and ``trunks`` (empty: all).
+    ``rstp`` is null where no spanning tree runs.
     """
 
     name: str
@@ -25,6 +50,7 @@ class PortDocument(TypedDict):
     vlan_mode: NotRequired[str | None]
     tag: NotRequired[int | None]
     trunks: NotRequired[list[int]]
+    rstp: NotRequired[PortTreeDocument | None]
 
 
 class ControllerDocument(TypedDict):
@@ -85,6 +111,7 @@ class BridgeDocument(TypedDict):
     """A bridge. ``notes`` are remarks for people, such as why another datapath was not taken.
 
     ``missing_ports`` wait for their interface. ``counters`` are all named events: upcalls by reason, verdicts, losses.
+    ``rstp`` is null where no spanning tree runs.
     """
 
     name: str
@@ -98,6 +125,7 @@ class BridgeDocument(TypedDict):
     notes: NotRequired[list[str]]
     counters: NotRequired[dict[str, int]]
     missing_ports: NotRequired[list[str]]
+    rstp: NotRequired[TreeDocument | None]
 
 
 class NamedAddressDocument(TypedDict):

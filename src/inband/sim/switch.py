@@ -142,9 +142,14 @@ class SwitchBridge:
         driver.start(managed)
         managed.open(local)
         _go_through(process.core.add(managed))
+        self.configure_tree()
         for number, nic in self._ports.items():
             self._open_port(number, nic)
         managed.configure(self.config)
+
+    def configure_tree(self) -> None:
+        """Run the spanning tree that the configuration asks for."""
+        self.managed.configure_tree(self.config, {nic.name: number for number, nic in self._ports.items()})
 
     def stop(self) -> None:
         """The process is dead."""
@@ -263,6 +268,7 @@ class SwitchHost:
         for bridge in config.bridges:
             if bridge.name in core.bridges:
                 core.bridges[bridge.name].configure(bridge)
+                self.bridges[bridge.name].configure_tree()
             else:
                 self.bridges[bridge.name].start(self.process)
         _go_through(core.finish(config))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inband.errors import UsageError
@@ -29,8 +30,32 @@ class PortTreeSettings:
     priority: int = 128
     is_edge: bool = False
 
+    def __str__(self) -> str:
+        """As the configuration says it behind a port's name: ``rstp-cost=20000,rstp-edge=on``; what is usual is not."""
+        words = [] if self.path_cost is None else [f"rstp-cost={self.path_cost}"]
+        words += [] if self.priority == DEFAULT_PORT.priority else [f"rstp-priority={self.priority}"]
+        words += ["rstp-edge=on"] if self.is_edge else []
+        return ",".join(words)
+
 
 DEFAULT_PORT = PortTreeSettings()
+
+
+PORT_WORDS = {"rstp-cost": "COST", "rstp-priority": "PRIORITY", "rstp-edge": "on|off"}
+"""What may be said of a port, with what stands for values."""
+
+
+def parse_port_settings(words: Mapping[str, str]) -> PortTreeSettings | None:
+    """What PORT_WORDS say of a port; None for what is usual. Raises UsageError."""
+    edge = words.get("rstp-edge", "off")
+    if edge not in ("on", "off"):
+        raise UsageError(f"rstp-edge {edge!r} is not allowed: on or off")
+    said = PortTreeSettings(
+        parse_path_cost(words["rstp-cost"]) if "rstp-cost" in words else None,
+        parse_port_priority(words["rstp-priority"]) if "rstp-priority" in words else DEFAULT_PORT.priority,
+        edge == "on",
+    )
+    return None if said == DEFAULT_PORT else said
 
 
 def parse_priority(text: str) -> int:

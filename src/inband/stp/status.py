@@ -44,6 +44,10 @@ class TreeStatus:
     times: Times
     ports: tuple[PortTreeStatus, ...]
 
+    def port(self, number: PortNo) -> PortTreeStatus | None:
+        """One of its ports."""
+        return next((port for port in self.ports if port.number == number), None)
+
     @property
     def is_root(self) -> bool:
         """Whether the bridge is the root."""

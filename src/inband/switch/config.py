@@ -12,7 +12,7 @@ is in ``config_keys``. Nothing here reads a file or touches the system.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
@@ -21,6 +21,7 @@ from pathlib import Path
 from inband.errors import UsageError
 from inband.flow.membership import VlanMembership
 from inband.flow.ports import HIGHEST, PortNo
+from inband.stp.settings import PortTreeSettings, TreeSettings
 from inband.switch.manager_targets import ManagerTarget
 from inband.switch.targets import Target
 from inband.vocabulary.addresses import IpAddress, Mac
@@ -56,6 +57,7 @@ class BridgeConfig:
 
     ``port_numbers`` are the numbers that are pinned, with the names of their ports; the switch chooses the others.
     ``port_vlans`` are the VLANs of ports that are members of some, by name; the others carry all.
+    ``rstp`` says whether a spanning tree runs, ``port_trees`` what is said of ports to it, by name.
     ``adopt`` is the port whose addresses and routes the bridge's own interface has.
     ``addresses``, ``dhcp`` and ``dhcpv6`` say what the bridge's own interface gets; none: the system sets it. ``queue``
     is the queue of control traffic, ``control_vlan`` its VLAN (none: untagged). ``inactivity_probe_s`` 0 means no
@@ -67,6 +69,7 @@ class BridgeConfig:
     ports: tuple[str, ...] = ()
     port_numbers: tuple[tuple[str, PortNo], ...] = ()
     port_vlans: tuple[tuple[str, VlanMembership], ...] = ()
+    port_trees: tuple[tuple[str, PortTreeSettings], ...] = ()
     adopt: str | None = None
     controllers: tuple[Target, ...] = ()
     fail_mode: FailMode = FailMode.STANDALONE
@@ -78,6 +81,8 @@ class BridgeConfig:
     queue: int | None = None
     control_vlan: int | None = None
     in_band: bool = True
+    rstp: bool = False
+    rstp_priority: int = TreeSettings().priority
     datapath_id: int | None = None
     mac: Mac | None = None
     inactivity_probe_s: float = 5.0  # Open vSwitch's default, which controllers' own timers are chosen for
@@ -239,11 +244,8 @@ def _bridge_complaints(bridge: BridgeConfig) -> Iterator[str]:
             yield f"port {name}={int(number)}: numbers are 1 to {int(HIGHEST)}"
         elif pins[number] > 1:
             yield f"port {name}={number}: another port has this number: give each its own"
-    for name, count in Counter(name for name, _ in bridge.port_vlans).items():
-        if name not in bridge.ports:
-            yield f"VLANs of {name}: it is not among its ports: add it to port"
-        elif count > 1:
-            yield f"VLANs of port {name} are given twice"
+    yield from _said_twice("VLANs", (name for name, _ in bridge.port_vlans), bridge)
+    yield from _said_twice("settings of the spanning tree", (name for name, _ in bridge.port_trees), bridge)
     if bridge.adopt is not None and bridge.adopt not in bridge.ports:
         yield f"adopt: {bridge.adopt} is not among its ports: add it to port"
     if not bridge.openflow_versions:
@@ -261,3 +263,12 @@ def _bridge_complaints(bridge: BridgeConfig) -> Iterator[str]:
             yield f"gateway {gateway} is in none of the bridge's networks ({', '.join(map(str, reachable))})"
         if any(gateway == address.ip for address in bridge.addresses):
             yield f"gateway {gateway} is the bridge's own address: give the router's"
+
+
+def _said_twice(what: str, names: Iterable[str], bridge: BridgeConfig) -> Iterator[str]:
+    """What is wrong with what is said of ports: each may have it once, and must be there."""
+    for name, count in Counter(names).items():
+        if name not in bridge.ports:
+            yield f"{what} of {name}: it is not among its ports: add it to port"
+        elif count > 1:
+            yield f"{what} of port {name} are given twice"

@@ -8,13 +8,14 @@ first, so that a controller that is dialled again because of it is dialled with 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
 from inband import __version__
 from inband.agent.switch import Identity
 from inband.bridge.bridge import Bridge, BridgeSettings
+from inband.bridge.tree import TreeConfig
 from inband.control import events as ev
 from inband.datapath.base import Datapath
 from inband.flow.membership import VlanMembership, VlanMode
@@ -31,6 +32,7 @@ from inband.host.events import (
 )
 from inband.host.state import Host
 from inband.openflow.reconnect import State
+from inband.stp.settings import TreeSettings
 from inband.switch.config import BridgeConfig
 from inband.switch.connections import ConnectionManager, Environment
 from inband.switch.outgoing import OutgoingConnection
@@ -162,6 +164,12 @@ class ManagedBridge:
         self.connections.configure(config)
         self._set_identity(self._identity(config))
 
+    def configure_tree(self, config: BridgeConfig, numbers: Mapping[str, PortNo]) -> None:
+        """Run a spanning tree or none; ``numbers`` are those of ports by name, of them that are to come, too."""
+        ports = {numbers[name]: settings for name, settings in config.port_trees if name in numbers}
+        tree = TreeConfig(TreeSettings(config.rstp_priority), ports)
+        self.bridge.configure_tree(tree if config.rstp else None)
+
     def _identity(self, config: BridgeConfig) -> Identity:
         number = self.default_datapath_id if config.datapath_id is None else config.datapath_id
         return Identity(number, software=__version__, datapath=config.name)
@@ -229,6 +237,7 @@ class ManagedBridge:
             forwarding=connections.fail_mode.forwarding,
             ports=tuple(bridge.ports),
             vlans={**bridge.ports.memberships, **self._vlan_of_local()},
+            tree=bridge.tree.status(),
             outgoing=self.outgoing(),
             listeners=self.listeners(),
             in_band=bridge.in_band.status(),

@@ -11,6 +11,7 @@ from inband.flow.membership import VlanMembership
 from inband.flow.ports import PortNo
 from inband.openflow.reconnect import State
 from inband.pipeline.ports import SwitchPort
+from inband.stp.status import TreeStatus
 from inband.switch.targets import Target
 from inband.vocabulary.addresses import IpAddress
 from inband.vocabulary.instant import Instant
@@ -52,7 +53,7 @@ class ListenerStatus:
 class BridgeStatus:
     """One bridge. ``datapath`` is its kind; ``counters`` are all that have names.
 
-    ``vlans`` are those of ports that are members of some, by number.
+    ``vlans`` are those of ports that are members of some, by number. ``tree`` is None where no spanning tree runs.
     """
 
     name: str
@@ -61,6 +62,7 @@ class BridgeStatus:
     forwarding: Forwarding
     ports: tuple[SwitchPort, ...]
     vlans: Mapping[PortNo, VlanMembership]
+    tree: TreeStatus | None
     outgoing: tuple[OutgoingStatus, ...]
     listeners: tuple[ListenerStatus, ...]
     in_band: InBandStatus

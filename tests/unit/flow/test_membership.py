@@ -73,12 +73,12 @@ def test_a_drop_is_said_in_words() -> None:
     ],
 )
 def test_it_is_read_as_it_is_written(text: str, membership: VlanMembership) -> None:
-    assert parse_membership(text.split(",")) == membership
+    assert parse_membership(words_of(text)) == membership
     assert str(membership) == text
 
 
 def test_no_word_is_no_membership() -> None:
-    assert parse_membership([]) is None
+    assert parse_membership({}) is None
 
 
 def test_runs_of_vlans_are_written_short() -> None:
@@ -92,7 +92,6 @@ def test_runs_of_vlans_are_written_short() -> None:
         ("tag=-1", "'-1' is not allowed"),
         ("tag=x", "'x' is not allowed"),
         ("tag=", "'' is not allowed"),
-        ("tag=1,tag=2", "tag is given twice"),
         ("tag=1,trunks=2", "an access port has one VLAN"),
         ("trunks=20-10", "the lower VLAN comes first"),
         ("trunks=10+", "'' is not allowed"),
@@ -101,15 +100,18 @@ def test_runs_of_vlans_are_written_short() -> None:
         ("trunks=10,vlan-mode=native-tagged", "vlan-mode=native-tagged needs a tag"),
         ("tag=1,vlan-mode=trunk", "a trunk has no tag of its own"),
         ("tag=1,vlan-mode=dot1q", "'dot1q' is not allowed: access, trunk"),
-        ("tga=1", "'tga=1' is none of tag=VLAN"),
-        ("tag", "'tag' is none of"),
     ],
 )
 def test_what_means_nothing_is_refused_in_words(text: str, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
-        parse_membership(text.split(","))
+        parse_membership(words_of(text))
 
 
 def test_a_value_that_means_nothing_cannot_be_made() -> None:
     with pytest.raises(UsageError, match="VLAN 5000 is not allowed"):
         VlanMembership(VlanMode.TRUNK, trunks=frozenset({5000}))
+
+
+def words_of(text: str) -> dict[str, str]:
+    """Words by name."""
+    return dict(word.split("=") for word in text.split(","))

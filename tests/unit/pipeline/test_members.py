@@ -16,6 +16,7 @@ from inband.testing import packets
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.numbers import ETH_ARP
 from inband.vocabulary.openflow import PortConfig
+from tests.unit.flow.test_membership import words_of
 from tests.unit.pipeline.scene import P1, P2, P3, US, A, B, C, Scene, out
 
 P4 = PortNo(4)
@@ -33,7 +34,7 @@ def _slot(port: PortNo) -> int:
 
 def member(scene: Scene, **words: str) -> Scene:
     """Have ports be members: ``p1="tag=10"``."""
-    known = {PortNo(int(name[1:])): parse_membership(text.split(",")) for name, text in words.items()}
+    known = {PortNo(int(name[1:])): parse_membership(words_of(text)) for name, text in words.items()}
     scene.ports.memberships = {number: vlans for number, vlans in known.items() if vlans is not None}
     return scene
 

@@ -37,6 +37,9 @@ def test_a_ports_vlans_come_change_and_go_and_its_number_stays() -> None:
     assert {name: str(vlans) for name, vlans in changed.port_vlans} == {"eth2": "tag=1,vlan-mode=native-tagged"}
     assert changed.port_numbers == made.port_numbers == (("eth2", 7),)
     assert after("add-port br0 eth2,tag=10", "set-port br0 eth2").bridge("br0").port_vlans == ()
+    with_tree = after("add-port br0 eth2,rstp-edge=on", "set-port br0 eth2,rstp-cost=5,tag=7").bridge("br0")
+    assert {name: str(tree) for name, tree in with_tree.port_trees} == {"eth2": "rstp-cost=5"}
+    assert after("add-port br0 eth2,rstp-edge=on", "del-port br0 eth2").bridge("br0").port_trees == ()
     assert after("add-port br0 eth2,tag=10", "del-port br0 eth2").bridge("br0").port_vlans == ()
 
 

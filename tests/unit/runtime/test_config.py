@@ -17,6 +17,7 @@ from inband.flow.ports import PortNo
 from inband.runtime.config_keys import KEYS, parse_setting
 from inband.runtime.config_load import load, read_file
 from inband.runtime.unixctl_client import find_run_dir
+from inband.stp.settings import PortTreeSettings
 from inband.switch.config import BridgeConfig, DatapathKind, FailMode, RunOptions, SwitchConfig
 from inband.switch.manager_targets import parse_manager
 from inband.switch.targets import parse_target
@@ -29,7 +30,7 @@ run-dir = "/run/x"
 
 [[bridge]]
 name = "br0"
-port = ["eth1", "eth2=7,tag=1,trunks=10-11,vlan-mode=native-untagged"]
+port = ["eth1,rstp-cost=2000,rstp-priority=16,rstp-edge=on", "eth2=7,tag=1,trunks=10-11,vlan-mode=native-untagged"]
 controller = ["tcp:192.0.2.1:6653", "tls:192.0.2.3,out-of-band"]
 fail-mode = "secure"
 datapath = "userspace"
@@ -39,6 +40,8 @@ adopt = "eth1"
 queue = 1
 control-vlan = 10
 in-band = false
+rstp = true
+rstp-priority = 4096
 datapath-id = "00000000000000ff"
 mac = "02:00:00:00:00:01"
 inactivity-probe = "500ms"
@@ -75,6 +78,9 @@ def test_a_file_with_every_key_becomes_the_values_it_says(tmp_path: Path) -> Non
         ports=("eth1", "eth2"),
         port_numbers=(("eth2", PortNo(7)),),
         port_vlans=(("eth2", VlanMembership(VlanMode.NATIVE_UNTAGGED, 1, frozenset({10, 11}))),),
+        port_trees=(("eth1", PortTreeSettings(2000, 16, is_edge=True)),),
+        rstp=True,
+        rstp_priority=4096,
         controllers=(parse_target("tcp:192.0.2.1"), parse_target("tls:192.0.2.3,out-of-band")),
         fail_mode=FailMode.SECURE,
         datapath=DatapathKind.USERSPACE,
@@ -133,6 +139,17 @@ BRIDGE = '[[bridge]]\nname = "br0"\n'
         (BRIDGE + "port = ['eth1', 'eth1']", "port eth1 is listed twice"),
         (BRIDGE + "port = 'eth1,tag=5000'", "port: eth1: VLAN '5000' is not allowed: 0 to 4095"),
         (BRIDGE + "port = 'eth1,tag=1,tag=2'", "port: eth1: tag is given twice"),
+        (BRIDGE + "port = 'eth1,tag'", "port: eth1: 'tag' is none of"),
+        (BRIDGE + "port = 'eth1,tga=1'", "port: eth1: 'tga=1' is none of tag=VLAN"),
+        (BRIDGE + "port = 'eth1,rstp-cost=0'", "port: eth1: path cost '0' is not allowed: 1 to 200000000"),
+        (
+            BRIDGE + "port = 'eth1,rstp-priority=8'",
+            "port: eth1: priority '8' is not allowed: multiples of 16 from 0 to 240",
+        ),
+        (BRIDGE + "port = 'eth1,rstp-edge=yes'", "port: eth1: rstp-edge 'yes' is not allowed: on or off"),
+        (BRIDGE + "rstp-priority = 5", "rstp-priority: priority '5' is not allowed: multiples of 4096 from 0 to 61440"),
+        (BRIDGE + "rstp-priority = 65536", "rstp-priority: priority '65536' is not allowed: multiples of 4096"),
+        (BRIDGE + "rstp = 'maybe'", "rstp: 'maybe' is not allowed: on or off"),
         (BRIDGE + "port = 'eth1,tag=1,trunks=2'", "port: eth1: an access port has one VLAN"),
         (BRIDGE + "port = 'eth1,vlan-mode=dot1q'", "port: eth1: vlan-mode 'dot1q' is not allowed: access, trunk"),
         (BRIDGE + "port = 'br0'", "port br0 is the interface of a bridge itself"),

@@ -27,6 +27,8 @@ SETTINGS = st.lists(
             "inactivity-probe=0",
             "max-backoff=2.5",
             "flow-limit=17",
+            "rstp=on",
+            "rstp-priority=4096",
             "peer-redirect=off",
             "openflow-version=1.0",
             "private-key=/etc/k",
@@ -41,7 +43,12 @@ TARGETS = ["tcp:192.0.2.1:6653", "tcp:[2001:db8::9]:6653,out-of-band", "ptcp:665
 
 @given(
     given_settings=SETTINGS,
-    ports=st.lists(st.sampled_from(["eth1,trunks=10-19+30", "eth2=7,tag=10", "eth3=8", "a=b"]), unique=True),
+    ports=st.lists(
+        st.sampled_from(
+            ["eth1,trunks=10-19+30", "eth2=7,tag=10", "eth3=8,rstp-cost=5", "a=b,tag=3,rstp-priority=16,rstp-edge=on"]
+        ),
+        unique=True,
+    ),
 )
 @settings(max_examples=100)
 def test_what_is_written_is_read_back(given_settings: list[str], ports: list[str]) -> None:

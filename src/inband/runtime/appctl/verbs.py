@@ -1,7 +1,7 @@
 """The verbs that ``ovs-appctl`` users know: which there are, and what is refused in which words.
 
 Names, arguments and answers are Open vSwitch's, so that scripts need not be changed. What this switch has not (bonds,
-RSTP, tunnels of its own) is answered as Open vSwitch answers for a bridge without it.
+tunnels of its own) is answered as Open vSwitch answers for a bridge without it.
 
 Source: ovs-vswitchd(8), ovs-appctl(8); facts observed of Open vSwitch 3.1.
 """
@@ -22,6 +22,7 @@ from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.logs import level_table, set_level
 from inband.runtime.name_documents import names_by_address
 from inband.runtime.process_view import Process
+from inband.runtime.tree_documents import rstp_text
 from inband.runtime.unixctl import Registry
 
 _BONDS = "bond\ttype\trecircID\tmembers\n"
@@ -52,6 +53,7 @@ def add_verbs(registry: Registry, process: Process) -> None:
     registry.add("fdb/stats-clear", "[BRIDGE]", 0, 1, verbs.fdb_stats_clear)
     registry.add("qos/show", "INTERFACE", 1, 1, verbs.qos_show)
     registry.add("rstp/show", "[BRIDGE]", 0, 1, verbs.rstp_show)
+    registry.add("rstp/tcn", "[BRIDGE]", 0, 1, verbs.rstp_tcn)
     registry.add("bond/list", "", 0, 0, lambda _: _BONDS)
     registry.add("bond/show", "[PORT]", 0, 1, _bond_show)
 
@@ -160,9 +162,26 @@ class _Verbs:
         raise UsageError(f"no such interface: {arguments[0]!r} is no port of a bridge")
 
     def rstp_show(self, arguments: Sequence[str]) -> str:
-        if arguments:
-            raise UsageError(f"No such RSTP object: bridge {self.bridge(arguments[0]).name} does not run RSTP")
+        texts = []
+        for runner in self._some(arguments):
+            tree = runner.bridge.tree.status()
+            if tree is not None:
+                texts.append(rstp_text(runner.bridge.name, tree, runner.bridge.ports))
+            elif arguments:
+                raise UsageError(_no_tree(runner))
+        return "".join(texts)
+
+    def rstp_tcn(self, arguments: Sequence[str]) -> str:
+        for runner in self._some(arguments):
+            if not runner.bridge.tree.announce_change() and arguments:
+                raise UsageError(_no_tree(runner))
         return ""
+
+
+def _no_tree(runner: BridgeRunner) -> str:
+    return (
+        f"No such RSTP object: bridge {runner.bridge.name} does not run RSTP: `inband set {runner.bridge.name} rstp=on`"
+    )
 
 
 _DUMP_OPTIONS = ("-m", "--more", "--names", "--no-names")
