@@ -123,6 +123,15 @@ class InbandSwitch:
         words = [f"{column.replace('_', '-')}={value}" for column, value in vlans.items()]
         self.call("inband/set-port", bridge, ",".join([port, *words]))
 
+    def set_rstp(self, priority: int, bridge: str = "br0") -> None:
+        """Have the bridge run a spanning tree."""
+        self.call("inband/set", bridge, "rstp=on", f"rstp-priority={priority}")
+
+    def forwarding(self, bridge: str = "br0") -> frozenset[str]:
+        """The interfaces that the spanning tree lets forward."""
+        ports = self.status(bridge)["ports"]
+        return frozenset(port["name"] for port in ports if port["rstp"] and port["rstp"]["state"] == "Forwarding")
+
     def change_file(self, key: str, value: str) -> None:
         """Have the configuration file say something else, in TOML; the switch reads it at the next reload."""
         text = self._config.read_text()

@@ -134,6 +134,16 @@ class OvsSwitch:
         self._vsctl("set", "port", port, *words)
         self.wait_for_revalidators()
 
+    def set_rstp(self, priority: int, bridge: str = "br0") -> None:
+        """Have the bridge run a spanning tree."""
+        self._vsctl("set", "bridge", bridge, "rstp_enable=true", f"other_config:rstp-priority={priority}")
+
+    def forwarding(self, bridge: str = "br0") -> frozenset[str]:
+        """The interfaces that the spanning tree lets forward."""
+        with self.control() as control:
+            rows = [line.split() for line in control.call("rstp/show", bridge).splitlines()]
+        return frozenset(row[0] for row in rows if len(row) == 5 and row[2] == "Forwarding")
+
     def set_mac(self, mac: str, bridge: str = "br0") -> None:
         """Set other_config:hwaddr."""
         self._vsctl("set", "bridge", bridge, f'other_config:hwaddr="{mac}"')

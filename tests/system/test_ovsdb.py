@@ -259,3 +259,22 @@ def test_a_command_that_waits_for_a_switch_that_is_away_ends_by_its_own_timeout(
     rig.follow()
 
     assert until(lambda: rig.column("bridge", "br0", "datapath_id") != "[]", 5.0)
+
+
+def test_rstp_is_enabled_by_the_database_and_what_came_of_it_is_written_back(rig: OvsdbRig) -> None:
+    rig.follow()
+    rig.vsctl(
+        "add-br", "br0", "--", "add-port", "br0", "p1", "--", "set", "port", "p1", "other_config:rstp-path-cost=7"
+    )
+
+    rig.vsctl("set", "bridge", "br0", "rstp_enable=true", "other_config:rstp-priority=8192")
+    rig.vsctl("wait-until", "port", "p1", "rstp_status:rstp_port_state=Forwarding", timeout_s=15)
+
+    assert rig.column("bridge", "br0", "rstp_status:rstp_bridge_id").startswith("2.000.")
+    assert rig.column("port", "p1", "rstp_status:rstp_port_role") == "Designated"
+    tree = rig.show()["ports"][0]["rstp"]
+    assert (tree["state"], tree["cost"]) == ("Forwarding", 7)
+
+    rig.vsctl("set", "bridge", "br0", "rstp_enable=false")
+    rig.vsctl("wait-until", "port", "p1", "rstp_status={}", timeout_s=15)
+    assert rig.show()["rstp"] is None

@@ -31,7 +31,7 @@ from inband.stp.status import TreeStatus
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import PortConfig, PortFeatures, PortReason, PortState
-from inband.vocabulary.spanning_tree import StpState
+from inband.vocabulary.spanning_tree import StpRole, StpState
 
 # Some twenty bridges on one shared cable would send so many; a bridge alone sends one a second, and six at once.
 BPDUS_PER_S, BPDU_BURST = 50, 100
@@ -50,6 +50,14 @@ class TreeConfig:
 
     settings: TreeSettings = field(default_factory=TreeSettings)
     ports: Mapping[PortNo, PortTreeSettings] = field(default_factory=dict)
+
+
+StateChanged = Callable[[SwitchPort, StpRole], None]
+"""Is told what the tree has a port do, and what the port is for."""
+
+
+def _no_one_asks(_: SwitchPort, __: StpRole) -> None:
+    """Until someone wants to know."""
 
 
 class BridgeTree:
@@ -73,6 +81,7 @@ class BridgeTree:
         self._clock = clock
         self._config: TreeConfig | None = None
         self._tree: SpanningTree | None = None
+        self.state_changed: StateChanged = _no_one_asks
         self._mac = Mac(0)
         self._known: dict[PortNo, ev.PortChanged] = {}
         self._limits: dict[PortNo, RateLimit] = {}
@@ -200,6 +209,7 @@ class BridgeTree:
             match command:
                 case ev.SetState(number, state):
                     self._set_state(number, state)
+                    self._tell(number)
                     is_settled = False
                 case ev.ForgetAddresses(number):
                     self._pipeline.fdb.flush_port(number)
@@ -222,6 +232,11 @@ class BridgeTree:
         bits = self.bits_of(number, state, link_up=not port.state & PortState.LINK_DOWN)
         if self._ports.put(changed := replace(port, tree=state, state=bits)):
             self._agent.port_changed(PortReason.MODIFY, changed, self._clock())
+
+    def _tell(self, number: PortNo) -> None:
+        port = self._ports.get(number)
+        if self._tree is not None and port is not None:
+            self.state_changed(port, self._tree.role_of(number))
 
     def _settle(self) -> None:
         """Have the caches follow."""

@@ -14,7 +14,9 @@ from inband.datapath.base import PortCounters
 from inband.host.events import LinkChanged
 from inband.ovsdb.rows import Snapshot
 from inband.ovsdb.translate import DATAPATH_TYPES, INTERFACE_TYPES
+from inband.ovsdb.trees import bridge_status, port_status
 from inband.ovsdb.wanted import RowKey, Wanted
+from inband.stp.status import TreeStatus
 from inband.switch.status import ListenerStatus, OutgoingStatus
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.link_settings import UNKNOWN_LINK, LinkSettings
@@ -42,12 +44,13 @@ class PortFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The running switch. Ports are by bridge and interface name, channels by bridge, errors of bridges by name."""
+    """The running switch. Ports are by bridge and interface name, channels, errors and spanning trees by bridge."""
 
     datapaths: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     ports: Mapping[tuple[str, str], PortFacts] = field(default_factory=dict)
     channels: Mapping[str, tuple[OutgoingStatus | ListenerStatus, ...]] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
+    trees: Mapping[str, TreeStatus | None] = field(default_factory=dict)
 
 
 def values_of(snapshot: Snapshot, wanted: Wanted, facts: Facts, now: Instant) -> Values:
@@ -58,7 +61,7 @@ def values_of(snapshot: Snapshot, wanted: Wanted, facts: Facts, now: Instant) ->
         values["Open_vSwitch", root.uuid] = _root(snapshot, root.number("next_cfg") or 0)
     for name, uuid in wanted.bridge_rows.items():
         error = _joined(facts.errors.get(name), wanted.problems.get(("Bridge", uuid)))
-        values["Bridge", uuid] = _bridge(facts.datapaths.get(name), error)
+        values["Bridge", uuid] = _bridge(facts.datapaths.get(name), error) | bridge_status(facts.trees.get(name))
     for (table, uuid), words in wanted.problems.items():
         if table == "Bridge" and (table, uuid) not in values:  # it has no name that can be had
             values[table, uuid] = _bridge(None, words)
@@ -68,7 +71,8 @@ def values_of(snapshot: Snapshot, wanted: Wanted, facts: Facts, now: Instant) ->
         if port.is_local:
             error = _joined(error, facts.errors.get(port.bridge))
         values["Interface", port.interface] = interface(found, error)
-        values["Port", port.port] = {"status": _error(error or wanted.problems.get(("Port", port.port)))}
+        wrong = {"status": _error(error or wanted.problems.get(("Port", port.port)))}
+        values["Port", port.port] = wrong | port_status(facts.trees.get(port.bridge), found.number, now)
     for controller in wanted.controllers:
         problem = wanted.problems.get(("Controller", controller.uuid))
         channels = facts.channels.get(controller.bridge, ())

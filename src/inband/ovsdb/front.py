@@ -256,6 +256,7 @@ class OvsdbFront:
             ports,
             {name: (*managed.outgoing(), *managed.listeners()) for name, managed in there.items()},
             refusals.of_bridge,
+            {name: managed.bridge.tree.status() for name, managed in there.items()},
         )
 
     def _port_facts(self, runner: BridgeRunner, name: str, error: str | None) -> PortFacts:

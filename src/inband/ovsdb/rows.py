@@ -23,7 +23,7 @@ READ: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("flow_tables", "stp_enable", "rstp_enable", "mcast_snooping_enable"),
             *("mirrors", "netflow", "sflow", "ipfix"),
         ),
-        "Port": ("name", "interfaces", "tag", "trunks", "vlan_mode", "qos"),
+        "Port": ("name", "interfaces", "tag", "trunks", "vlan_mode", "qos", "other_config"),
         "Interface": (
             *("name", "type", "mac", "ofport_request", "mtu_request"),
             *("ingress_policing_rate", "ingress_policing_kpkts_rate"),
@@ -48,8 +48,8 @@ READ: Mapping[str, tuple[str, ...]] = MappingProxyType(
 WRITTEN: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "Open_vSwitch": ("cur_cfg", "ovs_version", "db_version", "datapath_types", "iface_types"),
-        "Bridge": ("datapath_id", "datapath_version", "status"),
-        "Port": ("status",),
+        "Bridge": ("datapath_id", "datapath_version", "status", "rstp_status"),
+        "Port": ("status", "rstp_status", "rstp_statistics"),
         "Interface": (
             *("ofport", "mac_in_use", "mtu", "error", "link_state", "admin_state", "ifindex", "link_speed", "duplex"),
             *("statistics", "status", "link_resets"),

@@ -10,8 +10,9 @@ noted where it would not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from inband.errors import UsageError
@@ -20,8 +21,10 @@ from inband.flow.ports import HIGHEST, PortNo
 from inband.ovsdb.controllers import ControllerRows
 from inband.ovsdb.managers import managers_of
 from inband.ovsdb.rows import Row, Snapshot
+from inband.ovsdb.trees import BRIDGE_KEYS, BRIDGE_KEYS_WITHOUT_EFFECT, tree_settings_of
 from inband.ovsdb.wanted import RowKey, Wanted, WantedController, WantedPort
 from inband.runtime.config_keys import KEYS, SETTABLE, with_values
+from inband.stp.settings import PortTreeSettings
 from inband.switch.config import (
     BridgeConfig,
     DatapathKind,
@@ -43,8 +46,9 @@ DATAPATH_TYPES = ("netdev", "system")
 INTERFACE_TYPES = ("internal", "system")
 
 # From other_config to our keys (ovs-vswitchd.conf.db(5), Bridge).
-_OTHER_CONFIG = {"datapath-id": "datapath-id", "hwaddr": "mac", "in-band-queue": "queue"}
+_OTHER_CONFIG = {"datapath-id": "datapath-id", "hwaddr": "mac", "in-band-queue": "queue", **BRIDGE_KEYS}
 
+_MULTICAST = ("mcast_snooping_enable", "this bridge does not do it")
 
 FOR = f"{OWN_PREFIX}switch"
 """``other_config:inband-switch=NAME``: the bridge is that switch's, in a database that several follow."""
@@ -117,6 +121,7 @@ class _Translation:
         bridge = replace(bridge, datapath=self._datapath(row), openflow_versions=self._versions(row))
         bridge = replace(bridge, **self._tls(base), **self._flow_limit(row))
         names, numbers, vlans = self._ports_of(name, row)
+        bridge = replace(bridge, port_trees=self._trees_of(row, names))
         if bridge.mac is None:
             bridge = self._with_mac(bridge)
         rows = self._snapshot.rows("Controller", row.texts("controller"))
@@ -138,7 +143,10 @@ class _Translation:
 
     def _with_other_config(self, bridge: BridgeConfig, row: Row) -> BridgeConfig:
         given = row.map("other_config")
-        bridge = replace(bridge, in_band=given.get("disable-in-band") != "true")
+        bridge = replace(bridge, in_band=given.get("disable-in-band") != "true", rstp=row.flag("rstp_enable"))
+        for word in BRIDGE_KEYS_WITHOUT_EFFECT:
+            if word in given:
+                self._blame("Bridge", row, f"other_config:{word}: not supported, and without effect")
         own = {
             word.removeprefix(OWN_PREFIX): value
             for word, value in sorted(given.items())
@@ -220,9 +228,9 @@ class _Translation:
         return {"flow_limit": max(0, min(limits))} if limits else {}
 
     def _note_what_is_missing(self, row: Row) -> None:
-        for column in ("stp_enable", "rstp_enable", "mcast_snooping_enable"):
+        for column, hint in (("stp_enable", "rstp_enable speaks STP with who speaks nothing else"), _MULTICAST):
             if row.flag(column):
-                self._blame("Bridge", row, f"{column} is not supported: this bridge does not do it")
+                self._blame("Bridge", row, f"{column} is not supported: {hint}")
         for column in ("mirrors", "netflow", "sflow", "ipfix"):
             if row.texts(column):
                 self._blame("Bridge", row, f"{column}: not supported, and without effect")
@@ -253,6 +261,16 @@ class _Translation:
                     vlans += [] if member is None else [(name, member)]
                 self._note_what_a_port_lacks(bridge, port, interface)
         return tuple(names), tuple((name, number) for number, name in numbers.items()), tuple(vlans)
+
+    def _trees_of(self, row: Row, names: Container[str]) -> tuple[tuple[str, PortTreeSettings], ...]:
+        """What is said of ports that can be had to the spanning tree."""
+        found: list[tuple[str, PortTreeSettings]] = []
+        for port in self._snapshot.rows("Port", row.texts("ports")):
+            settings = tree_settings_of(port, partial(self._blame, "Port", port))
+            interfaces = self._snapshot.rows("Interface", port.texts("interfaces"))
+            here = [interface.text("name") for interface in interfaces if interface.text("name") in names]
+            found += [] if settings is None else [(name, settings) for name in here]
+        return tuple(sorted(found, key=lambda each: each[0]))
 
     def _interfaces_of(self, bridge: str, row: Row, port: Row) -> Iterator[Row]:
         """The interfaces of a port that no other bridge has."""

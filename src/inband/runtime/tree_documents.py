@@ -76,9 +76,9 @@ def _id_lines(bridge: BridgeId, tree: TreeStatus) -> Iterator[str]:
 
 
 def _port_lines(tree: TreeStatus, names: dict[PortNo, str]) -> Iterator[str]:
-    yield f"  {'Interface':<11}{'Role':<11}{'State':<11}{'Cost':<9}{'Pri.Nbr':<7}"
+    yield f"  {'Interface':<11}{'Role':<11}{'State':<11}{'Cost':<9}Pri.Nbr "
     yield f"  {'-' * 10} {'-' * 10} {'-' * 10} {'-' * 8} {'-' * 7}"
     for port in tree.ports:
         number = f"{port.priority}.{port.id & 0xFFF}"
         name = names.get(port.number, str(port.number))
-        yield f"  {name:<10} {port.role!s:<10} {port.state!s:<10} {port.cost:<8} {number:<7}"
+        yield f"  {name:<10} {port.role!s:<10} {port.state!s:<10} {port.cost:<8} {number}"

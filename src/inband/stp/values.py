@@ -27,8 +27,8 @@ class BridgeId(NamedTuple):
         return cls(number >> 48, Mac(number & (1 << 48) - 1))
 
     def __str__(self) -> str:
-        """As Open vSwitch writes it: priority in hexadecimal, and the address."""
-        return f"{self.priority:x}.{self.mac:012x}"
+        """As Open vSwitch writes it: four bits of priority, the other twelve, and the address."""
+        return f"{self.priority >> 12:x}.{self.priority & 0xFFF:03x}.{self.mac:012x}"
 
 
 def port_id(priority: int, number: int) -> int:

@@ -32,15 +32,17 @@ from inband.host.events import (
 )
 from inband.host.state import Host
 from inband.openflow.reconnect import State
+from inband.pipeline.ports import SwitchPort
 from inband.stp.settings import TreeSettings
 from inband.switch.config import BridgeConfig
 from inband.switch.connections import ConnectionManager, Environment
 from inband.switch.outgoing import OutgoingConnection
-from inband.switch.reports import LinkBack, LinkLost
+from inband.switch.reports import LinkBack, LinkLost, TreePortChanged
 from inband.switch.status import BridgeStatus, ListenerStatus, OutgoingStatus
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import PortState
+from inband.vocabulary.spanning_tree import StpRole, StpState
 
 # Remotes that the engine takes at once: two milliseconds.
 REMOTES_AT_ONCE = 12
@@ -82,6 +84,7 @@ class ManagedBridge:
         settings = BridgeSettings(config.name, self._identity(config), config.flow_limit)
         self.bridge = Bridge(settings, datapath, host, environment.clock, environment.wake)
         self.connections = ConnectionManager(self.bridge, config, environment)
+        self.bridge.tree.state_changed = self._tree_state_changed
         datapath.client = self.bridge
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -169,6 +172,12 @@ class ManagedBridge:
         ports = {numbers[name]: settings for name, settings in config.port_trees if name in numbers}
         tree = TreeConfig(TreeSettings(config.rstp_priority), ports)
         self.bridge.configure_tree(tree if config.rstp else None)
+
+    def _tree_state_changed(self, port: SwitchPort, role: StpRole) -> None:
+        """Say what becomes of a port; to learn is on the way to forwarding, and said then."""
+        if port.tree is not StpState.LEARNING:
+            name, words = self.config.name, (str(role), str(port.tree))
+            self._report(TreePortChanged(name, int(port.number), port.name, *words))
 
     def _identity(self, config: BridgeConfig) -> Identity:
         number = self.default_datapath_id if config.datapath_id is None else config.datapath_id

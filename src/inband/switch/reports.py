@@ -227,6 +227,22 @@ class LinkBack:
         return f"bridge {self.bridge}: port {self.number} ({self.interface}) is up again"
 
 
+@dataclass(frozen=True, slots=True)
+class TreePortChanged:
+    """The spanning tree has a port do something else with data. ``role`` and ``state`` are the standard's words."""
+
+    bridge: str
+    number: int
+    interface: str
+    role: str
+    state: str
+    level = Level.INFO
+
+    def __str__(self) -> str:
+        what = f"{self.role.lower()} port of the spanning tree, {self.state.lower()}"
+        return f"bridge {self.bridge}: port {self.number} ({self.interface}) is now a {what}"
+
+
 Report = (
     Connected
     | ConnectionLost
@@ -244,6 +260,7 @@ Report = (
     | NameProblem
     | LinkLost
     | LinkBack
+    | TreePortChanged
 )
 
 Reporter = Callable[[Report], None]

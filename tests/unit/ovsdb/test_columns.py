@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 
 from inband.datapath.base import PortCounters
-from inband.flow.ports import LOCAL
+from inband.flow.ports import LOCAL, PortNo
 from inband.host.events import LinkChanged
 from inband.openflow.reconnect import State
 from inband.ovsdb.columns import Facts, PortFacts, Values, interface, statistics, values_of
 from inband.ovsdb.rows import WRITTEN
 from inband.ovsdb.translate import translate
+from inband.stp import events as ev
+from inband.stp.settings import TreeSettings
+from inband.stp.spanning_tree import SpanningTree
 from inband.switch.status import ListenerStatus, OutgoingStatus
 from inband.switch.targets import parse_target
 from inband.vocabulary.addresses import Mac
@@ -62,6 +65,7 @@ def test_a_bridge_has_its_id_and_what_is_wrong(database: Database) -> None:
         "datapath_id": ["00000000000000ff"],
         "datapath_version": "ebpf",
         "status": {"error": "no room"},
+        "rstp_status": {},
     }
     assert found["Interface", "interface-br0"]["error"] == ["no room"]
 
@@ -88,7 +92,7 @@ def test_an_interface_that_is_a_port(database: Database) -> None:
         "link_speed": [1_000_000_000],
         "duplex": ["full"],
     }
-    assert found["Port", "port-eth1"] == {"status": {}}
+    assert found["Port", "port-eth1"]["status"] == {}
 
 
 def test_an_interface_that_is_none(database: Database) -> None:
@@ -96,7 +100,7 @@ def test_an_interface_that_is_none(database: Database) -> None:
 
     columns = found["Interface", "interface-eth1"]
     assert (columns["ofport"], columns["error"], columns["mtu"]) == ([-1], ["no such device"], [])
-    assert found["Port", "port-eth1"] == {"status": {"error": "no such device"}}
+    assert found["Port", "port-eth1"]["status"] == {"error": "no such device"}
 
 
 def test_the_local_port_has_its_number_of_16_bits() -> None:
@@ -153,3 +157,33 @@ def test_every_column_that_is_written_is_one_of_those_that_are_registered(databa
             "tx_packets": 0, "tx_bytes": 0, "tx_dropped": 0, "tx_errors": 0,
         }
     }  # fmt: skip
+
+
+def test_the_spanning_tree_is_written_as_open_vswitch_writes_it(database: Database) -> None:
+    tree = SpanningTree(Mac(0xFA58D20DC443), TreeSettings(4096))
+    tree.handle(ev.PortChanged(PortNo(7), True, 2000), 0.0)
+    tree.handle(ev.TimePassed(), 3.0)
+    facts = Facts(ports={("br0", "eth1"): PortFacts(7, None, LINK, GIGABIT)}, trees={"br0": tree.status()})
+
+    found = values(database, facts)
+
+    assert found["Bridge", "bridge-br0"]["rstp_status"] == {
+        "rstp_bridge_id": "1.000.fa58d20dc443",
+        "rstp_bridge_port_id": "0000",
+        "rstp_designated_id": "1.000.fa58d20dc443",
+        "rstp_designated_port_id": "0000",
+        "rstp_root_id": "1.000.fa58d20dc443",
+        "rstp_root_path_cost": "0",
+    }
+    assert found["Port", "port-eth1"]["rstp_status"] == {
+        "rstp_designated_bridge_id": "1.000.fa58d20dc443",
+        "rstp_designated_path_cost": "0",
+        "rstp_designated_port_id": "8007",
+        "rstp_port_id": "8007",
+        "rstp_port_role": "Designated",
+        "rstp_port_state": "Forwarding",
+    }
+    assert found["Port", "port-br0"]["rstp_status"] == {}
+    assert set(found["Port", "port-eth1"]["rstp_statistics"]) == {
+        *("rstp_error_count", "rstp_rx_count", "rstp_tx_count", "rstp_uptime")
+    }

@@ -14,6 +14,7 @@ from inband.flow.membership import VlanMembership, VlanMode
 from inband.flow.ports import PortNo
 from inband.ovsdb.rows import READ, Row, Snapshot
 from inband.ovsdb.translate import translate
+from inband.stp.settings import PortTreeSettings
 from inband.switch.config import BridgeConfig, DatapathKind, FailMode, SwitchConfig, checked
 from inband.switch.manager_targets import parse_manager
 from inband.switch.targets import parse_target
@@ -89,7 +90,9 @@ def test_columns_of_a_bridge_are_its_settings(database: Database) -> None:
         ({"other_config": {"inband-port": "eth9"}}, "inband-port: unknown key"),
         ({"protocols": ("OpenFlow15",)}, "this switch speaks OpenFlow10 and OpenFlow13"),
         ({"datapath_type": "dpdk"}, "unknown datapath_type 'dpdk'"),
-        ({"rstp_enable": True}, "rstp_enable is not supported"),
+        ({"stp_enable": True}, "stp_enable is not supported: rstp_enable speaks STP"),
+        ({"other_config": {"rstp-priority": "5"}}, "rstp-priority: priority '5' is not allowed: multiples of 4096"),
+        ({"other_config": {"rstp-max-age": "6"}}, "rstp-max-age: not supported, and without effect"),
         ({"mirrors": ("m",)}, "mirrors: not supported"),
         ({"other_config": {"inband-gateway": "9.9.9.9", "inband-address": "192.0.2.2/24"}}, "gateway 9.9.9.9 is in"),
     ],
@@ -424,3 +427,26 @@ def test_the_order_of_rows_does_not_matter(snapshot: Snapshot) -> None:
     backwards = Snapshot({table: dict(reversed(list(rows.items()))) for table, rows in snapshot.tables.items()})
 
     assert translate(backwards) == translate(snapshot)
+
+
+def test_a_bridge_and_its_ports_are_told_of_the_spanning_tree(database: Database) -> None:
+    database.bridge("br0", "eth1", "eth2", rstp_enable=True, other_config={"rstp-priority": "4096"})
+    database.row("Port", "port-eth1", other_config={"rstp-path-cost": "5", "rstp-port-admin-edge": "true"})
+    database.row("Port", "port-eth2", other_config={"rstp-port-priority": "5", "rstp-path-cost": "7"})
+
+    bridge = only_bridge(database)
+
+    assert (bridge.rstp, bridge.rstp_priority) == (True, 4096)
+    assert bridge.port_trees == (
+        ("eth1", PortTreeSettings(5, is_edge=True)),
+        ("eth2", PortTreeSettings(7)),
+    )
+    assert "rstp-port-priority: priority '5' is not allowed: multiples of 16" in problems(database)["port-eth2"]
+
+
+def test_what_the_tree_has_not_is_said_of_a_port(database: Database) -> None:
+    database.bridge("br0", "eth1", rstp_enable=True)
+    database.row("Port", "port-eth1", other_config={"rstp-enable": "false"})
+
+    assert only_bridge(database).port_trees == ()
+    assert "rstp-enable: not supported, and without effect" in problems(database)["port-eth1"]

@@ -175,7 +175,7 @@ class _Verbs:
         for runner in self._some(arguments):
             if not runner.bridge.tree.announce_change() and arguments:
                 raise UsageError(_no_tree(runner))
-        return ""
+        return "OK\n"
 
 
 def _no_tree(runner: BridgeRunner) -> str:
