@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 enum layout {
-	LAYOUT_VERSION = 5,
+	LAYOUT_VERSION = 6,
 	MAX_MASKS = 32,
 	MAX_OPS = 32,
 	MAX_PORTS = 1024, /* slots; slot 0 is "no such port" */
@@ -33,6 +33,9 @@ enum layout {
 	/* Up to so much ARP and neighbour discovery of a port goes up. */
 	DISCOVERY_PER_S = 1000,
 	DISCOVERY_BURST_MS = 500,
+	/* And of what stays on a link: neighbours' hellos, spanning tree, LLDP. */
+	LINK_LOCAL_PER_S = 400,
+	LINK_LOCAL_BURST_MS = 250,
 };
 
 /*
@@ -184,6 +187,7 @@ enum verdict {
 	VERDICT_UPCALL_FULL_CONTROL, /* no room in the ring */
 	VERDICT_UPCALL_FULL_DATA,
 	VERDICT_DISCOVERY_FLOOD, /* more ARP and neighbour discovery from a port than goes up */
+	VERDICT_LINK_LOCAL_FLOOD, /* more frames that stay on a link than go up */
 	VERDICT_COUNT,
 };
 

@@ -94,6 +94,14 @@ struct {
 	__type(value, __u64);
 } discovery_pace SEC(".maps");
 
+/* The same for frames that stay on a link. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PORTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} link_local_pace SEC(".maps");
+
 /* How often each verdict was given. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -36,30 +36,52 @@ static __always_inline bool is_discovery(const struct flow_key *key)
 #define NS_PER_S 1000000000ULL
 #define NS_PER_MS 1000000ULL
 
+/* 01:80:c2:00:00:00 to 0f: bridges keep them to the link they came on (IEEE 802.1Q, 8.6.3). */
+static __always_inline bool is_link_local(const struct flow_key *key)
+{
+	const __u8 *to = key->eth_dst;
+
+	return to[0] == 0x01 && to[1] == 0x80 && to[2] == 0xc2 && to[3] == 0 && to[4] == 0 && to[5] <= 0x0f;
+}
+
 /*
- * Whether a packet of neighbour discovery keeps the pace of its port, with so much ahead of it as a burst may be
- * (GCRA). Two CPUs may write at once; then one packet more passes. What LOCAL sends is this host's own.
+ * Whether a packet keeps the pace of its kind and port, with so much ahead of it as a burst may be (GCRA). `due` is
+ * when the last one would have come, had all kept it. Two CPUs may write at once; then one packet more passes. What
+ * LOCAL sends is this host's own.
  */
-static __always_inline bool keeps_pace(const struct packet *packet)
+static __always_inline bool keeps_pace(const struct packet *packet, __u64 *due, __u32 per_s, __u32 burst_ms)
 {
 	__u64 now = bpf_ktime_get_ns();
-	__u64 *due = bpf_map_lookup_elem(&discovery_pace, &packet->port_slot);
 
 	if (!due || bpf_ntohl(packet->key.in_port_be) == PORT_LOCAL)
 		return true;
 	__u64 at = *due > now ? *due : now;
-	if (at - now > DISCOVERY_BURST_MS * NS_PER_MS)
+	if (at - now > burst_ms * NS_PER_MS)
 		return false;
-	*due = at + NS_PER_S / DISCOVERY_PER_S;
+	*due = at + NS_PER_S / per_s;
 	return true;
 }
 
-/* Discovery, DHCP and DNS, and TCP and UDP with protected ports. */
+static __always_inline bool is_flood_of_discovery(const struct packet *packet)
+{
+	__u64 *due = bpf_map_lookup_elem(&discovery_pace, &packet->port_slot);
+
+	return is_discovery(&packet->key) && !keeps_pace(packet, due, DISCOVERY_PER_S, DISCOVERY_BURST_MS);
+}
+
+static __always_inline bool is_flood_on_link(const struct packet *packet)
+{
+	__u64 *due = bpf_map_lookup_elem(&link_local_pace, &packet->port_slot);
+
+	return is_link_local(&packet->key) && !keeps_pace(packet, due, LINK_LOCAL_PER_S, LINK_LOCAL_BURST_MS);
+}
+
+/* What stays on its link, discovery, DHCP and DNS, and TCP and UDP with protected ports. */
 static __always_inline bool is_control(const struct flow_key *key)
 {
 	__u16 eth_type = bpf_ntohs(key->eth_type_be);
 
-	if (is_discovery(key))
+	if (is_link_local(key) || is_discovery(key))
 		return true;
 	if (eth_type != ETH_IPV4 && eth_type != ETH_IPV6)
 		return false;
@@ -184,8 +206,10 @@ DEFINE_SEND_UP(send_up_data, &upcalls_data, VERDICT_UPCALL_FULL_DATA)
 
 static __always_inline void send_up(struct __sk_buff *skb, const struct packet *packet, __u32 reason)
 {
-	if (reason == UPCALL_MISS && is_discovery(&packet->key) && !keeps_pace(packet))
+	if (reason == UPCALL_MISS && is_flood_of_discovery(packet))
 		count(VERDICT_DISCOVERY_FLOOD);
+	else if (reason == UPCALL_MISS && is_flood_on_link(packet))
+		count(VERDICT_LINK_LOCAL_FLOOD);
 	else if (is_control(&packet->key) ? send_up_control(skb, packet, reason) : send_up_data(skb, packet, reason))
 		return;
 	struct port_stats *port = bpf_map_lookup_elem(&port_stats, &packet->port_slot);

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from inband.datapath.base import ControlHints
-from inband.datapath.pace import BURST_MS, PER_S
+from inband.datapath.pace import DISCOVERY
 from inband.datapath.userspace import BACKLOG_TURNS, UPCALL_BUDGET, UserspaceDatapath
 from inband.datapath.userspace_port import MAX_QUEUES
 from inband.errors import HostError
@@ -303,7 +303,8 @@ def test_discovery_over_the_pace_is_left_to_the_kernel_for_a_moment() -> None:
         ask(column, 1)
         column.datapath.poll()
 
-        assert PER_S * BURST_MS // 1000 <= before <= PER_S * BURST_MS // 1000 + 1
+        burst = DISCOVERY.per_s * DISCOVERY.burst_ms // 1000
+        assert burst <= before <= burst + 1
         assert column.datapath.port_counters(P1).rx_packets < 1000
         assert len(client_of(column).upcalls) > before
 

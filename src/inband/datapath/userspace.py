@@ -35,10 +35,10 @@ from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflo
 from inband.datapath.classifier import MAX_MEGAFLOWS, DatapathClassifier
 from inband.datapath.execute import execute, plain_outputs
 from inband.datapath.microflow import BLIND_BITS, MicroflowKey, microflow_key
-from inband.datapath.pace import is_discovery
+from inband.datapath.pace import is_discovery, is_link_local
 from inband.datapath.userspace_filter import Queue
 from inband.datapath.userspace_offload import VNET_SIZE, count_segments
-from inband.datapath.userspace_port import BUFFER_SIZE, MAX_FRAME, TX_FAULTS, Port, Tap, open_port
+from inband.datapath.userspace_port import BUFFER_SIZE, LOST, MAX_FRAME, TX_FAULTS, Port, Tap, open_port
 from inband.errors import HostError, UsageError
 from inband.flow.actions import DatapathAction, ToController
 from inband.flow.fields import FlowKey
@@ -222,10 +222,10 @@ class UserspaceDatapath:
 
     def _switch_unknown(self, port: Port, key: MicroflowKey | None, end: int, segments: int) -> bool:
         """Switch the frame in the buffer by the megaflow cache, or send it up; returns whether it went up."""
-        if port.number != LOCAL and is_discovery(self._view, VNET_SIZE, end) and not port.pace.keeps(self._now):
-            self._counters.add("discovery_flood")
+        if port.number != LOCAL and (paced := self._paced(end)) and not port.paces[paced].keeps(self._now):
+            self._counters.add(LOST[paced])
             port.counters.rx_dropped += segments
-            self._rest(port.tap(Queue.DISCOVERY))
+            self._rest(port.tap(paced))
             return False
         frame = self._frame(end)
         if len(frame.data) > MAX_FRAME:
@@ -247,6 +247,12 @@ class UserspaceDatapath:
             self._remember(port, key, megaflow)
         self._run(port, megaflow, frame)
         return False
+
+    def _paced(self, end: int) -> Queue | None:
+        """The queue of the frame in the buffer, if it is one that has a pace."""
+        if is_discovery(self._view, VNET_SIZE, end):
+            return Queue.DISCOVERY
+        return Queue.LINK_LOCAL if is_link_local(self._view, VNET_SIZE, end) else None
 
     def _rest(self, tap: Tap) -> None:
         """Do not read a socket for a moment."""
@@ -342,7 +348,7 @@ class UserspaceDatapath:
         self._known[port] = {}
         for tap in opened.taps:
             self._taps[tap.socket.fileno()] = tap
-            epoll = self._control if tap.queue in (Queue.CONTROL, Queue.DISCOVERY) else self._data
+            epoll = self._data if tap.queue in (Queue.DATA, Queue.TAGGED_DATA) else self._control
             epoll.register(tap.socket.fileno(), select.EPOLLIN)
         self._forget_paths()
 

@@ -1,22 +1,23 @@
-"""Classic BPF programs that sort a port's frames into sockets: control, discovery, data, and data with a VLAN tag.
+"""Classic BPF programs that sort a port's frames into sockets: control, discovery, link-local, data, tagged data.
 
 A flood of data must not push control frames out of a queue, so each port has sockets of its own for both, and the
 kernel sorts before it queues. Control is what ``ControlHints`` says: ARP, router and neighbour discovery, DHCP and DNS
 over UDP, and TCP and UDP from or to the hinted ports. ARP and discovery have a socket of their own, which is not read
-while a storm of them is over the port's pace, so that the kernel drops it. Data frames with a tag have one because only
-a slower system call tells the tag, which the kernel keeps beside the frame.
+while a storm of them is over the port's pace, so that the kernel drops it; so has what stays on its link, such as
+neighbours' hellos. Data frames with a tag have one because only a slower system call tells the tag, which the kernel
+keeps beside the frame.
 
-Invariants: exactly one of the four programs of the same hints accepts a frame, whatever it holds. The
-kernel rejects a frame when a program reads behind its end, so each read is preceded by a check of the length. Where a
-frame goes is decided elsewhere; sorted wrongly it is only queued wrongly. So when there are too many ports to
-name, the programs take a range that covers them.
+Invariants: exactly one of the five programs of the same hints accepts a frame, whatever it holds. The kernel rejects a
+frame when a program reads behind its end, so each read is preceded by a check of the length. Where a frame goes is
+decided elsewhere; sorted wrongly it is only queued wrongly. So when there are too many ports to name, the programs take
+a range that covers them.
 
 Sources: linux/filter.h; the kernel's Documentation/networking/filter.rst.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from struct import Struct
@@ -38,6 +39,8 @@ from inband.vocabulary.numbers import (
 )
 
 UDP_CONTROL_PORTS = (DNS_PORT, DHCP_SERVER, DHCP_CLIENT, DHCPV6_CLIENT, DHCPV6_SERVER)
+# 01:80:c2:00:00:00 to 0f: what stays on its link (IEEE 802.1Q, 8.6.3).
+LINK_LOCAL_GROUP = 0x0180C2000000
 # Router solicitation and advertisement, neighbour solicitation and advertisement, redirect (RFC 4861, 4).
 ND_TYPES = (ROUTER_SOLICITATION, REDIRECT)
 
@@ -60,6 +63,7 @@ class Queue(Enum):
 
     CONTROL = "control"
     DISCOVERY = "discovery"
+    LINK_LOCAL = "link_local"
     DATA = "data"
     TAGGED_DATA = "tagged_data"
 
@@ -71,17 +75,21 @@ def build_filter(queue: Queue, ports: frozenset[int]) -> list[bytes]:
         unwanted = 0 if queue is Queue.TAGGED_DATA else 1
         program.emit(_LDW_ABS, _TAG_PRESENT)
         program.jump(_JEQ, unwanted, yes="reject")
-    control, discovery = ("accept" if queue is each else "reject" for each in (Queue.CONTROL, Queue.DISCOVERY))
-    data = "reject" if queue in (Queue.CONTROL, Queue.DISCOVERY) else "accept"
-    _sort(program, control, discovery, data, _ranges(ports))
+    targets = {each: "accept" if each is queue else "reject" for each in Queue}
+    targets[Queue.DATA] = "accept" if queue in (Queue.DATA, Queue.TAGGED_DATA) else "reject"
+    _sort(program, targets, _ranges(ports))
     program.label("reject").emit(_RET, 0)
     program.label("accept").emit(_RET, _WHOLE_FRAME)
     return program.assemble()
 
 
-def _sort(program: _Program, control: str, discovery: str, data: str, ranges: list[tuple[int, int]]) -> None:
-    """Jump to ``control``, ``discovery`` or ``data``."""
-    program.need(14, otherwise=data).emit(_LDH_ABS, 12)
+def _sort(program: _Program, targets: Mapping[Queue, str], ranges: list[tuple[int, int]]) -> None:
+    """Jump to the label of the queue that a frame belongs to; with or without a tag data is data."""
+    control, discovery, data = targets[Queue.CONTROL], targets[Queue.DISCOVERY], targets[Queue.DATA]
+    program.need(14, otherwise=data).emit(_LDW_ABS, 0)
+    program.jump(_JEQ, LINK_LOCAL_GROUP >> 16, no="not link-local").emit(_LDH_ABS, 4)
+    program.jump(_JGT, 0xF, no=targets[Queue.LINK_LOCAL])
+    program.label("not link-local").emit(_LDH_ABS, 12)
     program.jump(_JEQ, ETH_ARP, yes=discovery)
     program.jump(_JEQ, ETH_IPV4, yes="ipv4")
     program.jump(_JEQ, ETH_IPV6, yes="ipv6", no=data)
@@ -172,7 +180,7 @@ class _Program:
     def goto(self, label: str) -> None:
         self._instructions.append(_Instruction(_JA, 0, label))
 
-    def jump(self, code: int, value: int, *, yes: str = "", no: str = "") -> None:
+    def jump(self, code: int, value: int, *, yes: str = "", no: str = "") -> _Program:
         """A condition; "" means the next instruction. The jumps behind it are unconditional, which reach anywhere."""
         if yes and no:
             self._instructions.append(_Instruction(code, value, 0, 1))
@@ -184,6 +192,7 @@ class _Program:
         else:
             self._instructions.append(_Instruction(code, value, 1, 0))
             self.goto(no)
+        return self
 
     def need(self, length: int, *, otherwise: str) -> _Program:
         """Go elsewhere if the frame is shorter."""

@@ -1,7 +1,7 @@
 """A port of the userspace datapath: the packet sockets of one interface, and what goes through them.
 
-Four sockets receive (control, discovery, data, data with VLAN tags, see ``userspace_filter``), one sends, and one more
-for each queue in use, since a packet socket stamps its own priority on what it sends.
+Five sockets receive (control, discovery, link-local, data, data with VLAN tags, see ``userspace_filter``), one sends,
+and one more for each queue in use, since a packet socket stamps its own priority on what it sends.
 
 Invariants, each learned from a packet lost (packet(7), linux/if_packet.h):
 - PACKET_VNET_HDR on all of them: unfinished checksums and uncut TCP segments go through as the kernel left them.
@@ -26,7 +26,7 @@ from struct import Struct
 
 from inband.datapath.base import Counters, PortCounters
 from inband.datapath.microflow import SPARE
-from inband.datapath.pace import DiscoveryPace
+from inband.datapath.pace import DISCOVERY, LINK_LOCAL, Pace
 from inband.datapath.userspace_filter import Queue, build_filter
 from inband.datapath.userspace_offload import TAG_SIZE, VNET_SIZE, shift_offload
 from inband.errors import HostError
@@ -60,14 +60,15 @@ BUFFER_SIZE = VNET_SIZE + MAX_FRAME + TAG_SIZE + 1 + SPARE
 
 # A TCP window in flight is some 6 MB (tcp_rmem), counted with the kernel's overhead; control traffic is small, but a
 # controller's answer may be large. Of discovery some 340 frames (twice the size is given, each counts as 768 bytes), a
-# burst of the pipeline's budget: what gets through a storm has not waited long.
+# burst of the pipeline's budget: what gets through a storm has not waited long. A quarter of that stays on a link.
 _RECEIVE_BYTES = {
     Queue.CONTROL: 4 << 20,
     Queue.DISCOVERY: 128 << 10,
+    Queue.LINK_LOCAL: 32 << 10,
     Queue.DATA: 16 << 20,
     Queue.TAGGED_DATA: 16 << 20,
 }
-_LOST = {Queue.DISCOVERY: "discovery_flood"}
+LOST = {Queue.DISCOVERY: "discovery_flood", Queue.LINK_LOCAL: "link_local_flood"}
 """The name of what a queue had no room for, where it is not "rx_queue_full_" with the queue's."""
 _SEND_BYTES = 8 << 20
 
@@ -122,7 +123,9 @@ class Port:
     senders: dict[int | None, socket.socket] = field(default_factory=dict)
     lost: dict[Queue, int] = field(default_factory=dict)
     unqueued: int = 0
-    pace: DiscoveryPace = field(default_factory=DiscoveryPace)
+    paces: dict[Queue, Pace] = field(
+        default_factory=lambda: {Queue.DISCOVERY: Pace(DISCOVERY), Queue.LINK_LOCAL: Pace(LINK_LOCAL)}
+    )
 
     def sender(self, queue: int | None) -> socket.socket:
         """The socket that sends by a queue of this port. Raises OSError.
@@ -158,7 +161,7 @@ class Port:
 
     def losses(self) -> dict[str, int]:
         """Named counters of what the kernel could not do as wanted."""
-        named = {_LOST.get(queue, f"rx_queue_full_{queue.value}"): count for queue, count in self.lost.items()}
+        named = {LOST.get(queue, f"rx_queue_full_{queue.value}"): count for queue, count in self.lost.items()}
         return named | ({"queue_refused": self.unqueued} if self.unqueued else {})
 
     def tap(self, queue: Queue) -> Tap:

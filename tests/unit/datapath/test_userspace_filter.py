@@ -37,7 +37,13 @@ CONTROL_FRAMES = {
     "from the controller over IPv6": packets.tcp(IP6_A, IP6_B, src_port=6653, dst_port=40000),
 }
 
+LINK_LOCAL_FRAMES = {
+    name: bytes.fromhex(f"0180c20000{last:02x}") + packets.ethernet(0x88B5, bytes(46))[6:]
+    for name, last in (("spanning tree", 0), ("a neighbour's hello", 0x0E), ("the last group", 0x0F))
+}
+
 DATA_FRAMES = {
+    "the first group that bridges forward": bytes.fromhex("0180c2000010") + packets.ethernet(0x88B5, bytes(46))[6:],
     "tcp": packets.tcp(),
     "tcp over IPv6": packets.tcp(IP6_A, IP6_B),
     "udp": packets.udp(dst_port=5000),
@@ -61,7 +67,7 @@ DATA_FRAMES = {
 }
 
 
-FRAMES = DISCOVERY_FRAMES | CONTROL_FRAMES | DATA_FRAMES
+FRAMES = DISCOVERY_FRAMES | CONTROL_FRAMES | LINK_LOCAL_FRAMES | DATA_FRAMES
 
 
 @contextlib.contextmanager
@@ -89,14 +95,19 @@ def takers(frame: bytes) -> list[Queue]:
 
 @pytest.mark.parametrize(
     ("queue", "frames"),
-    [(Queue.DISCOVERY, DISCOVERY_FRAMES), (Queue.CONTROL, CONTROL_FRAMES), (Queue.DATA, DATA_FRAMES)],
+    [
+        (Queue.DISCOVERY, DISCOVERY_FRAMES),
+        (Queue.CONTROL, CONTROL_FRAMES),
+        (Queue.LINK_LOCAL, LINK_LOCAL_FRAMES),
+        (Queue.DATA, DATA_FRAMES),
+    ],
 )
 def test_each_frame_goes_to_the_socket_of_its_kind_only(queue: Queue, frames: dict[str, bytes]) -> None:
     for name, frame in frames.items():
         assert takers(frame) == [queue], name
 
 
-@pytest.mark.parametrize("name", [*DISCOVERY_FRAMES, *CONTROL_FRAMES])
+@pytest.mark.parametrize("name", [*DISCOVERY_FRAMES, *CONTROL_FRAMES, *LINK_LOCAL_FRAMES])
 def test_a_frame_cut_anywhere_goes_to_exactly_one_socket(name: str) -> None:
     for length in range(1, len(FRAMES[name])):
         assert len(takers(FRAMES[name][:length])) == 1, f"cut after {length} bytes"
@@ -121,7 +132,7 @@ def test_without_hints_no_tcp_is_control() -> None:
 def test_neighbouring_ports_are_one_range() -> None:
     ports = frozenset(range(6600, 6700))
 
-    assert len(build_filter(Queue.CONTROL, ports)) < 100
+    assert len(build_filter(Queue.CONTROL, ports)) < 120
     assert [accepts(Queue.CONTROL, packets.tcp(dst_port=port), ports) for port in (6599, 6600, 6699, 6700)] == [
         False,
         True,

@@ -10,7 +10,7 @@ from struct import Struct
 
 from inband.datapath import pace
 
-LAYOUT_VERSION = 5
+LAYOUT_VERSION = 6
 MAX_MASKS = 32
 MAX_OPS = 32
 MAX_PORTS = 1024
@@ -18,7 +18,8 @@ MAX_MEGAFLOWS = 131072
 CONTROL_RING = 2 * 1024 * 1024
 DATA_RING = 2 * 1024 * 1024
 
-DISCOVERY_PER_S, DISCOVERY_BURST_MS = pace.PER_S, pace.BURST_MS
+DISCOVERY_PER_S, DISCOVERY_BURST_MS = pace.DISCOVERY.per_s, pace.DISCOVERY.burst_ms
+LINK_LOCAL_PER_S, LINK_LOCAL_BURST_MS = pace.LINK_LOCAL.per_s, pace.LINK_LOCAL.burst_ms
 
 KEY_SIZE = 96
 KEY_WORDS = 12
@@ -92,6 +93,7 @@ class Verdict(IntEnum):
     UPCALL_FULL_CONTROL = 12
     UPCALL_FULL_DATA = 13
     DISCOVERY_FLOOD = 14
+    LINK_LOCAL_FLOOD = 15
 
 
 class UpcallReason(IntEnum):
