@@ -98,6 +98,7 @@ OPTIONS = {
     "max-backoff": "2",
     "flow-limit": "7",
     "peer-redirect": "off",
+    "neighbours": "off",
     "private-key": "/k",
     "certificate": "/c",
     "ca-cert": "/ca",

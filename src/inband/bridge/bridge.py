@@ -25,14 +25,15 @@ from inband.bridge.fail_mode_flows import FailModeFlows
 from inband.bridge.housekeeping import Housekeeping
 from inband.bridge.in_band import InBand
 from inband.bridge.megaflows import MegaflowCache
+from inband.bridge.neighbours import Neighbours, Surroundings
 from inband.bridge.place_keeper import PlaceKeeper
+from inband.bridge.questions import Questions
 from inband.bridge.slow_path import SlowPath
 from inband.bridge.tree import BridgeTree, TreeConfig
 from inband.control import events as ev
 from inband.control.endpoints import network_of
-from inband.control.questions import question
 from inband.datapath.base import ControlHints, Counters, Datapath, PortCounters, QueueState
-from inband.flow.actions import Output, ToController
+from inband.flow.actions import ToController
 from inband.flow.fields import FlowKey
 from inband.flow.membership import VlanMembership
 from inband.flow.ports import LOCAL, PortNo
@@ -49,8 +50,8 @@ from inband.host.events import (
 from inband.host.state import Host
 from inband.openflow.messages import Envelope, PacketOut
 from inband.packet.frame import Frame
-from inband.packet.parse import parse
 from inband.pipeline.fdb import MAX_AGE_S, Fdb, FdbKey
+from inband.pipeline.neighbours_hook import is_from_neighbour
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.translate import Pipeline
 from inband.table.steps import Steps
@@ -94,16 +95,18 @@ class Bridge:
         self.name = settings.name
         self.datapath = datapath
         self.tables = TableSet(limit=settings.flow_limit)
-        self.ports = PortTable()
-        self.fdb = Fdb()
+        self.ports, self.fdb = PortTable(), Fdb()
         self.pipeline = Pipeline(self.tables, self.ports, self.fdb)
         self.megaflows = MegaflowCache(datapath, self.pipeline)
         self.in_band = InBand(self.tables, self.megaflows, host, self._probe, self._confirm_place)
         self.agent = Agent(Switch(settings.identity, self.tables, self.ports, self))
-        self._clock = clock
-        self._wake = wake
+        self._clock, self._wake = clock, wake
         self.counters = Counters()
-        self._places = PlaceKeeper(self.pipeline.places, self.in_band.engine, self)
+        self.questions = Questions(datapath, self.in_band.engine, host.state, self.upcall)
+        self._places = PlaceKeeper(
+            *(self.pipeline.places, self.in_band.engine, self.questions, self.megaflows),
+            *(self.upcall, clock, wake),
+        )
         self._slow_path = SlowPath(
             self.pipeline, self.megaflows, datapath, self.counters, self._place_lost, self._places.follow
         )
@@ -115,7 +118,8 @@ class Bridge:
         self.read_link: ReadLink = _unknown_link
         self._hinted_ports: frozenset[int] = frozenset()
         self._kernel = host.state
-        self._local_index: int | None = None
+        around = (datapath, self.ports, self.pipeline, self.megaflows, self.in_band.engine, host.state)
+        self.neighbours = Neighbours(Surroundings(*around, self.questions.inject, self._places.hurry, wake))
 
     @property
     def now(self) -> Instant:
@@ -129,6 +133,9 @@ class Bridge:
         now = self._clock()
         if self.tree.is_on and self.tree.receive(in_port, frame.data):
             self._wake()
+            return
+        if self.pipeline.neighbours and is_from_neighbour(key):
+            self.neighbours.receive(in_port, frame, now)
             return
         if self._slow_path.receive(in_port, frame, key, now) and self._housekeeping.start(now):
             self._wake()
@@ -285,6 +292,7 @@ class Bridge:
         port = self.ports.remove(number)
         if port is not None:
             self.fdb.flush_port(number)
+            self.neighbours.port_removed(number, self._clock())
             self._port_changed(PortReason.DELETE, port)
 
     def rename_port(self, number: PortNo, name: str) -> None:
@@ -328,6 +336,8 @@ class Bridge:
         self.megaflows.everything_changed()
         self.megaflows.settle()
         self.tree.follow_ports()
+        if reason != PortReason.DELETE:
+            self.neighbours.port_changed(port, self._clock())
         self._wake()
 
     def configure_tree(self, config: TreeConfig | None) -> None:
@@ -352,9 +362,9 @@ class Bridge:
     def host_event(self, event: HostEvent | NextHopFound) -> None:
         """The kernel said something and has it in its state; of ports the caller tells ``link_changed``."""
         match event:
-            case LinkChanged(index=index, mac=mac) if index == self._local_index:
+            case LinkChanged(index=index, mac=mac) if index == self.questions.local_index:
                 self.set_local(index, mac)
-            case AddressChanged(index=index) if index == self._local_index:
+            case AddressChanged(index=index) if index == self.questions.local_index:
                 self._address_changed(event)
             case NeighbourChanged(address=address):
                 self.control(event)
@@ -385,19 +395,21 @@ class Bridge:
         self.control(ev.LocalAddressesChanged(own))
         if event.present and not event.tentative:
             self.control(ev.LocalAddressReady(event.address.version))
+        self.neighbours.local_changed(event.index, self._clock())
 
     def set_local(self, index: int, mac: Mac | None) -> None:
         """The local port's interface and MAC address."""
-        if self._local_index is not None:
-            self._kernel.local_ports.discard(self._local_index)
+        if self.questions.local_index is not None:
+            self._kernel.local_ports.discard(self.questions.local_index)
         self._kernel.local_ports.add(index)
-        self._local_index = index
+        self.questions.local_index = index
         self._places.follow_local(index, self._kernel.addresses_of(index))
         if mac != self.in_band.engine.local_mac or mac != self.pipeline.local_mac:
             self.pipeline.local_mac = mac or None
             self.tree.set_mac(mac)
             self.megaflows.everything_changed()
             self.control(ev.LocalMacChanged(mac))
+        self.neighbours.local_changed(index, self._clock())
 
     def _follow_engine(self) -> None:
         engine = self.in_band.engine
@@ -429,33 +441,8 @@ class Bridge:
 
     def _probe(self, index: int, address: IpAddress) -> None:
         """Ask all for a next hop, which the engine is not sure of."""
-        self.ask(index, address)
+        self.questions.ask(index, address)
         self._places.insist(address)
-
-    def ask(self, index: int, address: IpAddress, *, at: Mac | None = None) -> None:
-        """Ask for a neighbour from the local port, with a question of our own: all, or who is at this MAC address."""
-        mac = self.in_band.engine.local_mac
-        if index == self._local_index and mac is not None:
-            frame = question(address, mac, self._kernel.addresses_of(index), at=at)
-            if frame is not None:
-                self.inject(frame)
-
-    def send(self, port: PortNo, frame: Frame) -> None:
-        """Send a frame by a port, past all rules and flows."""
-        self.datapath.execute(LOCAL, frame, (Output(port),))
-
-    def places_changed(self) -> None:
-        """What the pipeline decides about control packets may be otherwise now."""
-        self.megaflows.everything_changed()
-        self.megaflows.settle()
-
-    def wake(self) -> None:
-        """``next_deadline`` may have become earlier."""
-        self._wake()
-
-    def inject(self, data: bytes) -> None:
-        """Process a frame as if the local port had sent it."""
-        self.upcall(LOCAL, Frame(data), parse(data, LOCAL))
 
     # --- fail mode ----------------------------------------------------------------------------------------------
 
@@ -481,6 +468,7 @@ class Bridge:
             self._housekeeping.next_deadline(),
             self._places.next_deadline(),
             self.tree.next_deadline(),
+            self.neighbours.next_deadline(),
         )
         return min((due for due in deadlines if due is not None), default=None)
 
@@ -493,6 +481,7 @@ class Bridge:
             self._places.run(now)
         self._housekeeping.run(now)
         self.tree.run(now)
+        self.neighbours.run(now)
         self._wake()
 
 

@@ -7,10 +7,11 @@ Invariant: when a proof came or went, cached decisions made by the old one are g
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from ipaddress import IPv4Address, IPv6Address
-from typing import Protocol
 
+from inband.bridge.megaflows import MegaflowCache
+from inband.bridge.questions import Questions
 from inband.control.endpoints import network_of
 from inband.control.engine import Engine
 from inband.flow.fields import FlowKey
@@ -23,36 +24,25 @@ from inband.vocabulary.addresses import AddressKey, IpAddress, Mac, address_key
 from inband.vocabulary.instant import Instant
 
 
-class Asker(Protocol):
-    """The bridge, as far as it is needed here."""
-
-    @property
-    def now(self) -> Instant:
-        """The time."""
-
-    def ask(self, index: int, address: IpAddress, *, at: Mac | None = None) -> None:
-        """Ask for a neighbour: all, or who is at this MAC address."""
-
-    def send(self, port: PortNo, frame: Frame) -> None:
-        """Send a frame by a port, past all rules and flows."""
-
-    def places_changed(self) -> None:
-        """Forget cached decisions."""
-
-    def upcall(self, in_port: PortNo, frame: Frame, key: FlowKey) -> None:
-        """Decide about a frame."""
-
-    def wake(self) -> None:
-        """``next_deadline`` may have become earlier."""
-
-
 class PlaceKeeper:
     """One bridge's."""
 
-    def __init__(self, places: Places, engine: Engine, bridge: Asker) -> None:
+    def __init__(
+        self,
+        places: Places,
+        engine: Engine,
+        questions: Questions,
+        megaflows: MegaflowCache,
+        upcall: Callable[[PortNo, Frame, FlowKey], None],
+        clock: Callable[[], Instant],
+        wake: Callable[[], None],
+    ) -> None:
+        """``upcall`` decides about a frame; ``wake``: ``next_deadline`` may have become earlier."""
         self._places = places
         self._engine = engine
-        self._bridge = bridge
+        self._questions = questions
+        self._megaflows = megaflows
+        self._upcall, self._clock, self._wake = upcall, clock, wake
         self._index = 0
         places.hops = engine.hops
         places.next_hop_of = self._next_hop_of
@@ -71,7 +61,12 @@ class PlaceKeeper:
 
     def insist(self, address: IpAddress) -> None:
         """The engine asks for a next hop, which may be somewhere else."""
-        self._places.insist(address_key(address), self._bridge.now)
+        self._places.insist(address_key(address), self._clock())
+        self.follow()
+
+    def hurry(self) -> None:
+        """A link died somewhere."""
+        self._places.hurry(self._clock())
         self.follow()
 
     def prove(self, address: IpAddress) -> None:
@@ -82,7 +77,7 @@ class PlaceKeeper:
         key = address_key(address)
         hop = self._engine.hops.get(key)
         if hop is not None and hop.urgent and hop.mac is not None and self._places.station(key) is None:
-            self._bridge.ask(hop.index, hop.address, at=hop.mac)
+            self._questions.ask(hop.index, hop.address, at=hop.mac)
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
@@ -101,34 +96,35 @@ class PlaceKeeper:
         places.news = False
         if places.has_changed:
             places.has_changed = False
-            self._bridge.places_changed()
+            self._megaflows.everything_changed()
+            self._megaflows.settle()
         for address, mac in places.take_questions():
             self._ask(address, mac)
         for in_port, frame in places.take_rumours():
             self._tell(in_port, frame)
         for lapse in places.take_lapsed():
             self._look_again(lapse)
-        self._bridge.wake()
+        self._wake()
 
     def _look_again(self, lapse: Lapse) -> None:
         """What was held passes now, if it was true or not; and everybody is asked."""
         self._ask(lapse.address, None)
         if lapse.held is not None:
             in_port, frame = lapse.held
-            self._bridge.upcall(in_port, frame, parse(frame.data, in_port))
+            self._upcall(in_port, frame, parse(frame.data, in_port))
 
     def _ask(self, address: AddressKey, mac: Mac | None) -> None:
         hop = self._engine.hops.get(address)
         if hop is not None:
-            self._bridge.ask(hop.index, hop.address, at=mac)
+            self._questions.ask(hop.index, hop.address, at=mac)
         elif mac is not None:
-            self._bridge.ask(self._index, _ip(address), at=mac)
+            self._questions.ask(self._index, _ip(address), at=mac)
 
     def _tell(self, in_port: PortNo, frame: Frame) -> None:
         """Send a frame that came in on a port to the switches behind other ports, to each by its MAC address."""
         for port, mac in self._places.peers():
             if port != in_port:
-                self._bridge.send(port, Frame(mac.packed + frame.data[6:]))
+                self._questions.send(port, Frame(mac.packed + frame.data[6:]))
 
     def _next_hop_of(self, remote: AddressKey) -> AddressKey | None:
         found = self._engine.next_hop_of(_ip(remote))

@@ -265,8 +265,8 @@ def set_(bridge: str, settings: tuple[str, ...], run_dir: str | None) -> None:
     """Change settings of BRIDGE; all of them or, when one is refused, none.
 
     Keys: fail-mode, in-band (on, off), queue (N, none), control-vlan (N, none), rstp (on, off), rstp-priority,
-    datapath-id, mac, address, gateway, inactivity-probe, max-backoff, flow-limit, peer-redirect, openflow-version,
-    private-key, certificate, ca-cert.
+    datapath-id, mac, address, gateway, inactivity-probe, max-backoff, flow-limit, peer-redirect, neighbours,
+    openflow-version, private-key, certificate, ca-cert.
 
     \b
     Example:

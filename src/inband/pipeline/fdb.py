@@ -73,6 +73,7 @@ class Fdb:
         # A plain dictionary looks for its first entry among all that were removed before it.
         self._by_port: dict[PortNo, OrderedDict[FdbKey, None]] = {}
         self._changed: set[FdbKey] = set()
+        self._doubted_at: Instant = float("-inf")
         # Each decision that is cached holds the keys of two hosts: those of the same host are one object.
         self._keys: dict[tuple[int, int], FdbKey] = {}
 
@@ -118,7 +119,7 @@ class Fdb:
             return Learned.NEW
         if entry[0] == port:
             return Learned.KNOWN
-        return Learned.HELD if now - entry[1] < hold_s or key in self.pinned else Learned.MOVED
+        return Learned.HELD if key in self.pinned or self._doubted_at < entry[1] > now - hold_s else Learned.MOVED
 
     def pin(self, key: FdbKey, port: PortNo, now: Instant) -> None:
         """An address is at this port, and stays there until it is unpinned or forgotten."""
@@ -139,6 +140,10 @@ class Fdb:
         if entry is not None and entry[0] == port and entry[1] < now:
             self._entries[key] = (port, now)
             self._by_port[port].move_to_end(key)
+
+    def doubt(self, now: Instant) -> None:
+        """Hold no entry that was not confirmed after this instant: a link died somewhere, and hosts may have moved."""
+        self._doubted_at = now
 
     def lookup(self, key: FdbKey, now: Instant) -> PortNo | None:
         """The port of an address, or None if it is not known (any more)."""

@@ -4,8 +4,8 @@ Invariants:
 - Every packet that agrees with the translated one on ``mask`` would get the same actions (a property test runs random
   tables and packets).
 - No cached decision hides a DHCP reply from ``dhcp_hook``.
-- A decision holds until flows, groups, ports, the FDB, ``local_mac``, ``in_band`` or ``ipv6`` change. Whoever caches
-  it must remove it then. To translate a packet may change the FDB too: ``Fdb.take_changed`` says how.
+- A decision holds until flows, groups, ports, the FDB, ``local_mac``, ``in_band``, ``ipv6`` or ``neighbours`` change.
+  Whoever caches it must remove it then. To translate a packet may change the FDB too: ``Fdb.take_changed`` says how.
 
 No clock, no I/O.
 """
@@ -27,6 +27,7 @@ from inband.pipeline.context import XlateContext
 from inband.pipeline.dhcp_hook import Recogniser, dhcp_replies, ipv6_configuration, reaches_local
 from inband.pipeline.fdb import Fdb
 from inband.pipeline.members import configuration_key
+from inband.pipeline.neighbours_hook import bits_that_show
 from inband.pipeline.packet_state import PacketState
 from inband.pipeline.places import Places
 from inband.pipeline.ports import PortTable
@@ -66,12 +67,14 @@ class Pipeline:
     with it the care for DHCP replies; its flows are in ``tables``. ``ipv6`` says whether the bridge uses IPv6, and so
     whether router advertisements and DHCPv6 replies are cared for too: without it cached decisions are wider.
     ``takes_bpdus`` says whether a spanning tree takes what is sent to bridges.
+    ``neighbours`` says whether frames between neighbours are taken before they come here.
     """
 
     def __init__(self, tables: TableSet, ports: PortTable, fdb: Fdb) -> None:
         self.in_band = False
         self.ipv6 = False
         self.takes_bpdus = False
+        self.neighbours = False
         self._state = SwitchState(tables, ports, fdb)
         self._dhcp_replies = dhcp_replies(None)
         self._ipv6_configuration: Recogniser | None = None
@@ -150,6 +153,8 @@ class Pipeline:
         if self.takes_bpdus and self._is_bpdu(ctx, key):
             return _answer(ctx, ())
         receive(ctx, run_actions)
+        if self.neighbours:
+            ctx.packet.mask |= bits_that_show(key)
         actions = ctx.program.finished()
         return _answer(ctx, self._with_configuration(ctx, key, actions) if self.in_band and hidden else actions)
 

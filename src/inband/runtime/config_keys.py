@@ -365,6 +365,15 @@ _ROWS = (
         (bool, str),
     ),
     Key(
+        "neighbours",
+        "neighbours",
+        _on_off,
+        "on or off",
+        "on",
+        "Whether it speaks to switches of its kind on its ports.",
+        (bool, str),
+    ),
+    Key(
         "openflow-version",
         "openflow_versions",
         _openflow_version,

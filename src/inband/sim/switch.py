@@ -76,7 +76,7 @@ class Process:
         self._dns.user = self.core.names
         driver.start(self.core)
 
-    def environment(self, driver: Driver) -> Environment:
+    def environment(self, driver: Driver, random: Random) -> Environment:
         """What a bridge needs of the process."""
         clock, core = self.clock, self.core
         return Environment(
@@ -87,6 +87,7 @@ class Process:
             driver.wake,
             core.channels_changed,
             core.is_own_interface,
+            random,
         )
 
     def kill(self) -> None:
@@ -134,7 +135,9 @@ class SwitchBridge:
     def start(self, process: Process) -> None:
         """Have a process run it."""
         driver, local = Driver(process.clock), LocalInterface(self.local.index, self.local.mac, self._ports[LOCAL].name)
-        kernel, environment = self._machine.host.kernel, process.environment(driver)
+        # Of its own, so that what the rest of a network draws stays the same.
+        random = Random(f"{self._machine.name} {self.name} {process.clock.time()}")
+        kernel, environment = self._machine.host.kernel, process.environment(driver, random)
         datapath = SimulatedDatapath(
             clock=process.clock.time, transmit=lambda port, frame, _queue: self._ports[port].transmit(frame)
         )

@@ -62,7 +62,8 @@ class BridgeConfig:
     ``addresses``, ``dhcp`` and ``dhcpv6`` say what the bridge's own interface gets; none: the system sets it. ``queue``
     is the queue of control traffic, ``control_vlan`` its VLAN (none: untagged). ``inactivity_probe_s`` 0 means no
     probes. ``flow_limit`` counts visible flows per table. ``peer_redirect``: known unicast may skip a port
-    (``datapath.ebpf.peer``). ``openflow_versions`` are version bytes, ascending. The three files are for tls: targets.
+    (``datapath.ebpf.peer``). ``neighbours``: speak to those on each port (``fabric``). ``openflow_versions`` are
+    version bytes, ascending. The three files are for tls: targets.
     """
 
     name: str
@@ -89,6 +90,7 @@ class BridgeConfig:
     max_backoff_s: float = 8.0  # likewise
     flow_limit: int = FLOW_LIMIT
     peer_redirect: bool = True
+    neighbours: bool = True
     openflow_versions: tuple[int, ...] = VERSIONS
     private_key: Path | None = None
     certificate: Path | None = None

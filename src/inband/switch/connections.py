@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from random import Random, SystemRandom
 from typing import assert_never
 
 from inband.agent.connection import Kind
@@ -79,6 +80,7 @@ class Environment:
     wake: Callable[[], None]
     channels_changed: Callable[[], None]
     is_own_interface: Callable[[str], bool]
+    random: Random = field(default_factory=SystemRandom)
 
 
 class ConnectionManager:

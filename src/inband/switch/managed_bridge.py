@@ -18,6 +18,7 @@ from inband.bridge.bridge import Bridge, BridgeSettings
 from inband.bridge.tree import TreeConfig
 from inband.control import events as ev
 from inband.datapath.base import Datapath
+from inband.fabric.events import TellNeighbour
 from inband.flow.membership import VlanMembership, VlanMode
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.events import (
@@ -37,7 +38,7 @@ from inband.stp.settings import TreeSettings
 from inband.switch.config import BridgeConfig
 from inband.switch.connections import ConnectionManager, Environment
 from inband.switch.outgoing import OutgoingConnection
-from inband.switch.reports import LinkBack, LinkLost, TreePortChanged
+from inband.switch.reports import LinkBack, LinkLost, NeighbourFound, NeighbourLost, TreePortChanged
 from inband.switch.status import BridgeStatus, ListenerStatus, OutgoingStatus
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
@@ -85,6 +86,8 @@ class ManagedBridge:
         self.bridge = Bridge(settings, datapath, host, environment.clock, environment.wake)
         self.connections = ConnectionManager(self.bridge, config, environment)
         self.bridge.tree.state_changed = self._tree_state_changed
+        self._random = environment.random
+        self.bridge.neighbours.tell = self._tell_neighbour
         datapath.client = self.bridge
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -166,6 +169,12 @@ class ManagedBridge:
         self.bridge.tables.limit = config.flow_limit
         self.connections.configure(config)
         self._set_identity(self._identity(config))
+        self._set_neighbours()
+
+    def _set_neighbours(self) -> None:
+        """Neighbours know this switch by its datapath id."""
+        switch = self._identity(self.config).datapath_id if self.config.neighbours else None
+        self.bridge.neighbours.set_switch(switch, self._random, self.bridge.now)
 
     def configure_tree(self, config: BridgeConfig, numbers: Mapping[str, PortNo]) -> None:
         """Run a spanning tree or none; ``numbers`` are those of ports by name, of them that are to come, too."""
@@ -203,6 +212,14 @@ class ManagedBridge:
             self._lost_links.remove(number)
             self._report(LinkBack(self.config.name, int(number), port.name))
         self.bridge.link_changed(number, link_up=link_up, mac=mac)
+
+    def _tell_neighbour(self, told: TellNeighbour) -> None:
+        port = self.bridge.ports.get(told.port)
+        where = (self.config.name, int(told.port), "" if port is None else port.name)
+        if told.is_there:
+            self._report(NeighbourFound(*where, told.switch))
+        else:
+            self._report(NeighbourLost(*where, told.switch, told.reason))
 
     def host_event(self, event: HostEvent | NextHopFound) -> None:
         """Pass on what the kernel said, and dial again when it is good news. Ports' links are ``link_changed``'s."""

@@ -243,6 +243,36 @@ class TreePortChanged:
         return f"bridge {self.bridge}: port {self.number} ({self.interface}) is now a {what}"
 
 
+@dataclass(frozen=True, slots=True)
+class NeighbourFound:
+    """A neighbour on a port hears this switch and is heard; ``neighbour`` is its datapath id."""
+
+    bridge: str
+    number: int
+    interface: str
+    neighbour: int
+    level = Level.INFO
+
+    def __str__(self) -> str:
+        return f"bridge {self.bridge}: port {self.number} ({self.interface}) leads to switch {self.neighbour:016x}"
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourLost:
+    """A neighbour that was there is not, or has to begin anew."""
+
+    bridge: str
+    number: int
+    interface: str
+    neighbour: int
+    reason: str
+    level = Level.WARNING
+
+    def __str__(self) -> str:
+        where = f"port {self.number} ({self.interface})"
+        return f"bridge {self.bridge}: {where}: lost neighbour {self.neighbour:016x}: {self.reason}"
+
+
 Report = (
     Connected
     | ConnectionLost
@@ -261,6 +291,8 @@ Report = (
     | LinkLost
     | LinkBack
     | TreePortChanged
+    | NeighbourFound
+    | NeighbourLost
 )
 
 Reporter = Callable[[Report], None]

@@ -63,6 +63,9 @@ class Mac(int):
 
 BROADCAST = Mac(0xFFFFFFFFFFFF)
 
+NEAREST_BRIDGE = Mac(0x0180C200000E)
+"""A group of which every bridge is a member, and that none forwards (IEEE 802.1Q, 8.6.3)."""
+
 
 def address_key(address: IpAddress) -> AddressKey:
     """What an address is found by."""

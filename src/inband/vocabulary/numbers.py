@@ -4,6 +4,8 @@ from __future__ import annotations
 
 # Ethernet types (IEEE 802 numbers).
 ETH_IPV4, ETH_ARP, ETH_IPV6 = 0x0800, 0x0806, 0x86DD
+# For experiments within one network (IEEE 802, 9.2.4).
+ETH_EXPERIMENT = 0x88B5
 ETH_VLAN, ETH_QINQ, ETH_MPLS, ETH_MPLS_MC, ETH_PBB = 0x8100, 0x88A8, 0x8847, 0x8848, 0x88E7
 
 # IP protocols.

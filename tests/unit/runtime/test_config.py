@@ -48,6 +48,7 @@ inactivity-probe = "500ms"
 max-backoff = 2.5
 flow-limit = 1000
 peer-redirect = "off"
+neighbours = "off"
 openflow-version = "1.3"
 private-key = "/etc/key.pem"
 certificate = "/etc/cert.pem"
@@ -98,6 +99,7 @@ def test_a_file_with_every_key_becomes_the_values_it_says(tmp_path: Path) -> Non
         max_backoff_s=2.5,
         flow_limit=1000,
         peer_redirect=False,
+        neighbours=False,
         openflow_versions=(4,),
         private_key=Path("/etc/key.pem"),
         certificate=Path("/etc/cert.pem"),

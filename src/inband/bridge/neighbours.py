@@ -1,0 +1,208 @@
+"""The fabric at work in one bridge: its frames leave by the datapath, and what it learns becomes questions.
+
+Questions here differ from the engine's in that no two are the same to the bit, for the storm guard of each switch on
+the way drops what it has flooded a moment ago, and after a failure a fifth of a second is long. A next hop that has
+been heard since it was asked is not asked again.
+
+Control passes where next hops are: that is looked at when time passes, at most every LOOK_S.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from random import Random
+from typing import assert_never
+
+from inband.bridge.megaflows import MegaflowCache
+from inband.control.engine import Engine
+from inband.control.questions import question
+from inband.datapath.base import Datapath
+from inband.fabric import events as ev
+from inband.fabric.bucket import Bucket
+from inband.fabric.fabric import Fabric
+from inband.flow.actions import Output
+from inband.flow.ports import LOCAL, PortNo
+from inband.host.state import KernelState
+from inband.packet.frame import Frame
+from inband.pipeline.fdb import FdbKey
+from inband.pipeline.ports import PortTable, SwitchPort
+from inband.pipeline.translate import Pipeline
+from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.instant import Instant
+from inband.vocabulary.openflow import PortState
+
+LOOK_S = 0.1
+# Next hops that are looked for and asked for: more have no place in one round.
+MAX_HOPS = 16
+# Remotes that are gone through for them: a tenth of a millisecond.
+_MAX_REMOTES = 64
+_MIN_FRAME = 60
+# How often people are told of each port: a neighbour that flaps fills no log.
+_TOLD_PER_S, _TOLD_AT_ONCE = 0.2, 10.0
+_NUMBER_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What of its bridge the fabric sees and does."""
+
+    datapath: Datapath
+    ports: PortTable
+    pipeline: Pipeline
+    megaflows: MegaflowCache
+    engine: Engine
+    kernel: KernelState
+    inject: Callable[[bytes], None]
+    hurry_places: Callable[[], None]
+    wake: Callable[[], None]
+
+
+class Neighbours:
+    """A bridge's fabric: ``fabric`` is None while it is off. ``tell`` hears of neighbours found and lost."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self.fabric: Fabric | None = None
+        self.tell: Callable[[ev.TellNeighbour], None] = _no_one
+        self._around = around
+        self._fdb = around.pipeline.fdb
+        self._local_index: int | None = None
+        self._control_ports: frozenset[PortNo] = frozenset()
+        self._look_at: Instant = 0.0
+        self._asked_at: Instant = 0.0
+        self._questions = 0
+        self._told: dict[PortNo, Bucket] = {}
+
+    # --- what happens -----------------------------------------------------------------------------------------------
+
+    def set_switch(self, switch: int | None, random: Random, now: Instant) -> None:
+        """Speak to neighbours from now on as the switch with this datapath id; None: say nothing any more.
+
+        The others take the links for dead then, or the neighbour for one without this protocol.
+        """
+        if (None if self.fabric is None else self.fabric.switch) == switch:
+            return
+        around = self._around
+        around.pipeline.neighbours = switch is not None
+        around.megaflows.everything_changed()
+        around.megaflows.settle()
+        self.fabric = None if switch is None else Fabric(switch, random)
+        self._control_ports = frozenset()
+        self._tell_local(now)
+        for port in around.ports:
+            self.port_changed(port, now)
+        around.wake()
+
+    def receive(self, port: PortNo, frame: Frame, now: Instant) -> None:
+        """Take a frame of a neighbour."""
+        self._handle(ev.FrameReceived(port, frame.data), now)
+
+    def port_changed(self, port: SwitchPort, now: Instant) -> None:
+        """A port came, or its link or MAC address changed."""
+        if port.number != LOCAL:
+            is_up = not port.state & PortState.LINK_DOWN
+            self._handle(ev.PortChanged(port.number, is_up, port.mac), now)
+
+    def port_removed(self, number: PortNo, now: Instant) -> None:
+        """A port is gone."""
+        self._handle(ev.PortRemoved(number), now)
+        self._told.pop(number, None)
+
+    def local_changed(self, index: int, now: Instant) -> None:
+        """LOCAL, which is this interface, has another MAC or IP address."""
+        self._local_index = index
+        self._tell_local(now)
+
+    def next_deadline(self) -> Instant | None:
+        """When ``run`` is due."""
+        return None if self.fabric is None else self.fabric.next_deadline()
+
+    def run(self, now: Instant) -> None:
+        """Do what is due."""
+        due = self.next_deadline()
+        if due is None or due > now:
+            return
+        if now >= self._look_at:
+            self._look_at = now + LOOK_S
+            self._follow_control(now)
+        self._handle(ev.TimePassed(), now)
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _handle(self, event: ev.Event, now: Instant) -> None:
+        fabric = self.fabric
+        if fabric is None:
+            return
+        planned = fabric.next_deadline()
+        for command in fabric.handle(event, now):
+            self._carry_out(command, now)
+        due = fabric.next_deadline()
+        if due is not None and (planned is None or due < planned):
+            self._around.wake()
+
+    def _carry_out(self, command: ev.Command, now: Instant) -> None:
+        match command:
+            case ev.Send(port, data):
+                self._around.datapath.execute(LOCAL, Frame(data), (Output(port),))
+            case ev.ForgetPlaces(port):
+                self._fdb.flush_port(port)
+                self._around.megaflows.settle()
+            case ev.DoubtPlaces():
+                self._fdb.doubt(now)
+                self._around.hurry_places()
+            case ev.AskNextHops(is_first):
+                self._ask(now, is_first=is_first)
+            case ev.TellNeighbour(port):
+                if self._told.setdefault(port, Bucket(_TOLD_PER_S, _TOLD_AT_ONCE)).take(now):
+                    self.tell(command)
+            case _:
+                assert_never(command)
+
+    def _tell_local(self, now: Instant) -> None:
+        if self._local_index is not None:
+            known = self._around.kernel.addresses_of(self._local_index)
+            addresses = tuple(each.address for each in known if not each.tentative)
+            self._handle(ev.LocalChanged(self._around.engine.local_mac, addresses), now)
+
+    def _hops(self) -> Iterator[tuple[IpAddress, Mac | None]]:
+        """The next hops of remotes by LOCAL, MAX_HOPS at most."""
+        link = None if self._local_index is None else self._around.kernel.link(self._local_index)
+        found: dict[IpAddress, Mac | None] = {}
+        for status in islice(self._around.engine.remotes(), _MAX_REMOTES):
+            if status.next_hop is not None and link is not None and status.interface == link.name:
+                found[status.next_hop] = status.next_hop_mac
+        return islice(found.items(), MAX_HOPS)
+
+    def _place_key(self, mac: Mac) -> FdbKey:
+        return FdbKey(self._around.engine.vlan or 0, mac)
+
+    def _follow_control(self, now: Instant) -> None:
+        places = (self._fdb.lookup(self._place_key(mac), now) for _, mac in self._hops() if mac is not None)
+        ports = frozenset(port for port in places if port is not None)
+        if ports != self._control_ports:
+            self._control_ports = ports
+            self._handle(ev.ControlPortsChanged(ports), now)
+
+    def _ask(self, now: Instant, *, is_first: bool) -> None:
+        for address, mac in self._hops():
+            heard_at = None if mac is None else self._fdb.confirmed_at(self._place_key(mac))
+            if is_first or heard_at is None or heard_at < self._asked_at:
+                self._ask_for(address)
+        if is_first:
+            self._asked_at = now
+        self._look_at = now
+
+    def _ask_for(self, address: IpAddress) -> None:
+        mac, index = self._around.engine.local_mac, self._local_index
+        if mac is None or index is None:
+            return
+        frame = question(address, mac, self._around.kernel.addresses_of(index))
+        if frame is not None:
+            self._questions += 1
+            number = (self._questions % (1 << 8 * _NUMBER_BYTES)).to_bytes(_NUMBER_BYTES, "big")
+            self._around.inject(frame.ljust(_MIN_FRAME - _NUMBER_BYTES, b"\0") + number)
+
+
+def _no_one(_: ev.TellNeighbour) -> None:
+    """No one wants to know."""

@@ -1,0 +1,211 @@
+"""The neighbours of one bridge: every port's link, and what is done when one changes.
+
+When a neighbour that was two-way is lost, or its link goes down: the places that were learned there are forgotten, the
+other neighbours hear of a change, which they pass on, and everyone who hears of it asks for its next hops a moment
+later, for their answers, and the questions themselves, show the ways that are left. A question that gets no answer is
+asked again, QUESTIONS_S.
+
+``next_deadline`` says when TimePassed is due. Late by more than LATE_S means that this process stalled: then it looks
+at what waits to be read before it judges others.
+
+Invariants: each event's work is bounded by the number of ports. Nothing that a neighbour sends raises anything.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import assert_never
+
+from inband.errors import WireError
+from inband.fabric import events as ev
+from inband.fabric.changes import Changes
+from inband.fabric.events import Command, LinkState
+from inband.fabric.hello import MAX_ADDRESSES, Change, Hello, body_of, decode, encode, frame
+from inband.fabric.link import Link, Transition
+from inband.flow.ports import PortNo
+from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.instant import Instant
+
+LATE_S = 0.01
+# LOCAL's addresses are in a hello as often as this, for each port; in between hellos are small.
+INTRODUCE_S = 1.0
+# When next hops are asked for after a change: first when the others have heard of it, and not by all at once.
+FIRST_S, JITTER_S = 0.003, 0.004
+QUESTIONS_S = (0.04, 0.1, 0.2, 0.4)
+# While a round has hardly begun another change begins no new one.
+ROUND_S = 0.03
+
+
+class Fabric:
+    """Sans-IO. ``switch`` is this switch's datapath id; ``random`` chooses the boot number and moments to ask."""
+
+    def __init__(self, switch: int, random: Random) -> None:
+        self.switch = switch
+        self.boot = random.getrandbits(32)
+        self.links: dict[PortNo, Link] = {}
+        self.changes = Changes(switch, self.boot)
+        self.foreign = 0
+        self._random = random
+        self._phase_s = random.random()
+        self._local: tuple[Mac | None, tuple[IpAddress, ...]] = (None, ())
+        self._introduced: dict[PortNo, Instant] = {}
+        self._questions: list[Instant] = []
+        self._asked_at: Instant = float("-inf")
+        self._is_first_question = False
+        self._commands: list[Command] = []
+
+    # --- what the outside calls -------------------------------------------------------------------------------------
+
+    def handle(self, event: ev.Event, now: Instant) -> list[Command]:
+        """Take one event; returns what to do, in this order."""
+        match event:  # the most frequent first
+            case ev.FrameReceived(port, data):
+                self._receive(port, data, now)
+            case ev.TimePassed():
+                self._run(now)
+            case ev.ControlPortsChanged(ports):
+                for link in self.links.values():
+                    link.set_control(now, carries=link.port in ports)
+            case ev.PortChanged():
+                self._port_changed(event, now)
+            case ev.PortRemoved(port):
+                self._port_removed(port, now)
+            case ev.LocalChanged(mac, addresses):
+                self._local = (mac, addresses[:MAX_ADDRESSES])
+                self._introduced.clear()
+            case _:
+                assert_never(event)
+        commands, self._commands = self._commands, []
+        return commands
+
+    def next_deadline(self) -> Instant | None:
+        """When TimePassed is due; None when nothing is planned."""
+        dues = [due for link in self.links.values() for due in (link.hello_at, link.lost_at) if due is not None]
+        return min(dues + self._questions[:1], default=None)
+
+    # --- ports ------------------------------------------------------------------------------------------------------
+
+    def _port_changed(self, event: ev.PortChanged, now: Instant) -> None:
+        link = self.links.get(event.port)
+        if link is None:
+            link = self.links[event.port] = Link(event.port, event.mac, self.boot, self._phase_s, since=now)
+        link.mac = event.mac
+        carried = link.carries_control(now)
+        transition = link.set_up(now, up=event.link_up)
+        self._follow(link, transition, now)
+        if carried and not event.link_up and transition is None:
+            self._something_changed(now)
+
+    def _port_removed(self, port: PortNo, now: Instant) -> None:
+        link = self.links.get(port)
+        if link is None:
+            return
+        self._follow(link, link.set_up(now, up=False), now)
+        del self.links[port]
+        self._introduced.pop(port, None)
+        self.changes.forget_port(port)
+
+    # --- frames -----------------------------------------------------------------------------------------------------
+
+    def _receive(self, port: PortNo, data: bytes, now: Instant) -> None:
+        link = self.links.get(port)
+        if link is None or not link.up or not link.may_take(now):
+            return
+        try:
+            body = body_of(data)
+            hello = None if body is None else decode(body)
+        except WireError as error:
+            link.counters.malformed += 1
+            link.remark = str(error)
+            return
+        if hello is None:
+            self.foreign += 1
+        elif hello.switch == self.switch:
+            self._hear_own_id(link, hello)
+        else:
+            self._hear(link, hello, now)
+
+    def _hear_own_id(self, link: Link, hello: Hello) -> None:
+        link.counters.ignored += 1
+        if hello.boot == self.boot:
+            link.remark = f"this port is joined to port {hello.port} of this switch"
+        else:
+            link.remark = f"another switch has the datapath id of this one: {hello.switch:016x}"
+
+    def _hear(self, link: Link, hello: Hello, now: Instant) -> None:
+        counted = link.counters.received
+        self._follow(link, link.hear(hello, now), now)
+        if link.counters.received == counted:
+            return
+        for change in hello.changes:
+            news = self.changes.accept(change, link.port, now)
+            if news is not None:
+                self._pass_on(news, link.port, now)
+                self._act_upon_change(now)
+
+    # --- changes ----------------------------------------------------------------------------------------------------
+
+    def _follow(self, link: Link, transition: Transition | None, now: Instant) -> None:
+        if transition is None or transition.old is transition.new:
+            return
+        is_there = transition.new is LinkState.TWO_WAY
+        if link.peer is not None and (is_there or transition.old is LinkState.TWO_WAY):
+            self._commands.append(ev.TellNeighbour(link.port, link.peer.switch, is_there, transition.reason))
+        if transition.new is LinkState.LOST:
+            self._commands.append(ev.ForgetPlaces(link.port))
+            self._something_changed(now)
+
+    def _something_changed(self, now: Instant) -> None:
+        change = self.changes.originate(now)
+        if change is not None:
+            self._pass_on(change, None, now)
+            self._act_upon_change(now)
+
+    def _pass_on(self, change: Change, came_by: PortNo | None, now: Instant) -> None:
+        if change.hops:
+            for link in self.links.values():
+                if link.port != came_by:
+                    link.pass_on(change, now)
+        self._say_hellos(now)  # at once: who hears of it is asked a moment later
+
+    def _act_upon_change(self, now: Instant) -> None:
+        self._commands.append(ev.DoubtPlaces())
+        if now - self._asked_at < ROUND_S:
+            return
+        self._asked_at = now
+        first = now + FIRST_S + self._random.random() * JITTER_S
+        self._questions = [first, *(first + later for later in QUESTIONS_S)]
+        self._is_first_question = True
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def _run(self, now: Instant) -> None:
+        due = self.next_deadline()
+        is_late = due is not None and now - due > LATE_S
+        for link in list(self.links.values()):
+            if is_late:
+                link.excuse(now)
+            self._follow(link, link.run(now), now)
+        while self._questions and self._questions[0] <= now:
+            del self._questions[0]
+            self._commands.append(ev.AskNextHops(self._is_first_question))
+            self._is_first_question = False
+        self._say_hellos(now)
+
+    def _say_hellos(self, now: Instant) -> None:
+        for link in self.links.values():
+            if link.hello_at is not None and link.hello_at <= now:
+                self._commands.append(ev.Send(link.port, self._introduce(link, now)))
+
+    def _introduce(self, link: Link, now: Instant) -> bytes:
+        """A hello, now and then with who LOCAL is."""
+        hello = link.next_hello(self.switch, now)
+        told_at = self._introduced.get(link.port)
+        if told_at is None or now - told_at >= INTRODUCE_S:
+            self._introduced[link.port] = now
+            mac, addresses = self._local
+            hello = Hello(
+                *(hello.switch, hello.boot, hello.port, hello.sequence, hello.interval_ms, hello.wanted_ms),
+                *(hello.heard, mac, addresses, hello.changes),
+            )
+        return frame(encode(hello), link.mac)

@@ -1,0 +1,217 @@
+"""The message between neighbours: values, bytes, and nothing else (docs/neighbours.md, "The frame").
+
+A frame to 01:80:c2:00:00:0e, which no bridge forwards (IEEE 802.1Q, 8.6.3), of Ethernet type 88b5, which IEEE has set
+aside for experiments (IEEE 802, 9.2.4); so ``MAGIC`` comes first, and what has another one is someone else's.
+
+Behind a fixed head come type, length, value. Type 0 is the padding that a network card adds, and ends the message.
+Unknown types are skipped. Of the known ones each comes once at most.
+
+Invariants: ``decode(encode(hello)) == hello``. Work and memory are bounded by the frame, which is at most MAX_BYTES
+long. Nothing but WireError is raised for any bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from struct import Struct
+
+from inband.errors import WireError
+from inband.vocabulary.addresses import NEAREST_BRIDGE, IpAddress, Mac
+from inband.vocabulary.numbers import ETH_EXPERIMENT
+
+MAGIC, VERSION, HELLO = b"inbN", 1, 1
+MAX_BYTES = 1280
+"""Of a frame: every link of IPv6 carries it (RFC 8200, 5)."""
+
+TICK_S = 20e-6
+LONG_HOLD = 0xFFFF
+"""As ``Heard.hold``: longer than can be said, 1.3 s."""
+MIN_INTERVAL_MS, MAX_INTERVAL_MS = 10, 60_000
+MAX_ADDRESSES, MAX_CHANGES = 8, 8
+HASH_BYTES = 12
+"""96 bits, as in RFC 2404 and RFC 4494: forging one takes 2**95 frames."""
+
+_ETHERNET = Struct(">6s6sH")
+_HEAD = Struct(">4sBBQIIIHH")  # magic, version, kind, switch, boot, port, sequence, interval, wanted
+_HEARD = Struct(">IIIH")
+_CHANGE = Struct(">QIIB")
+_PAD, _TLV_HEARD, _TLV_MAC, _TLV_IPV4, _TLV_IPV6, _TLV_CHANGES, _TLV_HASH = 0, 1, 2, 3, 4, 5, 255
+_TLV_HEAD, _MAC_BYTES = 2, 6
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the sender last heard on this link: whose (boot number, port), which, and how long ago in ticks of 20 us."""
+
+    boot: int
+    port: int
+    sequence: int
+    hold: int = LONG_HOLD
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The topology has changed at a switch; ``number`` counts its changes, ``hops`` is how far this still goes."""
+
+    switch: int
+    boot: int
+    number: int
+    hops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """One message. ``interval_ms``: the sender's next one comes within that; ``wanted_ms``: how often it wants ours.
+
+    ``switch`` is a datapath id of 64 bits; ``boot``, ``port`` and ``sequence`` have 32 bits. ``boot`` is chosen at
+    random when a switch starts. MAC and addresses are those of LOCAL, and not in every message.
+    """
+
+    switch: int
+    boot: int
+    port: int
+    sequence: int
+    interval_ms: int
+    wanted_ms: int
+    heard: Heard | None = None
+    mac: Mac | None = None
+    addresses: tuple[IpAddress, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+def encode(hello: Hello) -> bytes:
+    """The message without Ethernet header and hash; values are in range."""
+    parts = [
+        _HEAD.pack(
+            *(MAGIC, VERSION, HELLO, hello.switch, hello.boot, hello.port, hello.sequence),
+            *(hello.interval_ms, hello.wanted_ms),
+        )
+    ]
+    if hello.heard is not None:
+        heard = hello.heard
+        parts.append(_tlv(_TLV_HEARD, _HEARD.pack(heard.boot, heard.port, heard.sequence, heard.hold)))
+    if hello.mac is not None:
+        parts.append(_tlv(_TLV_MAC, hello.mac.packed))
+    for kind, version in ((_TLV_IPV4, 4), (_TLV_IPV6, 6)):
+        packed = b"".join(each.packed for each in hello.addresses if each.version == version)
+        if packed:
+            parts.append(_tlv(kind, packed))
+    if hello.changes:
+        changes = (_CHANGE.pack(each.switch, each.boot, each.number, each.hops) for each in hello.changes)
+        parts.append(_tlv(_TLV_CHANGES, b"".join(changes)))
+    return b"".join(parts)
+
+
+def frame(body: bytes, source: Mac) -> bytes:
+    """The Ethernet frame around a message."""
+    return _ETHERNET.pack(NEAREST_BRIDGE.packed, source.packed, ETH_EXPERIMENT) + body
+
+
+def body_of(data: bytes) -> bytes | None:
+    """What is behind the Ethernet header, or None if it is not one of these messages. Raises WireError if too long."""
+    body = data[_ETHERNET.size :]
+    if not body.startswith(MAGIC):
+        return None
+    if len(data) > MAX_BYTES:
+        raise WireError(f"a neighbour's message of {len(data)} bytes: at most {MAX_BYTES}")
+    return body
+
+
+def decode(body: bytes) -> Hello | None:
+    """Read a message; None if it is of a kind that is not known. Raises WireError."""
+    if len(body) < _HEAD.size:
+        raise WireError(f"a neighbour's message ends after {len(body)} bytes: the head has {_HEAD.size}")
+    _, version, kind, switch, boot, port, sequence, interval_ms, wanted_ms = _HEAD.unpack_from(body)
+    if version != VERSION:
+        raise WireError(f"a neighbour's message has version {version}: {VERSION} is spoken here")
+    if kind != HELLO:
+        return None
+    for name, value in (("interval", interval_ms), ("wanted interval", wanted_ms)):
+        if not MIN_INTERVAL_MS <= value <= MAX_INTERVAL_MS:
+            raise WireError(f"hello: {name} of {value} ms: {MIN_INTERVAL_MS} to {MAX_INTERVAL_MS} are allowed")
+    values = _values(body)
+    return Hello(
+        *(switch, boot, port, sequence, interval_ms, wanted_ms),
+        heard=_read_heard(values.get(_TLV_HEARD)),
+        mac=_read_mac(values.get(_TLV_MAC)),
+        addresses=_read_addresses(values),
+        changes=_read_changes(values.get(_TLV_CHANGES)),
+    )
+
+
+def split_hash(body: bytes) -> tuple[bytes, bytes | None]:
+    """A message without its hash, and the hash if it has one. Raises WireError."""
+    at = _HEAD.size
+    for kind, value in _tlvs(body):
+        if kind == _TLV_HASH:
+            if len(value) != HASH_BYTES:
+                raise WireError(f"hello: a hash of {len(value)} bytes: {HASH_BYTES} are expected")
+            return body[:at], value
+        at += _TLV_HEAD + len(value)
+    return body, None
+
+
+def with_hash(body: bytes, digest: bytes) -> bytes:
+    """A message with its hash, which is the last."""
+    return body + _tlv(_TLV_HASH, digest)
+
+
+def _tlv(kind: int, value: bytes) -> bytes:
+    return bytes((kind, len(value))) + value
+
+
+def _tlvs(body: bytes) -> list[tuple[int, bytes]]:
+    found, at, end = [], _HEAD.size, len(body)
+    while at < end and body[at] != _PAD:
+        if at + _TLV_HEAD > end or at + _TLV_HEAD + body[at + 1] > end:
+            raise WireError(f"hello: type {body[at]} at byte {at} is cut off")
+        start = at + _TLV_HEAD
+        at = start + body[at + 1]
+        found.append((body[start - _TLV_HEAD], body[start:at]))
+    return found
+
+
+def _values(body: bytes) -> dict[int, bytes]:
+    values: dict[int, bytes] = {}
+    for kind, value in _tlvs(body):
+        if kind in values:
+            raise WireError(f"hello: type {kind} comes twice")
+        values[kind] = value
+        if kind == _TLV_HASH:
+            break
+    return values
+
+
+def _read_heard(value: bytes | None) -> Heard | None:
+    if value is None:
+        return None
+    if len(value) != _HEARD.size:
+        raise WireError(f"hello: what was heard has {len(value)} bytes: {_HEARD.size} are expected")
+    return Heard(*_HEARD.unpack(value))
+
+
+def _read_mac(value: bytes | None) -> Mac | None:
+    if value is None:
+        return None
+    if len(value) != _MAC_BYTES:
+        raise WireError(f"hello: a MAC address of {len(value)} bytes")
+    return Mac.from_bytes6(value)
+
+
+def _read_addresses(values: dict[int, bytes]) -> tuple[IpAddress, ...]:
+    four, six = values.get(_TLV_IPV4, b""), values.get(_TLV_IPV6, b"")
+    if len(four) % 4 or len(six) % 16 or len(four) // 4 + len(six) // 16 > MAX_ADDRESSES:
+        raise WireError(f"hello: {len(four)} and {len(six)} bytes of addresses: at most {MAX_ADDRESSES} whole ones")
+    return (
+        *(IPv4Address(four[at : at + 4]) for at in range(0, len(four), 4)),
+        *(IPv6Address(six[at : at + 16]) for at in range(0, len(six), 16)),
+    )
+
+
+def _read_changes(value: bytes | None) -> tuple[Change, ...]:
+    if value is None:
+        return ()
+    if len(value) % _CHANGE.size or len(value) > MAX_CHANGES * _CHANGE.size:
+        raise WireError(f"hello: {len(value)} bytes of changes: at most {MAX_CHANGES} of {_CHANGE.size}")
+    return tuple(Change(*each) for each in _CHANGE.iter_unpack(value))

@@ -1,0 +1,325 @@
+"""One port: when it says hello, who answers, and when the neighbour counts as lost.
+
+The states are those of ``LinkState``. Each hello promises when the next one comes; a neighbour is lost when MISSED of
+them did not. Both ends agree on the smaller of the two intervals that they want: FAST_MS where control traffic passes,
+IDLE_MS elsewhere. So a link's life is known in a few hundredths of a second where that counts, and costs next to
+nothing where it does not.
+
+Machines stall. Who stalls itself judges no one (``excuse``), and an alarm that was false doubles how much this end
+bears before the next one, up to MAX_BACK_OFF times; a minute of peace halves it. To come back takes one hello.
+
+Invariants: a hello of another neighbour than the one that is alive changes nothing; a sequence number counts once; work
+and memory per hello are constant. No clock, no I/O.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from inband.fabric.bucket import Bucket
+from inband.fabric.events import LinkState
+from inband.fabric.hello import LONG_HOLD, TICK_S, Change, Heard, Hello
+from inband.flow.ports import PortNo
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.instant import Instant
+
+FAST_MS, IDLE_MS = 20, 1000
+# A host hears one frame a second, and after TRIES of them one in LONELY_MS; whoever comes says hello himself.
+LONELY_MS, TRIES = 5000, 10
+# As BFD's detection multiplier (RFC 5880, 6.8.4), and what timers of two machines differ by.
+MISSED, SLACK_S = 3, 0.005
+# A slower pace is promised this many hellos before it is kept: not all of them get lost.
+PROMISES = 5
+# A link that comes up is heard by the other end a moment later.
+FIRST_S = 0.01
+MAX_BACK_OFF = 16
+PEACE_S = 60.0
+# A neighbour that is back within this was not gone: the alarm was false.
+FALSE_ALARM_S = 2.0
+# For so long after a loss hellos go on as before, so that the neighbour hears at once that all is well.
+INSIST_S = 1.0
+# Control traffic that left a port may be back soon.
+LINGER_S = 10.0
+# How old what the neighbour has heard may be: a message that was recorded earlier says something older.
+WINDOW = 512
+# Each change of the topology is in so many hellos: one of them arrives.
+REPEATS = 3
+MAX_WAITING = 8
+# More than both paces together; the rest is a flood.
+HELLOS_PER_S, HELLO_BURST = 200.0, 50.0
+_SEQUENCES = 1 << 32
+_ROUND_TRIP_WEIGHT = 0.125  # as RFC 6298, 2.3
+_REMEMBERED = 64
+
+
+_AFTER = {LinkState.HEARD: LinkState.UNKNOWN, LinkState.TWO_WAY: LinkState.LOST}
+"""What a neighbour that is alive becomes when its link goes down."""
+
+
+class Transition(NamedTuple):
+    """A state that has become another one, and why."""
+
+    old: LinkState
+    new: LinkState
+    reason: str
+
+
+@dataclass(slots=True)
+class LinkCounters:
+    """What came of hellos: sent, received, missing by their numbers, ignored (old, of another), over budget, alarms."""
+
+    sent: int = 0
+    received: int = 0
+    missing: int = 0
+    ignored: int = 0
+    flooded: int = 0
+    malformed: int = 0
+    alarms: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """What is known of one port. ``peer`` is the neighbour's last hello, kept after it is lost."""
+
+    port: PortNo
+    mac: Mac
+    boot: int
+    phase_s: float = 0.0
+    up: bool = False
+    state: LinkState = LinkState.UNKNOWN
+    since: Instant = 0.0
+    reason: str = ""
+    peer: Hello | None = None
+    remark: str | None = None
+    round_trip_s: float | None = None
+    counters: LinkCounters = field(default_factory=LinkCounters)
+    hello_at: Instant | None = None
+    lost_at: Instant | None = None
+    """When the neighbour is lost, if it does not say anything before."""
+    sequence: int = 0
+    waiting: dict[Change, int] = field(default_factory=dict)
+    _heard_at: Instant = 0.0
+    _carries_control: bool = False
+    _control_until: Instant = 0.0
+    _back_off: int = 1
+    _alarm_at: Instant = float("-inf")
+    _alarm_boot: int | None = None
+    _calmed_at: Instant = 0.0
+    _tries: int = 0
+    _promised_ms: int = IDLE_MS
+    _promises: int = PROMISES
+    _excuses: int = 0
+    _sent_at: dict[int, Instant] = field(default_factory=dict)
+    _budget: Bucket = field(default_factory=lambda: Bucket(HELLOS_PER_S, HELLO_BURST))
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether a neighbour is heard."""
+        return self.state in (LinkState.HEARD, LinkState.TWO_WAY)
+
+    def carries_control(self, now: Instant) -> bool:
+        """Whether control traffic passes, or did a moment ago."""
+        return self._carries_control or now < self._control_until
+
+    # --- what happens -----------------------------------------------------------------------------------------------
+
+    def set_up(self, now: Instant, *, up: bool) -> Transition | None:
+        """The link came up, or went down: then no one is there."""
+        if up == self.up:
+            return None
+        self.up, self._tries = up, 0
+        self.hello_at = now + FIRST_S if up else None
+        if up or not self.is_alive:
+            return None
+        self.lost_at, self._alarm_at = None, float("-inf")
+        return self._become(_AFTER[self.state], "link down", now)
+
+    def set_control(self, now: Instant, *, carries: bool) -> None:
+        """Control traffic leaves by this port from now on, or does no longer."""
+        if carries and not self.carries_control(now):
+            self.hurry(now)
+        elif self._carries_control and not carries:
+            self._control_until = now + LINGER_S
+        self._carries_control = carries
+
+    def hurry(self, now: Instant) -> None:
+        """Say hello at once."""
+        if self.up:
+            self.hello_at = now
+
+    def pass_on(self, change: Change, now: Instant) -> None:
+        """Tell the neighbour, if one hears this switch: at once, and in the following hellos."""
+        if self.state is LinkState.TWO_WAY:
+            while len(self.waiting) >= MAX_WAITING:
+                del self.waiting[next(iter(self.waiting))]
+            self.waiting[change] = REPEATS
+            self.hurry(now)
+
+    def may_take(self, now: Instant) -> bool:
+        """Whether one more hello is within what a neighbour may send; one that is not is counted."""
+        if self._budget.take(now):
+            return True
+        self.counters.flooded += 1
+        self.remark = "a neighbour floods"
+        return False
+
+    def hear(self, hello: Hello, now: Instant) -> Transition | None:
+        """Take a hello of another switch; whether it counted is in the counters."""
+        known = self.peer
+        is_same = known is not None and (known.switch, known.boot, known.port) == (hello.switch, hello.boot, hello.port)
+        if known is not None and self.is_alive and not is_same and known.switch != hello.switch:
+            self.counters.ignored += 1
+            self.remark = f"a second neighbour is on this port: {hello.switch:016x}"
+            return None
+        if known is not None and is_same and not 0 < (hello.sequence - known.sequence) % _SEQUENCES < _SEQUENCES // 2:
+            self.counters.ignored += 1
+            return None
+        self._count(hello, known if is_same else None)
+        self.peer, self._heard_at, self._excuses = hello, now, 0
+        self.lost_at = now + self._patience_s(hello)
+        self._measure(hello, now)
+        return self._follow(hello, now, is_known=is_same)
+
+    def _follow(self, hello: Hello, now: Instant, *, is_known: bool) -> Transition | None:
+        """What a hello that counts makes of the state."""
+        hears_us = self._hears_us(hello)
+        if hears_us and self.state is not LinkState.TWO_WAY:
+            if now - self._alarm_at < FALSE_ALARM_S and hello.boot == self._alarm_boot:
+                self._back_off, self._calmed_at = min(2 * self._back_off, MAX_BACK_OFF), now
+            return self._become(LinkState.TWO_WAY, "each hears the other", now)
+        if not hears_us and self.state is LinkState.TWO_WAY:
+            self.hurry(now)
+            if not is_known:
+                return self._become(LinkState.HEARD, "it has started anew", now)
+            if hello.heard is None or hello.heard.boot != self.boot:
+                return self._alarm("it does not hear this switch any more", now)
+        if not hears_us and not self.is_alive:
+            self.hurry(now)
+            return self._become(LinkState.HEARD, "a neighbour is heard", now)
+        if self.interval_ms(now) < self._promised_ms:
+            self.hurry(now)
+        return None
+
+    def excuse(self, now: Instant) -> None:
+        """This switch itself was late: what waits to be read comes first. A few times only, or nothing is ever lost."""
+        if self.lost_at is not None and self._excuses < MISSED:
+            self._excuses += 1
+            self.lost_at = max(self.lost_at, now + FAST_MS / 1000)
+
+    def run(self, now: Instant) -> Transition | None:
+        """Give up a neighbour whose time is over."""
+        if self.lost_at is None or now < self.lost_at:
+            return None
+        if self.state is LinkState.TWO_WAY:
+            return self._alarm("it fell silent", now)
+        self.lost_at = None
+        return self._become(LinkState.UNKNOWN, "nothing is heard any more", now) if self.is_alive else None
+
+    # --- what is said -----------------------------------------------------------------------------------------------
+
+    def interval_ms(self, now: Instant) -> int:
+        """How often hellos are due."""
+        wanted = self.wanted_ms(now)
+        insists = self.state is LinkState.LOST and now - self._alarm_at < INSIST_S
+        if self.peer is not None and (self.is_alive or insists):
+            return max(FAST_MS, min(wanted, self.peer.wanted_ms))
+        return LONELY_MS if self._tries >= TRIES else IDLE_MS
+
+    def wanted_ms(self, now: Instant) -> int:
+        """How often the neighbour's are wanted."""
+        return min(FAST_MS * self._back_off, IDLE_MS) if self.carries_control(now) else IDLE_MS
+
+    def next_hello(self, switch: int, now: Instant) -> Hello:
+        """The hello to send now; the next one is planned."""
+        self._calm_down(now)
+        interval, wanted = self.interval_ms(now), self.wanted_ms(now)
+        self._tries = 0 if self.is_alive else self._tries + 1
+        pace_ms = self._pace_ms(interval)
+        self.sequence = (self.sequence + 1) % _SEQUENCES
+        self._note_sent(now)
+        self.hello_at = self._on_grid(now, pace_ms / 1000)
+        return Hello(
+            *(switch, self.boot, int(self.port), self.sequence, interval, wanted),
+            heard=self._heard(now),
+            changes=self._take_waiting(),
+        )
+
+    def _heard(self, now: Instant) -> Heard | None:
+        peer = self.peer
+        if peer is None or not self.is_alive:
+            return None
+        return Heard(peer.boot, peer.port, peer.sequence, min(LONG_HOLD, max(0, int((now - self._heard_at) / TICK_S))))
+
+    def _take_waiting(self) -> tuple[Change, ...]:
+        changes = tuple(self.waiting)
+        self.waiting = {change: left - 1 for change, left in self.waiting.items() if left > 1}
+        return changes
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _become(self, state: LinkState, reason: str, now: Instant) -> Transition:
+        old, self.state, self.since, self.reason = self.state, state, now, reason
+        if state is LinkState.TWO_WAY:
+            self.remark = None
+            self.hurry(now)
+        else:
+            self.waiting.clear()
+        return Transition(old, state, reason)
+
+    def _alarm(self, reason: str, now: Instant) -> Transition:
+        self.counters.alarms += 1
+        self._alarm_at, self.lost_at = now, None
+        self._alarm_boot = None if self.peer is None else self.peer.boot
+        return self._become(LinkState.LOST, reason, now)
+
+    def _calm_down(self, now: Instant) -> None:
+        if self._back_off > 1 and now - max(self._alarm_at, self._calmed_at) > PEACE_S:
+            self._back_off, self._calmed_at = self._back_off // 2, now
+
+    def _pace_ms(self, interval_ms: int) -> int:
+        """How soon the next hello comes: a slower pace than before is promised some times before it is kept."""
+        if interval_ms <= self._promised_ms:
+            self._promised_ms, self._promises = interval_ms, PROMISES
+            return interval_ms
+        pace_ms, self._promises = self._promised_ms, self._promises - 1
+        if not self._promises:
+            self._promised_ms = interval_ms
+        return pace_ms
+
+    def _on_grid(self, now: Instant, pace_s: float) -> Instant:
+        """The next instant of a pace, the same for all ports of a switch: hellos that leave together wake it once."""
+        due = ((now - self.phase_s) // pace_s + 1) * pace_s + self.phase_s
+        return due if due - now > SLACK_S / 2 else due + pace_s
+
+    def _patience_s(self, hello: Hello) -> float:
+        """What the neighbour has promised counts, and how much this end bears."""
+        return MISSED * max(hello.interval_ms, FAST_MS * self._back_off) / 1000 + SLACK_S
+
+    def _hears_us(self, hello: Hello) -> bool:
+        heard = hello.heard
+        if heard is None or heard.boot != self.boot or heard.port != self.port:
+            return False
+        return (self.sequence - heard.sequence) % _SEQUENCES < WINDOW
+
+    def _count(self, hello: Hello, before: Hello | None) -> None:
+        self.counters.received += 1
+        if before is not None:
+            self.counters.missing += (hello.sequence - before.sequence - 1) % _SEQUENCES
+
+    def _note_sent(self, now: Instant) -> None:
+        self.counters.sent += 1
+        self._sent_at[self.sequence] = now
+        if len(self._sent_at) > _REMEMBERED:
+            del self._sent_at[next(iter(self._sent_at))]
+
+    def _measure(self, hello: Hello, now: Instant) -> None:
+        """The time to the neighbour and back, without what it lay there."""
+        heard = hello.heard
+        if heard is None or heard.hold == LONG_HOLD or not self._hears_us(hello):
+            return
+        sent_at = self._sent_at.get(heard.sequence)
+        if sent_at is not None:
+            took = max(0.0, now - sent_at - heard.hold * TICK_S)
+            before = took if self.round_trip_s is None else self.round_trip_s
+            self.round_trip_s = before + _ROUND_TRIP_WEIGHT * (took - before)
