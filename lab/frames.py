@@ -52,10 +52,12 @@ def neighbour_solicitation(eth_src: str, ip_src: str, target: str) -> bytes:
     return _ethernet(eth_src, to, 0x86DD) + _icmpv6(ip_src, str(ipaddress.IPv6Address(group)), 135, body)
 
 
-def router_advertisement(eth_src: str, ip_src: str, lifetime_s: int, preference: str = "medium") -> bytes:
+def router_advertisement(
+    eth_src: str, ip_src: str, lifetime_s: int, preference: str = "medium", hop_limit: int = 64
+) -> bytes:
     """Return a router's word that it is one (RFC 4861, 4.2; preferences: RFC 4191, 2.2); a lifetime of 0 ends that."""
     flags = {"low": 0b11, "medium": 0b00, "high": 0b01}[preference] << 3
-    body = struct.pack("!BBHII", 64, flags, lifetime_s, 0, 0) + struct.pack("!BB", 1, 1) + _mac(eth_src)
+    body = struct.pack("!BBHII", hop_limit, flags, lifetime_s, 0, 0) + struct.pack("!BB", 1, 1) + _mac(eth_src)
     return _ethernet(eth_src, ALL_NODES_MAC, 0x86DD) + _icmpv6(ip_src, "ff02::1", 134, body)
 
 

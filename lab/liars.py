@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab import frames
+from lab import frames, topology
+from lab.addressing import IPV6
 from lab.inband import OnDatapath
 from lab.net import Lab
 from lab.scene import Scene, scene
@@ -81,6 +82,30 @@ def cost_of(
             stage.controller.order(order)
         time.sleep(SETTLED_S)
         return _lie(stage, lie, per_second, seconds)
+
+
+def rogue_router(hop_limit: int, preference: str, datapath: str = "userspace") -> float | None:
+    """Let a host say three times that it is the router, where the controller is behind one; drop everything.
+
+    Returns the longest silence in the 5 s after that; None when the switch does not come up.
+    """
+    with scene(OnDatapath(datapath), lambda lab: topology.with_hosts(behind(lab), 1, IPV6), echo_s=0.05) as stage:
+        stage.connect()
+        if not stage.all_up(UP_S):
+            return None
+        stage.controller.order("drop")
+        time.sleep(SETTLED_S)
+        host, _ = stage.topology.hosts["h1"]
+        wire, mac, start = stage.lab.hold(Wire(host, "eth0")), host.mac("eth0"), time.monotonic()
+        for _ in range(3):
+            wire.send(frames.router_advertisement(mac, "fe80::66", 600, preference, hop_limit))
+            time.sleep(0.1)
+        return stage.watch(5.0 - (time.monotonic() - start))
+
+
+def behind(lab: Lab) -> Topology:
+    """Lay one switch that reaches its controller over a gateway, by IPv6."""
+    return topology.behind_gateway(lab, IPV6)
 
 
 def _lie(stage: Scene, lie: Lie, per_second: float, seconds: float) -> tuple[float, int]:

@@ -28,3 +28,11 @@ def test_nor_on_the_ebpf_datapath() -> None:
     assert found is not None
     assert found[0] < SILENCE_S
     assert found[1] == 0
+
+
+@pytest.mark.parametrize(("hop_limit", "preference"), [(1, "medium"), (64, "high")])
+def test_a_host_that_says_to_be_the_router_costs_no_channel(hop_limit: int, preference: str) -> None:
+    silence = liars.rogue_router(hop_limit, preference)
+
+    assert silence is not None
+    assert silence < SILENCE_S

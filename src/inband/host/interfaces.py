@@ -55,6 +55,9 @@ _ALIAS_PREFIX = "inband:"
 DEFAULT_MTU = 1500
 """Of Ethernet (IEEE 802.3, 3.2.7): for an interface that has no port yet whose MTU it could have."""
 
+MIN_HOP_LIMIT = 32
+"""Any host can advertise a limit of 1, and no channel gets past a router any more. No path has so many routers."""
+
 _NDTMSG = struct.Struct("=Bxxx")  # family
 _NDTA_NAME, _NDTA_PARMS, _NDTPA_IFINDEX = 1, 6, 1
 # How the kernel looks for neighbours on the bridge's own interface. Unresolved: a request each 250 ms instead of each
@@ -172,10 +175,12 @@ def made_of(interface: str) -> Literal["bridge", "port"] | None:
 def enable_ipv6(interface: str) -> None:
     """Let the kernel speak IPv6 on an interface of ours, and keep its addresses while it is down.
 
-    Many systems and containers forbid IPv6 on new interfaces (net.ipv6.conf.default.disable_ipv6). Nothing is raised:
-    where sysctls cannot be written, giving an address says what is wrong.
+    No router's word makes it send packets that end after fewer than MIN_HOP_LIMIT routers. Many systems and containers
+    forbid IPv6 on new interfaces (net.ipv6.conf.default.disable_ipv6). Nothing is raised: where sysctls cannot be
+    written, giving an address says what is wrong.
     """
-    for name, value in (("disable_ipv6", "0"), ("keep_addr_on_down", "1")):
+    settings = {"disable_ipv6": "0", "keep_addr_on_down": "1", "accept_ra_min_hop_limit": f"{MIN_HOP_LIMIT}"}
+    for name, value in settings.items():
         with contextlib.suppress(OSError):
             Path(f"/proc/sys/net/ipv6/conf/{interface}/{name}").write_text(value)
 

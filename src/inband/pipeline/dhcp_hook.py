@@ -9,6 +9,9 @@ IPv6 configures by router advertisements, to all nodes or to us, and DHCPv6 repl
 it listens to. Headers show these, so a decision about one may be cached; while IPv6 is in use every other decision must
 again depend on what shows that its packets are none.
 
+A router advertisement can also end a channel, by another router, another prefix or a hop limit of 1. So where an IPv6
+gateway was proven (``places``), LOCAL gets advertisements from its port alone, whatever the tables say.
+
 All are matches, so the fast classifier with just these flows answers both "is this one?" and "which bits show that it
 is not?".
 """
@@ -19,14 +22,17 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from inband.flow.actions import Clone, DatapathAction, HeaderAction, Output, PopQueue, PopVlan, SetQueue, ToController
+from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow
 from inband.flow.match import Match
-from inband.flow.ports import LOCAL
+from inband.flow.ports import LOCAL, PortNo
 from inband.flow.priority import HiddenPriority
 from inband.packet.dhcp import DHCP_REPLY, DHCPV6_REPLY
 from inband.table.classifier import TupleSpaceClassifier
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.numbers import ETH_IPV6, IP_ICMPV6, LISTENER_QUERY, ROUTER_ADVERTISEMENT
+
+_ICMPV6_TYPE = FIELDS["icmpv6_type"]
 
 _ALL_NODES = Mac(0x333300000001)
 """Where ff02::1 is sent to (RFC 2464, 7)."""
@@ -66,6 +72,23 @@ def ipv6_configuration(local_mac: Mac, vlan: int | None) -> Recogniser:
         DHCPV6_REPLY.with_field("eth_dst", local_mac),
     )
     return Recogniser(*(match.in_vlan(vlan) for match in matches))
+
+
+def is_advertisement(key: int) -> bool:
+    """Whether it is a router's (RFC 4861, 4.2)."""
+    return _ICMPV6_TYPE.get(key) == ROUTER_ADVERTISEMENT
+
+
+def without(port: PortNo, actions: Iterable[DatapathAction]) -> tuple[DatapathAction, ...]:
+    """The actions without outputs to a port, and without what is done for these alone."""
+    left: list[DatapathAction] = []
+    for action in actions:
+        if isinstance(action, Clone):
+            copied = without(port, action.actions)
+            left += [Clone(copied)] if copied else []
+        elif not (isinstance(action, Output) and action.port == port):
+            left.append(action)
+    return tuple(left) if any(isinstance(each, Output | ToController | Clone) for each in left) else ()
 
 
 def reaches_local(actions: Iterable[DatapathAction], *, tagged: bool) -> bool:

@@ -143,6 +143,8 @@ class Places:
         self.next_hop_of: Callable[[AddressKey], AddressKey | None] = _no_next_hop
         self.news = False
         self.has_changed = False
+        self.gateways: dict[AddressKey, None] = {}
+        """IPv6 addresses of stations through which a remote is reached, and which are no remotes themselves."""
         self._fdb = fdb
         self._stations: dict[AddressKey, Station] = {}
         self._by_mac: dict[int, AddressKey] = {}
@@ -179,6 +181,12 @@ class Places:
     def port_of(self, station: Station) -> PortNo | None:
         """Where it is."""
         return self._fdb.pinned.get(FdbKey(self.vlan, station.mac))
+
+    def may_be_router(self, port: PortNo) -> bool:
+        """Whether router advertisements from this port are believed: with a proven IPv6 gateway only where one is."""
+        stations = [self.station(address) for address in list(self.gateways)]
+        ports = {self.port_of(station) for station in stations if station is not None}
+        return not ports or port in ports
 
     def owner(self, mac: int) -> Station | None:
         """A station that has this MAC address, while its place is proven."""
@@ -259,6 +267,8 @@ class Places:
 
     def _prove(self, station: Station, port: PortNo, now: Instant) -> None:
         self._believe(station, port, now)
+        if station.address[0] == 6 and self.next_hop_of(station.address) != station.address:
+            self.gateways[station.address] = None
         self.news = self.has_changed = True
 
     def _believe(self, station: Station, port: PortNo, now: Instant) -> None:
@@ -345,6 +355,7 @@ class Places:
 
     def _forget(self, station: Station) -> None:
         del self._stations[station.address]
+        self.gateways.pop(station.address, None)
         if self._by_mac.get(station.mac) == station.address:
             del self._by_mac[station.mac]
         if not any(other.mac == station.mac for other in self._stations.values()):

@@ -24,7 +24,14 @@ from inband.packet.frame import Frame
 from inband.pipeline.actions import run_actions, run_packet_out
 from inband.pipeline.bpdu_hook import recognise_bpdu
 from inband.pipeline.context import XlateContext
-from inband.pipeline.dhcp_hook import Recogniser, dhcp_replies, ipv6_configuration, reaches_local
+from inband.pipeline.dhcp_hook import (
+    Recogniser,
+    dhcp_replies,
+    ipv6_configuration,
+    is_advertisement,
+    reaches_local,
+    without,
+)
 from inband.pipeline.fdb import Fdb
 from inband.pipeline.members import configuration_key
 from inband.pipeline.neighbours_hook import bits_that_show
@@ -205,9 +212,17 @@ class Pipeline:
             ctx.packet.mask |= _VLAN_VID.mask
             tagged = tagged and bool(_VLAN_VID.get(key))
             key = FlowKey(configuration_key(ctx, key))
-        if ctx.in_port == LOCAL or reaches_local(actions, tagged=tagged):
+        if ctx.in_port == LOCAL:
             return actions
-        if not (self._is_our_dhcp_reply(ctx, key) or self._is_our_ipv6_configuration(ctx, key)):
+        has_gateway, reaches = bool(self._state.places.gateways), reaches_local(actions, tagged=tagged)
+        if reaches and not has_gateway:
+            return actions
+        is_ours = self._is_our_dhcp_reply(ctx, key) or self._is_our_ipv6_configuration(ctx, key)
+        if is_ours and has_gateway and is_advertisement(key) and not self._state.places.may_be_router(ctx.in_port):
+            ctx.note("another port leads to the router in use: LOCAL does not get this advertisement")
+            ctx.count("router_contradicted")
+            return without(LOCAL, actions)
+        if not is_ours or reaches:
             return actions
         ctx.note("it configures the local port: LOCAL gets it in any case")
         if not tagged:

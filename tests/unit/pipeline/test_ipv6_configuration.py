@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address
+
 import pytest
 
-from inband.flow.actions import Group, Output, SetField
+from inband.flow.actions import Action, DatapathAction, Group, Output, SetField
 from inband.flow.fields import FIELDS
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL, NORMAL
+from inband.packet import nd
 from inband.packet.parse import parse
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
+from inband.vocabulary.numbers import ETH_IPV6, IP_ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 from inband.vocabulary.openflow import GroupType, PortConfig
-from tests.unit.pipeline.scene import P1, P2, US, A, B, Scene, out
+from tests.unit.pipeline.scene import P1, P2, P3, US, A, B, Scene, out
 
 TO_ALL = packets.router_advertisement()
 TO_US = packets.router_advertisement(dst=US, target="fe80::2")
@@ -111,3 +115,57 @@ def test_a_group_cannot_take_it_from_local() -> None:
     scene.flow(Group(1), priority=65535)
 
     assert scene.actions(TO_ALL) == out(LOCAL)
+
+
+def with_gateway() -> Scene:
+    """A scene whose IPv6 gateway has answered on port 2."""
+    scene, gateway = with_ipv6(), IPv6Address("fe80::fe")
+    for letter, kind in (("c", NEIGHBOUR_SOLICITATION), ("k", NEIGHBOUR_ADVERTISEMENT)):
+        scene.in_band(Match.of(eth_type=ETH_IPV6, ip_proto=IP_ICMPV6, icmpv6_type=kind), letter=letter)
+    scene.pipeline.places.hops = {(6, int(gateway))}
+    us = IPv6Address("fe80::1")
+    scene.receive(nd.build_neighbour_solicitation(gateway, us, Mac.parse(US)), LOCAL, 0.9)
+    scene.receive(nd.build_neighbour_advertisement(gateway, gateway, Mac.parse(A), us, dst=Mac.parse(US)), P2, 1.0)
+    return scene
+
+
+@pytest.mark.parametrize("frame", [TO_ALL, TO_US], ids=["to all nodes", "to us"])
+def test_routers_advertise_where_the_gateway_is_and_nowhere_else(frame: bytes) -> None:
+    scene = with_gateway()
+
+    assert scene.actions(frame, P2) == out(LOCAL)
+    assert scene.actions(frame, P1) == ()
+    assert scene.pipeline.counters["router_contradicted"] == 1
+
+
+@pytest.mark.parametrize(
+    ("actions", "left"),
+    [
+        ((Output(NORMAL),), out(P2, P3)),
+        ((Output(LOCAL),), ()),
+        ((Output(LOCAL), SetField("eth_dst", 7), Output(P2)), (SetField("eth_dst", 7), Output(P2))),
+    ],
+)
+def test_nor_does_a_flow_let_them_come_to_the_local_port(
+    actions: tuple[Action, ...], left: tuple[DatapathAction, ...]
+) -> None:
+    scene = with_gateway()
+    scene.flow(*actions)
+
+    assert scene.actions(TO_ALL, P1) == left
+    assert LOCAL in {each.port for each in scene.actions(TO_ALL, P2) if isinstance(each, Output)}
+
+
+def test_from_a_port_without_the_gateway_all_else_comes_as_before() -> None:
+    scene = with_gateway()
+    scene.flow(Output(LOCAL))
+
+    assert scene.actions(REPLY, P1) == scene.actions(packets.listener_query(), P1) == out(LOCAL)
+
+
+def test_when_the_gateway_is_given_up_any_router_may_come() -> None:
+    scene = with_gateway()
+
+    scene.fdb.flush_port(P2)
+
+    assert scene.actions(TO_ALL, P1) == out(LOCAL)
