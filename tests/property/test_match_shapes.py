@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,12 +68,16 @@ def read(known: Shapes[None], data: bytes) -> tuple[int, int] | None:
     return None if found is None else (found[0], found[1].mask)
 
 
+def nothing() -> None:
+    """The template of matches alone."""
+
+
 def taught(known: Shapes[None], data: bytes) -> None:
     """Learn from these bytes if they are good; they come twice."""
     found = answer(data)
     if isinstance(found, tuple):
         for _ in range(2):
-            known.learn(data, *found, None)
+            known.learn(data, *found, nothing)
 
 
 @_MANY
@@ -128,7 +134,7 @@ def test_nothing_is_learned_from_the_first_match_of_a_mask() -> None:
 
     for each in (first, second):
         assert read(known, each) is None
-        known.learn(each, *decode_fields_one_by_one(each, 0, len(each)), None)
+        known.learn(each, *decode_fields_one_by_one(each, 0, len(each)), nothing)
 
     assert read(known, third) == answer(third)
 
@@ -170,8 +176,9 @@ def test_shapes_without_end_are_not_all_remembered() -> None:
 
 def test_of_shapes_of_one_length_the_latest_are_remembered() -> None:
     known = Shapes[None]()
-    names = [f"reg{number}" for number in range(8)] + ["in_port", "in_phy_port"]
-    rows = [_exact(name, 1) for name in names[: MAX_SHAPES + 1] if name != "in_phy_port"]
+    rows = [_exact(f"reg{first}", 1) + _exact(f"reg{second}", 1) for first, second in permutations(range(8), 2)]
+    rows = rows[: MAX_SHAPES + 1]
+    assert len(rows) > MAX_SHAPES
 
     for row in rows:
         taught(known, row)

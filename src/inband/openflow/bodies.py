@@ -151,7 +151,8 @@ def _decode_flow_mod(body: bytes) -> m.FlowMod:
     found = _shapes.read(body[:match_end])
     if found is None or end > len(body):
         message = decode_flow_mod_field_by_field(body)
-        _shapes.learn(body[:match_end], message.match.value, message.match.mask, replace(message, instructions=()))
+        match = message.match
+        _shapes.learn(body[:match_end], match.value, match.mask, lambda: replace(message, instructions=()))
         return message
     value, variant = found
     like = variant.template

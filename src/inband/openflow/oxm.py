@@ -37,6 +37,10 @@ _TAG = VLAN_PRESENT << FIELDS["vlan_vid"].shift
 _shapes = Shapes[None]()
 
 
+def _nothing() -> None:
+    """What matches of a shape have in common besides their fields."""
+
+
 def decode_fields(data: bytes, pos: int, end: int) -> tuple[int, int]:
     """Read OXM or NXM fields at ``pos`` up to ``end``: (value, mask), the cookie above KEY_BITS.
 
@@ -47,7 +51,7 @@ def decode_fields(data: bytes, pos: int, end: int) -> tuple[int, int]:
     if found is not None:
         return found[0], found[1].mask
     value, mask = decode_fields_one_by_one(data, pos, end)
-    _shapes.learn(fields, value, mask, None)
+    _shapes.learn(fields, value, mask, _nothing)
     return value, mask
 
 
