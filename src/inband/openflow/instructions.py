@@ -155,3 +155,11 @@ def encode_action_list(instructions: tuple[a.Instruction, ...], *, lenient: bool
         elif isinstance(instruction, a.GotoTable):
             actions.append(a.Resubmit(None, instruction.table_id))
     return encode_actions(tuple(actions), OFP10, lenient=lenient)
+
+
+def _say_what_can_be_said(instructions: tuple[a.Instruction, ...]) -> bytes:
+    return encode_action_list(instructions, lenient=True)
+
+
+encode_lenient_action_list = Facts(_say_what_can_be_said, are_few).of
+"""Writes instructions as 1.0's action list without what that cannot say: for dumps."""

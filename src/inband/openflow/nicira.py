@@ -25,7 +25,7 @@ from inband.openflow.bodies import (
 )
 from inband.openflow.bodies10 import flow_mod_flags
 from inband.openflow.errors import MalformedError
-from inband.openflow.instructions import decode_action_list, encode_action_list
+from inband.openflow.instructions import decode_action_list, encode_action_list, encode_lenient_action_list
 from inband.openflow.layout import narrow_port, widen_port
 from inband.openflow.oxm import decode_nxm, encode_nxm
 from inband.vocabulary import openflow as c
@@ -211,7 +211,7 @@ def decode_flow(data: bytes, pos: int) -> tuple[mp.FlowStats, int]:
 def write_flow(flow: mp.FlowStats | Flow, seconds: int, nanoseconds: int) -> bytes:
     """Write one entry of NXST_FLOW's reply; with the flow's age. Raises UsageError for one that fits no message."""
     match, match_len = encode_nxm(flow.match)
-    rest = match + encode_action_list(flow.instructions, lenient=True)
+    rest = match + encode_lenient_action_list(flow.instructions)
     size = entry_size(_FLOW.size + len(rest))
     timeouts = flow.idle_timeout_s, flow.hard_timeout_s
     # idle_age and hard_age are only given to those who asked for them (NXT_FLOW_AGE, which is not here).

@@ -148,6 +148,7 @@ def encode_fields_one_by_one(value: int, mask: int, *, nxm: bool = False) -> byt
     return b"".join(out)
 
 
+@lru_cache(1024)
 def _rows_under(mask: int, nxm: bool, without_tag: bool) -> tuple[tuple[WireField, int], ...]:
     """The fields that a mask asks for, in the order in which they are written, with its bits of each."""
     plan = NXM_PLAN if nxm else WITHOUT_TAG_PLAN if without_tag else OXM_PLAN

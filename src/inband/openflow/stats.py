@@ -23,8 +23,8 @@ from inband.openflow.errors import MalformedError
 from inband.openflow.instructions import (
     decode_action_list,
     decode_instructions,
-    encode_action_list,
     encode_instructions,
+    encode_lenient_action_list,
 )
 from inband.openflow.layout import Layout
 from inband.openflow.lists import decode_bands, decode_buckets, encode_bands, encode_buckets
@@ -198,7 +198,7 @@ _FLOW_10_REST = struct.Struct("!IIHHH6xQQQ")
 
 
 def _write_flow_10(flow: mp.FlowStats | Flow, seconds: int, nanoseconds: int) -> bytes:
-    actions = encode_action_list(flow.instructions, lenient=True)
+    actions = encode_lenient_action_list(flow.instructions)
     size = entry_size(_FLOW_10_HEAD.size + MATCH_SIZE + _FLOW_10_REST.size + len(actions))
     rest = _FLOW_10_REST.pack(
         seconds,
