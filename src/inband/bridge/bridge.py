@@ -24,6 +24,8 @@ from inband.agent.tasks import needs_tables
 from inband.bridge.fail_mode_flows import FailModeFlows
 from inband.bridge.housekeeping import Housekeeping
 from inband.bridge.in_band import InBand
+from inband.bridge.link_protocols import LinkProtocols
+from inband.bridge.loops import BridgeLoops
 from inband.bridge.megaflows import MegaflowCache
 from inband.bridge.neighbours import Neighbours, Surroundings
 from inband.bridge.place_keeper import PlaceKeeper
@@ -51,7 +53,6 @@ from inband.host.state import Host
 from inband.openflow.messages import Envelope, PacketOut
 from inband.packet.frame import Frame
 from inband.pipeline.fdb import MAX_AGE_S, Fdb, FdbKey
-from inband.pipeline.neighbours_hook import is_from_neighbour
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.translate import Pipeline
 from inband.table.steps import Steps
@@ -112,6 +113,7 @@ class Bridge:
         )
         self._housekeeping = Housekeeping(self.megaflows, self.tables, self.fdb, clock, self.agent.flows_removed)
         self.tree = BridgeTree(self.pipeline, self.megaflows, datapath, self.agent, self.counters, clock)
+        self.loops = BridgeLoops(self.pipeline, self.megaflows, datapath)
         self._settling: tuple[int, Steps[None]] | None = None
         self._fail_mode_flows = FailModeFlows(self.tables)
         self.read_queues: ReadQueues = _no_queues
@@ -120,6 +122,7 @@ class Bridge:
         self._kernel = host.state
         around = (datapath, self.ports, self.pipeline, self.megaflows, self.in_band.engine, host.state)
         self.neighbours = Neighbours(Surroundings(*around, self.questions.inject, self._places.hurry, wake))
+        self._links = LinkProtocols(self.pipeline, self.tree, self.loops, self.neighbours, wake)
 
     @property
     def now(self) -> Instant:
@@ -131,13 +134,11 @@ class Bridge:
     def upcall(self, in_port: PortNo, frame: Frame, key: FlowKey) -> None:
         """Decide about a frame, carry the decision out, and cache it if it holds for more than this frame."""
         now = self._clock()
-        if self.tree.is_on and self.tree.receive(in_port, frame.data):
-            self._wake()
-            return
-        if self.pipeline.neighbours and is_from_neighbour(key):
-            self.neighbours.receive(in_port, frame, now)
+        if self._links.take(in_port, frame, key, now):
             return
         if self._slow_path.receive(in_port, frame, key, now) and self._housekeeping.start(now):
+            self._wake()
+        if self.fdb.counters.moved != self.loops.moved and self.loops.look(now):
             self._wake()
 
     def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:
@@ -292,7 +293,6 @@ class Bridge:
         port = self.ports.remove(number)
         if port is not None:
             self.fdb.flush_port(number)
-            self.neighbours.port_removed(number, self._clock())
             self._port_changed(PortReason.DELETE, port)
 
     def rename_port(self, number: PortNo, name: str) -> None:
@@ -335,14 +335,12 @@ class Bridge:
         self.agent.port_changed(reason, port, self._clock())
         self.megaflows.everything_changed()
         self.megaflows.settle()
-        self.tree.follow_ports()
-        if reason != PortReason.DELETE:
-            self.neighbours.port_changed(port, self._clock())
+        self._links.port_changed(reason, port, self._clock())
         self._wake()
 
     def configure_tree(self, config: TreeConfig | None) -> None:
         """Run a spanning tree with these settings, or none."""
-        self.tree.configure(config)
+        self._links.configure_tree(config)
         self._wake()
 
     # --- in-band control ----------------------------------------------------------------------------------------
@@ -467,8 +465,7 @@ class Bridge:
             self.in_band.engine.next_deadline(),
             self._housekeeping.next_deadline(),
             self._places.next_deadline(),
-            self.tree.next_deadline(),
-            self.neighbours.next_deadline(),
+            self._links.next_deadline(),
         )
         return min((due for due in deadlines if due is not None), default=None)
 
@@ -480,8 +477,7 @@ class Bridge:
         if _is_due(self._places.next_deadline(), now):
             self._places.run(now)
         self._housekeeping.run(now)
-        self.tree.run(now)
-        self.neighbours.run(now)
+        self._links.run(now)
         self._wake()
 
 

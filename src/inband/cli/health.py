@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inband.runtime.show import BridgeDocument, ShowDocument
+from inband.switch.reports import joined
 
 OK, WARNING, CRITICAL = 0, 1, 2
 """Exit codes as plugins of monitoring systems have them."""
@@ -43,5 +44,7 @@ def _findings(bridge: BridgeDocument) -> Iterator[tuple[int, str]]:
     for port in bridge["ports"]:
         if not port["link_up"]:
             yield WARNING, f"{name}: port {port['number']} ({port['name']}) is down"
+    for ports in bridge.get("loops", []):
+        yield WARNING, f"{name}: {joined(tuple(ports))}"
     for port_name in bridge.get("missing_ports", []):
         yield WARNING, f"{name}: there is no interface {port_name}"

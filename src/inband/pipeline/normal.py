@@ -34,7 +34,8 @@ from inband.vocabulary.numbers import ARP_REPLY, ARP_REQUEST, ETH_VLAN, NEIGHBOU
 # By a packet of in-band control no address moves to another port that was confirmed on its own this shortly before: in
 # a ring that is a copy that came round, not a host that moved. Real moves are believed half a second later.
 MOVE_HOLD_S = 0.5
-# Nor for so long to a port outside the spanning tree, by which data does not go: the tree knows another way there.
+# Nor for so long to a port outside the spanning tree, by which data does not go: the tree knows another way there. The
+# same holds for all packets on ports in a loop: what comes from there may have come round.
 TREE_HOLD_S = 30.0
 
 _LOOKED_AT = FIELDS["eth_src"].mask | FIELDS["eth_dst"].mask | FIELDS["vlan_vid"].mask
@@ -117,6 +118,8 @@ def forward_normally(ctx: XlateContext) -> None:
     if decision.floods and ctx.overrides_ports and _is_copy(ctx, decision.vlan):
         ctx.is_copy = True
         return
+    if decision.floods and ctx.in_port in ctx.switch.loops and not ctx.overrides_ports and _is_over_limit(ctx):
+        return
     # An address that actions wrote says nothing of where its host is; a flow must not move the gateway so.
     if decision.source is not None and not ctx.packet.has_written(_SOURCE):
         _learn(ctx, decision.source)
@@ -140,6 +143,16 @@ def forward_normally(ctx: XlateContext) -> None:
             _flood_to_members(ctx, decision.vlan)
         if ctx.overrides_ports and decision.destination is not None:
             ctx.lost = decision.destination.mac
+
+
+def _is_over_limit(ctx: XlateContext) -> bool:
+    """Whether a port in a loop has had its share of floods; the decision to drop may be cached, the other may not."""
+    may_flood = ctx.switch.loops.spend if ctx.trace is None else ctx.switch.loops.allows
+    if may_flood(ctx.in_port):
+        ctx.packet.cacheable = False
+        return False
+    ctx.drop(f"port {ctx.in_port} is in a loop outside this switch: its broadcasts are limited")
+    return True
 
 
 def _send_to_member(ctx: XlateContext, port: PortNo, vlan: int) -> None:
@@ -231,8 +244,9 @@ def _learn(ctx: XlateContext, source: FdbKey) -> None:
 def _believe(ctx: XlateContext, source: FdbKey) -> bool:
     """Learn where an address is, unless it was confirmed elsewhere too recently; whether that is known now."""
     learn = ctx.switch.fdb.learn if ctx.trace is None else ctx.switch.fdb.would_learn
-    outside_tree = ctx.in_port in ctx.switch.ports.outside_tree
-    hold_s = (TREE_HOLD_S if outside_tree else MOVE_HOLD_S) if ctx.overrides_ports else 0.0
+    hold_s = MOVE_HOLD_S if ctx.overrides_ports else 0.0
+    if ctx.in_port in ctx.switch.loops or (ctx.overrides_ports and ctx.in_port in ctx.switch.ports.outside_tree):
+        hold_s = TREE_HOLD_S
     if learn(source, ctx.in_port, ctx.now, hold_s=hold_s) is Learned.HELD:
         ctx.packet.cacheable = False
         station = ctx.switch.places.owner(source.mac) if source in ctx.switch.fdb.pinned else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from inband.pipeline.budget import DiscoveryBudget
 from inband.pipeline.dns_hook import DnsWatch
 from inband.pipeline.fdb import Fdb
+from inband.pipeline.loops import LoopLimits
 from inband.pipeline.places import Places
 from inband.pipeline.ports import PortTable
 from inband.pipeline.storm import StormGuard
@@ -27,6 +28,7 @@ class SwitchState:
     storm_guard: StormGuard = field(default_factory=StormGuard)
     dns: DnsWatch = field(default_factory=DnsWatch)
     budget: DiscoveryBudget = field(default_factory=DiscoveryBudget)
+    loops: LoopLimits = field(default_factory=LoopLimits)
     local_mac: Mac | None = None
     control_vlan: int | None = None
     counters: dict[str, int] = field(default_factory=dict)

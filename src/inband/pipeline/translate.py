@@ -33,6 +33,7 @@ from inband.pipeline.dhcp_hook import (
     without,
 )
 from inband.pipeline.fdb import Fdb
+from inband.pipeline.loops import LoopLimits
 from inband.pipeline.members import configuration_key
 from inband.pipeline.neighbours_hook import bits_that_show
 from inband.pipeline.packet_state import PacketState
@@ -105,6 +106,11 @@ class Pipeline:
     def places(self) -> Places:
         """Where the next hops were proven to be."""
         return self._state.places
+
+    @property
+    def loops(self) -> LoopLimits:
+        """What NORMAL may flood from ports in loops."""
+        return self._state.loops
 
     @property
     def counters(self) -> Mapping[str, int]:

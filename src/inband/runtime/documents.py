@@ -26,6 +26,7 @@ from inband.runtime.show import (
 from inband.runtime.tree_documents import port_tree_document, tree_document
 from inband.switch.core import SwitchCore
 from inband.switch.names import NameService
+from inband.switch.reports import LOOP_ADVICE, joined
 from inband.switch.status import BridgeStatus, ListenerStatus, OutgoingStatus
 from inband.vocabulary.addresses import IpAddress
 from inband.vocabulary.instant import Instant
@@ -77,6 +78,7 @@ def _bridge(runner: BridgeRunner, service: NameService) -> BridgeDocument:
         ],
         "in_band": _in_band(runner, status.in_band, known),
         "rstp": None if status.tree is None else tree_document(status.tree, status.ports),
+        "loops": [list(ports) for ports in status.loops],
         "missing_ports": runner.ports.missing(),
         "notes": [*runner.notes, *_notes(runner, status)],
         "counters": dict(status.counters),
@@ -116,6 +118,7 @@ def _notes(runner: BridgeRunner, status: BridgeStatus) -> list[str]:
     waiting = "it is opened when there is such an interface, and a free one"
     notes = [runner.tls_note] if runner.tls_note else []
     notes += [f"address {address}: {there}" for address in sorted(runner.local.duplicates, key=str)]
+    notes += [f"{joined(ports)}: {LOOP_ADVICE}" for ports in status.loops]
     notes += [f"port {name}: {waiting}" for name in runner.ports.missing()]
     configured = [port.name for port in status.ports if port.config]
     if configured and status.in_band.is_enabled:

@@ -111,7 +111,8 @@ class BridgeDocument(TypedDict):
     """A bridge. ``notes`` are remarks for people, such as why another datapath was not taken.
 
     ``missing_ports`` wait for their interface. ``counters`` are all named events: upcalls by reason, verdicts, losses.
-    ``rstp`` is null where no spanning tree runs.
+    ``rstp`` is null where no spanning tree runs. ``loops`` are interfaces that are joined outside the switch: pairs, or
+    one that leads to itself.
     """
 
     name: str
@@ -126,6 +127,7 @@ class BridgeDocument(TypedDict):
     counters: NotRequired[dict[str, int]]
     missing_ports: NotRequired[list[str]]
     rstp: NotRequired[TreeDocument | None]
+    loops: NotRequired[list[list[str]]]
 
 
 class NamedAddressDocument(TypedDict):

@@ -38,7 +38,15 @@ from inband.stp.settings import TreeSettings
 from inband.switch.config import BridgeConfig
 from inband.switch.connections import ConnectionManager, Environment
 from inband.switch.outgoing import OutgoingConnection
-from inband.switch.reports import LinkBack, LinkLost, NeighbourFound, NeighbourLost, TreePortChanged
+from inband.switch.reports import (
+    LinkBack,
+    LinkLost,
+    LoopFound,
+    LoopGone,
+    NeighbourFound,
+    NeighbourLost,
+    TreePortChanged,
+)
 from inband.switch.status import BridgeStatus, ListenerStatus, OutgoingStatus
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
@@ -74,6 +82,7 @@ class ManagedBridge:
         self.config = config
         self._report = environment.report
         self._lost_links: set[PortNo] = set()
+        self._said_loops: frozenset[tuple[str, ...]] = frozenset()
         self._local = local
         self.default_datapath_id = int(local.mac) if datapath_id is None else datapath_id
         self._kernel = host.state
@@ -88,6 +97,7 @@ class ManagedBridge:
         self.bridge.tree.state_changed = self._tree_state_changed
         self._random = environment.random
         self.bridge.neighbours.tell = self._tell_neighbour
+        self.bridge.loops.changed = self._loops_changed
         datapath.client = self.bridge
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -188,6 +198,23 @@ class ManagedBridge:
             name, words = self.config.name, (str(role), str(port.tree))
             self._report(TreePortChanged(name, int(port.number), port.name, *words))
 
+    def _loops_changed(self) -> None:
+        """Say which ports are joined, once for each pair: a probe comes back from both."""
+        there = self.loops()
+        known = self._said_loops
+        self._said_loops = there
+        for ports in sorted(there - known):
+            self._report(LoopFound(self.config.name, ports))
+        for ports in sorted(known - there):
+            self._report(LoopGone(self.config.name, ports))
+
+    def loops(self) -> frozenset[tuple[str, ...]]:
+        """The ports that are joined outside, by their interfaces' names: pairs, or one that leads to itself."""
+        names = {port.number: port.name for port in self.bridge.ports}
+        return frozenset(
+            tuple(sorted(names.get(number, str(number)) for number in loop.ports)) for loop in self.bridge.loops.loops
+        )
+
     def _identity(self, config: BridgeConfig) -> Identity:
         number = self.default_datapath_id if config.datapath_id is None else config.datapath_id
         return Identity(number, software=__version__, datapath=config.name)
@@ -264,6 +291,7 @@ class ManagedBridge:
             ports=tuple(bridge.ports),
             vlans={**bridge.ports.memberships, **self._vlan_of_local()},
             tree=bridge.tree.status(),
+            loops=tuple(sorted(self.loops())),
             outgoing=self.outgoing(),
             listeners=self.listeners(),
             in_band=bridge.in_band.status(),

@@ -273,6 +273,40 @@ class NeighbourLost:
         return f"bridge {self.bridge}: {where}: lost neighbour {self.neighbour:016x}: {self.reason}"
 
 
+@dataclass(frozen=True, slots=True)
+class LoopFound:
+    """Ports of a bridge without a spanning tree are joined outside. ``ports`` are in words: one or two of them."""
+
+    bridge: str
+    ports: tuple[str, ...]
+    level = Level.WARNING
+
+    def __str__(self) -> str:
+        return f"bridge {self.bridge}: {joined(self.ports)}: broadcasts from there are limited; {LOOP_ADVICE}"
+
+
+@dataclass(frozen=True, slots=True)
+class LoopGone:
+    """They are joined no longer."""
+
+    bridge: str
+    ports: tuple[str, ...]
+    level = Level.INFO
+
+    def __str__(self) -> str:
+        return f"bridge {self.bridge}: no longer: {joined(self.ports)}"
+
+
+LOOP_ADVICE = "take a cable out, or run a spanning tree (`inband set BRIDGE rstp=on`)"
+
+
+def joined(ports: tuple[str, ...]) -> str:
+    """A loop in words."""
+    if len(ports) == 1:
+        return f"port {ports[0]} leads back to itself outside this switch"
+    return f"port {ports[0]} and port {ports[1]} are joined outside this switch"
+
+
 Report = (
     Connected
     | ConnectionLost
@@ -293,6 +327,8 @@ Report = (
     | TreePortChanged
     | NeighbourFound
     | NeighbourLost
+    | LoopFound
+    | LoopGone
 )
 
 Reporter = Callable[[Report], None]

@@ -54,6 +54,7 @@ class BridgeStatus:
     """One bridge. ``datapath`` is its kind; ``counters`` are all that have names.
 
     ``vlans`` are those of ports that are members of some, by number. ``tree`` is None where no spanning tree runs.
+    ``loops`` are ports that are joined outside, by their names: pairs, or one that leads to itself.
     """
 
     name: str
@@ -63,6 +64,7 @@ class BridgeStatus:
     ports: tuple[SwitchPort, ...]
     vlans: Mapping[PortNo, VlanMembership]
     tree: TreeStatus | None
+    loops: tuple[tuple[str, ...], ...]
     outgoing: tuple[OutgoingStatus, ...]
     listeners: tuple[ListenerStatus, ...]
     in_band: InBandStatus

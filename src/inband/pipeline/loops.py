@@ -1,0 +1,40 @@
+"""What NORMAL still floods from ports that are part of a loop outside this switch: a little, so that the rest lives.
+
+A loop makes a storm of one broadcast. From a port on which a probe came back (``stp.loop_watch``) FLOODS_PER_S packets
+a second are flooded; what is over is dropped, and that decision may be cached until the next second begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from inband.flow.ports import PortNo
+
+# Some hosts' ARP passes, and what comes round is no load.
+FLOODS_PER_S = 20
+
+
+class LoopLimits:
+    """By port in a loop: how many packets may be flooded until ``refill``, which is each second."""
+
+    def __init__(self) -> None:
+        self._left: dict[PortNo, int] = {}
+
+    def __contains__(self, port: PortNo) -> bool:
+        """Whether a port is part of a loop."""
+        return port in self._left
+
+    def refill(self, ports: Iterable[PortNo]) -> None:
+        """A second begins, with these ports in loops."""
+        self._left = dict.fromkeys(ports, FLOODS_PER_S)
+
+    def allows(self, port: PortNo) -> bool:
+        """Whether one more packet may be flooded."""
+        return self._left[port] > 0
+
+    def spend(self, port: PortNo) -> bool:
+        """Flood one packet, if it may be."""
+        if self._left[port] <= 0:
+            return False
+        self._left[port] -= 1
+        return True
