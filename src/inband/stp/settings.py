@@ -77,7 +77,7 @@ def parse_path_cost(text: str) -> int:
 
 def _multiple(text: str, step: int, most: int) -> int:
     if not (_is_number(text) and int(text) <= most and int(text) % step == 0):
-        near = f", as {round(int(text) / step) * step}" if _is_number(text) and int(text) <= most else ""
+        near = f"; the nearest is {round(int(text) / step) * step}" if _is_number(text) and int(text) <= most else ""
         raise UsageError(f"priority {text!r} is not allowed: multiples of {step} from 0 to {most}{near}")
     return int(text)
 
