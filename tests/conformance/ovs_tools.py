@@ -157,7 +157,7 @@ REASONS: Mapping[str, str] = {
     "ovs-appctl upcall/show": "no revalidator threads, so no averages of them",
     "ovs-appctl memory/show": "no threads and no database: ports, rules and keys are there",
     "ovs-appctl coverage/show": "counters are by bridge, as totals without rates (`inband top` has these)",
-    "ovs-appctl rstp/show br0": "the same refusal, with the bridge's name",
+    "ovs-appctl rstp/show br0": "the same refusal, with the bridge's name and what to do",
     "ovs-appctl vlog/list": "modules are ours, and only the console is written",
     "ovs-appctl vlog/set nosuchmodule:dbg": "the same refusal, with which modules there are",
     "ovs-appctl nosuchverb": "the same refusal, with the nearest verb",

@@ -22,7 +22,7 @@ from inband.vocabulary.openflow_errors import PortModFailed
 MAX_NAME = 15  # OFP_MAX_PORT_NAME_LEN, less the final zero
 
 _SETTABLE_13 = PortConfig.PORT_DOWN | PortConfig.NO_RECV | PortConfig.NO_FWD | PortConfig.NO_PACKET_IN
-# 1.0 has the bits of 802.1D besides. This switch runs no spanning tree, so NO_STP and NO_RECV_STP change nothing.
+# 1.0 has the bits of 802.1D besides. NO_STP and NO_RECV_STP change nothing: the spanning tree is the configuration's.
 _SETTABLE_10 = _SETTABLE_13 | PortConfig.NO_STP | PortConfig.NO_RECV_STP | PortConfig.NO_FLOOD
 
 

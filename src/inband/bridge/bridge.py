@@ -30,6 +30,7 @@ from inband.bridge.megaflows import MegaflowCache
 from inband.bridge.neighbours import Neighbours, Surroundings
 from inband.bridge.place_keeper import PlaceKeeper
 from inband.bridge.questions import Questions
+from inband.bridge.reading import ReadLink, ReadQueues, no_queues, unknown_link
 from inband.bridge.slow_path import SlowPath
 from inband.bridge.tree import BridgeTree, TreeConfig
 from inband.control import events as ev
@@ -59,18 +60,10 @@ from inband.table.steps import Steps
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.instant import Instant
-from inband.vocabulary.link_settings import UNKNOWN_LINK, LinkSettings
 from inband.vocabulary.openflow import PortReason
 
 # A next hop that was not heard for so long is asked for: there is time for a second question, should it get lost.
 PLACE_AGE_S = MAX_AGE_S * 0.4
-
-ReadQueues = Callable[[str], Sequence[QueueState]]
-"""Tells the queues of an interface, by number; its owner on a real kernel knows how."""
-
-
-ReadLink = Callable[[str], LinkSettings]
-"""Tells what an interface's link can do and does; asked when the port comes and when its link changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +109,8 @@ class Bridge:
         self.loops = BridgeLoops(self.pipeline, self.megaflows, datapath)
         self._settling: tuple[int, Steps[None]] | None = None
         self._fail_mode_flows = FailModeFlows(self.tables)
-        self.read_queues: ReadQueues = _no_queues
-        self.read_link: ReadLink = _unknown_link
+        self.read_queues: ReadQueues = no_queues
+        self.read_link: ReadLink = unknown_link
         self._hinted_ports: frozenset[int] = frozenset()
         self._kernel = host.state
         around = (datapath, self.ports, self.pipeline, self.megaflows, self.in_band.engine, host.state)
@@ -479,14 +472,6 @@ class Bridge:
         self._housekeeping.run(now)
         self._links.run(now)
         self._wake()
-
-
-def _no_queues(_: str) -> Sequence[QueueState]:
-    return ()
-
-
-def _unknown_link(_: str) -> LinkSettings:
-    return UNKNOWN_LINK
 
 
 def _is_due(deadline: Instant | None, now: Instant) -> bool:
