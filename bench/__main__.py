@@ -1,13 +1,14 @@
 """`python -m bench`: measure ours and peers side by side, print tables, write them as text and as JSON.
 
-    python -m bench [--table inband|openflow|fairness|operations|ovsdb|throughput|kernel_path]... [--only TEXT]...
+    python -m bench [--table inband|openflow|fairness|operations|ovsdb|rstp|throughput|kernel_path]...
+                    [--only TEXT]...
                     [--quick] [--no-peer] [--seconds S] [--everything-seconds S] [--rounds N] [--name NAME]
 
-Tables of rows (in-band control, OpenFlow, fairness, operation, ovsdb): the peer is measured where it is installed. Rows
-go in their order, ours first, the peer right after; the table grows while they come. A row that fails (a switch that
-does not start) says so in its cell and stops no other. Throughput and the path in the kernel, which compare more than
-two switches, have tables of their own form (``throughput``, ``kernel_path``) and come last; they are left out when
-there is ``--only`` or ``--no-peer``, which do not fit them.
+Tables of rows (in-band control, OpenFlow, fairness, operation, ovsdb, rstp): the peer is measured where it is
+installed. Rows go in their order, ours first, the peer right after; the table grows while they come. A row that fails
+(a switch that does not start) says so in its cell and stops no other. Throughput and the path in the kernel, which
+compare more than two switches, have tables of their own form (``throughput``, ``kernel_path``) and come last; they are
+left out when there is ``--only`` or ``--no-peer``, which do not fit them.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from bench import (
     operations,
     operations_system,
     ovsdb,
+    rstp,
     throughput,
 )
 from bench.figures import Effort, Figure, Row
@@ -49,6 +51,7 @@ TABLES: dict[str, tuple[str, tuple[Callable[[Effort], list[Row]], ...]]] = {
     "openflow": ("OpenFlow, measured in one run", (openflow.rows,)),
     "operations": ("What happens around a switch, measured in one run", (operations.rows, operations_system.rows)),
     "ovsdb": ("Configured by ovs-vsctl, measured in one run", (ovsdb.rows,)),
+    "rstp": ("The spanning tree, measured in one run", (rstp.rows,)),
     "fairness": ("Fairness: what others suffer from one peer, measured in one run", (fairness_figures.rows,)),
 }
 """Title and sections of each, by the name of its results' file."""

@@ -6,6 +6,8 @@ tree; whoever has the lowest priority is its root.
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ from lab.net import Lab, Namespace
 from lab.topology import BridgePlan, Site
 
 PORTS = ("next", "back", "host")
-MAKES = ("userspace", "ebpf", "Open vSwitch", "Linux")
+INTERVAL_S = 0.01
+"""Between the pings by which an outage is measured."""
 
 
 class TreeBridge(Protocol):
@@ -82,6 +85,18 @@ class Ring:
     def mend(self, index: int) -> None:
         """Join them again."""
         self.machines[index].ip("link set next up")
+
+    def outage(self, index: int) -> float:
+        """Cut a link; how long a host is not heard by the one opposite, in seconds."""
+        ping = self.hosts[0].start(
+            *("ping", "-n", "-q", "-i", str(INTERVAL_S), "-w", "4", self.address(2)),
+            label="ping",
+        )
+        time.sleep(1.0)
+        self.cut(index)
+        ping.wait(10.0)
+        sent, received = map(int, re.findall(r"(\d+) (?:packets transmitted|received)", ping.tail()))
+        return (sent - received) * INTERVAL_S
 
     def address(self, index: int) -> str:
         """A host's address."""

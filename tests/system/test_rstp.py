@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from lab.ring import Ring, laid
@@ -11,24 +9,10 @@ from lab.ring import Ring, laid
 pytestmark = pytest.mark.root
 
 OUTAGE_S = 1.0
-INTERVAL_S = 0.01
 # With STP a port listens, then learns, for the root's forward delay each (15), after what it knew was too old (20).
 STP_S = 70.0
 # A broadcast that goes round would be heard thousands of times a second.
 IDLE_PACKETS = 50
-
-
-def outage_of_a_cut(ring: Ring, index: int) -> float:
-    """How long a host is not heard by the one opposite when a link goes, in seconds."""
-    ping = ring.hosts[0].start(
-        *("ping", "-n", "-q", "-i", str(INTERVAL_S), "-w", "4", ring.address(2)),
-        label="ping",
-    )
-    ring.hosts[1].run("sleep", "1")
-    ring.cut(index)
-    ping.wait(10.0)
-    sent, received = map(int, re.findall(r"(\d+) (?:packets transmitted|received)", ping.tail()))
-    return (sent - received) * INTERVAL_S
 
 
 def check_no_storm(ring: Ring) -> None:
@@ -57,7 +41,7 @@ def test_where_all_speak_rstp_a_cut_is_healed_in_less_than_a_second(makes: list[
 
         outages = []
         for index in range(len(makes)):
-            outages.append(outage_of_a_cut(ring, index))
+            outages.append(ring.outage(index))
             ring.wait(len(makes) - 1, 5.0)
             ring.mend(index)
             ring.wait(len(makes) - 1, 15.0)
