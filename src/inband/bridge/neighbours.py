@@ -4,7 +4,7 @@ Questions here differ from the engine's in that no two are the same to the bit, 
 the way drops what it has flooded a moment ago, and after a failure a fifth of a second is long. A next hop that has
 been heard since it was asked is not asked again.
 
-Control passes where next hops are: that is looked at when time passes, at most every LOOK_S.
+Control passes where next hops are: that is looked at when something happens, at most every LOOK_S.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ class Neighbours:
 
     def receive(self, port: PortNo, frame: Frame, now: Instant) -> None:
         """Take a frame of a neighbour."""
+        self._look(now)
         self._handle(ev.FrameReceived(port, frame.data), now)
 
     def port_changed(self, port: SwitchPort, now: Instant) -> None:
@@ -123,12 +124,15 @@ class Neighbours:
         due = self.next_deadline()
         if due is None or due > now:
             return
-        if now >= self._look_at:
-            self._look_at = now + LOOK_S
-            self._follow_control(now)
+        self._look(now)
         self._handle(ev.TimePassed(), now)
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _look(self, now: Instant) -> None:
+        if now >= self._look_at:
+            self._look_at = now + LOOK_S
+            self._follow_control(now)
 
     def _handle(self, event: ev.Event, now: Instant) -> None:
         fabric = self.fabric
@@ -137,8 +141,7 @@ class Neighbours:
         planned = fabric.next_deadline()
         for command in fabric.handle(event, now):
             self._carry_out(command, now)
-        due = fabric.next_deadline()
-        if due is not None and (planned is None or due < planned):
+        if fabric.next_deadline() != planned:  # a later one too, or the timer wakes the switch for nothing
             self._around.wake()
 
     def _carry_out(self, command: ev.Command, now: Instant) -> None:

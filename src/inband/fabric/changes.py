@@ -35,6 +35,11 @@ class Changes:
     _by_port: dict[PortNo, Bucket] = field(default_factory=dict)
     _all: Bucket = field(default_factory=lambda: Bucket(IN_ALL, IN_ALL))
 
+    @property
+    def origins(self) -> int:
+        """How many switches' changes are remembered."""
+        return len(self._last)
+
     def originate(self, now: Instant) -> Change | None:
         """Something changed at this switch; None if it did so often of late that no one hears of it."""
         if not self._all.take(now):

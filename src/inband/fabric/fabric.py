@@ -46,7 +46,6 @@ class Fabric:
         self.changes = Changes(switch, self.boot)
         self.foreign = 0
         self._random = random
-        self._phase_s = random.random()
         self._local: tuple[Mac | None, tuple[IpAddress, ...]] = (None, ())
         self._introduced: dict[PortNo, Instant] = {}
         self._questions: list[Instant] = []
@@ -88,7 +87,7 @@ class Fabric:
     def _port_changed(self, event: ev.PortChanged, now: Instant) -> None:
         link = self.links.get(event.port)
         if link is None:
-            link = self.links[event.port] = Link(event.port, event.mac, self.boot, self._phase_s, since=now)
+            link = self.links[event.port] = Link(event.port, event.mac, self.boot, since=now)
         link.mac = event.mac
         carried = link.carries_control(now)
         transition = link.set_up(now, up=event.link_up)
@@ -137,6 +136,7 @@ class Fabric:
         self._follow(link, link.hear(hello, now), now)
         if link.counters.received == counted:
             return
+        self._say_hellos(now)
         for change in hello.changes:
             news = self.changes.accept(change, link.port, now)
             if news is not None:
@@ -190,11 +190,13 @@ class Fabric:
             del self._questions[0]
             self._commands.append(ev.AskNextHops(self._is_first_question))
             self._is_first_question = False
-        self._say_hellos(now)
+        if any(link.hello_at is not None and link.hello_at <= now for link in self.links.values()):
+            self._say_hellos(now)
 
     def _say_hellos(self, now: Instant) -> None:
+        """Send what is due, and what may join in: who is awake says and hears all at once, on all ports."""
         for link in self.links.values():
-            if link.hello_at is not None and link.hello_at <= now:
+            if link.hello_at is not None and now >= min(link.hello_at, link.may_join_at):
                 self._commands.append(ev.Send(link.port, self._introduce(link, now)))
 
     def _introduce(self, link: Link, now: Instant) -> bytes:

@@ -31,6 +31,8 @@ LONELY_MS, TRIES = 5000, 10
 MISSED, SLACK_S = 3, 0.005
 # A slower pace is promised this many hellos before it is kept: not all of them get lost.
 PROMISES = 5
+# The last part of a pause may be cut short, to wake both ends once for all that is to be said.
+JOIN = 0.3
 # A link that comes up is heard by the other end a moment later.
 FIRST_S = 0.01
 MAX_BACK_OFF = 16
@@ -85,7 +87,6 @@ class Link:
     port: PortNo
     mac: Mac
     boot: int
-    phase_s: float = 0.0
     up: bool = False
     state: LinkState = LinkState.UNKNOWN
     since: Instant = 0.0
@@ -95,6 +96,8 @@ class Link:
     round_trip_s: float | None = None
     counters: LinkCounters = field(default_factory=LinkCounters)
     hello_at: Instant | None = None
+    may_join_at: Instant = 0.0
+    """From when on a hello may leave together with others, before it is due."""
     lost_at: Instant | None = None
     """When the neighbour is lost, if it does not say anything before."""
     sequence: int = 0
@@ -106,6 +109,8 @@ class Link:
     _alarm_at: Instant = float("-inf")
     _alarm_boot: int | None = None
     _calmed_at: Instant = 0.0
+    _said_at: Instant | None = None
+    _late_until: Instant = 0.0
     _tries: int = 0
     _promised_ms: int = IDLE_MS
     _promises: int = PROMISES
@@ -192,7 +197,7 @@ class Link:
             self.hurry(now)
             if not is_known:
                 return self._become(LinkState.HEARD, "it has started anew", now)
-            if hello.heard is None or hello.heard.boot != self.boot:
+            if not self._was_late(now) and (hello.heard is None or hello.heard.boot != self.boot):
                 return self._alarm("it does not hear this switch any more", now)
         if not hears_us and not self.is_alive:
             self.hurry(now)
@@ -235,10 +240,11 @@ class Link:
         self._calm_down(now)
         interval, wanted = self.interval_ms(now), self.wanted_ms(now)
         self._tries = 0 if self.is_alive else self._tries + 1
-        pace_ms = self._pace_ms(interval)
         self.sequence = (self.sequence + 1) % _SEQUENCES
         self._note_sent(now)
-        self.hello_at = self._on_grid(now, pace_ms / 1000)
+        pace_ms = self._pace_ms(interval)
+        self.hello_at = now + pace_ms / 1000
+        self.may_join_at = self.hello_at - JOIN * pace_ms / 1000
         return Hello(
             *(switch, self.boot, int(self.port), self.sequence, interval, wanted),
             heard=self._heard(now),
@@ -277,20 +283,22 @@ class Link:
         if self._back_off > 1 and now - max(self._alarm_at, self._calmed_at) > PEACE_S:
             self._back_off, self._calmed_at = self._back_off // 2, now
 
+    def _was_late(self, now: Instant) -> bool:
+        """Whether this end has not kept its promise of late: then it is no wonder that it is not heard."""
+        return now < self._late_until or self._is_late(now)
+
+    def _is_late(self, now: Instant) -> bool:
+        return self._said_at is not None and now - self._said_at > 2 * self._promised_ms / 1000
+
     def _pace_ms(self, interval_ms: int) -> int:
         """How soon the next hello comes: a slower pace than before is promised some times before it is kept."""
-        if interval_ms <= self._promised_ms:
+        if interval_ms <= self._promised_ms or not self.is_alive:
             self._promised_ms, self._promises = interval_ms, PROMISES
             return interval_ms
         pace_ms, self._promises = self._promised_ms, self._promises - 1
         if not self._promises:
             self._promised_ms = interval_ms
         return pace_ms
-
-    def _on_grid(self, now: Instant, pace_s: float) -> Instant:
-        """The next instant of a pace, the same for all ports of a switch: hellos that leave together wake it once."""
-        due = ((now - self.phase_s) // pace_s + 1) * pace_s + self.phase_s
-        return due if due - now > SLACK_S / 2 else due + pace_s
 
     def _patience_s(self, hello: Hello) -> float:
         """What the neighbour has promised counts, and how much this end bears."""
@@ -308,6 +316,9 @@ class Link:
             self.counters.missing += (hello.sequence - before.sequence - 1) % _SEQUENCES
 
     def _note_sent(self, now: Instant) -> None:
+        if self._is_late(now):
+            self._late_until = now + MISSED * self._promised_ms / 1000
+        self._said_at = now
         self.counters.sent += 1
         self._sent_at[self.sequence] = now
         if len(self._sent_at) > _REMEMBERED:

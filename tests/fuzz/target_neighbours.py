@@ -1,0 +1,91 @@
+"""What neighbours send: any bytes at any time, hellos that were changed a little, links that go and come.
+
+Checked: nothing is raised; what is read is written the same again; commands and memory stay bounded; the deadline is
+not in the past after it was served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+from random import Random
+
+from inband.errors import WireError
+from inband.fabric import events as ev
+from inband.fabric.changes import MAX_ORIGINS
+from inband.fabric.fabric import Fabric
+from inband.fabric.hello import MAX_CHANGES, Change, Heard, Hello, body_of, decode, encode, frame
+from inband.fabric.link import MAX_WAITING
+from inband.flow.ports import PortNo
+from inband.vocabulary.addresses import Mac
+from tests.fuzz.fuzzing import Script, Target, sized
+
+PORTS = (PortNo(1), PortNo(2))
+MAC = Mac(0x02000000000A)
+_PAUSES_S = (0.0, 0.001, 0.02, 0.07, 1.0, 5.0, 3600.0, -10.0)
+
+
+class Step(IntEnum):
+    """What happens next."""
+
+    FRAME = 0
+    BODY = 1
+    LINK = 2
+    TIME = 3
+    CONTROL = 4
+
+
+def check(data: bytes) -> None:
+    """Play the steps."""
+    script, fabric, now = Script(data), Fabric(1, Random(1)), 100.0
+    for port in PORTS:
+        fabric.handle(ev.PortChanged(port, True, MAC), now)
+    while script:
+        step, port = Step(script.number() % len(Step)), PORTS[script.number() % 2]
+        if step is Step.TIME:
+            now += _PAUSES_S[script.number() % len(_PAUSES_S)]
+        commands = fabric.handle(_event(step, port, script), now)
+        assert len(commands) <= 8 * (len(PORTS) + MAX_CHANGES)
+        assert fabric.changes.origins <= MAX_ORIGINS
+        assert all(len(link.waiting) <= MAX_WAITING for link in fabric.links.values())
+
+
+def _event(step: Step, port: PortNo, script: Script) -> ev.Event:
+    match step:
+        case Step.FRAME:
+            return ev.FrameReceived(port, _read(script.sized()))
+        case Step.BODY:
+            return ev.FrameReceived(port, _read(frame(script.sized(), MAC)))
+        case Step.LINK:
+            return ev.PortChanged(port, bool(script.number() & 1), MAC)
+        case Step.CONTROL:
+            return ev.ControlPortsChanged(frozenset(PORTS[: script.number() % 3]))
+        case Step.TIME:
+            return ev.TimePassed()
+
+
+def _read(data: bytes) -> bytes:
+    """The frame; what can be read of it is written the same again."""
+    try:
+        body = body_of(data)
+        hello = None if body is None else decode(body)
+    except WireError:
+        return data
+    if hello is not None:
+        assert decode(encode(hello)) == hello
+    return data
+
+
+def seeds() -> Iterable[bytes]:
+    """A neighbour that is found, tells of changes, falls silent and comes back."""
+    boot = Fabric(1, Random(1)).boot
+    found = [Hello(2, 9, 1, number, 20, 20, Heard(boot, 1, number)) for number in (1, 2)]
+    changed = Hello(2, 9, 1, 3, 20, 20, Heard(boot, 1, 2), MAC, (), (Change(5, 5, 1, 9), Change(6, 6, 2, 0)))
+    row = [bytes((Step.BODY, 0)) + sized(encode(each)) for each in (*found, changed)]
+    yield b"".join((bytes((Step.CONTROL, 0, 2)), *row, bytes((Step.TIME, 0, 3)), row[2], bytes((Step.TIME, 0, 6))))
+    yield bytes((Step.FRAME, 1)) + sized(frame(encode(changed), MAC)) + bytes((Step.LINK, 1, 0, Step.LINK, 1, 1))
+    yield bytes((Step.FRAME, 0)) + sized(frame(b"inbN\2" + bytes(60), MAC)) + bytes((Step.TIME, 0, 7, Step.TIME, 0, 4))
+
+
+WORDS = (b"inbN\1\1", b"\1\x0e", b"\2\6", b"\3\4", b"\4\x10", b"\5\x11", b"\xff\x0c", b"\x88\xb5")
+TARGET = Target(check, seeds, WORDS, max_bytes=1500)

@@ -1,0 +1,32 @@
+"""Random hellos survive the way to bytes and back, with padding and without."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inband.fabric.hello import MAX_ADDRESSES, MAX_CHANGES, Change, Heard, Hello, decode, encode
+from inband.vocabulary.addresses import Mac
+
+WORD, LONG = st.integers(0, (1 << 32) - 1), st.integers(0, (1 << 64) - 1)
+PACE = st.integers(10, 60_000)
+
+
+@st.composite
+def hellos(draw: st.DrawFn) -> Hello:
+    """Any hello that may be sent: IPv4 addresses come first."""
+    addresses = draw(st.lists(st.ip_addresses(), max_size=MAX_ADDRESSES))
+    changes = draw(st.lists(st.builds(Change, LONG, WORD, WORD, st.integers(0, 255)), max_size=MAX_CHANGES))
+    return Hello(
+        *(draw(LONG), *(draw(WORD) for _ in range(3)), draw(PACE), draw(PACE)),
+        heard=draw(st.none() | st.builds(Heard, WORD, WORD, WORD, st.integers(0, 0xFFFF))),
+        mac=draw(st.none() | st.builds(Mac, st.integers(0, (1 << 48) - 1))),
+        addresses=tuple(sorted(addresses, key=lambda address: address.version)),
+        changes=tuple(changes),
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(hellos(), st.integers(0, 40))
+def test_what_is_written_is_read(hello: Hello, padding: int) -> None:
+    assert decode(encode(hello) + bytes(padding)) == hello
