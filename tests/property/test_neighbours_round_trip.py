@@ -18,7 +18,7 @@ def hellos(draw: st.DrawFn) -> Hello:
     addresses = draw(st.lists(st.ip_addresses(), max_size=MAX_ADDRESSES))
     changes = draw(st.lists(st.builds(Change, LONG, WORD, WORD, st.integers(0, 255)), max_size=MAX_CHANGES))
     return Hello(
-        *(draw(LONG), *(draw(WORD) for _ in range(3)), draw(PACE), draw(PACE)),
+        *(draw(LONG), draw(WORD), draw(WORD), draw(WORD), draw(PACE), draw(PACE)),
         heard=draw(st.none() | st.builds(Heard, WORD, WORD, WORD, st.integers(0, 0xFFFF))),
         mac=draw(st.none() | st.builds(Mac, st.integers(0, (1 << 48) - 1))),
         addresses=tuple(sorted(addresses, key=lambda address: address.version)),

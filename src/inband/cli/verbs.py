@@ -40,6 +40,21 @@ def show(as_json: bool, run_dir: str | None) -> None:
 
 
 @click.command()
+@click.argument("bridge", required=False, shell_complete=completion.bridges)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@run_dir_option
+def neighbours(bridge: str | None, as_json: bool, run_dir: str | None) -> None:
+    """Say which switches of this kind are on the ports of BRIDGE, or of all bridges, and how well they are heard.
+
+    \b
+    Example:
+        inband neighbours
+        inband neighbours br0 --json | jq '.bridges[].ports[].state'
+    """
+    print_answer(ask(run_dir, "neighbours", [*([bridge] if bridge else []), *(["json"] if as_json else [])]))
+
+
+@click.command()
 @click.argument("bridge", shell_complete=completion.bridges)
 @click.option("--hidden", is_flag=True, help="Also the flows of in-band control, each with letter and remote.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -424,6 +439,7 @@ VERBS: tuple[click.Command, ...] = (
     dump_datapath,
     trace,
     events,
+    neighbours,
     capture,
     top,
     add_bridge,

@@ -82,7 +82,10 @@ class LinkCounters:
 
 @dataclass(slots=True, eq=False)
 class Link:
-    """What is known of one port. ``peer`` is the neighbour's last hello, kept after it is lost."""
+    """What is known of one port.
+
+    ``peer`` is the neighbour's last hello, kept after it is lost, ``introduced`` the last one with who its LOCAL is.
+    """
 
     port: PortNo
     mac: Mac
@@ -92,6 +95,7 @@ class Link:
     since: Instant = 0.0
     reason: str = ""
     peer: Hello | None = None
+    introduced: Hello | None = None
     remark: str | None = None
     round_trip_s: float | None = None
     counters: LinkCounters = field(default_factory=LinkCounters)
@@ -182,6 +186,8 @@ class Link:
             return None
         self._count(hello, known if is_same else None)
         self.peer, self._heard_at, self._excuses = hello, now, 0
+        if hello.mac is not None or not is_same:
+            self.introduced = hello
         self.lost_at = now + self._patience_s(hello)
         self._measure(hello, now)
         return self._follow(hello, now, is_known=is_same)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from inband import __version__
 from inband.errors import UsageError
-from inband.runtime import documents, flow_documents
+from inband.runtime import documents, flow_documents, neighbour_documents
 from inband.runtime.appctl.verbs import add_verbs
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.capture import decisions
@@ -38,6 +38,7 @@ def make_registry(process: Process) -> Registry:
     registry.add("inband/dump-flows", "BRIDGE [hidden] [json]", 1, 3, lambda arguments: _dump_flows(process, arguments))
     registry.add("inband/dump-datapath", "BRIDGE [json]", 1, 2, lambda arguments: _dump_datapath(process, arguments))
     trace_usage = "BRIDGE FLOW | BRIDGE hex FRAME [IN_PORT]"
+    registry.add("inband/neighbours", "[BRIDGE] [json]", 0, 2, lambda arguments: _neighbours(process, arguments))
     registry.add("inband/events", "[json [NUMBER]]", 0, 2, lambda arguments: _events(process, arguments))
     registry.add("inband/trace", trace_usage, 2, 4, lambda arguments: _trace(process, arguments))
     registry.add("inband/top", "", 0, 0, lambda _: _top(process))
@@ -92,6 +93,15 @@ async def _show(process: Process, arguments: Sequence[str]) -> str:
     if process.front is not None:
         document["ovsdb"] = process.front.document()
     return await asyncio.to_thread(json.dumps, document) + "\n"
+
+
+def _neighbours(process: Process, arguments: Sequence[str]) -> str:
+    names = [each for each in arguments if each != "json"]
+    if len(names) > 1 or len(arguments) - len(names) > 1:
+        raise UsageError(f"inband/neighbours: {' '.join(arguments)!r}: allowed are a bridge and json")
+    runners = [_bridge(process, name) for name in names] or list(process.bridges.values())
+    render = neighbour_documents.as_json if "json" in arguments else neighbour_documents.as_text
+    return render([neighbour_documents.document(runner.bridge) for runner in runners])
 
 
 def _events(process: Process, arguments: Sequence[str]) -> str:

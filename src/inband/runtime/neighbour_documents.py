@@ -1,0 +1,122 @@
+"""Who a bridge's neighbours are, as ``inband neighbours`` prints it: a value that people and scripts read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TypedDict
+
+from inband.bridge.bridge import Bridge
+from inband.fabric.link import Link
+from inband.flow.ports import PortNo
+from inband.vocabulary.instant import Instant
+
+
+class NeighbourDocument(TypedDict):
+    """One port: who is there, since when (seconds ago), how often each side says hello, and what came of hellos.
+
+    ``neighbour`` is a datapath id in hexadecimal digits, ``remark`` what is odd, in words; both may be None, like
+    ``round_trip_ms``.
+    """
+
+    port: int
+    interface: str
+    state: str
+    reason: str
+    for_s: float
+    neighbour: str | None
+    neighbour_port: int | None
+    mac: str | None
+    addresses: list[str]
+    hello_ms: int
+    carries_control: bool
+    round_trip_ms: float | None
+    remark: str | None
+    counters: dict[str, int]
+
+
+class BridgeDocument(TypedDict):
+    """One bridge. ``changes``: of the topology, told by this switch, heard of, and refused as too many."""
+
+    name: str
+    enabled: bool
+    switch: str | None
+    changes: dict[str, int]
+    ports: list[NeighbourDocument]
+
+
+def document(bridge: Bridge) -> BridgeDocument:
+    """Everything that is known now."""
+    fabric = bridge.neighbours.fabric
+    if fabric is None:
+        return {"name": bridge.name, "enabled": False, "switch": None, "changes": {}, "ports": []}
+    changes = fabric.changes
+    return {
+        "name": bridge.name,
+        "enabled": True,
+        "switch": f"{fabric.switch:016x}",
+        "changes": {"told": changes.own, "heard": changes.taken, "refused": changes.refused},
+        "ports": [_port(bridge, number, fabric.links[number]) for number in sorted(fabric.links)],
+    }
+
+
+def as_json(documents: Iterable[BridgeDocument]) -> str:
+    """One document."""
+    return json.dumps({"bridges": list(documents)}) + "\n"
+
+
+def as_text(documents: Iterable[BridgeDocument]) -> str:
+    """A heading for each bridge, and a line for each port."""
+    return "".join(line + "\n" for each in documents for line in _lines(each))
+
+
+def _port(bridge: Bridge, number: PortNo, link: Link) -> NeighbourDocument:
+    now, peer, port = bridge.now, link.peer, bridge.ports.get(number)
+    introduced = link.introduced
+    return {
+        "port": int(number),
+        "interface": "" if port is None else port.name,
+        "state": str(link.state),
+        "reason": link.reason,
+        "for_s": _seconds(now, link.since),
+        "neighbour": None if peer is None else f"{peer.switch:016x}",
+        "neighbour_port": None if peer is None else peer.port,
+        "mac": None if introduced is None or introduced.mac is None else str(introduced.mac),
+        "addresses": [] if introduced is None else [str(each) for each in introduced.addresses],
+        "hello_ms": link.interval_ms(now),
+        "carries_control": link.carries_control(now),
+        "round_trip_ms": None if link.round_trip_s is None else round(link.round_trip_s * 1000, 3),
+        "remark": link.remark,
+        "counters": asdict(link.counters),
+    }
+
+
+def _seconds(now: Instant, since: Instant) -> float:
+    return round(max(0.0, now - since), 3)
+
+
+def _lines(bridge: BridgeDocument) -> list[str]:
+    if not bridge["enabled"]:
+        return [f"{bridge['name']}: neighbours are off"]
+    changes = bridge["changes"]
+    head = (
+        f"{bridge['name']}: switch {bridge['switch']}; topology changes: {changes['told']} told, "
+        f"{changes['heard']} heard, {changes['refused']} refused"
+    )
+    return [head, *(f"  {line}" for port in bridge["ports"] for line in _port_lines(port))]
+
+
+def _port_lines(port: NeighbourDocument) -> list[str]:
+    words = [f"port {port['port']} ({port['interface']}): {port['state']}"]
+    if port["neighbour"] is not None:
+        words[0] += f" {port['neighbour']} port {port['neighbour_port']}"
+    if port["addresses"]:
+        words.append(" ".join(port["addresses"]))
+    words.append(f"for {port['for_s']:.1f} s" + (f" ({port['reason']})" if port["reason"] else ""))
+    words.append(f"hello each {port['hello_ms']} ms" + (", carries control" if port["carries_control"] else ""))
+    if port["round_trip_ms"] is not None:
+        words.append(f"round trip {port['round_trip_ms']:.2f} ms")
+    counters = port["counters"]
+    words.append(f"{counters['received']} heard, {counters['missing']} missing, {counters['alarms']} alarms")
+    return ["; ".join(words), *([f"  {port['remark']}"] if port["remark"] else [])]

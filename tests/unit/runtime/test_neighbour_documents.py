@@ -1,0 +1,51 @@
+"""What people and scripts are told of neighbours."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from inband.runtime.neighbour_documents import as_json, as_text, document
+from inband.sim import topologies
+
+
+def test_each_port_has_a_line_with_who_is_there() -> None:
+    made = topologies.row(2)
+    made.net.start()
+    made.net.run(3.0)
+    near, far = (switch.only.bridge for switch in made.switches)
+
+    text = as_text([document(far)])
+    (port,) = document(far)["ports"]
+
+    assert text.startswith(f"br0: switch {made.switches[1].only.datapath_id:016x}; topology changes: 0 told")
+    assert f"port 1 (s2-1): two-way {near.neighbours.fabric.switch:016x} port 2; 10.0.0.1; for" in text  # type: ignore[union-attr]
+    assert "hello each 20 ms, carries control; round trip 0.1" in text
+    assert (port["state"], port["addresses"], port["neighbour_port"]) == ("two-way", ["10.0.0.1"], 2)
+    assert port["counters"]["alarms"] == 0
+    assert port["remark"] is None
+
+
+def test_a_port_without_a_neighbour_and_a_lost_one_are_told_apart() -> None:
+    made = topologies.row(2)
+    made.net.start()
+    made.net.run(3.0)
+
+    made.net.links[1].cut()
+    ports = document(made.switches[0].only.bridge)["ports"]
+
+    assert [(port["state"], port["reason"]) for port in ports] == [("unknown", ""), ("lost", "link down")]
+    assert [port["neighbour"] is None for port in ports] == [True, False]
+
+
+def test_where_it_is_off_that_is_said() -> None:
+    made = topologies.row(1)
+    (switch,) = made.switches
+    switch.configure(replace(switch.config.bridge("br0"), neighbours=False))
+    made.net.start()
+    made.net.run(1.0)
+
+    found = document(switch.only.bridge)
+
+    assert as_text([found]) == "br0: neighbours are off\n"
+    assert json.loads(as_json([found]))["bridges"][0]["enabled"] is False
