@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from lab.inband import COMMAND
 from lab.journal import until
@@ -70,6 +71,18 @@ class Follower:
     def pid(self) -> int:
         """The process that follows; that of `ip netns exec` became it."""
         return self.process.pid
+
+    def management(self, bridge: str) -> Path:
+        """The socket that takes OpenFlow of ovs-ofctl."""
+        return self._socket.parent / f"{bridge}.mgmt"
+
+    def appctl(self, verb: str, *arguments: str) -> str:
+        """What it answers to ovs-appctl."""
+        control = Control(self._socket)
+        try:
+            return control.call(verb, *arguments)
+        finally:
+            control.close()
 
     def add_bridge(self, name: str, *ports: str) -> list[str]:
         """Words for ovs-vsctl."""

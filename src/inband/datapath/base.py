@@ -84,7 +84,10 @@ class PortCounters:
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """One queue of a port: what it is promised and limited to (bit/s, 0: unknown), and what left by it."""
+    """One queue of a port: what it is promised and limited to (bit/s, 0: unknown), and what left by it.
+
+    ``burst_bits`` may leave at once, and of two queues that could send the one with the lower ``priority`` does.
+    """
 
     queue_id: int
     min_rate_bps: int = 0
@@ -92,6 +95,8 @@ class QueueState:
     tx_packets: int = 0
     tx_bytes: int = 0
     tx_errors: int = 0
+    burst_bits: int = 0
+    priority: int = 0
 
 
 class DatapathClient(Protocol):

@@ -64,14 +64,23 @@ class Requests:
         return answers[0] if answers else None
 
     def ask(
-        self, operation: str, kind: int, body: bytes, read: Callable[[bytes], _T | None], *, dump: bool = False
+        self,
+        operation: str,
+        kind: int,
+        body: bytes,
+        read: Callable[[bytes], _T | None],
+        *,
+        dump: bool = False,
+        echo: bool = False,
     ) -> list[_T]:
         """Send a question of type ``kind``; gives what ``read`` makes of the answers' bodies, without None.
 
-        ``operation`` is for people. ``dump``: about all there are. ``read`` may raise WireError. Raises HostError.
+        ``operation`` is for people. ``dump``: about all there are; ``echo``: the answer goes to who listens to changes,
+        so it is wanted here, too. ``read`` may raise WireError. Raises HostError.
         """
         values = []
-        for answer in self._exchange(operation, kind, codec.NLM_F_DUMP if dump else codec.NLM_F_ACK, body):
+        flags = codec.NLM_F_DUMP if dump else codec.NLM_F_ACK | (codec.NLM_F_ECHO if echo else 0)
+        for answer in self._exchange(operation, kind, flags, body):
             try:
                 value = read(answer.body)
             except WireError as error:

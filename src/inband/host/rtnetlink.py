@@ -69,7 +69,8 @@ NEIGHBOUR = struct.Struct("=BxxxiHBB")  # ndmsg: family, index, state, flags, ty
 class Link:
     """An interface. ``master`` and ``peer`` are indexes, 0 for none; ``peer_elsewhere``: in another namespace.
 
-    ``up`` = administratively up, ``lower_up`` = its driver has a carrier; ``queueing`` is the name of its root qdisc.
+    ``up`` = administratively up, ``lower_up`` = its driver has a carrier; ``queueing`` is the name of its root qdisc;
+    ``mtu`` is in bytes.
     """
 
     index: int
@@ -84,6 +85,7 @@ class Link:
     peer: int
     peer_elsewhere: bool
     queueing: str
+    mtu: int
     loopback: bool
     ethernet: bool
 
@@ -153,6 +155,7 @@ def read_link(body: bytes) -> Link:
         peer=_u32(found, IFLA_LINK),
         peer_elsewhere=IFLA_LINK_NETNSID in found,
         queueing=codec.as_text(found.get(IFLA_QDISC, b"")),
+        mtu=_u32(found, IFLA_MTU),
         loopback=bool(flags & _IFF_LOOPBACK),
         ethernet=device_type == _ARPHRD_ETHER,
     )

@@ -18,7 +18,8 @@ from inband.host.codec import Attributes, Message
 from inband.host.requests import Change, Requests
 
 RTM_NEWTFILTER, RTM_DELTFILTER = 44, 45
-_RTM_NEWQDISC, _RTM_DELQDISC, _RTM_GETQDISC, _RTM_GETTFILTER = 36, 37, 38, 46
+RTM_NEWQDISC, RTM_DELQDISC = 36, 37
+_RTM_GETQDISC, _RTM_GETTFILTER = 38, 46
 _ABOUT_AN_INTERFACE = (36, 40, 44, 100)  # RTM_NEWQDISC, RTM_NEWTCLASS, RTM_NEWTFILTER, RTM_NEWCHAIN, and RTM_DEL...
 
 TCMSG = struct.Struct("=BxxxiIII")
@@ -27,6 +28,8 @@ TCMSG = struct.Struct("=BxxxiIII")
 TCA_KIND, TCA_OPTIONS = 1, 2
 INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
 """Parents of the filters of clsact."""
+ROOT = 0xFFFFFFFF
+"""Parent of the discipline that all frames leave by."""
 _ETH_P_ALL_BE = 0x0300
 
 TCA_BPF_OPS_LEN, TCA_BPF_OPS, TCA_BPF_FD, TCA_BPF_NAME = 4, 5, 6, 7
@@ -106,12 +109,29 @@ def has_clsact(requests: Requests, index: int) -> bool:
 
 def clsact_change(index: int) -> Change:
     """The change that makes it, for ``Requests.change_together``; refused where there is one."""
-    return _RTM_NEWQDISC, codec.NLM_F_CREATE | codec.NLM_F_EXCL, _clsact(index)
+    return RTM_NEWQDISC, codec.NLM_F_CREATE | codec.NLM_F_EXCL, _clsact(index)
 
 
 def delete_clsact(requests: Requests, index: int) -> None:
     """Remove it, with all filters in it. Raises HostError."""
-    requests.change(f"remove clsact from interface {index}", _RTM_DELQDISC, 0, _clsact(index))
+    requests.change(f"remove clsact from interface {index}", RTM_DELQDISC, 0, _clsact(index))
+
+
+def root_discipline(requests: Requests, index: int) -> Entry | None:
+    """The discipline that an interface's frames leave by. Raises HostError.
+
+    None when the interface is gone, and for disciplines that the kernel does not show. Its own defaults that it shows
+    have the handle 0.
+    """
+    asked = TCMSG.pack(0, index, 0, ROOT, 0)
+    try:
+        operation = f"look at the queueing discipline of interface {index}"
+        answers = requests.ask(operation, _RTM_GETQDISC, asked, read, echo=True)
+    except HostError as error:
+        if error.errno in (*_NO_FILTERS, errno.ENODEV):
+            return None
+        raise
+    return answers[0] if answers else None
 
 
 def filters(requests: Requests, index: int, parent: int) -> list[Entry]:

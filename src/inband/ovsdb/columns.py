@@ -34,12 +34,16 @@ _ROLES = {Role.EQUAL: "other", Role.MASTER: "master", Role.SLAVE: "slave"}
 
 @dataclass(frozen=True, slots=True)
 class PortFacts:
-    """An interface that the database asks for. ``number`` is None while it is no port; ``error``: why it cannot be."""
+    """An interface that the database asks for. ``number`` is None while it is no port; ``error``: why it cannot be.
+
+    ``qos_error``: why it is not shaped as its port's QoS says.
+    """
 
     number: int | None = None
     error: str | None = None
     link: LinkChanged | None = None
     settings: LinkSettings = UNKNOWN_LINK
+    qos_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,9 @@ def values_of(snapshot: Snapshot, wanted: Wanted, facts: Facts, now: Instant) ->
         if port.is_local:
             error = _joined(error, facts.errors.get(port.bridge))
         values["Interface", port.interface] = interface(found, error)
-        wrong = {"status": _error(error or wanted.problems.get(("Port", port.port)))}
-        values["Port", port.port] = wrong | port_status(facts.trees.get(port.bridge), found.number, now)
+        trouble = error or _joined(wanted.problems.get(("Port", port.port)), found.qos_error)
+        tree = port_status(facts.trees.get(port.bridge), found.number, now)
+        values["Port", port.port] = {"status": _error(trouble)} | tree
     for controller in wanted.controllers:
         problem = wanted.problems.get(("Controller", controller.uuid))
         channels = facts.channels.get(controller.bridge, ())

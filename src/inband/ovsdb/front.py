@@ -195,6 +195,10 @@ class OvsdbFront:
                 raise
             await self._have_mtus()
             self._say_complaints()
+        if is_due:
+            for runner in self._switch.bridges.values():
+                runner.ports.shaping.retry()
+            self._say_complaints()
         if self._problem is not None:
             self._next_statistics = self._loop.time() + STATISTICS_S
             return
@@ -266,7 +270,7 @@ class OvsdbFront:
         if port is None:
             missing = f"could not open network device {name} (No such device)"
             return PortFacts(error=error or (missing if link is None else None), link=link)
-        return PortFacts(int(port.number), error, link, port.link)
+        return PortFacts(int(port.number), error, link, port.link, runner.ports.shaping.errors.get(name))
 
     async def _add_statistics(self, values: Values) -> None:
         for count, port in enumerate(self._wanted.ports):
@@ -290,6 +294,8 @@ class OvsdbFront:
         found += [f"Bridge {name}: {words}" for name, words in refusals.of_bridge.items()]
         found += [f"Interface {name}: {words}" for (_, name), words in refusals.of_port.items()]
         found += [f"Interface {name}: {words}" for name, words in self._mtu_errors.items()]
+        for runner in self._switch.bridges.values():
+            found += [f"Port {name}: {words}" for name, words in runner.ports.shaping.errors.items()]
         return sorted(found)
 
     def _say_complaints(self) -> None:

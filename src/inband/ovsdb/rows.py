@@ -35,8 +35,9 @@ READ: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Manager": ("target", "connection_mode"),
         "SSL": ("private_key", "certificate", "ca_cert", "bootstrap_ca_cert"),
         "Flow_Table": ("flow_limit", "overflow_policy"),
+        "QoS": ("type", "queues", "other_config"),
+        "Queue": ("other_config", "dscp"),
         # Refused, and named here because the library wants to know what columns refer to.
-        "QoS": ("type",),
         "Mirror": ("name",),
         "NetFlow": ("targets",),
         "sFlow": ("targets",),

@@ -10,7 +10,7 @@ noted where it would not.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from inband.flow.membership import VlanMembership, VlanMode
 from inband.flow.ports import HIGHEST, PortNo
 from inband.ovsdb.controllers import ControllerRows
 from inband.ovsdb.managers import managers_of
+from inband.ovsdb.qos import qos_of
 from inband.ovsdb.rows import Row, Snapshot
 from inband.ovsdb.trees import BRIDGE_KEYS, BRIDGE_KEYS_WITHOUT_EFFECT, tree_settings_of
 from inband.ovsdb.wanted import RowKey, Wanted, WantedController, WantedPort
@@ -34,6 +35,7 @@ from inband.switch.config import (
     checked,
 )
 from inband.vocabulary.openflow import OFP10, OFP13
+from inband.vocabulary.queueing import PortQos
 
 OWN_PREFIX = "inband-"
 """``other_config:inband-KEY=VALUE`` of a bridge is a setting of ours, as `inband set` has it."""
@@ -121,7 +123,8 @@ class _Translation:
         bridge = replace(bridge, datapath=self._datapath(row), openflow_versions=self._versions(row))
         bridge = replace(bridge, **self._tls(base), **self._flow_limit(row))
         names, numbers, vlans = self._ports_of(name, row)
-        bridge = replace(bridge, port_trees=self._trees_of(row, names))
+        there = frozenset(names)
+        bridge = replace(bridge, port_trees=self._trees_of(row, there), port_qos=self._qos_of(row, there))
         if bridge.mac is None:
             bridge = self._with_mac(bridge)
         rows = self._snapshot.rows("Controller", row.texts("controller"))
@@ -264,13 +267,23 @@ class _Translation:
 
     def _trees_of(self, row: Row, names: Container[str]) -> tuple[tuple[str, PortTreeSettings], ...]:
         """What is said of ports that can be had to the spanning tree."""
-        found: list[tuple[str, PortTreeSettings]] = []
-        for port in self._snapshot.rows("Port", row.texts("ports")):
-            settings = tree_settings_of(port, partial(self._blame, "Port", port))
-            interfaces = self._snapshot.rows("Interface", port.texts("interfaces"))
-            here = [interface.text("name") for interface in interfaces if interface.text("name") in names]
-            found += [] if settings is None else [(name, settings) for name in here]
-        return tuple(sorted(found, key=lambda each: each[0]))
+        found = ((name, tree_settings_of(port, blame)) for name, port, blame in self._rows_of(row, names))
+        return tuple((name, settings) for name, settings in found if settings is not None)
+
+    def _qos_of(self, row: Row, names: Container[str]) -> tuple[tuple[str, PortQos], ...]:
+        """What shapes ports that can be had."""
+        found = ((name, qos_of(self._snapshot, port, blame)) for name, port, blame in self._rows_of(row, names))
+        return tuple((name, qos) for name, qos in found if qos is not None)
+
+    def _rows_of(self, row: Row, names: Container[str]) -> list[tuple[str, Row, Callable[[str], None]]]:
+        """The ports that can be had, by name: their rows, and whom to tell what is wrong with one."""
+        found = [
+            (interface.text("name"), port, partial(self._blame, "Port", port))
+            for port in self._snapshot.rows("Port", row.texts("ports"))
+            for interface in self._snapshot.rows("Interface", port.texts("interfaces"))
+            if interface.text("name") in names
+        ]
+        return sorted(found, key=lambda each: each[0])
 
     def _interfaces_of(self, bridge: str, row: Row, port: Row) -> Iterator[Row]:
         """The interfaces of a port that no other bridge has."""
@@ -303,9 +316,8 @@ class _Translation:
     def _note_what_a_port_lacks(self, bridge: str, port: Row, interface: Row) -> None:
         if interface.text("name") == bridge and interface.number("mtu_request") is not None:
             self._blame("Port", port, "mtu_request: a bridge's own interface has the lowest MTU of its ports")
-        if port.texts("qos"):
-            hint = "queues are made by `tc` (class 1:N+1 of an htb is queue N)"
-            self._blame("Port", port, f"qos: not supported, and without effect: {hint}")
+        if interface.text("name") == bridge and port.texts("qos"):
+            self._blame("Port", port, "qos: a bridge's own interface has no queues here: shape the ports")
         for column in ("ingress_policing_rate", "ingress_policing_kpkts_rate"):
             if interface.number(column):
                 self._blame("Port", port, f"{column}: not supported, and without effect: use a meter")

@@ -29,6 +29,7 @@ from inband.host.events import (
 )
 from inband.host.state import KernelState
 from inband.runtime.interface_locks import InterfaceLocks
+from inband.runtime.port_shaping import PortShaping
 from inband.switch.config import BridgeConfig
 from inband.switch.managed_bridge import ManagedBridge
 from inband.switch.port_numbers import assign, remembered
@@ -57,7 +58,7 @@ class BridgePorts:
     """Ports by the name of their interface. ``kernel`` is what the kernel has said so far.
 
     ``numbers`` are those that interfaces have and had, at first in an earlier run. ``address_given`` hears of addresses
-    that an open port is given, or has when it appears.
+    that an open port is given, or has when it appears. ``shaping`` has the queues of those that are open.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class BridgePorts:
         self._locks = locks
         self._kernel = kernel
         self._ports: dict[str, Port] = {}
+        self.shaping = PortShaping(managed.bridge.name)
         self.numbers: Mapping[str, PortNo] = numbers or {}
 
     def __iter__(self) -> Iterator[str]:
@@ -184,12 +186,14 @@ class BridgePorts:
         # An interface that was made a moment ago: its first event is still to come, and says the truth.
         mac, is_up = (link.mac, link.up and link.running) if link is not None else (Mac(0), True)
         self._bridge.add_port(port.number, name, mac, link_up=is_up)
+        self.shaping.opened(name, index)
 
     def _close(self, name: str, port: Port) -> None:
         if port.interface != name:
             self._locks.release(port.interface)
         port.index, port.interface = None, ""
         port.addresses.clear()
+        self.shaping.closed(name)
         self._bridge.datapath.remove_port(port.number)
         self._bridge.remove_port(port.number)
 

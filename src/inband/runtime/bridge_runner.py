@@ -273,6 +273,7 @@ class BridgeRunner:
 
     async def _have_ports(self, config: BridgeConfig, adopted: str | None, refused: Refused | None) -> None:
         """Have the ports of ``config``, and the belongings of the one that it adopts; ``adopted`` is that of before."""
+        self.ports.shaping.configure(dict(config.port_qos))
         if adopted is not None and adopted != config.adopt:
             await go_through(self.ports.release(config.ports), self._loop)
             self._give_back(adopted)

@@ -1,7 +1,7 @@
 """The queues of an interface as the kernel has them: leaf classes of an HTB queueing discipline with handle 1.
 
-Queue N is class 1:(N + 1), as Open vSwitch's linux-htb numbers them; frames get there by their priority, which the
-datapaths set. Read by rtnetlink when they are asked for, which takes well under a millisecond.
+Whoever made them: the switch for a row of Open vSwitch's database (``host.shaping``), or people with `tc`. Read by
+rtnetlink when they are asked for, which takes well under a millisecond.
 
 Invariants: any bytes of the kernel's give queues, or are skipped and counted; a refusal is a log line and no queues.
 Source: linux/pkt_sched.h, linux/gen_stats.h, linux/rtnetlink.h.
@@ -11,26 +11,22 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from inband.datapath.base import QueueState
 from inband.errors import HostError, WireError
-from inband.host import codec, tc
+from inband.host import codec, htb, tc
 from inband.host.codec import Attributes
 from inband.host.netlink_socket import Trouble
 from inband.host.requests import Requests
 
 log = logging.getLogger(__name__)
 
-_RTM_NEWTCLASS, _RTM_GETTCLASS = 40, 42
 _TCA_STATS2 = 7
-_TCA_HTB_PARMS, _TCA_HTB_RATE64, _TCA_HTB_CEIL64 = 1, 6, 7
 _TCA_STATS_BASIC, _TCA_STATS_QUEUE, _TCA_STATS_PKT64 = 1, 3, 8
 
-_HTB_OPT = struct.Struct("=8xI8xIIIIII")  # rate's and ceil's bytes/s, buffer, cbuffer, quantum, level, prio
 _BASIC = struct.Struct("=QI")  # bytes, packets
 _QUEUE = struct.Struct("=IIIII")  # length, backlog, drops, requeues, overlimits
-_MAJOR = 1
 
 
 def read_queues(interface: str, trouble: Trouble) -> tuple[QueueState, ...]:
@@ -42,7 +38,7 @@ def read_queues(interface: str, trouble: Trouble) -> tuple[QueueState, ...]:
                 return ()
             wanted = tc.TCMSG.pack(0, link.index, 0, 0, 0)
             operation = f"read the queues of {interface}"
-            return decode_classes(requests.ask(operation, _RTM_GETTCLASS, wanted, bytes, dump=True), trouble)
+            return decode_classes(requests.ask(operation, htb.RTM_GETTCLASS, wanted, bytes, dump=True), trouble)
     except HostError as error:
         log.warning("%s: its queues are shown as none", error)
         return ()
@@ -55,7 +51,7 @@ def decode_classes(bodies: Iterable[bytes], trouble: Trouble) -> tuple[QueueStat
         try:
             queue = _decode(body)
         except WireError as error:
-            trouble.malformed(_RTM_NEWTCLASS, body, error)
+            trouble.malformed(htb.RTM_NEWTCLASS, body, error)
             continue
         if queue is not None:
             queues.append(queue)
@@ -64,26 +60,19 @@ def decode_classes(bodies: Iterable[bytes], trouble: Trouble) -> tuple[QueueStat
 
 def _decode(body: bytes) -> QueueState | None:
     """A leaf class of HTB as a queue, None for every other class; raises WireError."""
-    said = tc.read(body)
-    minor = said.handle & 0xFFFF
-    if said.kind != "htb" or said.handle >> 16 != _MAJOR or not minor:
+    found = htb.read(body)
+    if found is None:
         return None
-    options = said.options
-    rate, ceil, _, _, _, level, _ = codec.fields(_HTB_OPT, options.get(_TCA_HTB_PARMS, b""))
-    if level:
+    said, attributes, is_leaf = found
+    if not is_leaf:
         return None
-    rate, ceil = _number(options, _TCA_HTB_RATE64, rate), _number(options, _TCA_HTB_CEIL64, ceil)
-    return QueueState(minor - 1, rate * 8, ceil * 8, *_counters(said.attributes))
+    number, burst = said.handle - htb.HANDLE - 1, 8 * htb.size_of(said.burst, said.rate)
+    return QueueState(number, said.rate * 8, said.ceil * 8, *_counters(attributes), burst, said.priority)
 
 
-def _counters(attributes: Attributes) -> Sequence[int]:
+def _counters(attributes: Attributes) -> tuple[int, int, int]:
     """Packets, bytes and drops of a class."""
     stats = codec.attributes(attributes.get(_TCA_STATS2, b""))
     bytes_, packets = codec.fields(_BASIC, stats.get(_TCA_STATS_BASIC, b""))
     _, _, drops, _, _ = codec.fields(_QUEUE, stats.get(_TCA_STATS_QUEUE, b""))
-    return _number(stats, _TCA_STATS_PKT64, packets), bytes_, drops
-
-
-def _number(found: Attributes, kind: int, otherwise: int) -> int:
-    """A number of 64 bits, which the kernel gives only where one of 32 does not do."""
-    return codec.as_number(found[kind], 8) if kind in found else otherwise
+    return htb.wide(stats, _TCA_STATS_PKT64, packets), bytes_, drops

@@ -26,6 +26,7 @@ from inband.switch.manager_targets import ManagerTarget
 from inband.switch.targets import Target
 from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.openflow import VERSIONS
+from inband.vocabulary.queueing import PortQos
 
 IpInterface = IPv4Interface | IPv6Interface
 """An address with the length of its network's prefix, as an interface has it."""
@@ -58,6 +59,7 @@ class BridgeConfig:
     ``port_numbers`` are the numbers that are pinned, with the names of their ports; the switch chooses the others.
     ``port_vlans`` are the VLANs of ports that are members of some, by name; the others carry all.
     ``rstp`` says whether a spanning tree runs, ``port_trees`` what is said of ports to it, by name.
+    ``port_qos`` says what shapes ports, by name; only a front end sets it, and `tc` is for the others.
     ``adopt`` is the port whose addresses and routes the bridge's own interface has.
     ``addresses``, ``dhcp`` and ``dhcpv6`` say what the bridge's own interface gets; none: the system sets it. ``queue``
     is the queue of control traffic, ``control_vlan`` its VLAN (none: untagged). ``inactivity_probe_s`` 0 means no
@@ -71,6 +73,7 @@ class BridgeConfig:
     port_numbers: tuple[tuple[str, PortNo], ...] = ()
     port_vlans: tuple[tuple[str, VlanMembership], ...] = ()
     port_trees: tuple[tuple[str, PortTreeSettings], ...] = ()
+    port_qos: tuple[tuple[str, PortQos], ...] = ()
     adopt: str | None = None
     controllers: tuple[Target, ...] = ()
     fail_mode: FailMode = FailMode.STANDALONE

@@ -44,6 +44,7 @@ def veth_end(kind: str = "veth") -> bytes:
         ("IFLA_ADDRESS", "02:00:00:00:00:01"),
         ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind)]}),
         ("IFLA_QDISC", "noqueue"),
+        ("IFLA_MTU", 1400),
         ("IFLA_IFALIAS", "inband:br0:outer"),
         ("IFLA_LINK", 8),
         ("IFLA_MASTER", 9),
@@ -65,6 +66,7 @@ VETH_END = Link(
     peer=8,
     peer_elsewhere=True,
     queueing="noqueue",
+    mtu=1400,
     loopback=False,
     ethernet=True,
 )
@@ -73,7 +75,7 @@ READINGS: dict[str, tuple[Callable[[bytes], object], bytes, object]] = {
     "the loopback interface": (
         rtnetlink.read_link,
         body_of(ifinfmsg, 16, {"index": 1, "ifi_type": 772, "flags": 0x8}, [("IFLA_IFNAME", "lo")]),
-        Link(1, "lo", "", Mac(0), False, False, False, "", 0, 0, False, "", loopback=True, ethernet=False),
+        Link(1, "lo", "", Mac(0), False, False, False, "", 0, 0, False, "", 0, loopback=True, ethernet=False),
     ),
     "an address with its own flags": (
         rtnetlink.read_address,

@@ -255,13 +255,11 @@ def test_a_bond_is_refused(database: Database) -> None:
     assert "bonds are not supported" in problems(database)["port-bond0"]
 
 
-def test_a_port_with_queues_or_policing_is_one_and_says_that_it_has_neither(database: Database) -> None:
+def test_a_port_with_policing_is_one_and_says_that_it_has_none(database: Database) -> None:
     database.bridge("br0", "eth1")
-    database.port("eth1", qos=("q",))
     database.row("Interface", "interface-eth1", ingress_policing_rate=1000)
 
     assert only_bridge(database).ports == ("eth1",)
-    assert "qos: not supported" in problems(database)["port-eth1"]
     assert "use a meter" in problems(database)["port-eth1"]
 
 

@@ -55,7 +55,7 @@ def test_a_broadcast_of_data_reaches_each_switch_once(ring: Topology) -> None:
     data = packets.udp(src="02:00:00:00:00:77", dst="ff:ff:ff:ff:ff:ff", dst_port=7777)
     seen = [received_by_local(switch) for switch in ring.switches]
 
-    ring.switches[1].only.bridge.inject(data)
+    ring.switches[1].only.bridge.questions.inject(data)
     ring.net.run(1.0)
 
     assert closed_ports(ring) == 1

@@ -160,6 +160,8 @@ def qos_show(interface: str, queues: Iterable[QueueState]) -> str:
     lines = [f"QoS: {interface} linux-htb", f"max-rate: {max(queue.max_rate_bps for queue in listed)}"]
     for queue in listed:
         lines += ["", f"Queue {queue.queue_id}:" if queue.queue_id else "Default:"]
+        lines += [f"  burst: {queue.burst_bits}"] if queue.burst_bits else []
+        lines += [f"  priority: {queue.priority}"] if queue.priority else []
         lines += [f"  min-rate: {queue.min_rate_bps}", f"  max-rate: {queue.max_rate_bps}"]
         lines += [
             f"  tx_packets: {queue.tx_packets}",
