@@ -131,7 +131,7 @@ class Bridge:
             return
         if self._slow_path.receive(in_port, frame, key, now) and self._housekeeping.start(now):
             self._wake()
-        if self.fdb.counters.moved != self.loops.moved and self.loops.look(now):
+        if self.pipeline.loops.moves != self.loops.moved and self.loops.look(now):
             self._wake()
 
     def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:

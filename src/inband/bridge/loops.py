@@ -44,10 +44,10 @@ class BridgeLoops:
 
     def look(self, now: Instant) -> bool:
         """A frame was decided: it may have moved a host. Whether ``next_deadline`` may be earlier now."""
-        moved = self._pipeline.fdb.counters.moved
-        if moved == self.moved or self._pipeline.takes_bpdus:
-            return False
+        moved, before = self._pipeline.loops.moves, self.moved
         self.moved = moved
+        if moved == before or self._pipeline.takes_bpdus:
+            return False
         self.watch.host_moved(now)
         return True
 

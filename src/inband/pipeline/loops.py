@@ -15,9 +15,14 @@ FLOODS_PER_S = 20
 
 
 class LoopLimits:
-    """By port in a loop: how many packets may be flooded until ``refill``, which is each second."""
+    """By port in a loop: how many packets may be flooded until ``refill``, which is each second.
+
+    ``moves`` counts hosts that data showed on another port than before: the sign of a loop. In-band control's packets
+    come round in any ring, and are no sign.
+    """
 
     def __init__(self) -> None:
+        self.moves = 0
         self._left: dict[PortNo, int] = {}
 
     def __contains__(self, port: PortNo) -> bool:

@@ -247,7 +247,10 @@ def _believe(ctx: XlateContext, source: FdbKey) -> bool:
     hold_s = MOVE_HOLD_S if ctx.overrides_ports else 0.0
     if ctx.in_port in ctx.switch.loops or (ctx.overrides_ports and ctx.in_port in ctx.switch.ports.outside_tree):
         hold_s = TREE_HOLD_S
-    if learn(source, ctx.in_port, ctx.now, hold_s=hold_s) is Learned.HELD:
+    learned = learn(source, ctx.in_port, ctx.now, hold_s=hold_s)
+    if learned is Learned.MOVED and not ctx.overrides_ports and ctx.trace is None:
+        ctx.switch.loops.moves += 1
+    if learned is Learned.HELD:
         ctx.packet.cacheable = False
         station = ctx.switch.places.owner(source.mac) if source in ctx.switch.fdb.pinned else None
         if station is not None and ctx.trace is None:

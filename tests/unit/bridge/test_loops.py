@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from inband.bridge.tree import TreeConfig
+from inband.control.letters import LETTERS
 from inband.flow.actions import ApplyActions, Output
+from inband.flow.flow import Flow
+from inband.flow.match import Match
 from inband.flow.ports import LOCAL, NORMAL, PortNo
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
@@ -58,6 +61,20 @@ def loop(stage: TimedStage) -> None:
 
 def test_hosts_that_move_make_every_port_but_local_send_a_probe(stage: TimedStage) -> None:
     assert set(flap(stage)) == {P1, P2, P3}
+
+
+def test_what_control_says_comes_round_in_any_ring_and_is_no_sign(stage: TimedStage) -> None:
+    arp = Flow(Match.of(eth_type=0x0806), LETTERS["h"].priority, (ApplyActions((Output(NORMAL),)),))
+    arp.origin = LETTERS["h"].origin("192.0.2.1")
+    stage.bridge.tables.install_hidden(arp)
+
+    for step, port in enumerate((P1, P2, P1)):
+        stage.clock.now = step * 1.0
+        for host in range(10):
+            receive(stage, packets.arp_request(src=f"02:00:00:00:03:{host:02x}"), port)
+
+    assert stage.bridge.fdb.counters.moved == 20
+    assert stage.bridge.loops.next_deadline() is None
 
 
 def test_a_probe_that_comes_back_goes_no_further_and_names_the_ports(stage: TimedStage) -> None:
