@@ -11,6 +11,9 @@ from inband.vocabulary.spanning_tree import StpRole
 
 # After so long a port may send one more message than it had left (17.19.44).
 TICK_S = 1.0
+# Greetings of all ports are due at the same few instants, not each at its own: to look after a thousand ports takes
+# milliseconds each time. Up to half a second early is what the standard's own timers, of whole seconds, are.
+HELLO_GRID_S = 0.5
 
 
 def run_migration(tree: Tree, port: TreePort) -> bool:
@@ -78,7 +81,8 @@ def transmit(tree: Tree, port: TreePort) -> AnyBpdu | None:
 
 
 def _restart_hello(tree: Tree, port: TreePort) -> None:
-    port.hello_at = tree.now + port.designated_times.hello_time
+    at = tree.now + port.designated_times.hello_time
+    port.hello_at = at - at % HELLO_GRID_S
 
 
 def tick(tree: Tree) -> None:
