@@ -53,7 +53,7 @@ from inband.host.events import (
 from inband.host.state import Host
 from inband.openflow.messages import Envelope, PacketOut
 from inband.packet.frame import Frame
-from inband.pipeline.fdb import MAX_AGE_S, Fdb, FdbKey
+from inband.pipeline.fdb import Fdb
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.translate import Pipeline
 from inband.table.steps import Steps
@@ -61,9 +61,6 @@ from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import PortReason
-
-# A next hop that was not heard for so long is asked for: there is time for a second question, should it get lost.
-PLACE_AGE_S = MAX_AGE_S * 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +89,19 @@ class Bridge:
         self.ports, self.fdb = PortTable(), Fdb()
         self.pipeline = Pipeline(self.tables, self.ports, self.fdb)
         self.megaflows = MegaflowCache(datapath, self.pipeline)
-        self.in_band = InBand(self.tables, self.megaflows, host, self._probe, self._confirm_place)
+        self.in_band = InBand(
+            self.tables, self.megaflows, host, self._probe, lambda asked: self.places.look_after(asked)
+        )
         self.agent = Agent(Switch(settings.identity, self.tables, self.ports, self))
         self._clock, self._wake = clock, wake
         self.counters = Counters()
-        self.questions = Questions(datapath, self.in_band.engine, host.state, self.upcall)
-        self._places = PlaceKeeper(
+        self.questions = Questions(self.in_band.engine, host.state, self.upcall)
+        self.places = PlaceKeeper(
             *(self.pipeline.places, self.in_band.engine, self.questions, self.megaflows),
-            *(self.upcall, clock, wake),
+            *(self.upcall, self.control, clock, wake),
         )
         self._slow_path = SlowPath(
-            self.pipeline, self.megaflows, datapath, self.counters, self._place_lost, self._places.follow
+            self.pipeline, self.megaflows, datapath, self.counters, self._place_lost, self.places.follow
         )
         self._housekeeping = Housekeeping(self.megaflows, self.tables, self.fdb, clock, self.agent.flows_removed)
         self.tree = BridgeTree(self.pipeline, self.megaflows, datapath, self.agent, self.counters, clock)
@@ -114,7 +113,7 @@ class Bridge:
         self._hinted_ports: frozenset[int] = frozenset()
         self._kernel = host.state
         around = (datapath, self.ports, self.pipeline, self.megaflows, self.in_band.engine, host.state)
-        self.neighbours = Neighbours(Surroundings(*around, self.questions.inject, self._places.hurry, wake))
+        self.neighbours = Neighbours(Surroundings(*around, self.questions.inject, self.places.hurry, wake))
         self._links = LinkProtocols(self.pipeline, self.tree, self.loops, self.neighbours, wake)
 
     @property
@@ -359,11 +358,11 @@ class Bridge:
                 self._address_changed(event)
             case NeighbourChanged(address=address):
                 self.control(event)
-                self._places.prove(address)
+                self.places.prove(address)
             case NextHopFound(next_hop=next_hop):
                 self.control(event)
                 if next_hop is not None:
-                    self._places.prove(next_hop.address)
+                    self.places.prove(next_hop.address)
             case RoutesChanged():
                 self.control(event)
             case Resynchronised():
@@ -381,7 +380,7 @@ class Bridge:
         self.control(ev.NetworksChanged(frozenset(network_of(each.address, each.prefix_length) for each in own)))
 
     def _address_changed(self, event: AddressChanged) -> None:
-        self._places.follow_local(event.index, self._kernel.addresses_of(event.index))
+        self.places.follow_local(event.index, self._kernel.addresses_of(event.index))
         own = frozenset(each.address for each in self._kernel.addresses_of(event.index))
         self.control(ev.LocalAddressesChanged(own))
         if event.present and not event.tentative:
@@ -394,7 +393,7 @@ class Bridge:
             self._kernel.local_ports.discard(self.questions.local_index)
         self._kernel.local_ports.add(index)
         self.questions.local_index = index
-        self._places.follow_local(index, self._kernel.addresses_of(index))
+        self.places.follow_local(index, self._kernel.addresses_of(index))
         if mac != self.in_band.engine.local_mac or mac != self.pipeline.local_mac:
             self.pipeline.local_mac = mac or None
             self.tree.set_mac(mac)
@@ -407,7 +406,7 @@ class Bridge:
         pipeline, wanted = self.pipeline, (engine.is_enabled, engine.uses_ipv6, engine.vlan)
         if (pipeline.in_band, pipeline.ipv6, pipeline.control_vlan) != wanted:
             if (pipeline.in_band, pipeline.control_vlan) != (engine.is_enabled, engine.vlan):
-                self._places.start_anew(engine.vlan)
+                self.places.start_anew(engine.vlan)
             pipeline.in_band, pipeline.ipv6, pipeline.control_vlan = wanted
             self.megaflows.everything_changed()
         self.megaflows.settle()
@@ -424,16 +423,10 @@ class Bridge:
     def _place_lost(self, mac: Mac) -> None:
         self.control(ev.PlaceLost(mac))
 
-    def _confirm_place(self, command: ev.ConfirmPlace) -> None:
-        """Ask for a next hop that was not heard for a while, before its place is forgotten."""
-        confirmed = self.fdb.confirmed_at(FdbKey(self.in_band.engine.vlan or 0, command.mac))
-        if confirmed is None or self._clock() - confirmed > PLACE_AGE_S:
-            self._probe(command.index, command.address)
-
     def _probe(self, index: int, address: IpAddress) -> None:
         """Ask all for a next hop, which the engine is not sure of."""
         self.questions.ask(index, address)
-        self._places.insist(address)
+        self.places.insist(address)
 
     # --- fail mode ----------------------------------------------------------------------------------------------
 
@@ -457,7 +450,7 @@ class Bridge:
         deadlines = (
             self.in_band.engine.next_deadline(),
             self._housekeeping.next_deadline(),
-            self._places.next_deadline(),
+            self.places.next_deadline(),
             self._links.next_deadline(),
         )
         return min((due for due in deadlines if due is not None), default=None)
@@ -467,8 +460,8 @@ class Bridge:
         now = self._clock()
         if _is_due(self.in_band.engine.next_deadline(), now):
             self.control(ev.TimePassed())
-        if _is_due(self._places.next_deadline(), now):
-            self._places.run(now)
+        if _is_due(self.places.next_deadline(), now):
+            self.places.run(now)
         self._housekeeping.run(now)
         self._links.run(now)
         self._wake()

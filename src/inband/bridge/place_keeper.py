@@ -14,14 +14,21 @@ from inband.bridge.megaflows import MegaflowCache
 from inband.bridge.questions import Questions
 from inband.control.endpoints import network_of
 from inband.control.engine import Engine
+from inband.control.events import ChannelAlive, ConfirmPlace, Event
 from inband.flow.fields import FlowKey
 from inband.flow.ports import PortNo
 from inband.host.events import AddressChanged
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
+from inband.pipeline.fdb import MAX_AGE_S
 from inband.pipeline.places import Lapse, Places
 from inband.vocabulary.addresses import AddressKey, IpAddress, Mac, address_key
 from inband.vocabulary.instant import Instant
+
+# A next hop that was not heard for so long is asked for: there is time for a second question, should it get lost.
+PLACE_AGE_S = MAX_AGE_S * 0.4
+# While a channel does not come up: how long after it was wanted everybody is asked for its next hop, and how often.
+FAILING_FIRST_S, FAILING_MAX_S = 1.0, 4.0
 
 
 class PlaceKeeper:
@@ -34,16 +41,20 @@ class PlaceKeeper:
         questions: Questions,
         megaflows: MegaflowCache,
         upcall: Callable[[PortNo, Frame, FlowKey], None],
+        control: Callable[[Event], None],
         clock: Callable[[], Instant],
         wake: Callable[[], None],
     ) -> None:
-        """``upcall`` decides about a frame; ``wake``: ``next_deadline`` may have become earlier."""
+        """``upcall`` decides about a frame; ``control`` tells the engine; ``wake``: ``next_deadline`` has changed."""
         self._places = places
         self._engine = engine
         self._questions = questions
         self._megaflows = megaflows
-        self._upcall, self._clock, self._wake = upcall, clock, wake
+        self._upcall, self._control, self._clock, self._wake = upcall, control, clock, wake
         self._index = 0
+        self._channels: dict[IpAddress, bool] = {}
+        self._ask_at: Instant | None = None
+        self._pause_s = FAILING_FIRST_S
         places.hops = engine.hops
         places.next_hop_of = self._next_hop_of
 
@@ -59,6 +70,12 @@ class PlaceKeeper:
         self._places.own = frozenset(address_key(each.address) for each in usable)
         self._places.networks = frozenset(map(_network, usable))
 
+    def look_after(self, asked: ConfirmPlace) -> None:
+        """Ask for a next hop that was not heard for a while, before its place is forgotten."""
+        if self._places.is_unheard(asked.mac, PLACE_AGE_S, self._clock()):
+            self._questions.ask(asked.index, asked.address)
+            self.insist(asked.address)
+
     def insist(self, address: IpAddress) -> None:
         """The engine asks for a next hop, which may be somewhere else."""
         self._places.insist(address_key(address), self._clock())
@@ -68,6 +85,39 @@ class PlaceKeeper:
         """A link died somewhere."""
         self._places.hurry(self._clock())
         self.follow()
+
+    def channel_is(self, address: IpAddress, *, works: bool | None) -> None:
+        """A channel to this address works, does not (yet), or is not wanted any more (None)."""
+        if works is None:
+            self._channels.pop(address, None)
+            return
+        is_new, self._channels[address] = works and not self._channels.get(address), works
+        if is_new:  # the one before may have fallen silent and never recovered
+            self._control(ChannelAlive(address))
+        hop = self._next_hop_of(address_key(address))
+        if works and hop is not None:
+            self._places.set_failing(hop, is_failing=False)
+        elif self._ask_at is None:
+            self._plan(FAILING_FIRST_S)
+
+    def _plan(self, pause_s: float) -> None:
+        self._pause_s = pause_s
+        self._ask_at = self._clock() + pause_s
+
+    def _look_at_channels(self) -> None:
+        """Ask everybody for next hops through which no channel works: others may have answered in their place.
+
+        Work: the controllers of the bridge.
+        """
+        self._ask_at = None
+        hops = {self._next_hop_of(address_key(address)): False for address in self._channels}
+        for address, works in self._channels.items():
+            hops[self._next_hop_of(address_key(address))] |= works
+        for hop, works in hops.items():
+            if hop is not None and not works and self._places.set_failing(hop, is_failing=True):
+                self._ask(hop, None)
+        if not all(self._channels.values()):
+            self._plan(min(2 * self._pause_s, FAILING_MAX_S))
 
     def prove(self, address: IpAddress) -> None:
         """The kernel has said something of a next hop: ask it where it is, unless that is known.
@@ -81,10 +131,13 @@ class PlaceKeeper:
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
-        return self._places.next_deadline()
+        deadlines = (self._places.next_deadline(), self._ask_at)
+        return min((due for due in deadlines if due is not None), default=None)
 
     def run(self, now: Instant) -> None:
         """Do what is due."""
+        if self._ask_at is not None and self._ask_at <= now:
+            self._look_at_channels()
         self._places.run(now)
         self.follow()
 
@@ -98,10 +151,10 @@ class PlaceKeeper:
             places.has_changed = False
             self._megaflows.everything_changed()
             self._megaflows.settle()
-        for address, mac in places.take_questions():
+        for address, mac, tells in places.take_questions():
             self._ask(address, mac)
-        for in_port, frame in places.take_rumours():
-            self._tell(in_port, frame)
+            if tells:
+                self._tell(address)
         for lapse in places.take_lapsed():
             self._look_again(lapse)
         self._wake()
@@ -120,11 +173,13 @@ class PlaceKeeper:
         elif mac is not None:
             self._questions.ask(self._index, _ip(address), at=mac)
 
-    def _tell(self, in_port: PortNo, frame: Frame) -> None:
-        """Send a frame that came in on a port to the switches behind other ports, to each by its MAC address."""
-        for port, mac in self._places.peers():
-            if port != in_port:
-                self._questions.send(port, Frame(mac.packed + frame.data[6:]))
+    def _tell(self, address: AddressKey) -> None:
+        """Ask the switches behind this one for a next hop, to show them that there is a doubt."""
+        station = self._places.station(address)
+        here = None if station is None else self._places.port_of(station)
+        for port, mac in list(self._places.peers()):
+            if port != here:
+                self._ask(address, mac)
 
     def _next_hop_of(self, remote: AddressKey) -> AddressKey | None:
         found = self._engine.next_hop_of(_ip(remote))

@@ -1,4 +1,4 @@
-"""Frames that a bridge sends of its own accord: questions for neighbours, from the local port or by one port alone."""
+"""Frames that a bridge sends of its own accord from the local port: questions for neighbours, for all or for one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 from inband.control.engine import Engine
 from inband.control.questions import question
-from inband.datapath.base import Datapath
-from inband.flow.actions import Output
 from inband.flow.fields import FlowKey
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.state import KernelState
@@ -21,13 +19,12 @@ class Questions:
 
     def __init__(
         self,
-        datapath: Datapath,
         engine: Engine,
         kernel: KernelState,
         upcall: Callable[[PortNo, Frame, FlowKey], None],
     ) -> None:
         self.local_index: int | None = None
-        self._datapath, self._engine, self._kernel, self._upcall = datapath, engine, kernel, upcall
+        self._engine, self._kernel, self._upcall = engine, kernel, upcall
 
     def ask(self, index: int, address: IpAddress, *, at: Mac | None = None) -> None:
         """Ask for a neighbour from the local port, with a question of our own: all, or who is at this MAC address."""
@@ -40,7 +37,3 @@ class Questions:
     def inject(self, data: bytes) -> None:
         """Process a frame as if the local port had sent it."""
         self._upcall(LOCAL, Frame(data), parse(data, LOCAL))
-
-    def send(self, port: PortNo, frame: Frame) -> None:
-        """Send a frame by a port, past all rules and flows."""
-        self._datapath.execute(LOCAL, frame, (Output(port),))

@@ -77,7 +77,7 @@ def _take(ctx: XlateContext, places: Places, claim: Claim) -> None:
     is_for_local, asker = claim.to == ctx.switch.local_mac, _ETH_SRC.get(ctx.packet.key)
     places.confirm(claim, ctx.in_port, ctx.now, is_for_local=is_for_local)
     if not claim.is_answer:
-        places.asks(_asked_for(ctx.packet.key), asker, claim.to, ctx.now)
+        places.asks(_asked_for(ctx.packet.key), asker, claim.to, ctx.now, is_for_local=is_for_local)
         if is_for_local and not asker & _GROUP_BIT and asker != claim.to:
             places.asks_us(asker, ctx.in_port, ctx.now)
 
@@ -126,7 +126,9 @@ def _refuse(ctx: XlateContext, places: Places, station: Station, claim: Claim | 
     if was_flooded(ctx, places.vlan):
         return True
     if ctx.trace is None:
-        places.doubt(station, ctx.now, None if claim is None else (ctx.in_port, ctx.frame))
+        # What is for another station alone would come too late there, and might be a lie told to it.
+        is_for_us = claim is not None and (claim.to == ctx.switch.local_mac or bool(claim.to & _GROUP_BIT))
+        places.doubt(station, ctx.now, (ctx.in_port, ctx.frame) if is_for_us else None)
     if claim is not None:
         ctx.program.withhold_from(LOCAL)
     ctx.note(f"no rule applies: {station.mac} was proven to be on port {places.port_of(station)}")

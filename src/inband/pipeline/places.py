@@ -10,12 +10,12 @@ nothing.
 A contradiction starts a question, though, for stations do move. It goes to the known place alone: the answer settles
 the matter. Only when that place is silent for ``ANSWER_S`` is the proof given up (``Lapse``). Then everybody is asked,
 and the first answer is believed, as at the beginning. So a host can take a place only while its owner is silent, and an
-owner that moves waits for ``ANSWER_S``. The switches behind this one are told what it was (``take_rumours``), each by
-its own MAC address, so that a row of switches asks at the same time.
+owner that moves waits for ``ANSWER_S``. The switches behind this one are asked for that address, too, each by its own
+MAC address: they cannot know better, but see that there is a doubt. So a row of switches asks at the same time.
 
 Who was first might be a host that lies, if the owner was not there yet. It can answer questions, but a channel through
-it does not work, and so the engine goes on asking. After ``DOUBTFUL_S`` of that an answer protects a place no longer
-against others that answer, too.
+it does not come up, or falls silent. After ``DOUBTFUL_S`` of silence, or ``TURN_S`` without any channel, an answer
+protects a place no longer against others that answer, too. Each of them gets its turn.
 
 *Switches behind this one* have no exchange that this switch began. Who sends to a controller's port from an address of
 our network is taken for one: its addresses are believed where it was first, and asked for there when something else
@@ -62,6 +62,11 @@ PAUSE_S = 0.1
 ASKED_S = 1.0
 # The engine has asked again and again for so long: a channel through this place does not work.
 DOUBTFUL_S = 1.0
+# For so long a place is left to show that a channel through it comes up: TCP's first try may be lost, the second comes
+# after a second (RFC 6298, 2).
+TURN_S = 2.5
+# Questions so close to each other are about the same silence: the engine's slow pace is one in 5 s.
+INSISTENT_S = 6.0
 # Questions that others ask, which are remembered to let the answers pass.
 MAX_ASKERS = 1024
 # Switches behind a port, or hosts that send to the controller's port.
@@ -85,10 +90,11 @@ class Claim(NamedTuple):
 
 
 class Question(NamedTuple):
-    """Ask for this address at this MAC address alone."""
+    """Ask for this address at this MAC address alone; ``tells``: have the switches behind this one ask, too."""
 
     address: AddressKey
     mac: Mac
+    tells: bool = False
 
 
 class Lapse(NamedTuple):
@@ -105,13 +111,14 @@ class Lapse(NamedTuple):
 class Station:
     """A next hop whose place was proven at ``since``, when the last doubt began, and since when the engine insists.
 
-    ``is_peer``: it is a switch behind this one, which was met.
+    ``is_failing``: no channel through it works. ``is_peer``: it is a switch behind this one, which was met.
     """
 
     address: AddressKey
     mac: Mac
     since: Instant
     is_peer: bool = False
+    is_failing: bool = False
     doubted_at: Instant = float("-inf")
     insisting_since: Instant = float("-inf")
     insisted_at: Instant = float("-inf")
@@ -154,7 +161,6 @@ class Places:
         self._doubts: dict[AddressKey, _Doubt] = {}
         self._hurried_at: Instant = float("-inf")
         self._questions: list[Question] = []
-        self._rumours: list[Held] = []
         self._lapsed: list[Lapse] = []
 
     def clear(self) -> None:
@@ -220,21 +226,26 @@ class Places:
             if station.is_peer and port is not None:
                 yield port, station.mac
 
+    def is_unheard(self, mac: Mac, age_s: float, now: Instant) -> bool:
+        """Whether nothing is known of this MAC address, or nothing was heard from it for so long."""
+        confirmed = self._fdb.confirmed_at(FdbKey(self.vlan, mac))
+        return confirmed is None or now - confirmed > age_s
+
     def asks_local(self, address: AddressKey, now: Instant) -> None:
         """LOCAL asks for this address."""
         if address in self.hops:
             self._asked[address] = now
 
-    def asks(self, address: AddressKey, asker: int, to: int, now: Instant) -> None:
+    def asks(self, address: AddressKey, asker: int, to: int, now: Instant, *, is_for_local: bool) -> None:
         """Someone asks for a station; the answer may come from anywhere.
 
         Whoever asks one MAC address alone doubts it. If that is a switch behind this one, its way to the station is
-        ours, and both shall know at the same time.
+        ours; if LOCAL is asked, that is by a switch before this one. All shall know at the same time.
         """
         station = self._stations.get(address)
         if station is not None:
             other = self.owner(asker) if to == station.mac and not station.is_peer else None
-            if other is not None and other.is_peer:
+            if is_for_local or (other is not None and other.is_peer):
                 self.doubt(station, now)
             self._askers.pop((address, asker), None)
             if len(self._askers) >= MAX_ASKERS:
@@ -282,8 +293,8 @@ class Places:
         doubt = self._doubts.pop(station.address, None)
         if doubt is None or doubt.held is None:
             return
-        is_doubtful = station.insisted_at - station.insisting_since >= DOUBTFUL_S
-        if is_doubtful and now - station.insisted_at < DOUBTFUL_S <= now - station.since:
+        is_silent = station.insisted_at - station.insisting_since >= DOUBTFUL_S > now - station.insisted_at
+        if (is_silent or station.is_failing) and now - station.since >= TURN_S:
             self._give_up(station, doubt)
 
     # --- doubts -------------------------------------------------------------------------------------------------
@@ -312,12 +323,19 @@ class Places:
             self._ask(station, doubt, now)
             station.doubted_at = now
 
+    def set_failing(self, address: AddressKey, *, is_failing: bool) -> bool:
+        """No channel through a next hop works, or one does. Returns whether its place is proven."""
+        station = self.station(address)
+        if station is not None:
+            station.is_failing = is_failing
+        return station is not None
+
     def insist(self, address: AddressKey, now: Instant) -> None:
         """The engine asks for this address, for it cannot be sure of it."""
         station = self.station(address)
         if station is None:
             return
-        if now - station.insisted_at > DOUBTFUL_S:
+        if now - station.insisted_at > INSISTENT_S:
             station.insisting_since = now
         station.insisted_at = now
         self.doubt(station, now)
@@ -327,10 +345,9 @@ class Places:
         if doubt.ask_at <= now:
             station.doubted_at = doubt.ends_at - ANSWER_S
             doubt.ask_at = now + AGAIN_S
-            self._questions.append(Question(station.address, station.mac))
-            if doubt.held is not None and not station.is_peer and not doubt.is_told:
-                doubt.is_told = True
-                self._rumours.append(doubt.held)
+            tells = doubt.held is not None and not station.is_peer and not doubt.is_told
+            doubt.is_told |= tells
+            self._questions.append(Question(station.address, station.mac, tells))
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
@@ -367,11 +384,6 @@ class Places:
         """What to ask now."""
         questions, self._questions = self._questions, []
         return questions
-
-    def take_rumours(self) -> list[Held]:
-        """What contradicts the place of a next hop, to be told to the switches behind this one: they may ask, too."""
-        rumours, self._rumours = self._rumours, []
-        return rumours
 
     def take_lapsed(self) -> list[Lapse]:
         """The places that are not proven any more."""

@@ -381,6 +381,8 @@ class ConnectionManager:
         """An outgoing connection's state, or its deadline, may be another one."""
         self._alarms.set(connection, connection.next_deadline())
         self._report_if_failing(connection)
+        for address, works in connection.ways():
+            self._bridge.places.channel_is(address, works=works)
         if connection.target.name is not None:
             self._environment.channels_changed()
         self._environment.wake()

@@ -8,7 +8,7 @@ Invariants: attempts or one channel at a time; an attempt that was given up neve
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol, assert_never
 
 from inband.openflow.reconnect import Command, Dial, DialAgain, Event, HangUp, Reconnect, State
@@ -93,6 +93,11 @@ class OutgoingConnection:
     def is_connected(self) -> bool:
         """Whether a version was agreed on and the connection is up."""
         return self.reconnect.is_connected
+
+    def ways(self) -> Iterator[tuple[IpAddress, bool | None]]:
+        """Each address, and whether the connection is up to there; None: it is not wanted."""
+        for address in self.addresses:
+            yield address, self.is_connected and address == self.address if self._is_started else None
 
     @property
     def is_failing(self) -> bool:

@@ -8,7 +8,8 @@ from ipaddress import IPv6Address
 import pytest
 
 from inband.agent.switch import Identity
-from inband.bridge.bridge import PLACE_AGE_S, Bridge, BridgeSettings
+from inband.bridge.bridge import Bridge, BridgeSettings
+from inband.bridge.place_keeper import PLACE_AGE_S
 from inband.control import events as ev
 from inband.control.next_hop import PLACES_S
 from inband.datapath.simulated import SimulatedDatapath

@@ -12,7 +12,7 @@ from inband.flow.ports import LOCAL, NORMAL
 from inband.packet import arp
 from inband.packet.frame import Frame
 from inband.pipeline.fdb import FdbKey
-from inband.pipeline.places import AGAIN_S, ANSWER_S, ASKED_S, DOUBTFUL_S, PAUSE_S, Lapse, Question
+from inband.pipeline.places import AGAIN_S, ANSWER_S, ASKED_S, DOUBTFUL_S, PAUSE_S, TURN_S, Lapse, Question
 from inband.pipeline.trace import Trace
 from inband.testing import packets
 from inband.vocabulary.addresses import BROADCAST, Mac
@@ -89,7 +89,7 @@ def test_who_contradicts_a_proven_place_is_no_control_and_starts_a_question(scen
     assert translation.actions == ()
     assert not translation.cacheable
     assert scene.fdb.lookup(KEY, 2.0) == P2
-    assert scene.pipeline.places.take_questions() == [Question(ADDRESS, Mac.parse(A))]
+    assert scene.pipeline.places.take_questions() == [Question(ADDRESS, Mac.parse(A), tells=True)]
 
 
 def test_the_flow_table_decides_about_it_but_the_local_port_is_not_lied_to(scene: Scene) -> None:
@@ -147,6 +147,35 @@ def test_a_place_that_answers_but_does_not_work_is_given_up_for_one_that_contrad
     assert DOUBTFUL_S < 1.9
     assert alone == []
     assert [each.address for each in places.take_lapsed()] == [ADDRESS]
+
+
+def test_while_no_channel_works_through_it_a_place_is_given_up_for_another_one_that_answers(scene: Scene) -> None:
+    places = scene.pipeline.places
+
+    known = places.set_failing(ADDRESS, is_failing=True)
+    scene.receive(said(arp.REPLY, B, to=US), P3, 1.0 + TURN_S / 2)
+    scene.receive(ANSWER, P2, 1.0 + TURN_S / 2)
+    early = places.take_lapsed()
+    scene.receive(said(arp.REPLY, B, to=US), P3, 1.0 + TURN_S)
+    scene.receive(ANSWER, P2, 1.0 + TURN_S)
+
+    assert known
+    assert early == []
+    assert [each.address for each in places.take_lapsed()] == [ADDRESS]
+
+
+def test_what_lies_to_another_station_is_never_looked_at_again(scene: Scene) -> None:
+    scene.receive(said(arp.REPLY, B, to="02:00:00:00:00:78"), P3, 2.0)
+
+    assert lapsed(scene, 2.0 + ANSWER_S) == [Lapse(ADDRESS, None)]
+
+
+def test_a_question_for_a_next_hop_to_us_alone_begins_a_doubt_that_is_told_to_no_one(scene: Scene) -> None:
+    scene.in_band(ARP, letter="j")
+
+    scene.receive(said(arp.REQUEST, B, to=US, spa="10.0.0.2", tpa=GATEWAY), P1, 2.0)
+
+    assert scene.pipeline.places.take_questions() == [Question(ADDRESS, Mac.parse(A), tells=False)]
 
 
 def test_a_port_that_goes_down_takes_the_proof_with_it(scene: Scene) -> None:

@@ -337,3 +337,31 @@ def test_a_controller_moves_while_a_host_says_to_be_it(lay: Callable[[], Topolog
     longest = silences(at.made, 3.0)
 
     assert max(longest.values()) <= FOUND_S
+
+
+@each_network
+@pytest.mark.parametrize("latency_s", [1e-6, 1e-3])
+def test_a_host_that_answers_for_the_controller_from_the_start_delays_channels_and_keeps_none(
+    latency_s: float, lay: Callable[[], Topology]
+) -> None:
+    made = lay()
+    made.net.link(made.net.host("impostor", "10.0.0.100/24"), made.switches[-1], latency_s=latency_s)
+
+    made.net.start()
+
+    assert made.net.run_until(lambda: made.net.are_up(made.controller), 10.0)
+
+
+@each_network
+def test_a_host_that_answered_while_the_controller_was_gone_does_not_keep_its_place(
+    lay: Callable[[], Topology],
+) -> None:
+    at = scene(lay())
+    at.made.net.link(at.made.net.host("impostor", "10.0.0.100/24"), at.made.switches[-1])
+    at.made.net.links[0].spoil(Faults(loss=1.0))
+    at.made.net.run(8.0)
+
+    at.made.net.links[0].spoil(Faults())
+    at.made.net.run(30.0)
+
+    assert max(silences(at.made, 3.0).values()) <= SILENCE_S
