@@ -9,6 +9,7 @@ from inband.vocabulary.spanning_tree import StpRole
 
 def receive(tree: Tree, port: TreePort, bpdu: AnyBpdu) -> None:
     """Take a message on an enabled port."""
+    port.is_touched = True
     _note_version(tree, port, bpdu)
     if isinstance(bpdu, TcnBpdu):
         port.rcvd_tcn = True

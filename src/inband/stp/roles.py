@@ -16,10 +16,12 @@ def run_roles(tree: Tree) -> bool:
     tree.reselect = False
     _find_root(tree)
     for port in tree:
+        before = (port.selected, port.selected_role, port.updt_info)
         port.designated_priority = tree.root_priority._replace(bridge=tree.id, port=port.id)
         port.designated_times = tree.root_times._replace(hello_time=DEFAULT_TIMES.hello_time)
         port.selected_role, port.updt_info = _role_of(tree, port)
         port.selected = True
+        port.is_touched = port.is_touched or before != (True, port.selected_role, port.updt_info)
     return True
 
 

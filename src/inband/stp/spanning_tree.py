@@ -35,6 +35,8 @@ from inband.vocabulary.spanning_tree import StpRole, StpState
 
 # The highest number that fits into a port identifier.
 _MAX_PORT = 0xFFF
+# What such a port does depends on all other ports.
+_LOOK_AT_OTHERS = (StpRole.ROOT, StpRole.ALTERNATE, StpRole.BACKUP)
 
 
 class SpanningTree:
@@ -76,7 +78,7 @@ class SpanningTree:
             case ev.TopologyChangeAsked():
                 for port in tree:
                     if port.is_in_tree and port.forwarding:
-                        port.flush = True
+                        port.flush = port.is_touched = True
                         detect_change(tree, port)
             case ev.TimePassed():
                 pass
@@ -110,21 +112,33 @@ class SpanningTree:
         return next((each for each in range(_MAX_PORT, 0, -1) if each not in taken), int(number) & _MAX_PORT)
 
     def _run(self) -> None:
-        """Let the machines run until none has a step to do: each step is one towards that, so they come to an end."""
+        """Let the machines run until none has a step to do: each step is one towards that, so they come to an end.
+
+        Designated and disabled ports, of which there may be thousands, are looked at when something touched them.
+        """
         tree, goes_on = self._tree, True
         while goes_on:
             goes_on = False
             for port in tree:
-                while (
-                    run_information(tree, port)
-                    or run_migration(tree, port)
-                    or run_detection(tree, port)
-                    or run_transitions(tree, port)
-                    or run_state(port)
-                    or run_topology(tree, port)
-                ):
-                    goes_on = True
+                if port.is_touched or tree.now >= port.look_at or port.role in _LOOK_AT_OTHERS:
+                    goes_on = self._run_port(port) or goes_on
             goes_on = run_roles(tree) or goes_on
+
+    def _run_port(self, port: TreePort) -> bool:
+        """Let a port's machines run; whether one had a step to do."""
+        tree, has_run = self._tree, False
+        port.is_touched = False
+        while (
+            run_information(tree, port)
+            or run_migration(tree, port)
+            or run_detection(tree, port)
+            or run_transitions(tree, port)
+            or run_state(port)
+            or run_topology(tree, port)
+        ):
+            has_run = True
+        port.look_at = next_deadline(tree, port)
+        return has_run
 
     def _changed_states(self) -> Iterator[ev.Command]:
         """What ports do with data, where that is not what was said before: those that close come first."""
@@ -142,8 +156,9 @@ class SpanningTree:
 
     def _messages(self) -> Iterator[ev.Command]:
         for port in self._tree:
-            while (bpdu := transmit(self._tree, port)) is not None:
-                yield ev.SendBpdu(port.number, bpdu)
+            if port.new_info or self._tree.now >= port.hello_at:
+                while (bpdu := transmit(self._tree, port)) is not None:
+                    yield ev.SendBpdu(port.number, bpdu)
 
     def next_deadline(self) -> Instant | None:
         """When TimePassed is due."""

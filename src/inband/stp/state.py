@@ -109,6 +109,10 @@ class TreePort:
     rr_until: Instant = 0.0
     tc_until: Instant = 0.0
 
+    # Whether something happened to it that its machines have not seen, and when a timer is the next thing that does.
+    is_touched: bool = True
+    look_at: Instant = 0.0
+
     # What the caller was told last.
     told: StpState = StpState.DISCARDING
     rx_count: int = 0
@@ -207,19 +211,20 @@ class Tree:
         self.reselect = True
         for port in ports:
             port.selected = False
+            port.is_touched = True
 
     def set_sync(self) -> None:
         """setSyncTree (17.21.14)."""
         for port in self:
-            port.sync = True
+            port.sync = port.is_touched = True
 
     def set_re_root(self) -> None:
         """setReRootTree (17.21.13)."""
         for port in self:
-            port.re_root = True
+            port.re_root = port.is_touched = True
 
     def propagate_change(self, origin: TreePort) -> None:
         """setTcPropTree (17.21.18): tell all other ports of a topology change."""
         for port in self:
             if port is not origin:
-                port.tc_prop = True
+                port.tc_prop = port.is_touched = True
