@@ -134,6 +134,17 @@ set port p2 tag=6
 get interface p2 error
 add-br br1 -- set bridge br1 datapath_type=KIND
 del-br br1
+set port p2 qos=@q -- --id=@q create qos type=linux-htb queues:1=@a -- --id=@a create queue other-config:max-rate=1000
+--columns=type,other_config list qos
+clear port p2 qos
+--all destroy qos -- --all destroy queue
+add-port br0 vlan10 tag=10 -- set interface vlan10 type=internal
+get interface vlan10 ofport
+get interface vlan10 admin_state
+add-port br0 pa -- set interface pa type=patch options:peer=pb
+get interface pa ofport error
+add-port br0 pc -- set interface pc type=patch
+del-port vlan10
 del-port br0 p2
 --if-exists del-port br0 p9
 del-port br0 p9
@@ -162,7 +173,7 @@ REASONS: Mapping[str, str] = {
     "ovs-appctl vlog/set nosuchmodule:dbg": "the same refusal, with which modules there are",
     "ovs-appctl nosuchverb": "the same refusal, with the nearest verb",
     "ovs-vsctl show": "ours says its version in ovs_version, and `system` needs no kernel module",
-    "ovs-vsctl get interface p2 error": "access and trunk ports are not there yet: the column error says so",
+    "ovs-vsctl get interface pa ofport error": "the same words, with the kind of datapath that was asked for",
     "ovs-ofctl dump-desc br0": "each says who it is",
     "ovs-ofctl dump-ports br0": "frame, overrun, CRC and collision counters are not known here: shown as ?",
     "ovs-ofctl dump-ports br0 p1": "frame, overrun, CRC and collision counters are not known here: shown as ?",

@@ -100,11 +100,11 @@ def ensure_local(bridge: str, mac: Mac | None = None, mtu: int = DEFAULT_MTU) ->
     if mac is not None:
         _check_mac(bridge, mac)
     with Requests() as requests:
-        pair = _stale_pair(requests, bridge)
-        outer, inner = pair if pair is not None else _create(requests, bridge, mac, mtu)
+        pair = stale_pair(requests, bridge)
+        outer, inner = pair if pair is not None else create_pair(requests, bridge, mac, mtu)
         if mac is not None and outer.mac != mac:
             _set_mac(requests, outer, mac)
-        _leave_without_link_local(requests, inner)
+        leave_without_link_local(requests, inner)
         guard_inner(requests, inner)
         set_up(requests, inner, up=True)
         set_up(requests, outer, up=True)
@@ -118,8 +118,8 @@ def remove_local(bridge: str) -> None:
     with Requests() as requests:
         for name, end in ((inner_name(bridge), "inner"), (bridge, "outer")):
             link = requests.link(name)
-            if link is not None and link.alias == _alias(bridge, end):
-                _delete(requests, link)
+            if link is not None and link.alias == alias_of(bridge, end):
+                delete(requests, link)
 
 
 def set_mac(interface: str, mac: Mac) -> None:
@@ -168,7 +168,7 @@ def made_of(interface: str) -> Literal["bridge", "port"] | None:
         if link is None:
             return None
         if link.alias.startswith(_ALIAS_PREFIX):
-            return "bridge" if link.alias == _alias(interface, "outer") else None
+            return "bridge" if link.alias == alias_of(interface, "outer") else None
         return "port" if is_guarded(requests, link) else None
 
 
@@ -219,23 +219,24 @@ def set_addresses(
 # The local pair
 
 
-def _alias(bridge: str, end: str) -> str:
+def alias_of(bridge: str, end: str) -> str:
+    """What says that an end of a pair is ours: ``end`` is outer or inner."""
     return f"{_ALIAS_PREFIX}{bridge}:{end}"
 
 
-def _stale_pair(requests: Requests, bridge: str) -> tuple[Link, Link] | None:
+def stale_pair(requests: Requests, bridge: str) -> tuple[Link, Link] | None:
     """The pair of an earlier process if it is whole; what is broken and ours is removed. Raises UsageError."""
     outer, inner = requests.link(bridge), requests.link(inner_name(bridge))
-    outer_is_ours = outer is None or outer.alias == _alias(bridge, "outer")
-    inner_is_ours = inner is None or inner.alias == _alias(bridge, "inner")
+    outer_is_ours = outer is None or outer.alias == alias_of(bridge, "outer")
+    inner_is_ours = inner is None or inner.alias == alias_of(bridge, "inner")
     if outer is not None and inner is not None and inner_is_ours and _are_a_pair(outer, inner):
         if not outer_is_ours:  # its text has been changed since: the inner end says enough
-            requests.change(f"name interface {bridge}", *_alias_change(bridge, _alias(bridge, "outer")))
+            requests.change(f"name interface {bridge}", *alias_change(bridge, alias_of(bridge, "outer")))
         return outer, inner
     for link, is_ours in ((outer, outer_is_ours), (inner, inner_is_ours)):
         if link is not None and not is_ours:
             raise UsageError(
-                f"interface {link.name} exists and is not the switch's: choose another bridge name, "
+                f"interface {link.name} exists and is not the switch's: choose another name, "
                 f"or remove it with `ip link del {link.name}`"
             )
     if outer is None and inner is not None and inner.peer_elsewhere:
@@ -246,7 +247,7 @@ def _stale_pair(requests: Requests, bridge: str) -> tuple[Link, Link] | None:
     for link in (inner, outer):
         if link is not None:
             _LOG.warning("interface %s is a broken left-over of bridge %s: it is made anew", link.name, bridge)
-            _delete(requests, link)
+            delete(requests, link)
     return None
 
 
@@ -255,32 +256,32 @@ def _are_a_pair(outer: Link, inner: Link) -> bool:
     return outer.kind == "veth" and outer.peer == inner.index and inner.peer == outer.index and not elsewhere
 
 
-def _create(requests: Requests, bridge: str, mac: Mac | None, mtu: int) -> tuple[Link, Link]:
+def create_pair(requests: Requests, bridge: str, mac: Mac | None, mtu: int) -> tuple[Link, Link]:
     """Make a pair and name it ours in one step: one without our names would be another's for ever.
 
     MAC and MTU are in the message that makes it, so that nothing (udev) has a reason to change them.
     """
     inner = inner_name(bridge)
     flags = codec.NLM_F_CREATE | codec.NLM_F_EXCL
-    macs = (_random_mac() if mac is None else mac), _random_mac()
+    macs = (random_mac() if mac is None else mac), random_mac()
     pair = rtnetlink.RTM_NEWLINK, flags, rtnetlink.veth_body(bridge, inner, *macs, mtu)
-    names = (_alias_change(inner, _alias(bridge, "inner")), _alias_change(bridge, _alias(bridge, "outer")))
+    names = (alias_change(inner, alias_of(bridge, "inner")), alias_change(bridge, alias_of(bridge, "outer")))
     requests.change_together(f"make interface {bridge}", pair, *names)
     return _existing(requests, bridge), _existing(requests, inner)
 
 
-def _random_mac() -> Mac:
+def random_mac() -> Mac:
     """A locally administered address of one host (IEEE 802c)."""
     first, *rest = secrets.token_bytes(6)
     return Mac.from_bytes6(bytes([first & 0xFC | 0x02, *rest]))
 
 
-def _alias_change(interface: str, alias: str) -> Change:
+def alias_change(interface: str, alias: str) -> Change:
     named = codec.text(rtnetlink.IFLA_IFNAME, interface), codec.text(rtnetlink.IFLA_IFALIAS, alias)
     return rtnetlink.RTM_SETLINK, 0, rtnetlink.link_body(0, *named)
 
 
-def _leave_without_link_local(requests: Requests, link: Link) -> None:
+def leave_without_link_local(requests: Requests, link: Link) -> None:
     """No IPv6 address of its own on an interface, also where its sysctls cannot be written."""
     body = rtnetlink.without_link_local(link.index)
     try:
@@ -290,7 +291,7 @@ def _leave_without_link_local(requests: Requests, link: Link) -> None:
             raise
 
 
-def _delete(requests: Requests, link: Link) -> None:
+def delete(requests: Requests, link: Link) -> None:
     try:
         requests.change(f"remove {link.name}", rtnetlink.RTM_DELLINK, 0, rtnetlink.link_body(link.index))
     except HostError as error:

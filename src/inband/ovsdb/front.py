@@ -267,9 +267,12 @@ class OvsdbFront:
         link = self._switch.interface(name)
         number = LOCAL if name == runner.config.name else runner.ports.number_of(name)
         port = None if number is None else runner.bridge.ports.get(number)
+        if port is None and (number := runner.ports.waits_for_peer(name)) is not None:
+            return PortFacts(int(number))
         if port is None:
             missing = f"could not open network device {name} (No such device)"
-            return PortFacts(error=error or (missing if link is None else None), link=link)
+            is_missing = link is None and name in runner.config.ports
+            return PortFacts(error=error or (missing if is_missing else None), link=link)
         return PortFacts(int(port.number), error, link, port.link, runner.ports.shaping.errors.get(name))
 
     async def _add_statistics(self, values: Values) -> None:

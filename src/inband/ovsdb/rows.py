@@ -25,7 +25,7 @@ READ: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "Port": ("name", "interfaces", "tag", "trunks", "vlan_mode", "qos", "other_config"),
         "Interface": (
-            *("name", "type", "mac", "ofport_request", "mtu_request"),
+            *("name", "type", "options", "mac", "ofport_request", "mtu_request"),
             *("ingress_policing_rate", "ingress_policing_kpkts_rate"),
         ),
         "Controller": (

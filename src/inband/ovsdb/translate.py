@@ -19,6 +19,7 @@ from inband.errors import UsageError
 from inband.flow.membership import VlanMembership, VlanMode
 from inband.flow.ports import HIGHEST, PortNo
 from inband.ovsdb.controllers import ControllerRows
+from inband.ovsdb.made import INTERNAL, PATCH, made_complaint, made_of
 from inband.ovsdb.managers import managers_of
 from inband.ovsdb.qos import qos_of
 from inband.ovsdb.rows import Row, Snapshot
@@ -30,6 +31,7 @@ from inband.switch.config import (
     BridgeConfig,
     DatapathKind,
     FailMode,
+    MadePort,
     SwitchConfig,
     check_interface_name,
     checked,
@@ -45,7 +47,7 @@ _PROTOCOLS = {"OpenFlow10": OFP10, "OpenFlow13": OFP13}
 # thing gets the other one, as AUTO means: a bridge without a datapath would be no better.
 _DATAPATHS = {"": DatapathKind.AUTO, "system": DatapathKind.AUTO, "netdev": DatapathKind.USERSPACE}
 DATAPATH_TYPES = ("netdev", "system")
-INTERFACE_TYPES = ("internal", "system")
+INTERFACE_TYPES = (INTERNAL, PATCH, "system")
 
 # From other_config to our keys (ovs-vswitchd.conf.db(5), Bridge).
 _OTHER_CONFIG = {"datapath-id": "datapath-id", "hwaddr": "mac", "in-band-queue": "queue", **BRIDGE_KEYS}
@@ -78,6 +80,7 @@ class _Translation:
         others = [bridge for name, bridge in base.items() if name not in names]
         self._names = names | {bridge.name for bridge in others}
         self._owners = {port: bridge.name for bridge in others for port in bridge.ports}
+        self._patches = [interface for row in self._bridges for interface in self._patches_of(row)]
         self._ports: list[WantedPort] = []
         self._controllers: list[WantedController] = []
         self.problems: dict[RowKey, str] = {}
@@ -124,7 +127,10 @@ class _Translation:
         bridge = replace(bridge, **self._tls(base), **self._flow_limit(row))
         names, numbers, vlans = self._ports_of(name, row)
         there = frozenset(names)
-        bridge = replace(bridge, port_trees=self._trees_of(row, there), port_qos=self._qos_of(row, there))
+        made = self._made_of(row, there)
+        bridge = replace(
+            bridge, port_trees=self._trees_of(row, there), port_qos=self._qos_of(row, there), made_ports=made
+        )
         if bridge.mac is None:
             bridge = self._with_mac(bridge)
         rows = self._snapshot.rows("Controller", row.texts("controller"))
@@ -251,7 +257,7 @@ class _Translation:
         for port in sorted(ports, key=lambda each: (each.text("name"), each.uuid)):
             for interface in self._interfaces_of(bridge, row, port):
                 name = interface.text("name")
-                mtu = None if name == bridge else _mtu(interface)
+                mtu = None if name == bridge or interface.text("type") == INTERNAL else _mtu(interface)
                 self._ports.append(WantedPort(bridge, port.uuid, interface.uuid, name, mtu))
                 complaint = self._complaint(bridge, port, interface)
                 if complaint:
@@ -267,23 +273,43 @@ class _Translation:
 
     def _trees_of(self, row: Row, names: Container[str]) -> tuple[tuple[str, PortTreeSettings], ...]:
         """What is said of ports that can be had to the spanning tree."""
-        found = ((name, tree_settings_of(port, blame)) for name, port, blame in self._rows_of(row, names))
+        found = ((name, tree_settings_of(port, blame)) for name, port, _, blame in self._rows_of(row, names))
         return tuple((name, settings) for name, settings in found if settings is not None)
 
     def _qos_of(self, row: Row, names: Container[str]) -> tuple[tuple[str, PortQos], ...]:
         """What shapes ports that can be had."""
-        found = ((name, qos_of(self._snapshot, port, blame)) for name, port, blame in self._rows_of(row, names))
-        return tuple((name, qos) for name, qos in found if qos is not None)
+        found: list[tuple[str, PortQos]] = []
+        for name, port, interface, blame in self._rows_of(row, names):
+            if port.texts("qos") and interface.text("type") == INTERNAL:
+                blame("qos: an interface of this machine has no queues here: shape the other ports")
+                continue
+            qos = qos_of(self._snapshot, port, blame)
+            found += [] if qos is None else [(name, qos)]
+        return tuple(found)
 
-    def _rows_of(self, row: Row, names: Container[str]) -> list[tuple[str, Row, Callable[[str], None]]]:
-        """The ports that can be had, by name: their rows, and whom to tell what is wrong with one."""
+    def _made_of(self, row: Row, names: Container[str]) -> tuple[tuple[str, MadePort], ...]:
+        """The ports that can be had whose interface the switch makes."""
+        found = (
+            (name, made_of(row, interface, self._patches, partial(self._blame, "Interface", interface)))
+            for name, _, interface, _ in self._rows_of(row, names)
+        )
+        return tuple((name, made) for name, made in found if made is not None)
+
+    def _rows_of(self, row: Row, names: Container[str]) -> list[tuple[str, Row, Row, Callable[[str], None]]]:
+        """The ports that can be had, by name: rows of Port and Interface, and who hears what is wrong with the port."""
         found = [
-            (interface.text("name"), port, partial(self._blame, "Port", port))
+            (interface.text("name"), port, interface, partial(self._blame, "Port", port))
             for port in self._snapshot.rows("Port", row.texts("ports"))
             for interface in self._snapshot.rows("Interface", port.texts("interfaces"))
             if interface.text("name") in names
         ]
         return sorted(found, key=lambda each: each[0])
+
+    def _patches_of(self, row: Row) -> list[Row]:
+        """The interfaces of a bridge that are patches."""
+        ports = self._snapshot.rows("Port", row.texts("ports"))
+        interfaces = (each for port in ports for each in self._snapshot.rows("Interface", port.texts("interfaces")))
+        return [interface for interface in interfaces if interface.text("type") == PATCH]
 
     def _interfaces_of(self, bridge: str, row: Row, port: Row) -> Iterator[Row]:
         """The interfaces of a port that no other bridge has."""
@@ -306,12 +332,12 @@ class _Translation:
             return ""
         if name in self._names:
             return f"{name} is the interface of a bridge itself: use a veth pair between bridges"
-        if kind not in ("", "system"):
+        if kind not in ("", *INTERFACE_TYPES):
             hint = "make it with `ip link` and add it without a type"
             return f"could not open network device {name}: type {kind} is not supported here: {hint}"
         if len(port.texts("interfaces")) > 1:
             return "bonds are not supported: make a bond of the kernel (ip link add type bond) and add that"
-        return _vlan_complaint(port)
+        return made_complaint(interface) or _vlan_complaint(port)
 
     def _note_what_a_port_lacks(self, bridge: str, port: Row, interface: Row) -> None:
         if interface.text("name") == bridge and interface.number("mtu_request") is not None:

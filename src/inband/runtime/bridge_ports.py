@@ -29,8 +29,9 @@ from inband.host.events import (
 )
 from inband.host.state import KernelState
 from inband.runtime.interface_locks import InterfaceLocks
+from inband.runtime.made_interfaces import make, unmake
 from inband.runtime.port_shaping import PortShaping
-from inband.switch.config import BridgeConfig
+from inband.switch.config import BridgeConfig, InternalPort, MadePort, PatchPort
 from inband.switch.managed_bridge import ManagedBridge
 from inband.switch.port_numbers import assign, remembered
 from inband.vocabulary.addresses import IpAddress, Mac
@@ -45,12 +46,15 @@ Refused = Callable[[str, InbandError], None]
 class Port:
     """A configured port: its number, and the kernel's index and name of its interface while that is open.
 
-    ``addresses`` are those that have been handed on.
+    ``addresses`` are those that have been handed on. ``made`` says that the switch makes the interface, and which; the
+    other end of an internal port's has ``mac``, and the port's name.
     """
 
     number: PortNo
+    made: MadePort | None = None
     index: int | None = None
     interface: str = ""
+    mac: Mac = field(default_factory=lambda: Mac(0))
     addresses: set[IpAddress] = field(default_factory=set)
 
 
@@ -75,6 +79,7 @@ class BridgePorts:
         self._locks = locks
         self._kernel = kernel
         self._ports: dict[str, Port] = {}
+        self._outside_ports: tuple[str, ...] = ()
         self.shaping = PortShaping(managed.bridge.name)
         self.numbers: Mapping[str, PortNo] = numbers or {}
 
@@ -85,6 +90,11 @@ class BridgePorts:
         """The number of a port that is open."""
         port = self._ports.get(name)
         return None if port is None or port.index is None else port.number
+
+    def waits_for_peer(self, name: str) -> PortNo | None:
+        """The number of a patch port that has no peer yet."""
+        port = self._ports.get(name)
+        return port.number if port is not None and port.made == PatchPort(None) else None
 
     def missing(self) -> list[str]:
         """The ports that wait for their interface."""
@@ -99,8 +109,15 @@ class BridgePorts:
             port = self._ports.pop(name, None)
             if port is not None:
                 self._close(name, port)
+                if port.made is not None:
+                    unmake(name, port.made)
                 self._locks.release(name)
                 yield
+
+    def leave(self, config: BridgeConfig) -> Iterator[None]:
+        """The same with those that ``config`` does not have, or not with the interface that they have."""
+        made = dict(config.made_ports)
+        yield from self.release([name for name in config.ports if self._stays(name, made.get(name))])
 
     def apply(
         self,
@@ -112,17 +129,19 @@ class BridgePorts:
         One that cannot be a port is told to ``refused`` and left out; without that InbandError is raised for the first,
         and the others stay.
         """
-        names, vlans = list(config.ports), dict(config.port_vlans)
-        yield from self.release(names)
+        names, vlans, made = list(config.ports), dict(config.port_vlans), dict(config.made_ports)
+        self.shaping.configure(dict(config.port_qos))
+        self._outside_ports = config.outside_ports
+        yield from self.leave(config)
         numbers = assign(names, dict(config.port_numbers), self.numbers)
         yield from self.release([name for name, port in self._ports.items() if port.number == numbers[name]])
         # Before they are opened: not one frame of a port may pass in a VLAN that is not its own.
         self._bridge.set_memberships({numbers[name]: vlans[name] for name in names if name in vlans})
         self._managed.configure_tree(config, numbers)
         for name in names:
-            if name not in self._ports:
+            if name not in self._ports or self._ports[name].made != made.get(name):
                 try:
-                    self._add(name, numbers[name])
+                    self._add(name, numbers[name], made.get(name))
                 except InbandError as error:
                     if refused is None:
                         raise
@@ -143,7 +162,9 @@ class BridgePorts:
             case LinkChanged(index=index, name=name):
                 self._renamed(index, name)
                 for configured, port in self._ports.items():
-                    if configured == name or port.index == index:
+                    if port.made is not None:
+                        self._made_changed(configured, port, event)
+                    elif configured == name or port.index == index:
                         self._link_changed(port, event)
             case AddressChanged(index=index):
                 for port in self._ports.values():
@@ -160,32 +181,55 @@ class BridgePorts:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _add(self, name: str, number: PortNo) -> None:
+    def _stays(self, name: str, made: MadePort | None) -> bool:
+        """Whether a port goes on with the interface that it has; only what is said of an internal one may change."""
+        port = self._ports.get(name)
+        return port is None or port.made == made or (isinstance(made, InternalPort) and type(port.made) is type(made))
+
+    def _add(self, name: str, number: PortNo, made: MadePort | None) -> None:
+        """Add a port, or give that internal one another MAC address or MTU."""
+        present = self._ports.get(name)
+        if present is not None and made is not None:
+            make(name, made, self._kernel, self._outside_ports)
+            present.made = made
+            return
         self._locks.take(name)
-        port = Port(number)
+        port = Port(number, made)
         try:
-            if is_there(name):
-                self._open(name, port)
+            if made is not None:
+                self._open_made(name, port, made)
+            elif is_there(name):
+                interfaces.check_port(name)
+                self._open(name, port, name)
         except InbandError:
             self._locks.release(name)
             raise
         self._ports[name] = port
-        if port.index is None:
+        if port.index is None and made is None:
             text = "bridge %s: there is no interface %s: it becomes port %d when it appears"
             log.warning(text, self._bridge.name, name, port.number)
 
-    def _open(self, name: str, port: Port) -> None:
-        interfaces.check_port(name)
+    def _open_made(self, name: str, port: Port, made: MadePort) -> None:
+        """Open a port whose interface the switch makes, when there can be one."""
+        interface = make(name, made, self._kernel, self._outside_ports)
+        if interface is not None:
+            try:
+                self._open(name, port, interface)
+            except InbandError:
+                unmake(name, made)
+                raise
+
+    def _open(self, name: str, port: Port, interface: str) -> None:
         try:
-            index = socket.if_nametoindex(name)
+            index = socket.if_nametoindex(interface)
         except OSError:
-            raise UsageError(f"there is no interface {name} any more: `ip link` shows those there are") from None
-        self._bridge.datapath.add_port(port.number, name)
-        port.index, port.interface = index, name
-        link = self._kernel.link(index)
+            raise UsageError(f"there is no interface {interface} any more: `ip link` shows those there are") from None
+        self._bridge.datapath.add_port(port.number, interface)
+        port.index, port.interface = index, interface
+        link = self._kernel.link(index) if port.made is None else self._kernel.link_named(name)
         # An interface that was made a moment ago: its first event is still to come, and says the truth.
-        mac, is_up = (link.mac, link.up and link.running) if link is not None else (Mac(0), True)
-        self._bridge.add_port(port.number, name, mac, link_up=is_up)
+        port.mac, is_up = (link.mac, link.up and link.running) if link is not None else (Mac(0), True)
+        self._bridge.add_port(port.number, name, port.mac, link_up=is_up)
         self.shaping.opened(name, index)
 
     def _close(self, name: str, port: Port) -> None:
@@ -200,11 +244,24 @@ class BridgePorts:
     def _lose(self, name: str, port: Port) -> None:
         log.warning("bridge %s: interface %s is gone: port %d waits for it", self._bridge.name, name, port.number)
         self._close(name, port)
+        if isinstance(port.made, InternalPort):
+            try:
+                self._open_made(name, port, port.made)
+            except InbandError as error:
+                log.warning("bridge %s: interface %s cannot be made again: %s", self._bridge.name, name, error)
+
+    def _made_changed(self, name: str, port: Port, event: LinkChanged) -> None:
+        """An end of an interface that the switch made changed: the outer one has the address, both say if it is up."""
+        if port.index is None or (event.index != port.index and event.name != name):
+            return
+        if event.name == name:
+            port.mac = event.mac
+        self._managed.link_changed(port.number, link_up=event.up and event.running, mac=port.mac)
 
     def _renamed(self, index: int, name: str) -> None:
         """An interface may have another name now: what has a port's number by one name has it by the next one."""
         for configured, port in self._ports.items():
-            if port.index != index or port.interface == name:
+            if port.index != index or port.interface == name or port.made is not None:
                 continue
             if name in self._ports and name != configured:
                 self._lose(configured, port)  # it is to be another port
@@ -240,7 +297,8 @@ class BridgePorts:
             if port.index is not None:
                 self._close(event.name, port)  # the renamed one gives way to the one of the right name
             try:
-                self._open(event.name, port)
+                interfaces.check_port(event.name)
+                self._open(event.name, port, event.name)
             except InbandError as error:
                 log.warning("bridge %s: port %s cannot be opened: %s", self._bridge.name, event.name, error)
                 return

@@ -251,7 +251,7 @@ class BridgeRunner:
 
     async def release(self, config: BridgeConfig) -> None:
         """Give up the ports and listening places that ``config`` leaves to others: the first half of ``apply``."""
-        await go_through(self.ports.release(config.ports), self._loop)
+        await go_through(self.ports.leave(config), self._loop)
         self._listening.release(config.controllers)
 
     async def apply(self, config: BridgeConfig, refused: Refused | None = None) -> None:
@@ -273,7 +273,6 @@ class BridgeRunner:
 
     async def _have_ports(self, config: BridgeConfig, adopted: str | None, refused: Refused | None) -> None:
         """Have the ports of ``config``, and the belongings of the one that it adopts; ``adopted`` is that of before."""
-        self.ports.shaping.configure(dict(config.port_qos))
         if adopted is not None and adopted != config.adopt:
             await go_through(self.ports.release(config.ports), self._loop)
             self._give_back(adopted)

@@ -159,7 +159,7 @@ class LocalKeeper:
     def _put_back_mtu(self) -> list[str]:
         """The smallest of the ports'; when that is another one now, it is followed, and nothing was taken."""
         before, pair = self._mtu, self._local.pair
-        self._mtu = smallest_mtu(self._kernel, self._config.ports) or before
+        self._mtu = smallest_mtu(self._kernel, self._config.outside_ports) or before
         links = (self._kernel.link(index) for index in (pair.index, pair.inner_index))
         if self._mtu is None or {link.mtu for link in links if link is not None} == {self._mtu}:
             return []

@@ -59,10 +59,10 @@ class LocalPort:
         adopted = None if config.adopt is None else kernel.link_named(config.adopt)
         mac = config.mac or (adopted.mac if adopted is not None else None) or remembered
         if mac is None and kernel.link_named(self._name) is None:
-            links = (kernel.link_named(port) for port in config.ports)
+            links = (kernel.link_named(port) for port in config.outside_ports)
             usable = (link.mac for link in links if link is not None)
             mac = min((one for one in usable if one and not one.is_multicast), default=None)
-        self.pair = interfaces.ensure_local(self._name, mac, smallest_mtu(kernel, config.ports) or DEFAULT_MTU)
+        self.pair = interfaces.ensure_local(self._name, mac, smallest_mtu(kernel, config.outside_ports) or DEFAULT_MTU)
         self.mac = self.pair.mac
         link = kernel.link(self.pair.index)
         self._was_up = link is not None and link.up

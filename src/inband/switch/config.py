@@ -44,6 +44,28 @@ class FailMode(StrEnum):
     STANDALONE = "standalone"
 
 
+@dataclass(frozen=True, slots=True)
+class InternalPort:
+    """A port whose interface the switch makes for this machine, as a bridge's own is. ``mtu`` is in bytes.
+
+    None: an address of its own choice, and the lowest MTU of the bridge's ports when it is made.
+    """
+
+    mac: Mac | None = None
+    mtu: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PatchPort:
+    """One end of a cable that the switch makes between two ports; None: the other one is not there yet."""
+
+    peer: str | None
+
+
+MadePort = InternalPort | PatchPort
+"""A port whose interface the switch makes and removes."""
+
+
 class DatapathKind(StrEnum):
     """Which datapath moves the packets; AUTO takes the best that works."""
 
@@ -59,6 +81,7 @@ class BridgeConfig:
     ``port_numbers`` are the numbers that are pinned, with the names of their ports; the switch chooses the others.
     ``port_vlans`` are the VLANs of ports that are members of some, by name; the others carry all.
     ``rstp`` says whether a spanning tree runs, ``port_trees`` what is said of ports to it, by name.
+    ``made_ports`` are those whose interface the switch makes, by name; only a front end sets it.
     ``port_qos`` says what shapes ports, by name; only a front end sets it, and `tc` is for the others.
     ``adopt`` is the port whose addresses and routes the bridge's own interface has.
     ``addresses``, ``dhcp`` and ``dhcpv6`` say what the bridge's own interface gets; none: the system sets it. ``queue``
@@ -74,6 +97,7 @@ class BridgeConfig:
     port_vlans: tuple[tuple[str, VlanMembership], ...] = ()
     port_trees: tuple[tuple[str, PortTreeSettings], ...] = ()
     port_qos: tuple[tuple[str, PortQos], ...] = ()
+    made_ports: tuple[tuple[str, MadePort], ...] = ()
     adopt: str | None = None
     controllers: tuple[Target, ...] = ()
     fail_mode: FailMode = FailMode.STANDALONE
@@ -98,6 +122,12 @@ class BridgeConfig:
     private_key: Path | None = None
     certificate: Path | None = None
     ca_cert: Path | None = None
+
+    @property
+    def outside_ports(self) -> tuple[str, ...]:
+        """The ports that lead out of this machine: whose MAC addresses and MTUs the bridge's own follow."""
+        made = dict(self.made_ports)
+        return tuple(port for port in self.ports if port not in made)
 
 
 class LogFormat(StrEnum):
