@@ -12,7 +12,7 @@ from contextlib import suppress
 from ipaddress import ip_address, ip_interface
 
 from inband.errors import WireError
-from inband.host import codec, rtnetlink, tc
+from inband.host import codec, htb, rtnetlink, tc
 from inband.host.codec import Message
 from inband.host.events import AddressChanged, HostEvent, LinkChanged, LinkRemoved, NextHopFound, Resynchronised
 from inband.host.netlink_socket import Trouble
@@ -56,7 +56,7 @@ def _messages(script: Script) -> Iterable[Message]:
 
 def _check_readers(messages: list[Message]) -> None:
     readers: tuple[Callable[[bytes], object], ...] = (
-        rtnetlink.read_link, rtnetlink.read_address, rtnetlink.read_route, tc.read, codec.error_number,
+        rtnetlink.read_link, rtnetlink.read_address, rtnetlink.read_route, tc.read, htb.read, codec.error_number,
         codec.error_words, lambda body: decode_classes([body], Trouble(lambda: 0.0)), codec.attributes,
     )  # fmt: skip
     for message in messages:

@@ -127,6 +127,20 @@ def test_in_band_control_goes_on_beside_an_internal_port_with_an_address(rig: Ov
     assert rig.inband("dump-flows", "br0", "--hidden").stdout.count("\n") == hidden.count("\n")
 
 
+def test_a_controller_in_the_network_of_an_internal_port_is_reached_with_no_flow_of_its_own(rig: OvsdbRig) -> None:
+    rig.h1.address("eth0", "10.9.0.11/24")
+    LabController(rig.h1, port=6653)
+    rig.follow()
+    rig.vsctl("add-br", "br0", "--", "add-port", "br0", "p1", "--", "set-fail-mode", "br0", "secure")
+    rig.vsctl(*internal("in1"))
+    rig.box.address("in1", "10.9.0.9/24")
+
+    rig.vsctl("set-controller", "br0", "tcp:10.9.0.11:6653")
+
+    rig.vsctl("wait-until", "controller", "br0", "is_connected=true", timeout_s=15)
+    assert "its addresses belong on" not in rig.inband("show").stdout
+
+
 def test_a_patch_joins_two_bridges_while_both_its_ends_are_there(rig: OvsdbRig) -> None:
     before = interfaces(rig)
     rig.follow()

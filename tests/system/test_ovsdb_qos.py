@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.controllers import LabController
 from lab.journal import until
 from lab.net import Lab, run
 from lab.ovsdb_follower import Follower
@@ -170,6 +171,35 @@ def test_what_a_killed_switch_left_is_taken_over_or_away(rig: OvsdbRig) -> None:
     rig.follow()
     rig.vsctl("set", "bridge", "br0", "external_ids:note=y")
     assert disciplines(rig) == before
+
+
+def test_queues_go_when_a_switch_was_killed_and_the_port_is_none_any_more(rig: OvsdbRig) -> None:
+    before = disciplines(rig)
+    rig.follow()
+    bridge_with_two_ports(rig)
+    rig.vsctl(*QUEUES)
+    assert rig.process is not None
+    rig.process.kill9()
+    rig.vsctl("--no-wait", "del-port", "p2")
+
+    rig.start("--bridge", "br9")
+
+    assert until(lambda: disciplines(rig) == before, 5.0)
+
+
+def test_control_traffic_has_its_queue(rig: OvsdbRig) -> None:
+    LabController(rig.h1, port=6653)
+    rig.follow()
+    bridge_with_two_ports(rig)
+    rig.vsctl("set", "bridge", "br0", "other_config:in-band-queue=2")
+    rig.vsctl(*(word.replace("p2", "p1") for word in QUEUES))
+
+    rig.vsctl("set-controller", "br0", "tcp:10.0.0.11:6653", "--", "set", "controller", "br0", "local_ip=10.0.0.2")
+
+    rig.vsctl("wait-until", "controller", "br0", "is_connected=true", timeout_s=15)
+    sent = re.findall(r"(Default|Queue \d+):.*?tx_packets: (\d+)", rig.call("qos/show", "p1"), re.DOTALL)
+    assert int(dict(sent)["Queue 2"]) > 5
+    assert int(dict(sent)["Queue 1"]) == 0
 
 
 def test_a_discipline_of_others_is_left_alone_until_a_row_asks_for_one(rig: OvsdbRig) -> None:

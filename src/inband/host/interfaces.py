@@ -277,6 +277,7 @@ def random_mac() -> Mac:
 
 
 def alias_change(interface: str, alias: str) -> Change:
+    """The change that gives an interface a text of ours."""
     named = codec.text(rtnetlink.IFLA_IFNAME, interface), codec.text(rtnetlink.IFLA_IFALIAS, alias)
     return rtnetlink.RTM_SETLINK, 0, rtnetlink.link_body(0, *named)
 
@@ -292,6 +293,7 @@ def leave_without_link_local(requests: Requests, link: Link) -> None:
 
 
 def delete(requests: Requests, link: Link) -> None:
+    """Remove an interface; one that is gone is no error. Raises HostError."""
     try:
         requests.change(f"remove {link.name}", rtnetlink.RTM_DELLINK, 0, rtnetlink.link_body(link.index))
     except HostError as error:

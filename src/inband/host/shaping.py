@@ -54,9 +54,21 @@ def shape(index: int, qos: PortQos) -> None:
 def unshape(index: int) -> None:
     """Take away the discipline that ``shape`` made, if one is there. Raises HostError."""
     with Requests() as requests:
-        found = tc.root_discipline(requests, index)
-        if found is not None and _is_ours(found):
-            requests.change(f"remove the queues of interface {index}", *_removal(index))
+        _unshape(requests, index)
+
+
+def unshape_by_name(interface: str) -> None:
+    """The same for an interface that a switch which died has left; one that is gone is no error. Raises HostError."""
+    with Requests() as requests:
+        link = requests.link(interface)
+        if link is not None:
+            _unshape(requests, link.index)
+
+
+def _unshape(requests: Requests, index: int) -> None:
+    found = tc.root_discipline(requests, index)
+    if found is not None and _is_ours(found):
+        requests.change(f"remove the queues of interface {index}", *_removal(index))
 
 
 def wanted_classes(qos: PortQos, mtu: int, speed_bps: int) -> dict[int, HtbClass]:

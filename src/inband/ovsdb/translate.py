@@ -39,6 +39,8 @@ from inband.switch.config import (
 from inband.vocabulary.openflow import OFP10, OFP13
 from inband.vocabulary.queueing import PortQos
 
+_EDGE = PortTreeSettings(is_edge=True)  # no switch is behind an interface of this machine
+
 OWN_PREFIX = "inband-"
 """``other_config:inband-KEY=VALUE`` of a bridge is a setting of ours, as `inband set` has it."""
 
@@ -273,8 +275,12 @@ class _Translation:
 
     def _trees_of(self, row: Row, names: Container[str]) -> tuple[tuple[str, PortTreeSettings], ...]:
         """What is said of ports that can be had to the spanning tree."""
-        found = ((name, tree_settings_of(port, blame)) for name, port, _, blame in self._rows_of(row, names))
-        return tuple((name, settings) for name, settings in found if settings is not None)
+        found: list[tuple[str, PortTreeSettings]] = []
+        for name, port, interface, blame in self._rows_of(row, names):
+            usual = _EDGE if interface.text("type") == INTERNAL else None
+            settings = tree_settings_of(port, blame) or usual
+            found += [] if settings is None else [(name, settings)]
+        return tuple(found)
 
     def _qos_of(self, row: Row, names: Container[str]) -> tuple[tuple[str, PortQos], ...]:
         """What shapes ports that can be had."""

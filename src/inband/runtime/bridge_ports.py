@@ -211,13 +211,13 @@ class BridgePorts:
 
     def _open_made(self, name: str, port: Port, made: MadePort) -> None:
         """Open a port whose interface the switch makes, when there can be one."""
-        interface = make(name, made, self._kernel, self._outside_ports)
-        if interface is not None:
-            try:
+        try:
+            interface = make(name, made, self._kernel, self._outside_ports)
+            if interface is not None:
                 self._open(name, port, interface)
-            except InbandError:
-                unmake(name, made)
-                raise
+        except InbandError:
+            unmake(name, made)
+            raise
 
     def _open(self, name: str, port: Port, interface: str) -> None:
         try:

@@ -63,7 +63,7 @@ class _Known:
 
 def _bridge(runner: BridgeRunner, service: NameService) -> BridgeDocument:
     config, status = runner.config, runner.managed.status()
-    known = _known(status, config.ports, service, runner.now)
+    known = _known(status, config.taken_ports, service, runner.now)
     listeners = [each for each in status.listeners if each.target in config.controllers]
     return {
         "name": status.name,

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from inband.errors import HostError, InbandError, UsageError
 from inband.host import interfaces, made_ports, moving
+from inband.host.shaping import unshape_by_name
 from inband.runtime.interface_locks import InterfaceLocks
 from inband.switch.config import SwitchConfig
 from inband.switch.memory import BridgeMemory
@@ -58,6 +59,7 @@ def _give_back(name: str, is_port: bool, locks: InterfaceLocks) -> None:
             ownership = interfaces.PortOwnership()
             ownership.own_port(name)  # which adopts the filter, and what it remembers
             ownership.release_port(name)
+            unshape_by_name(name)
             made_ports.remove_patch(name)
             log.warning("interface %s was a port of a switch that died, and is none any more: given back", name)
         else:

@@ -129,6 +129,12 @@ class BridgeConfig:
         made = dict(self.made_ports)
         return tuple(port for port in self.ports if port not in made)
 
+    @property
+    def taken_ports(self) -> tuple[str, ...]:
+        """The ports of whose interfaces this machine sees no frame."""
+        internal = {name for name, made in self.made_ports if isinstance(made, InternalPort)}
+        return tuple(port for port in self.ports if port not in internal)
+
 
 class LogFormat(StrEnum):
     """How lines of the log are written: for people, or each a JSON document."""

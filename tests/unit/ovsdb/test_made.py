@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from inband.ovsdb.translate import translate
+from inband.stp.settings import PortTreeSettings
 from inband.switch.config import BridgeConfig, InternalPort, PatchPort
 from inband.vocabulary.addresses import Mac
 from tests.unit.ovsdb.database import Database
@@ -57,6 +58,14 @@ def test_what_an_internal_port_cannot_have_is_said_and_it_is_one(
 
     assert bridge(database).made_ports == (("a", InternalPort()),)
     assert words in problems(database)["interface-a"]
+
+
+def test_an_internal_port_is_an_edge_of_the_spanning_tree_unless_its_row_says_something(database: Database) -> None:
+    database.row("Interface", "interface-a", type="internal")
+    assert bridge(database).port_trees == (("a", PortTreeSettings(is_edge=True)),)
+
+    database.row("Port", "port-a", other_config={"rstp-path-cost": "7"})
+    assert bridge(database).port_trees == (("a", PortTreeSettings(path_cost=7)),)
 
 
 def test_an_internal_port_has_no_queues_and_says_so(database: Database) -> None:
