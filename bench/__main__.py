@@ -1,6 +1,6 @@
 """`python -m bench`: measure ours and peers side by side, print tables, write them as text and as JSON.
 
-    python -m bench [--table inband|openflow|fairness|operations|ovsdb|rstp|throughput|kernel_path]...
+    python -m bench [--table inband|openflow|fairness|operations|ovsdb|rstp|fabric|throughput|kernel_path]...
                     [--only TEXT]...
                     [--quick] [--no-peer] [--seconds S] [--everything-seconds S] [--rounds N] [--name NAME]
 
@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import (
+    fabric_figures,
     fairness_figures,
     inband_figures,
     ipv6_figures,
@@ -52,6 +53,7 @@ TABLES: dict[str, tuple[str, tuple[Callable[[Effort], list[Row]], ...]]] = {
     "operations": ("What happens around a switch, measured in one run", (operations.rows, operations_system.rows)),
     "ovsdb": ("Configured by ovs-vsctl, measured in one run", (ovsdb.rows,)),
     "rstp": ("The spanning tree, measured in one run", (rstp.rows,)),
+    "fabric": ("Links and switches that fail, measured in one run", (fabric_figures.rows,)),
     "fairness": ("Fairness: what others suffer from one peer, measured in one run", (fairness_figures.rows,)),
 }
 """Title and sections of each, by the name of its results' file."""

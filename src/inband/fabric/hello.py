@@ -29,14 +29,12 @@ LONG_HOLD = 0xFFFF
 """As ``Heard.hold``: longer than can be said, 1.3 s."""
 MIN_INTERVAL_MS, MAX_INTERVAL_MS = 10, 60_000
 MAX_ADDRESSES, MAX_CHANGES = 8, 8
-HASH_BYTES = 12
-"""96 bits, as in RFC 2404 and RFC 4494: forging one takes 2**95 frames."""
 
 _ETHERNET = Struct(">6s6sH")
 _HEAD = Struct(">4sBBQIIIHH")  # magic, version, kind, switch, boot, port, sequence, interval, wanted
 _HEARD = Struct(">IIIH")
 _CHANGE = Struct(">QIIB")
-_PAD, _TLV_HEARD, _TLV_MAC, _TLV_IPV4, _TLV_IPV6, _TLV_CHANGES, _TLV_HASH = 0, 1, 2, 3, 4, 5, 255
+_PAD, _TLV_HEARD, _TLV_MAC, _TLV_IPV4, _TLV_IPV6, _TLV_CHANGES = 0, 1, 2, 3, 4, 5
 _TLV_HEAD, _MAC_BYTES = 2, 6
 
 
@@ -81,7 +79,7 @@ class Hello:
 
 
 def encode(hello: Hello) -> bytes:
-    """The message without Ethernet header and hash; values are in range."""
+    """The message without Ethernet header; values are in range."""
     parts = [
         _HEAD.pack(
             *(MAGIC, VERSION, HELLO, hello.switch, hello.boot, hello.port, hello.sequence),
@@ -140,23 +138,6 @@ def decode(body: bytes) -> Hello | None:
     )
 
 
-def split_hash(body: bytes) -> tuple[bytes, bytes | None]:
-    """A message without its hash, and the hash if it has one. Raises WireError."""
-    at = _HEAD.size
-    for kind, value in _tlvs(body):
-        if kind == _TLV_HASH:
-            if len(value) != HASH_BYTES:
-                raise WireError(f"hello: a hash of {len(value)} bytes: {HASH_BYTES} are expected")
-            return body[:at], value
-        at += _TLV_HEAD + len(value)
-    return body, None
-
-
-def with_hash(body: bytes, digest: bytes) -> bytes:
-    """A message with its hash, which is the last."""
-    return body + _tlv(_TLV_HASH, digest)
-
-
 def _tlv(kind: int, value: bytes) -> bytes:
     return bytes((kind, len(value))) + value
 
@@ -178,8 +159,6 @@ def _values(body: bytes) -> dict[int, bytes]:
         if kind in values:
             raise WireError(f"hello: type {kind} comes twice")
         values[kind] = value
-        if kind == _TLV_HASH:
-            break
     return values
 
 

@@ -268,7 +268,8 @@ class Places:
         """Take a claim that contradicts nothing: it shows that a station is there, or where it is."""
         station = self._stations.get(claim.address)
         if station is not None:
-            self._is_there(station, now)
+            if self.port_of(station) == port:  # a switch behind this one is heard from elsewhere, too
+                self._is_there(station, now)
         elif is_for_local and claim.is_answer and claim.mac and self._is_wanted(claim.address, now):
             self._prove(Station(claim.address, Mac(claim.mac), now), port, now)
 

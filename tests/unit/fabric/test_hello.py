@@ -9,7 +9,6 @@ import pytest
 
 from inband.errors import WireError
 from inband.fabric.hello import (
-    HASH_BYTES,
     MAX_BYTES,
     Change,
     Heard,
@@ -18,8 +17,6 @@ from inband.fabric.hello import (
     decode,
     encode,
     frame,
-    split_hash,
-    with_hash,
 )
 from inband.vocabulary.addresses import Mac
 
@@ -43,7 +40,6 @@ def test_what_is_written_is_read(hello: Hello) -> None:
 
 def test_the_usual_hello_is_no_longer_than_the_shortest_frame_of_ethernet() -> None:
     assert len(frame(encode(USUAL), SOURCE)) <= 62
-    assert len(frame(with_hash(encode(USUAL), bytes(HASH_BYTES)), SOURCE)) <= 76
 
 
 def test_a_message_that_is_cut_is_read_short_or_refused() -> None:
@@ -99,12 +95,3 @@ def test_a_broken_message_is_refused_in_words(body: bytes, words: str) -> None:
 def test_a_message_is_as_long_as_every_link_carries_at_most() -> None:
     with pytest.raises(WireError, match="at most 1280"):
         body_of(frame(encode(SHORT), SOURCE).ljust(MAX_BYTES + 1, b"\0"))
-
-
-def test_a_hash_is_taken_off_and_covers_what_is_before_it() -> None:
-    body, digest = encode(WHOLE), bytes(range(HASH_BYTES))
-
-    assert split_hash(with_hash(body, digest) + bytes(6)) == (body, digest)
-    assert split_hash(body) == (body, None)
-    with pytest.raises(WireError, match="a hash of 3 bytes"):
-        split_hash(body + b"\xff\x03abc")

@@ -18,7 +18,7 @@ from tests.unit.sim.scenes import come_up
 
 ECHO_S = 0.01
 # What was lost with a link TCP sends again after three more echoes.
-DOWN_S, SILENT_S = 0.05, 0.15
+DOWN_S, SILENT_S = 0.08, 0.15
 REPAIR_S = 0.05
 WATCH_S, SETTLE_S = 0.5, 1.5
 
