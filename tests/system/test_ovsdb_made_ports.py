@@ -117,14 +117,14 @@ def test_in_band_control_goes_on_beside_an_internal_port_with_an_address(rig: Ov
     rig.vsctl("set-controller", "br0", "tcp:10.0.0.11:6653", "--", "set", "controller", "br0", "local_ip=10.0.0.2")
     rig.vsctl("wait-until", "controller", "br0", "is_connected=true", timeout_s=15)
     since = rig.controller()["since"]
-    hidden = rig.inband("dump-flows", "br0", "--hidden").stdout
 
     rig.vsctl(*internal("in1"))
     rig.box.address("in1", "10.9.0.9/24")
-    rig.vsctl("del-port", "in1")
+    rig.vsctl("wait-until", "interface", "in1", "link_state=up", timeout_s=5)
 
+    assert "10.9." not in rig.inband("dump-flows", "br0", "--hidden").stdout
+    rig.vsctl("del-port", "in1")
     assert rig.controller()["since"] == pytest.approx(since, abs=0.1)
-    assert rig.inband("dump-flows", "br0", "--hidden").stdout.count("\n") == hidden.count("\n")
 
 
 def test_a_controller_in_the_network_of_an_internal_port_is_reached_with_no_flow_of_its_own(rig: OvsdbRig) -> None:
