@@ -39,6 +39,15 @@ def bridge_with_two_ports(rig: OvsdbRig) -> None:
     rig.vsctl("add-br", "br0", "--", "add-port", "br0", "p1", "--", "add-port", "br0", "p2")
 
 
+def kill_with_queues(rig: OvsdbRig) -> None:
+    """A switch that made queues dies."""
+    rig.follow()
+    bridge_with_two_ports(rig)
+    rig.vsctl(*QUEUES)
+    assert rig.process is not None
+    rig.process.kill9()
+
+
 def disciplines(rig: OvsdbRig, interface: str = "p2") -> list[str]:
     """Kinds and handles of what an interface's frames leave by, without the place for filters."""
     shown = rig.box.run("tc", "qdisc", "show", "dev", interface).splitlines()
@@ -155,17 +164,14 @@ def test_queues_go_with_the_row_the_port_and_the_process(rig: OvsdbRig) -> None:
 
 def test_what_a_killed_switch_left_is_taken_over_or_away(rig: OvsdbRig) -> None:
     before = disciplines(rig)
-    rig.follow()
-    bridge_with_two_ports(rig)
-    rig.vsctl(*QUEUES)
-    assert rig.process is not None
-    rig.process.kill9()
+    kill_with_queues(rig)
     changed = rig.box.start("tc", "monitor", label="monitor")
 
     rig.follow()
     rig.vsctl("set", "bridge", "br0", "external_ids:note=x")
 
     assert "class htb" not in changed.log.read_text()
+    assert rig.process is not None
     rig.process.kill9()
     rig.vsctl("--no-wait", "clear", "port", "p2", "qos")
     rig.follow()
@@ -175,11 +181,7 @@ def test_what_a_killed_switch_left_is_taken_over_or_away(rig: OvsdbRig) -> None:
 
 def test_queues_go_when_a_switch_was_killed_and_the_port_is_none_any_more(rig: OvsdbRig) -> None:
     before = disciplines(rig)
-    rig.follow()
-    bridge_with_two_ports(rig)
-    rig.vsctl(*QUEUES)
-    assert rig.process is not None
-    rig.process.kill9()
+    kill_with_queues(rig)
     rig.vsctl("--no-wait", "del-port", "p2")
 
     rig.start("--bridge", "br9")
