@@ -64,7 +64,7 @@ class Bench:
     def _take(self, wait_s: float) -> list[tuple[int, bytes]]:
         waits = (wait_s, 0.0, 0.0, 0.0)  # what the others got meanwhile waits
         taken = [(port, frame) for port, wire in enumerate(self.wires) for frame in wire.take(waits[port])]
-        return [(port, frame) for port, frame in taken if b"\x88\xb5" in frame[12:18]]
+        return [(port, frame) for port, frame in taken if b"\x88\xb6" in frame[12:18]]
 
     def configure(self, vlans: Vlans) -> None:
         for port, words in zip(PORTS, vlans, strict=True):
@@ -88,13 +88,13 @@ def laid(maker: SwitchMaker) -> Iterator[Bench]:
 def words(taken: bytes) -> str:
     """Where a frame came in with which tag, and with which it left."""
     tag = tuple(divmod(int.from_bytes(taken[14:16], "big"), 1 << 13))[::-1] if taken[12:14] == b"\x81\x00" else None
-    assert taken.endswith(b"\x88\xb5" + bytes([taken[11], taken[10]]) + bytes(50))
+    assert taken.endswith(b"\x88\xb6" + bytes([taken[11], taken[10]]) + bytes(50))
     return f"from {PORTS[taken[11]]} with {TAGS[taken[10]]}: with {tag}"
 
 
 def frame(destination: bytes, port: int, number: int, tag: tuple[int, int] | None) -> bytes:
     source = bytes.fromhex("02000000") + bytes([number, port])
-    inside = b"\x88\xb5" + bytes([port, number]) + bytes(50)
+    inside = b"\x88\xb6" + bytes([port, number]) + bytes(50)
     vlan = b"" if tag is None else b"\x81\x00" + (tag[1] << 13 | tag[0]).to_bytes(2, "big")
     return destination + source + vlan + inside
 
