@@ -106,6 +106,7 @@ class Bridge:
         self._housekeeping = Housekeeping(self.megaflows, self.tables, self.fdb, clock, self.agent.flows_removed)
         self.tree = BridgeTree(self.pipeline, self.megaflows, datapath, self.agent, self.counters, clock)
         self.loops = BridgeLoops(self.pipeline, self.megaflows, datapath)
+        self._flood_limits = self.pipeline.loops
         self._settling: tuple[int, Steps[None]] | None = None
         self._fail_mode_flows = FailModeFlows(self.tables)
         self.read_queues: ReadQueues = no_queues
@@ -130,7 +131,7 @@ class Bridge:
             return
         if self._slow_path.receive(in_port, frame, key, now) and self._housekeeping.start(now):
             self._wake()
-        if self.pipeline.loops.moves != self.loops.moved and self.loops.look(now):
+        if self._flood_limits.moves != self.loops.moved and self.loops.look(now):
             self._wake()
 
     def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:

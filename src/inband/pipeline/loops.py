@@ -15,7 +15,7 @@ FLOODS_PER_S = 20
 
 
 class LoopLimits:
-    """By port in a loop: how many packets may be flooded until ``refill``, which is each second.
+    """``left``, by port in a loop: how many packets may be flooded until ``refill``, which is each second.
 
     ``moves`` counts hosts that data showed on another port than before: the sign of a loop. In-band control's packets
     come round in any ring, and are no sign.
@@ -23,23 +23,19 @@ class LoopLimits:
 
     def __init__(self) -> None:
         self.moves = 0
-        self._left: dict[PortNo, int] = {}
-
-    def __contains__(self, port: PortNo) -> bool:
-        """Whether a port is part of a loop."""
-        return port in self._left
+        self.left: dict[PortNo, int] = {}
 
     def refill(self, ports: Iterable[PortNo]) -> None:
         """A second begins, with these ports in loops."""
-        self._left = dict.fromkeys(ports, FLOODS_PER_S)
+        self.left = dict.fromkeys(ports, FLOODS_PER_S)
 
     def allows(self, port: PortNo) -> bool:
         """Whether one more packet may be flooded."""
-        return self._left[port] > 0
+        return self.left[port] > 0
 
     def spend(self, port: PortNo) -> bool:
         """Flood one packet, if it may be."""
-        if self._left[port] <= 0:
+        if self.left[port] <= 0:
             return False
-        self._left[port] -= 1
+        self.left[port] -= 1
         return True

@@ -6,22 +6,16 @@ depends on the bits that show that its packets are none.
 
 from __future__ import annotations
 
-from inband.flow.fields import FIELDS, FlowKey
+from inband.flow.fields import FlowKey
 from inband.flow.match import Match
 from inband.vocabulary.addresses import NEAREST_BRIDGE
 from inband.vocabulary.numbers import ETH_EXPERIMENT
 
-_ETH_TYPE = FIELDS["eth_type"]
 _MATCH = Match.of(eth_dst=NEAREST_BRIDGE, eth_type=ETH_EXPERIMENT, vlan_vid=0)
-_VALUE, _MASK = _MATCH.value, _MATCH.mask
-_SHIFT, _ONES, _TYPE_MASK = _ETH_TYPE.shift, _ETH_TYPE.all_ones, _ETH_TYPE.mask
+_VALUE, BITS_THAT_SHOW = _MATCH.value, _MATCH.mask
+"""The bits of a packet that is none of these which show it. Of other types than theirs the Ethernet type alone does."""
 
 
 def is_from_neighbour(key: FlowKey) -> bool:
     """Whether a frame is what neighbours say to each other: untagged, to their group, of their type."""
-    return key & _MASK == _VALUE
-
-
-def bits_that_show(key: FlowKey) -> int:
-    """The bits of a packet that is none of these which show it: its Ethernet type, unless that is theirs."""
-    return _MASK if key >> _SHIFT & _ONES == ETH_EXPERIMENT else _TYPE_MASK
+    return key & BITS_THAT_SHOW == _VALUE

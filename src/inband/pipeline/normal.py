@@ -118,7 +118,7 @@ def forward_normally(ctx: XlateContext) -> None:
     if decision.floods and ctx.overrides_ports and _is_copy(ctx, decision.vlan):
         ctx.is_copy = True
         return
-    if decision.floods and ctx.in_port in ctx.switch.loops and not ctx.overrides_ports and _is_over_limit(ctx):
+    if decision.floods and ctx.in_port in ctx.switch.loops.left and not ctx.overrides_ports and _is_over_limit(ctx):
         return
     # An address that actions wrote says nothing of where its host is; a flow must not move the gateway so.
     if decision.source is not None and not ctx.packet.has_written(_SOURCE):
@@ -245,7 +245,7 @@ def _believe(ctx: XlateContext, source: FdbKey) -> bool:
     """Learn where an address is, unless it was confirmed elsewhere too recently; whether that is known now."""
     learn = ctx.switch.fdb.learn if ctx.trace is None else ctx.switch.fdb.would_learn
     hold_s = MOVE_HOLD_S if ctx.overrides_ports else 0.0
-    if ctx.in_port in ctx.switch.loops or (ctx.overrides_ports and ctx.in_port in ctx.switch.ports.outside_tree):
+    if ctx.in_port in ctx.switch.loops.left or (ctx.overrides_ports and ctx.in_port in ctx.switch.ports.outside_tree):
         hold_s = TREE_HOLD_S
     learned = learn(source, ctx.in_port, ctx.now, hold_s=hold_s)
     if learned is Learned.MOVED and not ctx.overrides_ports and ctx.trace is None:

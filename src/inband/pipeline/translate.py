@@ -35,7 +35,7 @@ from inband.pipeline.dhcp_hook import (
 from inband.pipeline.fdb import Fdb
 from inband.pipeline.loops import LoopLimits
 from inband.pipeline.members import configuration_key
-from inband.pipeline.neighbours_hook import bits_that_show
+from inband.pipeline.neighbours_hook import BITS_THAT_SHOW
 from inband.pipeline.packet_state import PacketState
 from inband.pipeline.places import Places
 from inband.pipeline.ports import PortTable
@@ -46,8 +46,10 @@ from inband.pipeline.translation import Translation
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
+from inband.vocabulary.numbers import ETH_EXPERIMENT
 
 _VLAN_VID = FIELDS["vlan_vid"]
+_TYPE, _TYPE_BITS = FIELDS["eth_type"].shift, FIELDS["eth_type"].mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,7 @@ class Pipeline:
             return _answer(ctx, ())
         receive(ctx, run_actions)
         if self.neighbours:
-            ctx.packet.mask |= bits_that_show(key)
+            ctx.packet.mask |= BITS_THAT_SHOW if key >> _TYPE & 0xFFFF == ETH_EXPERIMENT else _TYPE_BITS
         actions = ctx.program.finished()
         return _answer(ctx, self._with_configuration(ctx, key, actions) if self.in_band and hidden else actions)
 
