@@ -21,7 +21,7 @@ from lab.process import Process
 from lab.scene import Scene, scene
 from lab.switch import Switch
 from lab.topology import Topology
-from tests.scenarios.stage import CONTROLLER, MOVED, NAME, PATIENCE_S, SERVER, Event, Plan
+from tests.scenarios.stage import BESIDE, CONTROLLER, MOVED, NAME, PATIENCE_S, SERVER, Event, Plan
 
 
 @contextlib.contextmanager
@@ -62,7 +62,7 @@ class RealStage:
     def log(self, switch: str) -> list[Event]:
         """As ``Stage.log``."""
         events = json.loads(self._controls[switch].call("inband/events", "json"))["events"]
-        return [Event(event["kind"], event["bridge"], event["target"]) for event in events]
+        return [Event(each["kind"], each["bridge"], each["target"]) for each in events if each["kind"] not in BESIDE]
 
     def wait_for(self, switch: str, events: int) -> None:
         """As ``Stage.wait_for``."""

@@ -13,7 +13,7 @@ from inband.sim.names import NameServer
 from inband.sim.switch import SwitchHost
 from inband.sim.topologies import IPV4, IPV6
 from inband.vocabulary.addresses import Mac
-from tests.scenarios.stage import CONTROLLER, MOVED, NAME, PATIENCE_S, SERVER, Event, Plan
+from tests.scenarios.stage import BESIDE, CONTROLLER, MOVED, NAME, PATIENCE_S, SERVER, Event, Plan
 
 _NEW_MAC = Mac.parse("02:00:00:00:99:99")
 
@@ -42,7 +42,8 @@ class SimStage:
     def log(self, switch: str) -> list[Event]:
         """As ``Stage.log``."""
         history = self._made.net.switches[switch].history
-        return [Event(happened.kind, happened.bridge, happened.target) for happened in history]
+        happened = [each for each in history if each.kind not in BESIDE]
+        return [Event(each.kind, each.bridge, each.target) for each in happened]
 
     def wait_for(self, switch: str, events: int) -> None:
         """As ``Stage.wait_for``."""

@@ -26,6 +26,10 @@ class Event(NamedTuple):
     target: str | None = None
 
 
+# Those say hello by their own clocks, so it is no part of the order in which a channel's events come.
+BESIDE = ("neighbour-found", "neighbour-lost")
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is laid out. Over IPv4 unless said; the controller is at CONTROLLER, or behind the gateway if there is one.
@@ -49,7 +53,7 @@ class Stage(Protocol):
         """Tell every switch its controller, nearest first."""
 
     def log(self, switch: str) -> list[Event]:
-        """What happened to a switch since its start."""
+        """What happened to a switch since its start, but for what neighbours say (BESIDE)."""
 
     def wait_for(self, switch: str, events: int) -> None:
         """Let time pass until so many events are in a switch's log; raises AssertionError when they do not come."""
