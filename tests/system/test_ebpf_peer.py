@@ -45,8 +45,10 @@ NOWHERE = "02:00:00:00:00:99"
 
 # A whole switch
 
+# Frames are counted here, and hellos to neighbours are none that ways differ for.
 FILE = """
 [[bridge]]
+neighbours = false
 name = "br0"
 port = ["p1", "p2"]
 fail-mode = "secure"
