@@ -35,6 +35,7 @@ class InbandSwitch:
     name = "inband"
     offloads = True
     datapath = "userspace"
+    neighbours = True
 
     def __init__(self, lab: Lab, site: Site) -> None:
         self.site = site
@@ -209,6 +210,8 @@ class InbandSwitch:
     def _toml(self, plan: BridgePlan, controllers: Sequence[str]) -> str:
         lines = ["[[bridge]]", f'name = "{plan.name}"', f"port = {list(plan.ports)}", f'fail-mode = "{self.fail_mode}"']
         lines.append(f'datapath = "{self.datapath}"')
+        if not self.neighbours:
+            lines.append("neighbours = false")
         if plan.address:
             lines.append(f"address = {list(plan.addresses)}")
         if plan.vlan is not None:
