@@ -37,7 +37,6 @@ from inband.agent import (
 from inband.agent.connection import Connection, Kind, default_miss_send_len
 from inband.agent.effects import Effect, SettingsChanged
 from inband.agent.long_reply import LongReply
-from inband.agent.rate import RateLimit
 from inband.agent.refusal import RefusalError
 from inband.agent.switch import Switch
 from inband.agent.tasks import FIRST_STEPS, Task
@@ -53,6 +52,7 @@ from inband.table.steps import Step, Steps
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import PortReason
 from inband.vocabulary.openflow_errors import BadRequest
+from inband.vocabulary.rate_limit import RateLimit
 
 # Each handler's request type is its key in HANDLERS; the type system cannot say that.
 _Reply = Message | LongReply | Steps[Message | None] | None

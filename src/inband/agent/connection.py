@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from inband.agent.long_reply import LongReply
-from inband.agent.rate import RateLimit
 from inband.agent.refusal import RefusalError
 from inband.flow.actions import PacketInReason
 from inband.openflow.messages import Envelope, Error, Message
 from inband.openflow.parts import AsyncMasks
 from inband.vocabulary.openflow import DEFAULT_MISS_SEND_LEN, FlowRemovedReason, PortReason, Role
+from inband.vocabulary.rate_limit import RateLimit
 
 
 class Kind(Enum):

@@ -105,8 +105,7 @@ class Bridge:
         )
         self._housekeeping = Housekeeping(self.megaflows, self.tables, self.fdb, clock, self.agent.flows_removed)
         self.tree = BridgeTree(self.pipeline, self.megaflows, datapath, self.agent, self.counters, clock)
-        self.loops = BridgeLoops(self.pipeline, self.megaflows, datapath)
-        self._flood_limits = self.pipeline.loops
+        self.loops, self._flood_limits = BridgeLoops(self.pipeline, self.megaflows, datapath), self.pipeline.loops
         self._settling: tuple[int, Steps[None]] | None = None
         self._fail_mode_flows = FailModeFlows(self.tables)
         self.read_queues: ReadQueues = no_queues

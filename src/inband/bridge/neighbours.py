@@ -20,7 +20,6 @@ from inband.control.engine import Engine
 from inband.control.questions import question
 from inband.datapath.base import Datapath
 from inband.fabric import events as ev
-from inband.fabric.bucket import Bucket
 from inband.fabric.fabric import Fabric
 from inband.flow.actions import Output
 from inband.flow.ports import LOCAL, PortNo
@@ -32,6 +31,7 @@ from inband.pipeline.translate import Pipeline
 from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import PortState
+from inband.vocabulary.rate_limit import RateLimit
 
 LOOK_S = 0.1
 # Next hops that are looked for and asked for: more have no place in one round.
@@ -72,7 +72,7 @@ class Neighbours:
         self._look_at: Instant = 0.0
         self._asked_at: Instant = 0.0
         self._questions = 0
-        self._told: dict[PortNo, Bucket] = {}
+        self._told: dict[PortNo, RateLimit] = {}
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
@@ -157,7 +157,7 @@ class Neighbours:
             case ev.AskNextHops(is_first):
                 self._ask(now, is_first=is_first)
             case ev.TellNeighbour(port):
-                if self._told.setdefault(port, Bucket(_TOLD_PER_S, _TOLD_AT_ONCE)).take(now):
+                if self._told.setdefault(port, RateLimit(_TOLD_PER_S, _TOLD_AT_ONCE)).take(now):
                     self.tell(command)
             case _:
                 assert_never(command)

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from inband.agent.agent import Agent
-from inband.agent.rate import RateLimit
 from inband.bridge.megaflows import MegaflowCache
 from inband.datapath.base import Counters, Datapath
 from inband.errors import WireError
@@ -31,6 +30,7 @@ from inband.stp.status import TreeStatus
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import PortConfig, PortFeatures, PortReason, PortState
+from inband.vocabulary.rate_limit import RateLimit
 from inband.vocabulary.spanning_tree import StpRole, StpState
 
 # Some twenty bridges on one shared cable would send so many; a bridge alone sends one a second, and six at once.

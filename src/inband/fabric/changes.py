@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from inband.fabric.bucket import Bucket
 from inband.fabric.hello import Change
 from inband.flow.ports import PortNo
 from inband.vocabulary.instant import Instant
+from inband.vocabulary.rate_limit import RateLimit
 
 MAX_HOPS = 64
 MAX_ORIGINS = 1024
@@ -32,8 +32,8 @@ class Changes:
     own: int = 0
     taken: int = 0
     _last: dict[tuple[int, int], int] = field(default_factory=dict)
-    _by_port: dict[PortNo, Bucket] = field(default_factory=dict)
-    _all: Bucket = field(default_factory=lambda: Bucket(IN_ALL, IN_ALL))
+    _by_port: dict[PortNo, RateLimit] = field(default_factory=dict)
+    _all: RateLimit = field(default_factory=lambda: RateLimit(IN_ALL, IN_ALL))
 
     @property
     def origins(self) -> int:
@@ -54,7 +54,7 @@ class Changes:
         last = self._last.get(origin)
         if origin == (self.switch, self.boot) or (last is not None and not _is_newer(change.number, last)):
             return None
-        if not (self._by_port.setdefault(port, Bucket(PER_PORT, PER_PORT)).take(now) and self._all.take(now)):
+        if not (self._by_port.setdefault(port, RateLimit(PER_PORT, PER_PORT)).take(now) and self._all.take(now)):
             self.refused += 1
             return None
         self._last.pop(origin, None)

@@ -17,12 +17,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from inband.fabric.bucket import Bucket
 from inband.fabric.events import LinkState
 from inband.fabric.hello import LONG_HOLD, TICK_S, Change, Heard, Hello
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
+from inband.vocabulary.rate_limit import RateLimit
 
 FAST_MS, IDLE_MS = 20, 1000
 # A host hears one frame a second, and after TRIES of them one in LONELY_MS; whoever comes says hello himself.
@@ -120,7 +120,7 @@ class Link:
     _promises: int = PROMISES
     _excuses: int = 0
     _sent_at: dict[int, Instant] = field(default_factory=dict)
-    _budget: Bucket = field(default_factory=lambda: Bucket(HELLOS_PER_S, HELLO_BURST))
+    _budget: RateLimit = field(default_factory=lambda: RateLimit(HELLOS_PER_S, HELLO_BURST))
 
     @property
     def is_alive(self) -> bool:
