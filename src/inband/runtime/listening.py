@@ -130,7 +130,7 @@ class ListeningSocket:
                 ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_S,
             )
         except (OSError, asyncio.CancelledError) as error:
-            # Its frames refer to it, and to 256 KiB of buffer: a cycle, and the collector comes once an hour.
+            # Its frames refer to it, and to the buffer of TLS: a cycle, and the collector comes once an hour.
             error.__traceback__ = None
             if not channel.is_open:
                 sock.close()

@@ -26,7 +26,7 @@ from inband.runtime.rundir import PidFile, RunDir
 from inband.runtime.service_manager import ServiceManager
 from inband.runtime.state_dir import StateDir, find_state_dir
 from inband.runtime.switch import RunningSwitch
-from inband.runtime.transports import free_transports_at_once
+from inband.runtime.transports import spare_memory
 from inband.runtime.undo import Undo
 from inband.switch.config import SwitchConfig
 
@@ -101,7 +101,7 @@ def _have_descriptors() -> None:
 async def _serve(config: SwitchConfig, run_dir: RunDir, state_dir: StateDir, make_front: MakeFront | None) -> None:
     loop = asyncio.get_running_loop()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    free_transports_at_once()
+    spare_memory()
     service_manager = ServiceManager()
     front = None if make_front is None else make_front(state_dir, loop)
     switch = RunningSwitch(run_dir, state_dir, loop, service_manager, front)

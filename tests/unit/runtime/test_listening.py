@@ -7,6 +7,7 @@ import contextlib
 import gc
 import socket
 import ssl
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from functools import partial
 from ipaddress import ip_address
@@ -19,7 +20,7 @@ from inband.runtime.listening import ListeningSocket
 from inband.runtime.streams import SocketStream
 from inband.runtime.tls import server_context
 from inband.runtime.tls_clock import TlsClock
-from inband.runtime.transports import free_transports_at_once
+from inband.runtime.transports import spare_memory
 from inband.switch.channel import Channel
 from inband.switch.config import BridgeConfig
 from inband.switch.listener import MAX_OPENING
@@ -248,7 +249,7 @@ def test_what_a_caller_leaves_behind_is_freed_without_a_search_for_cycles(
     tmp_path: Path, scheme: Scheme, said: bytes
 ) -> None:
     """A search in all objects would be a pause that grows with the flows, so there is one in an hour."""
-    free_transports_at_once()
+    spare_memory()
     port = free_port()
     authority = Authority(tmp_path, "ca")
     tls = context_with(authority.issue("switch"), authority) if scheme is Scheme.PSSL else None
@@ -277,3 +278,25 @@ def test_what_a_caller_leaves_behind_is_freed_without_a_search_for_cycles(
         listen(Target(scheme, ip_address("127.0.0.1"), port), call, tls)
     finally:
         gc.enable()
+
+
+def test_a_handshake_that_does_not_end_holds_little_memory(tmp_path: Path) -> None:
+    spare_memory()
+    port, callers = free_port(), 20
+    authority = Authority(tmp_path, "ca")
+
+    async def call(bench: Bench) -> None:
+        before = tracemalloc.get_traced_memory()[0]
+        with contextlib.ExitStack() as open_ones:
+            for _ in range(callers):
+                sock = open_ones.enter_context(socket.create_connection(("127.0.0.1", port)))
+                sock.sendall(b"\x16\x03\x01")
+            await until(lambda: len(list(bench.managed.connections.listeners[0])) == callers)
+            await asyncio.sleep(0.05)
+            assert (tracemalloc.get_traced_memory()[0] - before) / callers < 100_000
+
+    tracemalloc.start()
+    try:
+        listen(Target(Scheme.PSSL, ip_address("127.0.0.1"), port), call, context_with(authority.issue("s"), authority))
+    finally:
+        tracemalloc.stop()
