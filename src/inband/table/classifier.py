@@ -141,10 +141,10 @@ _Entry = tuple[int, Flow]
 class _MaskTable:
     """The flows of one mask. ``bound`` is above the rank of every flow in here and of no higher priority's.
 
-    ``buckets`` maps a packet's bits under the mask to the flows that match them, best first. What is sorted are these
-    bits put together in the order of ``_ORDER`` (``gather``). ``eth_types`` counts flows by ethertype when the mask has
-    it: a packet of another ethertype, which most masks of in-band control see most of the time, then costs one small
-    dictionary access.
+    ``best`` maps a packet's bits under the mask to the flow that decides, ``_others`` to further flows that match them,
+    best first: few have any. What is sorted are these bits put together in the order of ``_ORDER`` (``gather``).
+    ``eth_types`` counts flows by ethertype when the mask has it: a packet of another ethertype, which most masks of
+    in-band control see most of the time, then costs one small dictionary access.
     """
 
     __slots__ = (
@@ -152,11 +152,12 @@ class _MaskTable:
         "_fields",
         "_highest",
         "_is_sorted",
+        "_others",
         "_priorities",
         "_proofs",
         "_sorted",
+        "best",
         "bound",
-        "buckets",
         "eth_types",
         "exactness",
         "mask",
@@ -166,7 +167,8 @@ class _MaskTable:
         self.mask = mask
         self.exactness = exactness(mask)
         self.bound = 0
-        self.buckets: dict[int, list[_Entry]] = {}
+        self.best: dict[int, _Entry] = {}
+        self._others: dict[int, list[_Entry]] = {}
         self.eth_types: dict[int, int] | None = {} if _ETH_TYPE.get(mask) == _ETH_TYPE.all_ones else None
         self._fields = _pieces(mask)
         self._proofs = _proofs_of_absence(mask)
@@ -185,15 +187,19 @@ class _MaskTable:
 
     def insert(self, rank: int, flow: Flow) -> None:
         value, priority = flow.match.value, flow.priority
-        bucket = self.buckets.get(value)
-        if bucket is None:
-            self.buckets[value] = [(rank, flow)]
+        entry, best = (rank, flow), self.best.get(value)
+        if best is None:
+            self.best[value] = entry
             self._note_change(value)
+        elif rank > best[0]:
+            self.best[value] = entry
+            self._others.setdefault(value, []).insert(0, best)
         else:
+            others = self._others.setdefault(value, [])
             index = 0
-            while index < len(bucket) and bucket[index][0] > rank:
+            while index < len(others) and others[index][0] > rank:
                 index += 1
-            bucket.insert(index, (rank, flow))
+            others.insert(index, entry)
         of_priority = self._priorities.get(priority, 0)
         self._priorities[priority] = of_priority + 1
         if not of_priority:
@@ -207,15 +213,13 @@ class _MaskTable:
 
     def remove(self, flow: Flow) -> None:
         value = flow.match.value
-        bucket = self.buckets[value]
-        kept = [entry for entry in bucket if entry[1] is not flow]
-        if len(kept) == len(bucket):
-            raise KeyError(flow)
-        if kept:
-            self.buckets[value] = kept
-        else:
-            del self.buckets[value]
+        if value not in self._others:
+            if self.best[value][1] is not flow:
+                raise KeyError(flow)
+            del self.best[value]
             self._note_change(value)
+        else:
+            self._remove_of_several(value, flow)
         if self.eth_types is not None:
             _discount(self.eth_types, value >> _ETH_TYPE_SHIFT & 0xFFFF)
         _discount(self._priorities, flow.priority)
@@ -223,11 +227,23 @@ class _MaskTable:
             heappop(self._highest)
             self.bound = 1 - self._highest[0] << _BELOW_PRIORITY if self._highest else 0
 
+    def _remove_of_several(self, value: int, flow: Flow) -> None:
+        entries = [self.best[value], *self._others[value]]
+        kept = [entry for entry in entries if entry[1] is not flow]
+        if len(kept) == len(entries):
+            raise KeyError(flow)
+        self.best[value], *others = kept
+        if others:
+            self._others[value] = others
+        else:
+            del self._others[value]
+
     def free(self, most: int) -> bool:
-        for _ in range(min(most, len(self.buckets))):
-            self.buckets.popitem()
+        for flows in (self.best, self._others):
+            for _ in range(min(most, len(flows))):
+                flows.popitem()
         del self._sorted[-most:], self._changed[-most:], self._highest[-most:]
-        return bool(self.buckets or self._sorted or self._changed or self._highest)
+        return bool(self.best or self._others or self._sorted or self._changed or self._highest)
 
     def prove_absent(self, key: int) -> int:
         """The bits of ``key`` that show that no flow in here matches it, which is so."""
@@ -248,18 +264,18 @@ class _MaskTable:
         """Note that a value came or went. Where no packet ever asks, flows that come and go are not to pile up here."""
         if self._is_sorted:
             self._changed.append(value)
-            if len(self._changed) > len(self.buckets) + len(self._sorted) + _GONE:
+            if len(self._changed) > len(self.best) + len(self._sorted) + _GONE:
                 self._is_sorted = False  # all anew, when a packet asks
                 self._changed.clear()
                 self._sorted.clear()
 
     def _settle(self) -> None:
-        """Bring the sorted list up to date with the buckets; lazily, so that many changes in a row cost one sort."""
-        values, buckets = self._sorted, self.buckets
+        """Bring the sorted list up to date with the flows; lazily, so that many changes in a row cost one sort."""
+        values, best = self._sorted, self.best
         if not self._is_sorted:
-            self._sorted, self._is_sorted = _side_by_side(sorted(map(self.gather, buckets))), True
+            self._sorted, self._is_sorted = _side_by_side(sorted(map(self.gather, best))), True
             return
-        are_here = {self.gather(value): value in buckets for value in self._changed}
+        are_here = {self.gather(value): value in best for value in self._changed}
         if len(are_here) * _REPAIRS_PER_SORT > len(values):
             stay = [value for value in values if value not in are_here]
             self._sorted = _side_by_side(
@@ -302,7 +318,7 @@ class TupleSpaceClassifier:
         table = self._tables[flow.match.mask]
         bound = table.bound
         table.remove(flow)
-        if not table.buckets:
+        if not table.best:
             del self._tables[flow.match.mask]
             self._best_first = []
         elif table.bound != bound:
@@ -330,13 +346,13 @@ class TupleSpaceClassifier:
             if table.eth_types is not None and eth_type not in table.eth_types:
                 mattered |= _ETH_TYPE.mask
                 continue
-            bucket = table.buckets.get(key & table.mask)
-            if bucket is None:
+            entry = table.best.get(key & table.mask)
+            if entry is None:
                 mattered |= table.prove_absent(key)
                 continue
             mattered |= table.mask
-            if bucket[0][0] > best_rank:
-                best_rank, best = bucket[0]
+            if entry[0] > best_rank:
+                best_rank, best = entry
         return best, mattered
 
     def _sort(self) -> list[_MaskTable]:
