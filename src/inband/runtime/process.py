@@ -22,11 +22,11 @@ from types import FrameType
 from inband.errors import HostError, InbandError, UsageError
 from inband.runtime.front import Front
 from inband.runtime.logs import set_up_logging
+from inband.runtime.memory import spare_memory
 from inband.runtime.rundir import PidFile, RunDir
 from inband.runtime.service_manager import ServiceManager
 from inband.runtime.state_dir import StateDir, find_state_dir
 from inband.runtime.switch import RunningSwitch
-from inband.runtime.transports import spare_memory
 from inband.runtime.undo import Undo
 from inband.switch.config import SwitchConfig
 

@@ -17,10 +17,10 @@ import pytest
 
 from inband.errors import HostError
 from inband.runtime.listening import ListeningSocket
+from inband.runtime.memory import spare_memory
 from inband.runtime.streams import SocketStream
 from inband.runtime.tls import server_context
 from inband.runtime.tls_clock import TlsClock
-from inband.runtime.transports import spare_memory
 from inband.switch.channel import Channel
 from inband.switch.config import BridgeConfig
 from inband.switch.listener import MAX_OPENING
