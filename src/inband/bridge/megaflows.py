@@ -266,10 +266,9 @@ class MegaflowCache:
 
     def follow_fdb(self) -> None:
         """Remove what depends on entries that were learned, moved or forgotten: a few at once, of many most later."""
-        by_key = self._cached.by_fdb_key
-        depending = {each for key in self._fdb.take_changed() if key in by_key for each in by_key[key]}
-        if depending:
-            self._suspect(depending)
+        changed, by_key = self._fdb.take_changed(), self._cached.by_fdb_key
+        if not by_key.keys().isdisjoint(changed):  # seldom, and each packet that no cache knows passes here
+            self._suspect({each for key in changed if key in by_key for each in by_key[key]})
 
     def settle(self) -> None:
         """Remove what could be wrong, all at once: by MAX_COMPARISONS, or by a flush."""

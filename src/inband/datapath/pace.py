@@ -26,7 +26,6 @@ class Allowance(NamedTuple):
 DISCOVERY = Allowance(1000, 500)
 LINK_LOCAL = Allowance(400, 250)
 
-_ARP, _IPV6, _TAGGED = (kind.to_bytes(2, "big") for kind in (ETH_ARP, ETH_IPV6, ETH_VLAN))
 # 01:80:c2:00:00:00 to 0f (IEEE 802.1Q, 8.6.3).
 _LINK_LOCAL, _HIGHEST = bytes.fromhex("0180c20000"), 0x0F
 
@@ -49,16 +48,19 @@ class Pace:
 
 def is_link_local(frame: bytes | bytearray | memoryview, at: int, end: int) -> bool:
     """Whether the frame that is from ``at`` to ``end`` stays on the link that it came on."""
-    return frame[at : at + 5] == _LINK_LOCAL and end > at + 5 and frame[at + 5] <= _HIGHEST
+    return end > at + 5 and frame[at] == 1 and frame[at : at + 5] == _LINK_LOCAL and frame[at + 5] <= _HIGHEST
 
 
 def is_discovery(frame: bytes | bytearray | memoryview, at: int, end: int) -> bool:
     """Whether the frame that is from ``at`` to ``end``, with a tag or without, is ARP or neighbour discovery."""
-    if frame[at + 12 : at + 14] == _TAGGED:
+    if end < at + 14:
+        return False
+    eth_type = frame[at + 12] << 8 | frame[at + 13]
+    if eth_type == ETH_VLAN and end >= at + 18:
         at += 4
-    eth_type = frame[at + 12 : at + 14]
-    if eth_type == _ARP:
+        eth_type = frame[at + 12] << 8 | frame[at + 13]
+    if eth_type == ETH_ARP:
         return True
-    if eth_type != _IPV6 or end < at + 55 or frame[at + 20] != IP_ICMPV6:
+    if eth_type != ETH_IPV6 or end < at + 55 or frame[at + 20] != IP_ICMPV6:
         return False
     return ROUTER_SOLICITATION <= frame[at + 54] <= REDIRECT

@@ -283,7 +283,7 @@ class UserspaceDatapath:
 
     def _frame(self, end: int) -> Frame:
         """The frame in the buffer as a value."""
-        return Frame(bytes(self._view[VNET_SIZE:end]), parse_vnet(bytes(self._view[:VNET_SIZE])))
+        return Frame(bytes(self._view[VNET_SIZE:end]), parse_vnet(self._buffer))
 
     def _remember(self, port: Port, key: MicroflowKey, megaflow: Megaflow) -> None:
         known = self._known[port.number]

@@ -27,17 +27,17 @@ NOTHING_LEFT = bytes(VNET_SIZE)
 """The header of a frame that is as it is to be."""
 
 
-def parse_vnet(header: bytes) -> Offload | None:
+def parse_vnet(header: bytes | bytearray | memoryview) -> Offload | None:
     """The offload in the first 10 bytes of ``header``; None if nothing is left to do. WireError when it is cut."""
     if len(header) < VNET_SIZE:
         raise WireError(f"virtio_net_hdr: {len(header)} bytes where {VNET_SIZE} are needed")
+    if not header[0] & _NEEDS_CSUM and not header[1]:  # nearly always
+        return None
     flags, gso_type, hdr_len, gso_size, csum_start, csum_offset = _HEADER.unpack_from(header)
     if not flags & _NEEDS_CSUM:
         csum_start, csum_offset = -1, 0
     if gso_type == GsoType.NONE:
         hdr_len = gso_size = 0  # hdr_len alone says how much of a frame is linear memory: nothing left to do
-        if csum_start < 0:
-            return None
     return Offload(csum_start, csum_offset, gso_type, gso_size, hdr_len)
 
 

@@ -40,7 +40,10 @@ def run_actions(ctx: XlateContext, actions: Iterable[Action]) -> None:
             return
         if ctx.trace is not None:
             ctx.trace.steps.append(ActionStep(ctx.depth, action))
-        _run(ctx, action)
+        if type(action) is Output:  # nearly always, and a case takes longer to find
+            _output(ctx, action.port, action.max_len)
+        else:
+            _run(ctx, action)
 
 
 def run_packet_out(ctx: XlateContext, actions: Iterable[Action]) -> None:

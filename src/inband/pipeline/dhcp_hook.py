@@ -94,9 +94,11 @@ def without(port: PortNo, actions: Iterable[DatapathAction]) -> tuple[DatapathAc
 def reaches_local(actions: Iterable[DatapathAction], *, tagged: bool) -> bool:
     """Whether the frame as it came goes to LOCAL: an output there before any edit but, if ``tagged``, of the tag."""
     for action in actions:
-        match action:
-            case Output(port) if port == LOCAL and not tagged:
+        if type(action) is Output:  # nearly always, and a case takes longer to find
+            if action.port == LOCAL and not tagged:
                 return True
+            continue
+        match action:
             case PopVlan() if tagged:
                 tagged = False
             case Clone(copied) if reaches_local(copied, tagged=tagged):

@@ -92,10 +92,10 @@ class Fdb:
         Within ``hold_s`` of having been confirmed on another port the entry stays there. When the table is full the
         entry that was confirmed longest ago, of the port with most, makes room.
         """
-        outcome = self.would_learn(key, port, now, hold_s=hold_s)
+        old = self._entries.get(key)
+        outcome = Learned.NEW if old is None else self.would_learn(key, port, now, hold_s=hold_s)
         if outcome is Learned.HELD:
             return outcome
-        old = self._entries.get(key)
         if old is not None and old[0] != port:
             self.counters.moved += 1
             self._forget(key, old[0])

@@ -60,6 +60,7 @@ _RESERVED = 0x0180C2000000
 
 
 _WHY_FLOODED = "the destination is unknown or a group: flooded"
+_WHY_FLOODED_BY_TREE = "the destination was heard outside the spanning tree: flooded"
 
 
 class NormalDecision(NamedTuple):
@@ -121,7 +122,7 @@ def forward_normally(ctx: XlateContext) -> None:
     if decision.floods and ctx.in_port in ctx.switch.loops.left and not ctx.overrides_ports and _is_over_limit(ctx):
         return
     # An address that actions wrote says nothing of where its host is; a flow must not move the gateway so.
-    if decision.source is not None and not ctx.packet.has_written(_SOURCE):
+    if decision.source is not None and not ctx.packet.written & _SOURCE.mask:
         _learn(ctx, decision.source)
         if _shows_place(ctx):
             _learn_named(ctx, decision.source)
@@ -136,7 +137,8 @@ def forward_normally(ctx: XlateContext) -> None:
         else:
             _send_to_member(ctx, decision.port, decision.vlan)
     else:
-        ctx.note(_WHY_FLOODED if decision.floods else "the destination was heard outside the spanning tree: flooded")
+        if ctx.trace is not None:
+            ctx.note(_WHY_FLOODED if decision.floods else _WHY_FLOODED_BY_TREE)
         if not ctx.switch.ports.memberships:
             flood(ctx)
         else:
@@ -226,7 +228,7 @@ def _learn_named(ctx: XlateContext, source: FdbKey) -> None:
     named = packet.get(field)
     if not named or named & _GROUP_BIT or named in (source.mac, ctx.switch.local_mac):
         return
-    if ctx.switch.ports.get(ctx.in_port) is None:
+    if ctx.in_port not in ctx.switch.ports.numbers:
         return
     packet.cacheable = False
     learn = ctx.switch.fdb.learn if ctx.trace is None else ctx.switch.fdb.would_learn
@@ -235,7 +237,7 @@ def _learn_named(ctx: XlateContext, source: FdbKey) -> None:
 
 
 def _learn(ctx: XlateContext, source: FdbKey) -> None:
-    if ctx.source is not None or ctx.switch.ports.get(ctx.in_port) is None:
+    if ctx.source is not None or ctx.in_port not in ctx.switch.ports.numbers:
         return  # a packet teaches once, however often it passes NORMAL; a PACKET_OUT from no port teaches nothing
     if _believe(ctx, source):
         ctx.source = (source, ctx.in_port)

@@ -65,25 +65,28 @@ class _State(NamedTuple):
 
 
 class PacketState:
-    """One packet. ``mask`` and ``cacheable`` only ever get narrower; the rest can be put back to an earlier state."""
+    """One packet. ``mask`` and ``cacheable`` only ever get narrower; the rest can be put back to an earlier state.
+
+    ``written`` are the bits of the key that actions have set, and those of the pipeline itself.
+    """
 
     def __init__(self, key: FlowKey, frame: Frame) -> None:
         self.key: int = key
         self.mask = _IN_PORT.mask  # port configuration and "never back to where it came from" depend on it, always
         self.cacheable = True
         self._arrived: int = key
-        self._written = PIPELINE_BITS
+        self.written = PIPELINE_BITS
         self._opaque = 0
         self._frame = frame
         self._edits: list[HeaderAction] = []
 
     def save(self) -> _State:
         """What a copy of the packet starts from; see ``restore``."""
-        return _State(self.key, self._written, self._opaque, self._frame, tuple(self._edits))
+        return _State(self.key, self.written, self._opaque, self._frame, tuple(self._edits))
 
     def restore(self, state: _State) -> None:
         """Go back to the packet as it was when ``save`` gave this."""
-        self.key, self._written, self._opaque, self._frame, edits = state
+        self.key, self.written, self._opaque, self._frame, edits = state
         self._edits = list(edits)
 
     def depend_on(self, bits: int) -> None:
@@ -93,7 +96,7 @@ class PacketState:
             bits |= _MPLS_TTL.mask if bits & _MPLS_TTL.mask else 0
         if bits & self._opaque:
             self.cacheable = False
-        self.mask |= bits & ~self._written
+        self.mask |= bits & ~self.written
 
     def get(self, field: Field) -> int:
         """A field's value, on which the decision depends from now on."""
@@ -105,10 +108,6 @@ class PacketState:
         """Whether there is a VLAN tag, on which the decision depends from now on."""
         self.depend_on(_TAGGED)
         return bool(self.key & _TAGGED)
-
-    def has_written(self, field: Field) -> bool:
-        """Whether actions have set bits of a field."""
-        return bool(self._written & field.mask)
 
     def set_pipeline_bits(self, field: Field, value: int, mask: int) -> None:
         """Set bits of metadata, tunnel_id or a register."""
@@ -152,7 +151,7 @@ class PacketState:
             case PushVlan():
                 self._edits.append(action)
                 self.key |= _TAGGED
-                self._written |= _TAGGED
+                self.written |= _TAGGED
             case PopVlan():
                 return self._pop_vlan(action)
             case PushMpls() | PopMpls() | PushPbb() | PopPbb() | CopyTtlIn() | CopyTtlOut():
@@ -188,7 +187,7 @@ class PacketState:
         self._edits.append(action)
         self._parse_again()
         self._opaque |= _VLAN
-        self._written &= ~_VLAN
+        self.written &= ~_VLAN
         return True
 
     def _has(self, field: Field) -> bool:
@@ -207,11 +206,11 @@ class PacketState:
     def _write(self, field: Field, value: int, bits: int) -> None:
         mask = bits << field.shift
         self.key = self.key & ~mask | value << field.shift & mask
-        self._written |= mask
+        self.written |= mask
         self._opaque &= ~mask
 
     def _depend_on_ttl_above_one(self, field: Field, ttl: int) -> None:
-        if self._written & field.mask:
+        if self.written & field.mask:
             return
         arrived = field.get(self._arrived)
         top = 1 << arrived.bit_length() - 1 if arrived else 0

@@ -68,6 +68,10 @@ class PortTable:
         """Ports that flooded data may leave by, in the order of their numbers."""
         self.outside_tree: frozenset[PortNo] = frozenset()
         """Ports that the spanning tree keeps from forwarding."""
+        self.closed: frozenset[PortNo] = frozenset()
+        """Ports whose data is not processed."""
+        self.numbers: frozenset[PortNo] = frozenset()
+        """Of all ports."""
         self._ports: dict[PortNo, SwitchPort] = {}
 
     def put(self, port: SwitchPort) -> bool:
@@ -76,19 +80,22 @@ class PortTable:
             return False
         self._ports[port.number] = port
         self._ports = dict(sorted(self._ports.items()))
-        self._note_flooded()
+        self._note_kinds()
         return True
 
     def remove(self, number: PortNo) -> SwitchPort | None:
         """Forget a port; returns it if it was there."""
         port = self._ports.pop(number, None)
-        self._note_flooded()
+        self._note_kinds()
         return port
 
-    def _note_flooded(self) -> None:
+    def _note_kinds(self) -> None:
+        """Note which are of what kind: each packet asks for it."""
         ports = self._ports.values()
         self.flooded = tuple(port.number for port in ports if port.floods_data)
         self.outside_tree = frozenset(port.number for port in ports if port.tree is not StpState.FORWARDING)
+        self.closed = frozenset(port.number for port in ports if not port.takes_data)
+        self.numbers = frozenset(self._ports)
 
     def configure(self, number: PortNo, config: PortConfig, mask: PortConfig) -> bool:
         """Set the bits of ``mask`` in a port's configuration (PORT_MOD); whether that changed anything."""

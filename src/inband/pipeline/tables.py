@@ -46,12 +46,12 @@ def receive(ctx: XlateContext, run: RunActions) -> None:
     """A packet received on a port: through the tables, if the port takes it or in-band control wants it."""
     if ctx.in_port == LOCAL:
         tag_from_local(ctx)
-    port = ctx.switch.ports.get(ctx.in_port)
-    ctx.is_data_closed = port is not None and not port.takes_data
+    ctx.is_data_closed = ctx.in_port in ctx.switch.ports.closed
     if ctx.member is not None and is_past_membership(ctx) and _serve_past_membership(ctx, run):
         return
     if ctx.is_data_closed and not _is_in_band(ctx):
         _go_beside(ctx, run)
+        port = ctx.switch.ports.get(ctx.in_port)
         if port is not None and port.learns_data:
             _only_learn(ctx, run)
         ctx.drop(_OUTSIDE_TREE if ctx.in_port in ctx.switch.ports.outside_tree else _CLOSED)
@@ -179,7 +179,7 @@ def _look_up(ctx: XlateContext, table_id: int) -> Flow | None:
         else:
             flow, mattered = find_apart(table, packet.key, seen_by_control(ctx, packet.key), tables.fragments)
         packet.depend_on(mattered)
-        if flow is not None and flow.is_hidden and not _applies(ctx, flow):
+        if flow is not None and flow.origin is not None and not _applies(ctx, flow):  # hidden ones alone have one
             if ctx.is_data_closed:
                 ctx.stop(_CLOSED)
                 return None

@@ -27,7 +27,7 @@ TLS_READ_BYTES = 32 * 1024
 MAPPED_BYTES = 128 * 1024
 
 _FORGETS, _CALLED = "_call_connection_lost", "_read_ready_cb"
-_M_MMAP_THRESHOLD = -3  # malloc.h
+_M_MMAP_THRESHOLD = -3  # as the C library numbers it
 
 
 def spare_memory() -> None:

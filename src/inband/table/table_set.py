@@ -331,7 +331,7 @@ class TableSet:
         for table_id, flow in credits_:
             if flow is not None:
                 flow.credit(packets, bytes_, now)
-                if flow.is_hidden:
+                if flow.origin is not None:  # it is hidden
                     continue
                 self._tables[table_id].matched += packets
             self._tables[table_id].lookups += packets
