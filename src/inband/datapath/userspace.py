@@ -250,9 +250,9 @@ class UserspaceDatapath:
 
     def _paced(self, end: int) -> Queue | None:
         """The queue of the frame in the buffer, if it is one that has a pace."""
-        if is_discovery(self._view, VNET_SIZE, end):
+        if is_discovery(self._buffer, VNET_SIZE, end):
             return Queue.DISCOVERY
-        return Queue.LINK_LOCAL if is_link_local(self._view, VNET_SIZE, end) else None
+        return Queue.LINK_LOCAL if is_link_local(self._buffer, VNET_SIZE, end) else None
 
     def _rest(self, tap: Tap) -> None:
         """Do not read a socket for a moment."""

@@ -93,7 +93,12 @@ class Fdb:
         entry that was confirmed longest ago, of the port with most, makes room.
         """
         old = self._entries.get(key)
-        outcome = Learned.NEW if old is None else self.would_learn(key, port, now, hold_s=hold_s)
+        if old is None:
+            outcome = Learned.NEW
+        elif old[0] == port and now - old[1] <= self._max_age_s:
+            outcome = Learned.KNOWN
+        else:
+            outcome = self.would_learn(key, port, now, hold_s=hold_s)
         if outcome is Learned.HELD:
             return outcome
         if old is not None and old[0] != port:
