@@ -15,6 +15,7 @@ from inband.fabric import events as ev
 from inband.fabric.changes import MAX_ORIGINS
 from inband.fabric.fabric import Fabric
 from inband.fabric.hello import MAX_CHANGES, Change, Heard, Hello, body_of, decode, encode, frame
+from inband.fabric.keys import Hashed, NetworkKeys
 from inband.fabric.link import MAX_WAITING
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import Mac
@@ -22,6 +23,8 @@ from tests.fuzz.fuzzing import Script, Target, sized
 
 PORTS = (PortNo(1), PortNo(2))
 MAC = Mac(0x02000000000A)
+KEY = NetworkKeys.of(b"k" * 32)
+_KEYS = (None, KEY, NetworkKeys.of(b"o" * 32), NetworkKeys.of(b"o" * 32, b"k" * 32))
 _PAUSES_S = (0.0, 0.001, 0.02, 0.07, 1.0, 5.0, 3600.0, -10.0)
 
 
@@ -33,6 +36,8 @@ class Step(IntEnum):
     LINK = 2
     TIME = 3
     CONTROL = 4
+    KEYS = 5
+    SIGNED = 6
 
 
 def check(data: bytes) -> None:
@@ -60,6 +65,10 @@ def _event(step: Step, port: PortNo, script: Script) -> ev.Event:
             return ev.PortChanged(port, bool(script.number() & 1), MAC)
         case Step.CONTROL:
             return ev.ControlPortsChanged(frozenset(PORTS[: script.number() % 3]))
+        case Step.KEYS:
+            return ev.KeysChanged(_KEYS[script.number() % len(_KEYS)])
+        case Step.SIGNED:
+            return ev.FrameReceived(port, _read(frame(KEY.sign(script.sized(), MAC), MAC)))
         case Step.TIME:
             return ev.TimePassed()
 
@@ -69,6 +78,7 @@ def _read(data: bytes) -> bytes:
     try:
         body = body_of(data)
         hello = None if body is None else decode(body)
+        assert body is None or KEY.look(body, MAC.packed) in Hashed
     except WireError:
         return data
     if hello is not None:
@@ -83,9 +93,11 @@ def seeds() -> Iterable[bytes]:
     changed = Hello(2, 9, 1, 3, 20, 20, Heard(boot, 1, 2), MAC, (), (Change(5, 5, 1, 9), Change(6, 6, 2, 0)))
     row = [bytes((Step.BODY, 0)) + sized(encode(each)) for each in (*found, changed)]
     yield b"".join((bytes((Step.CONTROL, 0, 2)), *row, bytes((Step.TIME, 0, 3)), row[2], bytes((Step.TIME, 0, 6))))
+    signed = [bytes((Step.SIGNED, 0)) + sized(encode(each)) for each in (*found, changed)]
+    yield b"".join((bytes((Step.KEYS, 0, 1)), *signed, bytes((Step.TIME, 0, 2)), row[0], bytes((Step.KEYS, 0, 2))))
     yield bytes((Step.FRAME, 1)) + sized(frame(encode(changed), MAC)) + bytes((Step.LINK, 1, 0, Step.LINK, 1, 1))
     yield bytes((Step.FRAME, 0)) + sized(frame(b"inbN\2" + bytes(60), MAC)) + bytes((Step.TIME, 0, 7, Step.TIME, 0, 4))
 
 
-WORDS = (b"inbN\1\1", b"\1\x0e", b"\2\6", b"\3\4", b"\4\x10", b"\5\x11", b"\xff\x0c", b"\x88\xb5")
+WORDS = (b"inbN\1\1", b"\1\x0e", b"\2\6", b"\3\4", b"\4\x10", b"\5\x11", b"\xff\x0c", b"\x88\xb5", b"\x08\x10")
 TARGET = Target(check, seeds, WORDS, max_bytes=1500)

@@ -100,6 +100,7 @@ OPTIONS = {
     "flow-limit": "7",
     "peer-redirect": "off",
     "neighbours": "off",
+    "network-key": "/nk",
     "private-key": "/k",
     "certificate": "/c",
     "ca-cert": "/ca",

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inband.fabric.hello import MAX_ADDRESSES, MAX_CHANGES, Change, Heard, Hello, decode, encode
+from inband.fabric.keys import Hashed, NetworkKeys
 from inband.vocabulary.addresses import Mac
 
 WORD, LONG = st.integers(0, (1 << 32) - 1), st.integers(0, (1 << 64) - 1)
@@ -30,3 +31,17 @@ def hellos(draw: st.DrawFn) -> Hello:
 @given(hellos(), st.integers(0, 40))
 def test_what_is_written_is_read(hello: Hello, padding: int) -> None:
     assert decode(encode(hello) + bytes(padding)) == hello
+
+
+@settings(max_examples=200, deadline=None)
+@given(hellos(), st.binary(min_size=32), st.binary(min_size=32), st.integers(0, (1 << 48) - 1), st.integers(0, 40))
+def test_a_signed_one_is_the_same_and_right_by_its_key_alone(
+    hello: Hello, secret: bytes, other: bytes, source: int, padding: int
+) -> None:
+    key, strange = NetworkKeys.of(secret), NetworkKeys.of(other)
+    body = key.sign(encode(hello), Mac(source)) + bytes(padding)
+
+    assert decode(body) == hello
+    assert key.look(body, Mac(source).packed) is Hashed.RIGHT
+    assert key.look(body, Mac(source ^ 1).packed) is Hashed.WRONG
+    assert (strange.look(body, Mac(source).packed) is Hashed.RIGHT) is (secret == other)

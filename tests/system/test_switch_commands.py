@@ -86,6 +86,8 @@ REFUSED = {
     "a gateway that is nowhere": ("gateway", "set", "br0", "gateway=10.9.9.9"),
     "a group address as MAC": ("mac", "set", "br0", "mac=01:00:00:00:00:01"),
     "no address": ("prefix length", "set", "br0", "address=10.0.0.5"),
+    "a network-key that is missing": ("cannot be read", "set", "br0", "queue=7", "network-key=/nowhere"),
+    "a directory as network-key": ("is a directory", "set", "br0", "network-key=/etc"),
     "keys that are missing": ("private-key", "set-controller", "br0", "tls:10.0.0.99"),
 }
 

@@ -21,6 +21,7 @@ from inband.control.questions import question
 from inband.datapath.base import Datapath
 from inband.fabric import events as ev
 from inband.fabric.fabric import Fabric
+from inband.fabric.keys import NetworkKeys
 from inband.flow.actions import Output
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.state import KernelState
@@ -64,7 +65,8 @@ class Neighbours:
 
     def __init__(self, around: Surroundings) -> None:
         self.fabric: Fabric | None = None
-        self.tell: Callable[[ev.TellNeighbour], None] = _no_one
+        self.tell: Callable[[ev.TellNeighbour | ev.TellRefused], None] = _no_one
+        self._keys: NetworkKeys | None = None
         self._around = around
         self._fdb = around.pipeline.fdb
         self._local_index: int | None = None
@@ -89,10 +91,17 @@ class Neighbours:
         around.megaflows.settle()
         self.fabric = None if switch is None else Fabric(switch, random)
         self._control_ports = frozenset()
+        self._handle(ev.KeysChanged(self._keys), now)
         self._tell_local(now)
         for port in around.ports:
             self.port_changed(port, now)
         around.wake()
+
+    def set_keys(self, keys: NetworkKeys | None, now: Instant) -> None:
+        """Sign messages with these keys from now on, and believe no others; None: there is no key."""
+        if keys != self._keys:
+            self._keys = keys
+            self._handle(ev.KeysChanged(keys), now)
 
     def receive(self, port: PortNo, frame: Frame, now: Instant) -> None:
         """Take a frame of a neighbour."""
@@ -156,7 +165,7 @@ class Neighbours:
                 self._around.hurry_places()
             case ev.AskNextHops(is_first):
                 self._ask(now, is_first=is_first)
-            case ev.TellNeighbour(port):
+            case ev.TellNeighbour(port) | ev.TellRefused(port):
                 if self._told.setdefault(port, RateLimit(_TOLD_PER_S, _TOLD_AT_ONCE)).take(now):
                     self.tell(command)
             case _:
@@ -207,5 +216,5 @@ class Neighbours:
             self._around.inject(frame.ljust(_MIN_FRAME - _NUMBER_BYTES, b"\0") + number)
 
 
-def _no_one(_: ev.TellNeighbour) -> None:
+def _no_one(_: ev.TellNeighbour | ev.TellRefused) -> None:
     """No one wants to know."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from inband.fabric.hello import Change
+from inband.fabric.hello import Change, is_newer
 from inband.flow.ports import PortNo
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.rate_limit import RateLimit
@@ -19,7 +19,6 @@ MAX_HOPS = 64
 MAX_ORIGINS = 1024
 PER_PORT, IN_ALL = 5.0, 20.0
 """Changes a second; as many may come at once."""
-_NUMBERS = 1 << 32
 
 
 @dataclass(slots=True)
@@ -52,7 +51,7 @@ class Changes:
         """A neighbour tells of a change: what to pass on and to act upon, or None if it is not new or one too many."""
         origin = (change.switch, change.boot)
         last = self._last.get(origin)
-        if origin == (self.switch, self.boot) or (last is not None and not _is_newer(change.number, last)):
+        if origin == (self.switch, self.boot) or (last is not None and not is_newer(change.number, last)):
             return None
         if not (self._by_port.setdefault(port, RateLimit(PER_PORT, PER_PORT)).take(now) and self._all.take(now)):
             self.refused += 1
@@ -68,7 +67,3 @@ class Changes:
     def forget_port(self, port: PortNo) -> None:
         """A port is gone."""
         self._by_port.pop(port, None)
-
-
-def _is_newer(number: int, last: int) -> bool:
-    return 0 < (number - last) % _NUMBERS < _NUMBERS // 2

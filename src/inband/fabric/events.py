@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from inband.fabric.keys import NetworkKeys
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import IpAddress, Mac
 
@@ -65,11 +66,18 @@ class LocalChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class KeysChanged:
+    """Messages are signed with these keys from now on; None: not at all."""
+
+    keys: NetworkKeys | None
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     """The instant that ``next_deadline`` named has come (or may have)."""
 
 
-Event = PortChanged | PortRemoved | FrameReceived | ControlPortsChanged | LocalChanged | TimePassed
+Event = PortChanged | PortRemoved | FrameReceived | ControlPortsChanged | LocalChanged | KeysChanged | TimePassed
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +117,12 @@ class TellNeighbour:
     reason: str
 
 
-Command = Send | ForgetPlaces | DoubtPlaces | AskNextHops | TellNeighbour
+@dataclass(frozen=True, slots=True)
+class TellRefused:
+    """Messages on a port do not count, for a reason in words; once for each reason while its link is up."""
+
+    port: PortNo
+    reason: str
+
+
+Command = Send | ForgetPlaces | DoubtPlaces | AskNextHops | TellNeighbour | TellRefused

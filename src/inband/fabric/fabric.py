@@ -20,7 +20,18 @@ from inband.errors import WireError
 from inband.fabric import events as ev
 from inband.fabric.changes import Changes
 from inband.fabric.events import Command, LinkState
-from inband.fabric.hello import MAX_ADDRESSES, Change, Hello, body_of, decode, encode, frame
+from inband.fabric.hello import (
+    MAX_ADDRESSES,
+    Change,
+    Hello,
+    body_of,
+    decode,
+    encode,
+    frame,
+    source_of,
+    split_hash,
+)
+from inband.fabric.keys import Hashed, NetworkKeys
 from inband.fabric.link import Link, Transition
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import IpAddress, Mac
@@ -45,6 +56,7 @@ class Fabric:
         self.links: dict[PortNo, Link] = {}
         self.changes = Changes(switch, self.boot)
         self.foreign = 0
+        self.keys: NetworkKeys | None = None
         self._random = random
         self._local: tuple[Mac | None, tuple[IpAddress, ...]] = (None, ())
         self._introduced: dict[PortNo, Instant] = {}
@@ -72,6 +84,8 @@ class Fabric:
             case ev.LocalChanged(mac, addresses):
                 self._local = (mac, addresses[:MAX_ADDRESSES])
                 self._introduced.clear()
+            case ev.KeysChanged(keys):
+                self._keys_changed(keys, now)
             case _:
                 assert_never(event)
         commands, self._commands = self._commands, []
@@ -87,7 +101,8 @@ class Fabric:
     def _port_changed(self, event: ev.PortChanged, now: Instant) -> None:
         link = self.links.get(event.port)
         if link is None:
-            link = self.links[event.port] = Link(event.port, event.mac, self.boot, since=now)
+            link = Link(event.port, event.mac, self.boot, keyed=self.keys is not None, since=now)
+            self.links[event.port] = link
         link.mac = event.mac
         carried = link.carries_control(now)
         transition = link.set_up(now, up=event.link_up)
@@ -104,6 +119,28 @@ class Fabric:
         self._introduced.pop(port, None)
         self.changes.forget_port(port)
 
+    # --- the key ----------------------------------------------------------------------------------------------------
+
+    def _keys_changed(self, keys: NetworkKeys | None, now: Instant) -> None:
+        """Other keys; neighbours are met anew only where there was none, or is none any more."""
+        is_other = (keys is None) is not (self.keys is None)
+        self.keys = keys
+        for link in self.links.values() if is_other else ():
+            link.set_keyed(now, keyed=keys is not None)
+        self._say_hellos(now)
+
+    def _is_signed_right(self, link: Link, body: bytes, data: bytes) -> bool:
+        """Whether a message counts, by its hash; what is odd is said once. Raises WireError."""
+        if self.keys is not None:
+            found = self.keys.look(body, source_of(data))
+        elif link.state is LinkState.TWO_WAY or split_hash(body)[1] is None:
+            return True
+        else:  # it cannot be checked, and its sender does not hear this switch
+            found = Hashed.UNEXPECTED
+        if found is not Hashed.RIGHT and link.blame(found):
+            self._commands.append(ev.TellRefused(link.port, str(found)))
+        return found in (Hashed.RIGHT, Hashed.UNEXPECTED)
+
     # --- frames -----------------------------------------------------------------------------------------------------
 
     def _receive(self, port: PortNo, data: bytes, now: Instant) -> None:
@@ -113,6 +150,8 @@ class Fabric:
         try:
             body = body_of(data)
             hello = None if body is None else decode(body)
+            if hello is not None and body is not None and not self._is_signed_right(link, body, data):
+                return
         except WireError as error:
             link.counters.malformed += 1
             link.remark = str(error)
@@ -137,6 +176,8 @@ class Fabric:
         if link.counters.received == counted:
             return
         self._say_hellos(now)
+        if link.keyed and link.state is not LinkState.TWO_WAY:
+            return  # it may have been recorded
         for change in hello.changes:
             news = self.changes.accept(change, link.port, now)
             if news is not None:
@@ -210,4 +251,5 @@ class Fabric:
                 *(hello.switch, hello.boot, hello.port, hello.sequence, hello.interval_ms, hello.wanted_ms),
                 *(hello.heard, mac, addresses, hello.changes),
             )
-        return frame(encode(hello), link.mac)
+        body = encode(hello)
+        return frame(body if self.keys is None else self.keys.sign(body, link.mac), link.mac)

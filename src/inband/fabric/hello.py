@@ -3,8 +3,8 @@
 A frame to 01:80:c2:00:00:0e, which no bridge forwards (IEEE 802.1Q, 8.6.3), of Ethernet type 88b5, which IEEE has set
 aside for experiments (IEEE 802, 9.2.4); so ``MAGIC`` comes first, and what has another one is someone else's.
 
-Behind a fixed head come type, length, value. Type 0 is the padding that a network card adds, and ends the message.
-Unknown types are skipped. Of the known ones each comes once at most.
+Behind a fixed head come type, length, value. Type 0 is the padding that a network card adds, and ends the message; so
+does the hash of a network with a key (``keys``). Unknown types are skipped. Of the known ones each comes once at most.
 
 Invariants: ``decode(encode(hello)) == hello``. Work and memory are bounded by the frame, which is at most MAX_BYTES
 long. Nothing but WireError is raised for any bytes.
@@ -12,6 +12,7 @@ long. Nothing but WireError is raised for any bytes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from struct import Struct
@@ -29,13 +30,15 @@ LONG_HOLD = 0xFFFF
 """As ``Heard.hold``: longer than can be said, 1.3 s."""
 MIN_INTERVAL_MS, MAX_INTERVAL_MS = 10, 60_000
 MAX_ADDRESSES, MAX_CHANGES = 8, 8
+HASH_BYTES = 16
 
 _ETHERNET = Struct(">6s6sH")
 _HEAD = Struct(">4sBBQIIIHH")  # magic, version, kind, switch, boot, port, sequence, interval, wanted
 _HEARD = Struct(">IIIH")
 _CHANGE = Struct(">QIIB")
-_PAD, _TLV_HEARD, _TLV_MAC, _TLV_IPV4, _TLV_IPV6, _TLV_CHANGES = 0, 1, 2, 3, 4, 5
+_PAD, _TLV_HEARD, _TLV_MAC, _TLV_IPV4, _TLV_IPV6, _TLV_CHANGES, _TLV_HASH = 0, 1, 2, 3, 4, 5, 8
 _TLV_HEAD, _MAC_BYTES = 2, 6
+_NUMBERS = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +104,32 @@ def encode(hello: Hello) -> bytes:
     return b"".join(parts)
 
 
+def with_hash(body: bytes, found: bytes) -> bytes:
+    """A message with its hash, of HASH_BYTES."""
+    return body + _tlv(_TLV_HASH, found)
+
+
+def split_hash(body: bytes) -> tuple[bytes, bytes | None]:
+    """What is before the hash of a message, and the hash; None: it has none. Raises WireError if it is cut."""
+    for kind, start, end in _walk(body):
+        if kind == _TLV_HASH:
+            return body[: start - _TLV_HEAD], body[start:end]
+    return body, None
+
+
+def is_newer(number: int, last: int) -> bool:
+    """Whether a sequence number of 32 bits is behind another one (RFC 1982, 3.2)."""
+    return 0 < (number - last) % _NUMBERS < _NUMBERS // 2
+
+
 def frame(body: bytes, source: Mac) -> bytes:
     """The Ethernet frame around a message."""
     return _ETHERNET.pack(NEAREST_BRIDGE.packed, source.packed, ETH_EXPERIMENT) + body
+
+
+def source_of(data: bytes) -> bytes:
+    """The MAC address that a frame with a message comes from."""
+    return data[_MAC_BYTES : 2 * _MAC_BYTES]
 
 
 def body_of(data: bytes) -> bytes | None:
@@ -142,23 +168,27 @@ def _tlv(kind: int, value: bytes) -> bytes:
     return bytes((kind, len(value))) + value
 
 
-def _tlvs(body: bytes) -> list[tuple[int, bytes]]:
-    found, at, end = [], _HEAD.size, len(body)
+def _walk(body: bytes) -> Iterator[tuple[int, int, int]]:
+    """Type, start and end of each value, up to padding or hash. Raises WireError."""
+    at, end = _HEAD.size, len(body)
     while at < end and body[at] != _PAD:
-        if at + _TLV_HEAD > end or at + _TLV_HEAD + body[at + 1] > end:
-            raise WireError(f"hello: type {body[at]} at byte {at} is cut off")
-        start = at + _TLV_HEAD
-        at = start + body[at + 1]
-        found.append((body[start - _TLV_HEAD], body[start:at]))
-    return found
+        kind, start = body[at], at + _TLV_HEAD
+        at = start + body[at + 1] if start <= end else end + 1
+        if at > end:
+            raise WireError(f"hello: type {kind} at byte {start - _TLV_HEAD} is cut off")
+        if kind == _TLV_HASH and at - start != HASH_BYTES:
+            raise WireError(f"hello: a hash of {at - start} bytes: {HASH_BYTES} are expected")
+        yield kind, start, at
+        if kind == _TLV_HASH:
+            return
 
 
 def _values(body: bytes) -> dict[int, bytes]:
     values: dict[int, bytes] = {}
-    for kind, value in _tlvs(body):
+    for kind, start, end in _walk(body):
         if kind in values:
             raise WireError(f"hello: type {kind} comes twice")
-        values[kind] = value
+        values[kind] = body[start:end]
     return values
 
 

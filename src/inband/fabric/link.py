@@ -8,6 +8,9 @@ nothing where it does not.
 Machines stall. Who stalls itself judges no one (``excuse``), and an alarm that was false doubles how much this end
 bears before the next one, up to MAX_BACK_OFF times; a minute of peace halves it. To come back takes one hello.
 
+Where there is a key only a hello that names one of ours, of late, counts for more than being heard: others may have
+been recorded.
+
 Invariants: a hello of another neighbour than the one that is alive changes nothing; a sequence number counts once; work
 and memory per hello are constant. No clock, no I/O.
 """
@@ -18,7 +21,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from inband.fabric.events import LinkState
-from inband.fabric.hello import LONG_HOLD, TICK_S, Change, Heard, Hello
+from inband.fabric.hello import LONG_HOLD, TICK_S, Change, Heard, Hello, is_newer
+from inband.fabric.keys import Hashed
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
@@ -53,6 +57,8 @@ HELLOS_PER_S, HELLO_BURST = 200.0, 50.0
 _SEQUENCES = 1 << 32
 _ROUND_TRIP_WEIGHT = 0.125  # as RFC 6298, 2.3
 _REMEMBERED = 64
+# Senders whose last sequence number is known: a neighbour's boots, and neighbours that were here before it.
+_MAX_PROVEN = 8
 
 
 _AFTER = {LinkState.HEARD: LinkState.UNKNOWN, LinkState.TWO_WAY: LinkState.LOST}
@@ -69,7 +75,10 @@ class Transition(NamedTuple):
 
 @dataclass(slots=True)
 class LinkCounters:
-    """What came of hellos: sent, received, missing by their numbers, ignored (old, of another), over budget, alarms."""
+    """What came of hellos: sent, received, missing by their numbers, ignored (old, of another), over budget, alarms.
+
+    ``bad_hash``: without the hash of a key that is valid here, or with a wrong one.
+    """
 
     sent: int = 0
     received: int = 0
@@ -78,6 +87,7 @@ class LinkCounters:
     flooded: int = 0
     malformed: int = 0
     alarms: int = 0
+    bad_hash: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -85,11 +95,14 @@ class Link:
     """What is known of one port.
 
     ``peer`` is the neighbour's last hello, kept after it is lost, ``introduced`` the last one with who its LOCAL is.
+    ``keyed``: hellos are signed. Then who has not shown that he hears this switch counts for nothing but an answer
+    (docs/decisions/19-one-key-for-the-network.md). ``blamed``: what people were told of hashes already.
     """
 
     port: PortNo
     mac: Mac
     boot: int
+    keyed: bool = False
     up: bool = False
     state: LinkState = LinkState.UNKNOWN
     since: Instant = 0.0
@@ -97,6 +110,7 @@ class Link:
     peer: Hello | None = None
     introduced: Hello | None = None
     remark: str | None = None
+    blamed: set[Hashed] = field(default_factory=set)
     round_trip_s: float | None = None
     counters: LinkCounters = field(default_factory=LinkCounters)
     hello_at: Instant | None = None
@@ -120,6 +134,7 @@ class Link:
     _promises: int = PROMISES
     _excuses: int = 0
     _sent_at: dict[int, Instant] = field(default_factory=dict)
+    _proven: dict[tuple[int, int, int], int] = field(default_factory=dict)
     _budget: RateLimit = field(default_factory=lambda: RateLimit(HELLOS_PER_S, HELLO_BURST))
 
     @property
@@ -138,11 +153,21 @@ class Link:
         if up == self.up:
             return None
         self.up, self._tries = up, 0
+        self.blamed.clear()
         self.hello_at = now + FIRST_S if up else None
         if up or not self.is_alive:
             return None
         self.lost_at, self._alarm_at = None, float("-inf")
         return self._become(_AFTER[self.state], "link down", now)
+
+    def set_keyed(self, now: Instant, *, keyed: bool) -> None:
+        """Hellos are signed from now on, or no longer: whoever was heard is met anew, and no link counts as lost."""
+        self.keyed = keyed
+        self.blamed.clear()
+        self.peer = self.introduced = self.remark = self.lost_at = None
+        self._become(LinkState.UNKNOWN, "there is another network-key" if keyed else "there is no network-key", now)
+        self._tries = 0
+        self.hurry(now)
 
     def set_control(self, now: Instant, *, carries: bool) -> None:
         """Control traffic leaves by this port from now on, or does no longer."""
@@ -173,24 +198,64 @@ class Link:
         self.remark = "a neighbour floods"
         return False
 
+    def blame(self, found: Hashed) -> bool:
+        """A message's hash is not as it should be; whether people have not been told of this yet."""
+        if found is not Hashed.UNEXPECTED:
+            self.counters.bad_hash += 1
+        self.remark = str(found)
+        is_new = found not in self.blamed
+        self.blamed.add(found)
+        return is_new
+
     def hear(self, hello: Hello, now: Instant) -> Transition | None:
         """Take a hello of another switch; whether it counted is in the counters."""
-        known = self.peer
-        is_same = known is not None and (known.switch, known.boot, known.port) == (hello.switch, hello.boot, hello.port)
+        known, is_same = self.peer, self._is_of_peer(hello)
+        if self.keyed and not is_same:
+            if not self._is_fresh(hello):
+                self._ignore_unproven(now)
+                return None
+            if self.state is LinkState.HEARD:  # who was heard has not proven himself either
+                self.state = LinkState.UNKNOWN
         if known is not None and self.is_alive and not is_same and known.switch != hello.switch:
             self.counters.ignored += 1
             self.remark = f"a second neighbour is on this port: {hello.switch:016x}"
             return None
-        if known is not None and is_same and not 0 < (hello.sequence - known.sequence) % _SEQUENCES < _SEQUENCES // 2:
+        if known is not None and is_same and not is_newer(hello.sequence, known.sequence):
             self.counters.ignored += 1
             return None
         self._count(hello, known if is_same else None)
         self.peer, self._heard_at, self._excuses = hello, now, 0
+        if self.keyed and self._hears_us(hello):
+            self._note_proven(hello)
         if hello.mac is not None or not is_same:
             self.introduced = hello
         self.lost_at = now + self._patience_s(hello)
         self._measure(hello, now)
         return self._follow(hello, now, is_known=is_same)
+
+    def _is_of_peer(self, hello: Hello) -> bool:
+        """Whether this comes from whom the last hello that counted came from, without a restart between."""
+        known = self.peer
+        return known is not None and _sender(known) == _sender(hello)
+
+    def _is_fresh(self, hello: Hello) -> bool:
+        """Whether a signed hello of another sender than before may count: it is no recorded one, or decides nothing."""
+        last = self._proven.get(_sender(hello))
+        if last is not None and not is_newer(hello.sequence, last):
+            return False
+        return self.state is not LinkState.TWO_WAY or self._hears_us(hello)
+
+    def _note_proven(self, hello: Hello) -> None:
+        self._proven.pop(_sender(hello), None)
+        while len(self._proven) >= _MAX_PROVEN:
+            del self._proven[next(iter(self._proven))]
+        self._proven[_sender(hello)] = hello.sequence
+
+    def _ignore_unproven(self, now: Instant) -> None:
+        """Someone else than the neighbour speaks, or it has started anew: our next hello is what it has to answer."""
+        self.counters.ignored += 1
+        if self._said_at is None or now - self._said_at > FAST_MS / 1000:
+            self.hurry(now)
 
     def _follow(self, hello: Hello, now: Instant, *, is_known: bool) -> Transition | None:
         """What a hello that counts makes of the state."""
@@ -340,3 +405,7 @@ class Link:
             took = max(0.0, now - sent_at - heard.hold * TICK_S)
             before = took if self.round_trip_s is None else self.round_trip_s
             self.round_trip_s = before + _ROUND_TRIP_WEIGHT * (took - before)
+
+
+def _sender(hello: Hello) -> tuple[int, int, int]:
+    return hello.switch, hello.boot, hello.port

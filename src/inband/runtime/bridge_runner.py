@@ -32,6 +32,7 @@ from inband.runtime.link_managers import culprits
 from inband.runtime.listening import ListeningSockets
 from inband.runtime.local_keeper import LocalKeeper
 from inband.runtime.local_port import LocalPort
+from inband.runtime.network_key import read_network_keys
 from inband.runtime.peer_redirect import PeerRedirect
 from inband.runtime.queues import read_queues
 from inband.runtime.rundir import RunDir
@@ -296,10 +297,11 @@ class BridgeRunner:
 
     def _apply_connections(self, config: BridgeConfig, old: BridgeConfig) -> None:
         """Listen, then dial: what is wrong (files, a place that is taken) is said before a connection is given up."""
-        contexts = tls_contexts(config)
+        contexts, keys = tls_contexts(config), read_network_keys(config)
         self._environment.tls_clock.learn(not_before(config.certificate))
         self._listening.apply(contexts, config.controllers, renew_tls=tls_files(config) != tls_files(old))
         self._network.contexts = contexts
+        self.managed.set_network_keys(keys)
         self.managed.configure(config)
 
     # --- the kernel's events ------------------------------------------------------------------------------------

@@ -6,12 +6,13 @@ import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from inband.errors import InbandError
+from inband.errors import InbandError, UsageError
 from inband.host import interfaces, moving
 from inband.host.requests import Requests
 from inband.runtime.config_document import config_of
 from inband.runtime.config_load import read_file
 from inband.runtime.link_managers import running_managers
+from inband.runtime.network_key import read_network_keys
 from inband.switch.config import BridgeConfig, SwitchConfig
 from inband.switch.core import names_of
 from inband.switch.cutting import Session, why_cut
@@ -38,6 +39,7 @@ def findings(file: Path, running: Mapping[str, object] | None, session: Session 
     ours = {port for bridge in before.bridges for port in bridge.ports}
     for bridge in after.bridges:
         yield from (f"bridge {bridge.name}: {text}" for text in _about_ports(bridge, ours))
+        yield from _about_key(bridge)
     for name in sorted(names_of(after)):
         yield from _about_name(name)
 
@@ -58,6 +60,13 @@ def _about_ports(bridge: BridgeConfig, ours: set[str]) -> Iterator[str]:
             yield f"port {port} carries {', '.join(carried)}, which would be lost: adopt = {port!r} keeps it"
         if managers and _is_managed(port):
             yield f"port {port} is managed by another program ({', '.join(managers)}): have it leave the port alone"
+
+
+def _about_key(bridge: BridgeConfig) -> Iterator[str]:
+    try:
+        read_network_keys(bridge)
+    except UsageError as error:
+        yield str(error)
 
 
 def _is_managed(port: str) -> bool:

@@ -374,6 +374,16 @@ _ROWS = (
         (bool, str),
     ),
     Key(
+        "network-key",
+        "network_keys",
+        _file,
+        "a file with 32 bytes or more, or two: the first one signs, both are accepted",
+        "none",
+        "The secret that all switches of a network have: neighbours without it are not believed.",
+        many=True,
+        optional=True,
+    ),
+    Key(
         "openflow-version",
         "openflow_versions",
         _openflow_version,

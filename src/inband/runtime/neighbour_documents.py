@@ -37,11 +37,15 @@ class NeighbourDocument(TypedDict):
 
 
 class BridgeDocument(TypedDict):
-    """One bridge. ``changes``: of the topology, told by this switch, heard of, and refused as too many."""
+    """One bridge. ``keys``: how many network-keys are accepted.
+
+    ``changes``: of the topology, told by this switch, heard of, and refused as too many.
+    """
 
     name: str
     enabled: bool
     switch: str | None
+    keys: int
     changes: dict[str, int]
     ports: list[NeighbourDocument]
 
@@ -50,12 +54,13 @@ def document(bridge: Bridge) -> BridgeDocument:
     """Everything that is known now."""
     fabric = bridge.neighbours.fabric
     if fabric is None:
-        return {"name": bridge.name, "enabled": False, "switch": None, "changes": {}, "ports": []}
+        return {"name": bridge.name, "enabled": False, "switch": None, "keys": 0, "changes": {}, "ports": []}
     changes = fabric.changes
     return {
         "name": bridge.name,
         "enabled": True,
         "switch": f"{fabric.switch:016x}",
+        "keys": 0 if fabric.keys is None else len(fabric.keys.keys),
         "changes": {"told": changes.own, "heard": changes.taken, "refused": changes.refused},
         "ports": [_port(bridge, number, fabric.links[number]) for number in sorted(fabric.links)],
     }
@@ -100,8 +105,9 @@ def _lines(bridge: BridgeDocument) -> list[str]:
     if not bridge["enabled"]:
         return [f"{bridge['name']}: neighbours are off"]
     changes = bridge["changes"]
+    key = "no network-key" if not bridge["keys"] else "a network-key" if bridge["keys"] == 1 else "two network-keys"
     head = (
-        f"{bridge['name']}: switch {bridge['switch']}; topology changes: {changes['told']} told, "
+        f"{bridge['name']}: switch {bridge['switch']}; {key}; topology changes: {changes['told']} told, "
         f"{changes['heard']} heard, {changes['refused']} refused"
     )
     return [head, *(f"  {line}" for port in bridge["ports"] for line in _port_lines(port))]
@@ -119,4 +125,6 @@ def _port_lines(port: NeighbourDocument) -> list[str]:
         words.append(f"round trip {port['round_trip_ms']:.2f} ms")
     counters = port["counters"]
     words.append(f"{counters['received']} heard, {counters['missing']} missing, {counters['alarms']} alarms")
+    if counters["bad_hash"]:
+        words.append(f"{counters['bad_hash']} bad hash")
     return ["; ".join(words), *([f"  {port['remark']}"] if port["remark"] else [])]

@@ -31,6 +31,7 @@ from inband.runtime.dns_sockets import DnsSockets
 from inband.runtime.front import Front, Refusals
 from inband.runtime.interface_locks import InterfaceLocks
 from inband.runtime.metrics import MetricsServer
+from inband.runtime.network_key import read_network_keys
 from inband.runtime.protecting import Protecting
 from inband.runtime.report_log import log_report
 from inband.runtime.rundir import RunDir
@@ -379,6 +380,7 @@ class RunningSwitch:
         ours = {port for runner in self.bridges.values() for port in runner.ports}
         for bridge in (bridge for bridge in config.bridges if bridge.name not in lenient):
             tls_contexts(bridge)
+            read_network_keys(bridge)
             for port in bridge.ports:
                 if port not in ours and self._host.state.link_named(port) is not None:
                     check_port(port)

@@ -18,6 +18,7 @@ from inband.bridge.bridge import Bridge
 from inband.datapath.simulated import SimulatedDatapath
 from inband.datapath.wrappers import Faults
 from inband.errors import UsageError
+from inband.fabric.keys import NetworkKeys
 from inband.flow.flow import Flow
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.events import HostEvent, LinkChanged, NextHopFound
@@ -146,6 +147,7 @@ class SwitchBridge:
         managed.open(local)
         _go_through(process.core.add(managed))
         self.configure_tree()
+        managed.set_network_keys(self._machine.network_keys)
         for number, nic in self._ports.items():
             self._open_port(number, nic)
         managed.configure(self.config)
@@ -220,6 +222,7 @@ class SwitchHost:
         self.random = random
         self.config = SwitchConfig()
         self.memory: Known = {}
+        self.network_keys: NetworkKeys | None = None
         self.bridges: dict[str, SwitchBridge] = {}
         self.process: Process | None = None
         self.host.kernel.deliver = self.host_event
@@ -281,6 +284,12 @@ class SwitchHost:
         """Give the bridge of this name another configuration."""
         bridges = tuple(config if bridge.name == config.name else bridge for bridge in self.config.bridges)
         self.apply(replace(self.config, bridges=bridges))
+
+    def set_network_keys(self, *secrets: bytes) -> None:
+        """What the files of network-key say: the first secret signs; none: there is no key."""
+        self.network_keys = NetworkKeys.of(*secrets) if secrets else None
+        for bridge in self.bridges.values() if self.process is not None else ():
+            bridge.managed.set_network_keys(self.network_keys)
 
     def set_controllers(self, *controllers: str, bridge: str = "br0") -> None:
         """Replace a bridge's controllers. Rules come before the first dial and go after the last word."""

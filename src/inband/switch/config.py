@@ -34,6 +34,8 @@ IpInterface = IPv4Interface | IPv6Interface
 DEFAULT_BRIDGE = "br0"
 FLOW_LIMIT = 1_000_000
 """Visible flows per table: what Open vSwitch reports as max_entries."""
+MAX_NETWORK_KEYS = 2
+"""The key that signs, and one that is accepted while a network goes from one to the other."""
 DEFAULT_RUN_DIR = Path("/run/inband")
 
 
@@ -87,8 +89,9 @@ class BridgeConfig:
     ``addresses``, ``dhcp`` and ``dhcpv6`` say what the bridge's own interface gets; none: the system sets it. ``queue``
     is the queue of control traffic, ``control_vlan`` its VLAN (none: untagged). ``inactivity_probe_s`` 0 means no
     probes. ``flow_limit`` counts visible flows per table. ``peer_redirect``: known unicast may skip a port
-    (``datapath.ebpf.peer``). ``neighbours``: speak to those on each port (``fabric``). ``openflow_versions`` are
-    version bytes, ascending. The three files are for tls: targets.
+    (``datapath.ebpf.peer``). ``neighbours``: speak to those on each port (``fabric``); ``network_keys``
+    are the files with the network's key, the first one signs. ``openflow_versions`` are version bytes, ascending. The
+    last three files are for tls: targets.
     """
 
     name: str
@@ -118,6 +121,7 @@ class BridgeConfig:
     flow_limit: int = FLOW_LIMIT
     peer_redirect: bool = True
     neighbours: bool = True
+    network_keys: tuple[Path, ...] = ()
     openflow_versions: tuple[int, ...] = VERSIONS
     private_key: Path | None = None
     certificate: Path | None = None
@@ -231,6 +235,8 @@ def warnings_of(config: SwitchConfig) -> Iterator[str]:
     for bridge in config.bridges:
         if not bridge.ports:
             yield f"bridge {bridge.name} has no port: nothing can reach it (`inband add-port {bridge.name} INTERFACE`)"
+        if bridge.network_keys and not bridge.neighbours:
+            yield f"bridge {bridge.name} has a network-key, and neighbours are off: it is for nothing"
     names = [target.name for target in config.managers]
     names += [target.name for bridge in config.bridges for target in bridge.controllers]
     for name in dict.fromkeys(name for name in names if name and "." not in name):
@@ -289,6 +295,8 @@ def _bridge_complaints(bridge: BridgeConfig) -> Iterator[str]:
     yield from _said_twice("settings of the spanning tree", (name for name, _ in bridge.port_trees), bridge)
     if bridge.adopt is not None and bridge.adopt not in bridge.ports:
         yield f"adopt: {bridge.adopt} is not among its ports: add it to port"
+    if len(bridge.network_keys) > MAX_NETWORK_KEYS:
+        yield f"network-key names {len(bridge.network_keys)} files: at most two, the one that signs first"
     if not bridge.openflow_versions:
         yield "openflow-version: the list is empty: allowed are 1.0 and 1.3"
     addresses = [(target.host, target.port, target.path) for target in bridge.controllers]

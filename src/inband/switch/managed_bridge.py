@@ -18,7 +18,8 @@ from inband.bridge.bridge import Bridge, BridgeSettings
 from inband.bridge.tree import TreeConfig
 from inband.control import events as ev
 from inband.datapath.base import Datapath
-from inband.fabric.events import TellNeighbour
+from inband.fabric.events import TellNeighbour, TellRefused
+from inband.fabric.keys import NetworkKeys
 from inband.flow.membership import VlanMembership, VlanMode
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.events import (
@@ -45,6 +46,7 @@ from inband.switch.reports import (
     LoopGone,
     NeighbourFound,
     NeighbourLost,
+    NeighbourRefused,
     TreePortChanged,
 )
 from inband.switch.status import BridgeStatus, ListenerStatus, OutgoingStatus
@@ -181,6 +183,10 @@ class ManagedBridge:
         self._set_identity(self._identity(config))
         self._set_neighbours()
 
+    def set_network_keys(self, keys: NetworkKeys | None) -> None:
+        """Take the word of neighbours that have one of these keys, and sign with the first; before ``configure``."""
+        self.bridge.neighbours.set_keys(keys, self.bridge.now)
+
     def _set_neighbours(self) -> None:
         """Neighbours know this switch by its datapath id."""
         switch = self._identity(self.config).datapath_id if self.config.neighbours else None
@@ -240,10 +246,12 @@ class ManagedBridge:
             self._report(LinkBack(self.config.name, int(number), port.name))
         self.bridge.link_changed(number, link_up=link_up, mac=mac)
 
-    def _tell_neighbour(self, told: TellNeighbour) -> None:
+    def _tell_neighbour(self, told: TellNeighbour | TellRefused) -> None:
         port = self.bridge.ports.get(told.port)
         where = (self.config.name, int(told.port), "" if port is None else port.name)
-        if told.is_there:
+        if isinstance(told, TellRefused):
+            self._report(NeighbourRefused(*where, told.reason))
+        elif told.is_there:
             self._report(NeighbourFound(*where, told.switch))
         else:
             self._report(NeighbourLost(*where, told.switch, told.reason))

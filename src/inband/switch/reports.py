@@ -274,6 +274,21 @@ class NeighbourLost:
 
 
 @dataclass(frozen=True, slots=True)
+class NeighbourRefused:
+    """What a neighbour says does not count, for it has another network-key, or one of both has none."""
+
+    bridge: str
+    number: int
+    interface: str
+    reason: str
+    level = Level.WARNING
+
+    def __str__(self) -> str:
+        where = f"port {self.number} ({self.interface})"
+        return f"bridge {self.bridge}: {where}: a neighbour is not believed: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class LoopFound:
     """Ports of a bridge without a spanning tree are joined outside. ``ports`` are in words: one or two of them."""
 
@@ -327,6 +342,7 @@ Report = (
     | TreePortChanged
     | NeighbourFound
     | NeighbourLost
+    | NeighbourRefused
     | LoopFound
     | LoopGone
 )

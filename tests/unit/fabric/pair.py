@@ -8,6 +8,7 @@ from random import Random
 from inband.fabric import events as ev
 from inband.fabric.events import LinkState
 from inband.fabric.fabric import Fabric
+from inband.fabric.keys import NetworkKeys
 from inband.fabric.link import Link
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import Mac
@@ -19,13 +20,17 @@ DELAY_S = 0.0001
 class Row:
     """Switches in a row: port 2 of each leads to port 1 of the next. ``dead`` are directions (from, to) that lose."""
 
-    def __init__(self, count: int, *, ids: Sequence[int] = ()) -> None:
+    def __init__(self, count: int, *, ids: Sequence[int] = (), keys: Sequence[NetworkKeys | None] = ()) -> None:
         self.now = 100.0
         self.fabrics = [Fabric(switch, Random(at)) for at, switch in enumerate(ids or range(1, count + 1))]
         self.told: list[list[ev.Command]] = [[] for _ in self.fabrics]
         self.dead: set[tuple[int, int]] = set()
         self.sent = 0
+        self.frames: list[tuple[int, PortNo, bytes]] = []
+        """All that arrived, where, in its order."""
         self._on_the_way: list[tuple[float, int, PortNo, bytes]] = []
+        for at, each in enumerate(keys):
+            self.tell(at, ev.KeysChanged(each))
         for at in range(count):
             for port in (P1, P2):
                 self.tell(at, ev.PortChanged(port, True, Mac(0x020000000000 + at * 16 + port)))
@@ -45,6 +50,13 @@ class Row:
                 self._send(at, command)
             else:
                 self.told[at].append(command)
+
+    def restart(self, at: int, keys: NetworkKeys | None = None) -> None:
+        """A switch has forgotten everything, and has another boot number."""
+        self.fabrics[at] = Fabric(self.fabrics[at].switch, Random(self.now))
+        self.tell(at, ev.KeysChanged(keys))
+        for port in (P1, P2):
+            self.tell(at, ev.PortChanged(port, True, Mac(0x020000000000 + at * 16 + port)))
 
     def carry_control(self, *ports: tuple[int, PortNo]) -> None:
         """Control traffic leaves by these ports."""
@@ -76,6 +88,7 @@ class Row:
         here = [each for each in self._on_the_way if each[0] <= self.now and each[1] not in stalled]
         self._on_the_way = [each for each in self._on_the_way if each not in here]
         for _, at, port, data in here:
+            self.frames.append((at, port, data))
             self.tell(at, ev.FrameReceived(port, data))
 
     def _send(self, at: int, command: ev.Send) -> None:

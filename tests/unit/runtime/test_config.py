@@ -49,6 +49,7 @@ max-backoff = 2.5
 flow-limit = 1000
 peer-redirect = "off"
 neighbours = "off"
+network-key = ["/etc/new.key", "/etc/old.key"]
 openflow-version = "1.3"
 private-key = "/etc/key.pem"
 certificate = "/etc/cert.pem"
@@ -100,6 +101,7 @@ def test_a_file_with_every_key_becomes_the_values_it_says(tmp_path: Path) -> Non
         flow_limit=1000,
         peer_redirect=False,
         neighbours=False,
+        network_keys=(Path("/etc/new.key"), Path("/etc/old.key")),
         openflow_versions=(4,),
         private_key=Path("/etc/key.pem"),
         certificate=Path("/etc/cert.pem"),

@@ -18,7 +18,8 @@ def test_each_port_has_a_line_with_who_is_there() -> None:
     text = as_text([document(far)])
     (port,) = document(far)["ports"]
 
-    assert text.startswith(f"br0: switch {made.switches[1].only.datapath_id:016x}; topology changes: 0 told")
+    head = f"br0: switch {made.switches[1].only.datapath_id:016x}; no network-key; topology changes: 0 told"
+    assert text.startswith(head)
     assert f"port 1 (s2-1): two-way {near.neighbours.fabric.switch:016x} port 2; 10.0.0.1; for" in text  # type: ignore[union-attr]
     assert "hello each 20 ms, carries control; round trip 0.1" in text
     assert (port["state"], port["addresses"], port["neighbour_port"]) == ("two-way", ["10.0.0.1"], 2)
