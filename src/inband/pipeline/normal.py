@@ -21,6 +21,7 @@ from inband.flow.flow import Flow
 from inband.flow.membership import VlanMembership
 from inband.flow.ports import LOCAL, PortNo
 from inband.packet.tags import pop_vlan
+from inband.pipeline.budget import Kind
 from inband.pipeline.context import XlateContext
 from inband.pipeline.fdb import FdbKey, Learned
 from inband.pipeline.members import send_in_vlan
@@ -116,8 +117,7 @@ def forward_normally(ctx: XlateContext) -> None:
     for key in (decision.source, decision.destination):
         if key is not None:
             ctx.fdb_keys[key] = None
-    if decision.floods and ctx.overrides_ports and _is_copy(ctx, decision.vlan):
-        ctx.is_copy = True
+    if decision.floods and ctx.overrides_ports and not _may_flood(ctx, decision):
         return
     if decision.floods and ctx.in_port in ctx.switch.loops.left and not ctx.overrides_ports and _is_over_limit(ctx):
         return
@@ -179,17 +179,35 @@ def _serve_local(ctx: XlateContext) -> None:
     send(ctx, LOCAL)
 
 
-def _is_copy(ctx: XlateContext, vlan: int) -> bool:
-    """Whether in-band control flooded this frame a moment ago; if not, it is about to, which is remembered."""
+def _may_flood(ctx: XlateContext, decision: NormalDecision) -> bool:
+    """Whether in-band control floods a frame: not twice, and within the port's budget. That it does is remembered."""
     ctx.packet.cacheable = False
-    guard, data = ctx.switch.storm_guard, _as_sent(ctx, vlan)
+    guard, data = ctx.switch.storm_guard, _as_sent(ctx, decision.vlan)
     if guard.has_flooded(data, ctx.now):
         ctx.drop("the same frame was flooded a moment ago")
         ctx.count("storm_guard_dropped")
+        ctx.is_copy = True
+        return False
+    is_proven = ctx.in_port == LOCAL or (
+        decision.source is not None and ctx.switch.fdb.pinned.get(decision.source) == ctx.in_port
+    )
+    if not is_proven and not _is_in_budget(ctx):
+        ctx.drop("over the port's budget of what is flooded")
+        ctx.count("flood_over_budget")
+        return False
+    if ctx.trace is None and not guard.remember(data, ctx.now, is_proven=is_proven):
+        ctx.drop("as many frames were flooded a moment ago as can be remembered")
+        ctx.count("storm_guard_full")
+        return False
+    return True
+
+
+def _is_in_budget(ctx: XlateContext) -> bool:
+    """Whether a port may have one more packet flooded; neighbour discovery has paid already."""
+    if isinstance(ctx.place, Flow) and ctx.place.origin is not None and ctx.place.origin.has_budget:
         return True
-    if ctx.trace is None:
-        guard.remember(data, ctx.now)
-    return False
+    budgets = ctx.switch.budgets
+    return (budgets.spend if ctx.trace is None else budgets.allows)(ctx.in_port, Kind.FLOODED, ctx.now)
 
 
 def was_flooded(ctx: XlateContext, vlan: int) -> bool:

@@ -19,8 +19,9 @@ from inband.vocabulary.instant import Instant
 # bridge's own interface asks for neighbours each 250 ms, and timers are not exact.
 WINDOW_S = 0.2
 
-# 4,096 floods in 0.2 s are a storm by themselves; more memory would not help.
-MAX_FRAMES = 4096
+# More than the budgets of a dozen ports let through at once (``budget``). There is room beyond that for what proven
+# stations send, which a storm of others' frames does not take away.
+MAX_FRAMES, MAX_PROVEN = 4096, 6144
 
 
 class StormGuard:
@@ -37,14 +38,17 @@ class StormGuard:
         at = self._flooded.get(hash(frame))
         return at is not None and now - at < WINDOW_S
 
-    def remember(self, frame: bytes, now: Instant) -> None:
-        """Note that a frame is flooded at ``now``."""
+    def remember(self, frame: bytes, now: Instant, *, is_proven: bool = False) -> bool:
+        """Note that a frame is about to be flooded at ``now``; False if there is no room, and then it may not be.
+
+        ``is_proven``: it is from a station whose place was proven, or from LOCAL.
+        """
         flooded = self._flooded
-        while flooded:
-            oldest = next(iter(flooded))
-            if len(flooded) < MAX_FRAMES and now - flooded[oldest] < WINDOW_S:
-                break
+        while flooded and now - flooded[oldest := next(iter(flooded))] >= WINDOW_S:
             del flooded[oldest]
+        if len(flooded) >= (MAX_PROVEN if is_proven else MAX_FRAMES):
+            return False
         digest = hash(frame)
         flooded.pop(digest, None)
         flooded[digest] = now
+        return True

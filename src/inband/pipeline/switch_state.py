@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from inband.pipeline.budget import DiscoveryBudget
+from inband.pipeline.budget import PortBudgets
+from inband.pipeline.callers import Callers
 from inband.pipeline.dns_hook import DnsWatch
 from inband.pipeline.fdb import Fdb
 from inband.pipeline.loops import LoopLimits
@@ -27,7 +28,8 @@ class SwitchState:
     fdb: Fdb
     storm_guard: StormGuard = field(default_factory=StormGuard)
     dns: DnsWatch = field(default_factory=DnsWatch)
-    budget: DiscoveryBudget = field(default_factory=DiscoveryBudget)
+    budgets: PortBudgets = field(default_factory=PortBudgets)
+    callers: Callers = field(default_factory=Callers)
     loops: LoopLimits = field(default_factory=LoopLimits)
     local_mac: Mac | None = None
     control_vlan: int | None = None

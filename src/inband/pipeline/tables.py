@@ -23,6 +23,7 @@ from inband.flow.flow import Flow
 from inband.flow.origin import About, Origin, PayloadCheck
 from inband.flow.ports import IN_PORT, LOCAL, PortNo
 from inband.pipeline.action_set import ActionSet
+from inband.pipeline.budget import Kind
 from inband.pipeline.claims import may_speak
 from inband.pipeline.context import MAX_LOOKUPS, Missed, RunActions, XlateContext
 from inband.pipeline.fragments import find, find_apart, is_dropped
@@ -202,9 +203,9 @@ def _is_within_budget(ctx: XlateContext, origin: Origin) -> bool:
     """Whether the port's budget goes so far; each packet is decided alone, or none would count."""
     switch = ctx.switch
     own = origin.about is About.LOCAL or ctx.packet.get(_ETH_DST) == switch.local_mac
-    ask = switch.budget.spend if ctx.trace is None else switch.budget.allows
+    ask = switch.budgets.spend if ctx.trace is None else switch.budgets.allows
     ctx.packet.cacheable = False
-    if ask(ctx.in_port, ctx.now, own=own):
+    if ask(ctx.in_port, Kind.OWN if own else Kind.OTHERS, ctx.now):
         return True
     ctx.note(f"({origin.letter}) does not apply: over the port's budget of neighbour discovery")
     ctx.count("discovery_over_budget")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from inband.flow.actions import Output
 from inband.flow.match import Match
 from inband.flow.ports import CONTROLLER, LOCAL
-from inband.pipeline.budget import OTHERS, OWN, DiscoveryBudget
+from inband.pipeline.budget import OTHERS, OWN, Kind, PortBudgets
 from inband.pipeline.trace import Trace
 from inband.testing import packets
 from inband.vocabulary.numbers import ETH_ARP
@@ -28,25 +28,25 @@ def storm(scene: Scene, count: int, now: float = 1.0) -> int:
 
 
 def test_a_bucket_fills_with_time_and_no_further_than_its_size() -> None:
-    budget = DiscoveryBudget()
-    at_once = sum(budget.spend(P1, 1.0) for _ in range(2000))
-    soon = sum(budget.spend(P1, 1.1) for _ in range(2000))
-    late = sum(budget.spend(P1, 1000.0) for _ in range(2000))
+    budget = PortBudgets()
+    at_once = sum(budget.spend(P1, Kind.OTHERS, 1.0) for _ in range(2000))
+    soon = sum(budget.spend(P1, Kind.OTHERS, 1.1) for _ in range(2000))
+    late = sum(budget.spend(P1, Kind.OTHERS, 1000.0) for _ in range(2000))
 
     assert at_once == BURST_OF_OTHERS
     assert soon == OTHERS.rate_per_s // 10
     assert late == BURST_OF_OTHERS
-    assert budget.allows(P2, 1000.0)
-    assert not budget.allows(P1, 1000.0)
+    assert budget.allows(P2, Kind.OTHERS, 1000.0)
+    assert not budget.allows(P1, Kind.OTHERS, 1000.0)
 
 
 def test_a_clock_that_stands_or_goes_back_gives_nothing() -> None:
-    budget = DiscoveryBudget()
+    budget = PortBudgets()
     for _ in range(BURST_OF_OTHERS):
-        budget.spend(P1, 5.0)
+        budget.spend(P1, Kind.OTHERS, 5.0)
 
-    assert not budget.spend(P1, 5.0)
-    assert not budget.spend(P1, 4.0)
+    assert not budget.spend(P1, Kind.OTHERS, 5.0)
+    assert not budget.spend(P1, Kind.OTHERS, 4.0)
 
 
 def test_a_storm_for_a_protected_address_is_passed_on_up_to_the_budget_and_counted() -> None:

@@ -8,12 +8,13 @@ from inband.flow.actions import Output, SetField, ToController
 from inband.flow.fields import FIELDS
 from inband.flow.match import ANY, Match
 from inband.flow.origin import Origin, Owner
-from inband.flow.ports import CONTROLLER, LOCAL, NORMAL
+from inband.flow.ports import CONTROLLER, LOCAL, NORMAL, PortNo
 from inband.flow.priority import HiddenPriority
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.pipeline.fdb import FdbKey
-from inband.pipeline.storm import MAX_FRAMES, WINDOW_S, StormGuard
+from inband.pipeline.ports import SwitchPort
+from inband.pipeline.storm import MAX_FRAMES, MAX_PROVEN, WINDOW_S, StormGuard
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.numbers import ETH_ARP
@@ -26,7 +27,7 @@ CLOSED = PortConfig.PORT_DOWN | PortConfig.NO_RECV | PortConfig.NO_FWD | PortCon
 
 def request(n: int = 1) -> bytes:
     """An ARP request from A; each ``n`` gives another frame."""
-    return packets.arp_request("10.0.0.1", f"10.0.0.{n}", src=A)
+    return packets.arp_request("10.0.0.1", f"10.0.{n >> 8}.{n & 255}", src=A)
 
 
 # --- port configuration -------------------------------------------------------------------------------------------
@@ -164,11 +165,36 @@ def test_control_moves_a_host_that_was_not_heard_for_a_while() -> None:
 
 def test_the_storm_guard_remembers_a_bounded_number_of_frames() -> None:
     guard = StormGuard()
-    for number in range(MAX_FRAMES + 1):
+    remembered = [guard.remember(number.to_bytes(4, "big"), 1.0) for number in range(2 * MAX_FRAMES)]
+
+    assert sum(remembered) == MAX_FRAMES
+    assert guard.has_flooded(bytes(4), 1.0)
+    assert guard.remember(bytes(5), 1.001 + WINDOW_S)
+
+
+def test_a_storm_leaves_room_in_the_guard_for_what_proven_stations_send() -> None:
+    guard = StormGuard()
+    for number in range(MAX_FRAMES):
         guard.remember(number.to_bytes(4, "big"), 1.0)
 
-    assert not guard.has_flooded(bytes(4), 1.0)
-    assert guard.has_flooded(MAX_FRAMES.to_bytes(4, "big"), 1.0)
+    remembered = [guard.remember(number.to_bytes(5, "big"), 1.0, is_proven=True) for number in range(MAX_PROVEN)]
+
+    assert sum(remembered) == MAX_PROVEN - MAX_FRAMES
+    assert guard.has_flooded(bytes(5), 1.0)
+
+
+def test_what_the_guard_cannot_remember_is_not_flooded() -> None:
+    scene = Scene()
+    scene.in_band(ARP, letter="c")
+    ports = [PortNo(10 + number // 200) for number in range(MAX_FRAMES + 10)]  # each within its budget
+    for port in set(ports):
+        scene.ports.put(SwitchPort(port, f"p{port}", Mac(0x020000002000 + port)))
+
+    flooded = sum(scene.actions(request(number), port) != () for number, port in enumerate(ports))
+
+    assert flooded == MAX_FRAMES
+    assert scene.pipeline.counters["storm_guard_full"] == 10
+    assert scene.actions(request(MAX_FRAMES + 20), LOCAL)[:3] == out(P1, P2, P3)
 
 
 # --- DHCP ---------------------------------------------------------------------------------------------------------
