@@ -103,6 +103,7 @@ SENT_UP = {
     a.CopyTtlOut: "copies between headers in the slow path",
     a.CopyTtlIn: "as CopyTtlOut",
     a.ToController: "controllers are not reached from the kernel",
+    a.Meter: "meters are in this process",
 }
 """Actions that the program in the kernel leaves to the switch: a decision with one of them goes up frame by frame."""
 
@@ -181,6 +182,7 @@ def test_an_action_of_a_datapath_is_an_op_or_known_to_be_slow(cls: type) -> None
     made: dict[type, a.DatapathAction] = {
         a.ToController: a.ToController(a.PacketInReason.ACTION, 128, 0, 0),
         a.Clone: a.Clone((a.Output(PortNo(2)),)),
+        a.Meter: a.Meter(1),
         **{type(action): action for action in ACTIONS if isinstance(action, get_args(a.DatapathAction))},
     }
     with told(HERE, "put one into ACTIONS"):

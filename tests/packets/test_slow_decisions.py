@@ -1,4 +1,4 @@
-"""Decisions that no cache may keep, on every datapath: each packet comes up, and all of them fare as the flows say.
+"""Decisions that are hard to cache, on every datapath: all packets fare as the flows say.
 
 Whole bridges with a controller's flows. Frames come plain, behind a tag, and long enough to be cut.
 """
@@ -13,12 +13,12 @@ import pytest
 from inband.agent.connection import Kind
 from inband.agent.switch import Identity
 from inband.bridge.bridge import Bridge, BridgeSettings
-from inband.flow.actions import ApplyActions, Instruction, Meter, Output, PopVlan, PushVlan, SetField
+from inband.flow.actions import ApplyActions, GotoTable, Instruction, Meter, Output, PopVlan, PushVlan, SetField
 from inband.flow.match import ANY, Match
 from inband.flow.meters import MeterBand
-from inband.flow.ports import NORMAL, PortNo
+from inband.flow.ports import CONTROLLER, NORMAL, PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow.messages import Envelope, FlowMod, MeterMod
+from inband.openflow.messages import Envelope, FlowMod, MeterMod, PacketIn
 from inband.packet.checksum import segment
 from inband.packet.edit import apply
 from inband.packet.frame import Frame
@@ -62,8 +62,8 @@ class Stage:
     def say(self, *messages: FlowMod | MeterMod) -> None:
         self.bridge.receive(1, [Envelope(OFP13, 1, message) for message in messages])
 
-    def flow(self, match: Match, *instructions: Instruction, priority: int = 1) -> None:
-        self.say(FlowMod(FlowModCommand.ADD, match, OpenFlowPriority(priority), instructions))
+    def flow(self, match: Match, *instructions: Instruction, priority: int = 1, table_id: int = 0) -> None:
+        self.say(FlowMod(FlowModCommand.ADD, match, OpenFlowPriority(priority), instructions, table_id))
 
     def send(self, port: PortNo, frame: Frame) -> dict[PortNo, list[bytes]]:
         """What leaves, as on a wire, when a frame arrives."""
@@ -74,6 +74,14 @@ class Stage:
         """Packets and bytes of each flow, oldest first."""
         in_one_go(self.bridge.counting())
         return [(flow.packets, flow.bytes) for flow in self.bridge.tables[0]]
+
+    def meter_counts(self) -> tuple[tuple[int, int], list[tuple[int, int]]]:
+        """Packets and bytes of meter 1, and of each of its bands."""
+        in_one_go(self.bridge.counting())
+        found = self.bridge.tables.meters.get(1)
+        assert found is not None
+        bands = [(band.counter.packets, band.counter.bytes) for band in found.bands]
+        return (found.counter.packets, found.counter.bytes), bands
 
 
 @pytest.fixture(scope="module", params=list(COLUMNS))
@@ -135,21 +143,86 @@ def test_what_was_behind_a_popped_tag_decides_for_that_packet_alone(stage: Stage
     assert left == [in_7, in_8, in_7, in_8]
 
 
+def meter(command: MeterModCommand, *bands: MeterBand) -> MeterMod:
+    """A change of meter 1, which counts packets; rates are so low that nothing comes back while a test runs."""
+    return MeterMod(command, MeterFlags.PKTPS | MeterFlags.BURST, 1, bands)
+
+
 def test_a_meter_drops_packets_over_its_rate_and_an_uncut_frame_counts_as_its_segments(stage: Stage) -> None:
-    stage.say(MeterMod(MeterModCommand.ADD, MeterFlags.PKTPS, 1, (MeterBand(MeterBandType.DROP, 7),)))
+    stage.say(meter(MeterModCommand.ADD, MeterBand(MeterBandType.DROP, 1, burst_size=7)))
     stage.flow(ANY, Meter(1), ApplyActions((Output(P2),)))
     frame = FROM_A["uncut"]
 
     passed = [len(stage.send(P1, frame)[P2]) for _ in range(4)]
-    stage.now += 1.0
-    later = len(stage.send(P1, frame)[P2])
 
-    assert (passed, later) == ([3, 3, 0, 0], 3)
-    meter = stage.bridge.tables.meters.get(1)
-    assert meter is not None
-    assert (meter.counter.packets, meter.counter.bytes) == (15, 5 * len(frame.data))
-    assert meter.bands[0].counter.packets == 6
-    assert stage.flow_counts() == [(15, 5 * len(frame.data))]
+    assert passed == [3, 3, 0, 0]
+    assert stage.flow_counts() == [(12, 4 * len(frame.data))]
+    assert stage.meter_counts() == ((12, 4 * len(frame.data)), [(6, 2 * len(frame.data))])
+
+
+def test_a_meter_that_is_changed_is_full_again_and_keeps_what_it_counted(stage: Stage) -> None:
+    stage.say(meter(MeterModCommand.ADD, MeterBand(MeterBandType.DROP, 1, burst_size=7)))
+    stage.flow(ANY, Meter(1), ApplyActions((Output(P2),)))
+    frame = FROM_A["finished"]
+    size = len(frame.data)
+    first = sum(len(stage.send(P1, frame)[P2]) for _ in range(9))
+
+    stage.say(meter(MeterModCommand.MODIFY, MeterBand(MeterBandType.DROP, 1, burst_size=4)))
+    second = sum(len(stage.send(P1, frame)[P2]) for _ in range(9))
+
+    assert (first, second) == (7, 4)
+    assert stage.meter_counts() == ((18, 18 * size), [(5, 5 * size)])
+
+
+def test_a_meter_that_is_deleted_and_made_again_begins_anew(stage: Stage) -> None:
+    for burst in (2, 3):
+        stage.say(meter(MeterModCommand.ADD, MeterBand(MeterBandType.DROP, 1, burst_size=burst)))
+        stage.flow(ANY, Meter(1), ApplyActions((Output(P2),)))
+
+        passed = [len(stage.send(P1, FROM_A["finished"])[P2]) for _ in range(5)]
+
+        assert passed == [1] * burst + [0] * (5 - burst)
+        assert stage.meter_counts()[1][0][0] == 5 - burst
+        stage.say(meter(MeterModCommand.DELETE))
+        assert stage.send(P1, FROM_A["finished"])[P2] == []
+
+
+def test_the_band_with_the_highest_rate_that_is_exceeded_decides(stage: Stage) -> None:
+    bands = (MeterBand(MeterBandType.DSCP_REMARK, 1, 2, 1), MeterBand(MeterBandType.DROP, 2, 4))
+    stage.say(meter(MeterModCommand.ADD, *bands))
+    stage.flow(ANY, Meter(1), ApplyActions((Output(P2),)))
+    frame = apply(FROM_A["finished"], SetField("ip_dscp", 10))
+
+    left = [stage.send(P1, frame)[P2] for _ in range(6)]
+
+    as_it_was, remarked = [frame.data], [apply(frame, SetField("ip_dscp", 12)).data]
+    assert left == [as_it_was] * 2 + [remarked] * 2 + [[]] * 2
+    assert [packets for packets, _ in stage.meter_counts()[1]] == [2, 2]
+
+
+def test_a_controller_behind_a_meter_gets_what_passes_it(stage: Stage) -> None:
+    stage.say(meter(MeterModCommand.ADD, MeterBand(MeterBandType.DROP, 1, burst_size=3)))
+    stage.flow(ANY, Meter(1), ApplyActions((Output(CONTROLLER),)))
+
+    for _ in range(8):
+        stage.send(P1, FROM_A["finished"])
+
+    assert len([each for each in stage.bridge.take(1) if isinstance(each.message, PacketIn)]) == 3
+    assert stage.meter_counts()[0][0] == 8
+
+
+def test_what_is_sent_before_a_meter_does_not_meet_it(stage: Stage) -> None:
+    stage.say(meter(MeterModCommand.ADD, MeterBand(MeterBandType.DROP, 1, burst_size=3)))
+    stage.flow(ANY, ApplyActions((PushVlan(), Output(P3))), GotoTable(1))
+    stage.flow(ANY, Meter(1), ApplyActions((Output(P2),)), table_id=1)
+    frame = FROM_A["finished"]
+    in_vlan_0 = [packets.vlan(frame.data, 0)]
+
+    left = [stage.send(P1, frame) for _ in range(5)]
+
+    assert [each[P3] for each in left] == [in_vlan_0] * 5
+    assert [each[P2] for each in left] == [in_vlan_0] * 3 + [[]] * 2
+    assert stage.meter_counts()[0] == (5, 5 * (len(frame.data) + 4))
 
 
 @pytest.mark.parametrize("kind", FROM_A)

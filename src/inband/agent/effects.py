@@ -36,4 +36,11 @@ class SettingsChanged:
     """A port's configuration, a group or what becomes of table misses: any cached decision may be wrong now."""
 
 
-Effect = Execute | FlowsChanged | SettingsChanged
+@dataclass(frozen=True, slots=True)
+class MeterChanged:
+    """A meter is new, has other bands, or is gone. Decisions of flows that lost it are told by FlowsChanged."""
+
+    meter_id: int
+
+
+Effect = Execute | FlowsChanged | MeterChanged | SettingsChanged

@@ -1,7 +1,7 @@
 """METER_MOD, and what a controller reads of meters (OpenFlow 1.3.5, 6.6, 7.3.4.4, 7.3.5.12 to 7.3.5.14).
 
-Decisions that went through a meter are never cached, so a changed meter makes none wrong; only flows that lose their
-meter go.
+Cached decisions name a meter and leave it to the datapath what it does with packets, so other bands make none wrong,
+but where they begin or cease to change packets, which later tables may look at. Flows that lose their meter go.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Final, assert_never
 
 from inband.agent.connection import Connection
+from inband.agent.effects import MeterChanged, SettingsChanged
 from inband.agent.flow_mods import duration, remove_users
 from inband.agent.long_reply import LongReply, long_reply
 from inband.agent.refusal import RefusalError
@@ -44,17 +45,27 @@ def change_meters(switch: Switch, _: Connection, request: MeterMod, now: Instant
         match request.command:
             case MeterModCommand.ADD:
                 meters.add(request.meter_id, request.flags, request.bands, now)
+                switch.effects.append(MeterChanged(request.meter_id))
             case MeterModCommand.MODIFY:
-                meters.modify(request.meter_id, request.flags, request.bands, now)
+                _modify(switch, request, now)
             case MeterModCommand.DELETE:
                 going = [Meter(meter.meter_id) for meter in meters.meant_by_delete(request.meter_id)]
                 yield from remove_users(switch, going, FlowRemovedReason.DELETE, now)
-                meters.delete(request.meter_id)
+                switch.effects += [MeterChanged(meter.meter_id) for meter in meters.delete(request.meter_id)]
             case _:
                 assert_never(request.command)
     except MeterRefusedError as refusal:
         raise RefusalError(refusal.code, str(refusal)) from None
     return None
+
+
+def _modify(switch: Switch, request: MeterMod, now: Instant) -> None:
+    meter = switch.tables.meters.get(request.meter_id)
+    remarked = meter is not None and meter.remarks
+    changed = switch.tables.meters.modify(request.meter_id, request.flags, request.bands, now)
+    switch.effects.append(MeterChanged(request.meter_id))
+    if remarked != changed.remarks:
+        switch.effects.append(SettingsChanged())
 
 
 def meter_stats(switch: Switch, _: Connection, request: MeterStatsRequest, now: Instant) -> LongReply:

@@ -18,7 +18,7 @@ from typing import assert_never
 
 from inband.agent.agent import Agent
 from inband.agent.connection import Kind
-from inband.agent.effects import Execute, FlowsChanged, SettingsChanged
+from inband.agent.effects import Execute, FlowsChanged, MeterChanged, SettingsChanged
 from inband.agent.switch import Identity, Switch
 from inband.agent.tasks import needs_tables
 from inband.bridge.fail_mode_flows import FailModeFlows
@@ -238,6 +238,8 @@ class Bridge:
             match effect:
                 case FlowsChanged(changes):
                     self.megaflows.flows_changed((*changes.added, *changes.modified, *changes.removed))
+                case MeterChanged(meter_id):
+                    self.datapath.set_meter(meter_id, self.tables.meters.get(meter_id))
                 case SettingsChanged():
                     self.megaflows.everything_changed()
                     self.tree.follow_ports()

@@ -31,6 +31,7 @@ from inband.flow.match import Match
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.pipeline.translation import Translation
+from inband.table.meters import MeterEntry
 from inband.vocabulary.instant import Instant
 
 
@@ -162,6 +163,12 @@ class Datapath(Protocol):
 
         What was counted before it began is in the megaflows when it is over, also in those that were flushed or removed
         before its end; these it need not give. One round at a time.
+        """
+
+    def set_meter(self, meter_id: int, meter: MeterEntry | None) -> None:
+        """There is this meter (again, with other bands), or none of this number any more.
+
+        Who gives it leaves tokens and counters to the datapath, and finds counts there after a round of ``count``.
         """
 
     def set_control_hints(self, hints: ControlHints) -> None:

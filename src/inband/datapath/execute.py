@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol, assert_never
 
-from inband.flow.actions import Clone, DatapathAction, HeaderAction, Output, PopQueue, SetQueue, ToController
+from inband.flow.actions import Clone, DatapathAction, HeaderAction, Meter, Output, PopQueue, SetQueue, ToController
 from inband.flow.ports import PortNo
 from inband.packet.edit import apply
 from inband.packet.frame import Frame
@@ -27,6 +27,12 @@ class Outlet(Protocol):
 
     def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:
         """Hand a frame to the controllers."""
+
+    def meter(self, meter_id: int, frame: Frame) -> Frame | None:
+        """Count a frame against a meter: it as it goes on, or None if it is dropped, which is counted.
+
+        A meter that is not there lets everything pass.
+        """
 
 
 def execute(
@@ -45,6 +51,11 @@ def execute(
                 queue = None
             case Clone():
                 execute(in_port, frame, action.actions, outlet, queue)
+            case Meter():
+                passed = outlet.meter(action.meter_id, frame)
+                if passed is None:
+                    return
+                frame = passed
             case _ if isinstance(action, HeaderAction):
                 frame = apply(frame, action)
             case _:
@@ -66,7 +77,7 @@ def plain_outputs(actions: Iterable[DatapathAction]) -> tuple[tuple[PortNo, int 
                 queue = action.queue_id
             case PopQueue():
                 queue = None
-            case ToController() | Clone():
+            case ToController() | Clone() | Meter():
                 return None
             case _ if isinstance(action, HeaderAction):
                 return None

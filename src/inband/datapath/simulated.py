@@ -16,11 +16,13 @@ from dataclasses import replace
 from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflow, PortCounters
 from inband.datapath.classifier import MAX_MEGAFLOWS, DatapathClassifier
 from inband.datapath.execute import execute
+from inband.datapath.metering import Meters
 from inband.flow.actions import DatapathAction, ToController
 from inband.flow.fields import FlowKey
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
+from inband.table.meters import MeterEntry
 from inband.vocabulary.instant import Instant
 
 Transmit = Callable[[PortNo, Frame, int | None], None]
@@ -50,6 +52,7 @@ class SimulatedDatapath:
         self._ports: dict[PortNo, str] = {}
         self._port_counters: dict[PortNo, PortCounters] = {}
         self._counters = Counters()
+        self._meters = Meters(clock, self._counters)
         self._sent: list[tuple[PortNo, Frame, int | None]] = []
 
     # Frames
@@ -98,6 +101,10 @@ class SimulatedDatapath:
             return
         self._counters.add("to_controller")
         self.client.packet_in(in_port, frame, action)
+
+    def meter(self, meter_id: int, frame: Frame) -> Frame | None:
+        """Count a frame against a meter (``execute.Outlet``)."""
+        return self._meters.pass_by(meter_id, frame)
 
     def take_sent(self) -> list[tuple[PortNo, Frame, int | None]]:
         """(port, frame, queue) of every frame sent since the last call, in order."""
@@ -152,6 +159,10 @@ class SimulatedDatapath:
         return self._classifier.count()
 
     # The rest
+
+    def set_meter(self, meter_id: int, meter: MeterEntry | None) -> None:
+        """As ``Datapath.set_meter``."""
+        self._meters.put(meter_id, meter)
 
     def set_control_hints(self, hints: ControlHints) -> None:
         """Kept in ``hints`` for a simulation of queues: frames are handled as they are delivered."""

@@ -34,6 +34,7 @@ from typing import Protocol
 from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflow, PortCounters
 from inband.datapath.classifier import MAX_MEGAFLOWS, DatapathClassifier
 from inband.datapath.execute import execute, plain_outputs
+from inband.datapath.metering import Meters
 from inband.datapath.microflow import BLIND_BITS, MicroflowKey, microflow_key
 from inband.datapath.pace import is_discovery, is_link_local
 from inband.datapath.userspace_filter import Queue
@@ -47,6 +48,7 @@ from inband.host.ports import PortOwnership
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.packet.vnet import parse_vnet
+from inband.table.meters import MeterEntry
 from inband.vocabulary.instant import Instant
 
 # The interface went down, or away: said once by each of its sockets.
@@ -123,6 +125,7 @@ class UserspaceDatapath:
         self._control = select.epoll()
         self._data = select.epoll()
         self._counters = Counters()
+        self._meters = Meters(clock, self._counters)
         self._control_ports: frozenset[int] = frozenset()
         self._resting: deque[tuple[Instant, Tap]] = deque()
         self._full_turns = 0
@@ -325,6 +328,10 @@ class UserspaceDatapath:
         if self.client:
             self.client.packet_in(in_port, frame, action)
 
+    def meter(self, meter_id: int, frame: Frame) -> Frame | None:
+        """Count a frame against a meter (``execute.Outlet``)."""
+        return self._meters.pass_by(meter_id, frame)
+
     def _receive_failed(self, tap: Tap, error: OSError) -> None:
         """ENETDOWN: the interface went down or away; EINVAL: a frame whose offload no vnet header can tell."""
         if tap.socket.fileno() < 0:
@@ -390,6 +397,10 @@ class UserspaceDatapath:
             return PortCounters()
         found.collect_losses()
         return replace(found.counters)
+
+    def set_meter(self, meter_id: int, meter: MeterEntry | None) -> None:
+        """As ``Datapath.set_meter``."""
+        self._meters.put(meter_id, meter)
 
     def set_control_hints(self, hints: ControlHints) -> None:
         """As ``Datapath.set_control_hints``.

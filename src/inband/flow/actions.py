@@ -197,7 +197,10 @@ class Clone:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """Count against a meter; over its rate, drop or remark."""
+    """Count against a meter; over its rate, drop or remark. An instruction of flows, an action of datapaths.
+
+    As an action: what is dropped is the packet, or the copy of it that a Clone made, for the actions that follow.
+    """
 
     meter_id: int
 
@@ -233,7 +236,7 @@ Action = (
 )
 """What a flow, a bucket or a PACKET_OUT may hold."""
 
-DatapathAction = HeaderAction | Output | ToController | SetQueue | PopQueue | Clone
+DatapathAction = HeaderAction | Output | ToController | SetQueue | PopQueue | Clone | Meter
 """What a datapath executes, in order. Output names a port or LOCAL, never another reserved port."""
 
 

@@ -47,8 +47,6 @@ def format_actions(actions: Iterable[a.Instruction | a.Action | a.DatapathAction
 
 def _terms_of(action: a.Instruction | a.Action | a.DatapathAction) -> Iterator[str]:
     match action:
-        case a.Meter(meter_id):
-            yield f"meter:{meter_id}"
         case a.ApplyActions(actions):
             yield from map(format_action, actions)
         case a.ClearActions():
@@ -108,12 +106,14 @@ def format_action(action: a.Action | a.DatapathAction) -> str:
             return _format_plain(action)
 
 
-_Plain = a.PopQueue | a.PopVlan | a.PopPbb | a.DecMplsTtl | a.DecNwTtl | a.CopyTtlOut | a.CopyTtlIn
+_Plain = a.PopQueue | a.PopVlan | a.PopPbb | a.DecMplsTtl | a.DecNwTtl | a.CopyTtlOut | a.CopyTtlIn | a.Meter
 
 
 def _format_plain(action: _Plain) -> str:
-    """An action without an argument."""
+    """An action without an argument, or a meter."""
     match action:
+        case a.Meter(meter_id):
+            return f"meter:{meter_id}"
         case a.PopQueue():
             return "pop_queue"
         case a.PopVlan():

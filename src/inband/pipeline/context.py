@@ -14,7 +14,7 @@ Invariants:
 - With a ``trace`` nothing outside the context changes. Without one the FDB, the storm guard, the DNS connections, the
   meters and the named counters do, and nothing else.
 - Work is bounded by MAX_LOOKUPS lookups, as many buckets, and MAX_DEPTH resubmits and groups within one another.
-- A packet whose decision depends on more than its bits (a meter, its payload, what was flooded of late) is not
+- A packet whose decision depends on more than its bits (its payload, what was flooded of late) is not
   ``packet.cacheable``.
 """
 

@@ -21,7 +21,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import assert_never
 
-from inband.flow.actions import Clone, DatapathAction, HeaderAction, Output, PopQueue, PopVlan, SetQueue, ToController
+from inband.flow.actions import (
+    Clone,
+    DatapathAction,
+    HeaderAction,
+    Meter,
+    Output,
+    PopQueue,
+    PopVlan,
+    SetQueue,
+    ToController,
+)
 from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow
 from inband.flow.match import Match
@@ -88,11 +98,14 @@ def without(port: PortNo, actions: Iterable[DatapathAction]) -> tuple[DatapathAc
             left += [Clone(copied)] if copied else []
         elif not (isinstance(action, Output) and action.port == port):
             left.append(action)
-    return tuple(left) if any(isinstance(each, Output | ToController | Clone) for each in left) else ()
+    return tuple(left) if any(isinstance(each, Output | ToController | Clone | Meter) for each in left) else ()
 
 
 def reaches_local(actions: Iterable[DatapathAction], *, tagged: bool) -> bool:
-    """Whether the frame as it came goes to LOCAL: an output there before any edit but, if ``tagged``, of the tag."""
+    """Whether the frame as it came goes to LOCAL: an output there before any edit but, if ``tagged``, of the tag.
+
+    One behind a meter does not count: the meter may drop it.
+    """
     for action in actions:
         if type(action) is Output:  # nearly always, and a case takes longer to find
             if action.port == LOCAL and not tagged:
@@ -105,6 +118,8 @@ def reaches_local(actions: Iterable[DatapathAction], *, tagged: bool) -> bool:
                 return True
             case Output() | Clone() | ToController() | SetQueue() | PopQueue():
                 continue
+            case Meter():
+                return False
             case _ if isinstance(action, HeaderAction):
                 return False
             case _:

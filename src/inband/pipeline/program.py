@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from inband.flow.actions import Clone, DatapathAction, HeaderAction, Output, PopQueue, SetQueue, ToController
+from inband.flow.actions import Clone, DatapathAction, HeaderAction, Meter, Output, PopQueue, SetQueue, ToController
 from inband.flow.ports import PortNo
 
 
@@ -51,6 +51,11 @@ class Program:
             self.actions.append(PopQueue() if self._queue is None else SetQueue(self._queue))
             self._queue_in_effect = self._queue
         self.actions.append(action)
+
+    def meter(self, action: Meter) -> None:
+        """Hold the packet as it is now against a meter, whether or not anything is sent afterwards."""
+        self.actions += [*self._held, action]
+        self._held.clear()
 
     def branch(self) -> Program:
         """A program for a copy of the packet, starting as this one is now."""

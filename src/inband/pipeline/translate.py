@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from inband.flow.actions import Action, Clone, DatapathAction, Output, PopVlan
+from inband.flow.actions import Action, Clone, DatapathAction, HeaderAction, Meter, Output, PopVlan
 from inband.flow.fields import FIELDS, FlowKey
 from inband.flow.flow import Flow
 from inband.flow.ports import LOCAL, PortNo, port_number
@@ -233,6 +233,8 @@ class Pipeline:
         if not is_ours or reaches:
             return actions
         ctx.note("it configures the local port: LOCAL gets it in any case")
+        if any(isinstance(action, Meter) for action in actions):
+            actions = without(LOCAL, actions)  # what passes the meter would reach it twice
         if not tagged:
             return (Output(LOCAL), *actions)
         untagged = (PopVlan(), Output(LOCAL))
@@ -263,8 +265,15 @@ class Pipeline:
         return is_ours
 
 
-def _answer(ctx: XlateContext, actions: tuple[DatapathAction, ...]) -> Translation:
+def _is_known_unicast(ctx: XlateContext, actions: tuple[DatapathAction, ...]) -> bool:
+    """Whether one output is all that sends, and to the port behind which NORMAL knows the destination."""
     port = ctx.unicast_port
+    if port is None or not actions or actions[-1] != Output(port):
+        return False
+    return len(actions) == 1 or all(isinstance(action, HeaderAction | Meter) for action in actions[:-1])
+
+
+def _answer(ctx: XlateContext, actions: tuple[DatapathAction, ...]) -> Translation:
     return Translation(
         actions=actions,
         mask=ctx.packet.mask,
@@ -275,6 +284,6 @@ def _answer(ctx: XlateContext, actions: tuple[DatapathAction, ...]) -> Translati
         source=ctx.source,
         hidden=ctx.hidden,
         lost=ctx.lost,
-        is_known_unicast=port is not None and actions == (Output(port),),
+        is_known_unicast=_is_known_unicast(ctx, actions),
         drop_reason=None if actions else ctx.drop_reason or "the flow outputs to nowhere",
     )

@@ -25,8 +25,8 @@ class Translation(NamedTuple):
     - ``credits``: the lookups that each packet so decided counts to; ``counters``: the groups and buckets.
     - ``source``: the (FDB entry, port) that each packet so decided confirms, if it came by NORMAL.
     - ``hidden``: the hidden flow that decided, if one did.
-    - ``is_known_unicast``: all that happens to the packet is that it goes out of one port, behind which its
-      destination was learned.
+    - ``is_known_unicast``: the packet goes out of one port, behind which its destination was learned, and nowhere else;
+      on its way headers may be changed and meters asked.
     - ``lost``: the destination of a packet of in-band control that is flooded because its place is not known.
     """
 

@@ -36,6 +36,9 @@ class Classifier(Protocol):
     def remove(self, flow: Flow) -> None:
         """Take a flow out; KeyError when it is not in here (a defect of the caller)."""
 
+    def asks(self, bits: int) -> bool:
+        """Whether a flow's match looks at one of these bits of a key."""
+
     def free(self, most: int) -> bool:
         """Let go of some of the flows, in no order, once it is of no more use; whether there are more."""
 
@@ -66,6 +69,10 @@ class LinearClassifier:
                 del self._flows[index]
                 return
         raise KeyError(flow)
+
+    def asks(self, bits: int) -> bool:
+        """As :meth:`Classifier.asks`."""
+        return any(flow.match.mask & bits for flow in self._flows)
 
     def free(self, most: int) -> bool:
         """As :meth:`Classifier.free`."""
@@ -323,6 +330,10 @@ class TupleSpaceClassifier:
             self._best_first = []
         elif table.bound != bound:
             self._best_first = []
+
+    def asks(self, bits: int) -> bool:
+        """As :meth:`Classifier.asks`. Work: a look at each mask."""
+        return any(mask & bits for mask in self._tables)
 
     def free(self, most: int) -> bool:
         """As :meth:`Classifier.free`."""

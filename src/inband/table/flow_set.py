@@ -24,6 +24,7 @@ class FlowSet:
     def __init__(self, classifier: Classifier, order: FlowOrder) -> None:
         self.order = order
         self.lookup = classifier.lookup
+        self.asks = classifier.asks
         self._classifier = classifier
         self._entries: dict[EntryKey, Flow] = {}
 

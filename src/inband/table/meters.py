@@ -7,8 +7,8 @@ band with the highest configured rate that is lower than the current measured ra
 A packet larger than a whole bucket (a frame of many segments, a burst size below one packet) would never pass. It
 passes when the bucket is full and leaves it in debt: the rate holds in the long run, and nothing starves.
 
-No clock: ``now`` is an argument. Invariant: tokens are taken once per packet, so decisions that went through
-a meter are never cached. What this is not: it changes no packet; the pipeline drops or remarks.
+No clock: ``now`` is an argument. Invariant: tokens are taken once per packet, by the datapath. A datapath that keeps
+meters elsewhere writes what they count there to the counters here. What this is not: it changes no packet.
 """
 
 from __future__ import annotations
@@ -71,6 +71,11 @@ class MeterEntry:
     bands: tuple[BandEntry, ...]
     created: Instant
     counter: Counter = field(default_factory=Counter)
+
+    @property
+    def remarks(self) -> bool:
+        """Whether it changes packets."""
+        return any(band.band.type is MeterBandType.DSCP_REMARK for band in self.bands)
 
     def exceeded(self, packets: int, bytes_: int, now: Instant) -> BandEntry | None:
         """The band that would decide about a frame of so many packets; None: it is within every rate."""

@@ -112,6 +112,10 @@ class TableSet:
             raise BadTable(f"there is no table {table_id}: tables are 0 to {len(self._tables) - 1}")
         return self._tables[table_id]
 
+    def asks_behind(self, table_id: int, bits: int) -> bool:
+        """Whether a visible flow of a later table looks at one of these bits of a key. Work: a look at each mask."""
+        return any(table.visible.asks(bits) for table in self._tables[table_id + 1 :] if table.active)
+
     # --- commands of controllers -------------------------------------------------------------------------------
 
     def add(self, flow: Flow, now: Instant) -> Changes:

@@ -11,10 +11,12 @@ from inband.agent.switch import Identity
 from inband.bridge.bridge import Bridge, BridgeSettings
 from inband.control import events as ev
 from inband.datapath.simulated import SimulatedDatapath
-from inband.flow.actions import ApplyActions, Group, Instruction, Meter, Output
+from inband.flow.actions import ApplyActions, GotoTable, Group, Instruction, Meter, Output
 from inband.flow.groups import Bucket
+from inband.flow.match import Match
 from inband.flow.meters import MeterBand
 from inband.flow.ports import LOCAL, PortNo
+from inband.flow.priority import OpenFlowPriority
 from inband.host.events import AddressChanged
 from inband.openflow.messages import Envelope, FlowMod, GroupMod, Message, MeterMod
 from inband.packet.frame import Frame
@@ -36,6 +38,11 @@ from tests.unit.bridge.test_own_questions import Clock
 US = "02:00:00:00:00:01"
 P1, P2, P3 = PortNo(1), PortNo(2), PortNo(3)
 WEB = Frame(packets.tcp())
+
+
+def meter(command: MeterModCommand, *bands: MeterBand) -> MeterMod:
+    """A change of meter 1, which counts packets."""
+    return MeterMod(command, MeterFlags.PKTPS, 1, bands)
 
 
 class Stage:
@@ -130,12 +137,48 @@ def test_packets_of_cached_decisions_are_counted_by_group_and_bucket(stage: Stag
 
 
 def test_every_packet_of_a_metered_flow_meets_the_meter(stage: Stage) -> None:
-    band = MeterBand(MeterBandType.DROP, 2)
-    stage.say(MeterMod(MeterModCommand.ADD, MeterFlags.PKTPS, 1, (band,)))
+    stage.say(meter(MeterModCommand.ADD, MeterBand(MeterBandType.DROP, 2)))
     stage.flow(Meter(1), ApplyActions((Output(P2),)))
 
     assert [stage.sent() for _ in range(4)] == [[P2], [P2], [], []]
-    assert stage.datapath.megaflows() == []
+    assert len(stage.datapath.megaflows()) == 1
+    assert stage.datapath.counters()["dropped_by_meter"] == 2
+
+
+def test_a_meter_that_is_changed_or_goes_is_followed_at_once(stage: Stage) -> None:
+    stage.say(meter(MeterModCommand.ADD, MeterBand(MeterBandType.DROP, 1)))
+    stage.flow(Meter(1), ApplyActions((Output(P2),)))
+    assert [stage.sent() for _ in range(3)] == [[P2], [], []]
+
+    stage.say(meter(MeterModCommand.MODIFY, MeterBand(MeterBandType.DROP, 2)))
+    assert [stage.sent() for _ in range(3)] == [[P2], [P2], []]
+    assert len(stage.datapath.megaflows()) == 1
+    changed = stage.bridge.tables.meters.get(1)
+    assert changed is not None
+    assert (changed.counter.packets, changed.bands[0].counter.packets) == (6, 1)
+
+    stage.say(meter(MeterModCommand.DELETE), meter(MeterModCommand.ADD, MeterBand(MeterBandType.DROP, 3)))
+    assert stage.sent() == []
+    stage.flow(Meter(1), ApplyActions((Output(P2),)))
+    assert [stage.sent() for _ in range(4)] == [[P2], [P2], [P2], []]
+
+
+def test_a_meter_that_begins_to_remark_is_asked_before_tables_that_look_at_it(stage: Stage) -> None:
+    stage.say(meter(MeterModCommand.ADD, MeterBand(MeterBandType.DROP, 1)))
+    stage.flow(Meter(1), GotoTable(1))
+    stage.say(
+        FlowMod(FlowModCommand.ADD, table_id=1, instructions=(ApplyActions((Output(P3),)),)),
+        FlowMod(
+            *(FlowModCommand.ADD, Match.of(eth_type=0x0800, ip_dscp=12), OpenFlowPriority(0xFFFF)),
+            *((ApplyActions((Output(P2),)),), 1),
+        ),
+    )
+    frame = Frame(packets.tcp(src=packets.MAC_A, tos=10 << 2))
+    assert [stage.sent(frame) for _ in range(2)] == [[P3], []]
+
+    stage.say(meter(MeterModCommand.MODIFY, MeterBand(MeterBandType.DSCP_REMARK, 1, prec_level=1)))
+
+    assert [stage.sent(frame) for _ in range(2)] == [[P3], [P2]]
 
 
 def test_router_advertisements_reach_local_from_the_moment_the_bridge_uses_ipv6(stage: Stage) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from inband.flow.actions import Output, SetField
+from inband.flow.actions import Output, SetField, SetQueue
 from inband.flow.fields import FIELDS
 from inband.flow.match import Match
 from inband.flow.ports import ALL, FLOOD, LOCAL, NORMAL, PortNo
@@ -60,7 +60,9 @@ def test_a_decision_says_whether_it_is_known_unicast_and_nothing_else(scene: Sce
     scene.flow(Output(NORMAL), Output(P3), priority=2)
     assert not scene.receive(to_b, P1).is_known_unicast  # P3 gets it too
     scene.flow(SetField("eth_src", 1), Output(NORMAL), priority=3)
-    assert not scene.receive(to_b, P1).is_known_unicast  # it is edited
+    assert scene.receive(to_b, P1).is_known_unicast
+    scene.flow(SetQueue(1), Output(NORMAL), priority=3)
+    assert not scene.receive(to_b, P1).is_known_unicast  # the queue is the port's
     scene.flow(Output(P2), priority=4)
     assert not scene.receive(to_b, P1).is_known_unicast  # right by chance, not by learning
     scene.configure(P2, PortConfig.NO_FWD)

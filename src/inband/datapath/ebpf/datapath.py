@@ -36,6 +36,7 @@ from inband.datapath.ebpf.ring import Ring
 from inband.datapath.ebpf.spare import Spare
 from inband.datapath.ebpf.upcall import Upcall, read_upcall
 from inband.datapath.execute import execute
+from inband.datapath.metering import Meters
 from inband.errors import HostError
 from inband.flow.actions import DatapathAction, ToController
 from inband.flow.fields import FlowKey
@@ -43,6 +44,7 @@ from inband.flow.ports import PortNo
 from inband.host.ports import PortOwnership
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
+from inband.table.meters import MeterEntry
 from inband.vocabulary.instant import Instant
 
 # Upcalls take 50 us and more each: so many control frames in a row, and data frames between two looks at control.
@@ -82,6 +84,7 @@ class EbpfDatapath:
         self.client = client
         self._clock = clock
         self._counters = Counters()
+        self._meters = Meters(clock, self._counters)
         self._kernel = Kernel(pin_dir, spare)
         self._classifier = DatapathClassifier(max_megaflows)
         self._entries = Entries(self._kernel, self._counters)
@@ -217,6 +220,10 @@ class EbpfDatapath:
         if self.client:
             self.client.packet_in(in_port, frame, action)
 
+    def meter(self, meter_id: int, frame: Frame) -> Frame | None:
+        """Count a frame against a meter (``execute.Outlet``)."""
+        return self._meters.pass_by(meter_id, frame)
+
     # Ports
 
     def add_port(self, port: PortNo, interface: str) -> None:
@@ -238,6 +245,10 @@ class EbpfDatapath:
     def port_counters(self, port: PortNo) -> PortCounters:
         """As ``Datapath.port_counters``."""
         return self._ports.counters(port)
+
+    def set_meter(self, meter_id: int, meter: MeterEntry | None) -> None:
+        """As ``Datapath.set_meter``."""
+        self._meters.put(meter_id, meter)
 
     def set_control_hints(self, hints: ControlHints) -> None:
         """As ``Datapath.set_control_hints``; only words of the bitmap that differ are written."""

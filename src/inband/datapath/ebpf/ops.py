@@ -22,6 +22,7 @@ from inband.flow.actions import (
     DecMplsTtl,
     DecNwTtl,
     HeaderAction,
+    Meter,
     Output,
     PopMpls,
     PopPbb,
@@ -99,7 +100,7 @@ class _Program:
                     self._wanted_queue = None
                 case Clone(copied):
                     self._clone(copied, is_last=not _sends(actions[index + 1 :]))
-                case ToController():
+                case ToController() | Meter():
                     raise _UnfitError
                 case _ if isinstance(action, HeaderAction):
                     self.ops.append(_edit(action))

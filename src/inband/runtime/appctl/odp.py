@@ -16,6 +16,7 @@ from inband.flow.actions import (
     Clone,
     DatapathAction,
     HeaderAction,
+    Meter,
     Output,
     PopMpls,
     PopQueue,
@@ -158,6 +159,8 @@ def _action(action: DatapathAction, port_text: PortText) -> str:
             return "set(skb_priority(0))"
         case Clone():
             return f"clone({format_odp_actions(action.actions, port_text)})"
+        case Meter():
+            return f"meter({action.meter_id})"
         case _ if isinstance(action, HeaderAction):
             return _edit(action)
         case _:
