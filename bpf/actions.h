@@ -11,6 +11,7 @@
 
 #include <linux/if_packet.h>
 
+#include "meter.h"
 #include "upcall.h"
 
 #ifndef BPF_MTU_CHK_RET_SUCCESS
@@ -172,6 +173,35 @@ static __always_inline long edit(struct __sk_buff *skb, struct places *places, c
 	return -1;
 }
 
+static __always_inline long remark(struct __sk_buff *skb, const struct places *places, __u32 levels)
+{
+	__be16 word_be;
+
+	if (!places->ip_version)
+		return 0;
+	if (bpf_skb_load_bytes(skb, places->ip_at, &word_be, 2) < 0)
+		return -1;
+	__u8 tos = bpf_ntohs(word_be) >> (places->ip_version == 4 ? 0 : 4);
+	__u8 worse = worse_precedence(tos >> 2, levels);
+	return worse == tos >> 2 ? 0 : set_tos(skb, places, worse << 2, 0xfc);
+}
+
+/* Hold the frame as it is now against a meter; whether its way ends here. */
+__noinline int run_meter(struct __sk_buff *skb, const struct packet *packet, const struct op *op)
+{
+	if (!packet || !op)
+		return 1;
+	int answer = ask_meter(op->arg32, packet->segments, skb->len + (skb->vlan_present ? TAG_SIZE : 0));
+	if (answer == METER_DROP) {
+		count(VERDICT_DROPPED_BY_METER);
+		return 1;
+	}
+	if (answer == METER_PASS || remark(skb, &packet->places, answer) >= 0)
+		return 0;
+	count(VERDICT_EDIT_REFUSED);
+	return 1;
+}
+
 __noinline int run_edit(struct __sk_buff *skb, struct packet *packet, const struct op *op)
 {
 	__u32 before = skb->len;
@@ -261,7 +291,8 @@ static __always_inline bool is_output(const struct op *op)
 	return op->kind == OP_OUTPUT || op->kind == OP_OUTPUT_UNICAST;
 }
 
-__noinline int run_ops(struct __sk_buff *skb, struct packet *packet, const struct flow_entry *entry)
+/* The ops but for so many at the beginning. */
+__noinline int run_ops(struct __sk_buff *skb, struct packet *packet, const struct flow_entry *entry, __u32 done)
 {
 	if (!packet || !entry)
 		return TC_ACT_SHOT;
@@ -269,10 +300,15 @@ __noinline int run_ops(struct __sk_buff *skb, struct packet *packet, const struc
 
 	for (__u32 i = 0; i < MAX_OPS && i < op_count; i++) {
 		const struct op *op = &entry->ops[i];
+		if (i < done)
+			continue;
 		if (is_output(op)) {
 			int result = run_output(skb, packet, op, i + 1 == op_count);
 			if (i + 1 == op_count)
 				return result;
+		} else if (op->kind == OP_METER) {
+			if (run_meter(skb, packet, op))
+				return TC_ACT_SHOT;
 		} else if (run_edit(skb, packet, op)) {
 			count(VERDICT_EDIT_REFUSED);
 			return TC_ACT_SHOT;
@@ -283,22 +319,28 @@ __noinline int run_ops(struct __sk_buff *skb, struct packet *packet, const struc
 
 /*
  * The ops of an entry; the frame is gone afterwards: sent, dropped, or copied to the switch. What most entries say, one
- * output, is done here: each call costs as much as the output itself where returns are guarded against speculation.
+ * output, behind a meter perhaps, is done here: each call costs as much as the output itself where returns are guarded
+ * against speculation.
  */
 static __always_inline int run(struct __sk_buff *skb, struct packet *packet, const struct flow_entry *entry)
 {
+	__u32 is_metered = entry->op_count && entry->ops[0].kind == OP_METER;
+	const struct op *op = is_metered ? &entry->ops[1] : &entry->ops[0];
+
 	if (!entry->op_count) {
 		count(VERDICT_DROPPED_BY_FLOW);
 		return TC_ACT_SHOT;
 	}
-	if (entry->op_count == 1 && is_output(&entry->ops[0]))
-		return output(skb, packet, &entry->ops[0], true);
-	if (entry->ops[0].kind == OP_SEND_UP) {
+	if (is_metered && run_meter(skb, packet, &entry->ops[0]))
+		return TC_ACT_SHOT;
+	if (entry->op_count == 1 + is_metered && is_output(op))
+		return output(skb, packet, op, true);
+	if (op->kind == OP_SEND_UP) {
 		count(VERDICT_SLOW_ACTION);
-		send_up(skb, packet, UPCALL_SLOW_ACTION);
+		send_up(skb, packet, is_metered ? UPCALL_METERED_ACTION : UPCALL_SLOW_ACTION);
 		return TC_ACT_SHOT;
 	}
-	return run_ops(skb, packet, entry);
+	return run_ops(skb, packet, entry, is_metered);
 }
 
 #endif

@@ -204,5 +204,16 @@ int fastpath(struct __sk_buff *skb)
 	return run(skb, &packet, entry);
 }
 
+/* What a meter says of a packet that the switch itself carries out actions on: run by it with a struct meter_question. */
+SEC("tc")
+int meter(struct __sk_buff *skb)
+{
+	struct meter_question asked;
+
+	if (bpf_skb_load_bytes(skb, 0, &asked, sizeof(asked)) < 0)
+		return METER_PASS;
+	return ask_meter(asked.meter_id, asked.packets, asked.bytes);
+}
+
 /* Some helpers are for GPL-compatible programs only, hence the choice of licences. */
 char _license[] SEC("license") = "GPL";

@@ -10,10 +10,11 @@
 #ifndef INBAND_LAYOUT_H
 #define INBAND_LAYOUT_H
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 
 enum layout {
-	LAYOUT_VERSION = 6,
+	LAYOUT_VERSION = 7,
 	MAX_MASKS = 32,
 	MAX_OPS = 32,
 	MAX_PORTS = 1024, /* slots; slot 0 is "no such port" */
@@ -21,6 +22,9 @@ enum layout {
 	CACHE_SIZE = 4096,
 	KEY_WORDS = 12, /* of 64 bits, in a flow_key */
 	SHORT_KEY = 5,	/* words with all that is of Ethernet, IPv4 and ports */
+	MAX_METERS = 4096,
+	MAX_BANDS = 8, /* of a meter */
+	MAX_METER_COUNTS = 16384, /* one for each meter and each band */
 	CONTROL_RING = 2 * 1024 * 1024,
 	DATA_RING = 2 * 1024 * 1024,
 	MAX_BACKLOG = 512 * 1024, /* bytes that wait in a ring; more is as if it were full. The rest is for one giant. */
@@ -112,8 +116,9 @@ enum op_kind {
 	OP_DEC_IP_TTL,
 	OP_SET_PORT_SRC,   /* arg8: TCP or UDP, arg16_be */
 	OP_SET_PORT_DST,
-	OP_SEND_UP,	   /* the switch does it; the only op then */
-	OP_OUTPUT_UNICAST, /* arg16: port slot, behind which the one destination is; the only op then */
+	OP_SEND_UP,	   /* the switch does it; the only op then, but for a meter before it */
+	OP_OUTPUT_UNICAST, /* arg16: port slot, behind which the one destination is; the only output then */
+	OP_METER,	   /* arg32: its number */
 };
 
 struct op {
@@ -138,6 +143,40 @@ struct flow_stats {
 	__u64 bytes;
 	__u64 used_ns; /* CLOCK_MONOTONIC */
 	__u64 tick;    /* when that was, by a clock that costs nothing to read */
+};
+
+/* The twin of ``BandEntry``; its tokens are small enough that it gets ``rate`` of them each nanosecond. */
+struct meter_band {
+	__s64 tokens;
+	__s64 depth;
+	__u32 rate;
+	__u32 levels;	/* by which it makes the drop precedence worse; 0: it drops */
+	__u32 count_at; /* the place of its meter_count */
+	__u32 padding;
+};
+
+struct meter {
+	struct bpf_spin_lock lock; /* of the tokens */
+	__u32 count_at;
+	__u32 packet_size; /* in tokens; 0 if bytes count */
+	__u32 byte_size;   /* in tokens; 0 if packets count */
+	__u32 band_count;
+	__u32 padding;
+	__u64 filled_ns; /* CLOCK_MONOTONIC */
+	struct meter_band bands[MAX_BANDS];
+};
+
+struct meter_count {
+	__u64 packets;
+	__u64 bytes;
+};
+
+/* A packet that the switch itself holds against a meter: the frame that the program ``meter`` gets. */
+struct meter_question {
+	__u32 meter_id;
+	__u32 packets;
+	__u32 bytes;
+	__u32 padding;
 };
 
 struct config {
@@ -188,12 +227,14 @@ enum verdict {
 	VERDICT_UPCALL_FULL_DATA,
 	VERDICT_DISCOVERY_FLOOD, /* more ARP and neighbour discovery from a port than goes up */
 	VERDICT_LINK_LOCAL_FLOOD, /* more frames that stay on a link than go up */
+	VERDICT_DROPPED_BY_METER,
 	VERDICT_COUNT,
 };
 
 enum upcall_reason {
 	UPCALL_MISS,
 	UPCALL_SLOW_ACTION,
+	UPCALL_METERED_ACTION, /* the first of the actions, a meter, is done */
 };
 
 /* What comes up, in front of the frame as it came. Bytes count in the frame without a tag that is beside it. */
@@ -216,6 +257,7 @@ struct all_of_layout {
 	enum verdict verdict;
 	enum upcall_reason upcall_reason;
 	struct upcall upcall;
+	struct meter_question meter_question;
 };
 const struct all_of_layout *all_of_layout __attribute__((unused));
 

@@ -43,6 +43,24 @@ struct {
 	__type(value, struct flow_stats);
 } stats SEC(".maps");
 
+/* The meters that flows use, by number. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_METERS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct meter);
+} meters SEC(".maps");
+
+/* What meters and bands counted, apart from them so that nothing is lost when a meter is changed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_METER_COUNTS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct meter_count);
+} meter_counts SEC(".maps");
+
 /* Which mask (plus 1) the last packet with this hash of its whole key hit: a hint, never believed without a lookup. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -24,6 +24,9 @@ def btf() -> Btf:
 STRUCTS = {
     "op": (layout.OP, ["kind", "arg8", "arg16", "arg32"]),
     "flow_stats": (layout.STATS, ["packets", "bytes", "used_ns", "tick"]),
+    "meter_band": (layout.METER_BAND, ["tokens", "depth", "rate", "levels", "count_at"]),
+    "meter_count": (layout.METER_COUNT, ["packets", "bytes"]),
+    "meter_question": (layout.METER_QUESTION, ["meter_id", "packets", "bytes", "padding"]),
     "mask": (layout.MASK, ["bits", "words", "padding"]),
     "config": (layout.CONFIG, ["epoch", "adopted_epoch", "mask_count", "padding", "secret"]),
     "port_in": (layout.PORT_IN, ["ifindex", "number_be", "slot"]),
@@ -66,11 +69,19 @@ def test_an_entry_is_its_head_and_its_ops(btf: Btf) -> None:
     assert btf.offsets["flow_entry"]["ops"] == layout.ENTRY_HEAD.size
 
 
+def test_a_meter_is_its_head_and_its_bands(btf: Btf) -> None:
+    members = ["lock", "count_at", "packet_size", "byte_size", "band_count", "filled_ns"]
+
+    assert btf.sizes["meter"] == layout.METER_SIZE
+    assert [btf.offsets["meter"][name] for name in members] == _offsets(layout.METER_HEAD)
+    assert btf.offsets["meter"]["bands"] == layout.METER_HEAD.size
+
+
 def test_numbers_are_the_same(btf: Btf) -> None:
     names = (
         *("LAYOUT_VERSION", "MAX_MASKS", "MAX_OPS", "MAX_PORTS", "MAX_MEGAFLOWS", "CONTROL_RING", "DATA_RING"),
         *("KEY_WORDS", "SHORT_KEY", "DISCOVERY_PER_S", "DISCOVERY_BURST_MS"),
-        *("LINK_LOCAL_PER_S", "LINK_LOCAL_BURST_MS"),
+        *("LINK_LOCAL_PER_S", "LINK_LOCAL_BURST_MS", "MAX_METERS", "MAX_BANDS", "MAX_METER_COUNTS"),
     )
 
     assert {name: btf.enumerators[name] for name in names} == {name: getattr(layout, name) for name in names}

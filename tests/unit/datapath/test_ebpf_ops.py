@@ -10,6 +10,7 @@ from inband.flow.actions import (
     Clone,
     DatapathAction,
     DecNwTtl,
+    Meter,
     Output,
     PacketInReason,
     PopQueue,
@@ -57,9 +58,42 @@ def test_the_one_output_to_a_known_host_says_so_and_no_other_does() -> None:
 
     assert known_unicast(Output(P1)) == [(OpKind.OUTPUT_UNICAST, 0, 11, 0)]
     assert known_unicast(Output(P1), Output(P2)) == [output(11), output(12)]
-    assert known_unicast(PopVlan(), Output(P1)) == [(OpKind.POP_VLAN, 0, 0, 0), output(11)]
+    assert known_unicast(PopVlan(), Output(P1)) == [(OpKind.POP_VLAN, 0, 0, 0), (OpKind.OUTPUT_UNICAST, 0, 11, 0)]
     assert known_unicast(CONTROLLER) == list(OP.iter_unpack(SEND_UP))
     assert known_unicast() == []
+
+
+def metered(*actions: DatapathAction) -> list[tuple[int, int, int, int]]:
+    """Ops where the program knows meter 1, which drops, and meter 2, which remarks."""
+    return list(OP.iter_unpack(compile_ops(actions, SLOTS.__getitem__, meters={1: False, 2: True})))
+
+
+def meter(number: int) -> tuple[int, int, int, int]:
+    return OpKind.METER, 0, 0, number
+
+
+UP = OP.unpack(SEND_UP)
+
+
+def test_a_meter_that_the_program_knows_is_an_op_where_it_stands() -> None:
+    assert metered(Meter(1), Output(P1)) == [meter(1), output(11)]
+    assert metered(Output(P1), Meter(2), Output(P2)) == [output(11), meter(2), output(12)]
+    assert metered(Meter(1)) == [meter(1)]
+    assert metered(Meter(3), Output(P1)) == [UP]
+
+
+def test_a_meter_in_a_copy_ends_only_the_copy() -> None:
+    assert metered(Clone((Meter(1), Output(P1))), Output(P2)) == [UP]
+    assert metered(Clone((Meter(1), Output(P1))), Meter(2)) == [UP]
+    assert metered(Output(P2), Clone((Meter(1), Output(P1)))) == [output(12), meter(1), output(11)]
+
+
+def test_what_goes_up_behind_a_meter_meets_it_first_unless_it_may_be_changed() -> None:
+    assert metered(Meter(1), CONTROLLER) == [meter(1), UP]
+    assert metered(Meter(1), *[Output(P1)] * MAX_OPS) == [meter(1), UP]
+    assert metered(Meter(2), CONTROLLER) == [UP]
+    assert metered(Meter(3), CONTROLLER) == [UP]
+    assert metered(Output(P1), Meter(1), CONTROLLER) == [UP]
 
 
 def test_edits_that_nothing_is_sent_after_are_left_out() -> None:

@@ -30,15 +30,15 @@ from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.entries import Entries
 from inband.datapath.ebpf.kernel import Kernel
 from inband.datapath.ebpf.layout import UpcallReason, Verdict
+from inband.datapath.ebpf.meters import KernelMeters
 from inband.datapath.ebpf.ops import compile_ops
 from inband.datapath.ebpf.ports import Ownership, Ports
 from inband.datapath.ebpf.ring import Ring
 from inband.datapath.ebpf.spare import Spare
 from inband.datapath.ebpf.upcall import Upcall, read_upcall
 from inband.datapath.execute import execute
-from inband.datapath.metering import Meters
 from inband.errors import HostError
-from inband.flow.actions import DatapathAction, ToController
+from inband.flow.actions import DatapathAction, Meter, ToController
 from inband.flow.fields import FlowKey
 from inband.flow.ports import PortNo
 from inband.host.ports import PortOwnership
@@ -84,8 +84,8 @@ class EbpfDatapath:
         self.client = client
         self._clock = clock
         self._counters = Counters()
-        self._meters = Meters(clock, self._counters)
         self._kernel = Kernel(pin_dir, spare)
+        self._meters = KernelMeters(self._kernel, clock, self._counters)
         self._classifier = DatapathClassifier(max_megaflows)
         self._entries = Entries(self._kernel, self._counters)
         self._ports = Ports(self._kernel, self._counters, ownership or PortOwnership())
@@ -133,6 +133,7 @@ class EbpfDatapath:
     def end_adoption(self) -> None:
         """Entries and ports of an earlier process that are not ours by now are gone. ``attach`` sees to it in time."""
         self._entries.release_adopted()
+        self._meters.release_adopted()
         self._ports.release_earlier()
 
     def _rings(self) -> tuple[Ring, Ring]:
@@ -189,13 +190,16 @@ class EbpfDatapath:
         key = parse(frame.data, upcall.in_port)
         megaflow = self._classifier.find(key)
         if megaflow is not None:
+            actions = megaflow.actions
+            if upcall.reason is UpcallReason.METERED_ACTION:
+                actions = actions[1:]
             if upcall.reason is UpcallReason.MISS:  # else the kernel has counted it
                 self._counters.add("late_hit")
                 megaflow.packets += frame.segments
                 megaflow.bytes += len(frame.data)
                 megaflow.used = self._clock()
                 self._late_hits.add(megaflow)
-            self.execute(upcall.in_port, frame, megaflow.actions)
+            self.execute(upcall.in_port, frame, actions)
         elif self.client is not None:
             self.client.upcall(upcall.in_port, frame, key)
         else:
@@ -248,7 +252,9 @@ class EbpfDatapath:
 
     def set_meter(self, meter_id: int, meter: MeterEntry | None) -> None:
         """As ``Datapath.set_meter``."""
-        self._meters.put(meter_id, meter)
+        if self._meters.put(meter_id, meter):
+            named = Meter(meter_id)
+            self.remove([megaflow for megaflow in self._classifier if named in megaflow.actions])
 
     def set_control_hints(self, hints: ControlHints) -> None:
         """As ``Datapath.set_control_hints``; only words of the bitmap that differ are written."""
@@ -271,7 +277,8 @@ class EbpfDatapath:
         if not taken:
             self._counters.add("cache_full")
             return
-        ops = compile_ops(megaflow.actions, self._ports.slot_of, known_unicast=megaflow.translation.is_known_unicast)
+        known_unicast, meters = megaflow.translation.is_known_unicast, self._meters.in_kernel
+        ops = compile_ops(megaflow.actions, self._ports.slot_of, known_unicast=known_unicast, meters=meters)
         self._entries.install(megaflow, ops, packet)
         if replaced is not None and replaced is not megaflow:
             self._entries.remove([replaced])
@@ -297,6 +304,7 @@ class EbpfDatapath:
         yield list(here)
         for counted in self._entries.count():
             yield list(counted)
+        self._meters.count()
 
     # The rest
 
@@ -326,6 +334,7 @@ class EbpfDatapath:
         self._entries.flush()
         for port in list(self._ports):
             self.remove_port(port)
+        self._meters.close()
         self._kernel.close()
 
     def abandon(self) -> None:
@@ -335,4 +344,5 @@ class EbpfDatapath:
         """
         self.detach()
         self._ports.abandon()
+        self._meters.close()
         self._kernel.abandon()

@@ -32,8 +32,11 @@ from inband.errors import HostError
 
 _PINNED_MAPS = (
     *("config", "masks", "megaflows", "stats", "control_ports"),
+    *("meters", "meter_counts"),
     *("ports_near", "ports_in", "ports_out", "port_stats", "verdicts"),
 )
+# It says what a meter says of a packet.
+METER_PROGRAM = "meter"
 # Words of struct config. Each is written by one store, for the program reads them meanwhile; ``Struct.pack_into`` would
 # fill them with zeros first.
 _EPOCH, _ADOPTED_EPOCH, _MASK_COUNT = range(3)
@@ -52,6 +55,7 @@ class Kernel:
         self._object = libbpf.BpfObject()
         try:
             self._load(spare)
+            self.meter_program = self._object.program(METER_PROGRAM)
             self.config = mmap.mmap(self.map("config"), mmap.PAGESIZE)
             self._words = memoryview(self.config).cast("I")
             self.secret = self._keep_secret()

@@ -10,11 +10,15 @@ from struct import Struct
 
 from inband.datapath import pace
 
-LAYOUT_VERSION = 6
+LAYOUT_VERSION = 7
 MAX_MASKS = 32
 MAX_OPS = 32
 MAX_PORTS = 1024
 MAX_MEGAFLOWS = 131072
+MAX_METERS = 4096
+MAX_BANDS = 8
+"""Of a meter."""
+MAX_METER_COUNTS = 16384
 CONTROL_RING = 2 * 1024 * 1024
 DATA_RING = 2 * 1024 * 1024
 
@@ -39,6 +43,16 @@ MASK = Struct("=96sII")
 
 STATS = Struct("=QQQQ")
 """packets, bytes, used_ns, tick."""
+
+METER_HEAD = Struct("=IIIII4xQ")
+"""lock, count_at, packet_size, byte_size, band_count, padding, filled_ns; MAX_BANDS bands follow."""
+METER_BAND = Struct("=QQIII4x")
+"""tokens, depth, rate, levels, count_at, padding."""
+METER_SIZE = METER_HEAD.size + MAX_BANDS * METER_BAND.size
+METER_COUNT = Struct("=QQ")
+"""packets, bytes."""
+METER_QUESTION = Struct("=IIII")
+"""meter_id, packets, bytes, padding."""
 
 CONFIG = Struct("=IIII96s")
 """epoch, adopted_epoch, mask_count, padding, secret."""
@@ -73,6 +87,7 @@ class OpKind(IntEnum):
     SET_PORT_DST = 14
     SEND_UP = 15
     OUTPUT_UNICAST = 16
+    METER = 17
 
 
 class Verdict(IntEnum):
@@ -94,6 +109,7 @@ class Verdict(IntEnum):
     UPCALL_FULL_DATA = 13
     DISCOVERY_FLOOD = 14
     LINK_LOCAL_FLOOD = 15
+    DROPPED_BY_METER = 16
 
 
 class UpcallReason(IntEnum):
@@ -101,3 +117,4 @@ class UpcallReason(IntEnum):
 
     MISS = 0
     SLOW_ACTION = 1
+    METERED_ACTION = 2

@@ -157,6 +157,12 @@ class BpfObject:
             raise refused("load the eBPF program", -result, words)
         return int(self._library.bpf_program__fd(found))
 
+    def program(self, name: str) -> int:
+        """The descriptor of another program of the object, after ``load``."""
+        return int(
+            self._library.bpf_program__fd(self._library.bpf_object__find_program_by_name(self._object, name.encode()))
+        )
+
     def map(self, name: str) -> int:
         """A map's descriptor, after ``load``."""
         return int(self._library.bpf_map__fd(self._map(name)))

@@ -1,7 +1,7 @@
 """A decision's actions become ops that the program in the kernel runs, or one op: "the switch does it".
 
-The program does what is common and cheap: outputs, queues, VLAN tags, addresses, ports, DSCP, ECN, TTL, drops. A
-decision with anything else in it (a controller, MPLS, a copy that is edited and then the original) is sent up frame
+The program does what is common and cheap: outputs, queues, VLAN tags, addresses, ports, DSCP, ECN, TTL, meters, drops.
+A decision with anything else in it (a controller, MPLS, a copy that is edited and then the original) is sent up frame
 by frame and carried out by ``execute`` in this process: slower, and by definition right.
 
 Invariants: ops do what ``datapath.execute`` does with the same actions; the table of packets and a property
@@ -10,7 +10,8 @@ test compare them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import assert_never
 
 from inband.datapath.ebpf.layout import MAX_OPS, OP, OP_BYTES, OpKind
@@ -42,6 +43,7 @@ from inband.flow.ports import PortNo
 from inband.vocabulary.numbers import IP_TCP, IP_UDP
 from inband.vocabulary.openflow import MAX_QUEUE
 
+NO_METERS: Mapping[int, bool] = MappingProxyType({})
 SEND_UP = OP.pack(OpKind.SEND_UP, 0, 0, 0)
 
 _VID_BITS = 0xFFF
@@ -60,32 +62,47 @@ class _UnfitError(Exception):
 
 
 def compile_ops(
-    actions: Iterable[DatapathAction], slot_of: Callable[[PortNo], int], *, known_unicast: bool = False
+    actions: Iterable[DatapathAction],
+    slot_of: Callable[[PortNo], int],
+    *,
+    known_unicast: bool = False,
+    meters: Mapping[int, bool] = NO_METERS,
 ) -> bytes:
-    """The ops of a decision, packed; none for a drop, SEND_UP alone for what the program cannot do.
+    """The ops of a decision, packed; none for a drop, SEND_UP for what the program cannot do.
 
     ``known_unicast``: the port is that of the one destination, so the program may hand the packet to the port's peer
-    (``peer``).
+    (``peer``). ``meters``: those that the program knows, and whether they change packets. What it cannot do is alone,
+    or behind a first action that is a meter which does not: so much never comes up of what such a meter drops.
     """
     listed = tuple(actions)
     if len(listed) == 1 and isinstance(only := listed[0], Output):  # nearly all are
         return OP.pack(OpKind.OUTPUT_UNICAST if known_unicast else OpKind.OUTPUT, 0, slot_of(only.port), 0)
     try:
-        program = _Program(slot_of)
+        is_unicast = known_unicast and not any(isinstance(action, (Output, Clone)) for action in listed[:-1])
+        program = _Program(slot_of, meters, OpKind.OUTPUT_UNICAST if is_unicast else OpKind.OUTPUT)
         program.run(listed)
     except _UnfitError:
-        return SEND_UP
+        return _send_up(listed, meters)
     ops = program.ops[: program.length]
-    return b"".join(ops) if len(ops) <= MAX_OPS else SEND_UP
+    return b"".join(ops) if len(ops) <= MAX_OPS else _send_up(listed, meters)
+
+
+def _send_up(actions: tuple[DatapathAction, ...], meters: Mapping[int, bool]) -> bytes:
+    first = actions[0]
+    if isinstance(first, Meter) and not meters.get(first.meter_id, True):
+        return OP.pack(OpKind.METER, 0, 0, first.meter_id) + SEND_UP
+    return SEND_UP
 
 
 class _Program:
-    """Ops so far. What comes after the last output does nothing, so ``length`` ends there."""
+    """Ops so far. What comes after the last output or meter does nothing, so ``length`` ends there."""
 
-    def __init__(self, slot_of: Callable[[PortNo], int]) -> None:
+    def __init__(self, slot_of: Callable[[PortNo], int], meters: Mapping[int, bool], output: OpKind) -> None:
         self.ops: list[bytes] = []
         self.length = 0
         self._slot_of = slot_of
+        self._meters = meters
+        self._output_kind = output
         self._wanted_queue: int | None = None
         self._queue: int | None = None
 
@@ -100,7 +117,9 @@ class _Program:
                     self._wanted_queue = None
                 case Clone(copied):
                     self._clone(copied, is_last=not _sends(actions[index + 1 :]))
-                case ToController() | Meter():
+                case Meter(meter_id):
+                    self._meter(meter_id)
+                case ToController():
                     raise _UnfitError
                 case _ if isinstance(action, HeaderAction):
                     self.ops.append(_edit(action))
@@ -111,11 +130,17 @@ class _Program:
         if self._wanted_queue != self._queue:
             self._queue = self._wanted_queue
             self.ops.append(OP.pack(OpKind.SET_QUEUE, 0, 0, _priority(self._queue)))
-        self.ops.append(OP.pack(OpKind.OUTPUT, 0, self._slot_of(port), 0))
+        self.ops.append(OP.pack(self._output_kind, 0, self._slot_of(port), 0))
+        self.length = len(self.ops)
+
+    def _meter(self, meter_id: int) -> None:
+        if meter_id not in self._meters:
+            raise _UnfitError
+        self.ops.append(OP.pack(OpKind.METER, 0, 0, meter_id))
         self.length = len(self.ops)
 
     def _clone(self, actions: tuple[DatapathAction, ...], *, is_last: bool) -> None:
-        """A copy's edits cannot be undone: they may only be where nothing is sent afterwards."""
+        """A copy's edits cannot be undone, and a meter ends all: they may only be where nothing is done afterwards."""
         queue = self._wanted_queue
         if not (is_last or all(isinstance(action, (Output, SetQueue, PopQueue)) for action in actions)):
             raise _UnfitError
@@ -124,7 +149,7 @@ class _Program:
 
 
 def _sends(actions: tuple[DatapathAction, ...]) -> bool:
-    return any(isinstance(action, (Output, Clone)) for action in actions)
+    return any(isinstance(action, (Output, Clone, Meter)) for action in actions)
 
 
 def _priority(queue: int | None) -> int:

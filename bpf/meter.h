@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Meters: token buckets that packets pass, or not, or with a worse drop precedence (OpenFlow 1.3.5, 5.7). The twin of
+ * inband/table/meters.py, in whole numbers.
+ *
+ * A band's tokens are so small that it gets its rate's number of them each nanosecond: a millionth of a bit for rates
+ * in kilobits per second, a thousand-millionth of a packet for those in packets. So nothing is lost to rounding, and
+ * the deepest bucket that OpenFlow can ask for, 2^32 kilobits, is less than 2^62 of them.
+ *
+ * A packet larger than a whole bucket passes when the bucket is full, and leaves it in debt.
+ */
+#ifndef INBAND_METER_H
+#define INBAND_METER_H
+
+#include "maps.h"
+#include "parse.h"
+
+/* What a meter says of a packet; above 0: by how many levels its drop precedence is to be worse. */
+enum { METER_PASS = 0, METER_DROP = -1 };
+
+static __always_inline void refill(struct meter_band *band, __u64 elapsed_ns)
+{
+	__u64 missing = band->depth - band->tokens;
+
+	if (!band->rate)
+		return;
+	band->tokens += elapsed_ns < missing / band->rate ? elapsed_ns * band->rate : missing;
+}
+
+static __always_inline void credit_meter(__u32 place, __u32 packets, __u32 bytes)
+{
+	struct meter_count *counted = bpf_map_lookup_elem(&meter_counts, &place);
+
+	if (!counted)
+		return;
+	__sync_fetch_and_add(&counted->packets, packets);
+	__sync_fetch_and_add(&counted->bytes, bytes);
+}
+
+/* Tokens of every band that has enough are taken; of those that have not, the one with the highest rate decides. */
+static __always_inline int ask_meter(__u32 meter_id, __u32 packets, __u32 bytes)
+{
+	struct meter *meter = bpf_map_lookup_elem(&meters, &meter_id);
+	__u32 highest = 0, levels = 0, place = 0;
+
+	if (!meter)
+		return METER_PASS;
+	__s64 size = (__u64)packets * meter->packet_size + (__u64)bytes * meter->byte_size;
+	__u64 now = bpf_ktime_get_ns();
+
+	bpf_spin_lock(&meter->lock);
+	/* Another CPU may have read the clock later and been here before. */
+	__u64 elapsed_ns = now > meter->filled_ns ? now - meter->filled_ns : 0;
+	meter->filled_ns += elapsed_ns;
+	for (__u32 i = 0; i < MAX_BANDS && i < meter->band_count; i++) {
+		struct meter_band *band = &meter->bands[i];
+
+		refill(band, elapsed_ns);
+		if (band->tokens >= (size < band->depth ? size : band->depth)) {
+			band->tokens -= size;
+		} else if (band->rate > highest) {
+			highest = band->rate;
+			levels = band->levels;
+			place = band->count_at;
+		}
+	}
+	bpf_spin_unlock(&meter->lock);
+
+	credit_meter(meter->count_at, packets, bytes);
+	if (!highest)
+		return METER_PASS;
+	credit_meter(place, packets, bytes);
+	return levels ? (int)levels : METER_DROP;
+}
+
+/* The DSCP whose drop precedence is so many levels worse, at most 3; only assured forwarding has one (RFC 2597). */
+static __always_inline __u8 worse_precedence(__u8 dscp, __u32 levels)
+{
+	__u32 af_class = dscp >> 3, precedence = (dscp >> 1 & 3) + levels;
+
+	if (dscp & 1 || af_class < 1 || af_class > 4 || !(dscp >> 1 & 3))
+		return dscp;
+	return af_class << 3 | (precedence > 3 ? 3 : precedence) << 1;
+}
+
+#endif
