@@ -265,15 +265,15 @@ class Pipeline:
         return is_ours
 
 
-def _is_known_unicast(ctx: XlateContext, actions: tuple[DatapathAction, ...]) -> bool:
-    """Whether one output is all that sends, and to the port behind which NORMAL knows the destination."""
-    port = ctx.unicast_port
-    if port is None or not actions or actions[-1] != Output(port):
+def _is_all(port: PortNo, actions: tuple[DatapathAction, ...]) -> bool:
+    """Whether an output to this port is all that sends."""
+    if not actions or actions[-1] != Output(port):
         return False
     return len(actions) == 1 or all(isinstance(action, HeaderAction | Meter) for action in actions[:-1])
 
 
 def _answer(ctx: XlateContext, actions: tuple[DatapathAction, ...]) -> Translation:
+    port = ctx.unicast_port
     return Translation(
         actions=actions,
         mask=ctx.packet.mask,
@@ -284,6 +284,6 @@ def _answer(ctx: XlateContext, actions: tuple[DatapathAction, ...]) -> Translati
         source=ctx.source,
         hidden=ctx.hidden,
         lost=ctx.lost,
-        is_known_unicast=_is_known_unicast(ctx, actions),
+        is_known_unicast=port is not None and _is_all(port, actions),
         drop_reason=None if actions else ctx.drop_reason or "the flow outputs to nowhere",
     )
