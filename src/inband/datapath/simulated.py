@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflow, PortCounters
 from inband.datapath.classifier import MAX_MEGAFLOWS, DatapathClassifier
@@ -27,6 +28,12 @@ from inband.vocabulary.instant import Instant
 
 Transmit = Callable[[PortNo, Frame, int | None], None]
 """What carries a frame away: port, frame, queue (None: no particular one)."""
+
+
+@lru_cache(maxsize=1024)
+def _parse(data: bytes) -> int:
+    """A frame's flow key, but for the port: in a simulation the same frame comes to many switches."""
+    return parse(data, 0)
 
 
 class SimulatedDatapath:
@@ -65,7 +72,7 @@ class SimulatedDatapath:
             return
         counters.rx_packets += frame.segments
         counters.rx_bytes += len(frame.data)
-        key = parse(frame.data, port)
+        key = FlowKey(_parse(frame.data) | port)
         megaflow = self._classifier.find(key)
         if megaflow is None:
             self._counters.add("miss")

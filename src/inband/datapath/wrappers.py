@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Protocol
 
@@ -59,6 +60,12 @@ class FaultyLink:
     def __call__(self, frame: Frame) -> None:
         """Take a frame."""
         faults = self.faults
+        if faults.loss or faults.corrupt or faults.duplicate:
+            self._spoil(frame, faults)
+        else:
+            self._pass_on(frame)
+
+    def _spoil(self, frame: Frame, faults: Faults) -> None:
         if self._happens("lost", faults.loss):
             return
         if frame.data and self._happens("corrupted", faults.corrupt):
@@ -82,7 +89,7 @@ class FaultyLink:
     def _pass_on(self, frame: Frame) -> None:
         delay = self.faults.delay_s + (self.random.random() * self.faults.jitter_s if self.faults.jitter_s else 0.0)
         if delay:
-            self.schedule(delay, lambda: self.carry(frame))
+            self.schedule(delay, partial(self.carry, frame))
         else:
             self.carry(frame)
 

@@ -6,9 +6,9 @@ the bit. Whatever keeps planning for the present instant is a defect, and is rep
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from inband.vocabulary.instant import Instant
 
@@ -47,9 +47,11 @@ class VirtualClock:
 
     def call_at(self, when: Instant, action: Callable[[], None]) -> Timer:
         """Plan an action; an instant in the past means now."""
-        timer = Timer(max(when, self.now), action)
-        self._number += 1
-        heapq.heappush(self._heap, (timer.due, self._number, timer))
+        if when < self.now:
+            when = self.now
+        timer = Timer(when, action)
+        self._number = number = self._number + 1
+        heappush(self._heap, (when, number, timer))
         return timer
 
     def call_later(self, delay_s: float, action: Callable[[], None]) -> Timer:
@@ -60,26 +62,31 @@ class VirtualClock:
         """Plan an action for this instant, after everything that is planned for it already."""
         return self.call_at(self.now, action)
 
-    def run_until(self, end: Instant, stop: Callable[[], bool] = lambda: False) -> bool:
+    def run_until(self, end: Instant, stop: Callable[[], bool] | None = None) -> bool:
         """Let everything happen up to ``end``, or until ``stop`` is true after an action; returns what it said last.
 
         Raises TimeStoodStillError.
         """
-        while self._heap and self._heap[0][0] <= end:
-            due, _, timer = heapq.heappop(self._heap)
-            self._advance(due)
+        heap = self._heap
+        while heap and heap[0][0] <= end:
+            due, _, timer = heappop(heap)
+            if due == self.now:
+                self._count_at_once(due)
+            else:
+                self.now, self._at_once = due, 0
             if timer.action is not None:
                 timer.action()
-                if stop():
+                if stop is not None and stop():
                     return True
         self.now = max(self.now, end)
-        return stop()
+        return stop is not None and stop()
 
-    def _advance(self, due: Instant) -> None:
-        self._at_once = self._at_once + 1 if due == self.now else 0
+    def _count_at_once(self, due: Instant) -> None:
+        self._at_once += 1
         if self._at_once > MAX_ACTIONS_AT_ONCE:
-            raise TimeStoodStillError(f"over 200,000 actions at {due:.6f} s, and more are planned for it")
-        self.now = due
+            raise TimeStoodStillError(
+                f"over {MAX_ACTIONS_AT_ONCE:,} actions at {due:.6f} s, and more are planned for it"
+            )
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from inband.switch.config import IpInterface
 from inband.vocabulary.addresses import BROADCAST, IpAddress, Mac
 
 MTU = 1500
+_BROADCAST = BROADCAST.packed
 LINK_LOCAL = IPv6Network("fe80::/64")
 
 
@@ -57,7 +58,7 @@ class Interface:
 
     def hears(self, mac: bytes) -> bool:
         """Whether frames to this address are for us: a multicast group that we are in counts (RFC 4291, 2.8)."""
-        if mac in (self.mac.packed, BROADCAST.packed):
+        if mac in (_BROADCAST, self.mac.packed):
             return True
         if not mac.startswith(b"\x33\x33"):
             return False

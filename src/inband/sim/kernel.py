@@ -13,7 +13,7 @@ interface as its scope; in packets and tables it has none. Transport protocols r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from struct import Struct
@@ -35,6 +35,7 @@ from inband.sim.resolution import Resolution
 from inband.switch.config import IpInterface
 from inband.vocabulary.addresses import IpAddress, IpNetwork, Mac
 from inband.vocabulary.numbers import (
+    ETH_ARP,
     IP_ICMP,
     IP_ICMPV6,
     IP_UDP,
@@ -47,6 +48,7 @@ DONT_FRAGMENT = 0x4000
 LIMITED_BROADCAST = IPv4Address("255.255.255.255")
 # Echo request and reply (RFC 792; RFC 4443, 4).
 ECHO = {IP_ICMP: (8, 0), IP_ICMPV6: (128, 129)}
+_ARP = ETH_ARP.to_bytes(2, "big")
 _DISCOVERY = bytes((NEIGHBOUR_SOLICITATION,)), bytes((NEIGHBOUR_ADVERTISEMENT,))
 _PORTS = Struct("!HH")
 
@@ -79,6 +81,7 @@ class Kernel:
     on_echo_reply: Callable[[bytes], None] = lambda _: None
     _resolutions: dict[int, Resolution] = field(default_factory=dict)
     _routes: list[Route] = field(default_factory=list)
+    _routes_to: dict[IpAddress, Route | None] = field(default_factory=dict)
     _last_id: int = 0
 
     def __post_init__(self) -> None:
@@ -122,7 +125,7 @@ class Kernel:
             return route.interface is not interface or via not in address.network
 
         if all(other.network != address.network for other in interface.addresses.values()):
-            self._routes = [*filter(is_kept, self._routes)]
+            self._set_routes(filter(is_kept, self._routes))
         self._tell(interface.address_event(address, present=False))
         self._tell(RoutesChanged(None))
 
@@ -132,7 +135,7 @@ class Kernel:
         def is_kept(route: Route) -> bool:
             return route.network != network or (network.is_link_local and route.interface is not interface)
 
-        self._routes = [*filter(is_kept, self._routes), Route(network, interface, gateway)]
+        self._set_routes([*filter(is_kept, self._routes), Route(network, interface, gateway)])
         self._tell(RoutesChanged(network))
 
     def set_mac(self, interface: Interface, mac: Mac) -> None:
@@ -171,9 +174,15 @@ class Kernel:
 
     def route_to(self, destination: IpAddress) -> Route | None:
         """The route for a destination: the longest prefix wins, on the interface that the destination names, if any."""
-        scope = destination.scope_id if isinstance(destination, IPv6Address) else None
-        fitting = (r for r in self._routes if destination in r.network and scope in (None, r.interface.name))
-        return max(fitting, key=lambda route: route.network.prefixlen, default=None)
+        if destination not in self._routes_to:
+            scope = destination.scope_id if isinstance(destination, IPv6Address) else None
+            fitting = (r for r in self._routes if destination in r.network and scope in (None, r.interface.name))
+            self._routes_to[destination] = max(fitting, key=lambda route: route.network.prefixlen, default=None)
+        return self._routes_to[destination]
+
+    def _set_routes(self, routes: Iterable[Route]) -> None:
+        self._routes = [*routes]
+        self._routes_to.clear()
 
     def source_for(self, destination: IpAddress) -> IpAddress | None:
         """The address from which packets to a destination are sent; None: there is no way."""
@@ -231,6 +240,9 @@ class Kernel:
         for tap in interface.taps:
             tap(data)
         if not interface.hears(data[:6]):
+            return
+        if data[12:14] == _ARP:
+            self._resolutions[interface.index].receive(data)
             return
         packet = read_packet(data, interface.name)
         if packet is None or (packet.proto == IP_ICMPV6 and packet.payload[:1] in _DISCOVERY and packet.is_whole):

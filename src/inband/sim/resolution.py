@@ -7,8 +7,9 @@ the link-local one; and an address that is tentative is neither used nor defende
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address
 
 from inband.flow.fields import key_fields
@@ -27,6 +28,12 @@ from inband.vocabulary.numbers import ARP_REPLY, ARP_REQUEST, NEIGHBOUR_SOLICITA
 DETECTION_DELAY_S, DETECTION_S = 0.3, 1.0
 # What comes from another link is not believed (RFC 4861, 7.1).
 _HOP_LIMIT = 255
+
+
+@lru_cache(maxsize=1024)
+def _read(data: bytes) -> Mapping[str, int]:
+    """A frame's fields that are not zero: the same question comes to every host of a network."""
+    return key_fields(parse(data, 0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,13 +84,13 @@ class Resolution:
 
     def receive(self, data: bytes) -> None:
         """Take a frame with an ARP message, or a solicitation or advertisement whose checksum is right."""
-        fields = key_fields(parse(data, 0))
+        fields = _read(data)
         if "arp_op" in fields:
             self._receive_arp(fields)
         elif fields.get("ip_ttl") == _HOP_LIMIT:
             self._receive_discovery(fields)
 
-    def _receive_arp(self, fields: dict[str, int]) -> None:
+    def _receive_arp(self, fields: Mapping[str, int]) -> None:
         sha, mac = Mac(fields.get("arp_sha", 0)), self.interface.mac
         sender, target = IPv4Address(fields.get("arp_spa", 0)), IPv4Address(fields.get("arp_tpa", 0))
         is_for_us = self.owns(target)
@@ -92,7 +99,7 @@ class Resolution:
         if fields["arp_op"] == ARP_REQUEST and is_for_us and sender != target:
             self._send(build_arp(ARP_REPLY, mac, target, sha, sender, sha, mac))
 
-    def _receive_discovery(self, fields: dict[str, int]) -> None:
+    def _receive_discovery(self, fields: Mapping[str, int]) -> None:
         interface = self.interface
         target, source = IPv6Address(fields.get("ipv6_nd_target", 0)), IPv6Address(fields.get("ipv6_src", 0))
         is_ours, is_question = target in interface.addresses, fields.get("icmpv6_type") == NEIGHBOUR_SOLICITATION

@@ -147,8 +147,8 @@ class ManagedBridge:
 
         Thousands are taken in portions: go on with the iterator when everything else has had its turn.
         """
-        self._coming = deque(sorted(remotes - self._remotes, key=_is_manager))
-        self._going = deque(sorted(self._remotes - remotes, key=_is_manager))
+        self._coming = deque(sorted(remotes - self._remotes, key=_in_order))
+        self._going = deque(sorted(self._remotes - remotes, key=_in_order))
         while self._coming and not _is_manager(self._coming[0]):
             self.protect_more()
             yield
@@ -361,6 +361,11 @@ class ManagedBridge:
 
 def _is_manager(remote: ev.Remote) -> bool:
     return remote.kind is not ev.RemoteKind.CONTROLLER
+
+
+def _in_order(remote: ev.Remote) -> tuple[bool, int, int, int]:
+    """Controllers first. Hashes of addresses differ from process to process; what is done in their order would, too."""
+    return _is_manager(remote), remote.address.version, int(remote.address), remote.port
 
 
 def _portion(remotes: deque[ev.Remote]) -> list[ev.Remote]:
