@@ -101,6 +101,7 @@ class Network:
     def machine(self, name: str) -> SwitchHost:
         """A switch without bridges yet, for those that shall have several."""
         machine = self.switches[name] = SwitchHost(Host(self.clock, name, self._new_mac), self.random)
+        self.clock.nodes += 1
         return machine
 
     def link(
