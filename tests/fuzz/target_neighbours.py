@@ -13,10 +13,14 @@ from random import Random
 from inband.errors import WireError
 from inband.fabric import events as ev
 from inband.fabric.changes import MAX_ORIGINS
+from inband.fabric.distances import MAX_IN_ALL, Distance, Station
 from inband.fabric.fabric import Fabric
-from inband.fabric.hello import MAX_CHANGES, Change, Heard, Hello, body_of, decode, encode, frame
+from inband.fabric.hello import MAX_CHANGES, Change, Heard, Hello, body_of, decode, encode, frame, is_update
 from inband.fabric.keys import Hashed, NetworkKeys
 from inband.fabric.link import MAX_WAITING
+from inband.fabric.update import Update
+from inband.fabric.update import decode as decode_update
+from inband.fabric.update import encode as encode_update
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import Mac
 from tests.fuzz.fuzzing import Script, Target, sized
@@ -24,6 +28,7 @@ from tests.fuzz.fuzzing import Script, Target, sized
 PORTS = (PortNo(1), PortNo(2))
 MAC = Mac(0x02000000000A)
 KEY = NetworkKeys.of(b"k" * 32)
+STATIONS = (Station((4, 7), MAC), Station((6, 8), MAC))
 _KEYS = (None, KEY, NetworkKeys.of(b"o" * 32), NetworkKeys.of(b"o" * 32, b"k" * 32))
 _PAUSES_S = (0.0, 0.001, 0.02, 0.07, 1.0, 5.0, 3600.0, -10.0)
 
@@ -38,6 +43,7 @@ class Step(IntEnum):
     CONTROL = 4
     KEYS = 5
     SIGNED = 6
+    STATIONS = 7
 
 
 def check(data: bytes) -> None:
@@ -51,6 +57,9 @@ def check(data: bytes) -> None:
             now += _PAUSES_S[script.number() % len(_PAUSES_S)]
         commands = fabric.handle(_event(step, port, script), now)
         assert len(commands) <= 8 * (len(PORTS) + MAX_CHANGES)
+        assert fabric.ways is None or fabric.ways.distances.records <= MAX_IN_ALL
+        due = fabric.next_deadline()
+        assert step is not Step.TIME or due is None or due > now - 1e-9
         assert fabric.changes.origins <= MAX_ORIGINS
         assert all(len(link.waiting) <= MAX_WAITING for link in fabric.links.values())
 
@@ -69,6 +78,8 @@ def _event(step: Step, port: PortNo, script: Script) -> ev.Event:
             return ev.KeysChanged(_KEYS[script.number() % len(_KEYS)])
         case Step.SIGNED:
             return ev.FrameReceived(port, _read(frame(KEY.sign(script.sized(), MAC), MAC)))
+        case Step.STATIONS:
+            return ev.StationsProven(frozenset(STATIONS[: script.number() % 3]))
         case Step.TIME:
             return ev.TimePassed()
 
@@ -81,9 +92,19 @@ def _read(data: bytes) -> bytes:
         assert body is None or KEY.look(body, MAC.packed) in Hashed
     except WireError:
         return data
-    if hello is not None:
+    if body is not None and is_update(data):
+        _read_update(body)
+    elif hello is not None:
         assert decode(encode(hello)) == hello
     return data
+
+
+def _read_update(body: bytes) -> None:
+    try:
+        update = decode_update(body)
+    except WireError:
+        return
+    assert decode_update(encode_update(update)) == update
 
 
 def seeds() -> Iterable[bytes]:
@@ -95,6 +116,11 @@ def seeds() -> Iterable[bytes]:
     yield b"".join((bytes((Step.CONTROL, 0, 2)), *row, bytes((Step.TIME, 0, 3)), row[2], bytes((Step.TIME, 0, 6))))
     signed = [bytes((Step.SIGNED, 0)) + sized(encode(each)) for each in (*found, changed)]
     yield b"".join((bytes((Step.KEYS, 0, 1)), *signed, bytes((Step.TIME, 0, 2)), row[0], bytes((Step.KEYS, 0, 2))))
+    asked = Update(2, 9, 1, 1, boot, 1, 1, records=tuple((each, Distance(3, 1)) for each in STATIONS))
+    again = Update(2, 9, 1, 2, boot, 2, 1, 1, 1, ((STATIONS[0], Distance(3, 0xFFFF)),))
+    told = [bytes((Step.SIGNED, 0)) + sized(encode_update(each)) for each in (asked, again)]
+    wait = bytes((Step.TIME, 0, 5))
+    yield b"".join((bytes((Step.KEYS, 0, 1)), *signed[:2], told[0], wait, signed[2], *told, bytes((Step.TIME, 0, 3))))
     yield bytes((Step.FRAME, 1)) + sized(frame(encode(changed), MAC)) + bytes((Step.LINK, 1, 0, Step.LINK, 1, 1))
     yield bytes((Step.FRAME, 0)) + sized(frame(b"inbN\2" + bytes(60), MAC)) + bytes((Step.TIME, 0, 7, Step.TIME, 0, 4))
 

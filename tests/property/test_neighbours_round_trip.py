@@ -5,8 +5,12 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inband.fabric.hello import MAX_ADDRESSES, MAX_CHANGES, Change, Heard, Hello, decode, encode
+from inband.fabric.distances import Distance, Station
+from inband.fabric.hello import MAX_ADDRESSES, MAX_CHANGES, Change, Heard, Hello, decode, encode, frame, is_update
 from inband.fabric.keys import Hashed, NetworkKeys
+from inband.fabric.update import Update
+from inband.fabric.update import decode as decode_update
+from inband.fabric.update import encode as encode_update
 from inband.vocabulary.addresses import Mac
 
 WORD, LONG = st.integers(0, (1 << 32) - 1), st.integers(0, (1 << 64) - 1)
@@ -31,6 +35,31 @@ def hellos(draw: st.DrawFn) -> Hello:
 @given(hellos(), st.integers(0, 40))
 def test_what_is_written_is_read(hello: Hello, padding: int) -> None:
     assert decode(encode(hello) + bytes(padding)) == hello
+
+
+@st.composite
+def updates(draw: st.DrawFn) -> Update:
+    """Any update that may be sent: records of IPv4 come before those of IPv6."""
+    distances = st.builds(Distance, WORD, st.integers(0, 0xFFFF))
+    macs = st.builds(Mac, st.integers(0, (1 << 48) - 1))
+    four, six = (
+        draw(
+            st.lists(st.tuples(st.builds(Station, st.tuples(st.just(version), address), macs), distances), max_size=20)
+        )
+        for version, address in ((4, WORD), (6, st.integers(0, (1 << 128) - 1)))
+    )
+    return Update(draw(LONG), *(draw(WORD) for _ in range(8)), (*four, *six))
+
+
+@settings(max_examples=200, deadline=None)
+@given(updates(), st.binary(min_size=32), st.integers(0, 40))
+def test_an_update_that_is_written_is_read(update: Update, secret: bytes, padding: int) -> None:
+    key, source = NetworkKeys.of(secret), Mac(1)
+    body = key.sign(encode_update(update), source) + bytes(padding)
+
+    assert decode_update(body) == update
+    assert key.look(body, source.packed) is Hashed.RIGHT
+    assert is_update(frame(body, source))
 
 
 @settings(max_examples=200, deadline=None)

@@ -160,6 +160,8 @@ class Neighbours:
             case ev.ForgetPlaces(port):
                 self._fdb.flush_port(port)
                 self._around.megaflows.settle()
+            case ev.FollowPaths():
+                pass
             case ev.DoubtPlaces():
                 self._fdb.doubt(now)
                 self._around.hurry_places()

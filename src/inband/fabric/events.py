@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from inband.fabric.distances import Station
 from inband.fabric.keys import NetworkKeys
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import IpAddress, Mac
@@ -73,11 +74,27 @@ class KeysChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class StationsProven:
+    """These next hops have proven themselves here, behind ports without neighbours."""
+
+    stations: frozenset[Station]
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     """The instant that ``next_deadline`` named has come (or may have)."""
 
 
-Event = PortChanged | PortRemoved | FrameReceived | ControlPortsChanged | LocalChanged | KeysChanged | TimePassed
+Event = (
+    PortChanged
+    | PortRemoved
+    | FrameReceived
+    | ControlPortsChanged
+    | LocalChanged
+    | KeysChanged
+    | StationsProven
+    | TimePassed
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +110,13 @@ class ForgetPlaces:
     """Forget who was heard on this port: no frame is sent there any more because of that."""
 
     port: PortNo
+
+
+@dataclass(frozen=True, slots=True)
+class FollowPaths:
+    """Neighbours' words of these stations are other ones: ``Fabric.ways`` has them."""
+
+    stations: tuple[Station, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,4 +149,4 @@ class TellRefused:
     reason: str
 
 
-Command = Send | ForgetPlaces | DoubtPlaces | AskNextHops | TellNeighbour | TellRefused
+Command = Send | ForgetPlaces | FollowPaths | DoubtPlaces | AskNextHops | TellNeighbour | TellRefused

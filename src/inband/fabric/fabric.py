@@ -19,6 +19,7 @@ from typing import assert_never
 from inband.errors import WireError
 from inband.fabric import events as ev
 from inband.fabric.changes import Changes
+from inband.fabric.distances import Station
 from inband.fabric.events import Command, LinkState
 from inband.fabric.hello import (
     MAX_ADDRESSES,
@@ -28,13 +29,17 @@ from inband.fabric.hello import (
     decode,
     encode,
     frame,
+    is_update,
     source_of,
     split_hash,
 )
 from inband.fabric.keys import Hashed, NetworkKeys
-from inband.fabric.link import Link, Transition
+from inband.fabric.link import Link, Transition, sender_of
+from inband.fabric.update import decode as decode_update
+from inband.fabric.update import encode as encode_update
+from inband.fabric.ways import Ways
 from inband.flow.ports import PortNo
-from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.addresses import IpAddress, Mac, address_key
 from inband.vocabulary.instant import Instant
 
 LATE_S = 0.01
@@ -57,6 +62,8 @@ class Fabric:
         self.changes = Changes(switch, self.boot)
         self.foreign = 0
         self.keys: NetworkKeys | None = None
+        self.ways: Ways | None = None
+        """What neighbours say of distances; None: there is no key."""
         self._random = random
         self._local: tuple[Mac | None, tuple[IpAddress, ...]] = (None, ())
         self._introduced: dict[PortNo, Instant] = {}
@@ -84,17 +91,23 @@ class Fabric:
             case ev.LocalChanged(mac, addresses):
                 self._local = (mac, addresses[:MAX_ADDRESSES])
                 self._introduced.clear()
+                self._tell_local()
+            case ev.StationsProven(stations):
+                if self.ways is not None:
+                    self.ways.set_proven(stations)
             case ev.KeysChanged(keys):
                 self._keys_changed(keys, now)
             case _:
                 assert_never(event)
+        self._follow_ways(now)
         commands, self._commands = self._commands, []
         return commands
 
     def next_deadline(self) -> Instant | None:
         """When TimePassed is due; None when nothing is planned."""
         dues = [due for link in self.links.values() for due in (link.hello_at, link.lost_at) if due is not None]
-        return min(dues + self._questions[:1], default=None)
+        ways = None if self.ways is None else self.ways.next_deadline()
+        return min(dues + self._questions[:1] + ([] if ways is None else [ways]), default=None)
 
     # --- ports ------------------------------------------------------------------------------------------------------
 
@@ -125,9 +138,68 @@ class Fabric:
         """Other keys; neighbours are met anew only where there was none, or is none any more."""
         is_other = (keys is None) is not (self.keys is None)
         self.keys = keys
+        if is_other:
+            forgotten = () if self.ways is None else tuple(self.ways.distances.routes)
+            self.ways = None if keys is None else Ways(now)
+            self._commands.append(ev.FollowPaths(forgotten))
+            self._tell_local()
         for link in self.links.values() if is_other else ():
             link.set_keyed(now, keyed=keys is not None)
         self._say_hellos(now)
+
+    # --- distances --------------------------------------------------------------------------------------------------
+
+    def _tell_local(self) -> None:
+        mac, addresses = self._local
+        if self.ways is not None:
+            stations = () if mac is None else (Station(address_key(each), mac) for each in addresses)
+            self.ways.set_local(frozenset(stations))
+
+    def _receive_update(self, link: Link, data: bytes, now: Instant) -> None:
+        """Take distances, of a neighbour that is there and to whom this switch is."""
+        if self.ways is None or not link.may_take(now, is_update=True):
+            return
+        try:
+            body = body_of(data)
+            update = None if body is None else decode_update(body)
+            if body is None or update is None or not self._is_signed_right(link, body, data):
+                return
+        except WireError as error:
+            link.note_malformed(error)
+            return
+        peer = link.peer
+        is_met = self.ways.has_met(link.port, update.boot)
+        if peer is None or not is_met or sender_of(peer) != sender_of(update) or update.to_boot != self.boot:
+            link.counters.ignored += 1
+            return
+        link.counters.updates_received += 1
+        self.ways.hear(link.port, update, now)
+
+    def _follow_ways(self, now: Instant) -> None:
+        """Carry out what follows from distances: paths first, then what neighbours are told."""
+        ways = self.ways
+        if ways is None or self.keys is None:
+            return
+        if ways.run(now):
+            self._something_changed(now)
+        changed = ways.take_changed()
+        if changed:
+            self._commands.append(ev.FollowPaths(changed))
+        for port, update in ways.take_updates(self.switch, self.boot, now):
+            link = self.links[port]
+            link.counters.updates_sent += 1
+            body = self.keys.sign(encode_update(update), link.mac)
+            self._commands.append(ev.Send(port, frame(body, link.mac)))
+
+    def _follow_neighbour(self, link: Link) -> None:
+        """Whom distances are told to, and taken from."""
+        ways, peer = self.ways, link.peer
+        if ways is None:
+            return
+        if link.state is not LinkState.TWO_WAY or peer is None:
+            ways.part(link.port)
+        elif not ways.has_met(link.port, peer.boot):
+            ways.meet(link.port, peer.boot)
 
     def _is_signed_right(self, link: Link, body: bytes, data: bytes) -> bool:
         """Whether a message counts, by its hash; what is odd is said once. Raises WireError."""
@@ -145,7 +217,12 @@ class Fabric:
 
     def _receive(self, port: PortNo, data: bytes, now: Instant) -> None:
         link = self.links.get(port)
-        if link is None or not link.up or not link.may_take(now):
+        if link is None or not link.up:
+            return
+        if self.ways is not None and is_update(data):
+            self._receive_update(link, data, now)
+            return
+        if not link.may_take(now):
             return
         try:
             body = body_of(data)
@@ -153,8 +230,7 @@ class Fabric:
             if hello is not None and body is not None and not self._is_signed_right(link, body, data):
                 return
         except WireError as error:
-            link.counters.malformed += 1
-            link.remark = str(error)
+            link.note_malformed(error)
             return
         if hello is None:
             self.foreign += 1
@@ -173,6 +249,7 @@ class Fabric:
     def _hear(self, link: Link, hello: Hello, now: Instant) -> None:
         counted = link.counters.received
         self._follow(link, link.hear(hello, now), now)
+        self._follow_neighbour(link)
         if link.counters.received == counted:
             return
         self._say_hellos(now)
@@ -192,6 +269,7 @@ class Fabric:
         is_there = transition.new is LinkState.TWO_WAY
         if link.peer is not None and (is_there or transition.old is LinkState.TWO_WAY):
             self._commands.append(ev.TellNeighbour(link.port, link.peer.switch, is_there, transition.reason))
+        self._follow_neighbour(link)
         if transition.new is LinkState.LOST:
             self._commands.append(ev.ForgetPlaces(link.port))
             self._something_changed(now)
@@ -210,6 +288,8 @@ class Fabric:
         self._say_hellos(now)  # at once: who hears of it is asked a moment later
 
     def _act_upon_change(self, now: Instant) -> None:
+        if self.ways is not None:
+            self.ways.topology_changed(now)
         self._commands.append(ev.DoubtPlaces())
         if now - self._asked_at < ROUND_S:
             return

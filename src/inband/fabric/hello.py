@@ -21,7 +21,7 @@ from inband.errors import WireError
 from inband.vocabulary.addresses import NEAREST_BRIDGE, IpAddress, Mac
 from inband.vocabulary.numbers import ETH_EXPERIMENT
 
-MAGIC, VERSION, HELLO = b"inbN", 1, 1
+MAGIC, VERSION, HELLO, UPDATE = b"inbN", 1, 1, 2
 MAX_BYTES = 1280
 """Of a frame: every link of IPv6 carries it (RFC 8200, 5)."""
 
@@ -33,11 +33,19 @@ MAX_ADDRESSES, MAX_CHANGES = 8, 8
 HASH_BYTES = 16
 
 _ETHERNET = Struct(">6s6sH")
-_HEAD = Struct(">4sBBQIIIHH")  # magic, version, kind, switch, boot, port, sequence, interval, wanted
+HEAD = Struct(">4sBBQIII")
+"""Magic, version, kind, switch, boot, port, sequence: of every message."""
+UPDATE_HEAD = Struct(">IIIIIHH")
+"""What follows it in an update (``update``), with the numbers of records of IPv4 and IPv6 behind."""
+RECORD_BYTES = (16, 28)
+_PACE = Struct(">HH")  # interval, wanted
+_HEAD_BYTES = HEAD.size + _PACE.size
 _HEARD = Struct(">IIIH")
 _CHANGE = Struct(">QIIB")
 _PAD, _TLV_HEARD, _TLV_MAC, _TLV_IPV4, _TLV_IPV6, _TLV_CHANGES, _TLV_HASH = 0, 1, 2, 3, 4, 5, 8
 _TLV_HEAD, _MAC_BYTES = 2, 6
+_KIND_AT = 5
+_UPDATE_START = MAGIC + bytes((VERSION, UPDATE))
 _NUMBERS = 1 << 32
 
 
@@ -84,10 +92,8 @@ class Hello:
 def encode(hello: Hello) -> bytes:
     """The message without Ethernet header; values are in range."""
     parts = [
-        _HEAD.pack(
-            *(MAGIC, VERSION, HELLO, hello.switch, hello.boot, hello.port, hello.sequence),
-            *(hello.interval_ms, hello.wanted_ms),
-        )
+        HEAD.pack(MAGIC, VERSION, HELLO, hello.switch, hello.boot, hello.port, hello.sequence),
+        _PACE.pack(hello.interval_ms, hello.wanted_ms),
     ]
     if hello.heard is not None:
         heard = hello.heard
@@ -132,6 +138,11 @@ def source_of(data: bytes) -> bytes:
     return data[_MAC_BYTES : 2 * _MAC_BYTES]
 
 
+def is_update(data: bytes) -> bool:
+    """Whether a frame has a message of the other kind than a hello (``update``)."""
+    return data[_ETHERNET.size :].startswith(_UPDATE_START)
+
+
 def body_of(data: bytes) -> bytes | None:
     """What is behind the Ethernet header, or None if it is not one of these messages. Raises WireError if too long."""
     body = data[_ETHERNET.size :]
@@ -144,9 +155,10 @@ def body_of(data: bytes) -> bytes | None:
 
 def decode(body: bytes) -> Hello | None:
     """Read a message; None if it is of a kind that is not known. Raises WireError."""
-    if len(body) < _HEAD.size:
-        raise WireError(f"a neighbour's message ends after {len(body)} bytes: the head has {_HEAD.size}")
-    _, version, kind, switch, boot, port, sequence, interval_ms, wanted_ms = _HEAD.unpack_from(body)
+    if len(body) < _HEAD_BYTES:
+        raise WireError(f"a neighbour's message ends after {len(body)} bytes: the head has {_HEAD_BYTES}")
+    _, version, kind, switch, boot, port, sequence = HEAD.unpack_from(body)
+    interval_ms, wanted_ms = _PACE.unpack_from(body, HEAD.size)
     if version != VERSION:
         raise WireError(f"a neighbour's message has version {version}: {VERSION} is spoken here")
     if kind != HELLO:
@@ -168,9 +180,17 @@ def _tlv(kind: int, value: bytes) -> bytes:
     return bytes((kind, len(value))) + value
 
 
+def _values_at(body: bytes) -> int:
+    """Where the values of a message begin."""
+    if len(body) < HEAD.size + UPDATE_HEAD.size or body[_KIND_AT] != UPDATE:
+        return _HEAD_BYTES
+    *_, four, six = UPDATE_HEAD.unpack_from(body, HEAD.size)
+    return HEAD.size + UPDATE_HEAD.size + RECORD_BYTES[0] * int(four) + RECORD_BYTES[1] * int(six)
+
+
 def _walk(body: bytes) -> Iterator[tuple[int, int, int]]:
     """Type, start and end of each value, up to padding or hash. Raises WireError."""
-    at, end = _HEAD.size, len(body)
+    at, end = _values_at(body), len(body)
     while at < end and body[at] != _PAD:
         kind, start = body[at], at + _TLV_HEAD
         at = start + body[at + 1] if start <= end else end + 1

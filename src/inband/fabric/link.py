@@ -20,9 +20,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from inband.errors import WireError
 from inband.fabric.events import LinkState
 from inband.fabric.hello import LONG_HOLD, TICK_S, Change, Heard, Hello, is_newer
 from inband.fabric.keys import Hashed
+from inband.fabric.update import Update
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
@@ -52,7 +54,7 @@ WINDOW = 512
 # Each change of the topology is in so many hellos: one of them arrives.
 REPEATS = 3
 MAX_WAITING = 8
-# More than both paces together; the rest is a flood.
+# More than both paces together; the rest is a flood. As many updates, of which a neighbour sends half as many.
 HELLOS_PER_S, HELLO_BURST = 200.0, 50.0
 _SEQUENCES = 1 << 32
 _ROUND_TRIP_WEIGHT = 0.125  # as RFC 6298, 2.3
@@ -77,7 +79,7 @@ class Transition(NamedTuple):
 class LinkCounters:
     """What came of hellos: sent, received, missing by their numbers, ignored (old, of another), over budget, alarms.
 
-    ``bad_hash``: without the hash of a key that is valid here, or with a wrong one.
+    ``bad_hash``: without the hash of a key that is valid here, or with a wrong one. Updates tell distances.
     """
 
     sent: int = 0
@@ -88,6 +90,8 @@ class LinkCounters:
     malformed: int = 0
     alarms: int = 0
     bad_hash: int = 0
+    updates_sent: int = 0
+    updates_received: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -136,6 +140,7 @@ class Link:
     _sent_at: dict[int, Instant] = field(default_factory=dict)
     _proven: dict[tuple[int, int, int], int] = field(default_factory=dict)
     _budget: RateLimit = field(default_factory=lambda: RateLimit(HELLOS_PER_S, HELLO_BURST))
+    _update_budget: RateLimit = field(default_factory=lambda: RateLimit(HELLOS_PER_S, HELLO_BURST))
 
     @property
     def is_alive(self) -> bool:
@@ -190,13 +195,18 @@ class Link:
             self.waiting[change] = REPEATS
             self.hurry(now)
 
-    def may_take(self, now: Instant) -> bool:
-        """Whether one more hello is within what a neighbour may send; one that is not is counted."""
-        if self._budget.take(now):
+    def may_take(self, now: Instant, *, is_update: bool = False) -> bool:
+        """Whether one more message is within what a neighbour may send; one that is not is counted."""
+        if (self._update_budget if is_update else self._budget).take(now):
             return True
         self.counters.flooded += 1
         self.remark = "a neighbour floods"
         return False
+
+    def note_malformed(self, error: WireError) -> None:
+        """A message cannot be read."""
+        self.counters.malformed += 1
+        self.remark = str(error)
 
     def blame(self, found: Hashed) -> bool:
         """A message's hash is not as it should be; whether people have not been told of this yet."""
@@ -236,20 +246,20 @@ class Link:
     def _is_of_peer(self, hello: Hello) -> bool:
         """Whether this comes from whom the last hello that counted came from, without a restart between."""
         known = self.peer
-        return known is not None and _sender(known) == _sender(hello)
+        return known is not None and sender_of(known) == sender_of(hello)
 
     def _is_fresh(self, hello: Hello) -> bool:
         """Whether a signed hello of another sender than before may count: it is no recorded one, or decides nothing."""
-        last = self._proven.get(_sender(hello))
+        last = self._proven.get(sender_of(hello))
         if last is not None and not is_newer(hello.sequence, last):
             return False
         return self.state is not LinkState.TWO_WAY or self._hears_us(hello)
 
     def _note_proven(self, hello: Hello) -> None:
-        self._proven.pop(_sender(hello), None)
+        self._proven.pop(sender_of(hello), None)
         while len(self._proven) >= _MAX_PROVEN:
             del self._proven[next(iter(self._proven))]
-        self._proven[_sender(hello)] = hello.sequence
+        self._proven[sender_of(hello)] = hello.sequence
 
     def _ignore_unproven(self, now: Instant) -> None:
         """Someone else than the neighbour speaks, or it has started anew: our next hello is what it has to answer."""
@@ -407,5 +417,6 @@ class Link:
             self.round_trip_s = before + _ROUND_TRIP_WEIGHT * (took - before)
 
 
-def _sender(hello: Hello) -> tuple[int, int, int]:
+def sender_of(hello: Hello | Update) -> tuple[int, int, int]:
+    """Whose a message is: datapath id, boot number, port."""
     return hello.switch, hello.boot, hello.port

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
 from inband.fabric import events as ev
@@ -17,14 +18,48 @@ P1, P2 = PortNo(1), PortNo(2)
 DELAY_S = 0.0001
 
 
-class Row:
-    """Switches in a row: port 2 of each leads to port 1 of the next. ``dead`` are directions (from, to) that lose."""
+Wires = dict[tuple[int, PortNo], tuple[int, PortNo]]
+"""Where each port leads, both ways."""
 
-    def __init__(self, count: int, *, ids: Sequence[int] = (), keys: Sequence[NetworkKeys | None] = ()) -> None:
+
+def wires_of(links: Iterable[tuple[int, int]]) -> Wires:
+    """Wires for these links; ports are numbered in their order, from 1."""
+    wires: Wires = {}
+    count: Counter[int] = Counter()
+    for one, two in links:
+        count.update((one, two))
+        ends = (one, PortNo(count[one])), (two, PortNo(count[two]))
+        wires |= {ends[0]: ends[1], ends[1]: ends[0]}
+    return wires
+
+
+class Row:
+    """Switches in a row: port 2 of each leads to port 1 of the next; or joined by ``wires``.
+
+    ``dead`` are directions (from, to) that lose everything, ``loss`` is how much the others lose.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        ids: Sequence[int] = (),
+        keys: Sequence[NetworkKeys | None] = (),
+        wires: Wires | None = None,
+    ) -> None:
         self.now = 100.0
         self.fabrics = [Fabric(switch, Random(at)) for at, switch in enumerate(ids or range(1, count + 1))]
         self.told: list[list[ev.Command]] = [[] for _ in self.fabrics]
         self.dead: set[tuple[int, int]] = set()
+        self.loss = 0.0
+        self.after: Callable[[], None] = _nothing
+        """Called after each event."""
+        self._random = Random(count)
+        row = {(at, P2): (at + 1, P1) for at in range(count - 1)}
+        self._wires = (row | {two: one for one, two in row.items()}) if wires is None else wires
+        self._ports: list[list[PortNo]] = [[P1, P2] for _ in range(count)]
+        if wires is not None:
+            self._ports = [sorted(port for each, port in wires if each == at) for at in range(count)]
         self.sent = 0
         self.frames: list[tuple[int, PortNo, bytes]] = []
         """All that arrived, where, in its order."""
@@ -32,7 +67,7 @@ class Row:
         for at, each in enumerate(keys):
             self.tell(at, ev.KeysChanged(each))
         for at in range(count):
-            for port in (P1, P2):
+            for port in self._ports[at]:
                 self.tell(at, ev.PortChanged(port, True, Mac(0x020000000000 + at * 16 + port)))
 
     def link(self, at: int, port: PortNo = P1) -> Link:
@@ -50,12 +85,13 @@ class Row:
                 self._send(at, command)
             else:
                 self.told[at].append(command)
+        self.after()
 
     def restart(self, at: int, keys: NetworkKeys | None = None) -> None:
         """A switch has forgotten everything, and has another boot number."""
         self.fabrics[at] = Fabric(self.fabrics[at].switch, Random(self.now))
         self.tell(at, ev.KeysChanged(keys))
-        for port in (P1, P2):
+        for port in self._ports[at]:
             self.tell(at, ev.PortChanged(port, True, Mac(0x020000000000 + at * 16 + port)))
 
     def carry_control(self, *ports: tuple[int, PortNo]) -> None:
@@ -93,6 +129,10 @@ class Row:
 
     def _send(self, at: int, command: ev.Send) -> None:
         self.sent += 1
-        to, port = (at + 1, P1) if command.port == P2 else (at - 1, P2)
-        if 0 <= to < len(self.fabrics) and (at, to) not in self.dead:
+        to, port = self._wires.get((at, command.port), (at, command.port))
+        if to != at and (at, to) not in self.dead and self._random.random() >= self.loss:
             self._on_the_way.append((self.now + DELAY_S, to, port, command.data))
+
+
+def _nothing() -> None:
+    """No one looks."""

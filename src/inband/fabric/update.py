@@ -1,0 +1,89 @@
+"""The message by which neighbours tell each other distances: values, bytes, and nothing else (docs/neighbours.md).
+
+It has the head of a hello up to the sequence number, with a kind of its own, which switches that do not know it skip.
+It is only ever sent with a hash. ``answers`` is what the other side asked with, so no table is taken for another one:
+``request`` changes whenever a side has forgotten what it was told.
+
+Invariants: ``decode(encode(update)) == update`` when records of IPv4 come before those of IPv6. Work and memory are
+bounded by the frame. Nothing but WireError is raised for any bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import Struct
+
+from inband.errors import WireError
+from inband.fabric.distances import Distance, Station
+from inband.fabric.hello import HEAD, MAGIC, RECORD_BYTES, UPDATE, UPDATE_HEAD, VERSION
+from inband.vocabulary.addresses import Mac
+
+MAX_RECORD_BYTES = 1120
+"""With everything else around it a frame is shorter than 1,280 bytes: 70 records of IPv4, 40 of IPv6."""
+
+_FOUR, _SIX = Struct(">6s4sIH"), Struct(">6s16sIH")
+_BY_VERSION = {4: _FOUR, 6: _SIX}
+assert (_FOUR.size, _SIX.size) == RECORD_BYTES
+
+Record = tuple[Station, Distance]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Distances, and which ones have come. Numbers have 32 bits.
+
+    ``switch``, ``boot``, ``port``: the sender's; ``to_boot``: that of whom it is for. ``sequence``: 0 when there are no
+    records. ``acked``: the highest one of the other side's that has come, ``acked_bits``: which of the 32 before it.
+    """
+
+    switch: int
+    boot: int
+    port: int
+    sequence: int
+    to_boot: int
+    request: int
+    answers: int
+    acked: int = 0
+    acked_bits: int = 0
+    records: tuple[Record, ...] = ()
+
+
+def size_of(station: Station) -> int:
+    """How many bytes a record about a station takes."""
+    return _BY_VERSION[station.address[0]].size
+
+
+def encode(update: Update) -> bytes:
+    """The message without Ethernet header and hash."""
+    four, six = ([each for each in update.records if each[0].address[0] == version] for version in (4, 6))
+    head = HEAD.pack(MAGIC, VERSION, UPDATE, update.switch, update.boot, update.port, update.sequence)
+    numbers = (update.to_boot, update.request, update.answers, update.acked, update.acked_bits)
+    return b"".join((head, UPDATE_HEAD.pack(*numbers, len(four), len(six)), *map(_pack, (*four, *six))))
+
+
+def decode(body: bytes) -> Update:
+    """Read a message of this kind; ``hello.is_update`` says which frames have one. Raises WireError."""
+    at = HEAD.size + UPDATE_HEAD.size
+    if len(body) < at:
+        raise WireError(f"update: it ends after {len(body)} bytes: the head has {at}")
+    _, _, _, switch, boot, port, sequence = HEAD.unpack_from(body)
+    to_boot, request, answers, acked, bits, four, six = UPDATE_HEAD.unpack_from(body, HEAD.size)
+    between, end = at + four * _FOUR.size, at + four * _FOUR.size + six * _SIX.size
+    if end > len(body):
+        raise WireError(f"update: {four} and {six} records are cut off after {len(body)} bytes")
+    records = (*_records(4, body[at:between]), *_records(6, body[between:end]))
+    return Update(switch, boot, port, sequence, to_boot, request, answers, acked, bits, records)
+
+
+def _pack(record: Record) -> bytes:
+    (address, mac), distance = record
+    version, number = address
+    packed = number.to_bytes(4 if version == 4 else 16, "big")
+    return _BY_VERSION[version].pack(mac.packed, packed, distance.number, distance.metric)
+
+
+def _records(version: int, data: bytes) -> tuple[Record, ...]:
+    return tuple(
+        (Station((version, int.from_bytes(address, "big")), Mac.from_bytes6(mac)), Distance(number, metric))
+        for mac, address, number, metric in _BY_VERSION[version].iter_unpack(data)
+    )
