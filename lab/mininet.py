@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lab.ovs import SCHEMA
+
 REPOSITORY = Path(__file__).parent.parent
 PYTHON = "/usr/bin/python3"
 """Debian's: for it the package `mininet` is installed."""
@@ -21,6 +23,30 @@ shift
 "$@"
 exit $?  # a last command would take the shell's place, and process 1 has to reap
 """
+
+# What Debian's package of Open vSwitch starts, with this switch in place of ovs-vswitchd, in the usual places.
+_FOLLOW = """
+ovsdb-tool create /run/openvswitch/conf.db "$1"
+ovsdb-server /run/openvswitch/conf.db --remote=punix:/run/openvswitch/db.sock --detach --no-chdir --pidfile -vsyslog:off
+ovs-vsctl --no-wait init
+inband run --run-dir /run/inband --state-dir /run/inband-state --ovs-run-dir /run/openvswitch \\
+    --ovsdb unix:/run/openvswitch/db.sock >/run/inband.log 2>&1 &
+switch=$!
+for _ in $(seq 200); do test -e /run/inband/inband.ctl && break; sleep 0.05; done
+shift
+"$@"
+code=$?
+kill "$switch" && wait "$switch" || { code=99; cat /run/inband.log; }
+exit "$code"
+"""
+
+
+def following(*argv: str) -> tuple[str, ...]:
+    """For ``run_alone``: the command, beside an ovsdb-server and `inband run` that follows it.
+
+    It fails with the switch's log when the switch has ended before, or badly.
+    """
+    return ("bash", "-c", _FOLLOW, "bash", str(SCHEMA), *argv)
 
 
 def run_alone(*argv: str, timeout_s: float) -> str:

@@ -15,7 +15,9 @@ from tests.conformance.ovs_tools import APPCTL, OFCTL, REASONS, TABLE, VSCTL, An
         (Answer(0, "a 1.5s\nb\n"), Answer(0, "b\na 22s\n"), "same but for names"),
         (Answer(0, "netdev@ovs-netdev: x\n"), Answer(0, "ebpf@br0: x\n"), "same but for names"),
         (Answer(0, "a\n"), Answer(0, "b\n"), "differs"),
-        (Answer(2, "no\n"), Answer(2, "no, never\n"), "differs"),
+        (Answer(2, "no\n"), Answer(2, "no, never\n"), "same with more words"),
+        (Answer(2, "no\n"), Answer(2, "never\n"), "differs"),
+        (Answer(0, "no\n"), Answer(0, "no\nno\n"), "differs"),
         (Answer(0, "a\n"), Answer(2, "no such verb\n"), "missing"),
     ],
 )

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from inband.agent.connection import Connection
 from inband.agent.refusal import RefusalError
-from inband.agent.statistics import UNLIMITED_ENTRIES, table_name
+from inband.agent.statistics import UNLIMITED_ENTRIES
 from inband.agent.switch import Switch
 from inband.agent.validate import SETTABLE
 from inband.flow.fields import FIELDS
@@ -63,7 +63,7 @@ def _features(n_tables: int, max_entries: int) -> tuple[TableFeatures, ...]:
     return tuple(
         TableFeatures(
             table_id=table_id,
-            name=table_name(table_id),
+            name="",  # ovs-ofctl writes names in the place of numbers, where there are some
             metadata_match=ALL_ONES,
             metadata_write=ALL_ONES,
             config=0,

@@ -170,7 +170,8 @@ class Registry:
         """Run one command; raises UsageError for a wrong name or count, and what the handler raises."""
         command = self.commands.get(name)
         if command is None:
-            raise UsageError(f'"{name}" is not a valid command: {suggestion(name, sorted(self.commands))}')
+            theirs = f'"{name}" is not a valid command (use "list-commands" to see a list of valid commands)'
+            raise UsageError(f"{theirs}: {suggestion(name, sorted(self.commands))}")
         if len(arguments) < command.min_args:
             raise UsageError(f'"{name}" command requires at least {command.min_args} arguments: {name} {command.usage}')
         if command.max_args is not None and len(arguments) > command.max_args:

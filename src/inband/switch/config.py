@@ -56,12 +56,20 @@ class InternalPort:
     mac: Mac | None = None
     mtu: int | None = None
 
+    def __str__(self) -> str:
+        """As ``dpif/show`` says it."""
+        return "internal"
+
 
 @dataclass(frozen=True, slots=True)
 class PatchPort:
     """One end of a cable that the switch makes between two ports; None: the other one is not there yet."""
 
     peer: str | None
+
+    def __str__(self) -> str:
+        """As ``dpif/show`` says it."""
+        return "patch" if self.peer is None else f"patch: peer={self.peer}"
 
 
 MadePort = InternalPort | PatchPort

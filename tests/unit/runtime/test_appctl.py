@@ -42,6 +42,7 @@ from inband.runtime.appctl.odp import datapath_port, format_odp_actions, format_
 from inband.runtime.appctl.verbs import add_verbs
 from inband.runtime.process_view import Process
 from inband.runtime.unixctl import Registry
+from inband.switch.config import BridgeConfig, InternalPort, PatchPort
 from inband.testing import packets
 from inband.vocabulary.openflow import FlowModCommand
 from tests.unit.bridge.test_groups import Stage
@@ -65,6 +66,7 @@ class Runner:
 
     bridge: Bridge
     connections: Connections = field(default_factory=Connections)
+    config: BridgeConfig = field(default_factory=lambda: BridgeConfig("br0"))
 
     @property
     def now(self) -> float:
@@ -209,6 +211,17 @@ def test_datapaths_are_shown_with_their_ports_and_lookups(switch: Switch) -> Non
     assert switch.call("dpctl/dump-dps") == switch.call("dpif/dump-dps") == "simulated@br0\n"
     assert switch.call("upcall/show").splitlines()[1] == "  flows         : (current 1) (limit 100000)"
     assert re.fullmatch(r"ports:4 rules:\d+ udpif keys:1\n", switch.call("memory/show"))
+
+
+def test_ports_whose_interface_the_switch_makes_say_what_it_is(switch: Switch) -> None:
+    made = (("p1", InternalPort()), ("p2", PatchPort("peer2")), ("p3", PatchPort(None)))
+    switch.bridges["br0"].config = BridgeConfig("br0", made_ports=made)
+
+    assert switch.call("dpif/show").splitlines()[3:] == [
+        "    p1 1/1: (internal)",
+        "    p2 2/2: (patch: peer=peer2)",
+        "    p3 3/3: (patch)",
+    ]
 
 
 def test_cached_decisions_are_dumped_with_numbers_names_or_identity(switch: Switch) -> None:

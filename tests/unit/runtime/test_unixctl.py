@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -102,7 +103,7 @@ def test_long_answers_full_of_braces_arrive_whole(running: RunningServer) -> Non
     ("method", "arguments", "complaint"),
     [
         ("refuse", [], "no bridge br9"),
-        ("refuze", [], '"refuze" is not a valid command: did you mean refuse?'),
+        ("refuze", [], "see a list of valid commands): did you mean refuse?"),
         ("later", [], '"later" command requires at least 1 arguments: later ONE'),
         ("later", ["a", "b", "c"], '"later" command takes at most 2 arguments'),
         ("defect", [], "internal error, see the switch's log"),
@@ -112,7 +113,7 @@ def test_a_refusal_reaches_the_caller_and_the_connection_lives_on(
     running: RunningServer, method: str, arguments: list[str], complaint: str
 ) -> None:
     with UnixctlClient(running.server.path) as client:
-        with pytest.raises(UsageError, match=complaint.replace("?", r"\?")):
+        with pytest.raises(UsageError, match=re.escape(complaint)):
             client.call(method, arguments)
 
         assert client.call("echo", ["still here"]) == "still here"

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from inband.bridge.bridge import Bridge
 from inband.datapath.base import Megaflow, QueueState
 from inband.flow.ports import LOCAL, PortNo
 from inband.pipeline.ports import SwitchPort
 from inband.runtime.appctl.odp import datapath_port, format_odp_actions, format_odp_match
+from inband.switch.config import MadePort
 from inband.vocabulary.instant import Instant
 
 # Bits of an identity of a flow, as Open vSwitch has it (a UUID's).
@@ -28,17 +29,20 @@ def datapath_name(bridge: Bridge) -> str:
     return f"{bridge.datapath.kind}@{bridge.name}"
 
 
-def dpif_show(bridges: Iterable[Bridge]) -> str:
-    """Each datapath with its bridge and ports: OpenFlow's number and the datapath's."""
-    return "".join(f"{line}\n" for bridge in bridges for line in _dpif_lines(bridge))
+def dpif_show(bridges: Iterable[tuple[Bridge, Mapping[str, MadePort]]]) -> str:
+    """Each datapath with its bridge and ports: OpenFlow's number, the datapath's, and what kind of interface it is.
+
+    Bridges come with the ports whose interface the switch makes, by name.
+    """
+    return "".join(f"{line}\n" for bridge, made in bridges for line in _dpif_lines(bridge, made))
 
 
-def _dpif_lines(bridge: Bridge) -> Iterator[str]:
+def _dpif_lines(bridge: Bridge, made: Mapping[str, MadePort]) -> Iterator[str]:
     hits, misses, _ = lookups(bridge)
     yield f"{datapath_name(bridge)}: hit:{hits} missed:{misses}"
     yield f"  {bridge.name}:"
     for port in _by_name(bridge):
-        yield f"    {port.name} {_of_number(port.number)}/{datapath_port(port.number)}: ({_type(port)})"
+        yield f"    {port.name} {_of_number(port.number)}/{datapath_port(port.number)}: ({_type(port, made)})"
 
 
 def _by_name(bridge: Bridge) -> list[SwitchPort]:
@@ -51,8 +55,8 @@ def _of_number(port: PortNo) -> int:
     return int(port) & 0xFFFF
 
 
-def _type(port: SwitchPort) -> str:
-    return "internal" if port.number == LOCAL else "system"
+def _type(port: SwitchPort, made: Mapping[str, MadePort]) -> str:
+    return "internal" if port.number == LOCAL else str(made.get(port.name, "system"))
 
 
 def lookups(bridge: Bridge) -> tuple[int, int, int]:

@@ -38,7 +38,7 @@ def add_verbs(registry: Registry, process: Process) -> None:
     registry.add("ofproto/list", "", 0, 0, lambda _: "".join(f"{name}\n" for name in process.bridges))
     registry.add("bridge/dump-flows", "[--offload-stats] BRIDGE", 1, 2, verbs.bridge_flows)
     registry.add("bridge/reconnect", "[BRIDGE]", 0, 1, verbs.reconnect)
-    registry.add("dpif/show", "", 0, 0, lambda _: documents.dpif_show(verbs.bridges()))
+    registry.add("dpif/show", "", 0, 0, verbs.dpif_show)
     registry.add("dpif/dump-dps", "", 0, 0, verbs.datapaths)
     registry.add("dpif/dump-flows", "[-m] [--names | --no-names] BRIDGE", 1, 3, verbs.dpif_flows)
     registry.add("dpctl/show", "[-s] [DATAPATH...]", 0, None, verbs.dpctl_show)
@@ -124,6 +124,10 @@ class _Verbs:
 
     def datapaths(self, _: Sequence[str]) -> str:
         return "".join(f"{documents.datapath_name(bridge)}\n" for bridge in self.bridges())
+
+    def dpif_show(self, _: Sequence[str]) -> str:
+        runners = self._process.bridges.values()
+        return documents.dpif_show((runner.bridge, dict(runner.config.made_ports)) for runner in runners)
 
     def dpctl_show(self, arguments: Sequence[str]) -> str:
         options, names = _split(arguments, "dpctl/show", ("-s", "--statistics"))
