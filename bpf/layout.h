@@ -92,7 +92,7 @@ struct flow_key {
 	};
 	__u8 nd_target[16];
 	__u8 nd_lladdr[6];
-	__u8 padding[2];
+	__be16 inner_vlan_be; /* of the second tag: PCP, OFPVID_PRESENT, VID */
 };
 
 struct mask {

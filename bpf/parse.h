@@ -421,6 +421,8 @@ static __always_inline int parse_tags(struct __sk_buff *skb, struct packet *pack
 		}
 		if (!packet->key.vlan_be)
 			packet->key.vlan_be = vlan_field(u16_at(tag));
+		else if (!packet->key.inner_vlan_be)
+			packet->key.inner_vlan_be = vlan_field(u16_at(tag));
 		eth_type = u16_at(tag + 2);
 		c->at += 4;
 	}

@@ -13,7 +13,17 @@ import pytest
 from inband.agent.connection import Kind
 from inband.agent.switch import Identity
 from inband.bridge.bridge import Bridge, BridgeSettings
-from inband.flow.actions import ApplyActions, GotoTable, Instruction, Meter, Output, PopVlan, PushVlan, SetField
+from inband.flow.actions import (
+    ApplyActions,
+    GotoTable,
+    Instruction,
+    Meter,
+    Output,
+    PopVlan,
+    PushVlan,
+    Resubmit,
+    SetField,
+)
 from inband.flow.match import ANY, Match
 from inband.flow.meters import MeterBand
 from inband.flow.ports import CONTROLLER, NORMAL, PortNo
@@ -127,20 +137,40 @@ def test_a_trunk_and_an_access_port_talk_by_pop_vlan_and_normal(stage: Stage, ki
 
 
 @pytest.mark.parametrize("kind", FROM_A)
-def test_what_was_behind_a_popped_tag_decides_for_that_packet_alone(stage: Stage, kind: str) -> None:
-    """The inner tag is in no cache's key: two packets that differ only there go different ways."""
+def test_packets_that_differ_behind_a_popped_tag_go_different_ways(stage: Stage, kind: str) -> None:
+    """Each by a decision of its own, which is cached."""
     stage.flow(Match.of(vlan_vid=0x1005), ApplyActions((PopVlan(), Output(NORMAL))))
     frame = FROM_A[kind]
-    for vid, port in ((7, P2), (8, P3)):
+    for vid, port in ((7, P2), (8, P3), (0, P2)):
         stage.bridge.fdb.learn(FdbKey(vid, Mac.parse(MAC_B)), port, stage.now)
 
     left = [stage.send(P1, tagged(tagged(frame, vid), 5)) for vid in (7, 8, 7, 8)]
+    decided = stage.column.datapath.counters()["miss"]
+    left += [stage.send(P1, tagged(tagged(frame, vid), 5)) for vid in (7, 8, 7, 8)]
 
     in_7, in_8 = (
         {P1: [], P2: on_wire(tagged(frame, 7)), P3: []},
         {P1: [], P2: [], P3: on_wire(tagged(frame, 8))},
     )
-    assert left == [in_7, in_8, in_7, in_8]
+    assert left == [in_7, in_8, in_7, in_8] * 2
+    assert stage.column.datapath.counters()["miss"] == decided
+    assert stage.send(P1, tagged(frame, 5))[P2] == on_wire(frame)
+
+
+def test_a_third_tag_behind_two_popped_ones_decides_for_that_packet_alone(stage: Stage) -> None:
+    stage.flow(Match.of(vlan_vid=0x1005), ApplyActions((PopVlan(), Resubmit(None, 0))), priority=2)
+    stage.flow(Match.of(vlan_vid=0x1006), ApplyActions((PopVlan(), Output(NORMAL))))
+    frame = FROM_A["finished"]
+    for vid, port in ((7, P2), (8, P3)):
+        stage.bridge.fdb.learn(FdbKey(vid, Mac.parse(MAC_B)), port, stage.now)
+
+    left = [stage.send(P1, tagged(tagged(tagged(frame, vid), 6), 5)) for vid in (7, 8, 7, 8)]
+
+    in_7, in_8 = (
+        {P1: [], P2: [tagged(frame, 7).data], P3: []},
+        {P1: [], P2: [], P3: [tagged(frame, 8).data]},
+    )
+    assert left == [in_7, in_8] * 2
 
 
 def meter(command: MeterModCommand, *bands: MeterBand) -> MeterMod:

@@ -88,7 +88,7 @@ def _frames() -> list[bytes]:
         frames.append(packets.icmp_echo(src=src, dst=dst))
         frames.append(packets.icmp_echo(packets.IP6_A, packets.IP6_B, src=src, dst=dst))
     tagged = [packets.vlan(frame, vid) for frame in frames[:6] for vid in (1, 2)]
-    stacked = [packets.vlan(frame, 1, eth_type=0x88A8) for frame in tagged]
+    stacked = [packets.vlan(frame, 1, eth_type=0x88A8) for frame in (*tagged, packets.vlan(tagged[0], 2, 3))]
     replies = [packets.dhcp_reply(chaddr=mac) for mac in _MACS]
     return [*frames, *tagged, *stacked, *replies, *IPV6_CONFIGURATION]
 

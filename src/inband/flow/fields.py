@@ -175,7 +175,15 @@ PREREQUISITES: Mapping[str, tuple[tuple[int, frozenset[int]], ...]] = MappingPro
 )
 """The same as ``Field.needs`` in bits of a key: (bits that must be known, what they may be; empty: anything)."""
 
-KEY_BITS = sum(field.bits for field in FIELDS.values())
+FIELD_BITS = sum(field.bits for field in FIELDS.values())
+
+INNER_VLAN = Field("inner_vlan", 16, FIELD_BITS, None, False, (), "hex")
+"""The second VLAN tag, as ``vlan_pcp`` and ``vlan_vid`` beside each other; 0 if there is none.
+
+No flow matches it. It is what a packet's tag will be once the outermost is popped, and decisions depend on that.
+"""
+
+KEY_BITS = FIELD_BITS + INNER_VLAN.bits
 ALL_BITS = (1 << KEY_BITS) - 1
 
 TRANSPORT_FIELDS = tuple(

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from inband.flow.fields import FIELDS, FRAG_ANY, FRAG_LATER, VLAN_PRESENT, FlowKey
+from inband.flow.fields import FIELDS, FRAG_ANY, FRAG_LATER, INNER_VLAN, VLAN_PRESENT, FlowKey
 from inband.packet import ipv6
 from inband.vocabulary.numbers import (
     ETH_ARP,
@@ -50,6 +50,9 @@ MAX_VLAN_TAGS = 16
 # A longer packet has 0 as its length: a TCP segment that waits to be cut (Linux's BIG TCP).
 MAX_IPV4_TOTAL = 0xFFFF
 
+# The PCP is beside the VID in a key.
+_VID_BITS = FIELDS["vlan_vid"].bits
+
 # LLC and SNAP header announcing an Ethernet type (IEEE 802-2014, 9.2).
 SNAP = b"\xaa\xaa\x03\x00\x00\x00"
 
@@ -75,7 +78,7 @@ _ETH_DST = FIELDS["eth_dst"].shift
 _ETH_SRC = FIELDS["eth_src"].shift
 _ETH_TYPE = FIELDS["eth_type"].shift
 _VLAN_VID = FIELDS["vlan_vid"].shift
-_VLAN_PCP = FIELDS["vlan_pcp"].shift
+_INNER_VLAN = INNER_VLAN.shift
 _IP_DSCP = FIELDS["ip_dscp"].shift
 _IP_ECN = FIELDS["ip_ecn"].shift
 _IP_PROTO = FIELDS["ip_proto"].shift
@@ -131,9 +134,10 @@ def parse_checked(frame: bytes, in_port: int) -> tuple[FlowKey, str | None]:
 
 
 def _vlan(frame: bytes, eth_type: int) -> tuple[int, int, int, str | None]:
-    """Bits of the outermost tag, the type behind all tags, and where that type's header starts."""
+    """Bits of the two outermost tags, the type behind all tags, and where that type's header starts."""
     at = 14
     bits = 0
+    shift = _VLAN_VID
     for _ in range(MAX_VLAN_TAGS):
         if eth_type not in VLAN_TYPES:
             break
@@ -141,8 +145,9 @@ def _vlan(frame: bytes, eth_type: int) -> tuple[int, int, int, str | None]:
             return bits, eth_type, at, "short vlan"
         tci, eth_type = _TAG.unpack_from(frame, at)
         at += 4
-        if not bits:
-            bits = (tci & 0xFFF | VLAN_PRESENT) << _VLAN_VID | (tci >> 13) << _VLAN_PCP
+        if shift:
+            bits |= (tci & 0xFFF | VLAN_PRESENT | tci >> 13 << _VID_BITS) << shift
+            shift = _INNER_VLAN if shift == _VLAN_VID else 0
     return bits, eth_type, at, None
 
 

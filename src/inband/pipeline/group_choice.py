@@ -14,7 +14,7 @@ from math import log
 from zlib import crc32
 
 from inband.flow import ports
-from inband.flow.fields import FIELDS, KEY_BITS
+from inband.flow.fields import FIELD_BITS, FIELDS
 from inband.flow.groups import Bucket
 from inband.pipeline.packet_state import PacketState
 from inband.pipeline.ports import PortTable
@@ -39,7 +39,7 @@ _TRANSPORT = {
     IP_SCTP: _bits("sctp_src", "sctp_dst"),
 }
 _ETH_TYPE, _IP_PROTO, _IP_FRAG = FIELDS["eth_type"], FIELDS["ip_proto"], FIELDS["ip_frag"]
-_KEY_BYTES = (KEY_BITS + 7) // 8
+_KEY_BYTES = (FIELD_BITS + 7) // 8
 
 
 # Groups watched by one another, looked at to find out whether a bucket is live; more of them count as dead. The bound

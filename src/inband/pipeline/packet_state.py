@@ -1,10 +1,10 @@
 """A packet on its way through the tables: its key as actions have changed it, and what decisions about it depended on.
 
 Tables look at the key as it is now; a cache knows only the key as the packet came. This keeps the two apart. Bits that
-actions have set to constants (``_written``) depend on nothing. Bits that came to light by removing a header
-(``_opaque``: the inner tag of a popped one) are not in the original key at all: a decision about them holds for this
-packet only. The rest depends on the same bit of the original key. Pipeline fields start as 0 for every packet, so they
-are constants from the start.
+actions have set to constants (``written``) depend on nothing. The tag that comes to light when one is popped depends
+on INNER_VLAN of the original key; a third one is not in it at all: a decision about that holds for this packet only.
+The rest depends on the same bit of the original key. Pipeline fields start as 0 for every packet, so they are constants
+from the start.
 
 Invariant: the key is always what parsing the edited frame would give. Changes of Ethernet addresses,
 VLAN tags and TTLs are made in the key directly, since they are common and cannot go wrong; for all others the
@@ -31,7 +31,7 @@ from inband.flow.actions import (
     SetMplsTtl,
     SetNwTtl,
 )
-from inband.flow.fields import ALL_BITS, FIELDS, PIPELINE_FIELDS, VLAN_PRESENT, Field, FlowKey
+from inband.flow.fields import ALL_BITS, FIELDS, INNER_VLAN, PIPELINE_FIELDS, VLAN_PRESENT, Field, FlowKey
 from inband.flow.ports import PortNo
 from inband.packet import edit, parse
 from inband.packet.frame import Frame
@@ -44,6 +44,7 @@ _MPLS_TTL = FIELDS["mpls_ttl"]
 _TTLS = _IP_TTL.mask | _MPLS_TTL.mask
 _VLAN = _VLAN_VID.mask | _VLAN_PCP.mask
 _TAGGED = VLAN_PRESENT << _VLAN_VID.shift
+_TO_INNER = INNER_VLAN.shift - _VLAN_VID.shift
 
 PIPELINE_BITS = sum(FIELDS[name].mask for name in PIPELINE_FIELDS)
 """Bits that no parsed frame has: 0 in the original key of every packet."""
@@ -59,7 +60,8 @@ _SET_IN_KEY = ("eth_dst", "eth_src", "vlan_vid", "vlan_pcp")
 class _State(NamedTuple):
     key: int
     written: int
-    opaque: int
+    tag: int
+    covered: tuple[int, ...]
     frame: Frame
     edits: tuple[HeaderAction, ...]
 
@@ -76,17 +78,20 @@ class PacketState:
         self.cacheable = True
         self._arrived: int = key
         self.written = PIPELINE_BITS
-        self._opaque = 0
+        self._tag = 0
+        """Which of the packet's own tags is the outermost or under those that were pushed: 0 and 1 are in the key."""
+        self._covered: tuple[int, ...] = ()
+        """For each pushed tag, which bits were written of the one that it covers."""
         self._frame = frame
         self._edits: list[HeaderAction] = []
 
     def save(self) -> _State:
         """What a copy of the packet starts from; see ``restore``."""
-        return _State(self.key, self.written, self._opaque, self._frame, tuple(self._edits))
+        return _State(self.key, self.written, self._tag, self._covered, self._frame, tuple(self._edits))
 
     def restore(self, state: _State) -> None:
         """Go back to the packet as it was when ``save`` gave this."""
-        self.key, self.written, self._opaque, self._frame, edits = state
+        self.key, self.written, self._tag, self._covered, self._frame, edits = state
         self._edits = list(edits)
 
     def depend_on(self, bits: int) -> None:
@@ -94,9 +99,12 @@ class PacketState:
         if bits & _TTLS:  # a decremented TTL depends on all bits of the one before
             bits |= _IP_TTL.mask if bits & _IP_TTL.mask else 0
             bits |= _MPLS_TTL.mask if bits & _MPLS_TTL.mask else 0
-        if bits & self._opaque:
-            self.cacheable = False
-        self.mask |= bits & ~self.written
+        bits &= ~self.written
+        if self._tag and bits & _VLAN:
+            if self._tag > 1:
+                self.cacheable = False
+            bits = bits & ~_VLAN | (bits & _VLAN) << _TO_INNER
+        self.mask |= bits
 
     def get(self, field: Field) -> int:
         """A field's value, on which the decision depends from now on."""
@@ -149,9 +157,7 @@ class PacketState:
             case SetMplsTtl(ttl):
                 return self._set(_MPLS_TTL, ttl, _MPLS_TTL.all_ones, action)
             case PushVlan():
-                self._edits.append(action)
-                self.key |= _TAGGED
-                self.written |= _TAGGED
+                self._push_vlan(action)
             case PopVlan():
                 return self._pop_vlan(action)
             case PushMpls() | PopMpls() | PushPbb() | PopPbb() | CopyTtlIn() | CopyTtlOut():
@@ -180,14 +186,25 @@ class PacketState:
         self._write(field, value, bits)
         return True
 
+    def _push_vlan(self, action: PushVlan) -> None:
+        """A tag with VID and PCP of the one that was outermost, on which its bits depend as those of that did."""
+        self._edits.append(action)
+        self.key = INNER_VLAN.put(self.key, (self.key & _VLAN) >> _VLAN_VID.shift) | _TAGGED
+        self._covered = (*self._covered, self.written & _VLAN)
+        self.written |= _TAGGED
+
     def _pop_vlan(self, action: PopVlan) -> bool:
         self.depend_on(_TAGGED)
         if not self.key & _TAGGED:
             return False
         self._edits.append(action)
         self._parse_again()
-        self._opaque |= _VLAN
         self.written &= ~_VLAN
+        if self._covered:
+            self.written |= self._covered[-1]
+            self._covered = self._covered[:-1]
+        else:
+            self._tag += 1
         return True
 
     def _has(self, field: Field) -> bool:
@@ -207,7 +224,6 @@ class PacketState:
         mask = bits << field.shift
         self.key = self.key & ~mask | value << field.shift & mask
         self.written |= mask
-        self._opaque &= ~mask
 
     def _depend_on_ttl_above_one(self, field: Field, ttl: int) -> None:
         if self.written & field.mask:

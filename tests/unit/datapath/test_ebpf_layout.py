@@ -129,10 +129,11 @@ def test_every_field_stands_where_the_program_puts_it(btf: Btf) -> None:
         "ipv6_nd_target": "nd_target",
         "ipv6_nd_sll": "nd_lladdr",
         "ipv6_nd_tll": "nd_lladdr",
+        "inner_vlan": "inner_vlan_be",
     }
 
     assert btf.sizes["flow_key"] == layout.KEY_SIZE
     assert {name: place[0] for name, place in keys.PLACES.items()} == {
         name: btf.offsets["flow_key"][member] for name, member in members.items()
     }
-    assert set(keys.PLACES) == set(FIELDS) - set(PIPELINE_FIELDS)
+    assert set(keys.PLACES) == {*FIELDS, "inner_vlan"} - set(PIPELINE_FIELDS)

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from inband.flow.fields import FRAG_ANY, FRAG_LATER, VLAN_PRESENT, key_fields
+from inband.flow.fields import FRAG_ANY, FRAG_LATER, INNER_VLAN, VLAN_PRESENT, key_fields
 from inband.packet.encode import ipv4
 from inband.packet.parse import NO_ETH_TYPE, SNAP, parse, parse_checked
 from inband.testing import packets
@@ -112,6 +112,9 @@ def test_a_tagged_frame_has_the_fields_of_its_outermost_tag_and_the_type_behind_
     key = parse(tagged, 7)
 
     assert key_fields(key) == expected | {"vlan_vid": 100 | VLAN_PRESENT, "vlan_pcp": 3}
+    assert INNER_VLAN.get(key) == 1 << 13 | VLAN_PRESENT | 5
+    assert INNER_VLAN.get(parse(packets.vlan(frame, 5), 1)) == 0
+    assert INNER_VLAN.get(parse(packets.vlan(tagged, 7), 1)) == 3 << 13 | VLAN_PRESENT | 100
 
 
 @pytest.mark.parametrize("name", WHOLE)

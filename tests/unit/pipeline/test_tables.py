@@ -33,7 +33,7 @@ from inband.flow.actions import (
     WriteActions,
     WriteMetadata,
 )
-from inband.flow.fields import FIELDS
+from inband.flow.fields import FIELDS, INNER_VLAN, VLAN_PRESENT
 from inband.flow.match import ANY, Match
 from inband.flow.ports import CONTROLLER, IN_PORT, LOCAL, NORMAL, TABLE, PortNo
 from inband.pipeline.action_set import ActionSet
@@ -270,16 +270,59 @@ def test_what_an_edit_set_costs_no_bits_of_the_packet() -> None:
     assert FIELDS["tcp_dst"].get(scene.receive(WEB).mask) == 0
 
 
-def test_a_popped_tag_shows_the_one_below_which_no_cache_can_know() -> None:
+def stacked(*vids: int) -> bytes:
+    """A frame with these tags, the outermost last."""
+    frame = WEB
+    for vid in vids:
+        frame = packets.vlan(frame, vid)
+    return frame
+
+
+def test_what_is_behind_a_popped_tag_decides_for_all_packets_that_have_the_same_there() -> None:
     scene = Scene()
     scene.flow_of(ApplyActions((PopVlan(),)), GotoTable(1))
     scene.flow(Output(P2), table=1, match=Match.of(vlan_vid=0x1002))
-    frame = packets.vlan(packets.vlan(WEB, 2), 1, eth_type=0x88A8)
 
-    answer = scene.receive(frame)
+    answer = scene.receive(stacked(2, 1))
 
     assert answer.actions == (PopVlan(), Output(P2))
+    assert answer.cacheable
+    assert INNER_VLAN.get(answer.mask) == 0x1FFF
+    assert INNER_VLAN.get(scene.receive(stacked(1)).mask) & VLAN_PRESENT
+
+
+def test_a_third_tag_is_in_no_key() -> None:
+    scene = Scene()
+    scene.flow_of(ApplyActions((PopVlan(), PopVlan())), GotoTable(1))
+    scene.flow(Output(P2), table=1, match=Match.of(vlan_vid=0x1002))
+
+    answer = scene.receive(stacked(2, 3, 1))
+
+    assert answer.actions == (PopVlan(), PopVlan(), Output(P2))
     assert not answer.cacheable
+
+
+def test_a_tag_that_was_pushed_and_popped_leaves_the_one_that_was_there() -> None:
+    scene = Scene()
+    scene.flow_of(ApplyActions((PushVlan(), SetField("vlan_vid", 0x1009), PopVlan())), GotoTable(1))
+    scene.flow(Output(P2), table=1, match=Match.of(vlan_vid=0x1002))
+
+    answer = scene.receive(stacked(3, 2))
+
+    assert answer.cacheable
+    assert FIELDS["vlan_vid"].get(answer.mask) == 0x1FFF
+    assert not INNER_VLAN.get(answer.mask)
+
+
+def test_what_was_written_of_a_covered_tag_is_still_a_constant_when_it_shows_again() -> None:
+    scene = Scene()
+    scene.flow_of(ApplyActions((SetField("vlan_vid", 0x1002), PushVlan(), PopVlan())), GotoTable(1))
+    scene.flow(Output(P2), table=1, match=Match.of(vlan_vid=0x1002))
+
+    answer = scene.receive(stacked(3))
+
+    assert answer.actions[-1] == Output(P2)
+    assert FIELDS["vlan_vid"].get(answer.mask) == VLAN_PRESENT
 
 
 def test_popping_a_tag_on_the_way_out_may_be_cached() -> None:

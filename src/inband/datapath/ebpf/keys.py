@@ -21,7 +21,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from inband.datapath.ebpf.layout import KEY_SIZE, KEY_WORDS, SHORT_KEY
-from inband.flow.fields import FIELDS, PIPELINE_FIELDS, Field
+from inband.flow.fields import FIELDS, INNER_VLAN, PIPELINE_FIELDS, Field
 from inband.flow.match import Match
 
 # Field: its first byte, how many bytes hold it, how many bits it is from their right end.
@@ -60,6 +60,7 @@ PLACES: dict[str, tuple[int, int, int]] = {
     "pbb_isid": (32, 4, 0),
     "ipv6_nd_target": (72, 16, 0),
     **dict.fromkeys(("ipv6_nd_sll", "ipv6_nd_tll"), (88, 6, 0)),
+    "inner_vlan": (94, 2, 0),
 }
 
 # The mask's own number is in an entry's key, so that entries of two masks are never taken for each other.
@@ -72,8 +73,9 @@ _NO_LONG_BITS = bytes(KEY_SIZE - 8 * SHORT_KEY)
 
 _UNSHARED = (
     *("in_port", "eth_type", "eth_dst", "eth_src", "vlan_vid", "vlan_pcp"),
-    *("ip_dscp", "ip_ecn", "ip_proto", "ip_ttl", "ip_frag", "tcp_flags"),
+    *("ip_dscp", "ip_ecn", "ip_proto", "ip_ttl", "ip_frag", "tcp_flags", "inner_vlan"),
 )
+_FIELDS = {**FIELDS, INNER_VLAN.name: INNER_VLAN}
 _ALWAYS_ZERO = sum(FIELDS[name].mask for name in PIPELINE_FIELDS)
 # What tells of which kind a packet is, and so which of the fields that share a place it has.
 _PINS = sum(FIELDS[name].mask for name in ("eth_type", "ip_proto", "icmpv6_type"))
@@ -154,7 +156,7 @@ def _make_plan(value: int, mask: int) -> _Plan | None:
     zeros = mask & _ALWAYS_ZERO
     kernel_mask = 0
     for name, (at, size, shift) in PLACES.items():
-        field = FIELDS[name]
+        field = _FIELDS[name]
         bits = field.get(mask)
         if not bits:
             continue

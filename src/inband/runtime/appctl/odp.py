@@ -28,7 +28,7 @@ from inband.flow.actions import (
     SetQueue,
     ToController,
 )
-from inband.flow.fields import FIELDS, VLAN_PRESENT
+from inband.flow.fields import FIELDS, INNER_VLAN, VLAN_PRESENT
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL, PortNo, port_number
 from inband.flow.text_actions import format_action
@@ -72,19 +72,20 @@ def format_odp_match(match: Match, port_text: PortText) -> str:
     words += _word(match, "eth", (("src", "eth_src"), ("dst", "eth_dst")))
     rest = [f"eth_type({match.get('eth_type'):#06x})"] if match.get("eth_type") is not None else []
     rest += _network(match)
-    if FIELDS["vlan_vid"].get(match.mask) and FIELDS["vlan_vid"].get(match.value) & VLAN_PRESENT:
-        words += ["eth_type(0x8100)", _vlan(match), f"encap({','.join(rest)})"]
-    else:
-        words += rest
-    return ",".join(words)
+    for shift in (INNER_VLAN.shift, FIELDS["vlan_vid"].shift):
+        rest = _behind_tag(match.value >> shift & 0xFFFF, match.mask >> shift & 0xFFFF, rest)
+    return ",".join([*words, *rest])
 
 
-def _vlan(match: Match) -> str:
-    vid, mask = FIELDS["vlan_vid"].get(match.value) & 0xFFF, FIELDS["vlan_vid"].get(match.mask) & 0xFFF
-    parts = [f"vid={vid}" if mask == 0xFFF else f"vid={vid:#x}/{mask:#x}"] if mask else []
-    if FIELDS["vlan_pcp"].get(match.mask):
-        parts.append(f"pcp={FIELDS['vlan_pcp'].get(match.value)}")
-    return f"vlan({','.join(parts)})"
+def _behind_tag(value: int, mask: int, rest: list[str]) -> list[str]:
+    """The words for a tag (PCP, OFPVID_PRESENT, VID) and what is behind it; without one, what would be."""
+    if not value & mask & VLAN_PRESENT:
+        return rest
+    vid, vid_mask, pcp_bits = value & 0xFFF, mask & 0xFFF, FIELDS["vlan_vid"].bits
+    parts = [f"vid={vid}" if vid_mask == 0xFFF else f"vid={vid:#x}/{vid_mask:#x}"] if vid_mask else []
+    if mask >> pcp_bits:
+        parts.append(f"pcp={value >> pcp_bits}")
+    return ["eth_type(0x8100)", f"vlan({','.join(parts)})", f"encap({','.join(rest)})"]
 
 
 def _network(match: Match) -> Iterator[str]:
