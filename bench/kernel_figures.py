@@ -89,3 +89,6 @@ ALL: tuple[Callable[[Network], Figures], ...] = (
     *(_throughput, _frames, _transactions, _connections, _first_frames, _new_flows),
 )
 """What is measured of every network, in this order."""
+
+OF_ACTIONS = (_throughput, _frames, _transactions)
+"""What is measured of those that are there for what actions cost."""

@@ -11,7 +11,19 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bench.kernel_networks import BRIDGE, DIRECT, EBPF, FLOWS, IN_BAND, NORMAL, label
+from bench.kernel_networks import (
+    BRIDGE,
+    DIRECT,
+    EBPF,
+    FAILOVER,
+    FLOWS,
+    IN_BAND,
+    METERED,
+    NORMAL,
+    POP_VLAN,
+    SELECT,
+    label,
+)
 from lab.ovs import OvsTso
 
 Samples = dict[str, dict[str, list[float]]]
@@ -41,6 +53,13 @@ def judge(samples: Samples) -> list[Goal]:
         *_at_least(samples, "64-byte frames a second", "kpps", OURS, PEER, 2.0),
         *_at_least(samples, "TCP request-response", "rr_per_s", OURS, BRIDGE, 0.95),
         *_at_least(samples, "TCP request-response", "rr_per_s", OURS, PEER, 7.0),
+        *(
+            goal
+            for flows in (METERED, SELECT, FAILOVER, POP_VLAN)
+            for goal in _at_least(samples, f"{flows}: TCP, one stream", "tcp_gbit_s", label(EBPF, flows), OURS, 0.95)
+        ),
+        *_about(samples, "metered at 10,000/s, 60,000 offered", "metered_per_s", EBPF.name, 10_000),
+        *_about(samples, "metered at 2 Gbit/s: TCP", "metered_gbit_s", EBPF.name, 2.0),
         *_at_most(samples, "first frame of a new flow, p50", "first_p50_us", OURS, 150, "us"),
         *_at_most(samples, "first frame of a new flow, p99", "first_p99_us", OURS, 3000, "us"),
         *_at_most(samples, "misses per connection, 1,000 flows", "misses_per_connect", OURS_FLOWS, 0.01, ""),
@@ -93,6 +112,13 @@ def _at_most(
     values = samples.get(name, {}).get(figure, [])
     if values:
         yield Goal(what, f"at most {bound:g} {unit}".strip(), f"{of(values):.4g} {unit}".strip(), of(values) <= bound)
+
+
+def _about(samples: Samples, what: str, figure: str, name: str, wanted: float) -> Iterator[Goal]:
+    values = samples.get(name, {}).get(figure, [])
+    if values:
+        found = statistics.median(values)
+        yield Goal(what, f"{wanted:,g} within 2 %", f"{found:,g}", abs(found - wanted) <= wanted / 50)
 
 
 def _rate(samples: Samples, what: str, figure: str, name: str, bound: float) -> Iterator[Goal]:

@@ -1,10 +1,12 @@
 """The networks whose figures are compared: two hosts, and between them a switch or none, each with its flows.
 
-Every switch is a whole one, as a user runs it. Its flows are one of three sets:
+Every switch is a whole one, as a user runs it. Its flows are one of these sets:
 
 - "NORMAL": one flow that says NORMAL;
 - "flows": 1,000 flows over 10 masks, two of which carry the hosts' traffic; what they leave over is NORMAL;
-- "in-band": one NORMAL flow, in-band control on for 100 managers behind a gateway.
+- "in-band": one NORMAL flow, in-band control on for 100 managers behind a gateway;
+- "metered", "select", "failover", "pop_vlan": NORMAL behind a meter that is never reached, groups with two buckets, and
+  a trunk to the left host; of ours in the kernel and of the peer alone.
 
 Killed switches keep their pins: ``ip netns exec`` gives each process a mount namespace of its own, in which the pins of
 the eBPF datapath would die with it, as they would not on a real machine. So there is one for all starts of a switch.
@@ -28,6 +30,22 @@ from lab.topology import BridgePlan, Site
 PREFIX = "ihs"
 DIRECT, BRIDGE = "direct veth", "Linux bridge"
 NORMAL, FLOWS, IN_BAND = "NORMAL", "flows", "in-band"
+METERED, SELECT, FAILOVER, POP_VLAN = "metered", "select", "failover", "pop_vlan"
+# Commands of ovs-ofctl; ports 1 and 2 are the left host's and the right one's.
+_BACK = ("add-flow", "priority=1,in_port=2,actions=output:1")
+_GROUP = ("add-flow", "priority=0,actions=group:1")
+_ACTIONS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    METERED: (("add-meter", "meter=1,kbps,band=type=drop,rate=100000000"), ("add-flow", "actions=meter:1,NORMAL")),
+    SELECT: (("add-group", "group_id=1,type=select,bucket=output:2,bucket=output:2"), _GROUP, _BACK),
+    FAILOVER: (
+        ("add-group", "group_id=1,type=ff,bucket=watch_port:2,output:2,bucket=watch_port:1,output:in_port"),
+        *(_GROUP, _BACK),
+    ),
+    POP_VLAN: (
+        ("add-flow", "in_port=1,dl_vlan=5,actions=pop_vlan,NORMAL"),
+        ("add-flow", "in_port=2,actions=push_vlan:0x8100,set_field:4101->vlan_vid,output:1"),
+    ),
+}
 REMOTES = 100
 
 
@@ -73,6 +91,8 @@ class Network:
 
     hosts: Hosts
     switch: Switch | None
+    is_of_actions: bool = False
+    """Whether it is there for what actions cost: streams, frames and transactions are all that is measured."""
 
 
 def label(make: SwitchMaker, flows: str) -> str:
@@ -89,6 +109,10 @@ def networks() -> dict[str, Callable[[Lab], Network]]:
     for make in MAKES:
         for flows in (NORMAL, FLOWS, IN_BAND):
             made[label(make, flows)] = partial(switched_network, make=make, flows=flows)
+    for flows in _ACTIONS:
+        for make in MAKES:
+            if make is not USERSPACE:
+                made[label(make, flows)] = partial(switched_network, make=make, flows=flows)
     return made
 
 
@@ -104,11 +128,24 @@ def switched_network(lab: Lab, make: SwitchMaker, flows: str) -> Network:
         table = lab.folder / "flows"
         table.write_text("\n".join(thousand()))
         switch.ofctl("add-flows", str(table))
+    elif flows in _ACTIONS:
+        for command in _ACTIONS[flows]:
+            switch.ofctl(*command)
     else:
         switch.ofctl("add-flow", "priority=0,actions=NORMAL")
     if flows == IN_BAND:
         switch.set_managers(*(f"tcp:10.1.0.{number}:6640" for number in range(1, REMOTES + 1)))
-    return Network(hosts, switch)
+    if flows == POP_VLAN:
+        _put_behind_trunk(hosts.left)
+    return Network(hosts, switch, flows in _ACTIONS)
+
+
+def _put_behind_trunk(host: Namespace) -> None:
+    """Have a host's eth0 be in VLAN 5 of what was its eth0 before."""
+    host.ip(
+        *("link set eth0 down", "link set eth0 name trunk0", "link set trunk0 up"),
+        *("link add link trunk0 name eth0 type vlan id 5", "link set eth0 up"),
+    )
 
 
 def thousand() -> list[str]:

@@ -53,6 +53,8 @@ STANDING = {
     "misses_lost": ("lost", "{:.0f}"),
 }
 SITUATIONS = {
+    "metered_per_s": ("metered at 10,000/s, 60,000 offered: passed, 1/s", "{:,.0f}"),
+    "metered_gbit_s": ("metered at 2 Gbit/s: TCP, Gbit/s", "{:.2f}"),
     "flood_silence_s": ("flood of new flows: longest silence of the channel, s", "{:.2f}"),
     "flood_echo_p99_ms": ("flood of new flows: echo p99, ms", "{:.1f}"),
     "flood_forwarded_per_s": ("flood of new flows: forwarded, 1/s", "{:,.0f}"),
@@ -82,7 +84,8 @@ def run(rounds: int, only: tuple[str, ...] = ()) -> Samples:
         for number in range(1, rounds + 1):
             for take in kernel_figures.ALL:
                 for name, network in standing.items():
-                    _add(samples, name, number, partial(take, network))
+                    if take in kernel_figures.OF_ACTIONS or not network.is_of_actions:
+                        _add(samples, name, number, partial(take, network))
     for number in range(1, rounds + 1):
         for make in MAKES:
             for situation in kernel_situations.ALL if _is_wanted(make.name, only) else ():

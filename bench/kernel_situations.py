@@ -11,16 +11,18 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench import throughput
+from bench import kernel_figures, throughput
 from bench.kernel_figures import TRAFFIC, Figures, percentile
-from bench.kernel_networks import EBPF, PREFIX
+from bench.kernel_networks import EBPF, METERED, PREFIX, switched_network
 from lab import topology
 from lab.journal import until
 from lab.measure import up
-from lab.net import Lab
+from lab.net import Lab, Namespace
 from lab.scene import Scene
 from lab.switch import SwitchMaker
 
+METER_PPS, OFFERED_PPS, METER_S = 10_000, 60_000, 4.0
+METER_KBPS = 2_000_000
 FLOOD_S = 4.0
 CRASH_PPS, CRASH_S = 15_000, 4.0
 # Flows are known and the next ones of the process are not yet asked for.
@@ -89,6 +91,32 @@ def crash(make: SwitchMaker) -> Figures:
         return figures | ({"crash_back_s": max(back.values()) - start} if back else {})
 
 
+def metered(make: SwitchMaker) -> Figures:
+    """What passes a meter that many times as much is offered to; bursts are a tenth of a second's."""
+    with Lab(PREFIX) as lab:
+        network = switched_network(lab, make, METERED)
+        kernel_figures.prepare(make.name, network)
+        hosts, switch = network.hosts, network.switch
+        assert switch is not None
+        burst = METER_PPS // 10
+        switch.ofctl("mod-meter", f"meter=1,pktps,burst,band=type=drop,rate={METER_PPS},burst_size={burst}")
+        received = _numbered(hosts.left, hosts.right, throughput.RIGHT_IP, OFFERED_PPS, METER_S)
+        switch.ofctl("mod-meter", f"meter=1,kbps,burst,band=type=drop,rate={METER_KBPS},burst_size={METER_KBPS // 10}")
+        return {
+            "metered_per_s": (received - burst) / METER_S,
+            "metered_gbit_s": throughput.tcp_gbit_s(hosts),
+        }
+
+
+def _numbered(left: Namespace, right: Namespace, target: str, rate: int, seconds: float) -> int:
+    """Numbered datagrams of one host that reach another one."""
+    receiver = right.start(*TRAFFIC, "receive", target, label="receive")
+    assert until(lambda: "ready" in receiver.tail(), BACK_S)
+    left.run(*TRAFFIC, "send", target, f"{rate}", f"{seconds}")
+    assert until(lambda: "received" in receiver.tail(), BACK_S)
+    return int(json.loads(receiver.tail().splitlines()[-1])["received"])
+
+
 def megaflows(make: SwitchMaker) -> Figures:
     """What very many megaflows cost the eBPF datapath; empty for others."""
     if make is not EBPF:
@@ -99,4 +127,4 @@ def megaflows(make: SwitchMaker) -> Figures:
         return dict(json.loads(network.run(*command, timeout_s=MANY_S)))
 
 
-ALL: tuple[Callable[[SwitchMaker], Figures], ...] = (flood, crash, megaflows)
+ALL: tuple[Callable[[SwitchMaker], Figures], ...] = (metered, flood, crash, megaflows)
