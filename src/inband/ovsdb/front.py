@@ -32,7 +32,7 @@ from inband.runtime.front import Followed
 from inband.runtime.ovsdb_remote import split_name
 from inband.runtime.show import FrontDocument
 from inband.runtime.state_dir import StateDir
-from inband.runtime.tls import tls_contexts
+from inband.runtime.tls import without_tls_if_unreadable
 from inband.switch.config import SwitchConfig, checked
 
 log = logging.getLogger(__name__)
@@ -332,12 +332,10 @@ def _without_bad_files(wanted: Wanted) -> Wanted:
     problems = dict(wanted.problems)
     bridges = []
     for bridge in wanted.bridges:
-        try:
-            tls_contexts(bridge)
-        except InbandError as error:
-            bad = {target for target in bridge.controllers if target.uses_tls}
-            bridge = replace(bridge, controllers=tuple(each for each in bridge.controllers if each not in bad))
+        usable, problem = without_tls_if_unreadable(bridge)
+        if problem is not None:
+            bad = set(bridge.controllers) - set(usable.controllers)
             keys = [("Controller", each.uuid) for each in wanted.controllers if each.target in bad]
-            problems.update(dict.fromkeys(keys, str(error)))
-        bridges.append(bridge)
+            problems.update(dict.fromkeys(keys, problem))
+        bridges.append(usable)
     return replace(wanted, bridges=tuple(bridges), problems=problems)

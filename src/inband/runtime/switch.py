@@ -44,6 +44,7 @@ from inband.runtime.tls import tls_contexts
 from inband.runtime.tls_clock import TlsClock
 from inband.runtime.top import totals
 from inband.runtime.unixctl import UnixctlServer
+from inband.runtime.unreadable import UnreadableFiles
 from inband.switch.config import BridgeConfig, DatapathKind, SwitchConfig, warnings_of
 from inband.switch.confirming import Confirming
 from inband.switch.core import SwitchCore
@@ -91,7 +92,7 @@ class RunningSwitch:
         self._protecting = Protecting(self.core, loop)
         sockets.user = self.core.names
         self._environment = self._make_environment()
-        self.history, self.confirming = History(), Confirming()
+        self.history, self.confirming, self._unreadable = History(), Confirming(), UnreadableFiles()
         self._warned: set[str] = set()
         self._undoing: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
@@ -145,7 +146,7 @@ class RunningSwitch:
         undo_stale_adoptions(self._state.memory, config)
         async with self._changing:
             self._base = config
-            await self._apply(await self._over(config), is_forced=config.options.is_forced)
+            await self._apply(await self._readable(config), is_forced=config.options.is_forced)
         await self._protecting.finish()
         await self._state.keep(self.bridges.values())
         await self._control.start()
@@ -226,7 +227,7 @@ class RunningSwitch:
             self._base = base
         except Exception:
             try:
-                await self._apply(await self._over(before), is_forced=True)
+                await self._apply(await self._readable(before), is_forced=True)
             except InbandError as error:
                 log.error("going back after a refused change failed: %s; restart the switch", error)
             if options.confirm_s is not None:
@@ -266,7 +267,7 @@ class RunningSwitch:
     async def _go_back(self, before: SwitchConfig) -> None:
         try:
             self._base = before
-            await self._apply(await self._over(before), is_forced=True)
+            await self._apply(await self._readable(before), is_forced=True)
             await self._state.keep(self.bridges.values())
         except InbandError as error:
             log.error("going back to the configuration before failed: %s; restart the switch", error)
@@ -279,7 +280,7 @@ class RunningSwitch:
         """
         async with self._changing:
             self.confirming.check_free(self.now)
-            wanted = await self._over(self._base)
+            wanted = await self._readable(self._base)
             if wanted != self.config or self.refusals:
                 await self._apply(wanted, is_forced=True)
                 await self._state.keep(self.bridges.values())
@@ -288,6 +289,10 @@ class RunningSwitch:
     async def _over(self, base: SwitchConfig) -> SwitchConfig:
         """What is to be in force when file and commands say ``base``. Raises UsageError."""
         return base if self.front is None else await asyncio.to_thread(self.front.over, base)
+
+    async def _readable(self, base: SwitchConfig) -> SwitchConfig:
+        """The same as far as its files can be read: at a start and on the way back nothing is refused for them."""
+        return self._unreadable.leave_out(await self._over(base))
 
     def _refuse_what_cuts(self, session: Session | None, wanted: SwitchConfig) -> None:
         """Raise UsageError when a change would cut the session that it is made over."""

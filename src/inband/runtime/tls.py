@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 from inband.errors import UsageError
@@ -17,6 +18,15 @@ def tls_contexts(config: BridgeConfig) -> dict[Target, ssl.SSLContext]:
         for target in config.controllers
         if target.uses_tls
     }
+
+
+def without_tls_if_unreadable(config: BridgeConfig) -> tuple[BridgeConfig, str | None]:
+    """The bridge as far as its files do: without its controllers that use TLS if they do not; and what is wrong."""
+    try:
+        tls_contexts(config)
+    except UsageError as error:
+        return replace(config, controllers=tuple(each for each in config.controllers if not each.uses_tls)), str(error)
+    return config, None
 
 
 def client_context(config: BridgeConfig) -> ssl.SSLContext:
