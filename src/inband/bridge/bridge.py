@@ -54,6 +54,7 @@ from inband.host.state import Host
 from inband.openflow.messages import Envelope, PacketOut
 from inband.packet.frame import Frame
 from inband.pipeline.fdb import Fdb
+from inband.pipeline.mirrors import Mirror
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.translate import Pipeline
 from inband.table.steps import Steps
@@ -307,6 +308,18 @@ class Bridge:
             return
         self.ports.memberships = dict(memberships)
         for number in changed:
+            self.fdb.flush_port(number)
+        self.megaflows.everything_changed()
+        self.megaflows.settle()
+        self._wake()
+
+    def set_mirrors(self, mirrors: tuple[Mirror, ...]) -> None:
+        """Which ports get copies of what; with none all is as if there were no such thing."""
+        old = self.ports.mirror_outputs
+        if mirrors == self.ports.mirrors:
+            return
+        self.ports.set_mirrors(mirrors)
+        for number in old ^ self.ports.mirror_outputs:
             self.fdb.flush_port(number)
         self.megaflows.everything_changed()
         self.megaflows.settle()

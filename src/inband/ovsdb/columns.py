@@ -94,6 +94,11 @@ def statistics(counters: PortCounters) -> dict[str, Any]:
     }
 
 
+def mirror_statistics(packets: int, bytes_: int) -> dict[str, Any]:
+    """The column of a mirror: its copies."""
+    return {"statistics": {"tx_packets": packets, "tx_bytes": bytes_}}
+
+
 def _root(snapshot: Snapshot, next_cfg: int) -> dict[str, Any]:
     return {
         "cur_cfg": next_cfg,

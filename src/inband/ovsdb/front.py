@@ -23,7 +23,7 @@ from inband.errors import InbandError, UsageError
 from inband.flow.ports import LOCAL
 from inband.host.interfaces import set_mtu
 from inband.ovsdb.client import Client, Connected, Event, Lost
-from inband.ovsdb.columns import Facts, PortFacts, Values, statistics, values_of
+from inband.ovsdb.columns import Facts, PortFacts, Values, mirror_statistics, statistics, values_of
 from inband.ovsdb.rows import Snapshot, document_of, snapshot_of
 from inband.ovsdb.translate import translate
 from inband.ovsdb.wanted import Wanted
@@ -283,6 +283,11 @@ class OvsdbFront:
             number = None if runner is None else LOCAL if port.is_local else runner.ports.number_of(port.name)
             if runner is not None and number is not None and ("Interface", port.interface) in values:
                 values["Interface", port.interface] |= statistics(runner.bridge.port_counters(number))
+        for name, runner in self._switch.bridges.items():
+            for mirror in runner.bridge.ports.mirrors:
+                uuid = self._wanted.mirrors.get((name, mirror.name))
+                if uuid is not None:
+                    values["Mirror", uuid] = mirror_statistics(mirror.counter.packets, mirror.counter.bytes)
 
     # --- words --------------------------------------------------------------------------------------------------
 

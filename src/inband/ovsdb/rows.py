@@ -37,8 +37,11 @@ READ: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Flow_Table": ("flow_limit", "overflow_policy"),
         "QoS": ("type", "queues", "other_config"),
         "Queue": ("other_config", "dscp"),
+        "Mirror": (
+            *("name", "select_all", "select_src_port", "select_dst_port", "select_vlan"),
+            *("output_port", "output_vlan", "snaplen"),
+        ),
         # Refused, and named here because the library wants to know what columns refer to.
-        "Mirror": ("name",),
         "NetFlow": ("targets",),
         "sFlow": ("targets",),
         "IPFIX": ("targets",),
@@ -56,6 +59,7 @@ WRITTEN: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("statistics", "status", "link_resets"),
         ),
         "Controller": ("is_connected", "role", "status"),
+        "Mirror": ("statistics",),
     }
 )
 """Columns that the switch writes, by table. The rows of Manager are the database server's own."""

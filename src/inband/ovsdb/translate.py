@@ -21,6 +21,7 @@ from inband.flow.ports import HIGHEST, PortNo
 from inband.ovsdb.controllers import ControllerRows
 from inband.ovsdb.made import INTERNAL, PATCH, made_complaint, made_of
 from inband.ovsdb.managers import managers_of
+from inband.ovsdb.mirrors import mirror_of
 from inband.ovsdb.qos import qos_of
 from inband.ovsdb.rows import Row, Snapshot
 from inband.ovsdb.trees import BRIDGE_KEYS, BRIDGE_KEYS_WITHOUT_EFFECT, tree_settings_of
@@ -36,6 +37,7 @@ from inband.switch.config import (
     check_interface_name,
     checked,
 )
+from inband.vocabulary.mirroring import MirrorConfig
 from inband.vocabulary.openflow import OFP10, OFP13
 from inband.vocabulary.queueing import PortQos
 
@@ -85,6 +87,7 @@ class _Translation:
         self._patches = [interface for row in self._bridges for interface in self._patches_of(row)]
         self._ports: list[WantedPort] = []
         self._controllers: list[WantedController] = []
+        self._mirrors: dict[tuple[str, str], str] = {}
         self.problems: dict[RowKey, str] = {}
 
     def wanted(self) -> Wanted:
@@ -103,6 +106,7 @@ class _Translation:
             tuple(self._ports),
             tuple(self._controllers),
             self.problems,
+            self._mirrors,
         )
 
     def _blame(self, table: str, row: Row, words: str) -> None:
@@ -133,6 +137,7 @@ class _Translation:
         bridge = replace(
             bridge, port_trees=self._trees_of(row, there), port_qos=self._qos_of(row, there), made_ports=made
         )
+        bridge = replace(bridge, mirrors=self._mirrors_of(name, row, there))
         if bridge.mac is None:
             bridge = self._with_mac(bridge)
         rows = self._snapshot.rows("Controller", row.texts("controller"))
@@ -242,7 +247,7 @@ class _Translation:
         for column, hint in (("stp_enable", "rstp_enable speaks STP with who speaks nothing else"), _MULTICAST):
             if row.flag(column):
                 self._blame("Bridge", row, f"{column} is not supported: {hint}")
-        for column in ("mirrors", "netflow", "sflow", "ipfix"):
+        for column in ("netflow", "sflow", "ipfix"):
             if row.texts(column):
                 self._blame("Bridge", row, f"{column}: not supported, and without effect")
 
@@ -292,6 +297,17 @@ class _Translation:
             qos = qos_of(self._snapshot, port, blame)
             found += [] if qos is None else [(name, qos)]
         return tuple(found)
+
+    def _mirrors_of(self, bridge: str, row: Row, names: Container[str]) -> tuple[MirrorConfig, ...]:
+        """The mirrors that can be had, in the order of their names."""
+        ports = {port.uuid: port.text("name") for port in self._snapshot.rows("Port", row.texts("ports"))}
+        found: dict[str, MirrorConfig] = {}
+        for mirror in self._snapshot.rows("Mirror", row.texts("mirrors")):
+            config = mirror_of(mirror, ports, names, partial(self._blame, "Bridge", row))
+            if config is not None:
+                found[config.name] = config
+                self._mirrors[bridge, config.name] = mirror.uuid
+        return tuple(found[name] for name in sorted(found))
 
     def _made_of(self, row: Row, names: Container[str]) -> tuple[tuple[str, MadePort], ...]:
         """The ports that can be had whose interface the switch makes."""

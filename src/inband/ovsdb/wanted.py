@@ -43,7 +43,10 @@ class WantedController:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The whole. ``bridge_rows`` are UUIDs by name, ``problems`` what is wrong with rows, in words."""
+    """The whole. ``bridge_rows`` are UUIDs by name, ``problems`` what is wrong with rows, in words.
+
+    ``mirrors`` are the UUIDs of those that can be had, by bridge and name.
+    """
 
     bridges: tuple[BridgeConfig, ...] = ()
     managers: tuple[ManagerTarget, ...] = ()
@@ -51,3 +54,4 @@ class Wanted:
     ports: tuple[WantedPort, ...] = ()
     controllers: tuple[WantedController, ...] = ()
     problems: Mapping[RowKey, str] = field(default_factory=dict)
+    mirrors: Mapping[tuple[str, str], str] = field(default_factory=dict)

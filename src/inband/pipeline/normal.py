@@ -113,6 +113,9 @@ def forward_normally(ctx: XlateContext) -> None:
     if ctx.only_local:
         _serve_local(ctx)
         return
+    if ctx.in_port in ctx.switch.ports.mirror_outputs and not ctx.overrides_ports:
+        ctx.drop(f"port {ctx.in_port} is for the copies of a mirror")
+        return
     decision = decide(ctx.packet, ctx.in_port, ctx.switch, ctx.now, ctx.member)
     for key in (decision.source, decision.destination):
         if key is not None:

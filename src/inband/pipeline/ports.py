@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from inband.flow.membership import VlanMembership
 from inband.flow.ports import CONTROLLER, PortNo
+from inband.pipeline.mirrors import Mirror
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.link_settings import UNKNOWN_LINK, LinkSettings
 from inband.vocabulary.openflow import PortConfig, PortState
@@ -72,6 +73,9 @@ class PortTable:
         """Ports whose data is not processed."""
         self.numbers: frozenset[PortNo] = frozenset()
         """Of all ports."""
+        self.mirrors: tuple[Mirror, ...] = ()
+        self.mirror_outputs: frozenset[PortNo] = frozenset()
+        """Ports that are for mirrors' copies: NORMAL takes nothing from them, and floods leave them out."""
         self._ports: dict[PortNo, SwitchPort] = {}
 
     def put(self, port: SwitchPort) -> bool:
@@ -92,10 +96,17 @@ class PortTable:
     def _note_kinds(self) -> None:
         """Note which are of what kind: each packet asks for it."""
         ports = self._ports.values()
-        self.flooded = tuple(port.number for port in ports if port.floods_data)
+        outputs = self.mirror_outputs
+        self.flooded = tuple(port.number for port in ports if port.floods_data and port.number not in outputs)
         self.outside_tree = frozenset(port.number for port in ports if port.tree is not StpState.FORWARDING)
         self.closed = frozenset(port.number for port in ports if not port.takes_data)
         self.numbers = frozenset(self._ports)
+
+    def set_mirrors(self, mirrors: tuple[Mirror, ...]) -> None:
+        """Have exactly these mirrors."""
+        self.mirrors = mirrors
+        self.mirror_outputs = frozenset(mirror.output for mirror in mirrors)
+        self._note_kinds()
 
     def configure(self, number: PortNo, config: PortConfig, mask: PortConfig) -> bool:
         """Set the bits of ``mask`` in a port's configuration (PORT_MOD); whether that changed anything."""

@@ -35,6 +35,7 @@ from inband.pipeline.dhcp_hook import (
 from inband.pipeline.fdb import Fdb
 from inband.pipeline.loops import LoopLimits
 from inband.pipeline.members import configuration_key
+from inband.pipeline.mirroring import with_copies
 from inband.pipeline.neighbours_hook import BITS_THAT_SHOW
 from inband.pipeline.packet_state import PacketState
 from inband.pipeline.places import Places
@@ -171,7 +172,9 @@ class Pipeline:
         if self.neighbours:
             ctx.packet.mask |= BITS_THAT_SHOW if key >> _TYPE & 0xFFFF == ETH_EXPERIMENT else _TYPE_BITS
         actions = ctx.program.finished()
-        return _answer(ctx, self._with_configuration(ctx, key, actions) if self.in_band and hidden else actions)
+        if self.in_band and hidden:
+            actions = self._with_configuration(ctx, key, actions)
+        return _answer(ctx, with_copies(ctx, key, actions, arrived=True) if self._state.ports.mirrors else actions)
 
     def translate_actions(
         self,
@@ -188,7 +191,8 @@ class Pipeline:
         ctx = XlateContext(self._state, PacketState(key, frame), in_port, frame, now, trace=trace, member=member)
         ctx.packet.cacheable = False
         run_packet_out(ctx, actions)
-        return _answer(ctx, ctx.program.finished())
+        finished = ctx.program.finished()
+        return _answer(ctx, with_copies(ctx, key, finished, arrived=False) if self.ports.mirrors else finished)
 
     def credit(self, translation: Translation, packets: int, bytes_: int, now: Instant) -> None:
         """Count packets that this decision moved, the last of them at ``now``, to all it went through.

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from inband.errors import InbandError, UsageError
-from inband.flow.ports import PortNo
+from inband.flow.ports import LOCAL, PortNo
 from inband.host import interfaces
 from inband.host.events import (
     AddressChanged,
@@ -28,6 +28,7 @@ from inband.host.events import (
     RoutesChanged,
 )
 from inband.host.state import KernelState
+from inband.pipeline.mirrors import mirrors_of
 from inband.runtime.interface_locks import InterfaceLocks
 from inband.runtime.made_interfaces import make, unmake
 from inband.runtime.port_shaping import PortShaping
@@ -137,6 +138,8 @@ class BridgePorts:
         yield from self.release([name for name, port in self._ports.items() if port.number == numbers[name]])
         # Before they are opened: not one frame of a port may pass in a VLAN that is not its own.
         self._bridge.set_memberships({numbers[name]: vlans[name] for name in names if name in vlans})
+        places = {**numbers, config.name: LOCAL}
+        self._bridge.set_mirrors(mirrors_of(config.mirrors, places, self._bridge.ports.mirrors))
         self._managed.configure_tree(config, numbers)
         for name in names:
             if name not in self._ports or self._ports[name].made != made.get(name):

@@ -25,6 +25,7 @@ from inband.stp.settings import PortTreeSettings, TreeSettings
 from inband.switch.manager_targets import ManagerTarget
 from inband.switch.targets import Target
 from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.mirroring import MirrorConfig
 from inband.vocabulary.openflow import VERSIONS
 from inband.vocabulary.queueing import PortQos
 
@@ -93,6 +94,7 @@ class BridgeConfig:
     ``rstp`` says whether a spanning tree runs, ``port_trees`` what is said of ports to it, by name.
     ``made_ports`` are those whose interface the switch makes, by name; only a front end sets it.
     ``port_qos`` says what shapes ports, by name; only a front end sets it, and `tc` is for the others.
+    ``mirrors`` say which ports get copies of what; only a front end sets it.
     ``adopt`` is the port whose addresses and routes the bridge's own interface has.
     ``addresses``, ``dhcp`` and ``dhcpv6`` say what the bridge's own interface gets; none: the system sets it. ``queue``
     is the queue of control traffic, ``control_vlan`` its VLAN (none: untagged). ``inactivity_probe_s`` 0 means no
@@ -109,6 +111,7 @@ class BridgeConfig:
     port_trees: tuple[tuple[str, PortTreeSettings], ...] = ()
     port_qos: tuple[tuple[str, PortQos], ...] = ()
     made_ports: tuple[tuple[str, MadePort], ...] = ()
+    mirrors: tuple[MirrorConfig, ...] = ()
     adopt: str | None = None
     controllers: tuple[Target, ...] = ()
     fail_mode: FailMode = FailMode.STANDALONE

@@ -93,7 +93,7 @@ def test_columns_of_a_bridge_are_its_settings(database: Database) -> None:
         ({"stp_enable": True}, "stp_enable is not supported: rstp_enable speaks STP"),
         ({"other_config": {"rstp-priority": "5"}}, "rstp-priority: priority '5' is not allowed: multiples of 4096"),
         ({"other_config": {"rstp-max-age": "6"}}, "rstp-max-age: not supported, and without effect"),
-        ({"mirrors": ("m",)}, "mirrors: not supported"),
+        ({"netflow": ("n",)}, "netflow: not supported"),
         ({"other_config": {"inband-gateway": "9.9.9.9", "inband-address": "192.0.2.2/24"}}, "gateway 9.9.9.9 is in"),
     ],
 )
