@@ -34,19 +34,20 @@ def prepare(name: str, network: Network) -> None:
 
 
 def _throughput(network: Network) -> Figures:
-    return {"tcp_gbit_s": throughput.tcp_gbit_s(network.hosts)}
+    return {"tcp_gbit_s": throughput.tcp_gbit_s(network.hosts)} if network.vlan is None else {}
 
 
 def _frames(network: Network) -> Figures:
     """Thousands of small frames of one flow that arrive in a second."""
     hosts = network.hosts
     before = hosts.right.counter("eth0", "rx_packets")
-    hosts.left.run(*TRAFFIC, "frames", "eth0", hosts.right.mac("eth0"), RIGHT_IP, f"{FRAMES_S}")
+    tag = () if network.vlan is None else (f"{network.vlan}",)
+    hosts.left.run(*TRAFFIC, "frames", "eth0", hosts.right.mac("eth0"), RIGHT_IP, f"{FRAMES_S}", *tag)
     return {"kpps": (hosts.right.counter("eth0", "rx_packets") - before) / FRAMES_S / 1e3}
 
 
 def _transactions(network: Network) -> Figures:
-    return {"rr_per_s": throughput.transactions_s(network.hosts)}
+    return {"rr_per_s": throughput.transactions_s(network.hosts)} if network.vlan is None else {}
 
 
 def _connections(network: Network) -> Figures:

@@ -5,8 +5,8 @@ Every switch is a whole one, as a user runs it. Its flows are one of these sets:
 - "NORMAL": one flow that says NORMAL;
 - "flows": 1,000 flows over 10 masks, two of which carry the hosts' traffic; what they leave over is NORMAL;
 - "in-band": one NORMAL flow, in-band control on for 100 managers behind a gateway;
-- "metered", "select", "failover", "pop_vlan": NORMAL behind a meter that is never reached, groups with two buckets, and
-  a trunk to the left host; of ours in the kernel and of the peer alone.
+- "metered", "select", "failover", "pop_vlan": NORMAL behind a meter whose rate is never reached, groups of two buckets,
+  and frames of a VLAN that are taken out of it; of ours in the kernel and of the peer alone.
 
 Killed switches keep their pins: ``ip netns exec`` gives each process a mount namespace of its own, in which the pins of
 the eBPF datapath would die with it, as they would not on a real machine. So there is one for all starts of a switch.
@@ -31,6 +31,7 @@ PREFIX = "ihs"
 DIRECT, BRIDGE = "direct veth", "Linux bridge"
 NORMAL, FLOWS, IN_BAND = "NORMAL", "flows", "in-band"
 METERED, SELECT, FAILOVER, POP_VLAN = "metered", "select", "failover", "pop_vlan"
+TAGGED = 5
 # Commands of ovs-ofctl; ports 1 and 2 are the left host's and the right one's.
 _BACK = ("add-flow", "priority=1,in_port=2,actions=output:1")
 _GROUP = ("add-flow", "priority=0,actions=group:1")
@@ -42,8 +43,8 @@ _ACTIONS: Mapping[str, tuple[tuple[str, str], ...]] = {
         *(_GROUP, _BACK),
     ),
     POP_VLAN: (
-        ("add-flow", "in_port=1,dl_vlan=5,actions=pop_vlan,NORMAL"),
-        ("add-flow", "in_port=2,actions=push_vlan:0x8100,set_field:4101->vlan_vid,output:1"),
+        ("add-flow", "priority=0,actions=NORMAL"),
+        ("add-flow", f"priority=1,dl_vlan={TAGGED},actions=pop_vlan,NORMAL"),
     ),
 }
 REMOTES = 100
@@ -93,6 +94,8 @@ class Network:
     switch: Switch | None
     is_of_actions: bool = False
     """Whether it is there for what actions cost: streams, frames and transactions are all that is measured."""
+    vlan: int | None = None
+    """In which VLAN frames are; what the hosts' own stacks send is in none, and not measured then."""
 
 
 def label(make: SwitchMaker, flows: str) -> str:
@@ -135,17 +138,7 @@ def switched_network(lab: Lab, make: SwitchMaker, flows: str) -> Network:
         switch.ofctl("add-flow", "priority=0,actions=NORMAL")
     if flows == IN_BAND:
         switch.set_managers(*(f"tcp:10.1.0.{number}:6640" for number in range(1, REMOTES + 1)))
-    if flows == POP_VLAN:
-        _put_behind_trunk(hosts.left)
-    return Network(hosts, switch, flows in _ACTIONS)
-
-
-def _put_behind_trunk(host: Namespace) -> None:
-    """Have a host's eth0 be in VLAN 5 of what was its eth0 before."""
-    host.ip(
-        *("link set eth0 down", "link set eth0 name trunk0", "link set trunk0 up"),
-        *("link add link trunk0 name eth0 type vlan id 5", "link set eth0 up"),
-    )
+    return Network(hosts, switch, is_of_actions=flows in _ACTIONS, vlan=TAGGED if flows == POP_VLAN else None)
 
 
 def thousand() -> list[str]:

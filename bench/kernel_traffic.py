@@ -3,7 +3,7 @@
     misses LEFT RIGHT MAC COUNT WINDOW   frames of as many new flows from eth0 of namespace LEFT to eth0 of RIGHT, at
                                          most WINDOW under way: prints the seconds, and the microseconds of each
     flood IF MAC SECONDS                 frames of ever new flows, as many as go
-    frames IF MAC IP SECONDS             the same of one flow, to IP
+    frames IF MAC IP SECONDS [VLAN]      the same of one flow, to IP
     accept IP | connect IP SECONDS       TCP connections one after the other: prints the microseconds each took
     receive IP | send IP PPS SECONDS     numbered datagrams at a rate: receive prints how many came
 
@@ -106,7 +106,7 @@ def flood(interface: str, dst_mac: str, seconds: float) -> None:
         batches.frames[9::FRAME_BYTES] = bytes([run & 0xFF]) * _FLOOD_FRAMES
 
 
-def frames_of_one_flow(interface: str, dst_mac: str, address: str, seconds: float) -> None:
+def frames_of_one_flow(interface: str, dst_mac: str, address: str, seconds: float, vlan: int | None = None) -> None:
     """As fast as the kernel takes them, out of a ring in shared memory (packet(7), PACKET_TX_RING, version 2).
 
     It takes less than half of what ``sendmmsg`` does, which would hide the switch behind the sender. The header of
@@ -123,7 +123,9 @@ def frames_of_one_flow(interface: str, dst_mac: str, address: str, seconds: floa
     sock.bind((interface, 0))
     one = bytearray(frame(0, dst_mac))
     one[6:12], one[24:26], one[30:34] = sock.getsockname()[4], b"\xba\xad", IPv4Address(address).packed
-    slot = build_vnet(Offload(hdr_len=FRAME_BYTES)) + one
+    if vlan is not None:
+        one[12:12] = struct.pack("!HH", 0x8100, vlan)
+    slot = build_vnet(Offload(hdr_len=len(one))) + one
     ring = mmap.mmap(sock.fileno(), _RING_BYTES)
     for at in range(0, _RING_BYTES, _SLOT_BYTES):
         struct.pack_into("II", ring, at + 4, len(slot), len(slot))
@@ -220,6 +222,8 @@ def main(argv: list[str]) -> None:
             flood(interface, mac, float(seconds))
         case ["frames", interface, mac, address, seconds]:
             frames_of_one_flow(interface, mac, address, float(seconds))
+        case ["frames", interface, mac, address, seconds, vlan]:
+            frames_of_one_flow(interface, mac, address, float(seconds), int(vlan))
         case ["accept", address]:
             accept(address)
         case ["connect", address, seconds]:
