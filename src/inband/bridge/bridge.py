@@ -60,7 +60,7 @@ from inband.pipeline.translate import Pipeline
 from inband.table.steps import Steps
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import IpAddress, Mac
-from inband.vocabulary.instant import Instant
+from inband.vocabulary.instant import Instant, earliest
 from inband.vocabulary.openflow import PortReason
 
 
@@ -463,13 +463,12 @@ class Bridge:
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
-        deadlines = (
+        return earliest(
             self.in_band.engine.next_deadline(),
             self._housekeeping.next_deadline(),
             self.places.next_deadline(),
             self._links.next_deadline(),
         )
-        return min((due for due in deadlines if due is not None), default=None)
 
     def run(self) -> None:
         """Do what is due."""

@@ -13,7 +13,7 @@ from inband.flow.flow import Flow
 from inband.pipeline.fdb import Fdb
 from inband.table.steps import Step, Steps
 from inband.table.table_set import TableSet
-from inband.vocabulary.instant import Instant
+from inband.vocabulary.instant import Instant, earliest
 from inband.vocabulary.openflow import FlowRemovedReason
 
 # How often counters are passed on and idle decisions forgotten while there are cached decisions.
@@ -60,8 +60,7 @@ class Housekeeping:
         """When ``run`` is due."""
         if self._work is not None or self._megaflows.has_suspects or self._tables.has_garbage:
             return self._pause_until
-        deadlines = (self._due, self._tables.next_deadline(), self._fdb.next_deadline())
-        return min((due for due in deadlines if due is not None), default=None)
+        return earliest(self._due, self._tables.next_deadline(), self._fdb.next_deadline())
 
     def run(self, now: Instant) -> None:
         """Do what is due, or go on with it, for SLICE_S."""

@@ -16,7 +16,7 @@ from inband.packet.frame import Frame
 from inband.pipeline.neighbours_hook import is_from_neighbour
 from inband.pipeline.ports import SwitchPort
 from inband.pipeline.translate import Pipeline
-from inband.vocabulary.instant import Instant
+from inband.vocabulary.instant import Instant, earliest
 from inband.vocabulary.openflow import PortReason
 
 # Of 01:80:c2:00:00:00 to 0f, which bridges keep to the link they came on (IEEE 802.1Q, 8.6.3), all but the last 4 bits.
@@ -69,8 +69,7 @@ class LinkProtocols:
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
-        deadlines = (self.tree.next_deadline(), self.neighbours.next_deadline(), self.loops.next_deadline())
-        return min((due for due in deadlines if due is not None), default=None)
+        return earliest(self.tree.next_deadline(), self.neighbours.next_deadline(), self.loops.next_deadline())
 
     def run(self, now: Instant) -> None:
         """Do what is due."""

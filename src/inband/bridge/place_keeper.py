@@ -23,7 +23,7 @@ from inband.packet.parse import parse
 from inband.pipeline.fdb import MAX_AGE_S
 from inband.pipeline.places import Lapse, Places
 from inband.vocabulary.addresses import AddressKey, IpAddress, Mac, address_key
-from inband.vocabulary.instant import Instant
+from inband.vocabulary.instant import Instant, earliest
 
 # A next hop that was not heard for so long is asked for: there is time for a second question, should it get lost.
 PLACE_AGE_S = MAX_AGE_S * 0.4
@@ -131,8 +131,7 @@ class PlaceKeeper:
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
-        deadlines = (self._places.next_deadline(), self._ask_at)
-        return min((due for due in deadlines if due is not None), default=None)
+        return earliest(self._places.next_deadline(), self._ask_at)
 
     def run(self, now: Instant) -> None:
         """Do what is due."""

@@ -20,7 +20,7 @@ from inband.control.rule_set import RuleSet
 from inband.host.events import NeighbourChanged, NextHop
 from inband.host.state import KernelState
 from inband.vocabulary.addresses import AddressKey, Mac, address_key
-from inband.vocabulary.instant import Instant
+from inband.vocabulary.instant import Instant, earliest
 
 
 class AddressResolution:
@@ -44,8 +44,7 @@ class AddressResolution:
 
     def next_deadline(self) -> Instant | None:
         """When ``time_passed`` has something to do."""
-        deadlines = (self._agenda.next_deadline(), self._places_due)
-        return min((due for due in deadlines if due is not None), default=None)
+        return earliest(self._agenda.next_deadline(), self._places_due)
 
     # --- users --------------------------------------------------------------------------------------------------
 

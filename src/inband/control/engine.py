@@ -28,7 +28,7 @@ from inband.flow.actions import Instruction
 from inband.host.events import NeighbourChanged, NextHopFound, RoutesChanged
 from inband.host.state import KernelState
 from inband.vocabulary.addresses import AddressKey, IpAddress, Mac
-from inband.vocabulary.instant import Instant
+from inband.vocabulary.instant import Instant, earliest
 
 
 class Engine:
@@ -94,8 +94,7 @@ class Engine:
 
     def next_deadline(self) -> Instant | None:
         """When TimePassed is due; None when nothing is planned."""
-        deadlines = (self._destinations.next_deadline(), self._resolution.next_deadline())
-        return min((due for due in deadlines if due is not None), default=None)
+        return earliest(self._destinations.next_deadline(), self._resolution.next_deadline())
 
     @property
     def state(self) -> State:

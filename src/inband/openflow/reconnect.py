@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from inband.vocabulary.instant import Instant
+from inband.vocabulary.instant import Instant, earliest
 
 MIN_BACKOFF_S = 0.1
 """First wait after a failure: a controller process that restarts is back within about that time."""
@@ -138,7 +138,7 @@ class Reconnect:
 
     def next_deadline(self) -> Instant | None:
         """When to call ``run`` next; None: only an event can change anything."""
-        return min((due for due in (self._deadline, self._again_at) if due is not None), default=None)
+        return earliest(self._deadline, self._again_at)
 
     def run(self, now: Instant) -> list[Command]:
         """Do what is due: dial when the back-off is over, give up an attempt that took too long."""

@@ -18,7 +18,7 @@ from typing import Protocol
 from inband.openflow.messages import Envelope
 from inband.openflow.session import Notice, Session, SessionConfig
 from inband.switch.transport import Transport
-from inband.vocabulary.instant import Instant
+from inband.vocabulary.instant import Instant, earliest
 
 # Twice a LAN's worst round trip, and above Linux's shortest retransmission timeout (200 ms), so that one lost segment
 # is seen as soon as the kernel itself has noticed it.
@@ -170,8 +170,7 @@ class Channel:
         """When ``run`` is due; None while there is no stream."""
         if self._transport is None:
             return None
-        deadlines = (self.session.next_deadline(), self._ack_check_at, self._cut_at)
-        return min((due for due in deadlines if due is not None), default=None)
+        return earliest(self.session.next_deadline(), self._ack_check_at, self._cut_at)
 
     def run(self) -> list[Notice]:
         """Probe a silent peer, cut one that does not listen, look at TCP (``is_silent``)."""

@@ -48,7 +48,7 @@ from inband.switch.targets import Target
 from inband.switch.transport import Network
 from inband.switch.turns import Turns
 from inband.vocabulary.addresses import IpAddress, Mac
-from inband.vocabulary.instant import Instant
+from inband.vocabulary.instant import Instant, earliest
 
 _MANAGING = (FlowMod, GroupMod, PacketOut, RoleRequest)
 
@@ -422,8 +422,7 @@ class ConnectionManager:
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
-        deadlines = (self._alarms.next_deadline(), self.fail_mode.next_deadline())
-        return min((due for due in deadlines if due is not None), default=None)
+        return earliest(self._alarms.next_deadline(), self.fail_mode.next_deadline())
 
     def run(self) -> None:
         """Do what time asks for: probe, cut, dial, forward by itself."""

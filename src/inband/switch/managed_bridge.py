@@ -51,7 +51,7 @@ from inband.switch.reports import (
 )
 from inband.switch.status import BridgeStatus, ListenerStatus, OutgoingStatus
 from inband.vocabulary.addresses import Mac
-from inband.vocabulary.instant import Instant
+from inband.vocabulary.instant import Instant, earliest
 from inband.vocabulary.openflow import PortState
 from inband.vocabulary.spanning_tree import StpRole, StpState
 
@@ -350,8 +350,7 @@ class ManagedBridge:
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
-        deadlines = (self.bridge.next_deadline(), self.connections.next_deadline())
-        return min((due for due in deadlines if due is not None), default=None)
+        return earliest(self.bridge.next_deadline(), self.connections.next_deadline())
 
     def run(self) -> None:
         """Do what is due."""

@@ -27,7 +27,7 @@ from inband.host.events import (
 )
 from inband.switch.reports import NameProblem, NameResolved, Reporter, ServersChosen
 from inband.vocabulary.addresses import IpAddress
-from inband.vocabulary.instant import Instant
+from inband.vocabulary.instant import Instant, earliest
 
 # In a burst of answers, how long problems wait to be reported, and addresses for their place in the owner's memory.
 TIDY_S = 0.2
@@ -177,7 +177,7 @@ class NameService:
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
         asking = self._resolver.next_deadline() if self._names else None
-        return min((due for due in (asking, self._tidy_at) if due is not None), default=None)
+        return earliest(asking, self._tidy_at)
 
     def run(self) -> None:
         """Ask, ask again, give up; report and remember."""

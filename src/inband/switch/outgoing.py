@@ -17,7 +17,7 @@ from inband.switch.channel import Channel
 from inband.switch.targets import Scheme, Target
 from inband.switch.transport import Connecting, Network
 from inband.vocabulary.addresses import IpAddress
-from inband.vocabulary.instant import Instant
+from inband.vocabulary.instant import Instant, earliest
 
 
 class OutgoingUser(Protocol):
@@ -149,7 +149,7 @@ class OutgoingConnection:
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
         trying = (attempt.next_deadline() for attempt in self._attempts)
-        return min((due for due in (self.reconnect.next_deadline(), *trying) if due is not None), default=None)
+        return earliest(self.reconnect.next_deadline(), *trying)
 
     def run(self) -> None:
         """Dial, give up, or try the next address."""
