@@ -41,7 +41,7 @@ class Channel:
     """One switch as the controller has seen it. Instants are the controller's clock; silences may be forgotten.
 
     ``ups`` has when each FEATURES_REPLY came, ``losses`` when and why a connection ended after one. ``echo_s`` is how
-    long the last echo took.
+    long the last echo took. ``echo_interval_s``: how often it is asked for an echo, None: as all of the controller's.
     """
 
     datapath_id: int
@@ -50,6 +50,7 @@ class Channel:
     losses: list[tuple[Instant, str]] = field(default_factory=list)
     longest_silence_s: float = 0.0
     echo_s: float | None = None
+    echo_interval_s: float | None = None
     echoes: int = 0
     errors: int = 0
 
@@ -177,7 +178,9 @@ class ControllerSession:
             self._echo_later()
             self._send(EchoRequest(_STAMP.pack(self._clock.time())))
 
-        self._echo_timer = self._clock.call_at(self._clock.time() + self._controller.echo_interval_s, echo)
+        own_s = None if self.channel is None else self.channel.echo_interval_s
+        interval_s = self._controller.echo_interval_s if own_s is None else own_s
+        self._echo_timer = self._clock.call_at(self._clock.time() + interval_s, echo)
 
     def _take(self, raw: bytes) -> None:
         try:
