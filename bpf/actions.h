@@ -26,13 +26,24 @@
 #define IPV4_CHECKSUM 10
 #define TCP_CHECKSUM 16
 #define UDP_CHECKSUM 6
+#define ICMPV6_CHECKSUM 2
+
+#define IPV6_SOURCE 8
+#define WORDS_OF_IPV6_ADDRESS 4
+
+#define ARP_OP 6
+#define ARP_SHA 8
+#define ARP_THA 18
 
 /* Where the transport checksum is, or 0. */
 static __always_inline __u32 checksum_at(const struct places *places)
 {
-	if (places->transport == IP_TCP)
-		return places->transport_at + TCP_CHECKSUM;
-	return places->transport == IP_UDP ? places->transport_at + UDP_CHECKSUM : 0;
+	switch (places->transport) {
+	case IP_TCP: return places->transport_at + TCP_CHECKSUM;
+	case IP_UDP: return places->transport_at + UDP_CHECKSUM;
+	case IP_ICMPV6: return places->transport_at + ICMPV6_CHECKSUM;
+	}
+	return 0;
 }
 
 /* A UDP checksum of 0 means that there is none, and must neither be made nor touched. */
@@ -74,6 +85,44 @@ static __always_inline long set_ip_word(struct __sk_buff *skb, const struct plac
 	if (bpf_l3_csum_replace(skb, places->ip_at + IPV4_CHECKSUM, old_be, new_be, 2) < 0)
 		return -1;
 	return bpf_skb_store_bytes(skb, at, &new_be, 2, 0);
+}
+
+/* The kernel's sum of the whole frame, if a card made one, must see both changes: there is no checksum of the header. */
+static __always_inline long set_ipv6_word(struct __sk_buff *skb, const struct places *places, __u32 index,
+					  __be32 word_be)
+{
+	__u32 at = places->ip_at + IPV6_SOURCE + 4 * index, sum_at = checksum_at(places);
+	__be32 old_be;
+
+	if (places->ip_version != 6)
+		return 0;
+	if (bpf_skb_load_bytes(skb, at, &old_be, 4) < 0)
+		return -1;
+	if (sum_at && !(places->routed && index >= WORDS_OF_IPV6_ADDRESS) &&
+	    bpf_l4_csum_replace(skb, sum_at, old_be, word_be, BPF_F_PSEUDO_HDR | checksum_flags(places) | 4) < 0)
+		return -1;
+	return bpf_skb_store_bytes(skb, at, &word_be, 4, BPF_F_RECOMPUTE_CSUM);
+}
+
+static __always_inline long set_ipv6_label(struct __sk_buff *skb, const struct places *places, __be32 label_be)
+{
+	__be32 word_be;
+
+	if (places->ip_version != 6)
+		return 0;
+	if (bpf_skb_load_bytes(skb, places->ip_at, &word_be, 4) < 0)
+		return -1;
+	word_be = (word_be & bpf_htonl(0xfff00000)) | label_be;
+	return bpf_skb_store_bytes(skb, places->ip_at, &word_be, 4, BPF_F_RECOMPUTE_CSUM);
+}
+
+static __always_inline long set_arp(struct __sk_buff *skb, const struct places *places, const struct op *op)
+{
+	__u32 offset = op->arg8, size = offset == ARP_OP ? 2 : offset == ARP_SHA || offset == ARP_THA ? 6 : 4;
+
+	if (!places->arp_at)
+		return 0;
+	return bpf_skb_store_bytes(skb, places->arp_at + offset, &op->arg16, size, BPF_F_RECOMPUTE_CSUM);
 }
 
 static __always_inline long set_ttl(struct __sk_buff *skb, const struct places *places, __u8 ttl)
@@ -169,6 +218,12 @@ static __always_inline long edit(struct __sk_buff *skb, struct places *places, c
 		return set_transport_port(skb, places, op->arg8, 0, op->arg16);
 	case OP_SET_PORT_DST:
 		return set_transport_port(skb, places, op->arg8, 2, op->arg16);
+	case OP_SET_IPV6_WORD:
+		return set_ipv6_word(skb, places, op->arg8, op->arg32);
+	case OP_SET_IPV6_LABEL:
+		return set_ipv6_label(skb, places, op->arg32);
+	case OP_SET_ARP:
+		return set_arp(skb, places, op);
 	}
 	return -1;
 }
@@ -213,6 +268,8 @@ __noinline int run_edit(struct __sk_buff *skb, struct packet *packet, const stru
 
 	packet->places.ip_at += moved;
 	packet->places.transport_at += moved;
+	if (packet->places.arp_at)
+		packet->places.arp_at += moved;
 	return failed < 0;
 }
 

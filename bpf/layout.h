@@ -119,6 +119,9 @@ enum op_kind {
 	OP_SEND_UP,	   /* the switch does it; the only op then, but for a meter before it */
 	OP_OUTPUT_UNICAST, /* arg16: port slot, behind which the one destination is; the only output then */
 	OP_METER,	   /* arg32: its number */
+	OP_SET_IPV6_WORD,  /* arg8: which of source and destination, arg32_be */
+	OP_SET_IPV6_LABEL, /* arg32_be */
+	OP_SET_ARP,	   /* arg8: where in the message; as many of the last six bytes as the field there has */
 };
 
 struct op {

@@ -41,8 +41,10 @@ enum { ND_SOLICITATION = 135, ND_ADVERTISEMENT = 136 };
 struct places {
 	__u32 ip_at;
 	__u32 transport_at;
+	__u32 arp_at;
 	__u8 ip_version;
 	__u8 transport; /* its protocol */
+	bool routed;	/* an IPv6 routing header has segments left: no checksum covers the destination address */
 };
 
 /* How far a frame has been read. */
@@ -175,6 +177,8 @@ static __always_inline void parse_transport(struct __sk_buff *skb, struct packet
 	if (c->at + size > c->end)
 		return;
 	if (proto == IP_ICMPV6 && !is_ipv4) {
+		packet->places.transport = proto;
+		packet->places.transport_at = c->at;
 		parse_icmpv6(skb, packet);
 		return;
 	}
@@ -295,6 +299,8 @@ __noinline int step_extension(struct __sk_buff *skb, struct packet *packet)
 	if (!header)
 		return STEP_END;
 	__u32 size = proto == EXT_AUTH ? (header[1] + 2) * 4 : (header[1] + 1) * 8;
+	if (proto == EXT_ROUTING && header[3])
+		packet->places.routed = true;
 	if (proto == EXT_FRAGMENT) {
 		__u16 fragment = u16_at(header + 2);
 		size = 8;
@@ -364,12 +370,15 @@ static __always_inline void parse_ipv6(struct __sk_buff *skb, struct packet *pac
 	parse_extensions(skb, packet);
 }
 
-static __always_inline void parse_arp(struct __sk_buff *skb, struct cursor *c, struct flow_key *key)
+static __always_inline void parse_arp(struct __sk_buff *skb, struct packet *packet)
 {
+	struct cursor *c = &packet->cursor;
+	struct flow_key *key = &packet->key;
 	__u8 *arp = peek(skb, c, c->at, 28);
 	/* Ethernet, IPv4, and the lengths of their addresses */
 	if (!arp || *(__be32 *)arp != bpf_htonl(0x00010800) || be16_at(arp + 4) != bpf_htons(0x0604))
 		return;
+	packet->places.arp_at = c->at;
 	key->arp.op_be = be16_at(arp + 6);
 	__builtin_memcpy(key->arp.sha, arp + 8, 6);
 	__builtin_memcpy(key->arp.spa, arp + 14, 4);
@@ -386,7 +395,7 @@ static __always_inline void parse_network(struct __sk_buff *skb, struct packet *
 	} else if (eth_type == ETH_IPV6) {
 		parse_ipv6(skb, packet);
 	} else if (eth_type == ETH_ARP) {
-		parse_arp(skb, c, &packet->key);
+		parse_arp(skb, packet);
 	} else if (eth_type == ETH_MPLS || eth_type == ETH_MPLS_MC || eth_type == ETH_PBB) {
 		__be32 *shim = peek(skb, c, c->at, 4);
 		if (shim)

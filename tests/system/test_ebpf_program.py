@@ -87,6 +87,9 @@ def option_chain(*kinds: int, last: int = 6, payload: bytes = b"") -> bytes:
 
 
 TCP_HEADER = packets.tcp()[34:54]
+# A routing header's fourth byte says how many segments are left.
+ROUTED = option_chain(43, payload=TCP_HEADER)
+ROUTED = ROUTED[:57] + b"\x01" + ROUTED[58:]
 SPECIAL = [
     packets.neighbour_solicitation(),
     packets.neighbour_advertisement(),
@@ -99,6 +102,7 @@ SPECIAL = [
     packets.ethernet(0x0010, b"\xaa\xaa\x03\0\0\0\x08\x00" + packets.tcp()[14:]),
     packets.ethernet(0x8847, b"\x00\x01\x01\x40" + packets.tcp()[14:]),
     packets.ethernet(0x88E7, b"\xff\x01\x02\x03" + packets.tcp()),
+    ROUTED,
     option_chain(0, 43, 60, payload=TCP_HEADER),
     option_chain(60, 43, 60, payload=TCP_HEADER),
     option_chain(60, 60, payload=TCP_HEADER),
@@ -223,10 +227,16 @@ def column() -> Iterator[Ebpf]:
 
 macs = st.integers(min_value=0, max_value=2**48 - 1)
 outputs = st.sampled_from([Output(P1), Output(P2), Output(P3), Output(PortNo(77))])
+ipv6_masks = st.sampled_from([None, 0xFFFFFFFF << 32, (1 << 64) - 1, 0xFFFF])
 edits: st.SearchStrategy[DatapathAction] = st.one_of(
     st.builds(SetField, st.sampled_from(["eth_dst", "eth_src"]), macs),
     st.builds(SetField, st.sampled_from(["ipv4_dst", "ipv4_src"]), st.integers(0, 2**32 - 1)),
     st.builds(SetField, st.sampled_from(["tcp_src", "tcp_dst", "udp_src", "udp_dst"]), st.integers(0, 65535)),
+    st.builds(SetField, st.sampled_from(["ipv6_src", "ipv6_dst"]), st.integers(0, 2**128 - 1), ipv6_masks),
+    st.builds(SetField, st.just("ipv6_flabel"), st.integers(0, 2**20 - 1)),
+    st.builds(SetField, st.just("arp_op"), st.integers(0, 65535)),
+    st.builds(SetField, st.sampled_from(["arp_spa", "arp_tpa"]), st.integers(0, 2**32 - 1)),
+    st.builds(SetField, st.sampled_from(["arp_sha", "arp_tha"]), macs),
     st.builds(SetField, st.just("ip_dscp"), st.integers(0, 63), st.sampled_from([None, 0x0F])),
     st.builds(SetField, st.just("ip_ecn"), st.integers(0, 3)),
     st.builds(SetField, st.just("vlan_vid"), st.integers(0x1000, 0x1FFF), st.sampled_from([None, 0x00F])),

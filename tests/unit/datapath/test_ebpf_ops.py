@@ -140,9 +140,10 @@ def test_a_clone_that_edits_may_only_be_the_last_that_sends() -> None:
     [
         CONTROLLER,
         PushMpls(),
-        SetField("arp_op", 2),
         SetField("sctp_src", 5),
-        SetField("ipv6_src", 5),
+        SetField("arp_spa", 5, 0xFF),
+        SetField("ipv6_src", 5, 0xFFFF),
+        SetField("ipv6_flabel", 5, 0xFF),
         SetField("eth_dst", 1, 0xFF),
         SetField("ipv4_src", 1, 0xFF),
         SetField("tcp_src", 1, 0xFF),
@@ -180,4 +181,19 @@ def test_small_edits(action: DatapathAction, op: tuple[int, int, int, int]) -> N
 def test_addresses_and_ports_are_in_network_order() -> None:
     assert raw(MAC) == bytes([OpKind.SET_ETH_DST, 0, 2, 0, 0, 0, 0, 12])
     assert raw(SetField("ipv4_dst", int(parse_ip("10.0.0.9")))) == bytes([OpKind.SET_IPV4_DST, 0, 0, 0, 10, 0, 0, 9])
+    assert raw(SetField("arp_op", 2)) == bytes([OpKind.SET_ARP, 6, 0, 2, 0, 0, 0, 0])
+    assert raw(SetField("arp_tpa", int(parse_ip("10.0.0.9")))) == bytes([OpKind.SET_ARP, 24, 10, 0, 0, 9, 0, 0])
+    assert raw(SetField("ipv6_flabel", 0x12345)) == bytes([OpKind.SET_IPV6_LABEL, 0, 0, 0, 0, 1, 0x23, 0x45])
     assert raw(SetField("udp_src", 0x1234)) == bytes([OpKind.SET_PORT_SRC, 17, 0x12, 0x34, 0, 0, 0, 0])
+
+
+def test_an_ipv6_address_is_four_words_or_those_that_a_mask_covers() -> None:
+    words = [OP.pack(OpKind.SET_IPV6_WORD, 4 + index, 0, 0) for index in range(4)]
+    address = int(parse_ip("2001:db8::9"))
+
+    ops = compile_ops((SetField("ipv6_dst", address), Output(P1)), SLOTS.__getitem__)
+    some = compile_ops((SetField("ipv6_src", address, 0xFFFFFFFF), Output(P1)), SLOTS.__getitem__)
+
+    assert [ops[at : at + 4] for at in range(0, 4 * OP.size, OP.size)] == [word[:4] for word in words]
+    assert b"".join(ops[at + 4 : at + 8] for at in range(0, 4 * OP.size, OP.size)) == address.to_bytes(16, "big")
+    assert some == bytes([OpKind.SET_IPV6_WORD, 3, 0, 0, 0, 0, 0, 9]) + OP.pack(*output(11))

@@ -88,6 +88,9 @@ class OpKind(IntEnum):
     SEND_UP = 15
     OUTPUT_UNICAST = 16
     METER = 17
+    SET_IPV6_WORD = 18
+    SET_IPV6_LABEL = 19
+    SET_ARP = 20
 
 
 class Verdict(IntEnum):

@@ -1,6 +1,7 @@
 """A decision's actions become ops that the program in the kernel runs, or one op: "the switch does it".
 
-The program does what is common and cheap: outputs, queues, VLAN tags, addresses, ports, DSCP, ECN, TTL, meters, drops.
+The program does what is common and cheap: outputs, queues, VLAN tags, addresses (ARP's too), ports, DSCP, ECN, TTL,
+meters, drops. What it cannot is SCTP's ports, as a CRC over all of the packet would follow.
 A decision with anything else in it (a controller, MPLS, a copy that is edited and then the original) is sent up frame
 by frame and carried out by ``execute`` in this process: slower, and by definition right.
 
@@ -49,6 +50,11 @@ SEND_UP = OP.pack(OpKind.SEND_UP, 0, 0, 0)
 _VID_BITS = 0xFFF
 _ETHERNET = {"eth_dst": OpKind.SET_ETH_DST, "eth_src": OpKind.SET_ETH_SRC}
 _IPV4 = {"ipv4_src": OpKind.SET_IPV4_SRC, "ipv4_dst": OpKind.SET_IPV4_DST}
+# The first of the words of an address among those of both.
+_IPV6 = {"ipv6_src": 0, "ipv6_dst": 4}
+_WORD_BITS = 32
+# Where in the message, and how many bytes.
+_ARP = {"arp_op": (6, 2), "arp_sha": (8, 6), "arp_spa": (14, 4), "arp_tha": (18, 6), "arp_tpa": (24, 4)}
 _PORTS = {
     "tcp_src": (OpKind.SET_PORT_SRC, IP_TCP),
     "tcp_dst": (OpKind.SET_PORT_DST, IP_TCP),
@@ -121,6 +127,8 @@ class _Program:
                     self._meter(meter_id)
                 case ToController():
                     raise _UnfitError
+                case SetField(name, value, mask) if name in _IPV6:
+                    self.ops += _set_ipv6(name, value, FIELDS[name].all_ones if mask is None else mask)
                 case _ if isinstance(action, HeaderAction):
                     self.ops.append(_edit(action))
                 case _:
@@ -178,6 +186,19 @@ def _edit(action: HeaderAction) -> bytes:
             assert_never(action)
 
 
+def _set_ipv6(name: str, value: int, mask: int) -> list[bytes]:
+    """An op for each word; of a mask that covers some of a word there is none."""
+    ops = []
+    for index in range(4):
+        shift = (3 - index) * _WORD_BITS
+        word, bits = value >> shift & 0xFFFFFFFF, mask >> shift & 0xFFFFFFFF
+        if bits == 0xFFFFFFFF:
+            ops.append(OP_BYTES.pack(OpKind.SET_IPV6_WORD, _IPV6[name] + index, bytes(2) + word.to_bytes(4, "big")))
+        elif bits:
+            raise _UnfitError
+    return ops
+
+
 def _set_field(name: str, value: int, mask: int) -> bytes:
     is_whole = mask == FIELDS[name].all_ones
     if name == "vlan_vid":
@@ -195,6 +216,11 @@ def _set_field(name: str, value: int, mask: int) -> bytes:
     if name in _PORTS and is_whole:
         kind, proto = _PORTS[name]
         return OP_BYTES.pack(kind, proto, value.to_bytes(2, "big") + bytes(4))
+    if name == "ipv6_flabel" and is_whole:
+        return OP_BYTES.pack(OpKind.SET_IPV6_LABEL, 0, bytes(2) + value.to_bytes(4, "big"))
+    if name in _ARP and is_whole:
+        at, size = _ARP[name]
+        return OP_BYTES.pack(OpKind.SET_ARP, at, value.to_bytes(size, "big").ljust(6, b"\0"))
     if name == "ip_ttl" and is_whole:
         return OP.pack(OpKind.SET_IP_TTL, value, 0, 0)
     raise _UnfitError
