@@ -179,12 +179,12 @@ def userspace(clock: Callable[[], float] = lambda: 1.0) -> Iterator[Userspace]:
 
 
 @contextmanager
-def ebpf() -> Iterator[Ebpf]:
+def ebpf(clock: Callable[[], float] = time.monotonic) -> Iterator[Ebpf]:
     """The eBPF datapath in a namespace of its own."""
     with own_namespace(), _one_cpu():
         for number in PORTS:
             add_veth(int(number))
-        datapath = EbpfDatapath()
+        datapath = EbpfDatapath(clock=clock)
         hosts = {port: open_host(f"h{port}") for port in PORTS}
         try:
             for port in PORTS:

@@ -1,7 +1,8 @@
 """Random flow tables and random packets do the same on all three datapaths, decided anew and out of the cache.
 
 Whole bridges, each on a datapath of another kind, are given the same tables and groups; then the same frames arrive at
-the same ports, all of them twice. What leaves which port, frame by frame, must be the same.
+the same ports, all of them twice. What leaves which port, frame by frame, must be the same, and what flows, buckets,
+meters and bands count.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from copy import deepcopy
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +23,7 @@ from inband.control import events as ev
 from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow
 from inband.flow.ports import PortNo
+from inband.table.steps import in_one_go
 from inband.vocabulary.addresses import Mac
 from lab.silent_host import SilentHost
 from tests.packets.columns import PORTS, Column, ebpf, simulated, userspace
@@ -28,12 +31,15 @@ from tests.property.test_pipeline_cache import MAC_LOCAL, POOL, Chained, fill, f
 
 HITS_PER_MISS = 0.25  # of the least that is seen, half: each frame arrives twice, and most decisions can be cached
 
+# Until then meters get no tokens: for others the clock stands still, and the kernel's cannot.
+FAR_FUTURE = 1e9
+
 pytestmark = pytest.mark.root
 
 KINDS: dict[str, Callable[[], AbstractContextManager[Column]]] = {
     "simulated": simulated,
     "userspace": userspace,
-    "ebpf": ebpf,
+    "ebpf": lambda: ebpf(lambda: FAR_FUTURE),
 }
 # A column, and the network namespace that it stands in: some sockets are opened when they are needed.
 Standing = tuple[Column, int]
@@ -57,7 +63,11 @@ def columns() -> Iterator[dict[str, Standing]]:
             assert column.datapath.counters().get("megaflow_hit", 0) > enough, f"{name} hardly ever used its cache"
 
 
-def put_a_bridge_on(column: Column, visible: list[Flow], groups: tuple[list[Chained], ...]) -> None:
+Counts = list[tuple[int, int]]
+"""Packets and bytes."""
+
+
+def put_a_bridge_on(column: Column, visible: list[Flow], groups: tuple[list[Chained], ...]) -> Bridge:
     """A bridge with in-band control and these tables; what the one before cached is gone."""
     bridge = Bridge(BridgeSettings("br0", Identity(1)), column.datapath, SilentHost(), lambda: 1.0, lambda: None)
     column.datapath.flush()
@@ -67,6 +77,17 @@ def put_a_bridge_on(column: Column, visible: list[Flow], groups: tuple[list[Chai
     bridge.set_local(7, Mac.parse(MAC_LOCAL))
     bridge.control(ev.InBandEnabled(True))
     fill(bridge.tables, visible, groups)
+    column.datapath.set_meter(1, bridge.tables.meters.get(1))
+    return bridge
+
+
+def counted(bridge: Bridge) -> Counts:
+    """What every flow, bucket and band has counted, and the meter."""
+    in_one_go(bridge.counting())
+    flows_ = [(flow.packets, flow.bytes) for table_id in range(3) for flow in bridge.tables[table_id]]
+    buckets = [bucket.counter for group in bridge.tables.groups for bucket in group.buckets]
+    meters = [each for meter in bridge.tables.meters for each in (meter.counter, *(b.counter for b in meter.bands))]
+    return flows_ + [(each.packets, each.bytes) for each in (*buckets, *meters)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -79,15 +100,20 @@ def test_all_datapaths_do_the_same(
     columns: dict[str, Standing], visible: list[Flow], groups: tuple[list[Chained], ...], chosen: list[int]
 ) -> None:
     left: dict[str, list[dict[PortNo, list[bytes]]]] = {}
+    counts: dict[str, Counts] = {}
     for name, (column, namespace) in columns.items():
         netns.setns(namespace)
-        put_a_bridge_on(column, visible, groups)
+        # Flows count themselves, so each bridge has its own.
+        bridge = put_a_bridge_on(column, deepcopy(visible), groups)
         column.left()
         left[name] = []
         for index in chosen * 2:
             key, frame = POOL[index]
             column.arrive(PortNo(FIELDS["in_port"].get(key)), frame)
             left[name].append(column.left())
+        counts[name] = counted(bridge)
 
     assert left["userspace"] == left["simulated"]
     assert left["ebpf"] == left["simulated"]
+    assert counts["userspace"] == counts["simulated"]
+    assert counts["ebpf"] == counts["simulated"]

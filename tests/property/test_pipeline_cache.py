@@ -171,7 +171,7 @@ def instructions(draw: st.DrawFn, table_id: int) -> tuple[Instruction, ...]:
         chosen.append(WriteMetadata(draw(st.integers(0, 7)), 7))
     if draw(st.integers(0, 9)) == 0:
         chosen.append(ClearActions())
-    if draw(st.integers(0, 9)) == 0:
+    if draw(st.integers(0, 3)) == 0:
         chosen.append(Meter(1))
     if table_id < 2 and draw(st.booleans()):
         chosen.append(GotoTable(table_id + 1))
@@ -200,9 +200,13 @@ def _hidden_flows() -> list[Flow]:
     ]
 
 
+METERED = MeterFlags.PKTPS | MeterFlags.BURST
+BANDS = (MeterBand(MeterBandType.DSCP_REMARK, 1, burst_size=2, prec_level=1), MeterBand(MeterBandType.DROP, 2, 4))
+
+
 def fill(tables: TableSet, visible: list[Flow], groups: tuple[list[Chained], ...]) -> None:
     """Flows, the meter they name, and groups 0 to 2, of which the later ones may hand packets to the earlier ones."""
-    tables.meters.add(1, MeterFlags.PKTPS, (MeterBand(MeterBandType.DROP, 1),), 0.0)
+    tables.meters.add(1, METERED, BANDS, 0.0)
     for number, buckets in enumerate(groups):
         kind = (GroupType.SELECT, GroupType.ALL, GroupType.FF)[number]
         made = []

@@ -96,7 +96,7 @@ def test_the_kernel_says_what_the_twin_says(
     """Rates are so low that what a bucket gets while this runs decides nothing."""
     flags = unit | (MeterFlags.BURST if has_burst else MeterFlags.NONE)
     twin, read = entry(flags, *made), entry(flags, *made)
-    meters = KernelMeters(kernel, lambda: 0.0, Counters())
+    meters = KernelMeters(kernel, time.monotonic, Counters())
     meters.put(1, read)
     now, said = 0.0, []
 
@@ -121,7 +121,7 @@ def test_the_kernel_says_what_the_twin_says(
 def test_what_passes_is_the_rate(kernel: Kernel, flags: MeterFlags, rate: int, packets_: int, size: int) -> None:
     """Of many times as many, once the burst has passed; it is a quarter of a second's, as who asks may be held up."""
     meter = entry(flags | MeterFlags.BURST, MeterBand(MeterBandType.DROP, rate, rate // 4))
-    meters = KernelMeters(kernel, lambda: 0.0, Counters())
+    meters = KernelMeters(kernel, time.monotonic, Counters())
     meters.put(1, meter)
     question = METER_QUESTION.pack(1, packets_, size, 0)
     libbpf.try_program(kernel.meter_program, question, repeat=30_000)
@@ -204,7 +204,7 @@ def test_a_meter_with_more_bands_than_the_kernel_takes_works_all_the_same(column
 
 
 def test_meters_past_the_kernels_bound_are_kept_here(kernel: Kernel) -> None:
-    meters = KernelMeters(kernel, lambda: 0.0, Counters())
+    meters = KernelMeters(kernel, time.monotonic, Counters())
     made = [entry(MeterFlags.PKTPS, MeterBand(MeterBandType.DROP, 1)) for _ in range(MAX_METERS + 2)]
 
     for number, each in enumerate(made, start=1):
@@ -224,7 +224,7 @@ def test_what_an_earlier_process_metered_goes_on_until_it_is_released(tmp_path: 
     pins = tmp_path / "pins"
     with own_namespace():
         first = Kernel(pins)
-        meters = KernelMeters(first, lambda: 0.0, Counters())
+        meters = KernelMeters(first, time.monotonic, Counters())
         for number in (1, 2):
             meters.put(number, entry(MeterFlags.PKTPS | MeterFlags.BURST, MeterBand(MeterBandType.DROP, 1, 2)))
         meters.pass_by(1, ONE_OF)
@@ -233,7 +233,7 @@ def test_what_an_earlier_process_metered_goes_on_until_it_is_released(tmp_path: 
 
         second = Kernel(pins)
         try:
-            meters = KernelMeters(second, lambda: 0.0, Counters())
+            meters = KernelMeters(second, time.monotonic, Counters())
             assert [ask(second, 1, 60) for _ in range(3)] == [PASS, DROP, DROP]
             meter = entry(MeterFlags.PKTPS | MeterFlags.BURST, MeterBand(MeterBandType.DROP, 1, 3))
             meters.put(1, meter)

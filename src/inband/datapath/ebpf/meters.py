@@ -14,7 +14,6 @@ Invariants: whoever moves a packet, the kernel or this process, takes the tokens
 from __future__ import annotations
 
 import mmap
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,6 +71,7 @@ class KernelMeters:
 
     def __init__(self, kernel: Kernel, clock: Callable[[], Instant], counters: Counters) -> None:
         self._kernel = kernel
+        self._clock = clock
         self._counters = counters
         self._here = Meters(clock, counters)
         self._known: dict[int, _Known] = {}
@@ -163,7 +163,7 @@ class KernelMeters:
 
     def _write(self, meter_id: int, meter: MeterEntry, places: list[int]) -> bool:
         try:
-            libbpf.update(self._kernel.map("meters"), _key(meter_id), _element(meter, places))
+            libbpf.update(self._kernel.map("meters"), _key(meter_id), _element(meter, places, self._clock()))
         except HostError:
             return False
         return True
@@ -173,11 +173,11 @@ def _key(meter_id: int) -> bytes:
     return meter_id.to_bytes(_METER_ID_SIZE, "little")
 
 
-def _element(meter: MeterEntry, places: list[int]) -> bytes:
+def _element(meter: MeterEntry, places: list[int], now: Instant) -> bytes:
     """struct meter, with all buckets full."""
     counts_packets = bool(meter.flags & MeterFlags.PKTPS)
     size = (_PER_PACKET, 0) if counts_packets else (0, _PER_BYTE)
-    element = METER_HEAD.pack(0, places[0], *size, len(meter.bands), time.monotonic_ns())
+    element = METER_HEAD.pack(0, places[0], *size, len(meter.bands), round(now * _NS_PER_S))
     unit = _PER_PACKET if counts_packets else _PER_BYTE // 8
     for band, place in zip(meter.bands, places[1:], strict=True):
         levels = band.band.prec_level if band.band.type is MeterBandType.DSCP_REMARK else 0
