@@ -14,7 +14,7 @@
 #include <linux/types.h>
 
 enum layout {
-	LAYOUT_VERSION = 7,
+	LAYOUT_VERSION = 8,
 	MAX_MASKS = 32,
 	MAX_OPS = 32,
 	MAX_PORTS = 1024, /* slots; slot 0 is "no such port" */
@@ -36,10 +36,13 @@ enum layout {
 	UPCALL_GIANT = 516 * 1024, /* Linux's GSO_MAX_SIZE is eight times 65,535 */
 	/* Up to so much ARP and neighbour discovery of a port goes up. */
 	DISCOVERY_PER_S = 1000,
-	DISCOVERY_BURST_MS = 500,
+	DISCOVERY_BURST_MS = 200,
 	/* And of what stays on a link: neighbours' hellos, spanning tree, LLDP. */
 	LINK_LOCAL_PER_S = 400,
 	LINK_LOCAL_BURST_MS = 250,
+	/* And of other control frames that no entry matches. */
+	CONTROL_PER_S = 1000,
+	CONTROL_BURST_MS = 200,
 };
 
 /*
@@ -231,6 +234,7 @@ enum verdict {
 	VERDICT_DISCOVERY_FLOOD, /* more ARP and neighbour discovery from a port than goes up */
 	VERDICT_LINK_LOCAL_FLOOD, /* more frames that stay on a link than go up */
 	VERDICT_DROPPED_BY_METER,
+	VERDICT_CONTROL_FLOOD, /* more of other control frames than go up */
 	VERDICT_COUNT,
 };
 

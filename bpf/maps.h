@@ -120,6 +120,14 @@ struct {
 	__type(value, __u64);
 } link_local_pace SEC(".maps");
 
+/* The same for other control frames. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PORTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} control_pace SEC(".maps");
+
 /* How often each verdict was given. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -92,6 +92,15 @@ static __always_inline bool is_control(const struct flow_key *key)
 	return false;
 }
 
+/* Of control frames with ports: the others have paces of their own. */
+static __always_inline bool is_flood_of_control(const struct packet *packet)
+{
+	__u64 *due = bpf_map_lookup_elem(&control_pace, &packet->port_slot);
+
+	return is_control(&packet->key) && !is_discovery(&packet->key) && !is_link_local(&packet->key) &&
+	       !keeps_pace(packet, due, CONTROL_PER_S, CONTROL_BURST_MS);
+}
+
 /*
  * Whether the checksum was left to the card (CHECKSUM_PARTIAL). The kernel does not tell a program, but a helper that
  * updates a checksum for a change outside of the pseudo-header does nothing then, and else changes the two bytes.
@@ -210,6 +219,8 @@ static __always_inline void send_up(struct __sk_buff *skb, const struct packet *
 		count(VERDICT_DISCOVERY_FLOOD);
 	else if (reason == UPCALL_MISS && is_flood_on_link(packet))
 		count(VERDICT_LINK_LOCAL_FLOOD);
+	else if (reason == UPCALL_MISS && is_flood_of_control(packet))
+		count(VERDICT_CONTROL_FLOOD);
 	else if (is_control(&packet->key) ? send_up_control(skb, packet, reason) : send_up_data(skb, packet, reason))
 		return;
 	struct port_stats *port = bpf_map_lookup_elem(&port_stats, &packet->port_slot);

@@ -19,7 +19,7 @@ from lab.wire import Wire
 
 REMOTE, LIAR_MAC = "10.0.0.100", "02:00:de:ad:be:ef"
 UP_S, SETTLED_S = 10.0, 1.0
-_LIAR, _HEARER = "liar", "hearer"
+ATTACKER, _HEARER = "liar", "hearer"
 _LINKS = {1: (), 2: ((1, 2),), 3: ((1, 2), (2, 3), (3, 1))}
 """By number of switches, between which of them there are links: one, a row of two, a ring of three."""
 
@@ -55,7 +55,7 @@ def network(lab: Lab, switches: int) -> Topology:
         ports[one - 1].append(f"to{two}")
         ports[two - 1].append(f"to{one}")
     hosts = {}
-    for number, name in enumerate((_LIAR, _HEARER), 66):
+    for number, name in enumerate((ATTACKER, _HEARER), 66):
         hosts[name] = (lab.namespace(name), f"10.0.0.{number}")
         lab.link(hosts[name][0], "eth0", places[-1], name)
         ports[-1].append(name)
@@ -111,7 +111,7 @@ def behind(lab: Lab) -> Topology:
 def _lie(stage: Scene, lie: Lie, per_second: float, seconds: float) -> tuple[float, int]:
     here = stage.topology.sites[-1].namespace.mac("br0")
     frame = lie.frame(stage.topology.controller.mac("eth0"), here)
-    liar, hearer = (stage.lab.hold(Wire(stage.topology.hosts[name][0], "eth0")) for name in (_LIAR, _HEARER))
+    liar, hearer = (stage.lab.hold(Wire(stage.topology.hosts[name][0], "eth0")) for name in (ATTACKER, _HEARER))
     hearer.take(0.0)
     start = time.monotonic()
     for number in range(max(1, int(per_second * seconds))):

@@ -19,6 +19,7 @@ from inband.datapath.base import ControlHints
 from inband.datapath.ebpf import attach, libbpf
 from inband.datapath.ebpf.datapath import DATA_BUDGET, ROUNDS, EbpfDatapath
 from inband.datapath.ebpf.layout import MAX_MASKS
+from inband.datapath.pace import CONTROL
 from inband.errors import HostError
 from inband.flow.actions import Output, SetQueue, ToController
 from inband.flow.fields import FlowKey
@@ -28,6 +29,7 @@ from inband.packet.frame import Frame
 from inband.testing import packets
 from inband.testing.megaflows import install, megaflow_of
 from inband.vocabulary.addresses import Mac
+from inband.vocabulary.numbers import ETH_IPV4
 from tests.packets.columns import (
     PATIENCE_S,
     PORTS,
@@ -448,6 +450,22 @@ def test_a_flood_of_data_loses_data_by_name_and_no_control_frame(column: Ebpf) -
     assert counter(column.datapath, "rx_queue_full_data") > 0
     assert counter(column.datapath, "rx_queue_full_control") == 0
     assert column.datapath.port_counters(P1).rx_dropped == counter(column.datapath, "rx_queue_full_data")
+
+
+def test_a_flood_of_control_frames_is_dropped_by_the_program_and_known_ones_go_on(column: Ebpf) -> None:
+    column.datapath.set_control_hints(ControlHints(frozenset({6653})))
+    known, count = packets.tcp("10.9.0.1", dst_port=6653), 10_000
+    install(column.datapath, megaflow_of(Match.of(in_port=1, eth_type=ETH_IPV4, ipv4_src=0x0A090001), (Output(P2),)))
+    for number in range(count):
+        send(column, P1, packets.tcp(f"10.1.{number >> 8}.{number & 255}", dst_port=6653))
+    send(column, P1, known, 20)
+
+    client = client_of(column)
+    poll_until(column.datapath, lambda: len(client.upcalls) + counter(column.datapath, "control_flood") == count)
+
+    assert CONTROL.per_s * CONTROL.burst_ms // 1000 <= len(client.upcalls) < count / 2
+    assert counter(column.datapath, "rx_queue_full_control") == 0
+    assert column.left()[P2] == [known] * 20
 
 
 def test_hints_make_tcp_frames_control(column: Ebpf) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from inband.datapath.base import ControlHints
-from inband.datapath.pace import DISCOVERY
+from inband.datapath.pace import CONTROL, DISCOVERY
 from inband.datapath.userspace import BACKLOG_TURNS, UPCALL_BUDGET, UserspaceDatapath
 from inband.datapath.userspace_port import MAX_QUEUES
 from inband.errors import HostError
@@ -23,6 +23,7 @@ from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.testing import packets
 from inband.testing.megaflows import install, megaflow_of
+from inband.vocabulary.numbers import ETH_IPV4
 from lab.process import limited
 from tests.packets.columns import (
     PATIENCE_S,
@@ -277,18 +278,22 @@ def test_a_flood_of_data_loses_data_by_name_and_no_control_frame(column: Userspa
     assert column.datapath.port_counters(P1).rx_dropped > 0
 
 
-def test_a_storm_of_discovery_is_dropped_by_the_kernel_and_costs_no_control_frame(column: Userspace) -> None:
-    column.datapath.set_control_hints(ControlHints(frozenset({6653})))
+def test_a_storm_of_discovery_is_dropped_by_the_kernel_and_costs_no_control_frame() -> None:
     to_controller, count = packets.tcp(dst_port=6653), 20_000
-    ask(column, count)
-    column.hosts[P1].sendmsg([bytes(10), to_controller])
+    with userspace(time.monotonic) as column:
+        column.datapath.client = Client()
+        column.datapath.set_control_hints(ControlHints(frozenset({6653})))
+        ask(column, count)
+        column.hosts[P1].sendmsg([bytes(10), to_controller])
 
-    poll_until(column.datapath, lambda: to_controller in client_of(column).upcalls)
-    dropped = counter(column.datapath, "discovery_flood")
-    poll_until(column.datapath, lambda: len(client_of(column).upcalls) - 1 + dropped == count)
+        def dropped() -> int:
+            return counter(column.datapath, "discovery_flood")
 
-    assert counter(column.datapath, "rx_queue_full_control") == 0
-    assert column.datapath.port_counters(P1).rx_dropped == dropped > count / 2
+        poll_until(column.datapath, lambda: to_controller in client_of(column).upcalls)
+        poll_until(column.datapath, lambda: len(client_of(column).upcalls) - 1 + dropped() == count)
+
+        assert counter(column.datapath, "rx_queue_full_control") == 0
+        assert column.datapath.port_counters(P1).rx_dropped == dropped() > count / 2
 
 
 def test_discovery_over_the_pace_is_left_to_the_kernel_for_a_moment() -> None:
@@ -313,6 +318,28 @@ def ask(column: Userspace, count: int) -> None:
     """Send so many ARP requests, each from another sender."""
     for number in range(count):
         column.hosts[P1].sendmsg([bytes(10), packets.arp_request(f"10.1.{number >> 8 & 255}.{number & 255}")])
+
+
+def dialled(number: int) -> bytes:
+    """A segment to a controller's port, from another sender for each number."""
+    return packets.tcp(f"10.1.{number >> 8 & 255}.{number & 255}", dst_port=6653)
+
+
+def test_control_frames_over_the_pace_are_lost_by_name_but_for_those_lately_decided(column: Userspace) -> None:
+    column.datapath.set_control_hints(ControlHints(frozenset({6653})))
+    known = packets.tcp("10.9.0.1", dst_port=6653)
+    install(column.datapath, megaflow_of(Match.of(in_port=1, eth_type=ETH_IPV4, ipv4_src=0x0A090001), (Output(P2),)))
+    column.arrive(P1, Frame(known))
+    for number in range(3000):
+        column.hosts[P1].sendmsg([bytes(10), dialled(number)])
+    for _ in range(20):
+        column.hosts[P1].sendmsg([bytes(10), known])
+
+    client = client_of(column)
+    poll_until(column.datapath, lambda: len(client.upcalls) + counter(column.datapath, "control_flood") == 3000)
+
+    assert CONTROL.per_s * CONTROL.burst_ms // 1000 <= len(client.upcalls) < 2000
+    assert len(column.left()[P2]) == 21
 
 
 def test_hints_make_tcp_frames_control(column: Userspace) -> None:

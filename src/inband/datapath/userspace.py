@@ -11,7 +11,8 @@ Invariants:
 - Control sockets are emptied before data sockets, and again after each UPCALL_BUDGET of upcalls, so that a flood of
   unknown data delays control frames by no more than these, whatever its rate.
 - A storm of neighbour discovery costs no more than a few thousand frames a second: what is over the pace lets the
-  socket rest, and the kernel drops the rest of it. Control frames have another socket.
+  socket rest, and the kernel drops the rest of it. Control frames have another socket, and a port that sends up too
+  many of them loses those of which no microflow is known.
 - The buffer holds one frame at a time, from its receipt to its last output; what goes up is a copy.
 - The work of one wake-up is bounded, so that the event loop's other work (the control channel itself) gets its turn.
 - Whatever the kernel answers about a socket becomes a counter; nothing of it reaches the event loop.
@@ -201,7 +202,7 @@ class UserspaceDatapath:
             key = microflow_key(buffer, VNET_SIZE, end)
             path = known.get(key) if key is not None else None
             if path is None or not path.live:
-                upcalls += self._switch_unknown(port, key, end, segments)
+                upcalls += self._switch_unknown(tap, key, end, segments)
                 if self._ports.get(port.number) is not port:
                     break  # the client removed it or opened it again
                 continue
@@ -223,8 +224,18 @@ class UserspaceDatapath:
                     out.counters.tx_bytes += size
         return taken, upcalls
 
-    def _switch_unknown(self, port: Port, key: MicroflowKey | None, end: int, segments: int) -> bool:
-        """Switch the frame in the buffer by the megaflow cache, or send it up; returns whether it went up."""
+    def _switch_unknown(self, tap: Tap, key: MicroflowKey | None, end: int, segments: int) -> bool:
+        """Switch the frame in the buffer by the megaflow cache, or send it up; returns whether it went up.
+
+        While its port sends up too many, a control frame of which no microflow is known is lost: what was decided
+        lately has one, and to look for the rest would take as long as to decide.
+        """
+        port = tap.port
+        is_paced = tap.queue is Queue.CONTROL and port.number != LOCAL
+        if is_paced and port.control_pace.is_over(self._now):
+            self._counters.add("control_flood")
+            port.counters.rx_dropped += segments
+            return False
         if port.number != LOCAL and (paced := self._paced(end)) and not port.paces[paced].keeps(self._now):
             self._counters.add(LOST[paced])
             port.counters.rx_dropped += segments
@@ -239,6 +250,8 @@ class UserspaceDatapath:
         megaflow = self._classifier.find(flow_key)
         if megaflow is None:
             self._counters.add("miss" if self.client else "upcall_no_client")
+            if is_paced:
+                port.control_pace.keeps(self._now)
             if self.client:
                 self.client.upcall(port.number, frame, flow_key)
             return True

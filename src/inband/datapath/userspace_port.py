@@ -26,7 +26,7 @@ from struct import Struct
 
 from inband.datapath.base import Counters, PortCounters
 from inband.datapath.microflow import SPARE
-from inband.datapath.pace import DISCOVERY, LINK_LOCAL, Pace
+from inband.datapath.pace import CONTROL, DISCOVERY, LINK_LOCAL, Pace
 from inband.datapath.userspace_filter import Queue, build_filter
 from inband.datapath.userspace_offload import TAG_SIZE, VNET_SIZE, shift_offload
 from inband.errors import HostError
@@ -123,6 +123,7 @@ class Port:
     senders: dict[int | None, socket.socket] = field(default_factory=dict)
     lost: dict[Queue, int] = field(default_factory=dict)
     unqueued: int = 0
+    control_pace: Pace = field(default_factory=lambda: Pace(CONTROL))
     paces: dict[Queue, Pace] = field(
         default_factory=lambda: {Queue.DISCOVERY: Pace(DISCOVERY), Queue.LINK_LOCAL: Pace(LINK_LOCAL)}
     )

@@ -37,9 +37,9 @@ class Budget:
 OTHERS = Budget(burst=300.0, rate_per_s=100.0)
 # Few have to send to this switch: routers, managers, a DHCP server. Two ports may be flooded at once.
 OWN = Budget(burst=100.0, rate_per_s=50.0)
-# Sixty-four switches behind a port that come back at once dial four times each. After that twenty switches a second:
-# what a controller's queue of new connections (128 in many programs) and its CPU have time for.
-DIALLED = Budget(burst=256.0, rate_per_s=20.0)
+# Sixty-four switches behind a port that come back at once send four segments each before they are answered. After that
+# fifty switches a second: what a controller's queue of new connections (128 in many programs) and its CPU can bear.
+DIALLED = Budget(burst=256.0, rate_per_s=50.0)
 # The same sixty-four, each with a few segments that are sent before the place of the controller is found again.
 FLOODED = Budget(burst=256.0, rate_per_s=100.0)
 
@@ -52,7 +52,7 @@ class Kind(Enum):
     OWN = OWN
     """Neighbour discovery about this switch."""
     DIALLED = DIALLED
-    """New TCP connections to controllers, of whom is not known to be a switch."""
+    """TCP to controllers that they have not answered."""
     FLOODED = FLOODED
     """What is flooded and is no neighbour discovery."""
 

@@ -15,7 +15,7 @@ from inband.flow.fields import FIELDS
 from inband.flow.origin import Origin
 from inband.flow.ports import LOCAL
 from inband.pipeline.budget import Kind
-from inband.pipeline.callers import CALLER_BITS
+from inband.pipeline.callers import ANSWERING_BITS, CALLING_BITS, answering, calling, is_reset
 from inband.pipeline.context import XlateContext
 from inband.pipeline.normal import was_flooded
 from inband.pipeline.places import Claim, Places, Station
@@ -26,7 +26,6 @@ _ETH_SRC, _ETH_DST, _GROUP_BIT = FIELDS["eth_src"], FIELDS["eth_dst"], 1 << 40
 _ARP_OP, _ARP_SPA, _ARP_TPA, _ARP_SHA = (FIELDS[f"arp_{name}"] for name in ("op", "spa", "tpa", "sha"))
 _ICMPV6_TYPE, _IPV6_SRC, _ND_TARGET = FIELDS["icmpv6_type"], FIELDS["ipv6_src"], FIELDS["ipv6_nd_target"]
 _ND_SLL, _ND_TLL, _IPV4_SRC = FIELDS["ipv6_nd_sll"], FIELDS["ipv6_nd_tll"], FIELDS["ipv4_src"]
-_IPV4_DST, _IPV6_DST = FIELDS["ipv4_dst"], FIELDS["ipv6_dst"]
 
 
 def may_speak(ctx: XlateContext, origin: Origin) -> bool:
@@ -60,11 +59,6 @@ def _claim_of(key: int) -> Claim | None:
 
 def _asked_for(key: int) -> AddressKey:
     return (4, _ARP_TPA.get(key)) if _ARP_OP.get(key) else (6, _ND_TARGET.get(key))
-
-
-def _to(key: int) -> AddressKey:
-    destination = _IPV4_DST.get(key)
-    return (4, destination) if destination else (6, _IPV6_DST.get(key))
 
 
 def _may_claim(ctx: XlateContext, places: Places, claim: Claim) -> bool:
@@ -121,30 +115,46 @@ def _may_stream(ctx: XlateContext, places: Places, origin: Origin) -> bool:
     hop = places.next_hop_of(address)
     station = None if hop is None else places.station(hop)
     if station is None or places.port_of(station) == ctx.in_port:
-        if ctx.trace is None and station is not None:
-            ctx.switch.callers.answered(_to(key), ctx.now)
+        if station is not None and _ETH_DST.get(key) != ctx.switch.local_mac:
+            _answer_call(ctx, address[0])
         return True
     ctx.note(f"({origin.letter}) does not apply: the next hop of this remote is on port {places.port_of(station)}")
     return False
 
 
 def _may_call(ctx: XlateContext, places: Places, origin: Origin, address: AddressKey) -> bool:
-    """A segment to a controller: of a connection that was let through, or of one more within the port's budget."""
+    """A segment to a controller: of a connection that it has answered, or one more within the port's budget."""
     key, (version, _) = ctx.packet.key, address
-    callers, budgets, is_real = ctx.switch.callers, ctx.switch.budgets, ctx.trace is None
-    ctx.packet.depend_on(CALLER_BITS[version])
-    may = callers.knows(ctx.in_port, version, key) or (
-        (is_real and callers.may_call_again(ctx.in_port, address, ctx.now))
-        or (budgets.spend if is_real else budgets.allows)(ctx.in_port, Kind.DIALLED, ctx.now)
-    )
-    if not may:
-        ctx.packet.cacheable = False
-        ctx.note(f"({origin.letter}) does not apply: over the port's budget of new connections to controllers")
-        ctx.count("calls_over_budget")
-    elif is_real:
-        callers.connect(ctx.in_port, version, key)
-        places.meet(address, _ETH_SRC.get(key), ctx.in_port, ctx.now)
-    return may
+    ctx.packet.depend_on(CALLING_BITS[version])
+    if ctx.switch.callers.knows(calling(version, key)):
+        if ctx.trace is None:
+            places.meet(address, _ETH_SRC.get(key), ctx.in_port, ctx.now)
+        return True
+    ctx.packet.cacheable = False
+    if _is_within_budget(ctx, address):
+        return True
+    ctx.note(f"({origin.letter}) does not apply: over the port's budget of calls that are not answered")
+    ctx.count("calls_over_budget")
+    return False
+
+
+def _is_within_budget(ctx: XlateContext, caller: AddressKey) -> bool:
+    budgets, callers = ctx.switch.budgets, ctx.switch.callers
+    if ctx.trace is not None:
+        return budgets.allows(ctx.in_port, Kind.DIALLED, ctx.now)
+    return callers.may_call_again(ctx.in_port, caller, ctx.now) or budgets.spend(ctx.in_port, Kind.DIALLED, ctx.now)
+
+
+def _answer_call(ctx: XlateContext, version: int) -> None:
+    """A controller sends to a switch behind this one: that has called, and is answered unless it is turned away."""
+    key, callers = ctx.packet.key, ctx.switch.callers
+    ctx.packet.depend_on(ANSWERING_BITS[version])
+    connection = answering(version, key)
+    if not is_reset(key):
+        if ctx.trace is None:
+            callers.answered(connection, ctx.now)
+    elif not callers.knows(connection):
+        ctx.packet.cacheable = False  # or what answers it after all would not be seen
 
 
 def _refuse(ctx: XlateContext, places: Places, station: Station, claim: Claim | None) -> bool:

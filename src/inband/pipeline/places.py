@@ -17,8 +17,8 @@ Who was first might be a host that lies, if the owner was not there yet. It can 
 it does not come up, or falls silent. After ``DOUBTFUL_S`` of silence, or ``TURN_S`` without any channel, an answer
 protects a place no longer against others that answer, too. Each of them gets its turn.
 
-*Switches behind this one* have no exchange that this switch began. Who sends to a controller's port from an address of
-our network is taken for one: its addresses are believed where it was first, and asked for there when something else
+*Switches behind this one* have no exchange that this switch began. Whom a controller has answered at an address of our
+network is taken for one: its addresses are believed where it was first, and asked for there when something else
 contradicts. From another port its frames pass, for it may have another way to the controller now, but they teach
 nothing before the old place was silent. Its IP address at another MAC address is no control, or a host could tell the
 controller that the switch is where it is itself. There are ``MAX_PEERS`` of them for each port. LOCAL's own addresses
@@ -69,8 +69,9 @@ TURN_S = 2.5
 INSISTENT_S = 6.0
 # Questions that others ask, which are remembered to let the answers pass.
 MAX_ASKERS = 1024
-# Switches behind a port, or hosts that send to the controller's port.
-MAX_PEERS = 256
+# Switches behind a port, or hosts that a controller has answered. One that was heard lately makes no room for another:
+# controllers and switches say something each few seconds.
+MAX_PEERS, SILENT_PEER_S = 256, 60.0
 
 
 Held = tuple[PortNo, Frame]
@@ -200,14 +201,25 @@ class Places:
         return None if address is None else self.station(address)
 
     def meet(self, address: AddressKey, mac: int, port: PortNo, now: Instant) -> None:
-        """Someone sends to a controller's port: a switch behind this one, perhaps."""
+        """A controller has answered someone: a switch behind this one, perhaps."""
         if address in self._stations or mac in self._by_mac or address in self.hops or not self._is_near(address):
             return
         peers = self._peers.setdefault(port, {})
-        if len(peers) >= MAX_PEERS:
-            self._forget_peer(next(iter(peers)), port)
+        if len(peers) >= MAX_PEERS and not self._makes_room(port, now):
+            return
         peers[address] = None
         self._believe(Station(address, Mac(mac), now, is_peer=True), port, now)
+
+    def _makes_room(self, port: PortNo, now: Instant) -> bool:
+        """Forget the switch behind a port that was met first, if it is silent; the next call looks at another one."""
+        peers = self._peers[port]
+        first = next(iter(peers))
+        station = self._stations.get(first)
+        if station is not None and not self.is_unheard(station.mac, SILENT_PEER_S, now):
+            peers[first] = peers.pop(first)
+            return False
+        self._forget_peer(first, port)
+        return True
 
     def _is_near(self, address: AddressKey) -> bool:
         version, number = address

@@ -82,6 +82,7 @@ def test_numbers_are_the_same(btf: Btf) -> None:
         *("LAYOUT_VERSION", "MAX_MASKS", "MAX_OPS", "MAX_PORTS", "MAX_MEGAFLOWS", "CONTROL_RING", "DATA_RING"),
         *("KEY_WORDS", "SHORT_KEY", "DISCOVERY_PER_S", "DISCOVERY_BURST_MS"),
         *("LINK_LOCAL_PER_S", "LINK_LOCAL_BURST_MS", "MAX_METERS", "MAX_BANDS", "MAX_METER_COUNTS"),
+        *("CONTROL_PER_S", "CONTROL_BURST_MS"),
     )
 
     assert {name: btf.enumerators[name] for name in names} == {name: getattr(layout, name) for name in names}

@@ -1,14 +1,14 @@
-"""The pace of what has no decision that lasts: how much of it a port may send up."""
+"""The pace of what goes before data: how much of it a port may send up."""
 
 from __future__ import annotations
 
 import pytest
 
-from inband.datapath.pace import DISCOVERY, LINK_LOCAL, Allowance, Pace, is_discovery, is_link_local
+from inband.datapath.pace import CONTROL, DISCOVERY, LINK_LOCAL, Allowance, Pace, is_discovery, is_link_local
 from inband.testing import packets
 
 
-@pytest.mark.parametrize("allowance", [DISCOVERY, LINK_LOCAL])
+@pytest.mark.parametrize("allowance", [DISCOVERY, LINK_LOCAL, CONTROL])
 def test_a_burst_passes_and_then_no_more_than_the_pace(allowance: Allowance) -> None:
     pace, burst = Pace(allowance), allowance.per_s * allowance.burst_ms // 1000
 
@@ -19,7 +19,7 @@ def test_a_burst_passes_and_then_no_more_than_the_pace(allowance: Allowance) -> 
     assert allowance.per_s - 2 <= in_the_next_second <= allowance.per_s + 2
 
 
-@pytest.mark.parametrize("allowance", [DISCOVERY, LINK_LOCAL])
+@pytest.mark.parametrize("allowance", [DISCOVERY, LINK_LOCAL, CONTROL])
 def test_what_keeps_the_pace_always_passes(allowance: Allowance) -> None:
     pace = Pace(allowance)
 

@@ -44,7 +44,7 @@ def test_what_comes_in_the_vlan_reaches_local_without_its_tag_and_other_ports_wi
 
 
 def test_decisions_about_it_can_be_kept(scene: Scene) -> None:
-    scene.in_band(Match.of().in_vlan(VLAN), letter="h")
+    scene.in_band(Match.of().in_vlan(VLAN), letter="i")
     scene.knows(A, P1, VLAN)
 
     there = scene.receive(packets.tcp(src=US, dst=A), LOCAL)

@@ -186,7 +186,7 @@ def test_control_leaves_an_access_port_of_its_vlan_untagged(control: Scene) -> N
 
 
 def test_a_known_way_through_an_access_port_is_cached(control: Scene) -> None:
-    control.in_band(Match.of().in_vlan(10), letter="h")
+    control.in_band(Match.of().in_vlan(10), letter="i")
     control.receive(packets.arp_reply(src=A, dst=US), P1)
 
     there = control.receive(packets.tcp(src=US, dst=A), LOCAL)

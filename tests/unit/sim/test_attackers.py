@@ -283,6 +283,32 @@ def test_no_host_reaches_another_from_the_controllers_port(src: str, dst: str, l
     assert max(longest.values()) <= SILENCE_S
 
 
+def test_more_floods_at_once_than_can_be_remembered_end_with_the_host() -> None:
+    at, numbers = scene(ring()), itertools.count()
+    passing: list[Frame] = []
+    between = [link for link in at.made.net.links if at.attacker.eth0.nic not in (link.one, link.two)]
+    for link in between:
+        link.spoil(Faults(delay_s=0.06))
+
+    def call(_: Scene) -> bytes:
+        number = next(numbers)
+        src = f"02:5f:00:00:{number >> 8:02x}:{number & 255:02x}"
+        return packets.tcp(f"10.0.{number >> 8}.{number & 255}", str(at.controller), 4000, 6653, src=src, dst=str(OWN))
+
+    def hear(_: object, frame: Frame) -> None:
+        if frame.data[6:8] == b"\x02\x5f":
+            passing.append(frame)
+
+    at.attack(call, 100_000.0, 0.08)
+    longest = silences(at.made, 1.0)
+    for link in between:
+        link.taps.append(hear)
+    at.made.net.run(0.5)
+
+    assert max(longest.values()) <= SILENCE_S
+    assert not passing
+
+
 def test_a_switch_that_begins_to_use_ipv6_does_not_forget_what_was_proven() -> None:
     at = scene(single())
     switch = at.made.switches[0]

@@ -10,7 +10,7 @@ from struct import Struct
 
 from inband.datapath import pace
 
-LAYOUT_VERSION = 7
+LAYOUT_VERSION = 8
 MAX_MASKS = 32
 MAX_OPS = 32
 MAX_PORTS = 1024
@@ -24,6 +24,7 @@ DATA_RING = 2 * 1024 * 1024
 
 DISCOVERY_PER_S, DISCOVERY_BURST_MS = pace.DISCOVERY.per_s, pace.DISCOVERY.burst_ms
 LINK_LOCAL_PER_S, LINK_LOCAL_BURST_MS = pace.LINK_LOCAL.per_s, pace.LINK_LOCAL.burst_ms
+CONTROL_PER_S, CONTROL_BURST_MS = pace.CONTROL.per_s, pace.CONTROL.burst_ms
 
 KEY_SIZE = 96
 KEY_WORDS = 12
@@ -113,6 +114,7 @@ class Verdict(IntEnum):
     DISCOVERY_FLOOD = 14
     LINK_LOCAL_FLOOD = 15
     DROPPED_BY_METER = 16
+    CONTROL_FLOOD = 17
 
 
 class UpcallReason(IntEnum):
