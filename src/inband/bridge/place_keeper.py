@@ -171,6 +171,17 @@ class PlaceKeeper:
             self._questions.ask(hop.index, hop.address, at=mac)
         elif mac is not None:
             self._questions.ask(self._index, _ip(address), at=mac)
+            self._have_it_ask(mac, address[0])
+
+    def _have_it_ask(self, mac: Mac, version: int) -> None:
+        """Ask a switch behind this one for a next hop, past switches between that drop a question for its own address.
+
+        It does not answer, but sees a doubt, and asks the next hop itself (``Places.asks``). Where that question comes
+        in, the switch is. Rule (j) lets both of them pass. Work: the next hops of the bridge, which are few.
+        """
+        for hop in self._engine.hops.values():
+            if hop.urgent and hop.index == self._index and hop.address.version == version:
+                self._questions.ask(hop.index, hop.address, at=mac)
 
     def _tell(self, address: AddressKey) -> None:
         """Ask the switches behind this one for a next hop, to show them that there is a doubt."""

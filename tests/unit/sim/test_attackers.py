@@ -216,6 +216,35 @@ def test_a_lie_about_another_switch_costs_no_channel(lie: Lie, per_second: float
     assert max(longest.values()) <= SILENCE_S
 
 
+@pytest.mark.parametrize(("length", "victim", "attacked"), [(6, 2, 4), (8, 3, 5)])
+@pytest.mark.parametrize("per_second", [3.0, 10.0, 100.0])
+def test_a_host_across_a_long_ring_cannot_take_the_place_of_a_switch(
+    per_second: float, length: int, victim: int, attacked: int
+) -> None:
+    made = topologies.ring(length)
+    made.switches.append(made.switches.pop(attacked))  # where the hosts are put
+    at = scene(made)
+    taken, tpa = made.switches[victim].only.local, at.controller
+    spa = next(iter(taken.addresses))
+    assert isinstance(spa, IPv4Address)
+    assert isinstance(tpa, IPv4Address)
+    question = build_arp(ARP_REQUEST, taken.mac, spa, Mac(0), tpa, BROADCAST, taken.mac)
+    places = made.switches[0].only.bridge.pipeline.places
+    lapsed: list[float] = []
+
+    def look() -> None:
+        if places.station((4, int(spa))) is None:
+            lapsed.append(made.net.now)
+
+    at.attack(lambda _: question, per_second)
+    for number in range(int(ATTACK_S / 0.01)):
+        made.net.at(made.net.now + number * 0.01, look)
+    longest = silences(made, ATTACK_S + 1.0)
+
+    assert max(longest.values()) <= SILENCE_S
+    assert not lapsed
+
+
 @pytest.mark.parametrize("lay", [single, row])
 @each_pace
 @pytest.mark.parametrize("lie", IPV4_LIES)
