@@ -68,6 +68,38 @@ print("left:", [name for name in os.listdir("/sys/class/net") if name.startswith
 """
 
 
+def test_switches_that_start_side_by_side_have_the_time_that_all_take() -> None:
+    said = run_alone(PYTHON, "-c", SLOW, timeout_s=60)
+
+    assert "three started" in said
+    assert "alone: s0: inband did not start" in said
+
+
+SLOW = f"""
+import os, sys, time
+from pathlib import Path
+sys.path.append(os.path.dirname({str(CUSTOM_FILE)!r}))
+import inband_mininet
+start = time.monotonic()
+class Slow(inband_mininet.InbandSwitch):
+    def __init__(self, name):
+        self.name, self.folder = name, Path("/run")
+    def _runs(self):
+        return True
+    def _answers(self):
+        return time.monotonic() > start + 2.0
+inband_mininet.START_S = 1.0
+Path("/run/log").write_text("it was slow")
+try:
+    Slow("s0").wait_until_started(1.0)
+except RuntimeError as error:
+    print("alone:", error)
+start = time.monotonic()
+switches = [Slow(f"s{{number}}") for number in range(3)]
+print("three started" if list(Slow.batchStartup(switches)) == switches else "not")
+"""
+
+
 def test_the_ring_of_the_examples_heals_after_each_cut() -> None:
     said = run_alone(PYTHON, str(REPOSITORY / "examples/ring_of_eight.py"), timeout_s=110)
 
