@@ -77,7 +77,7 @@ ALWAYS: Mapping[str, str] = {
 WHY: Mapping[str, Mapping[str, str]] = {
     CLASS: {
         **ALWAYS,
-        "test_tree1024": "33 processes that each hear of 1,088 interfaces are too much for two cores: see the other one",
+        "test_tree1024": "33 processes that hear of 1,088 interfaces are too much for two cores: see the other column",
         **dict.fromkeys(("test_controllers", "test_mobility", "test_numberedports", "test_scratchnet"), VSCTL),
     },
     UNMODIFIED: ALWAYS,

@@ -36,7 +36,7 @@ _CONTROL = {codec.NLMSG_ERROR: "NLMSG_ERROR", codec.NLMSG_DONE: "NLMSG_DONE"}
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_QDISC, IFLA_MASTER = 1, 3, 4, 5, 6, 10
 IFLA_LINKINFO, IFLA_IFALIAS, IFLA_AF_SPEC, IFLA_EXT_MASK, IFLA_LINK_NETNSID = 18, 20, 26, 29, 37
-_IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
+IFLA_INFO_KIND, IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFLA_INET6_ADDR_GEN_MODE, _ADDR_GEN_MODE_NONE = 8, 1
 IFF_UP, IFF_RUNNING, IFF_PROMISC = 0x1, 0x40, 0x100
 _IFF_LOOPBACK, _IFF_LOWER_UP = 0x8, 0x10000
@@ -145,7 +145,7 @@ def read_link(body: bytes) -> Link:
     return Link(
         index=index,
         name=codec.as_text(found.get(IFLA_IFNAME, b"")),
-        kind=codec.as_text(info.get(_IFLA_INFO_KIND, b"")),
+        kind=codec.as_text(info.get(IFLA_INFO_KIND, b"")),
         mac=Mac.from_bytes6(hardware) if len(hardware) == 6 else Mac(0),
         up=bool(flags & IFF_UP),
         lower_up=bool(flags & _IFF_LOWER_UP),
@@ -212,8 +212,8 @@ def veth_body(name: str, peer: str, mac: Mac, peer_mac: Mac, mtu: int) -> bytes:
     MACAddressPolicy=).
     """
     head, other = (_end(*end, mtu) for end in ((name, mac), (peer, peer_mac)))
-    data = codec.attribute(_IFLA_INFO_DATA, codec.attribute(_VETH_INFO_PEER, other))
-    return head + codec.attribute(IFLA_LINKINFO, codec.text(_IFLA_INFO_KIND, "veth"), data)
+    data = codec.attribute(IFLA_INFO_DATA, codec.attribute(_VETH_INFO_PEER, other))
+    return head + codec.attribute(IFLA_LINKINFO, codec.text(IFLA_INFO_KIND, "veth"), data)
 
 
 def _end(name: str, mac: Mac, mtu: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Interfaces of the types internal and patch, which the switch makes itself (ovs-vswitchd.conf.db(5), Interface)."""
+"""Interfaces that the switch makes itself: internal ones, patches, tunnels (ovs-vswitchd.conf.db(5), Interface)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from inband.errors import UsageError
 from inband.ovsdb.rows import Row
+from inband.ovsdb.tunnels import TUNNELS, tunnel_of
 from inband.switch.config import InternalPort, MadePort, PatchPort
 from inband.vocabulary.addresses import Mac
 
@@ -19,6 +20,11 @@ def made_complaint(interface: Row) -> str:
     """Why an interface cannot be made; empty when it can."""
     if interface.text("type") == PATCH and not interface.map("options").get("peer"):
         return f"{interface.text('name')}: patch type requires valid 'peer' argument"
+    if interface.text("type") in TUNNELS:
+        try:
+            tunnel_of(interface)
+        except UsageError as error:
+            return str(error)
     return ""
 
 
@@ -30,6 +36,8 @@ def made_of(bridge: Row, interface: Row, patches: Iterable[Row], blame: Callable
     kind = interface.text("type")
     if kind == INTERNAL:
         return _internal(interface, blame)
+    if kind in TUNNELS:
+        return tunnel_of(interface, blame)
     if kind != PATCH:
         return None
     peer = _peer(interface, patches)

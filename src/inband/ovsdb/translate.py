@@ -25,6 +25,7 @@ from inband.ovsdb.mirrors import mirror_of
 from inband.ovsdb.qos import qos_of
 from inband.ovsdb.rows import Row, Snapshot
 from inband.ovsdb.trees import BRIDGE_KEYS, BRIDGE_KEYS_WITHOUT_EFFECT, tree_settings_of
+from inband.ovsdb.tunnels import TUNNELS
 from inband.ovsdb.wanted import RowKey, Wanted, WantedController, WantedPort
 from inband.runtime.config_keys import KEYS, SETTABLE, with_values
 from inband.stp.settings import PortTreeSettings
@@ -51,7 +52,7 @@ _PROTOCOLS = {"OpenFlow10": OFP10, "OpenFlow13": OFP13}
 # thing gets the other one, as AUTO means: a bridge without a datapath would be no better.
 _DATAPATHS = {"": DatapathKind.AUTO, "system": DatapathKind.AUTO, "netdev": DatapathKind.USERSPACE}
 DATAPATH_TYPES = ("netdev", "system")
-INTERFACE_TYPES = (INTERNAL, PATCH, "system")
+INTERFACE_TYPES = (INTERNAL, PATCH, "system", *TUNNELS)
 
 # From other_config to our keys (ovs-vswitchd.conf.db(5), Bridge).
 _OTHER_CONFIG = {"datapath-id": "datapath-id", "hwaddr": "mac", "in-band-queue": "queue", **BRIDGE_KEYS}

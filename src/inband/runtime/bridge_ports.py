@@ -36,6 +36,7 @@ from inband.switch.config import BridgeConfig, InternalPort, MadePort, PatchPort
 from inband.switch.managed_bridge import ManagedBridge
 from inband.switch.port_numbers import assign, remembered
 from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.tunnels import Tunnel
 
 log = logging.getLogger(__name__)
 
@@ -247,7 +248,7 @@ class BridgePorts:
     def _lose(self, name: str, port: Port) -> None:
         log.warning("bridge %s: interface %s is gone: port %d waits for it", self._bridge.name, name, port.number)
         self._close(name, port)
-        if isinstance(port.made, InternalPort):
+        if isinstance(port.made, InternalPort | Tunnel):
             try:
                 self._open_made(name, port, port.made)
             except InbandError as error:

@@ -16,6 +16,7 @@ from inband.host.interfaces import DEFAULT_MTU
 from inband.host.state import KernelState
 from inband.runtime.local_port import smallest_mtu
 from inband.switch.config import InternalPort, MadePort, PatchPort
+from inband.vocabulary.tunnels import Tunnel
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,9 @@ def make(name: str, made: MadePort, kernel: KernelState, outside_ports: Iterable
             if peer is not None:
                 made_ports.ensure_patch(name, peer)
             return name if peer is not None else None
+        case Tunnel():
+            made_ports.ensure_tunnel(name, made)
+            return name
         case _:
             assert_never(made)
 
@@ -43,6 +47,6 @@ def unmake(name: str, made: MadePort) -> None:
         if isinstance(made, InternalPort):
             interfaces.remove_local(name)
         else:
-            made_ports.remove_patch(name)
+            made_ports.remove(name)
     except HostError as error:
         log.warning("interface %s, which was made for a port, stays: %s", name, error)

@@ -60,7 +60,7 @@ def _give_back(name: str, is_port: bool, locks: InterfaceLocks) -> None:
             ownership.own_port(name)  # which adopts the filter, and what it remembers
             ownership.release_port(name)
             unshape_by_name(name)
-            made_ports.remove_patch(name)
+            made_ports.remove(name)
             log.warning("interface %s was a port of a switch that died, and is none any more: given back", name)
         else:
             text = "interface %s is left over by a bridge that is not configured any more: `ip link del %s` removes it"

@@ -28,6 +28,7 @@ from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.mirroring import MirrorConfig
 from inband.vocabulary.openflow import VERSIONS
 from inband.vocabulary.queueing import PortQos
+from inband.vocabulary.tunnels import Tunnel
 
 IpInterface = IPv4Interface | IPv6Interface
 """An address with the length of its network's prefix, as an interface has it."""
@@ -73,7 +74,7 @@ class PatchPort:
         return "patch" if self.peer is None else f"patch: peer={self.peer}"
 
 
-MadePort = InternalPort | PatchPort
+MadePort = InternalPort | PatchPort | Tunnel
 """A port whose interface the switch makes and removes."""
 
 

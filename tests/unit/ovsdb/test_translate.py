@@ -182,7 +182,7 @@ def test_a_port_of_a_bridge_of_the_file_stays_there(database: Database) -> None:
         ({"tag": (5000,)}, {}, "VLAN 5000 is not allowed"),
         ({"trunks": (10, 4096)}, {}, "VLAN 4096 is not allowed"),
         ({"tag": (1,), "vlan_mode": ("dot1q-tunnel",)}, {}, "vlan_mode dot1q-tunnel is not supported"),
-        ({}, {"type": "vxlan"}, "could not open network device eth1: type vxlan is not supported"),
+        ({}, {"type": "gtpu"}, "could not open network device eth1: type gtpu is not supported"),
         ({}, {"name": "a/b"}, "cannot be the name of an interface"),
     ],
 )
