@@ -70,7 +70,7 @@ def test_what_only_ovs_appctl_can_ask_is_in_the_guide(name: str) -> None:
 
 NOT_KEYS = {"name": "`[[bridge]]` has it", "dhcp": "an `address`", "dhcpv6": "an `address`", "port_numbers": "a `port`"}
 NOT_KEYS["port_vlans"] = NOT_KEYS["port_trees"] = "a `port`"
-NOT_KEYS |= dict.fromkeys(("port_qos", "made_ports", "mirrors"), "only Open vSwitch's database has it")
+NOT_KEYS |= dict.fromkeys(("port_qos", "made_ports", "mirrors", "rstp_times_s"), "only Open vSwitch's database has it")
 """Fields of BridgeConfig that are not settings of their own, and what they are."""
 
 VERBS_OF_THEIR_OWN = {

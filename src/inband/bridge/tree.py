@@ -111,6 +111,7 @@ class BridgeTree:
             if before is None or before.settings != config.settings:
                 self._handle(ev.BridgeChanged(self._mac, config.settings))
             self.follow_ports()
+            self._settle()
 
     def set_mac(self, mac: Mac | None) -> None:
         """The bridge's own address, which its identifier has."""
@@ -123,9 +124,13 @@ class BridgeTree:
     def _set_all(self, state: StpState) -> None:
         self._pipeline.takes_bpdus = self.is_on
         for port in list(self._ports):
-            if port.number != LOCAL:
-                self._set_state(port.number, state)
+            self._set_state(port.number, state if self._is_in_tree(port.number) else StpState.FORWARDING)
         self._settle()
+
+    def _is_in_tree(self, number: PortNo) -> bool:
+        """Whether the tree, if there is one, decides about a port."""
+        settings = DEFAULT_PORT if self._config is None else self._config.ports.get(number, DEFAULT_PORT)
+        return number != LOCAL and settings.is_in_tree
 
     # --- ports ------------------------------------------------------------------------------------------------------
 
@@ -137,20 +142,23 @@ class BridgeTree:
         wanted = {
             port.number: _as_event(port, settings.get(port.number, DEFAULT_PORT))
             for port in self._ports
-            if port.number != LOCAL
+            if self._is_in_tree(port.number)
         }
         for number in [number for number in self._known if number not in wanted]:
             del self._known[number]
             self._limits.pop(number, None)
             self._handle(ev.PortRemoved(number))
+            self._set_state(number, StpState.FORWARDING)
         for number, event in wanted.items():
+            if number not in self._known:
+                self._set_state(number, StpState.DISCARDING)
             if self._known.get(number) != event:
                 self._known[number] = event
                 self._handle(event)
 
     def first_state(self, number: PortNo) -> StpState:
         """What a port does with data that has just come."""
-        return StpState.DISCARDING if self.is_on and number != LOCAL else StpState.FORWARDING
+        return StpState.DISCARDING if self.is_on and self._is_in_tree(number) else StpState.FORWARDING
 
     def bits_of(self, number: PortNo, state: StpState, *, link_up: bool) -> PortState:
         """A port's state as OpenFlow has it."""

@@ -24,7 +24,7 @@ from inband.ovsdb.managers import managers_of
 from inband.ovsdb.mirrors import mirror_of
 from inband.ovsdb.qos import qos_of
 from inband.ovsdb.rows import Row, Snapshot
-from inband.ovsdb.trees import BRIDGE_KEYS, BRIDGE_KEYS_WITHOUT_EFFECT, tree_settings_of
+from inband.ovsdb.trees import BRIDGE_KEYS, BRIDGE_KEYS_WITHOUT_EFFECT, times_of, tree_settings_of
 from inband.ovsdb.tunnels import TUNNELS
 from inband.ovsdb.wanted import RowKey, Wanted, WantedController, WantedPort
 from inband.runtime.config_keys import KEYS, SETTABLE, with_values
@@ -161,6 +161,7 @@ class _Translation:
     def _with_other_config(self, bridge: BridgeConfig, row: Row) -> BridgeConfig:
         given = row.map("other_config")
         bridge = replace(bridge, in_band=given.get("disable-in-band") != "true", rstp=row.flag("rstp_enable"))
+        bridge = replace(bridge, rstp_times_s=times_of(row, partial(self._blame, "Bridge", row)))
         for word in BRIDGE_KEYS_WITHOUT_EFFECT:
             if word in given:
                 self._blame("Bridge", row, f"other_config:{word}: not supported, and without effect")

@@ -6,12 +6,13 @@ A word that is wrong costs itself alone, as in every row.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from inband.errors import UsageError
 from inband.flow.ports import PortNo
 from inband.ovsdb.rows import Row
-from inband.stp.settings import PortTreeSettings, parse_port_settings
+from inband.stp.settings import PortTreeSettings, parse_port_settings, parse_times
 from inband.stp.status import PortTreeStatus, TreeStatus
 from inband.vocabulary.instant import Instant
 
@@ -19,8 +20,7 @@ BRIDGE_KEYS = {"rstp-priority": "rstp-priority"}
 """``other_config`` of a bridge, and the setting that it is here."""
 
 BRIDGE_KEYS_WITHOUT_EFFECT = (
-    *("rstp-address", "rstp-ageing-time", "rstp-force-protocol-version", "rstp-max-age"),
-    *("rstp-forward-delay", "rstp-transmit-hold-count"),
+    *("rstp-address", "rstp-ageing-time", "rstp-force-protocol-version", "rstp-transmit-hold-count"),
 )
 
 _PORT_KEYS = {
@@ -30,9 +30,20 @@ _PORT_KEYS = {
 }
 _FLAGS = {"true": "on", "false": "off"}
 _PORT_KEYS_WITHOUT_EFFECT = (
-    *("rstp-enable", "rstp-port-num", "rstp-port-auto-edge", "rstp-port-mcheck"),
+    *("rstp-port-num", "rstp-port-auto-edge", "rstp-port-mcheck"),
     *("rstp-admin-p2p-mac", "rstp-admin-port-state"),
 )
+
+
+def times_of(bridge: Row, blame: Callable[[str], None]) -> tuple[int, int]:
+    """Max age and forward delay that a row of Bridge asks for, in seconds; what does not fit costs both."""
+    given = bridge.map("other_config")
+    words = {word: given[f"rstp-{word}"] for word in ("max-age", "forward-delay") if f"rstp-{word}" in given}
+    try:
+        return parse_times(words)
+    except UsageError as error:
+        blame(f"other_config: rstp-{error}")
+        return parse_times({})
 
 
 def tree_settings_of(port: Row, blame: Callable[[str], None]) -> PortTreeSettings | None:
@@ -51,7 +62,10 @@ def tree_settings_of(port: Row, blame: Callable[[str], None]) -> PortTreeSetting
     for word in _PORT_KEYS_WITHOUT_EFFECT:
         if word in given:
             blame(f"other_config:{word}: not supported, and without effect")
-    return parse_port_settings(said)
+    settings = parse_port_settings(said)
+    if given.get("rstp-enable") != "false":
+        return settings
+    return replace(settings or PortTreeSettings(), is_in_tree=False)
 
 
 def bridge_status(tree: TreeStatus | None) -> dict[str, Any]:

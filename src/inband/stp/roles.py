@@ -27,7 +27,7 @@ def run_roles(tree: Tree) -> bool:
 
 def _find_root(tree: Tree) -> None:
     """The best way to a root: this bridge itself, or behind the port whose neighbour knows the best."""
-    best, tree.root_port, tree.root_times = (tree.own_priority, 0), None, DEFAULT_TIMES
+    best, tree.root_port, tree.root_times = (tree.own_priority, 0), None, tree.own_times
     tree.root_priority = tree.own_priority
     for port in tree:
         held = port.priority_vector

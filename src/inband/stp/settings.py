@@ -10,6 +10,7 @@ from inband.errors import UsageError
 MAX_PRIORITY, PRIORITY_STEP = 61440, 4096
 MAX_PORT_PRIORITY, PORT_PRIORITY_STEP = 240, 16
 MAX_PATH_COST = 200_000_000
+_TIMES = {"max-age": (6, 40), "forward-delay": (4, 30)}
 
 UNKNOWN_SPEED_COST = 200_000
 """The path cost of a port whose speed is unknown: that of 100 Mbit/s."""
@@ -17,18 +18,24 @@ UNKNOWN_SPEED_COST = 200_000
 
 @dataclass(frozen=True, slots=True)
 class TreeSettings:
-    """A bridge's: its priority, a multiple of 4096."""
+    """A bridge's: its priority, a multiple of 4096, and what it gives the tree where it is the root, in seconds."""
 
     priority: int = 32768
+    max_age_s: int = 20
+    forward_delay_s: int = 15
 
 
 @dataclass(frozen=True, slots=True)
 class PortTreeSettings:
-    """A port's. ``path_cost`` None: by its speed. ``is_edge``: no bridge is behind it, so it forwards at once."""
+    """A port's. ``path_cost`` None: by its speed. ``is_edge``: no bridge is behind it, so it forwards at once.
+
+    ``is_in_tree`` False: the tree has no part in it, and it forwards whatever comes of that; only a front end sets it.
+    """
 
     path_cost: int | None = None
     priority: int = 128
     is_edge: bool = False
+    is_in_tree: bool = True
 
     def __str__(self) -> str:
         """As the configuration says it behind a port's name: ``rstp-cost=20000,rstp-edge=on``; what is usual is not."""
@@ -56,6 +63,20 @@ def parse_port_settings(words: Mapping[str, str]) -> PortTreeSettings | None:
         edge == "on",
     )
     return None if said == DEFAULT_PORT else said
+
+
+def parse_times(words: Mapping[str, str]) -> tuple[int, int]:
+    """Max age and forward delay, of ``max-age`` and ``forward-delay``; raises UsageError (17.14, table 17-1)."""
+    usual = {"max-age": TreeSettings().max_age_s, "forward-delay": TreeSettings().forward_delay_s}
+    found = {}
+    for word, (least, most) in _TIMES.items():
+        text = words.get(word, str(usual[word]))
+        if not (_is_number(text) and least <= int(text) <= most):
+            raise UsageError(f"{word} {text!r} is not allowed: {least} to {most} seconds")
+        found[word] = int(text)
+    if found["max-age"] > 2 * (found["forward-delay"] - 1):
+        raise UsageError("max-age is at most twice forward-delay less a second: a loop could last longer than that")
+    return found["max-age"], found["forward-delay"]
 
 
 def parse_priority(text: str) -> int:

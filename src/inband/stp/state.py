@@ -191,6 +191,11 @@ class Tree:
         """The bridge priority vector (17.18.2)."""
         return PriorityVector(self.id, 0, self.id, 0)
 
+    @property
+    def own_times(self) -> Times:
+        """What this bridge gives the tree where it is the root."""
+        return Times(max_age=float(self.settings.max_age_s), forward_delay=float(self.settings.forward_delay_s))
+
     def __iter__(self) -> Iterator[TreePort]:
         return iter(self.ports.values())
 

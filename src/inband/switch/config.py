@@ -92,7 +92,8 @@ class BridgeConfig:
 
     ``port_numbers`` are the numbers that are pinned, with the names of their ports; the switch chooses the others.
     ``port_vlans`` are the VLANs of ports that are members of some, by name; the others carry all.
-    ``rstp`` says whether a spanning tree runs, ``port_trees`` what is said of ports to it, by name.
+    ``rstp`` says whether a spanning tree runs, ``port_trees`` what is said of ports to it, by name; ``rstp_times_s``
+    are its max age and forward delay, which only a front end sets.
     ``made_ports`` are those whose interface the switch makes, by name; only a front end sets it.
     ``port_qos`` says what shapes ports, by name; only a front end sets it, and `tc` is for the others.
     ``mirrors`` say which ports get copies of what; only a front end sets it.
@@ -126,6 +127,7 @@ class BridgeConfig:
     in_band: bool = True
     rstp: bool = False
     rstp_priority: int = TreeSettings().priority
+    rstp_times_s: tuple[int, int] = (TreeSettings().max_age_s, TreeSettings().forward_delay_s)
     datapath_id: int | None = None
     mac: Mac | None = None
     inactivity_probe_s: float = 5.0  # Open vSwitch's default, which controllers' own timers are chosen for

@@ -195,7 +195,7 @@ class ManagedBridge:
     def configure_tree(self, config: BridgeConfig, numbers: Mapping[str, PortNo]) -> None:
         """Run a spanning tree or none; ``numbers`` are those of ports by name, of them that are to come, too."""
         ports = {numbers[name]: settings for name, settings in config.port_trees if name in numbers}
-        tree = TreeConfig(TreeSettings(config.rstp_priority), ports)
+        tree = TreeConfig(TreeSettings(config.rstp_priority, *config.rstp_times_s), ports)
         self.bridge.configure_tree(tree if config.rstp else None)
 
     def _tree_state_changed(self, port: SwitchPort, role: StpRole) -> None:

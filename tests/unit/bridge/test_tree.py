@@ -191,3 +191,23 @@ def test_rubbish_and_too_many_bpdus_are_counted_and_change_nothing(stage: TimedS
     counters = stage.bridge.counters.values
     assert counters["bpdus_refused"] == 1
     assert counters["bpdus_over_rate"] >= 10
+
+
+def test_a_port_outside_the_tree_forwards_and_comes_in_closed(stage: TimedStage) -> None:
+    outside = {P2: PortTreeSettings(is_in_tree=False)}
+    stage.bridge.configure_tree(TreeConfig(ports=outside))
+    wait(stage, 10)
+    receive(stage, bpdu(), P2)
+    assert [stage.bridge.ports.get(port).tree for port in (P2, P3)] == [StpState.FORWARDING] * 2  # type: ignore[union-attr]
+    assert {port.number for port in stage.bridge.tree.status().ports} == {P1, P3}  # type: ignore[union-attr]
+
+    stage.bridge.configure_tree(TreeConfig())
+    assert P2 not in stage.sent(), "it may close a circle, so it begins closed"
+    wait(stage, 10)
+    assert P2 in stage.sent()
+
+    receive(stage, bpdu(), P1)
+    receive(stage, bpdu(0x8002), P2)
+    assert P2 not in stage.sent()
+    stage.bridge.configure_tree(TreeConfig(ports=outside))
+    assert P2 in stage.sent()

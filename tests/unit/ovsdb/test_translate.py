@@ -92,7 +92,9 @@ def test_columns_of_a_bridge_are_its_settings(database: Database) -> None:
         ({"datapath_type": "dpdk"}, "unknown datapath_type 'dpdk'"),
         ({"stp_enable": True}, "stp_enable is not supported: rstp_enable speaks STP"),
         ({"other_config": {"rstp-priority": "5"}}, "rstp-priority: priority '5' is not allowed: multiples of 4096"),
-        ({"other_config": {"rstp-max-age": "6"}}, "rstp-max-age: not supported, and without effect"),
+        ({"other_config": {"rstp-address": "x"}}, "rstp-address: not supported, and without effect"),
+        ({"other_config": {"rstp-max-age": "5"}}, "rstp-max-age '5' is not allowed: 6 to 40 seconds"),
+        ({"other_config": {"rstp-forward-delay": "4"}}, "rstp-max-age is at most twice forward-delay less a second"),
         ({"netflow": ("n",)}, "netflow: not supported"),
         ({"other_config": {"inband-gateway": "9.9.9.9", "inband-address": "192.0.2.2/24"}}, "gateway 9.9.9.9 is in"),
     ],
@@ -444,7 +446,18 @@ def test_a_bridge_and_its_ports_are_told_of_the_spanning_tree(database: Database
 
 def test_what_the_tree_has_not_is_said_of_a_port(database: Database) -> None:
     database.bridge("br0", "eth1", rstp_enable=True)
-    database.row("Port", "port-eth1", other_config={"rstp-enable": "false"})
+    database.row("Port", "port-eth1", other_config={"rstp-port-mcheck": "true"})
 
     assert only_bridge(database).port_trees == ()
-    assert "rstp-enable: not supported, and without effect" in problems(database)["port-eth1"]
+    assert "rstp-port-mcheck: not supported, and without effect" in problems(database)["port-eth1"]
+
+
+def test_times_of_the_tree_and_ports_without_it(database: Database) -> None:
+    times = {"rstp-max-age": "10", "rstp-forward-delay": "6"}
+    database.bridge("br0", "eth1", "eth2", rstp_enable=True, other_config=times)
+    database.row("Port", "port-eth1", other_config={"rstp-enable": "false", "rstp-path-cost": "5"})
+    database.row("Port", "port-eth2", other_config={"rstp-enable": "true"})
+
+    assert only_bridge(database).rstp_times_s == (10, 6)
+    assert only_bridge(database).port_trees == (("eth1", PortTreeSettings(5, is_in_tree=False)),)
+    assert problems(database) == {}

@@ -157,6 +157,19 @@ def test_a_better_priority_moves_the_root_here() -> None:
     assert tree.status().ports[0].role is StpRole.DESIGNATED
 
 
+def test_a_root_gives_the_tree_its_own_times() -> None:
+    tree = SpanningTree(Mac(1), TreeSettings(max_age_s=10, forward_delay_s=6))
+    tree.handle(ev.PortChanged(ONE, True, COST), 0)
+
+    (message,) = said(run_to(tree, 2.5))[-1:]
+    behind = run_to(tree, 2.6)
+    tree.handle(ev.BpduReceived(ONE, PROPOSAL), 3)
+
+    assert behind == []
+    assert (message.times.max_age, message.times.forward_delay) == (10, 6)
+    assert tree.status().times.max_age == Times().max_age, "behind another root its times hold"
+
+
 def test_a_port_that_goes_takes_its_root_with_it() -> None:
     tree = bridge(ONE)
     tree.handle(ev.BpduReceived(ONE, PROPOSAL), 1)
