@@ -48,7 +48,8 @@ def updates(draw: st.DrawFn) -> Update:
         )
         for version, address in ((4, WORD), (6, st.integers(0, (1 << 128) - 1)))
     )
-    return Update(draw(LONG), *(draw(WORD) for _ in range(8)), (*four, *six))
+    head = (draw(LONG), draw(WORD), draw(WORD), draw(WORD))
+    return Update(*head, draw(WORD), draw(WORD), draw(WORD), draw(WORD), draw(WORD), (*four, *six))
 
 
 @settings(max_examples=200, deadline=None)

@@ -114,7 +114,7 @@ class Bridge:
         self._hinted_ports: frozenset[int] = frozenset()
         self._kernel = host.state
         around = (datapath, self.ports, self.pipeline, self.megaflows, self.in_band.engine, host.state)
-        self.neighbours = Neighbours(Surroundings(*around, self.questions.inject, self.places.hurry, wake))
+        self.neighbours = Neighbours(Surroundings(*around, self.questions.inject, self.places, wake))
         self._links = LinkProtocols(self.pipeline, self.tree, self.loops, self.neighbours, wake)
 
     @property
@@ -423,6 +423,7 @@ class Bridge:
         if (pipeline.in_band, pipeline.ipv6, pipeline.control_vlan) != wanted:
             if (pipeline.in_band, pipeline.control_vlan) != (engine.is_enabled, engine.vlan):
                 self.places.start_anew(engine.vlan)
+                self.neighbours.places_forgotten(self._clock())
             pipeline.in_band, pipeline.ipv6, pipeline.control_vlan = wanted
             self.megaflows.everything_changed()
         self.megaflows.settle()

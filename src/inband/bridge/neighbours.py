@@ -9,17 +9,21 @@ Control passes where next hops are: that is looked at when something happens, at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from random import Random
 from typing import assert_never
 
 from inband.bridge.megaflows import MegaflowCache
+from inband.bridge.paths import Paths
+from inband.bridge.place_keeper import PlaceKeeper
 from inband.control.engine import Engine
 from inband.control.questions import question
 from inband.datapath.base import Datapath
 from inband.fabric import events as ev
+from inband.fabric.distances import Station
+from inband.fabric.events import LinkState
 from inband.fabric.fabric import Fabric
 from inband.fabric.keys import NetworkKeys
 from inband.flow.actions import Output
@@ -56,7 +60,7 @@ class Surroundings:
     engine: Engine
     kernel: KernelState
     inject: Callable[[bytes], None]
-    hurry_places: Callable[[], None]
+    places: PlaceKeeper
     wake: Callable[[], None]
 
 
@@ -69,12 +73,15 @@ class Neighbours:
         self._keys: NetworkKeys | None = None
         self._around = around
         self._fdb = around.pipeline.fdb
+        self._paths = Paths(around.pipeline.places)
+        around.places.proofs_changed = self.places_changed
         self._local_index: int | None = None
         self._control_ports: frozenset[PortNo] = frozenset()
         self._look_at: Instant = 0.0
         self._asked_at: Instant = 0.0
         self._questions = 0
         self._told: dict[PortNo, RateLimit] = {}
+        self._proven: frozenset[Station] = frozenset()
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
@@ -90,8 +97,11 @@ class Neighbours:
         around.megaflows.everything_changed()
         around.megaflows.settle()
         self.fabric = None if switch is None else Fabric(switch, random)
-        self._control_ports = frozenset()
+        self._follow_paths((), now)
+        self._control_ports, self._proven = frozenset(), frozenset()
         self._handle(ev.KeysChanged(self._keys), now)
+        self._follow_trusted(now)
+        self.places_changed(now)
         self._tell_local(now)
         for port in around.ports:
             self.port_changed(port, now)
@@ -102,6 +112,7 @@ class Neighbours:
         if keys != self._keys:
             self._keys = keys
             self._handle(ev.KeysChanged(keys), now)
+            self._follow_trusted(now)
 
     def receive(self, port: PortNo, frame: Frame, now: Instant) -> None:
         """Take a frame of a neighbour."""
@@ -124,9 +135,24 @@ class Neighbours:
         self._local_index = index
         self._tell_local(now)
 
+    def places_changed(self, now: Instant) -> None:
+        """A station has proven itself, or its proof is void: neighbours are told of those that are here."""
+        if self._keys is not None:
+            proven = self._paths.proven()
+            if proven != self._proven:
+                self._proven = proven
+                self._handle(ev.StationsProven(proven), now)
+
+    def places_forgotten(self, now: Instant) -> None:
+        """All places were forgotten: what neighbours say of them holds all the same."""
+        if self.fabric is not None and self.fabric.ways is not None:
+            self._paths.refresh(self.fabric.ways, now)
+            self.places_changed(now)
+
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
-        return None if self.fabric is None else self.fabric.next_deadline()
+        dues = (None if self.fabric is None else self.fabric.next_deadline(), self._paths.refresh_at)
+        return min((due for due in dues if due is not None), default=None)
 
     def run(self, now: Instant) -> None:
         """Do what is due."""
@@ -134,6 +160,9 @@ class Neighbours:
         if due is None or due > now:
             return
         self._look(now)
+        if self._paths.refresh_at is not None and self._paths.refresh_at <= now:
+            self._paths.refresh_at = None
+            self.places_forgotten(now)
         self._handle(ev.TimePassed(), now)
 
     # --- inside -----------------------------------------------------------------------------------------------------
@@ -160,18 +189,35 @@ class Neighbours:
             case ev.ForgetPlaces(port):
                 self._fdb.flush_port(port)
                 self._around.megaflows.settle()
-            case ev.FollowPaths():
-                pass
+            case ev.FollowPaths(stations):
+                self._follow_paths(stations, now)
             case ev.DoubtPlaces():
                 self._fdb.doubt(now)
-                self._around.hurry_places()
+                self._around.places.hurry()
             case ev.AskNextHops(is_first):
                 self._ask(now, is_first=is_first)
             case ev.TellNeighbour(port) | ev.TellRefused(port):
+                self._follow_trusted(now)
                 if self._told.setdefault(port, RateLimit(_TOLD_PER_S, _TOLD_AT_ONCE)).take(now):
                     self.tell(command)
             case _:
                 assert_never(command)
+
+    def _follow_paths(self, stations: Sequence[Station], now: Instant) -> None:
+        """Place stations where neighbours say, at once, and forget what was decided by their places before."""
+        self._paths.follow(stations, None if self.fabric is None else self.fabric.ways, now)
+        self._around.megaflows.settle()
+        self._around.places.follow()
+        self._look_at = now
+
+    def _follow_trusted(self, now: Instant) -> None:
+        """Take what comes in by a neighbour of the network's key for what it says, as far as a word covers it."""
+        links = () if self.fabric is None or self._keys is None else self.fabric.links.values()
+        ports = frozenset(link.port for link in links if link.state is LinkState.TWO_WAY)
+        if ports != self._around.pipeline.places.trusted:
+            self._around.pipeline.places.trust(ports)
+            self._around.places.follow()
+            self.places_changed(now)
 
     def _tell_local(self, now: Instant) -> None:
         if self._local_index is not None:
@@ -193,7 +239,7 @@ class Neighbours:
 
     def _follow_control(self, now: Instant) -> None:
         places = (self._fdb.lookup(self._place_key(mac), now) for _, mac in self._hops() if mac is not None)
-        ports = frozenset(port for port in places if port is not None)
+        ports = frozenset(port for port in places if port is not None).union(self._around.pipeline.places.heard_by)
         if ports != self._control_ports:
             self._control_ports = ports
             self._handle(ev.ControlPortsChanged(ports), now)

@@ -51,6 +51,7 @@ class PlaceKeeper:
         self._questions = questions
         self._megaflows = megaflows
         self._upcall, self._control, self._clock, self._wake = upcall, control, clock, wake
+        self.proofs_changed: Callable[[Instant], None] = _no_one
         self._index = 0
         self._channels: dict[IpAddress, bool] = {}
         self._ask_at: Instant | None = None
@@ -150,6 +151,7 @@ class PlaceKeeper:
             places.has_changed = False
             self._megaflows.everything_changed()
             self._megaflows.settle()
+            self.proofs_changed(self._clock())
         for address, mac, tells in places.take_questions():
             self._ask(address, mac)
             if tells:
@@ -194,6 +196,10 @@ class PlaceKeeper:
     def _next_hop_of(self, remote: AddressKey) -> AddressKey | None:
         found = self._engine.next_hop_of(_ip(remote))
         return None if found is None else address_key(found[0])
+
+
+def _no_one(_: Instant) -> None:
+    """No one wants to know."""
 
 
 def _ip(key: AddressKey) -> IpAddress:

@@ -128,6 +128,11 @@ class Distances:
 
     # --- what follows -----------------------------------------------------------------------------------------------
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether ``take_changed`` has something to say."""
+        return bool(self._changed)
+
     def take_changed(self) -> tuple[Station, ...]:
         """The stations of which neighbours, or the datapath, do not know yet how far they are and where."""
         changed, self._changed = tuple(self._changed), {}

@@ -19,7 +19,7 @@ from typing import assert_never
 from inband.errors import WireError
 from inband.fabric import events as ev
 from inband.fabric.changes import Changes
-from inband.fabric.distances import Station
+from inband.fabric.distances import MAX_OF_NEIGHBOUR, Station
 from inband.fabric.events import Command, LinkState
 from inband.fabric.hello import (
     MAX_ADDRESSES,
@@ -173,12 +173,18 @@ class Fabric:
             link.counters.ignored += 1
             return
         link.counters.updates_received += 1
+        refused = self.ways.distances.refused
         self.ways.hear(link.port, update, now)
+        if self.ways.distances.refused > refused:
+            link.remark = f"a neighbour tells of more stations than the {MAX_OF_NEIGHBOUR} that are kept"
 
     def _follow_ways(self, now: Instant) -> None:
         """Carry out what follows from distances: paths first, then what neighbours are told."""
         ways = self.ways
         if ways is None or self.keys is None:
+            return
+        due = ways.next_deadline()
+        if ways.is_quiet and (due is None or due > now):  # as with nearly each hello
             return
         if ways.run(now):
             self._something_changed(now)

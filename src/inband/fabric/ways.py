@@ -120,6 +120,12 @@ class Ways:
         self._starved_at = now + self._patience_s
         return True
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no way has changed, so that nothing is to be done before ``next_deadline``."""
+        is_new = self._starved_at is None and bool(self.distances.starving)
+        return not (self.distances.has_changed or is_new)
+
     def take_changed(self) -> tuple[Station, ...]:
         """The stations whose ways are others now; neighbours hear of them by ``take_updates``."""
         changed = self.distances.take_changed()

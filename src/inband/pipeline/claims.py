@@ -98,7 +98,7 @@ def _contradicted_source(ctx: XlateContext, places: Places) -> Station | None:
 
 def _is_elsewhere(ctx: XlateContext, places: Places, station: Station) -> bool:
     """Whether a next hop is on another port. Of a switch behind this one NORMAL finds that out, and lets it pass."""
-    return not station.is_peer and places.port_of(station) != ctx.in_port
+    return not (station.is_peer or places.is_at(station, ctx.in_port))
 
 
 def _may_stream(ctx: XlateContext, places: Places, origin: Origin) -> bool:
@@ -114,7 +114,7 @@ def _may_stream(ctx: XlateContext, places: Places, origin: Origin) -> bool:
         return _may_call(ctx, places, origin, address)
     hop = places.next_hop_of(address)
     station = None if hop is None else places.station(hop)
-    if station is None or places.port_of(station) == ctx.in_port:
+    if station is None or places.is_at(station, ctx.in_port):
         if station is not None and _ETH_DST.get(key) != ctx.switch.local_mac:
             _answer_call(ctx, address[0])
         return True

@@ -27,6 +27,7 @@ from inband.pipeline.fdb import FdbKey, Learned
 from inband.pipeline.members import send_in_vlan
 from inband.pipeline.outputs import flood, is_open, may_leave_by, send
 from inband.pipeline.packet_state import PacketState
+from inband.pipeline.places import Station
 from inband.pipeline.switch_state import SwitchState
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
@@ -44,7 +45,7 @@ _LOOKED_AT = FIELDS["eth_src"].mask | FIELDS["eth_dst"].mask | FIELDS["vlan_vid"
 _ETH_SRC, _ETH_DST, _VLAN_VID = (FIELDS[name].shift for name in ("eth_src", "eth_dst", "vlan_vid"))
 _MAC_BITS, _VID_BITS = FIELDS["eth_src"].all_ones, FIELDS["vlan_vid"].all_ones & ~VLAN_PRESENT
 _GROUP_BIT = 1 << 40
-_SOURCE = FIELDS["eth_src"]
+_SOURCE, _DESTINATION = FIELDS["eth_src"], FIELDS["eth_dst"]
 _ARP_OP, _ICMPV6_TYPE = FIELDS["arp_op"], FIELDS["icmpv6_type"]
 # By operation of ARP and type of ICMPv6, one of them 0: the field in which the sender names its MAC address.
 _NAMED = {
@@ -264,6 +265,13 @@ def _learn(ctx: XlateContext, source: FdbKey) -> None:
         ctx.source = (source, ctx.in_port)
 
 
+def _note_other_way(ctx: XlateContext, station: Station) -> None:
+    """A neighbour sends us what comes from a station by another way than ours to it."""
+    if not station.is_peer and not _DESTINATION.get(ctx.packet.key) & _GROUP_BIT and ctx.trace is None:
+        ctx.switch.places.heard_by[ctx.in_port] = None
+    ctx.note(f"{station.mac} is elsewhere by neighbours' word, and may send by this port, too")
+
+
 def _believe(ctx: XlateContext, source: FdbKey) -> bool:
     """Learn where an address is, unless it was confirmed elsewhere too recently; whether that is known now."""
     learn = ctx.switch.fdb.learn if ctx.trace is None else ctx.switch.fdb.would_learn
@@ -274,8 +282,11 @@ def _believe(ctx: XlateContext, source: FdbKey) -> bool:
     if learned is Learned.MOVED and not ctx.overrides_ports and ctx.trace is None:
         ctx.switch.loops.moves += 1
     if learned is Learned.HELD:
-        ctx.packet.cacheable = False
         station = ctx.switch.places.owner(source.mac) if source in ctx.switch.fdb.pinned else None
+        if station is not None and ctx.switch.places.is_at(station, ctx.in_port):
+            _note_other_way(ctx, station)
+            return False
+        ctx.packet.cacheable = False
         if station is not None and ctx.trace is None:
             ctx.switch.places.doubt(station, ctx.now)
         ctx.note(f"{source.mac} was confirmed on another port a moment ago: not learned")

@@ -24,6 +24,10 @@ nothing before the old place was silent. Its IP address at another MAC address i
 controller that the switch is where it is itself. There are ``MAX_PEERS`` of them for each port. LOCAL's own addresses
 no one else has.
 
+*By word.* In a network with a key neighbours say where stations are (``fabric.distances``), and that is believed like
+proof. On ports without such a neighbour what contradicts does so as ever; on ports with one (``trusted``) nothing does,
+for ways there and back may differ. What has proven itself here, on a port without a neighbour, is not moved by a word.
+
 When neighbours say that a link died somewhere (``fabric``), all places are asked, and given up after ``SOON_S``: the
 ways of several stations have changed at once, and each of them answers within a few milliseconds if it is where it was.
 
@@ -113,6 +117,7 @@ class Station:
     """A next hop whose place was proven at ``since``, when the last doubt began, and since when the engine insists.
 
     ``is_failing``: no channel through it works. ``is_peer``: it is a switch behind this one, which was met.
+    ``has_word``: its place is what neighbours say.
     """
 
     address: AddressKey
@@ -120,6 +125,7 @@ class Station:
     since: Instant
     is_peer: bool = False
     is_failing: bool = False
+    has_word: bool = False
     doubted_at: Instant = float("-inf")
     insisting_since: Instant = float("-inf")
     insisted_at: Instant = float("-inf")
@@ -149,6 +155,10 @@ class Places:
         self.own: Container[AddressKey] = ()
         self.networks: Collection[tuple[int, int, int]] = ()
         self.next_hop_of: Callable[[AddressKey], AddressKey | None] = _no_next_hop
+        self.trusted: Container[PortNo] = ()
+        """Ports with a neighbour of the network's key."""
+        self.heard_by: dict[PortNo, None] = {}
+        """Of these, where next hops' packets come in that are sent elsewhere: neighbours have other ways than we."""
         self.news = False
         self.has_changed = False
         self.gateways: dict[AddressKey, None] = {}
@@ -180,10 +190,58 @@ class Places:
         station = self._stations.get(address)
         if station is None:
             return None
+        if station.has_word:
+            station.is_peer = address not in self.hops
         if self.port_of(station) is None or station.is_peer is (address in self.hops):
             self._forget(station)
             return None
         return station
+
+    def is_at(self, station: Station, port: PortNo) -> bool:
+        """Whether its packets may come in by this port."""
+        return self.port_of(station) == port or (station.has_word and port in self.trusted)
+
+    # --- what neighbours say ------------------------------------------------------------------------------------
+
+    def follow_word(self, address: AddressKey, mac: Mac, port: PortNo, now: Instant) -> None:
+        """Neighbours have a station at this MAC address, by this port."""
+        known = self.station(address)
+        if address in self.own or (known is not None and self._is_here(known)):
+            return
+        if known is not None and known.mac != mac:
+            self._fdb.forget(FdbKey(self.vlan, known.mac))
+            self._forget(known)
+            known = None
+        if known is None:
+            known = Station(address, mac, now, is_peer=address not in self.hops)
+            self.has_changed |= not known.is_peer
+        known.has_word = True
+        self._believe(known, port, now)
+        self.news = True
+
+    def withdraw_word(self, address: AddressKey, mac: Mac) -> None:
+        """They have no way to it any more: it is searched for."""
+        station = self._stations.get(address)
+        if station is not None and station.has_word and station.mac == mac:
+            self._fdb.forget(FdbKey(self.vlan, mac))
+            self._forget(station)
+            self.news = True
+
+    def _is_here(self, station: Station) -> bool:
+        """Whether it has proven itself by an exchange of ours, behind a port without a neighbour."""
+        return not (station.has_word or station.is_peer or self.port_of(station) in self.trusted)
+
+    def proven_here(self) -> Iterator[tuple[AddressKey, Mac]]:
+        """The next hops that are behind ports of this switch, and no other one."""
+        for station in list(self._stations.values()):
+            if self.station(station.address) is station and self._is_here(station):
+                yield station.address, station.mac
+
+    def trust(self, ports: frozenset[PortNo]) -> None:
+        """On these ports there are neighbours of the network's key, and on no others."""
+        self.trusted = ports
+        self.heard_by = {port: None for port in self.heard_by if port in ports}
+        self.news = self.has_changed = True
 
     def port_of(self, station: Station) -> PortNo | None:
         """Where it is."""
@@ -192,8 +250,8 @@ class Places:
     def may_be_router(self, port: PortNo) -> bool:
         """Whether router advertisements from this port are believed: with a proven IPv6 gateway only where one is."""
         stations = [self.station(address) for address in list(self.gateways)]
-        ports = {self.port_of(station) for station in stations if station is not None}
-        return not ports or port in ports
+        known = [station for station in stations if station is not None]
+        return not known or any(self.is_at(station, port) for station in known)
 
     def owner(self, mac: int) -> Station | None:
         """A station that has this MAC address, while its place is proven."""
@@ -228,7 +286,9 @@ class Places:
     def _forget_peer(self, address: AddressKey, port: PortNo) -> None:
         del self._peers[port][address]
         station = self._stations.get(address)
-        if station is not None and station.is_peer and self.port_of(station) in (port, None):
+        if station is None or station.has_word or not station.is_peer:
+            return
+        if self.port_of(station) in (port, None):
             self._forget(station)
 
     def peers(self) -> Iterator[tuple[PortNo, Mac]]:
@@ -280,7 +340,7 @@ class Places:
         """Take a claim that contradicts nothing: it shows that a station is there, or where it is."""
         station = self._stations.get(claim.address)
         if station is not None:
-            if self.port_of(station) == port:  # a switch behind this one is heard from elsewhere, too
+            if self.is_at(station, port):  # a switch behind this one is heard from elsewhere, too
                 self._is_there(station, now)
         elif is_for_local and claim.is_answer and claim.mac and self._is_wanted(claim.address, now):
             self._prove(Station(claim.address, Mac(claim.mac), now), port, now)
@@ -329,7 +389,7 @@ class Places:
         self._hurried_at = now
         for known in sorted(self._stations.values(), key=_is_peer)[:MAX_SOON]:
             station = self.station(known.address)
-            if station is None:
+            if station is None or station.has_word:  # neighbours say by themselves where it is now
                 continue
             doubt = self._doubts.setdefault(station.address, _Doubt(now, now + SOON_S))
             doubt.ask_at, doubt.ends_at = now, min(doubt.ends_at, now + SOON_S)
