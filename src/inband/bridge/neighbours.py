@@ -34,7 +34,7 @@ from inband.pipeline.fdb import FdbKey
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.translate import Pipeline
 from inband.vocabulary.addresses import IpAddress, Mac
-from inband.vocabulary.instant import Instant
+from inband.vocabulary.instant import Instant, earliest
 from inband.vocabulary.openflow import PortState
 from inband.vocabulary.rate_limit import RateLimit
 
@@ -151,8 +151,7 @@ class Neighbours:
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
-        dues = (None if self.fabric is None else self.fabric.next_deadline(), self._paths.refresh_at)
-        return min((due for due in dues if due is not None), default=None)
+        return earliest(None if self.fabric is None else self.fabric.next_deadline(), self._paths.refresh_at)
 
     def run(self, now: Instant) -> None:
         """Do what is due."""

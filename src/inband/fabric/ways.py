@@ -16,7 +16,7 @@ from inband.fabric.distances import Distances, Station
 from inband.fabric.exchange import Exchange
 from inband.fabric.update import Update
 from inband.flow.ports import PortNo
-from inband.vocabulary.instant import Instant
+from inband.vocabulary.instant import Instant, earliest
 from inband.vocabulary.rate_limit import RateLimit
 
 # Three hellos of a link that is idle, and as much again as a timer is late.
@@ -97,8 +97,7 @@ class Ways:
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
         exchanges = (exchange.next_deadline() for _, exchange in self._exchanges.values())
-        dues = (self._listens_until, self._raise_at, self._starved_at, *exchanges)
-        return min((due for due in dues if due is not None), default=None)
+        return earliest(self._listens_until, self._raise_at, self._starved_at, *exchanges)
 
     def run(self, now: Instant) -> bool:
         """Do what is due; whether a change is to be told because some station is out of reach."""

@@ -14,7 +14,8 @@ from inband.sim.host import Host
 from inband.sim.link import Nic
 from inband.sim.topologies import IPV4, IPV6, Topology
 from inband.vocabulary.addresses import NEAREST_BRIDGE
-from tests.unit.sim.scenes import come_up
+from tests.unit.sim.scenes import SILENCE_S, come_up
+from tests.unit.sim.test_attackers import IPV4_LIES, Lie, scene
 from tests.unit.sim.test_neighbours import ECHO_S, between_switches, mesh
 
 KEY = b"k" * 32
@@ -166,6 +167,21 @@ def test_a_controller_that_moves_is_where_it_has_proven_itself() -> None:
     assert port_at(made, 2, made.controller.host) is None, "it is here"
     assert port_at(made, 0, made.controller.host) not in (None, LOCAL)
     assert moved <= 1.5
+
+
+@pytest.mark.parametrize("lie", IPV4_LIES)
+def test_a_host_moves_no_station_that_neighbours_tell_of(lie: Lie) -> None:
+    made = topologies.ring(3)
+    for switch in made.switches:
+        switch.set_network_keys(KEY)
+    at = scene(made)
+    made.net.run(KNOWN_S)
+
+    at.attack(lie, 10.0, 3.0)
+    silent = max(silences(made, 3.0))
+
+    assert silent <= SILENCE_S
+    assert at.got_through == 0
 
 
 def test_without_a_key_neighbours_words_are_none() -> None:
