@@ -14,7 +14,7 @@ APT_RUN := iproute2 libbpf1 python3-venv
 APT := iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc isc-dhcp-client unbound iperf3 ethtool procps mininet python3-pexpect iperf
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
-.PHONY: setup setup-run wheel deb image demo test test-packages lint coverage bench bpf clean conformance fuzz soak kills lowest
+.PHONY: setup setup-run wheel deb image demo test test-packages lint coverage bench bpf clean conformance fuzz soak kills failures lowest
 
 setup: $(VENV)/.done
 
@@ -78,6 +78,10 @@ soak: setup
 # A switch that is killed at random instants, 200 times; `ARGS="--kills 10"` for fewer.
 kills: setup
 	$(PY) -m bench.kills $(ARGS)
+
+# A thousand random networks of 200 switches and 100 failures each; `ARGS="--switches 20 --seeds 10"` for less.
+failures: setup
+	$(PY) -m tests.failures $(ARGS)
 
 # The unit tests with the lowest versions that pyproject.toml allows of what the switch needs: a promise that is tested.
 lowest: setup

@@ -45,8 +45,8 @@ PUBLISHED = {
 class Measured:
     """What one network has shown; silences and instants in seconds.
 
-    ``up_s`` is None if it never came up: then nothing failed in it. ``said`` is how many frames the stack of a switch has
-    sent until then, ``carried`` how many were on a link, in the mean.
+    ``up_s`` is None if it never came up: then nothing failed in it. ``said`` is how many frames each stack has
+    sent until then, ``carried`` how many were on each link, in the mean.
     """
 
     channels: int
