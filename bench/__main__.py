@@ -28,6 +28,7 @@ from rich.table import Table
 
 from bench import (
     fabric_figures,
+    fabric_real,
     fabric_simulated,
     fairness_figures,
     inband_figures,
@@ -54,7 +55,10 @@ TABLES: dict[str, tuple[str, tuple[Callable[[Effort], list[Row]], ...]]] = {
     "operations": ("What happens around a switch, measured in one run", (operations.rows, operations_system.rows)),
     "ovsdb": ("Configured by ovs-vsctl, measured in one run", (ovsdb.rows,)),
     "rstp": ("The spanning tree, measured in one run", (rstp.rows,)),
-    "fabric": ("Links and switches that fail, measured in one run", (fabric_figures.rows, fabric_simulated.rows)),
+    "fabric": (
+        "Links and switches that fail, measured in one run",
+        (fabric_figures.rows, fabric_real.rows, fabric_simulated.rows),
+    ),
     "fairness": ("Fairness: what others suffer from one peer, measured in one run", (fairness_figures.rows,)),
 }
 """Title and sections of each, by the name of its results' file."""

@@ -97,7 +97,7 @@ def _outage(of: Measured, silences: list[float], goal_s: float) -> Figure:
     if not silences:
         return Figure("never up" if of.up_s is None else "none that leaves a path", False)
     longest, median = max(silences), statistics.median(silences)
-    text = f"longest {_ms(longest)}, median {_ms(median)} of {len(silences)}; repair {_ms(max(of.repairs))}"
+    text = f"longest {in_ms(longest)}, median {in_ms(median)} of {len(silences)}; repair {in_ms(max(of.repairs))}"
     return Figure(text, longest <= goal_s, {"silences_s": silences, "repairs_s": of.repairs})
 
 
@@ -107,13 +107,19 @@ def _messages(of: Measured) -> Figure:
     return Figure(text, of.up_s is not None and of.said <= PER_CONTROLLER * CONTROLLERS, numbers)
 
 
-def _ms(seconds: float) -> str:
+def in_ms(seconds: float) -> str:
+    """Seconds as people read them here."""
     return f"{seconds * 1000:.0f} ms"
 
 
 @cache
 def _measured(name: str, sample: int) -> Measured:
-    made = build(_graph(name), SEED)
+    return measured(graph_named(name), sample)
+
+
+def measured(graph: Graph, sample: int) -> Measured:
+    """Simulate a network: have it come up, and if it does let things fail, ``sample`` links and switches at most."""
+    made = build(graph, SEED)
     found = _come_up(made)
     if found.up_s is None:
         return found
@@ -130,7 +136,8 @@ def _measured(name: str, sample: int) -> Measured:
     return found
 
 
-def _graph(name: str) -> Graph:
+def graph_named(name: str) -> Graph:
+    """One of the real networks, or the random one."""
     if name == RANDOM:
         return random_graph(RANDOM_SWITCHES, SEED, hosts=CONTROLLERS)
     return read_graph((TOPOLOGIES / f"{name}.txt").read_text())

@@ -14,8 +14,8 @@ ECHO_S, SETTLE_S, WATCH_S = 0.01, 2.5, 0.6
 # What was lost with a link TCP sends again after three more echoes.
 DOWN_S = 0.08
 DISCOVERY = pytest.mark.xfail(
-    reason="Who comes up asks for each of its controllers. A port lets 300 questions pass at once and 100 a second, and "
-    "refused ones are asked again faster than that. So Ebone (172 switches, three controllers) does not come up at all."
+    reason="Who comes up asks for each of its controllers. A port lets 300 questions pass at once and 100 a second; "
+    "those refused are asked again faster than that. So Ebone (172 switches, three controllers) never comes up."
 )
 SLOW_CUT = pytest.mark.xfail(reason="Some channels heal with TCP's second or third retransmission only: 0.4 to 1.2 s.")
 
