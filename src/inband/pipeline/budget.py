@@ -10,7 +10,12 @@ What is for this switch itself has a budget of its own, so that neither takes it
 switch becomes an entry of its kernel's neighbour table, where its own next hop must find room. Answers to its MAC
 address, and what it sends, cost nothing.
 
-Invariants: work per packet is constant; memory is an entry for each port and kind that such a packet came from.
+Discovery about others has one for each remote or next hop that it is about, and TCP for each controller, for what they
+protect is the neighbour table, and the queue of new connections, of that host: two hundred switches behind a port that
+come up ask for each of their controllers.
+
+Invariants: work per packet is constant; memory is an entry for each port, kind and subject that such a packet came
+from, MAX_BUCKETS at most: full ones are forgotten, which changes nothing, and if that is not enough all others share.
 """
 
 from __future__ import annotations
@@ -30,15 +35,16 @@ class Budget:
     rate_per_s: float
 
 
-# Fifty switches behind a port that come up ask some 300 times in their first second (next_hop: at growing intervals up
-# to half a second, and the kernel four times a second). Whoever is asked has a neighbour entry for each sender, which
-# Linux keeps for five seconds at least, and 1,024 of them at most: a remote that has no room for the switches
-# themselves loses them all.
+# Of one address. Fifty switches behind a port that come up ask some 300 times in their first second (next_hop: at
+# growing intervals up to half a second, and the kernel four times a second). Whoever is asked has a neighbour entry for
+# each sender, which Linux keeps for five seconds at least, and 1,024 of them at most: a remote that has no room for the
+# switches themselves loses them all.
 OTHERS = Budget(burst=300.0, rate_per_s=100.0)
 # Few have to send to this switch: routers, managers, a DHCP server. Two ports may be flooded at once.
 OWN = Budget(burst=100.0, rate_per_s=50.0)
-# Sixty-four switches behind a port that come back at once send four segments each before they are answered. After that
-# fifty switches a second: what a controller's queue of new connections (128 in many programs) and its CPU can bear.
+# Of one controller. Sixty-four switches behind a port that come back at once send four segments each before they are
+# answered. After that fifty switches a second: what a controller's queue of new connections (128 in many programs) and
+# its CPU can bear.
 DIALLED = Budget(burst=256.0, rate_per_s=50.0)
 # The same sixty-four, each with a few segments that are sent before the place of the controller is found again.
 FLOODED = Budget(burst=256.0, rate_per_s=100.0)
@@ -57,25 +63,43 @@ class Kind(Enum):
     """What is flooded and is no neighbour discovery."""
 
 
+# Ten thousand managers may be asked for. To look at all costs a few milliseconds, so not with each packet.
+MAX_BUCKETS, TIDY_S = 4096, 3.0
+
+_Key = tuple[PortNo, Kind, str]
+
+
 class PortBudgets:
-    """A token bucket for each port and kind."""
+    """A token bucket for each port, kind and subject: the text of the rule's (``flow.origin``), or none."""
 
     def __init__(self) -> None:
-        self._buckets: dict[tuple[PortNo, Kind], tuple[float, Instant]] = {}
+        self._buckets: dict[_Key, tuple[float, Instant]] = {}
+        self._tidied_at: Instant = float("-inf")
 
-    def allows(self, port: PortNo, kind: Kind, now: Instant) -> bool:
+    def allows(self, port: PortNo, kind: Kind, now: Instant, subject: str = "") -> bool:
         """Whether one more packet from this port is within the budget."""
-        return self._tokens(port, kind, now) >= 1.0
+        return self._tokens((port, kind, subject), now) >= 1.0
 
-    def spend(self, port: PortNo, kind: Kind, now: Instant) -> bool:
+    def spend(self, port: PortNo, kind: Kind, now: Instant, subject: str = "") -> bool:
         """Take one packet out of the budget; False, and nothing is taken, if it is spent."""
-        tokens = self._tokens(port, kind, now)
+        key = port, kind, subject
+        if subject and key not in self._buckets and not self._has_room(now):
+            key = port, kind, ""
+        tokens = self._tokens(key, now)
         if tokens < 1.0:
             return False
-        self._buckets[port, kind] = (tokens - 1.0, now)
+        self._buckets[key] = (tokens - 1.0, now)
         return True
 
-    def _tokens(self, port: PortNo, kind: Kind, now: Instant) -> float:
-        budget = kind.value
-        tokens, at = self._buckets.get((port, kind), (budget.burst, now))
+    def _tokens(self, key: _Key, now: Instant) -> float:
+        budget = key[1].value
+        tokens, at = self._buckets.get(key, (budget.burst, now))
         return min(budget.burst, tokens + max(0.0, now - at) * budget.rate_per_s)
+
+    def _has_room(self, now: Instant) -> bool:
+        if len(self._buckets) >= MAX_BUCKETS and now >= self._tidied_at + TIDY_S:
+            self._tidied_at = now
+            full = [key for key in self._buckets if self._tokens(key, now) >= key[1].value.burst]
+            for key in full:
+                del self._buckets[key]
+        return len(self._buckets) < MAX_BUCKETS

@@ -131,18 +131,20 @@ def _may_call(ctx: XlateContext, places: Places, origin: Origin, address: Addres
             places.meet(address, _ETH_SRC.get(key), ctx.in_port, ctx.now)
         return True
     ctx.packet.cacheable = False
-    if _is_within_budget(ctx, address):
+    if _is_within_budget(ctx, address, origin.subject):
         return True
     ctx.note(f"({origin.letter}) does not apply: over the port's budget of calls that are not answered")
     ctx.count("calls_over_budget")
     return False
 
 
-def _is_within_budget(ctx: XlateContext, caller: AddressKey) -> bool:
-    budgets, callers = ctx.switch.budgets, ctx.switch.callers
+def _is_within_budget(ctx: XlateContext, caller: AddressKey, controller: str) -> bool:
+    port, now, budgets = ctx.in_port, ctx.now, ctx.switch.budgets
     if ctx.trace is not None:
-        return budgets.allows(ctx.in_port, Kind.DIALLED, ctx.now)
-    return callers.may_call_again(ctx.in_port, caller, ctx.now) or budgets.spend(ctx.in_port, Kind.DIALLED, ctx.now)
+        return budgets.allows(port, Kind.DIALLED, now, controller)
+    if ctx.switch.callers.may_call_again(port, caller, now):
+        return True
+    return budgets.spend(port, Kind.DIALLED, now, controller)
 
 
 def _answer_call(ctx: XlateContext, version: int) -> None:

@@ -205,7 +205,7 @@ def _is_within_budget(ctx: XlateContext, origin: Origin) -> bool:
     own = origin.about is About.LOCAL or ctx.packet.get(_ETH_DST) == switch.local_mac
     ask = switch.budgets.spend if ctx.trace is None else switch.budgets.allows
     ctx.packet.cacheable = False
-    if ask(ctx.in_port, Kind.OWN if own else Kind.OTHERS, ctx.now):
+    if ask(ctx.in_port, Kind.OWN, ctx.now) if own else ask(ctx.in_port, Kind.OTHERS, ctx.now, origin.subject):
         return True
     ctx.note(f"({origin.letter}) does not apply: over the port's budget of neighbour discovery")
     ctx.count("discovery_over_budget")

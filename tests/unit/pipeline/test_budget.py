@@ -5,7 +5,7 @@ from __future__ import annotations
 from inband.flow.actions import Output
 from inband.flow.match import Match
 from inband.flow.ports import CONTROLLER, LOCAL
-from inband.pipeline.budget import OTHERS, OWN, Kind, PortBudgets
+from inband.pipeline.budget import MAX_BUCKETS, OTHERS, OWN, TIDY_S, Kind, PortBudgets
 from inband.pipeline.trace import Trace
 from inband.testing import packets
 from inband.vocabulary.numbers import ETH_ARP
@@ -38,6 +38,19 @@ def test_a_bucket_fills_with_time_and_no_further_than_its_size() -> None:
     assert late == BURST_OF_OTHERS
     assert budget.allows(P2, Kind.OTHERS, 1000.0)
     assert not budget.allows(P1, Kind.OTHERS, 1000.0)
+
+
+def test_each_subject_has_its_own_and_the_port_has_one_for_all_that_are_too_many() -> None:
+    budget = PortBudgets()
+    for number in range(MAX_BUCKETS):
+        budget.spend(P1, Kind.OTHERS, 1.0, f"remote {number}")
+
+    rest = [budget.spend(P1, Kind.OTHERS, 1.0, f"other {number}") for number in range(1000)]
+    at_once = [budget.spend(P1, Kind.OTHERS, 1.0, "remote 7") for _ in range(1000)]
+    later = [budget.spend(P1, Kind.OTHERS, 1.0 + TIDY_S, "other 7") for _ in range(1000)]
+
+    assert sum(rest) == sum(later) == BURST_OF_OTHERS
+    assert sum(at_once) == BURST_OF_OTHERS - 1
 
 
 def test_a_clock_that_stands_or_goes_back_gives_nothing() -> None:
