@@ -110,9 +110,10 @@ class Neighbours:
     def set_keys(self, keys: NetworkKeys | None, now: Instant) -> None:
         """Sign messages with these keys from now on, and believe no others; None: there is no key."""
         if keys != self._keys:
-            self._keys = keys
+            self._keys, self._proven = keys, frozenset()
             self._handle(ev.KeysChanged(keys), now)
             self._follow_trusted(now)
+            self.places_changed(now)
 
     def receive(self, port: PortNo, frame: Frame, now: Instant) -> None:
         """Take a frame of a neighbour."""

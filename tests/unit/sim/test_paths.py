@@ -194,3 +194,16 @@ def test_without_a_key_neighbours_words_are_none() -> None:
         assert fabric is not None
         assert fabric.ways is None
         assert not switch.only.bridge.pipeline.places.trusted
+
+
+def test_a_key_that_is_taken_away_and_given_again_works_as_before() -> None:
+    made = keyed(topologies.ring(3), echo_s=1.0)
+    before = [port_at(made, at, made.controller.host) for at in range(3)]
+
+    for secrets in ((), (KEY,)):
+        for switch in made.switches:
+            switch.set_network_keys(*secrets)
+        made.net.run(KNOWN_S)
+
+    assert before == [None, 1, 2]
+    assert [port_at(made, at, made.controller.host) for at in range(3)] == before
