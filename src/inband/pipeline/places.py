@@ -389,12 +389,20 @@ class Places:
         self._hurried_at = now
         for known in sorted(self._stations.values(), key=_is_peer)[:MAX_SOON]:
             station = self.station(known.address)
-            if station is None or station.has_word:  # neighbours say by themselves where it is now
+            if station is None or (self.trusted and not self._is_doubtful(station)):
                 continue
             doubt = self._doubts.setdefault(station.address, _Doubt(now, now + SOON_S))
             doubt.ask_at, doubt.ends_at = now, min(doubt.ends_at, now + SOON_S)
             self._ask(station, doubt, now)
             station.doubted_at = now
+
+    def _is_doubtful(self, station: Station) -> bool:
+        """Whether a link that died among neighbours of the network's key says anything of where a station is.
+
+        Of most they say it themselves; and who is behind a port without a neighbour is still there. If it only answers
+        slowly, to give it up would have all others lose their way to it.
+        """
+        return not (station.has_word or self._is_here(station))
 
     def set_failing(self, address: AddressKey, *, is_failing: bool) -> bool:
         """No channel through a next hop works, or one does. Returns whether its place is proven."""

@@ -207,3 +207,20 @@ def test_a_key_that_is_taken_away_and_given_again_works_as_before() -> None:
 
     assert before == [None, 1, 2]
     assert [port_at(made, at, made.controller.host) for at in range(3)] == before
+
+
+def test_a_slow_controller_is_not_given_up_because_a_link_died_elsewhere() -> None:
+    made = keyed(topologies.ring(4), echo_s=0.1)
+    made.net.links[0].spoil(Faults(delay_s=0.04))
+    places, changes = made.switches[0].only.bridge.pipeline.places, made.switches[0].only.bridge.neighbours.fabric
+    assert changes is not None
+    before = set(places.proven_here())
+
+    between_switches(made)[1].cut()
+    made.net.run(0.05)
+    given_up = set(places.proven_here()) != before
+    made.net.run(3.0)
+
+    assert before
+    assert not given_up
+    assert changes.changes.own + changes.changes.taken <= 4, "who has no way for a moment does not ask again and again"
