@@ -98,7 +98,7 @@ class Bridge:
         self.counters = Counters()
         self.questions = Questions(self.in_band.engine, host.state, self.upcall)
         self.places = PlaceKeeper(
-            *(self.pipeline.places, self.in_band.engine, self.questions, self.megaflows),
+            *(self.pipeline.places, self.pipeline.lease_servers, self.in_band.engine, self.questions, self.megaflows),
             *(self.upcall, self.control, clock, wake),
         )
         self._slow_path = SlowPath(

@@ -64,7 +64,7 @@ class XlateContext:
     ``went_beside``: a rule beside the flow table applies, which ``shows_place`` as in ``Origin``. ``is_copy``: in-band
     control has flooded this frame a moment ago. ``is_data_closed``: the port takes in nothing but in-band control.
     ``member`` says in which VLANs the port is, None: it carries all. ``only_local``: a rule runs past the port's
-    membership, and for LOCAL alone (``members``).
+    membership, and for LOCAL alone (``members``). ``is_withheld``: LOCAL does not get it (``lease_servers``).
     """
 
     switch: SwitchState
@@ -89,6 +89,7 @@ class XlateContext:
     is_copy: bool = field(default=False, init=False)
     is_data_closed: bool = field(default=False, init=False)
     only_local: bool = field(default=False, init=False)
+    is_withheld: bool = field(default=False, init=False)
 
     # What the Translation is made of.
     program: Program = field(default_factory=Program, init=False)

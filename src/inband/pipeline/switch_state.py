@@ -8,6 +8,7 @@ from inband.pipeline.budget import PortBudgets
 from inband.pipeline.callers import Callers
 from inband.pipeline.dns_hook import DnsWatch
 from inband.pipeline.fdb import Fdb
+from inband.pipeline.lease_servers import LeaseServers
 from inband.pipeline.loops import LoopLimits
 from inband.pipeline.places import Places
 from inband.pipeline.ports import PortTable
@@ -30,6 +31,7 @@ class SwitchState:
     dns: DnsWatch = field(default_factory=DnsWatch)
     budgets: PortBudgets = field(default_factory=PortBudgets)
     callers: Callers = field(default_factory=Callers)
+    lease_servers: LeaseServers = field(default_factory=LeaseServers)
     loops: LoopLimits = field(default_factory=LoopLimits)
     local_mac: Mac | None = None
     control_vlan: int | None = None

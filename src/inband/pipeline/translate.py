@@ -19,7 +19,7 @@ from inband.flow.actions import Action, Clone, DatapathAction, HeaderAction, Met
 from inband.flow.fields import FIELDS, FlowKey
 from inband.flow.flow import Flow
 from inband.flow.ports import LOCAL, PortNo, port_number
-from inband.packet.dhcp import reply_chaddr
+from inband.packet.dhcp import is_request, read_reply, request_xid
 from inband.packet.frame import Frame
 from inband.pipeline.actions import run_actions, run_packet_out
 from inband.pipeline.bpdu_hook import recognise_bpdu
@@ -33,6 +33,7 @@ from inband.pipeline.dhcp_hook import (
     without,
 )
 from inband.pipeline.fdb import Fdb
+from inband.pipeline.lease_servers import LeaseServers
 from inband.pipeline.loops import LoopLimits
 from inband.pipeline.members import configuration_key
 from inband.pipeline.mirroring import with_copies
@@ -109,6 +110,11 @@ class Pipeline:
     def places(self) -> Places:
         """Where the next hops were proven to be."""
         return self._state.places
+
+    @property
+    def lease_servers(self) -> LeaseServers:
+        """Which DHCP server LOCAL listens to."""
+        return self._state.lease_servers
 
     @property
     def loops(self) -> LoopLimits:
@@ -225,11 +231,15 @@ class Pipeline:
             tagged = tagged and bool(_VLAN_VID.get(key))
             key = FlowKey(configuration_key(ctx, key))
         if ctx.in_port == LOCAL:
+            if is_request(key) and ctx.trace is None:
+                self._state.lease_servers.asks(request_xid(ctx.frame.data), ctx.now)
             return actions
         has_gateway, reaches = bool(self._state.places.gateways), reaches_local(actions, tagged=tagged)
-        if reaches and not has_gateway:
+        if reaches and not has_gateway and self._state.lease_servers.proven is None:
             return actions
         is_ours = self._is_our_dhcp_reply(ctx, key) or self._is_our_ipv6_configuration(ctx, key)
+        if ctx.is_withheld:
+            return without(LOCAL, actions)
         if is_ours and has_gateway and is_advertisement(key) and not self._state.places.may_be_router(ctx.in_port):
             ctx.note("another port leads to the router in use: LOCAL does not get this advertisement")
             ctx.count("router_contradicted")
@@ -259,7 +269,16 @@ class Pipeline:
         if not is_reply:
             return False
         ctx.packet.cacheable = False  # whose it is only the payload says
-        return self.local_mac is not None and reply_chaddr(ctx.frame.data) == self.local_mac
+        reply, servers = read_reply(ctx.frame.data), self._state.lease_servers
+        if reply is None or self.local_mac is None or reply.chaddr != self.local_mac:
+            return False
+        if not servers.may_answer(reply, ctx.in_port, ctx.now):
+            ctx.is_withheld = True
+            ctx.note("another DHCP server gave the lease by which a controller is reached: LOCAL does not get this")
+            ctx.count("lease_contradicted")
+        elif ctx.trace is None:
+            servers.answered(reply, ctx.in_port)
+        return True
 
     def _is_our_ipv6_configuration(self, ctx: XlateContext, key: FlowKey) -> bool:
         if not self.ipv6 or self._ipv6_configuration is None:

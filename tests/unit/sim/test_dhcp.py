@@ -14,7 +14,8 @@ from inband.flow.ports import CONTROLLER
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow.messages import FlowMod
 from inband.sim import topologies
-from inband.sim.dhcp import ACK, BOOTREPLY, NOWHERE, build, read
+from inband.sim.dhcp import ACK, BOOTREPLY, NOWHERE, DhcpServer, build, read
+from inband.sim.topologies import Topology
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import FlowModCommand
@@ -115,3 +116,46 @@ def test_a_lease_without_a_true_mask_is_none(mask: bytes) -> None:
 
     assert not taken_at_once
     assert server.leases[local.mac] in {address.ip for address in local.addresses.values()}
+
+
+def with_a_quicker_server() -> Topology:
+    """A switch that is connected by a lease, and then a host on another port that answers DHCP sooner; drop-all."""
+    made, _ = topologies.address_by_dhcp()
+    switch, net = made.switches[0], made.net
+    rogue = net.host("rogue", "10.0.0.66/24")
+    net.link(rogue, switch, latency_s=1e-6)
+    net.start()
+    switch.get_address()
+    assert net.run_until(lambda: net.are_up(made.controller), 10)
+    DhcpServer(rogue, "10.0.0.200")
+    made.controller.behave(DELETE_AND_DROP)
+    net.run(1.0)
+    return made
+
+
+def ask_again(made: Topology, seconds: float) -> list[str]:
+    """Begin anew without an address; which one there is after so long."""
+    switch, local = made.switches[0], made.switches[0].only.local
+    switch.host.kernel.remove_address(local, *local.addresses)
+    switch.get_address()
+    made.net.run(seconds)
+    return [str(each) for each in local.addresses]
+
+
+def test_a_server_whose_lease_led_to_the_controller_is_preferred_to_a_quicker_one() -> None:
+    made = with_a_quicker_server()
+
+    addresses = ask_again(made, 1.0)
+
+    assert addresses == ["10.0.0.10"]
+    assert max(silences(made, 3.0).values()) <= SILENCE_S
+
+
+def test_another_server_is_heard_when_that_one_is_gone() -> None:
+    made = with_a_quicker_server()
+    made.net.links[0].spoil(Faults(loss=1.0))
+
+    assert ask_again(made, 2.0) == []
+    made.net.run(3.0)
+
+    assert [str(each) for each in made.switches[0].only.local.addresses] == ["10.0.0.200"]
