@@ -16,12 +16,12 @@ from inband.sim.graphs import Graph, GraphNetwork, build
 from tests.failures.play import Outcome, Watch, play
 
 SWITCHES, FAILURES = 10, 20
-# Of 24 seeds, 11 have frames that go round: the first of them for 1,398 hops, the others for up to 40.
+# Of 20 seeds, 12 have frames that go round, for 42 hops at most.
 CIRCLES = pytest.mark.xfail(
     reason="Switches are found by what was heard of them. After a failure the places that some remember can form a "
     "ring, and a packet to a known address goes round it until its owner is heard again: no storm guard looks at those."
 )
-WITHOUT, WITH = (1, 2, 6, 7), (0, 4, 8)
+WITHOUT, WITH = (0, 2, 6, 7), (1, 4, 8, 11)
 
 
 @cache

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -90,3 +93,28 @@ def test_a_link_of_the_network_is_found_by_its_place_among_the_edges() -> None:
 
     assert [(link.one.name, link.two.name) for link in made.links] == [("s1-1", "h1-eth0"), ("s1-2", "s2-1")]
     assert {link.faults.delay_s for link in made.links} == {0.002}
+
+
+RUN = """
+import hashlib
+from inband.sim.graphs import build, read_graph
+made, digest = build(read_graph("s1 h1\\ns1 h2\\ns1 h3\\ns1 s2\\ns2 s3\\ns3 s1")), hashlib.sha256()
+for link in made.links:
+    link.taps.append(lambda nic, frame: digest.update(f"{made.net.now} {nic.name}".encode() + frame.data))
+made.net.start()
+made.net.run(0.5)
+print(digest.hexdigest())
+"""
+
+
+def test_a_network_sends_the_same_in_every_process() -> None:
+    hashes = ("1", "2", "3")
+
+    runs = {
+        subprocess.run(
+            [sys.executable, "-c", RUN], env={**os.environ, "PYTHONHASHSEED": seed}, check=True, capture_output=True
+        ).stdout
+        for seed in hashes
+    }
+
+    assert len(runs) == 1
