@@ -8,22 +8,20 @@ WHAT is a key of ``KINDS``; TARGET and MAC are the controller's addresses. At th
 from __future__ import annotations
 
 import random
-import socket
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab import frames
-from lab.inband import OnDatapath
+from lab import frames, storm
 from lab.journal import until
-from lab.liars import ATTACKER, network
-from lab.scene import Scene, scene
+from lab.liars import ATTACKER, under_orders
+from lab.scene import Scene
 
-UP_S, SETTLED_S, START_S = 10.0, 1.0, 10.0
+START_S = 10.0
 AFTER_S = 1.0
 """Within what time it is to be over."""
-DIFFERENT, PREPARED, AT_ONCE = 100_000, 4096, 25
+DIFFERENT, PREPARED = 100_000, 4096
 PORT = 6653
 
 
@@ -77,21 +75,7 @@ def main(what: str, interface: str, rate: str, seconds: str, target: str, mac: s
     make, different = KINDS[what]
     made = [make(number, target, mac) for number in range(different)]
     random.shuffle(made)
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
-        wire.bind((interface, 0))
-        print("ready", flush=True)
-        start, sent, per_s, end = time.monotonic(), 0, float(rate), float(seconds)
-        while (passed := time.monotonic() - start) < end:
-            if sent > passed * per_s:
-                time.sleep(0.001)
-                continue
-            for _ in range(AT_ONCE):
-                try:
-                    wire.send(made[sent % different])
-                except OSError:
-                    time.sleep(0.001)  # the queue is full
-                sent += 1
-    print(f"sent {sent}", flush=True)
+    storm.send(made, interface, float(rate), float(seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +98,8 @@ def flood(
 
     None when the switches do not come up.
     """
-    with scene(OnDatapath(datapath), lambda lab: network(lab, switches), echo_s=0.05) as stage:
-        stage.connect()
-        if not stage.all_up(UP_S):
-            return None
-        for order in orders or ("drop",):
-            stage.controller.order(order)
-        time.sleep(SETTLED_S)
-        return send(stage, what, per_second, seconds)
+    with under_orders(switches, datapath, orders) as stage:
+        return None if stage is None else send(stage, what, per_second, seconds)
 
 
 def send(stage: Scene, what: str, per_second: float, seconds: float) -> Flooded:

@@ -6,7 +6,8 @@ The hosts are the wires themselves, past every stack.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lab import frames, topology
@@ -67,6 +68,20 @@ def network(lab: Lab, switches: int) -> Topology:
     return Topology(f"{switches} and a liar", lab, controller, REMOTE, sites, hosts=hosts)
 
 
+@contextmanager
+def under_orders(switches: int, datapath: str, orders: Sequence[str]) -> Iterator[Scene | None]:
+    """A network whose controller has these orders, or none but to drop everything; None if it does not come up."""
+    with scene(OnDatapath(datapath), lambda lab: network(lab, switches), echo_s=0.05) as stage:
+        stage.connect()
+        if not stage.all_up(UP_S):
+            yield None
+            return
+        for order in orders or ("drop",):
+            stage.controller.order(order)
+        time.sleep(SETTLED_S)
+        yield stage
+
+
 def cost_of(
     lie: Lie, switches: int, per_second: float, seconds: float, datapath: str = "userspace", *orders: str
 ) -> tuple[float, int] | None:
@@ -74,14 +89,8 @@ def cost_of(
 
     The controller drops everything unless other orders are given. None when the switches do not come up.
     """
-    with scene(OnDatapath(datapath), lambda lab: network(lab, switches), echo_s=0.05) as stage:
-        stage.connect()
-        if not stage.all_up(UP_S):
-            return None
-        for order in orders or ("drop",):
-            stage.controller.order(order)
-        time.sleep(SETTLED_S)
-        return _lie(stage, lie, per_second, seconds)
+    with under_orders(switches, datapath, orders) as stage:
+        return None if stage is None else _lie(stage, lie, per_second, seconds)
 
 
 def rogue_router(hop_limit: int, preference: str, datapath: str = "userspace") -> float | None:

@@ -11,26 +11,32 @@ import ipaddress
 import socket
 import sys
 import time
+from collections.abc import Sequence
 
 from lab.frames import arp_request, neighbour_solicitation
 
 SENDERS = 4096
-_AT_ONCE = 50
+_AT_ONCE = 25
 
 
 def main(interface: str, target: str, rate: str, seconds: str) -> None:
     """Send, and say how many."""
-    frames = [_question(number, target) for number in range(SENDERS)]
+    send([_question(number, target) for number in range(SENDERS)], interface, float(rate), float(seconds))
+
+
+def send(made: Sequence[bytes], interface: str, per_s: float, seconds: float) -> None:
+    """Send frames over and over, so many a second; print "ready" before the first, and at the end how many."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
         wire.bind((interface, 0))
-        start, sent, per_s, end = time.monotonic(), 0, float(rate), float(seconds)
-        while (passed := time.monotonic() - start) < end:
+        print("ready", flush=True)
+        start, sent = time.monotonic(), 0
+        while (passed := time.monotonic() - start) < seconds:
             if sent > passed * per_s:
                 time.sleep(0.001)
                 continue
             for _ in range(_AT_ONCE):
                 try:
-                    wire.send(frames[sent % SENDERS])
+                    wire.send(made[sent % len(made)])
                 except OSError:
                     time.sleep(0.001)  # the queue is full
                 sent += 1
