@@ -73,6 +73,10 @@ class Filter:
 NO_FILTER = Filter()
 
 
+# A flow that is gone is let go of twice, as an entry and by the classifier. So after a fifth as many additions all are.
+FREED_PER_ADDITION = 10
+
+
 class TableSet:
     """Tables 0 to n_tables-1. ``limit`` is how many visible flows one table may hold (None: no limit).
 
@@ -145,6 +149,8 @@ class TableSet:
             self._indexes.forget((replaced,))
         self._references.add(flow)
         self._deadlines.watch(flow)
+        if self._garbage:  # or new flows could come faster than old ones go, and both would be there at once
+            self.free_garbage(FREED_PER_ADDITION)
         return Changes((flow,)) if replaced is None else Changes((flow,), replaced=(replaced,))
 
     def refuse_overlap(self, flow: Flow) -> Steps[None]:

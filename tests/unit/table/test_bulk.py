@@ -185,3 +185,14 @@ def test_what_is_left_of_a_big_change_is_let_go_in_portions() -> None:
 
     assert turns >= MANY / 100
     assert not tables.free_garbage(100)
+
+
+def test_it_is_let_go_of_while_new_flows_come_so_that_both_are_not_there_for_long() -> None:
+    tables, flows = filled()
+    tables.delete(0)
+    assert tables.has_garbage
+
+    for flow in flows[: MANY // 4]:
+        tables.add(Flow(flow.match, flow.priority, flow.instructions), 1.0)
+
+    assert not tables.has_garbage
