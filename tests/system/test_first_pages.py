@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -68,7 +67,7 @@ dps:
 """
 TUTORIAL = """
 export FAUCET_CONFIG=/run/faucet.yaml FAUCET_LOG=/run/faucet.log FAUCET_EXCEPTION_LOG=/run/faucet-exceptions.log
-cp "$1/faucet.yaml" /run
+printf '%s' "$1" >/run/faucet.yaml
 for number in 1 2; do
     ip netns add host$number
     ip link add veth-host$number type veth peer name veth0 netns host$number
@@ -101,10 +100,9 @@ cat /run/faucet-exceptions.log
 """
 
 
-def test_faucets_first_tutorial_pings_and_obeys_a_change_of_vlan(tmp_path: Path) -> None:
-    (tmp_path / "faucet.yaml").write_text(FIRST_TIME)
+def test_faucets_first_tutorial_pings_and_obeys_a_change_of_vlan() -> None:
     folder = faucet.environment("faucet") / "bin"
 
-    said = run_alone(*following("bash", "-c", TUTORIAL, "bash", str(tmp_path), str(folder)), timeout_s=150)
+    said = run_alone(*following("bash", "-c", TUTORIAL, "bash", FIRST_TIME, str(folder)), timeout_s=150)
 
     assert re.fullmatch(r"(?s).*^reached\n[1-9]\d*\ncut\nreached again\n", said, re.MULTILINE), said
