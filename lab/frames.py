@@ -9,10 +9,13 @@ BROADCAST = "ff:ff:ff:ff:ff:ff"
 ALL_NODES_MAC = "33:33:00:00:00:01"
 _TCP_RST = 0x04
 
+CALLER = 40_000
+"""The port that TCP segments come from."""
+
 
 def tcp_reset(eth_src: str, eth_dst: str, ip_src: str, ip_dst: str, port: int) -> bytes:
     """Return a TCP segment to a port: RST, because no kernel answers it."""
-    tcp = struct.pack("!HHIIBBHHH", 40000, port, 1, 0, 5 << 4, _TCP_RST, 0, 0, 0)
+    tcp = struct.pack("!HHIIBBHHH", CALLER, port, 1, 0, 5 << 4, _TCP_RST, 0, 0, 0)
     return _ethernet(eth_src, eth_dst, 0x0800) + _ipv4(ip_src, ip_dst, 6, _with_sum(ip_src, ip_dst, 6, tcp, 16))
 
 

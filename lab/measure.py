@@ -273,11 +273,21 @@ def lease(make: SwitchMaker, policy: str, wait_s: float = 10.0) -> float | None:
         return time.monotonic() - start if got else None
 
 
+_CALL = """
+import socket, sys, time
+to, port, own, source = sys.argv[1:]
+with socket.create_connection((to, int(port)), 5.0, (own, int(source))) as connection:
+    print("answered", connection.recv(8), flush=True)
+    time.sleep(60.0)
+"""
+
+
 def comings_and_goings(make: SwitchMaker, seconds: float) -> tuple[int, int, frozenset[Hidden]] | None:
     """Add and remove a second controller and managers and change the queue, over and over, under drop-all.
 
-    Return the probes lost of those sent (1,000 a second, TCP to the controller from a host), the samples taken, and the
-    flows that should stay and were missing in a sample. Actions are left out: the queue changes them.
+    Return the probes lost of those sent (1,000 a second, TCP to the controller from a host that it has answered, for
+    others have a budget), the samples taken, and the flows that should stay and were missing in a sample. Actions are
+    left out: the queue changes them.
     """
 
     def lay(lab: Lab) -> topology.Topology:
@@ -290,6 +300,9 @@ def comings_and_goings(make: SwitchMaker, seconds: float) -> tuple[int, int, fro
         host, address = stage.topology.hosts["h1"]
         remote = stage.topology.controller
         frame = frames.tcp_reset(host.mac("eth0"), remote.mac("eth0"), address, stage.topology.remote, topology.PORT)
+        words = (stage.topology.remote, str(topology.PORT), address, str(frames.CALLER))
+        calling = host.start(PYTHON, "-c", _CALL, *words, label="call")
+        assert until(lambda: "answered" in calling.tail(), 10.0), calling.tail()
         stay = {(each.letter, each.match) for each in stage.switch.hidden()}
         assert has_letters(stage.switch.hidden(), "abcdefghi"), "nothing to go missing"
         sampler = stack.enter_context(Sampler(stage.switch))
