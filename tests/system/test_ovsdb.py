@@ -129,7 +129,7 @@ def test_bad_rows_say_so_and_the_rest_takes_effect(rig: OvsdbRig) -> None:
     rig.vsctl(
         *("add-br", "br1", "--", "add", "bridge", "br1", "ports", port),
         *("--", "add-br", "lo"),
-        *("--", "add-port", "br1", "p2", "--", "set", "interface", "p2", "type=vxlan"),
+        *("--", "add-port", "br1", "p2", "--", "set", "interface", "p2", "type=stt"),
         *("--", "add-port", "br0", "tagged", "tag=10", "vlan_mode=dot1q-tunnel"),
         *("--", "set-controller", "br1", "tpc:192.0.2.1", "tcp:192.0.2.1"),
         *("--", "set", "bridge", "br1", "datapath_type=rubbish"),
@@ -140,7 +140,7 @@ def test_bad_rows_say_so_and_the_rest_takes_effect(rig: OvsdbRig) -> None:
     assert "interface p1 is in bridge br0" in rig.column("bridge", "br1", "status:error")
     assert "lo exists and is not the switch's" in rig.column("bridge", "lo", "status:error")
     assert "lo exists" in rig.column("interface", "lo", "error")
-    assert "type vxlan is not supported" in rig.column("interface", "p2", "error")
+    assert "type stt is not supported" in rig.column("interface", "p2", "error")
     assert "dot1q-tunnel is not supported" in rig.column("port", "tagged", "status:error")
     assert [each["target"] for each in rig.show("br1")["controllers"]] == ["tcp:192.0.2.1:6653"]
     assert "did you mean tcp:" in rig.vsctl("--columns=status", "find", "controller", "target=tpc\\:192.0.2.1")
