@@ -16,11 +16,12 @@ from inband.packet.frame import Frame
 from inband.pipeline.neighbours_hook import is_from_neighbour
 from inband.pipeline.ports import SwitchPort
 from inband.pipeline.translate import Pipeline
+from inband.vocabulary.addresses import BRIDGE_GROUP
 from inband.vocabulary.instant import Instant, earliest
 from inband.vocabulary.openflow import PortReason
 
-# Of 01:80:c2:00:00:00 to 0f, which bridges keep to the link they came on (IEEE 802.1Q, 8.6.3), all but the last 4 bits.
-_TO, _TO_BITS, _LINK_LOCAL = FIELDS["eth_dst"].shift + 4, (1 << 44) - 1, 0x0180C200000
+# The destination but for its last 4 bits, in which the groups that stay on a link differ.
+_TO, _TO_BITS, _LINK_LOCAL = FIELDS["eth_dst"].shift + 4, (1 << 44) - 1, BRIDGE_GROUP >> 4
 
 
 class LinkProtocols:

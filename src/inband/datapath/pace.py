@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from inband.vocabulary.addresses import BRIDGE_GROUP
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.numbers import ETH_ARP, ETH_IPV6, ETH_VLAN, IP_ICMPV6, REDIRECT, ROUTER_SOLICITATION
 
@@ -29,8 +30,7 @@ DISCOVERY = Allowance(1000, 200)
 LINK_LOCAL = Allowance(400, 250)
 CONTROL = Allowance(1000, 200)
 
-# 01:80:c2:00:00:00 to 0f (IEEE 802.1Q, 8.6.3).
-_LINK_LOCAL, _HIGHEST = bytes.fromhex("0180c20000"), 0x0F
+_LINK_LOCAL, _HIGHEST = BRIDGE_GROUP.packed[:5], 0x0F
 
 
 class Pace:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from enum import Enum
 from struct import Struct
 
+from inband.vocabulary.addresses import BRIDGE_GROUP
 from inband.vocabulary.numbers import (
     DHCP_CLIENT,
     DHCP_SERVER,
@@ -39,8 +40,6 @@ from inband.vocabulary.numbers import (
 )
 
 UDP_CONTROL_PORTS = (DNS_PORT, DHCP_SERVER, DHCP_CLIENT, DHCPV6_CLIENT, DHCPV6_SERVER)
-# 01:80:c2:00:00:00 to 0f: what stays on its link (IEEE 802.1Q, 8.6.3).
-LINK_LOCAL_GROUP = 0x0180C2000000
 # Router solicitation and advertisement, neighbour solicitation and advertisement, redirect (RFC 4861, 4).
 ND_TYPES = (ROUTER_SOLICITATION, REDIRECT)
 
@@ -87,7 +86,7 @@ def _sort(program: _Program, targets: Mapping[Queue, str], ranges: list[tuple[in
     """Jump to the label of the queue that a frame belongs to; with or without a tag data is data."""
     control, discovery, data = targets[Queue.CONTROL], targets[Queue.DISCOVERY], targets[Queue.DATA]
     program.need(14, otherwise=data).emit(_LDW_ABS, 0)
-    program.jump(_JEQ, LINK_LOCAL_GROUP >> 16, no="not link-local").emit(_LDH_ABS, 4)
+    program.jump(_JEQ, BRIDGE_GROUP >> 16, no="not link-local").emit(_LDH_ABS, 4)
     program.jump(_JGT, 0xF, no=targets[Queue.LINK_LOCAL])
     program.label("not link-local").emit(_LDH_ABS, 12)
     program.jump(_JEQ, ETH_ARP, yes=discovery)

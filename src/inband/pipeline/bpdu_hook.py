@@ -7,14 +7,14 @@ the destination for all that is sent to single hosts.
 from __future__ import annotations
 
 from inband.flow.fields import FIELDS
+from inband.vocabulary.addresses import BRIDGE_GROUP
 
 _ETH_DST = FIELDS["eth_dst"]
 _GROUP_BIT = 1 << 40 << _ETH_DST.shift
-_BRIDGES = 0x0180C2000000
 
 
 def recognise_bpdu(key: int) -> tuple[bool, int]:
     """Whether a packet is sent to bridges, and the key bits that show it."""
     if not key & _GROUP_BIT:
         return False, _GROUP_BIT
-    return _ETH_DST.get(key) == _BRIDGES, _ETH_DST.mask
+    return _ETH_DST.get(key) == BRIDGE_GROUP, _ETH_DST.mask

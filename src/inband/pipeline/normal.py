@@ -29,7 +29,7 @@ from inband.pipeline.outputs import flood, is_open, may_leave_by, send
 from inband.pipeline.packet_state import PacketState
 from inband.pipeline.places import Station
 from inband.pipeline.switch_state import SwitchState
-from inband.vocabulary.addresses import Mac
+from inband.vocabulary.addresses import BRIDGE_GROUP, Mac
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.numbers import ARP_REPLY, ARP_REQUEST, ETH_VLAN, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 
@@ -56,10 +56,6 @@ _NAMED = {
 }
 
 _ADDRESSES = 12  # bytes of both MAC addresses, before a tag
-
-# 01:80:c2:00:00:00 to 0f: bridges keep them to the link they came on (IEEE 802.1Q, 8.6.3).
-_RESERVED = 0x0180C2000000
-
 
 _WHY_FLOODED = "the destination is unknown or a group: flooded"
 _WHY_FLOODED_BY_TREE = "the destination was heard outside the spanning tree: flooded"
@@ -89,7 +85,7 @@ def decide(
     packet.depend_on(_LOOKED_AT)
     key, fdb, local_mac = packet.key, switch.fdb, switch.local_mac
     vlan, to, sender = key >> _VLAN_VID & _VID_BITS, key >> _ETH_DST & _MAC_BITS, key >> _ETH_SRC & _MAC_BITS
-    if to & ~0xF == _RESERVED:
+    if to & ~0xF == BRIDGE_GROUP:
         return NormalDecision(drop_reason="reserved multicast stays on its link")
     if member is not None:
         vid, in_vlan = vlan, member.vlan_of(vlan)

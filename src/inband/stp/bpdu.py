@@ -17,11 +17,8 @@ from struct import Struct
 from inband.errors import WireError
 from inband.packet.frame import Frame
 from inband.stp.values import BridgeId, PriorityVector, Times
-from inband.vocabulary.addresses import Mac
+from inband.vocabulary.addresses import BRIDGE_GROUP, Mac
 from inband.vocabulary.spanning_tree import StpRole
-
-BRIDGE_GROUP = Mac(0x0180C2000000)
-"""Where BPDUs are sent to (7.12.3)."""
 
 _LLC = bytes.fromhex("424203")
 _LLC_AT, _BPDU_AT = 14, 17
@@ -85,7 +82,7 @@ def is_bpdu(data: bytes) -> bool:
     return data[:6] == _GROUP
 
 
-_GROUP = int(BRIDGE_GROUP).to_bytes(6, "big")
+_GROUP = BRIDGE_GROUP.packed
 
 
 def encode(bpdu: AnyBpdu, source: Mac) -> Frame:

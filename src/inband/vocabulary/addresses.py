@@ -63,7 +63,10 @@ class Mac(int):
 
 BROADCAST = Mac(0xFFFFFFFFFFFF)
 
-NEAREST_BRIDGE = Mac(0x0180C200000E)
+BRIDGE_GROUP = Mac(0x0180C2000000)
+"""All bridges, the first of 16 groups that stay on the link they are sent on (IEEE 802.1Q, 8.6.3)."""
+
+NEAREST_BRIDGE = Mac(BRIDGE_GROUP + 0x0E)
 """A group of which every bridge is a member, and that none forwards (IEEE 802.1Q, 8.6.3)."""
 
 

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from inband.flow.ports import PortNo
 from inband.stp import events as ev
-from inband.stp.bpdu import BRIDGE_GROUP, AnyBpdu, decode, encode
+from inband.stp.bpdu import AnyBpdu, decode, encode
 from inband.stp.settings import TreeSettings
 from inband.stp.spanning_tree import SpanningTree
 from inband.stp.values import BridgeId, PriorityVector, port_id
-from inband.vocabulary.addresses import Mac
+from inband.vocabulary.addresses import BRIDGE_GROUP, Mac
 from inband.vocabulary.spanning_tree import StpRole, StpState
 
 COST = 20_000
