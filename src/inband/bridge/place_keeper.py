@@ -7,8 +7,7 @@ Invariant: when a proof came or went, cached decisions made by the old one are g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from ipaddress import IPv4Address, IPv6Address
+from collections.abc import Callable, Collection, Mapping
 
 from inband.bridge.megaflows import MegaflowCache
 from inband.bridge.questions import Questions
@@ -23,7 +22,7 @@ from inband.packet.parse import parse
 from inband.pipeline.fdb import MAX_AGE_S
 from inband.pipeline.lease_servers import LeaseServers
 from inband.pipeline.places import Lapse, Places
-from inband.vocabulary.addresses import AddressKey, IpAddress, Mac, address_key
+from inband.vocabulary.addresses import AddressKey, IpAddress, Mac, address_key, address_of
 from inband.vocabulary.instant import Instant, earliest
 
 # A next hop that was not heard for so long is asked for: there is time for a second question, should it get lost.
@@ -88,6 +87,11 @@ class PlaceKeeper:
         """A link died somewhere."""
         self._places.hurry(self._clock())
         self.follow()
+
+    @property
+    def channels(self) -> Mapping[IpAddress, bool]:
+        """The controllers that are wanted, and whether a channel to each works."""
+        return self._channels
 
     def channel_is(self, address: IpAddress, *, works: bool | None) -> None:
         """A channel to this address works, does not (yet), or is not wanted any more (None)."""
@@ -177,7 +181,7 @@ class PlaceKeeper:
         if hop is not None:
             self._questions.ask(hop.index, hop.address, at=mac)
         elif mac is not None:
-            self._questions.ask(self._index, _ip(address), at=mac)
+            self._questions.ask(self._index, address_of(address), at=mac)
             self._have_it_ask(mac, address[0])
 
     def _have_it_ask(self, mac: Mac, version: int) -> None:
@@ -199,17 +203,12 @@ class PlaceKeeper:
                 self._ask(address, mac)
 
     def _next_hop_of(self, remote: AddressKey) -> AddressKey | None:
-        found = self._engine.next_hop_of(_ip(remote))
+        found = self._engine.next_hop_of(address_of(remote))
         return None if found is None else address_key(found[0])
 
 
 def _no_one(_: Instant) -> None:
     """No one wants to know."""
-
-
-def _ip(key: AddressKey) -> IpAddress:
-    version, number = key
-    return IPv4Address(number) if version == 4 else IPv6Address(number)
 
 
 def _network(each: AddressChanged) -> tuple[int, int, int]:

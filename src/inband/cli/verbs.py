@@ -13,6 +13,7 @@ import click
 from inband import __version__
 from inband.cli import completion
 from inband.cli.asking import ask, ask_plainly, ask_to_change, changing, print_answer, run_dir_option
+from inband.cli.fabric import neighbours, paths
 from inband.cli.port_options import with_port_words
 from inband.cli.session import ssh_session
 from inband.cli.watching import capture, events, top
@@ -37,21 +38,6 @@ def show(as_json: bool, run_dir: str | None) -> None:
     from inband.cli.render import print_show  # rich: a tenth of a second
 
     print_show(json.loads(answer))
-
-
-@click.command()
-@click.argument("bridge", required=False, shell_complete=completion.bridges)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@run_dir_option
-def neighbours(bridge: str | None, as_json: bool, run_dir: str | None) -> None:
-    """Say which switches of this kind are on the ports of BRIDGE, or of all bridges, and how well they are heard.
-
-    \b
-    Example:
-        inband neighbours
-        inband neighbours br0 --json | jq '.bridges[].ports[].state'
-    """
-    print_answer(ask(run_dir, "neighbours", [*([bridge] if bridge else []), *(["json"] if as_json else [])]))
 
 
 @click.command()
@@ -440,6 +426,7 @@ VERBS: tuple[click.Command, ...] = (
     trace,
     events,
     neighbours,
+    paths,
     capture,
     top,
     add_bridge,

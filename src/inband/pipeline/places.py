@@ -117,7 +117,7 @@ class Station:
     """A next hop whose place was proven at ``since``, when the last doubt began, and since when the engine insists.
 
     ``is_failing``: no channel through it works. ``is_peer``: it is a switch behind this one, which was met.
-    ``has_word``: its place is what neighbours say.
+    ``has_word``: its place is what neighbours say. ``moved_at``: since when it is where it is.
     """
 
     address: AddressKey
@@ -126,6 +126,7 @@ class Station:
     is_peer: bool = False
     is_failing: bool = False
     has_word: bool = False
+    moved_at: Instant = float("-inf")
     doubted_at: Instant = float("-inf")
     insisting_since: Instant = float("-inf")
     insisted_at: Instant = float("-inf")
@@ -291,12 +292,16 @@ class Places:
         if self.port_of(station) in (port, None):
             self._forget(station)
 
-    def peers(self) -> Iterator[tuple[PortNo, Mac]]:
-        """Where switches behind this one are, as far as they were met."""
+    def stations(self) -> Iterator[tuple[PortNo, Station]]:
+        """Everyone whose place is believed, and where that is."""
         for station in self._stations.values():
             port = self.port_of(station)
-            if station.is_peer and port is not None:
-                yield port, station.mac
+            if port is not None:
+                yield port, station
+
+    def peers(self) -> Iterator[tuple[PortNo, Mac]]:
+        """Where switches behind this one are, as far as they were met."""
+        return ((port, station.mac) for port, station in self.stations() if station.is_peer)
 
     def is_unheard(self, mac: Mac, age_s: float, now: Instant) -> bool:
         """Whether nothing is known of this MAC address, or nothing was heard from it for so long."""
@@ -356,6 +361,8 @@ class Places:
         self.news = self.has_changed = True
 
     def _believe(self, station: Station, port: PortNo, now: Instant) -> None:
+        if self._stations.get(station.address) is not station or self.port_of(station) != port:
+            station.moved_at = now
         self._fdb.pin(FdbKey(self.vlan, station.mac), port, now)
         self._stations[station.address] = station
         self._by_mac[station.mac] = station.address

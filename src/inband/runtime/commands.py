@@ -7,9 +7,11 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 
 from inband import __version__
+from inband.bridge.bridge import Bridge
 from inband.errors import UsageError
-from inband.runtime import documents, flow_documents, neighbour_documents
+from inband.runtime import documents, flow_documents, neighbour_documents, path_documents
 from inband.runtime.appctl.verbs import add_verbs
+from inband.runtime.bridge_documents import render
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.capture import decisions
 from inband.runtime.change_options import MAX_OPTIONS, split_options
@@ -17,7 +19,7 @@ from inband.runtime.changes import CHANGES
 from inband.runtime.config_document import document_of
 from inband.runtime.config_keys import parse_port
 from inband.runtime.event_documents import events_json, events_text
-from inband.runtime.name_documents import names_by_address
+from inband.runtime.name_documents import names_by_address, names_of_addresses
 from inband.runtime.process_view import Process
 from inband.runtime.top import totals
 from inband.runtime.tracing import explain
@@ -39,6 +41,7 @@ def make_registry(process: Process) -> Registry:
     registry.add("inband/dump-datapath", "BRIDGE [json]", 1, 2, lambda arguments: _dump_datapath(process, arguments))
     trace_usage = "BRIDGE FLOW | BRIDGE hex FRAME [IN_PORT]"
     registry.add("inband/neighbours", "[BRIDGE] [json]", 0, 2, lambda arguments: _neighbours(process, arguments))
+    registry.add("inband/paths", "[BRIDGE] [json]", 0, 2, lambda arguments: _paths(process, arguments))
     registry.add("inband/events", "[json [NUMBER]]", 0, 2, lambda arguments: _events(process, arguments))
     registry.add("inband/trace", trace_usage, 2, 4, lambda arguments: _trace(process, arguments))
     registry.add("inband/top", "", 0, 0, lambda _: _top(process))
@@ -96,12 +99,26 @@ async def _show(process: Process, arguments: Sequence[str]) -> str:
 
 
 def _neighbours(process: Process, arguments: Sequence[str]) -> str:
+    bridges, options = _bridges(process, "neighbours", arguments)
+    return render("neighbours", options, bridges, neighbour_documents.document, neighbour_documents.lines)
+
+
+def _paths(process: Process, arguments: Sequence[str]) -> str:
+    bridges, options = _bridges(process, "paths", arguments)
+    called = names_of_addresses(process.core.names.names())
+    names = {str(address): names for address, names in called.items()}
+    return render(
+        "paths", options, bridges, lambda bridge: path_documents.document(bridge, names), path_documents.lines
+    )
+
+
+def _bridges(process: Process, verb: str, arguments: Sequence[str]) -> tuple[list[Bridge], list[str]]:
+    """The bridge that is named first, or all, and what follows."""
     names = [each for each in arguments if each != "json"]
-    if len(names) > 1 or len(arguments) - len(names) > 1:
-        raise UsageError(f"inband/neighbours: {' '.join(arguments)!r}: allowed are a bridge and json")
+    if len(names) > 1:
+        raise UsageError(f"inband/{verb}: {' '.join(arguments)!r}: allowed are a bridge and json")
     runners = [_bridge(process, name) for name in names] or list(process.bridges.values())
-    render = neighbour_documents.as_json if "json" in arguments else neighbour_documents.as_text
-    return render([neighbour_documents.document(runner.bridge) for runner in runners])
+    return [runner.bridge for runner in runners], [each for each in arguments if each == "json"]
 
 
 def _events(process: Process, arguments: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from inband.flow.ports import LOCAL
 from inband.pipeline.ports import SwitchPort
 from inband.runtime.advice import Hops, PortsKnown, controller_advice, remote_advice
 from inband.runtime.bridge_runner import BridgeRunner
-from inband.runtime.name_documents import family, name_documents, server_documents, wall
+from inband.runtime.name_documents import family, name_documents, names_of_addresses, server_documents, wall
 from inband.runtime.show import (
     BridgeDocument,
     ControllerDocument,
@@ -171,10 +171,7 @@ def _listener(status: ListenerStatus) -> ControllerDocument:
 
 
 def _in_band(runner: BridgeRunner, status: InBandStatus, known: _Known) -> InBandDocument:
-    called: dict[IpAddress, list[str]] = {}
-    for name in known.names.values():
-        for each in name.addresses:
-            called.setdefault(each.address, []).append(name.name)
+    called = names_of_addresses(known.names.values())
     return {
         "enabled": status.is_enabled,
         "local_mac": str(status.local_mac) if status.local_mac else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from inband.control.name_events import KnownAddress
 from inband.control.names import NameStatus, ServerStatus
@@ -51,6 +51,15 @@ def server_documents(servers: Sequence[ServerStatus], found: ServerList, now: In
         }
         for server in servers
     ]
+
+
+def names_of_addresses(names: Iterable[NameStatus]) -> Mapping[IpAddress, list[str]]:
+    """The names of each address, for scripts."""
+    called: dict[IpAddress, list[str]] = {}
+    for name in names:
+        for each in name.addresses:
+            called.setdefault(each.address, []).append(name.name)
+    return called
 
 
 def names_by_address(names: Sequence[NameStatus], now: Instant) -> Mapping[IpAddress, str]:

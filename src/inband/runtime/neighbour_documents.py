@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TypedDict
 
 from inband.bridge.bridge import Bridge
 from inband.fabric.link import Link
 from inband.flow.ports import PortNo
+from inband.runtime.bridge_documents import key_words
 from inband.vocabulary.instant import Instant
 
 
@@ -66,16 +65,6 @@ def document(bridge: Bridge) -> BridgeDocument:
     }
 
 
-def as_json(documents: Iterable[BridgeDocument]) -> str:
-    """One document."""
-    return json.dumps({"bridges": list(documents)}) + "\n"
-
-
-def as_text(documents: Iterable[BridgeDocument]) -> str:
-    """A heading for each bridge, and a line for each port."""
-    return "".join(line + "\n" for each in documents for line in _lines(each))
-
-
 def _port(bridge: Bridge, number: PortNo, link: Link) -> NeighbourDocument:
     now, peer, port = bridge.now, link.peer, bridge.ports.get(number)
     introduced = link.introduced
@@ -101,11 +90,12 @@ def _seconds(now: Instant, since: Instant) -> float:
     return round(max(0.0, now - since), 3)
 
 
-def _lines(bridge: BridgeDocument) -> list[str]:
+def lines(bridge: BridgeDocument) -> list[str]:
+    """A heading, and a line for each port."""
     if not bridge["enabled"]:
         return [f"{bridge['name']}: neighbours are off"]
     changes = bridge["changes"]
-    key = "no network-key" if not bridge["keys"] else "a network-key" if bridge["keys"] == 1 else "two network-keys"
+    key = key_words(bridge["keys"])
     head = (
         f"{bridge['name']}: switch {bridge['switch']}; {key}; topology changes: {changes['told']} told, "
         f"{changes['heard']} heard, {changes['refused']} refused"

@@ -75,6 +75,12 @@ def address_key(address: IpAddress) -> AddressKey:
     return (address.version, int(address))
 
 
+def address_of(key: AddressKey) -> IpAddress:
+    """The address that ``address_key`` has made a key of, without its scope."""
+    version, number = key
+    return IPv4Address(number) if version == 4 else IPv6Address(number)
+
+
 def parse_ip(text: str) -> IpAddress:
     """Read an IPv4 or IPv6 address; raises UsageError with what was expected."""
     try:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
-from inband.runtime.neighbour_documents import as_json, as_text, document
+from inband.runtime.neighbour_documents import document, lines
 from inband.sim import topologies
 
 
@@ -15,7 +14,7 @@ def test_each_port_has_a_line_with_who_is_there() -> None:
     made.net.run(3.0)
     near, far = (switch.only.bridge for switch in made.switches)
 
-    text = as_text([document(far)])
+    text = "\n".join(lines(document(far)))
     (port,) = document(far)["ports"]
 
     head = f"br0: switch {made.switches[1].only.datapath_id:016x}; no network-key; topology changes: 0 told"
@@ -48,5 +47,5 @@ def test_where_it_is_off_that_is_said() -> None:
 
     found = document(switch.only.bridge)
 
-    assert as_text([found]) == "br0: neighbours are off\n"
-    assert json.loads(as_json([found]))["bridges"][0]["enabled"] is False
+    assert lines(found) == ["br0: neighbours are off"]
+    assert found["enabled"] is False
