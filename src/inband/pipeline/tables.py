@@ -62,6 +62,12 @@ def receive(ctx: XlateContext, run: RunActions) -> None:
         run_action_set(ctx, run)
 
 
+def run_flow(ctx: XlateContext, flow: Flow, run: RunActions) -> None:
+    """Do what a flow of the last table says, as if it had matched."""
+    _follow(ctx, flow, run)
+    run_action_set(ctx, run)
+
+
 def _only_learn(ctx: XlateContext, run: RunActions) -> None:
     """Let the flow tables teach what they do, and send nothing (IEEE 802.1D-2004, 7.4: the learning state)."""
     before, ctx.program = ctx.program, Program()

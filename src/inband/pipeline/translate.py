@@ -41,6 +41,7 @@ from inband.pipeline.neighbours_hook import BITS_THAT_SHOW
 from inband.pipeline.packet_state import PacketState
 from inband.pipeline.places import Places
 from inband.pipeline.ports import PortTable
+from inband.pipeline.rulings import Ruling, ruling_of
 from inband.pipeline.switch_state import SwitchState
 from inband.pipeline.tables import receive
 from inband.pipeline.trace import Trace
@@ -210,6 +211,10 @@ class Pipeline:
             counter.credit(packets, bytes_)
         if translation.source is not None:
             self._state.fdb.confirm(*translation.source, now)
+
+    def ruling_of(self, flow: Flow) -> Ruling:
+        """What a flow says of all its packets, if it says that by itself."""
+        return ruling_of(flow, self._state)
 
     def explain(self, key: FlowKey, frame: Frame, now: Instant) -> Explanation:
         """Why a frame goes where it goes, and where it would go without in-band control. Changes nothing."""

@@ -1,0 +1,125 @@
+"""What a flow says of all its packets, and which flows say too little for that."""
+
+from __future__ import annotations
+
+import pytest
+
+from inband.bridge.fail_mode_flows import STANDALONE, STANDALONE_PRIORITY
+from inband.control.letters import LETTERS
+from inband.flow.actions import (
+    Action,
+    ApplyActions,
+    DecNwTtl,
+    GotoTable,
+    Group,
+    Instruction,
+    Meter,
+    Output,
+    PushVlan,
+    SetField,
+    WriteActions,
+)
+from inband.flow.flow import Flow
+from inband.flow.match import ANY, Match
+from inband.flow.membership import VlanMembership, VlanMode
+from inband.flow.ports import CONTROLLER, FLOOD, IN_PORT, NORMAL, PortNo
+from inband.flow.priority import OpenFlowPriority, Priority
+from inband.pipeline.fdb import Fdb
+from inband.pipeline.mirrors import Mirror
+from inband.pipeline.ports import PortTable, SwitchPort
+from inband.pipeline.rulings import ASK, Decider, Ruling
+from inband.pipeline.translate import Pipeline
+from inband.table.table_set import TableSet
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import PortConfig
+
+P1, P2, P3 = PortNo(1), PortNo(2), PortNo(3)
+PRIORITY = OpenFlowPriority(1)
+NORMALLY = (ApplyActions((Output(NORMAL),)),)
+TAGGED = Match.of(vlan_vid=0x1001)
+
+
+def pipeline_of() -> Pipeline:
+    """Ports 1 and 2, and 3, which sends nothing."""
+    ports = PortTable()
+    for number in (P1, P2, P3):
+        config = PortConfig.NO_FWD if number == P3 else PortConfig.NONE
+        ports.put(SwitchPort(number, f"p{number}", Mac(number), config))
+    return Pipeline(TableSet(2), ports, Fdb())
+
+
+def ruling(*instructions: Instruction, match: Match = ANY, priority: Priority = PRIORITY) -> Ruling:
+    return pipeline_of().ruling_of(Flow(match, priority, instructions))
+
+
+@pytest.mark.parametrize(
+    ("actions", "match", "expected"),
+    [
+        ((), ANY, ()),
+        ((Output(P2),), ANY, (Output(P2),)),
+        ((Output(P2), Output(P1)), ANY, (Output(P2), Output(P1))),
+        ((Output(P3),), ANY, ()),
+        ((Output(PortNo(9)),), ANY, ()),
+        ((Output(P1), Output(P2)), Match.of(in_port=1), (Output(P2),)),
+        ((SetField("eth_dst", 5), Output(P2)), ANY, (SetField("eth_dst", 5), Output(P2))),
+        ((SetField("vlan_vid", 0x1002), Output(P2)), TAGGED, (SetField("vlan_vid", 0x1002), Output(P2))),
+        ((PushVlan(), Output(P2)), ANY, (PushVlan(), Output(P2))),
+    ],
+)
+def test_flows_that_say_it_all(actions: tuple[Action, ...], match: Match, expected: tuple[Action, ...]) -> None:
+    assert ruling(ApplyActions(actions), match=match) == (Decider.ACTIONS, expected)
+
+
+def test_what_is_written_is_done_at_the_end() -> None:
+    assert ruling(WriteActions((Output(P2),))) == (Decider.ACTIONS, (Output(P2),))
+
+
+@pytest.mark.parametrize(
+    "instructions",
+    [
+        (ApplyActions((Output(CONTROLLER),)),),
+        (ApplyActions((Output(FLOOD),)),),
+        (ApplyActions((Output(IN_PORT),)),),
+        (ApplyActions((Group(1),)),),
+        (ApplyActions((DecNwTtl(), Output(P2))),),
+        (ApplyActions((Output(NORMAL), Output(P2))),),
+        (ApplyActions((SetField("vlan_vid", 0x1002), Output(P2))),),
+        (ApplyActions((SetField("ipv4_dst", 1), Output(P2))),),
+        (GotoTable(1),),
+        (Meter(1), ApplyActions((Output(P2),))),
+    ],
+)
+def test_flows_whose_packets_fare_differently(instructions: tuple[Instruction, ...]) -> None:
+    assert ruling(*instructions) == ASK
+
+
+def test_normal_is_told_apart_whatever_else_its_output_says() -> None:
+    assert ruling(ApplyActions((Output(NORMAL, 0),))) == (Decider.NORMAL, ())
+
+
+def test_normal_with_settings_is_asked_about() -> None:
+    flow = Flow(ANY, PRIORITY, NORMALLY)
+    with_members, with_vlan, with_mirror = pipeline_of(), pipeline_of(), pipeline_of()
+    with_members.ports.memberships = {P1: VlanMembership(VlanMode.ACCESS, 1)}
+    with_vlan.control_vlan = 1
+    with_mirror.ports.set_mirrors((Mirror("m", P2, sources=None),))
+
+    assert [each.ruling_of(flow) for each in (with_members, with_vlan, with_mirror)] == [ASK, ASK, ASK]
+
+
+def test_in_band_controls_flows_are_always_asked_about_and_a_fail_modes_are_not() -> None:
+    letter = LETTERS["h"]
+    hidden = Flow(ANY, letter.priority, NORMALLY, origin=letter.origin("192.0.2.1"))
+    standalone = Flow(ANY, STANDALONE_PRIORITY, NORMALLY, origin=STANDALONE)
+
+    assert pipeline_of().ruling_of(hidden) == ASK
+    assert pipeline_of().ruling_of(standalone) == (Decider.NORMAL, ())
+
+
+def test_to_ask_changes_nothing() -> None:
+    pipeline = pipeline_of()
+
+    pipeline.ruling_of(Flow(ANY, PRIORITY, (ApplyActions((Output(P2),)),)))
+
+    assert not pipeline.fdb.has_changed
+    assert not pipeline.counters
