@@ -3,8 +3,9 @@
  * The switch's fast path: at the tc ingress of every port, and of the inner end of the bridge's own interface.
  *
  * A frame is parsed to a flow_key; the masks are tried one after another, each with one lookup of the masked key's hash;
- * the entry found, if its key is the frame's, says what to do. A frame without an entry goes up to the switch. In front
- * of the masks a small cache per CPU remembers which mask packets with this very key hit last.
+ * the entry found, if its key is the frame's, says what to do. In front of the masks a small cache per CPU remembers
+ * which mask packets with this very key hit last. What becomes of a frame without an entry the rules of table 0 say
+ * (tables.h), as far as they are here; else it goes up to the switch.
  *
  * Invariants:
  * - The host's own stack never gets a frame of a port: no path returns TC_ACT_OK.
@@ -17,8 +18,10 @@
 #include <bpf/bpf_helpers.h>
 
 #include "actions.h"
+#include "lookup.h"
 #include "maps.h"
 #include "parse.h"
+#include "tables.h"
 #include "upcall.h"
 
 /* What frames of up to this size need to have within reach, when their headers are spread over fragments. */
@@ -39,38 +42,6 @@ static __always_inline void parse(struct __sk_buff *skb, struct packet *packet)
 	bpf_skb_pull_data(skb, length < PULL_SIZE ? length : PULL_SIZE);
 	if (parse_packet(skb, packet))
 		packet->cursor.lost = true;
-}
-
-/* NH (RFC 4418, 5.2): products of sums with a secret, without which no keys can be made that collide. */
-static __always_inline __u64 hash_of_word(__u64 word, const __u32 *secret)
-{
-	return (__u64)((__u32)word + secret[0]) * (__u32)((word >> 32) + secret[1]);
-}
-
-/* Some words of a key under a mask; its terms do not wait for each other. inband/datapath/ebpf/keys.py has the same. */
-static __always_inline __u64 hash_of(const struct flow_key *key, const struct mask *mask, const struct config *config,
-				     unsigned int from, unsigned int to)
-{
-	const __u64 *words = (const __u64 *)key, *bits = (const __u64 *)&mask->bits;
-	__u64 hash = 0;
-
-#pragma unroll
-	for (unsigned int i = from; i < to; i++)
-		hash += hash_of_word(words[i] & bits[i], &config->secret[2 * i]);
-	return hash;
-}
-
-/* 0 if in these words the key is the entry's. */
-static __always_inline __u64 difference(const struct flow_key *key, const struct mask *mask,
-					const struct flow_entry *entry, unsigned int from, unsigned int to)
-{
-	const __u64 *words = (const __u64 *)key, *bits = (const __u64 *)&mask->bits, *wanted = (const __u64 *)&entry->key;
-	__u64 bits_that_differ = 0;
-
-#pragma unroll
-	for (unsigned int i = from; i < to; i++)
-		bits_that_differ |= (words[i] & bits[i]) ^ wanted[i];
-	return bits_that_differ;
 }
 
 /* The entry of one mask for this packet, if there is one and it is of the present. */
@@ -137,23 +108,6 @@ static __always_inline struct flow_entry *find(const struct packet *packet, cons
 	return look_up(&packet->key, mask - 1, config);
 }
 
-static __always_inline void credit(const struct flow_entry *entry, const struct packet *packet)
-{
-	__u32 slot = entry->slot;
-	struct flow_stats *counted = bpf_map_lookup_elem(&stats, &slot);
-
-	if (!counted)
-		return;
-	__sync_fetch_and_add(&counted->packets, packet->segments);
-	__sync_fetch_and_add(&counted->bytes, packet->bytes);
-	/* The clock is read once per tick, which is as exact as this clock is. */
-	__u64 tick = bpf_jiffies64();
-	if (counted->tick != tick) {
-		counted->tick = tick;
-		counted->used_ns = bpf_ktime_get_coarse_ns();
-	}
-}
-
 static __always_inline struct port_in *port_of(__u32 ifindex)
 {
 	__u32 place = ifindex % MAX_PORTS;
@@ -195,12 +149,15 @@ int fastpath(struct __sk_buff *skb)
 	parse(skb, &packet);
 	struct flow_entry *entry = packet.cursor.lost ? NULL : find(&packet, now);
 	if (!entry) {
+		int decided = packet.cursor.lost ? GOES_UP : decide(skb, &packet, now);
+		if (decided != GOES_UP)
+			return decided;
 		send_up(skb, &packet, UPCALL_MISS);
 		count(packet.cursor.lost ? VERDICT_NOT_UNDERSTOOD : VERDICT_MISS);
 		return TC_ACT_SHOT;
 	}
 	count(VERDICT_MEGAFLOW_HIT);
-	credit(entry, &packet);
+	credit(bpf_map_lookup_elem(&stats, &entry->slot), &packet);
 	return run(skb, &packet, entry);
 }
 

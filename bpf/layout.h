@@ -14,7 +14,7 @@
 #include <linux/types.h>
 
 enum layout {
-	LAYOUT_VERSION = 8,
+	LAYOUT_VERSION = 9,
 	MAX_MASKS = 32,
 	MAX_OPS = 32,
 	MAX_PORTS = 1024, /* slots; slot 0 is "no such port" */
@@ -22,6 +22,9 @@ enum layout {
 	CACHE_SIZE = 4096,
 	KEY_WORDS = 12, /* of 64 bits, in a flow_key */
 	SHORT_KEY = 5,	/* words with all that is of Ethernet, IPv4 and ports */
+	MAX_RULES = 131072,
+	MAX_RULE_MASKS = 256,
+	MAX_STATIONS = 16384,
 	MAX_METERS = 4096,
 	MAX_BANDS = 8, /* of a meter */
 	MAX_METER_COUNTS = 16384, /* one for each meter and each band */
@@ -43,6 +46,13 @@ enum layout {
 	/* And of other control frames that no entry matches. */
 	CONTROL_PER_S = 1000,
 	CONTROL_BURST_MS = 200,
+	/* Of what is decided here the switch is told while no more than that waits in the ring, and so often for a port. */
+	TOLD_BACKLOG = 64 * 1024,
+	TOLD_PER_S = 1000,
+	TOLD_BURST_MS = 200,
+	/* So many stations of a port are learned here. */
+	LEARNED_PER_S = 2000,
+	LEARNED_BURST_MS = 500,
 };
 
 /*
@@ -144,6 +154,61 @@ struct flow_entry {
 	struct op ops[MAX_OPS];
 };
 
+/* What a flow of table 0 says; ``entry`` is its match, and its ops if it has some. Its epoch is of no use. */
+struct rule {
+	__u64 rank; /* above 0; of the rules that match the one with the highest decides */
+	__u32 decision;
+	__u32 padding;
+	struct flow_entry entry;
+};
+
+enum rule_decision {
+	RULE_UP,     /* the switch decides */
+	RULE_OPS,    /* the entry's ops, unless they output to the port that the packet came from */
+	RULE_NORMAL, /* as a learning switch */
+};
+
+/* One of the masks of all rules, which are in the order of ``best_rank``. */
+struct rule_mask {
+	struct mask mask;
+	__u64 best_rank; /* of its rules */
+};
+
+/* The rules as a whole. */
+struct tables {
+	__u32 generation; /* 0: they are not what the switch decides by. Each time that they are again, another number */
+	__u32 mask_count;
+	__u32 local_slot; /* of LOCAL; 0: its address is not known */
+	__u8 local_mac[6];
+	__u8 padding[2];
+};
+
+/* A port by its slot, as far as the rules go. */
+struct inlet {
+	__u32 flags;
+	__u32 padding;
+	struct flow_entry flood; /* outputs to every port that a flood from this one leaves by */
+};
+
+enum inlet_flag {
+	INLET_TAKES = 1,  /* packets from here may be decided by rules */
+	INLET_SENDS = 2,  /* NORMAL may send packets out of it */
+	INLET_FLOODS = 4, /* ``flood`` has all ports */
+};
+
+struct station_key {
+	__u8 mac[6];
+	__be16 vlan_be; /* VID, 0 for none */
+};
+
+/* Where an address was heard last. */
+struct station {
+	__u32 slot;
+	__u32 padding;
+	__u64 used_ns; /* CLOCK_MONOTONIC */
+	__u64 tick;
+};
+
 struct flow_stats {
 	__u64 packets; /* as on a wire: segments, not frames */
 	__u64 bytes;
@@ -235,6 +300,17 @@ enum verdict {
 	VERDICT_LINK_LOCAL_FLOOD, /* more frames that stay on a link than go up */
 	VERDICT_DROPPED_BY_METER,
 	VERDICT_CONTROL_FLOOD, /* more of other control frames than go up */
+	VERDICT_DECIDED_BY_RULE,
+	VERDICT_DECIDED_NORMAL,
+	VERDICT_DECIDED_SAME_PORT, /* by NORMAL: the destination is on the port that it came from */
+	VERDICT_NOT_TOLD,	   /* decided, and the switch has not heard of it */
+	VERDICT_NOT_LEARNED,	   /* a source that was not learned: as many of the port were a moment ago */
+	VERDICT_UP_NO_TABLES,	   /* misses that went up, and why: the rules are not those of the switch */
+	VERDICT_UP_SPECIAL,	   /* control, fragments, ports with settings */
+	VERDICT_UP_NO_RULE,
+	VERDICT_UP_BY_RULE,
+	VERDICT_UP_MOVED, /* its source was heard on another port */
+	VERDICT_UP_NORMAL, /* more ports than a flood here reaches, or one that takes no data */
 	VERDICT_COUNT,
 };
 
@@ -242,6 +318,7 @@ enum upcall_reason {
 	UPCALL_MISS,
 	UPCALL_SLOW_ACTION,
 	UPCALL_METERED_ACTION, /* the first of the actions, a meter, is done */
+	UPCALL_DECIDED,	       /* it has left by the rules; only its headers came, the rest of frame_len is 0 */
 };
 
 /* What comes up, in front of the frame as it came. Bytes count in the frame without a tag that is beside it. */
@@ -262,6 +339,8 @@ struct all_of_layout {
 	enum layout layout;
 	enum op_kind op_kind;
 	enum verdict verdict;
+	enum rule_decision rule_decision;
+	enum inlet_flag inlet_flag;
 	enum upcall_reason upcall_reason;
 	struct upcall upcall;
 	struct meter_question meter_question;

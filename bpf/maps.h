@@ -43,6 +43,58 @@ struct {
 	__type(value, struct flow_stats);
 } stats SEC(".maps");
 
+/* The rules of table 0 as a whole; written by the switch through shared memory. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct tables);
+} tables SEC(".maps");
+
+/* The masks of all rules, in the order of their best rank. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_RULE_MASKS);
+	__type(key, __u32);
+	__type(value, struct rule_mask);
+} rule_masks SEC(".maps");
+
+/* Of all rules with one mask and value the best, by the hash of masked key and mask. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_RULES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct rule);
+} rules SEC(".maps");
+
+/* What rules counted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_RULES);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct flow_stats);
+} rule_stats SEC(".maps");
+
+/* What NORMAL knows of addresses: the switch writes what it learns, and is told what is learned here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_STATIONS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct station_key);
+	__type(value, struct station);
+} stations SEC(".maps");
+
+/* Ports by their slot, as far as the rules go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PORTS);
+	__type(key, __u32);
+	__type(value, struct inlet);
+} inlets SEC(".maps");
+
 /* The meters that flows use, by number. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -127,6 +179,22 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } control_pace SEC(".maps");
+
+/* The same for what the switch is told of a port's packets that are decided here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PORTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} told_pace SEC(".maps");
+
+/* The same for stations that are learned here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PORTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} learned_pace SEC(".maps");
 
 /* How often each verdict was given. */
 struct {

@@ -36,6 +36,8 @@ PORTS = (PortNo(1), PortNo(2), PortNo(3))
 PATIENCE_S = 5.0
 SENTINEL = packets.ethernet(0x88B6, b"sentinel")
 
+_JUDGED = ("megaflow_hit", "miss", "not_understood", "decided_by_rule", "decided_normal")
+
 _CLONE_NEWNET = 0x40000000
 _SIOCGIFFLAGS, _IFF_RUNNING = 0x8913, 0x40
 _IFREQ_FLAGS = struct.Struct("16sh14x")  # struct ifreq: name, flags
@@ -117,7 +119,7 @@ class Ebpf:
 
     def _judged(self) -> int:
         counters = self.datapath.counters()
-        return sum(counters.get(name, 0) for name in ("megaflow_hit", "miss", "not_understood"))
+        return sum(counters.get(name, 0) for name in _JUDGED)
 
     def left(self) -> dict[PortNo, list[bytes]]:
         return _left(self.datapath, self.hosts)

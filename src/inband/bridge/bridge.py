@@ -84,8 +84,7 @@ class Bridge:
         clock: Callable[[], Instant],
         wake: Callable[[], None],
     ) -> None:
-        self.name = settings.name
-        self.datapath = datapath
+        self.name, self.datapath = settings.name, datapath
         self.tables = TableSet(limit=settings.flow_limit)
         self.ports, self.fdb = PortTable(), Fdb()
         self.pipeline = Pipeline(self.tables, self.ports, self.fdb)
@@ -108,6 +107,7 @@ class Bridge:
         self.tree = BridgeTree(self.pipeline, self.megaflows, datapath, self.agent, self.counters, clock)
         self.loops, self._flood_limits = BridgeLoops(self.pipeline, self.megaflows, datapath), self.pipeline.loops
         self._settling: tuple[int, Steps[None]] | None = None
+        self.megaflows.hear_of_decisions(self._told)
         self._fail_mode_flows = FailModeFlows(self.tables)
         self.read_queues: ReadQueues = no_queues
         self.read_link: ReadLink = unknown_link
@@ -132,6 +132,12 @@ class Bridge:
         if self._slow_path.receive(in_port, frame, key, now) and self._housekeeping.start(now):
             self._wake()
         if self._flood_limits.moves != self.loops.moved and self.loops.look(now):
+            self._wake()
+
+    def _told(self, in_port: PortNo, frame: Frame, key: FlowKey) -> None:
+        """The datapath has decided about a frame by the tables."""
+        now = self._clock()
+        if self._slow_path.told(in_port, frame, key, now) and self._housekeeping.start(now):
             self._wake()
 
     def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:
@@ -469,6 +475,7 @@ class Bridge:
             self._housekeeping.next_deadline(),
             self.places.next_deadline(),
             self._links.next_deadline(),
+            None if self.megaflows.tables is None else self.megaflows.tables.next_deadline(self._clock()),
         )
 
     def run(self) -> None:
@@ -480,6 +487,8 @@ class Bridge:
             self.places.run(now)
         self._housekeeping.run(now)
         self._links.run(now)
+        if self.megaflows.tables is not None:
+            self.megaflows.tables.run(self._clock)
         self._wake()
 
 

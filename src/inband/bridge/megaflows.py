@@ -26,7 +26,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from inband.bridge.kernel_tables import KernelTables
 from inband.datapath.base import Datapath, Megaflow
+from inband.datapath.rules import Told
 from inband.errors import HostError
 from inband.flow.fields import FlowKey
 from inband.flow.flow import Flow
@@ -136,10 +138,16 @@ class MegaflowCache:
         self._round: Iterator[None] | None = None
         self._rounds_begun = 0
         self._rounds_done = 0
+        self.tables = None if datapath.rules is None else KernelTables(datapath.rules, pipeline)
 
     def __len__(self) -> int:
         """How many megaflows there are."""
         return len(self._cached.by_match)
+
+    def hear_of_decisions(self, told: Told) -> None:
+        """Have someone told of packets that the datapath decides by rules, if it does."""
+        if self.datapath.rules is not None:
+            self.datapath.rules.told = told
 
     # --- caching ------------------------------------------------------------------------------------------------
 
@@ -160,7 +168,9 @@ class MegaflowCache:
     @property
     def owes_counts(self) -> bool:
         """Whether megaflows that are gone have packets to their account that ``counting`` has yet to credit."""
-        return bool(self._flushed) or self._round is not None
+        if self._flushed or self._round is not None:
+            return True
+        return self.tables is not None and self.tables.owes_counts
 
     def counting(self) -> Steps[None]:
         """Pass on to flows and tables what the datapath has counted up to now. Many who want it share the work."""
@@ -191,6 +201,8 @@ class MegaflowCache:
         for counted in self.datapath.count():
             self._credit_all(counted)
             yield
+        if self.tables is not None:
+            yield from self.tables.count()
         # Those of a flush that comes from here on have their last counts in the next round.
         flushed, self._flushed = self._flushed, []
         for cached in flushed:
@@ -254,6 +266,9 @@ class MegaflowCache:
 
     def flows_changed(self, flows: Iterable[Flow]) -> None:
         """Flows were added, changed or removed."""
+        flows = tuple(flows)
+        if self.tables is not None and flows:
+            self.tables.flows_changed(flows)
         for flow in flows:
             if flow.table_id == 0:
                 self._changes.matches.append(flow.match)
@@ -263,9 +278,13 @@ class MegaflowCache:
     def everything_changed(self) -> None:
         """Ports or settings changed."""
         self._changes.everything = True
+        if self.tables is not None:
+            self.tables.everything_changed()
 
     def follow_fdb(self) -> None:
         """Remove what depends on entries that were learned, moved or forgotten: a few at once, of many most later."""
+        if self.tables is not None:
+            self.tables.follow_fdb()
         changed, by_key = self._fdb.take_changed(), self._cached.by_fdb_key
         if not by_key.keys().isdisjoint(changed):  # seldom, and each packet that no cache knows passes here
             self._suspect({each for key in changed if key in by_key for each in by_key[key]})

@@ -18,6 +18,7 @@ from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.pipeline.translate import Pipeline
+from inband.pipeline.translation import Translation
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
 
@@ -60,6 +61,18 @@ class SlowPath:
             self._place_lost(translation.lost)
         if self._places.news:
             self._follow_places()
+        return self._cache(key, translation, now)
+
+    def told(self, in_port: PortNo, frame: Frame, key: FlowKey, now: Instant) -> bool:
+        """Learn from a frame that the datapath has decided by the tables itself, headers of which are here.
+
+        It was sent and is counted there. Whether the decision about frames like it was cached.
+        """
+        translation = self._pipeline.translate(key, frame, now)
+        self._megaflows.follow_fdb()
+        return self._cache(key, translation, now)
+
+    def _cache(self, key: FlowKey, translation: Translation, now: Instant) -> bool:
         if not translation.cacheable:
             return False
         match = Match(key & translation.mask, translation.mask)

@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from inband.datapath.rules import RuleTable
 from inband.flow.actions import DatapathAction, ToController
 from inband.flow.fields import FlowKey
 from inband.flow.match import Match
@@ -121,6 +122,10 @@ class Datapath(Protocol):
 
     client: DatapathClient | None
     """Who is told; set once, before the first frame."""
+
+    @property
+    def rules(self) -> RuleTable | None:
+        """What decides by flows where no megaflow fits; None: every such frame goes up."""
 
     @property
     def is_behind(self) -> bool:

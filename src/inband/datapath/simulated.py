@@ -40,6 +40,7 @@ class SimulatedDatapath:
     """Ports in memory. Without a ``transmit`` function sent frames wait in ``take_sent``."""
 
     kind = "simulated"
+    rules = None
     is_behind = False  # frames are delivered one by one
 
     def __init__(

@@ -99,6 +99,7 @@ class UserspaceDatapath:
     """Ports are interfaces of this network namespace. ``attach`` it to an event loop, or call ``poll``."""
 
     kind = "userspace"
+    rules = None
 
     def __init__(
         self,

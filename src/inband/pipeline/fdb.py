@@ -17,6 +17,7 @@ Invariants:
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
@@ -34,6 +35,14 @@ class FdbKey(NamedTuple):
 
     vlan: int
     mac: Mac
+
+
+UsedAt = Callable[[FdbKey], Instant]
+"""When whoever has a copy of the entries has forwarded a packet with this source last, and did not tell."""
+
+
+def _never(_: FdbKey) -> Instant:
+    return float("-inf")
 
 
 class Learned(Enum):
@@ -69,6 +78,9 @@ class Fdb:
         self.counters = FdbCounters()
         self.pinned: dict[FdbKey, PortNo] = {}
         """Entries that no packet moves, for it was proven where they are (``places``)."""
+        self.unwritten: dict[FdbKey, PortNo | None] | None = None
+        """Where entries that changed are now, until a copy of them is brought up to date; None: there is no copy."""
+        self.used_elsewhere: UsedAt = _never
         self._entries: dict[FdbKey, tuple[PortNo, Instant]] = {}
         # A plain dictionary looks for its first entry among all that were removed before it.
         self._by_port: dict[PortNo, OrderedDict[FdbKey, None]] = {}
@@ -109,6 +121,8 @@ class Fdb:
         if outcome is not Learned.KNOWN:
             self.counters.learned += 1
             self._changed.add(key)
+            if self.unwritten is not None:
+                self.unwritten[key] = port
         self._entries[key] = (port, now)
         on_port = self._by_port.get(port)
         if on_port is None:
@@ -167,10 +181,14 @@ class Fdb:
             del self._entries[key]
             self.pinned.pop(key, None)
         self._changed.update(gone)
+        if self.unwritten is not None:
+            self.unwritten.update(dict.fromkeys(gone))
 
     def flush(self) -> None:
         """Forget every entry."""
         self._changed.update(self._entries)
+        if self.unwritten is not None:
+            self.unwritten.update(dict.fromkeys(self._entries))
         self._entries.clear()
         self._by_port.clear()
         self.pinned.clear()
@@ -185,6 +203,9 @@ class Fdb:
                 if limit <= 0:
                     return True
                 limit -= 1
+                if now - (used := self.used_elsewhere(first)) <= self._max_age_s:
+                    self.confirm(first, port, used)
+                    continue
                 self.counters.expired += 1
                 self._changed.add(first)
                 self._forget(first, port)
@@ -214,6 +235,8 @@ class Fdb:
         return len(self._entries)
 
     def _forget(self, key: FdbKey, port: PortNo) -> None:
+        if self.unwritten is not None:
+            self.unwritten[key] = None
         del self._entries[key]
         self.pinned.pop(key, None)
         on_port = self._by_port[port]

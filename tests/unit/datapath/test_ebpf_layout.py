@@ -29,6 +29,9 @@ STRUCTS = {
     "meter_question": (layout.METER_QUESTION, ["meter_id", "packets", "bytes", "padding"]),
     "mask": (layout.MASK, ["bits", "words", "padding"]),
     "config": (layout.CONFIG, ["epoch", "adopted_epoch", "mask_count", "padding", "secret"]),
+    "tables": (layout.TABLES, ["generation", "mask_count", "local_slot", "local_mac"]),
+    "station": (layout.STATION, ["slot", "padding", "used_ns", "tick"]),
+    "station_key": (layout.STATION_KEY, ["mac", "vlan_be"]),
     "port_in": (layout.PORT_IN, ["ifindex", "number_be", "slot"]),
     "port_out": (layout.PORT_OUT, ["ifindex", "number", "peer_allowed", "padding"]),
     "port_stats": (
@@ -69,6 +72,15 @@ def test_an_entry_is_its_head_and_its_ops(btf: Btf) -> None:
     assert btf.offsets["flow_entry"]["ops"] == layout.ENTRY_HEAD.size
 
 
+def test_rules_and_ports_end_in_an_entry(btf: Btf) -> None:
+    assert btf.sizes["rule"] == layout.RULE_SIZE
+    assert [btf.offsets["rule"][name] for name in ("rank", "decision", "entry")] == [0, 8, layout.RULE_HEAD.size]
+    assert btf.sizes["rule_mask"] == layout.RULE_MASK.size
+    assert [btf.offsets["rule_mask"][name] for name in ("mask", "best_rank")] == [0, layout.MASK.size]
+    assert btf.sizes["inlet"] == layout.INLET_SIZE
+    assert [btf.offsets["inlet"][name] for name in ("flags", "flood")] == [0, layout.INLET_HEAD.size]
+
+
 def test_a_meter_is_its_head_and_its_bands(btf: Btf) -> None:
     members = ["lock", "count_at", "packet_size", "byte_size", "band_count", "filled_ns"]
 
@@ -82,14 +94,19 @@ def test_numbers_are_the_same(btf: Btf) -> None:
         *("LAYOUT_VERSION", "MAX_MASKS", "MAX_OPS", "MAX_PORTS", "MAX_MEGAFLOWS", "CONTROL_RING", "DATA_RING"),
         *("KEY_WORDS", "SHORT_KEY", "DISCOVERY_PER_S", "DISCOVERY_BURST_MS"),
         *("LINK_LOCAL_PER_S", "LINK_LOCAL_BURST_MS", "MAX_METERS", "MAX_BANDS", "MAX_METER_COUNTS"),
-        *("CONTROL_PER_S", "CONTROL_BURST_MS"),
+        *("CONTROL_PER_S", "CONTROL_BURST_MS", "MAX_RULES", "MAX_RULE_MASKS", "MAX_STATIONS"),
+        *("TOLD_BACKLOG", "TOLD_PER_S", "TOLD_BURST_MS", "LEARNED_PER_S", "LEARNED_BURST_MS"),
     )
 
     assert {name: btf.enumerators[name] for name in names} == {name: getattr(layout, name) for name in names}
 
 
 @pytest.mark.parametrize(
-    ("prefix", "enum"), [("OP_", layout.OpKind), ("VERDICT_", layout.Verdict), ("UPCALL_", layout.UpcallReason)]
+    ("prefix", "enum"),
+    [
+        *(("OP_", layout.OpKind), ("VERDICT_", layout.Verdict), ("UPCALL_", layout.UpcallReason)),
+        *(("RULE_", layout.RuleDecision), ("INLET_", layout.InletFlag)),
+    ],
 )
 def test_enums_are_the_same(btf: Btf, prefix: str, enum: type[layout.OpKind]) -> None:
     assert {each.name: btf.enumerators[prefix + each.name] for each in enum} == {each.name: each for each in enum}

@@ -34,7 +34,9 @@ from inband.datapath.ebpf.meters import KernelMeters
 from inband.datapath.ebpf.ops import compile_ops
 from inband.datapath.ebpf.ports import Ownership, Ports
 from inband.datapath.ebpf.ring import Ring
+from inband.datapath.ebpf.rules import KernelRules
 from inband.datapath.ebpf.spare import Spare
+from inband.datapath.ebpf.stations import Stations
 from inband.datapath.ebpf.upcall import Upcall, read_upcall
 from inband.datapath.execute import execute
 from inband.errors import HostError
@@ -89,6 +91,8 @@ class EbpfDatapath:
         self._classifier = DatapathClassifier(max_megaflows)
         self._entries = Entries(self._kernel, self._counters)
         self._ports = Ports(self._kernel, self._counters, ownership or PortOwnership())
+        stations = Stations(self._kernel, self._counters, self._ports.slot_of, clock)
+        self.rules = KernelRules(self._kernel, stations, self._ports.slot_of)
         self._cpus = libbpf.cpu_count()
         self._verdicts_before = self._verdicts()
         self._control_ports: frozenset[int] = frozenset()
@@ -189,7 +193,10 @@ class EbpfDatapath:
         frame = upcall.frame
         key = parse(frame.data, upcall.in_port)
         megaflow = self._classifier.find(key)
-        if megaflow is not None:
+        if upcall.reason is UpcallReason.DECIDED:
+            if megaflow is None:
+                self.rules.told(upcall.in_port, frame, key)
+        elif megaflow is not None:
             actions = megaflow.actions
             if upcall.reason is UpcallReason.METERED_ACTION:
                 actions = actions[1:]

@@ -25,7 +25,15 @@ from pathlib import Path
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.attach import attach, detach_filter
 from inband.datapath.ebpf.bpffs import ensure_bpffs, unmount
-from inband.datapath.ebpf.layout import CONTROL_RING, DATA_RING, KEY_WORDS, LAYOUT_VERSION, MAX_MEGAFLOWS, STATS
+from inband.datapath.ebpf.layout import (
+    CONTROL_RING,
+    DATA_RING,
+    KEY_WORDS,
+    LAYOUT_VERSION,
+    MAX_MEGAFLOWS,
+    MAX_RULES,
+    STATS,
+)
 from inband.datapath.ebpf.ring import Ring
 from inband.datapath.ebpf.spare import PROGRAM, Spare
 from inband.errors import HostError
@@ -60,6 +68,9 @@ class Kernel:
             self._words = memoryview(self.config).cast("I")
             self.secret = self._keep_secret()
             self.stats = mmap.mmap(self.map("stats"), MAX_MEGAFLOWS * STATS.size)
+            self.tables = mmap.mmap(self.map("tables"), mmap.PAGESIZE)
+            self._tables_words = memoryview(self.tables).cast("I")
+            self.rule_stats = mmap.mmap(self.map("rule_stats"), MAX_RULES * STATS.size)
             self.control_ring = Ring(self.map("upcalls_control"), CONTROL_RING)
             self.data_ring = Ring(self.map("upcalls_data"), DATA_RING)
         except BaseException:
@@ -87,6 +98,24 @@ class Kernel:
     def set_mask_count(self, count: int) -> None:
         """How many places the program looks at for masks."""
         self._words[_MASK_COUNT] = count
+
+    @property
+    def generation(self) -> int:
+        """Which rules the program decides by; 0: by none."""
+        return self._tables_words[0]
+
+    def set_generation(self, generation: int) -> None:
+        """Have the program decide by the rules from now on, or not: one store."""
+        self._tables_words[0] = generation
+
+    def set_rule_masks(self, count: int) -> None:
+        """How many masks rules have."""
+        self._tables_words[1] = count
+
+    def set_local(self, slot: int, mac: bytes) -> None:
+        """The port's slot and the address of LOCAL; slot 0: it is not known. Only while there is no generation."""
+        self._tables_words[2] = slot
+        self.tables[12:18] = mac
 
     def _keep_secret(self) -> tuple[int, ...]:
         """What the hashes of entries' keys depend on: made with the maps, and good as long as they are."""
@@ -153,8 +182,11 @@ class Kernel:
         self.control_ring.close()
         self.data_ring.close()
         self._words.release()
+        self._tables_words.release()
         self.config.close()
         self.stats.close()
+        self.tables.close()
+        self.rule_stats.close()
         self._object.close()
 
     def _prepare(self, pin_dir: Path | None) -> Path | None:

@@ -77,6 +77,9 @@ _UNSHARED = (
 )
 _FIELDS = {**FIELDS, INNER_VLAN.name: INNER_VLAN}
 _ALWAYS_ZERO = sum(FIELDS[name].mask for name in PIPELINE_FIELDS)
+# All that has a place, or none because it is 0; and what has a place of its own.
+_SAID = sum(_FIELDS[name].mask for name in PLACES) | _ALWAYS_ZERO
+_CERTAIN = sum(_FIELDS[name].mask for name in _UNSHARED) | _ALWAYS_ZERO
 # What tells of which kind a packet is, and so which of the fields that share a place it has.
 _PINS = sum(FIELDS[name].mask for name in ("eth_type", "ip_proto", "icmpv6_type"))
 
@@ -113,6 +116,21 @@ class KeyCompiler:
         if plan is None:
             value, mask = packet & (mask | _PINS), mask | _PINS
             plan = self._plan(value, mask)
+        return self._moved(plan, value)
+
+    def widen(self, match: Match) -> tuple[KernelMatch | None, bool]:
+        """As much of a match as can be said to the kernel, and whether that is all of it.
+
+        None: no frame can match.
+        """
+        value, mask = match.value, match.mask
+        plan = self._plan(value, mask) if not mask & ~_SAID else None
+        if plan is None:
+            value, mask = value & _CERTAIN, mask & _CERTAIN
+            return self._moved(self._plan(value, mask), value), False
+        return self._moved(plan, value), True
+
+    def _moved(self, plan: _Plan | None, value: int) -> KernelMatch | None:
         if plan is None or value & plan.zeros:
             return None
         key = 0

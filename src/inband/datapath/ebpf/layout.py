@@ -10,11 +10,14 @@ from struct import Struct
 
 from inband.datapath import pace
 
-LAYOUT_VERSION = 8
+LAYOUT_VERSION = 9
 MAX_MASKS = 32
 MAX_OPS = 32
 MAX_PORTS = 1024
 MAX_MEGAFLOWS = 131072
+MAX_RULES = 131072
+MAX_RULE_MASKS = 256
+MAX_STATIONS = 16384
 MAX_METERS = 4096
 MAX_BANDS = 8
 """Of a meter."""
@@ -25,6 +28,9 @@ DATA_RING = 2 * 1024 * 1024
 DISCOVERY_PER_S, DISCOVERY_BURST_MS = pace.DISCOVERY.per_s, pace.DISCOVERY.burst_ms
 LINK_LOCAL_PER_S, LINK_LOCAL_BURST_MS = pace.LINK_LOCAL.per_s, pace.LINK_LOCAL.burst_ms
 CONTROL_PER_S, CONTROL_BURST_MS = pace.CONTROL.per_s, pace.CONTROL.burst_ms
+TOLD_BACKLOG = 64 * 1024
+TOLD_PER_S, TOLD_BURST_MS = 1000, 200
+LEARNED_PER_S, LEARNED_BURST_MS = 2000, 500
 
 KEY_SIZE = 96
 KEY_WORDS = 12
@@ -44,6 +50,21 @@ MASK = Struct("=96sII")
 
 STATS = Struct("=QQQQ")
 """packets, bytes, used_ns, tick."""
+
+RULE_HEAD = Struct("=QII")
+"""rank, decision, padding; an entry follows."""
+RULE_SIZE = RULE_HEAD.size + ENTRY_SIZE
+RULE_MASK = Struct("=96sIIQ")
+"""As MASK, then best_rank."""
+TABLES = Struct("=III6s2x")
+"""generation, mask_count, local_slot, local_mac."""
+INLET_HEAD = Struct("=II")
+"""flags, padding; an entry follows."""
+INLET_SIZE = INLET_HEAD.size + ENTRY_SIZE
+STATION_KEY = Struct("=6s2s")
+"""mac, vlan (network order)."""
+STATION = Struct("=IIQQ")
+"""slot, padding, used_ns, tick."""
 
 METER_HEAD = Struct("=IIIII4xQ")
 """lock, count_at, packet_size, byte_size, band_count, padding, filled_ns; MAX_BANDS bands follow."""
@@ -115,6 +136,33 @@ class Verdict(IntEnum):
     LINK_LOCAL_FLOOD = 15
     DROPPED_BY_METER = 16
     CONTROL_FLOOD = 17
+    DECIDED_BY_RULE = 18
+    DECIDED_NORMAL = 19
+    DECIDED_SAME_PORT = 20
+    NOT_TOLD = 21
+    NOT_LEARNED = 22
+    UP_NO_TABLES = 23
+    UP_SPECIAL = 24
+    UP_NO_RULE = 25
+    UP_BY_RULE = 26
+    UP_MOVED = 27
+    UP_NORMAL = 28
+
+
+class RuleDecision(IntEnum):
+    """enum rule_decision."""
+
+    UP = 0
+    OPS = 1
+    NORMAL = 2
+
+
+class InletFlag(IntEnum):
+    """enum inlet_flag."""
+
+    TAKES = 1
+    SENDS = 2
+    FLOODS = 4
 
 
 class UpcallReason(IntEnum):
@@ -123,3 +171,4 @@ class UpcallReason(IntEnum):
     MISS = 0
     SLOW_ACTION = 1
     METERED_ACTION = 2
+    DECIDED = 3

@@ -31,9 +31,9 @@ class Upcall(NamedTuple):
 
 
 def read_upcall(record: bytes) -> Upcall:
-    """Take a record apart (struct upcall, then the frame, then unused bytes)."""
+    """Take a record apart: struct upcall, then the frame, then unused bytes. Of a frame that is cut the rest is 0."""
     length, in_port, tci, tpid, checksum_at, gso_size, reason, key = UPCALL.unpack_from(record)
-    data = record[UPCALL.size : UPCALL.size + length]
+    data = record[UPCALL.size : UPCALL.size + length].ljust(length, b"\0")
     offload, is_whole = describe_offload(data, checksum_at, gso_size)
     if tpid != b"\0\0":
         data = restore_vlan(data, tci, int.from_bytes(tpid, "big"))

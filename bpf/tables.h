@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Decides about a frame that no megaflow fits by the rules of table 0, where they say it all: so it does not wait for
+ * the switch, which is told afterwards, caches the decision and learns (docs/decisions/21).
+ *
+ * Masks are tried in the order of their best rule, each with one lookup, until none that follows can be better. A rule
+ * says what to do, that NORMAL does it, or that the switch decides.
+ *
+ * Invariants:
+ * - The decision is the switch's: what is not sure goes up. Control frames always do.
+ * - A frame sees one generation of the rules: where they have changed on its way it goes up.
+ * - What is decided here is counted here, and never by the switch as well.
+ */
+#ifndef INBAND_TABLES_H
+#define INBAND_TABLES_H
+
+#include "actions.h"
+#include "lookup.h"
+#include "maps.h"
+#include "parse.h"
+#include "upcall.h"
+
+#define GOES_UP -1
+#define GROUP_BIT 1
+/* Probes for loops (inband/stp/loop_watch.py). */
+#define ETH_PROBE 0x88b5
+/* So much of a frame is told, and no headers may be behind it. */
+#define TOLD_BYTES (UPCALL_SMALL - sizeof(struct upcall))
+#define LONGEST_TRANSPORT 20
+
+/* The best rule so far. */
+struct found {
+	__u64 rank;
+	__u32 place; /* of its mask, plus 1; 0: none is found */
+	__u32 padding;
+};
+
+static __always_inline struct rule *look_up_rule(const struct flow_key *key, const struct mask *mask,
+						 const struct config *config)
+{
+	__u64 hash = hash_of(key, mask, config, 0, SHORT_KEY);
+
+	if (mask->words > SHORT_KEY)
+		hash += hash_of(key, mask, config, SHORT_KEY, KEY_WORDS);
+	struct rule *rule = bpf_map_lookup_elem(&rules, &hash);
+	if (!rule || difference(key, mask, &rule->entry, 0, SHORT_KEY))
+		return NULL;
+	if (mask->words > SHORT_KEY && difference(key, mask, &rule->entry, SHORT_KEY, KEY_WORDS))
+		return NULL;
+	return rule;
+}
+
+/* Try one mask; whether one behind it may have a better rule. */
+__noinline int try_mask(const struct packet *packet, const struct config *config, __u32 place, struct found *found)
+{
+	if (!packet || !config || !found)
+		return 0;
+	struct rule_mask *rule_mask = bpf_map_lookup_elem(&rule_masks, &place);
+	if (!rule_mask || rule_mask->best_rank <= found->rank)
+		return 0;
+	struct rule *rule = look_up_rule(&packet->key, &rule_mask->mask, config);
+	if (rule && rule->rank > found->rank) {
+		found->rank = rule->rank;
+		found->place = place + 1;
+	}
+	return 1;
+}
+
+/* The mask (plus 1) of the rule that decides, or 0. */
+__noinline int classify(const struct packet *packet, const struct config *config, __u32 mask_count)
+{
+	struct found found = {};
+
+	if (!packet || !config)
+		return 0;
+	for (__u32 place = 0; place < MAX_RULE_MASKS && place < mask_count; place++)
+		if (!try_mask(packet, config, place, &found))
+			break;
+	return found.place;
+}
+
+/* Whether rules alone decide about it: no hook of the switch has to see it, and what is told of it has its headers. */
+static __always_inline bool is_plain(const struct packet *packet)
+{
+	const struct flow_key *key = &packet->key;
+
+	return !key->ip_frag && key->eth_type_be != bpf_htons(ETH_PROBE) && !is_control(key) &&
+	       packet->cursor.at + LONGEST_TRANSPORT <= TOLD_BYTES;
+}
+
+/* Tell the switch of a frame that is about to leave; whether it will hear of it. The frame stays as it is. */
+__noinline int tell(struct __sk_buff *skb, const struct packet *packet)
+{
+	__u32 length = skb->len;
+
+	if (!packet || bpf_ringbuf_query(&upcalls_data, BPF_RB_AVAIL_DATA) > TOLD_BACKLOG)
+		return 0;
+	struct upcall *upcall = bpf_ringbuf_reserve(&upcalls_data, UPCALL_SMALL, 0);
+	if (!upcall)
+		return 0;
+	describe(skb, packet, upcall);
+	upcall->reason = UPCALL_DECIDED;
+	upcall->checksum_at = 0;
+	upcall->gso_size = 0;
+	if (length > TOLD_BYTES)
+		length = TOLD_BYTES;
+	asm volatile("" : "+r"(length));
+	if (length == 0 || length > TOLD_BYTES || bpf_skb_load_bytes(skb, 0, upcall + 1, length) < 0) {
+		bpf_ringbuf_discard(upcall, 0);
+		return 0;
+	}
+	bpf_ringbuf_submit(upcall, 0);
+	return 1;
+}
+
+static __always_inline bool tell_in_pace(struct __sk_buff *skb, const struct packet *packet)
+{
+	__u64 *due = bpf_map_lookup_elem(&told_pace, &packet->port_slot);
+
+	if (keeps_pace(packet, due, TOLD_PER_S, TOLD_BURST_MS) && tell(skb, packet))
+		return true;
+	count(VERDICT_NOT_TOLD);
+	return false;
+}
+
+static __always_inline void learn(struct __sk_buff *skb, const struct packet *packet, const struct station_key *from)
+{
+	__u64 *due = bpf_map_lookup_elem(&learned_pace, &packet->port_slot);
+	struct station station = { .slot = packet->port_slot, .used_ns = bpf_ktime_get_ns() };
+
+	/* The switch must hear of it: it forgets it in time. */
+	if (keeps_pace(packet, due, LEARNED_PER_S, LEARNED_BURST_MS) && tell(skb, packet))
+		bpf_map_update_elem(&stations, from, &station, BPF_NOEXIST);
+	else
+		count(VERDICT_NOT_LEARNED);
+}
+
+static __always_inline void confirm(struct station *station)
+{
+	__u64 tick = bpf_jiffies64();
+
+	if (station->tick != tick) {
+		station->tick = tick;
+		station->used_ns = bpf_ktime_get_coarse_ns();
+	}
+}
+
+static __always_inline bool is_address(const __u8 *one, const __u8 *other)
+{
+	return *(const __u32 *)one == *(const __u32 *)other && *(const __u16 *)(one + 4) == *(const __u16 *)(other + 4);
+}
+
+static __always_inline struct station_key station_key(const __u8 *mac, __be16 vlan_be)
+{
+	struct station_key key = { .vlan_be = vlan_be & bpf_htons(0x0fff) };
+
+	__builtin_memcpy(key.mac, mac, 6);
+	return key;
+}
+
+static __always_inline bool is_local(const struct station_key *key, const struct tables *now)
+{
+	return now->local_slot && is_address(key->mac, now->local_mac);
+}
+
+/* Where NORMAL sends a packet: a slot; 0: everywhere. */
+static __always_inline __u32 destination(const struct packet *packet, const struct tables *now)
+{
+	struct station_key to = station_key(packet->key.eth_dst, packet->key.vlan_be);
+
+	if (to.mac[0] & GROUP_BIT)
+		return 0;
+	if (is_local(&to, now))
+		return now->local_slot;
+	struct station *station = bpf_map_lookup_elem(&stations, &to);
+	return station ? station->slot : 0;
+}
+
+static __always_inline bool has_flag(__u32 slot, __u32 flag)
+{
+	struct inlet *inlet = bpf_map_lookup_elem(&inlets, &slot);
+
+	return inlet && inlet->flags & flag;
+}
+
+/* Send it, when all else is done. */
+static __always_inline int send_normally(struct __sk_buff *skb, struct packet *packet, __u32 to)
+{
+	struct op op = { .kind = OP_OUTPUT_UNICAST, .arg16 = to };
+
+	if (to == packet->port_slot) {
+		count(VERDICT_DECIDED_SAME_PORT);
+		return TC_ACT_SHOT;
+	}
+	if (to)
+		return run_output(skb, packet, &op, true);
+	struct inlet *inlet = bpf_map_lookup_elem(&inlets, &packet->port_slot);
+	return inlet ? run_ops(skb, packet, &inlet->flood, 0) : TC_ACT_SHOT;
+}
+
+/* inband/pipeline/normal.py, for ports without settings. What rule it was counts the packet. */
+__noinline int forward_normally(struct __sk_buff *skb, struct packet *packet, const struct tables *now,
+				const struct rule *rule)
+{
+	if (!packet || !now || !rule)
+		return GOES_UP;
+	struct station_key from = station_key(packet->key.eth_src, packet->key.vlan_be);
+	__u32 to = destination(packet, now), slot = rule->entry.slot;
+
+	if (to ? !has_flag(to, INLET_SENDS) : !has_flag(packet->port_slot, INLET_FLOODS)) {
+		count(VERDICT_UP_NORMAL);
+		return GOES_UP;
+	}
+	bool teaches = !(from.mac[0] & GROUP_BIT) && !is_local(&from, now);
+	struct station *station = teaches ? bpf_map_lookup_elem(&stations, &from) : NULL;
+	if (station && station->slot != packet->port_slot) {
+		count(VERDICT_UP_MOVED);
+		return GOES_UP;
+	}
+	count(VERDICT_DECIDED_NORMAL);
+	credit(bpf_map_lookup_elem(&rule_stats, &slot), packet);
+	if (teaches && !station) {
+		learn(skb, packet, &from);
+	} else {
+		if (station)
+			confirm(station);
+		tell_in_pace(skb, packet);
+	}
+	return send_normally(skb, packet, to);
+}
+
+static __always_inline bool outputs_to(const struct flow_entry *entry, __u32 slot)
+{
+	for (__u32 i = 0; i < MAX_OPS && i < entry->op_count; i++)
+		if (is_output(&entry->ops[i]) && entry->ops[i].arg16 == slot)
+			return true;
+	return false;
+}
+
+__noinline int do_ops(struct __sk_buff *skb, struct packet *packet, const struct rule *rule)
+{
+	if (!packet || !rule)
+		return GOES_UP;
+	__u32 slot = rule->entry.slot;
+	if (outputs_to(&rule->entry, packet->port_slot)) {
+		count(VERDICT_UP_BY_RULE);
+		return GOES_UP;
+	}
+	count(VERDICT_DECIDED_BY_RULE);
+	credit(bpf_map_lookup_elem(&rule_stats, &slot), packet);
+	tell_in_pace(skb, packet);
+	if (!rule->entry.op_count) {
+		count(VERDICT_DROPPED_BY_FLOW);
+		return TC_ACT_SHOT;
+	}
+	return run_ops(skb, packet, &rule->entry, 0);
+}
+
+/* The rule for this packet, NULL with a reason counted. */
+static __always_inline struct rule *rule_for(const struct packet *packet, const struct config *config,
+					     const struct tables *now)
+{
+	__u32 place = classify(packet, config, now->mask_count);
+
+	if (place) {
+		place -= 1;
+		struct rule_mask *rule_mask = bpf_map_lookup_elem(&rule_masks, &place);
+		struct rule *rule = rule_mask ? look_up_rule(&packet->key, &rule_mask->mask, config) : NULL;
+		if (rule)
+			return rule;
+	}
+	count(VERDICT_UP_NO_RULE);
+	return NULL;
+}
+
+/* What becomes of a frame that no megaflow fits: GOES_UP, or the program's answer for one that is dealt with. */
+__noinline int decide(struct __sk_buff *skb, struct packet *packet, const struct config *config)
+{
+	__u32 zero = 0;
+	struct tables *now = bpf_map_lookup_elem(&tables, &zero);
+
+	if (!packet || !config || !now)
+		return GOES_UP;
+	__u32 generation = *(volatile __u32 *)&now->generation;
+	if (!generation) {
+		count(VERDICT_UP_NO_TABLES);
+		return GOES_UP;
+	}
+	if (!is_plain(packet) || !has_flag(packet->port_slot, INLET_TAKES)) {
+		count(VERDICT_UP_SPECIAL);
+		return GOES_UP;
+	}
+	struct rule *rule = rule_for(packet, config, now);
+	if (!rule)
+		return GOES_UP;
+	__u32 decision = rule->decision;
+	if (*(volatile __u32 *)&now->generation != generation) {
+		count(VERDICT_UP_NO_TABLES);
+		return GOES_UP;
+	}
+	if (decision == RULE_NORMAL)
+		return forward_normally(skb, packet, now, rule);
+	if (decision == RULE_OPS)
+		return do_ops(skb, packet, rule);
+	count(VERDICT_UP_BY_RULE);
+	return GOES_UP;
+}
+
+#endif

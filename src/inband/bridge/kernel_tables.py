@@ -1,0 +1,197 @@
+"""Has a datapath decide by the flows of table 0 itself, where it can: compiles them, and says when they are right.
+
+Whatever changes first suspends the rules: from then on frames that no megaflow fits go up, as to a datapath without
+rules. When changes have paused for QUIET_S what changed is compiled, in slices of SLICE_S, and the rules are resumed.
+So a burst of FLOW_MODs costs one store and a list, and a barrier is as honest as without rules.
+
+What was decided by rules is told afterwards (``Bridge``), and its counters are credited by the rounds of counting.
+
+Invariants:
+- While the rules are valid each rule is a flow of table 0 and says what the pipeline says of its packets.
+- A flow that has gone keeps its rule, which decides nothing any more, until its last counts are credited.
+- Stations are the FDB's: ``follow_fdb`` writes what changed, before a frame is sent by it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from inband.datapath.rules import PortRoles, Rule, RuleTable, rank_of
+from inband.errors import HostError
+from inband.flow.flow import Flow
+from inband.flow.ports import LOCAL
+from inband.pipeline.translate import Pipeline
+from inband.table.flow_set import EntryKey, entry_key
+from inband.vocabulary.instant import Instant
+
+# Controllers send changes in bursts, and in between there is little to gain.
+QUIET_S = 0.01
+# How long it works at a time, and then pauses.
+SLICE_S = 0.002
+# Compiled flows are about a kilobyte each here and 400 bytes in the kernel.
+MAX_FLOWS = 100_000
+# Flows compiled between two looks at the clock.
+_AT_ONCE = 16
+# After the kernel has refused something.
+_AGAIN_S = 10.0
+
+
+class KernelTables:
+    """The rules of one bridge."""
+
+    def __init__(self, rules: RuleTable, pipeline: Pipeline, max_flows: int = MAX_FLOWS) -> None:
+        self._rules = rules
+        self._pipeline = pipeline
+        self._fdb = pipeline.fdb
+        self._table = pipeline.tables.first
+        self._max_flows = max_flows
+        self._by_entry: dict[EntryKey, Rule] = {}
+        self._changed: deque[Flow] = deque()
+        self._all_changed = True
+        self._due: Instant | None = None
+        self.reason = "not compiled yet"
+        """Why frames that no megaflow fits go up, if they do; empty: they do not."""
+        rules.clear()
+        self._fdb.unwritten = {}
+        self._fdb.used_elsewhere = rules.stations.used_at
+
+    def __len__(self) -> int:
+        """How many flows are compiled."""
+        return len(self._by_entry)
+
+    # Changes
+
+    def flows_changed(self, flows: Iterable[Flow]) -> None:
+        """Flows came, went, or say something else."""
+        self._suspend()
+        self._changed.extend(flows)
+        if len(self._changed) > self._max_flows:
+            self._changed.clear()
+            self._all_changed = True
+
+    def everything_changed(self) -> None:
+        """Ports, groups or settings changed, or very many flows."""
+        self._suspend()
+        self._all_changed = True
+
+    def follow_fdb(self) -> None:
+        """Write what the FDB has learned and forgotten."""
+        if self._fdb.unwritten:
+            changed, self._fdb.unwritten = self._fdb.unwritten, {}
+            self._rules.stations.put(changed)
+
+    def _suspend(self) -> None:
+        if self._rules.is_valid:
+            self._rules.suspend()
+        self.reason = "flows or settings have changed a moment ago"
+        self._due = None
+
+    # Compiling
+
+    @property
+    def owes_counts(self) -> bool:
+        """Whether flows that are gone may have counts to come."""
+        return bool(self._changed or self._all_changed) and bool(self._by_entry)
+
+    def next_deadline(self, now: Instant) -> Instant | None:
+        """When ``run`` is due, asked at ``now``."""
+        if self._rules.is_valid:
+            return None
+        if self._table.active > self._max_flows:
+            self.reason = f"there are more than {self._max_flows} flows in table 0"
+            return None
+        if self._due is None:
+            self._due = now + QUIET_S
+        return self._due
+
+    def run(self, clock: Callable[[], Instant]) -> None:
+        """Go on with compiling for SLICE_S; decide by the rules when all is done."""
+        now = clock()
+        due = self.next_deadline(now)
+        if due is None or due > now or self._pipeline.tables.is_changing:
+            return
+        try:
+            is_done = self._compile(clock, now + SLICE_S)
+            self._rules.write()
+            if is_done:
+                self.follow_fdb()
+                self._rules.resume()
+                self.reason = ""
+        except HostError as error:
+            self._all_changed, self._due, self.reason = True, now + _AGAIN_S, str(error)
+            return
+        self._due = clock() + SLICE_S
+
+    def finish(self, clock: Callable[[], Instant]) -> None:
+        """Compile all that is to be compiled, now."""
+        while not self._rules.is_valid:
+            self._due = clock()
+            self.run(clock)
+            if self._due is not None and self._due > clock() + SLICE_S:
+                return
+
+    def _compile(self, clock: Callable[[], Instant], until: Instant) -> bool:
+        if self._all_changed:
+            self._begin_anew()
+        while self._changed:
+            for _ in range(min(_AT_ONCE, len(self._changed))):
+                self._follow(self._changed.popleft())
+            if clock() >= until:
+                return not self._changed
+        return True
+
+    def _begin_anew(self) -> None:
+        self._all_changed = False
+        self._rules.stations.set_roles(self._roles())
+        self._changed = deque(rule.flow for rule in self._by_entry.values())
+        self._changed.extend(self._table.hidden())
+        self._changed.extend(self._table)
+
+    def _roles(self) -> PortRoles:
+        pipeline, ports = self._pipeline, self._pipeline.ports
+        special = ports.closed | ports.outside_tree | ports.mirror_outputs | pipeline.loops.left.keys()
+        special |= ports.memberships.keys()
+        if pipeline.control_vlan is not None:
+            special |= {LOCAL}
+        sends = frozenset(port.number for port in ports if port.sends_data)
+        takes = ports.numbers - special if not ports.mirrors else frozenset()
+        return PortRoles(takes, sends, ports.flooded, pipeline.local_mac)
+
+    def _follow(self, flow: Flow) -> None:
+        """Have the rule of a flow's priority and match be what the table has there now."""
+        if flow.table_id != 0:
+            return
+        entry = entry_key(flow)
+        now, before = self._table.find(flow.match, flow.priority), self._by_entry.get(entry)
+        if now is None:
+            if before is not None:
+                self._forget(entry, before)
+            return
+        rule = Rule(now, rank_of(now), self._pipeline.ruling_of(now))
+        if before is not None:
+            if before.flow is now and (before.rank, before.ruling) == (rule.rank, rule.ruling):
+                return
+            self._forget(entry, before)
+        self._by_entry[entry] = rule
+        self._rules.put(rule)
+
+    def _forget(self, entry: EntryKey, rule: Rule) -> None:
+        self._rules.remove(rule)
+        self._credit(rule)
+        del self._by_entry[entry]
+
+    # Counting
+
+    def count(self) -> Iterator[None]:
+        """Credit flows with what was decided by their rules, in parts of about a millisecond."""
+        for rules in self._rules.count():
+            for rule in rules:
+                self._credit(rule)
+            yield
+
+    def _credit(self, rule: Rule) -> None:
+        packets, bytes_ = rule.packets - rule.credited_packets, rule.bytes - rule.credited_bytes
+        if packets:
+            self._pipeline.tables.credit(((0, rule.flow),), packets, bytes_, rule.used)
+        rule.credited_packets, rule.credited_bytes = rule.packets, rule.bytes

@@ -1,0 +1,314 @@
+"""The flows of table 0 in the kernel: rules by masked key, masks in the order of their best rule (``bpf/tables.h``).
+
+Of all rules with one mask and value the kernel has the best, the others wait here. What a rule is for that the kernel's
+key cannot say goes up, by as much of its match as can be said. For rules that there is no place for at all one stands
+in that sends everything up, as high as the highest of them.
+
+Invariants: the kernel's maps change only while the rules are suspended (generation 0); a frame that began before sees
+another generation at its end and goes up. Slots of counters rest before they are used again.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from inband.datapath.ebpf import libbpf
+from inband.datapath.ebpf.kernel import Kernel
+from inband.datapath.ebpf.keys import KeyCompiler, hash_of, with_mask_id, words_of
+from inband.datapath.ebpf.layout import (
+    ENTRY_HEAD,
+    KEY_SIZE,
+    MAX_RULE_MASKS,
+    MAX_RULES,
+    OP,
+    RULE_HEAD,
+    RULE_MASK,
+    RULE_SIZE,
+    STATS,
+    RuleDecision,
+)
+from inband.datapath.ebpf.ops import SEND_UP, compile_ops
+from inband.datapath.ebpf.stations import Stations
+from inband.datapath.rules import PRIORITY_SHIFT, Rule, StationTable, Told
+from inband.errors import HostError
+from inband.flow.fields import FlowKey
+from inband.flow.ports import PortNo
+from inband.packet.frame import Frame
+from inband.pipeline.rulings import Decider
+
+# Slots that rest before they are used again; a packet on another CPU is done within microseconds.
+_RESTING = 1024
+# Counters compared at a time; a part of a round is over after so many such blocks, or rules that have counted.
+_BLOCK = 128
+_BLOCKS_PER_PART = 256
+_COUNTED_PER_PART = 256
+# Elements written in one call: 0.2 ms.
+_AT_ONCE = 256
+_NANOSECONDS = 1e-9
+_NO_MASK = bytes(KEY_SIZE)
+
+
+@dataclass(slots=True, eq=False)
+class _Mask:
+    """A mask, its rules by masked key, best first, and how many there are of each priority."""
+
+    number: int
+    bits: bytes
+    words: int
+    rules: dict[int, list[_Placed]] = field(default_factory=dict)
+    priorities: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def bound(self) -> int:
+        """No rule in here has a higher rank."""
+        return (max(self.priorities) + 1 << PRIORITY_SHIFT) - 1
+
+
+@dataclass(slots=True, eq=False)
+class _Placed:
+    """A rule that the kernel has or would have, were there no better one; ``slot`` 0: it counts nothing."""
+
+    rank: int
+    decision: RuleDecision
+    ops: bytes
+    mask: _Mask
+    key: int
+    slot: int = 0
+    rule: Rule | None = None
+    packets: int = 0
+    bytes: int = 0
+
+
+class KernelRules:
+    """The rules of one kernel."""
+
+    def __init__(self, kernel: Kernel, stations: Stations, slot_of: Callable[[PortNo], int]) -> None:
+        self.stations: StationTable = stations
+        self.told: Told = _no_one_asks
+        self._kernel = kernel
+        self._slot_of = slot_of
+        self._keys = KeyCompiler()
+        self._map = kernel.map("rules")
+        self._masks: dict[bytes, _Mask] = {}
+        self._numbers = list(range(MAX_RULE_MASKS, 0, -1))
+        self._hashes: dict[bytes, bytes] = {}
+        self._unwritten: dict[bytes, bytes | None] = {}
+        self._placed: dict[Rule, _Placed] = {}
+        self._by_slot: dict[int, _Placed] = {}
+        self._unfit: dict[Rule, None] = {}
+        self._catch_all: _Placed | None = None
+        self._free: deque[int] = deque()
+        self._unused_from = 1
+        self._seen: dict[int, bytes] = {}
+        self._generation = 0
+
+    def __len__(self) -> int:
+        return len(self._placed)
+
+    @property
+    def unfit(self) -> int:
+        """Rules for which the kernel has no place; all packets that no better one decides go up."""
+        return len(self._unfit)
+
+    # Validity
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the kernel decides by the rules."""
+        return self._kernel.generation != 0
+
+    def suspend(self) -> None:
+        """As ``RuleTable.suspend``: one store."""
+        self._kernel.set_generation(0)
+
+    def resume(self) -> None:
+        """As ``RuleTable.resume``."""
+        self._follow_unfit()
+        self.write()
+        masks = sorted(self._masks.values(), key=lambda mask: -mask.bound)
+        for place, mask in enumerate(masks):
+            marked = mask.bits[:4] + mask.number.to_bytes(2, "big") + mask.bits[6:]
+            value = RULE_MASK.pack(marked, mask.words, 0, mask.bound)
+            libbpf.update(self._kernel.map("rule_masks"), place.to_bytes(4, "little"), value)
+        self._kernel.set_rule_masks(len(masks))
+        self._generation = self._generation % 0xFFFFFFFF + 1
+        self._kernel.set_generation(self._generation)
+
+    def clear(self) -> None:
+        """As ``RuleTable.clear``."""
+        self.suspend()
+        for rule in [*self._placed, *self._unfit]:
+            self.remove(rule)
+        self.write()
+        self.stations.clear()
+
+    # Changes
+
+    def put(self, rule: Rule) -> None:
+        """As ``RuleTable.put``."""
+        compiled, is_exact = self._keys.widen(rule.flow.match)
+        if compiled is None:
+            return  # no packet is like that
+        mask = self._mask(compiled.mask)
+        if mask is None or not self._claim(mask, compiled.key):
+            self._unfit[rule] = None
+            self._give_back(mask)
+            return
+        decision, ops = self._compile(rule) if is_exact else (RuleDecision.UP, b"")
+        slot = self._take_slot() if decision is not RuleDecision.UP else 0
+        placed = _Placed(rule.rank, decision if slot else RuleDecision.UP, ops, mask, compiled.key, slot, rule)
+        if slot:
+            placed.packets, placed.bytes, _, _ = STATS.unpack_from(self._kernel.rule_stats, slot * STATS.size)
+            self._by_slot[slot] = placed
+        self._placed[rule] = placed
+        self._insert(placed)
+
+    def remove(self, rule: Rule) -> None:
+        """As ``RuleTable.remove``."""
+        self._unfit.pop(rule, None)
+        placed = self._placed.pop(rule, None)
+        if placed is None:
+            return
+        self._take_out(placed)
+        if placed.slot:
+            self._count(placed)
+            del self._by_slot[placed.slot]
+            self._free.append(placed.slot)
+
+    def write(self) -> None:
+        """Write what has changed into the kernel's map."""
+        unwritten, self._unwritten = self._unwritten, {}
+        gone = [hashed for hashed, value in unwritten.items() if value is None]
+        libbpf.delete_many(self._map, gone)
+        there = [(hashed, value) for hashed, value in unwritten.items() if value is not None]
+        for start in range(0, len(there), _AT_ONCE):
+            part = there[start : start + _AT_ONCE]
+            done = libbpf.update_many(self._map, [each for each, _ in part], [value for _, value in part])
+            for hashed, value in part[done:]:
+                libbpf.update(self._map, hashed, value)
+
+    # Counting
+
+    def count(self) -> Iterator[list[Rule]]:
+        """As ``RuleTable.count``."""
+        size = _BLOCK * STATS.size
+        counted: list[Rule] = []
+        for blocks, start in enumerate(range(0, self._unused_from * STATS.size, size), start=1):
+            now = self._kernel.rule_stats[start : start + size]
+            if now != self._seen.get(start):
+                self._seen[start] = now
+                first = start // STATS.size
+                placed = [self._by_slot[slot] for slot in range(first, first + _BLOCK) if slot in self._by_slot]
+                counted += [each.rule for each in placed if self._count(each) and each.rule is not None]
+            if blocks % _BLOCKS_PER_PART == 0 or len(counted) >= _COUNTED_PER_PART:
+                yield counted
+                counted = []
+        yield counted
+
+    def _count(self, placed: _Placed) -> bool:
+        packets, bytes_, used_ns, _ = STATS.unpack_from(self._kernel.rule_stats, placed.slot * STATS.size)
+        rule = placed.rule
+        if rule is None or packets == placed.packets:
+            return False
+        rule.packets += packets - placed.packets
+        rule.bytes += bytes_ - placed.bytes
+        rule.used = max(rule.used, used_ns * _NANOSECONDS)
+        placed.packets, placed.bytes = packets, bytes_
+        return True
+
+    # Inside
+
+    def _compile(self, rule: Rule) -> tuple[RuleDecision, bytes]:
+        decider, actions = rule.ruling
+        if decider is Decider.NORMAL:
+            return RuleDecision.NORMAL, b""
+        if decider is Decider.SWITCH:
+            return RuleDecision.UP, b""
+        ops = compile_ops(actions, self._slot_of)
+        return (RuleDecision.UP, b"") if ops == SEND_UP else (RuleDecision.OPS, ops)
+
+    def _mask(self, bits: bytes) -> _Mask | None:
+        mask = self._masks.get(bits)
+        # One number is for the rule that stands in for those that have no place.
+        if mask is None and len(self._numbers) > (0 if bits == _NO_MASK else 1):
+            mask = self._masks[bits] = _Mask(self._numbers.pop(), bits, words_of(bits))
+        return mask
+
+    def _give_back(self, mask: _Mask | None) -> None:
+        if mask is not None and not mask.rules:
+            del self._masks[mask.bits]
+            self._numbers.append(mask.number)
+
+    def _claim(self, mask: _Mask, key: int) -> bool:
+        """Whether the place of this key in the kernel's map can be had; not if another key has the same hash."""
+        hashed, whole = self._hash(mask, key)
+        if hashed not in self._hashes and len(self._hashes) >= MAX_RULES - 1:
+            return False
+        return self._hashes.setdefault(hashed, whole) == whole
+
+    def _hash(self, mask: _Mask, key: int) -> tuple[bytes, bytes]:
+        whole = with_mask_id(key, mask.number)
+        return hash_of(whole, mask.words, self._kernel.secret), whole
+
+    def _take_slot(self) -> int:
+        if len(self._free) > _RESTING or (self._free and self._unused_from >= MAX_RULES):
+            return self._free.popleft()
+        if self._unused_from >= MAX_RULES:
+            return 0
+        self._unused_from += 1
+        return self._unused_from - 1
+
+    def _insert(self, placed: _Placed) -> None:
+        mask = placed.mask
+        mask.priorities[placed.rank >> PRIORITY_SHIFT] += 1
+        rules = mask.rules.setdefault(placed.key, [])
+        insort(rules, placed, key=lambda each: -each.rank)
+        if rules[0] is placed:
+            self._note(mask, placed.key)
+
+    def _take_out(self, placed: _Placed) -> None:
+        mask, priority = placed.mask, placed.rank >> PRIORITY_SHIFT
+        rules = mask.rules[placed.key]
+        was_best = rules[0] is placed
+        rules.remove(placed)
+        mask.priorities[priority] -= 1
+        if not mask.priorities[priority]:
+            del mask.priorities[priority]
+        if was_best:
+            self._note(mask, placed.key)
+        if not rules:
+            del mask.rules[placed.key]
+            del self._hashes[self._hash(mask, placed.key)[0]]
+        self._give_back(mask)
+
+    def _note(self, mask: _Mask, key: int) -> None:
+        hashed, whole = self._hash(mask, key)
+        rules = mask.rules[key]
+        self._unwritten[hashed] = _value(rules[0], whole) if rules else None
+
+    def _follow_unfit(self) -> None:
+        """Have everything go up that a rule without a place might decide."""
+        if self._catch_all is not None:
+            self._take_out(self._catch_all)
+            self._catch_all = None
+        if not self._unfit:
+            return
+        mask = self._mask(_NO_MASK)
+        if mask is None or not self._claim(mask, 0):
+            raise HostError("write rules", "another key has the hash of the rule for all packets")
+        rank = max(rule.rank for rule in self._unfit)
+        self._catch_all = _Placed(rank, RuleDecision.UP, b"", mask, 0)
+        self._insert(self._catch_all)
+
+
+def _no_one_asks(in_port: PortNo, frame: Frame, key: FlowKey) -> None:
+    """Until someone owns the rules."""
+
+
+def _value(placed: _Placed, key: bytes) -> bytes:
+    head = RULE_HEAD.pack(placed.rank, placed.decision, 0)
+    entry = ENTRY_HEAD.pack(0, placed.slot, len(placed.ops) // OP.size, 0, key)
+    return (head + entry + placed.ops).ljust(RULE_SIZE, b"\0")

@@ -1,0 +1,101 @@
+"""What NORMAL knows, in the kernel: stations by VLAN and address, and what ports are to rules (``bpf/tables.h``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from inband.datapath.base import Counters
+from inband.datapath.ebpf import libbpf
+from inband.datapath.ebpf.kernel import Kernel
+from inband.datapath.ebpf.layout import (
+    ENTRY_HEAD,
+    INLET_HEAD,
+    INLET_SIZE,
+    KEY_SIZE,
+    MAX_OPS,
+    OP,
+    STATION,
+    STATION_KEY,
+    InletFlag,
+    OpKind,
+)
+from inband.datapath.rules import PortRoles
+from inband.errors import HostError
+from inband.flow.ports import LOCAL, PortNo
+from inband.pipeline.fdb import FdbKey
+from inband.vocabulary.instant import Instant
+
+_NS_PER_S = 1_000_000_000
+_NO_KEY = bytes(KEY_SIZE)
+NEVER = float("-inf")
+
+
+class Stations:
+    """Stations and ports of one kernel. A station that there is no room for is one that is not known: it is flooded."""
+
+    def __init__(
+        self, kernel: Kernel, counters: Counters, slot_of: Callable[[PortNo], int], clock: Callable[[], Instant]
+    ) -> None:
+        self._kernel = kernel
+        self._counters = counters
+        self._slot_of = slot_of
+        self._clock = clock
+        self._map = kernel.map("stations")
+        self._inlets: dict[int, bytes] = {}
+
+    def clear(self) -> None:
+        """Forget all; no port takes, sends or floods."""
+        found = libbpf.dump(self._map, STATION_KEY.size, STATION.size)
+        libbpf.delete_many(self._map, [key for key, _ in found])
+        self._write_inlets({})
+
+    def put(self, stations: Mapping[FdbKey, PortNo | None]) -> None:
+        """Where addresses are; None: that is not known any more."""
+        used_ns = round(self._clock() * _NS_PER_S)
+        for key, port in stations.items():
+            if port is None:
+                libbpf.delete(self._map, _key(key))
+                continue
+            try:
+                libbpf.update(self._map, _key(key), STATION.pack(self._slot_of(port), 0, used_ns, 0))
+            except HostError:
+                libbpf.delete(self._map, _key(key))
+                self._counters.add("station_not_in_kernel")
+
+    def used_at(self, key: FdbKey) -> Instant:
+        """When a packet from this address was decided here last; it counts as one that it was put."""
+        found = libbpf.look_up(self._map, _key(key), STATION.size)
+        return NEVER if found is None else STATION.unpack(found)[2] / _NS_PER_S
+
+    def set_roles(self, roles: PortRoles) -> None:
+        """What ports are. Only while no packet is decided here."""
+        slots = {port: self._slot_of(port) for port in roles.takes | roles.sends}
+        self._write_inlets({slot: self._inlet(port, roles) for port, slot in slots.items()})
+        if roles.local_mac is None:
+            self._kernel.set_local(0, bytes(6))
+        else:
+            self._kernel.set_local(self._slot_of(LOCAL), roles.local_mac.packed)
+
+    def _inlet(self, port: PortNo, roles: PortRoles) -> bytes:
+        floods = [self._slot_of(each) for each in roles.floods if each != port]
+        fits = len(floods) <= MAX_OPS
+        flags = InletFlag.FLOODS if fits else 0
+        flags |= InletFlag.TAKES if port in roles.takes else 0
+        flags |= InletFlag.SENDS if port in roles.sends else 0
+        return INLET_HEAD.pack(flags, 0) + _entry(floods if fits else ())
+
+    def _write_inlets(self, wanted: Mapping[int, bytes]) -> None:
+        for slot in {*self._inlets, *wanted}:
+            value = wanted.get(slot, bytes(INLET_SIZE))
+            if self._inlets.get(slot) != value:
+                libbpf.update(self._kernel.map("inlets"), slot.to_bytes(4, "little"), value)
+        self._inlets = dict(wanted)
+
+
+def _entry(slots: Iterable[int]) -> bytes:
+    ops = [OP.pack(OpKind.OUTPUT, 0, slot, 0) for slot in slots]
+    return (ENTRY_HEAD.pack(0, 0, len(ops), 0, _NO_KEY) + b"".join(ops)).ljust(INLET_SIZE - INLET_HEAD.size, b"\0")
+
+
+def _key(key: FdbKey) -> bytes:
+    return STATION_KEY.pack(key.mac.packed, key.vlan.to_bytes(2, "big"))

@@ -1,0 +1,118 @@
+"""The contract with a datapath that has the flows of table 0 and what NORMAL has learned, and decides by them.
+
+It decides about packets that no megaflow fits, and tells afterwards. Whoever owns it (``bridge.kernel_tables``) makes
+rules of flows and says when these are what the switch decides by.
+
+Invariants: after ``suspend`` packets that no megaflow fits go up, until ``resume``. Rules change only in between. What
+a datapath cannot say of a rule it asks about: more packets go up then, and none is decided otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from inband.flow.fields import FlowKey
+from inband.flow.flow import Flow
+from inband.flow.ports import PortNo
+from inband.packet.frame import Frame
+from inband.pipeline.fdb import FdbKey
+from inband.pipeline.rulings import Ruling
+from inband.table.classifier import exactness
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.instant import Instant
+
+# A rank orders flows of all masks by one number, as ``table.classifier`` does: by priority, by exactness, by age.
+_EXACTNESS_SHIFT = 33
+_FIRST = (1 << _EXACTNESS_SHIFT) - 1
+PRIORITY_SHIFT = 44
+"""A rank's priority begins there."""
+
+Told = Callable[[PortNo, Frame, FlowKey], None]
+"""Hears of a packet that was decided by rules: its port, its headers with zeros behind them, its key."""
+
+
+@dataclass(slots=True, eq=False)
+class Rule:
+    """A flow as a datapath decides by it; of those that match, the one with the highest ``rank`` does (above 0).
+
+    ``packets`` (segments), ``bytes`` and ``used`` are totals, written by the datapath alone, as of the last round of
+    ``RuleTable.count``; ``credited_packets`` and ``credited_bytes`` are the part of them that the flow knows.
+    """
+
+    flow: Flow
+    rank: int
+    ruling: Ruling
+    packets: int = 0
+    bytes: int = 0
+    used: Instant = 0.0
+    credited_packets: int = 0
+    credited_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PortRoles:
+    """Ports from which packets may be decided by rules, those NORMAL may send out of, and those it floods to.
+
+    ``local_mac`` is the address of LOCAL, None while it is not known.
+    """
+
+    takes: frozenset[PortNo]
+    sends: frozenset[PortNo]
+    floods: tuple[PortNo, ...]
+    local_mac: Mac | None
+
+
+def rank_of(flow: Flow) -> int:
+    """The rank of a flow among those of its table."""
+    precedence = int(flow.priority) << PRIORITY_SHIFT | exactness(flow.match.mask) << _EXACTNESS_SHIFT
+    return precedence | _FIRST - flow.sequence
+
+
+class StationTable(Protocol):
+    """What NORMAL knows, in a datapath; at first nothing, and no port has a role."""
+
+    def clear(self) -> None:
+        """Forget all."""
+
+    def put(self, stations: Mapping[FdbKey, PortNo | None]) -> None:
+        """Where addresses are from now on; None: that is not known any more. At any time."""
+
+    def used_at(self, key: FdbKey) -> Instant:
+        """When a packet from this address was decided last, or it was put; minus infinity: it is not known."""
+
+    def set_roles(self, roles: PortRoles) -> None:
+        """What ports are to rules. Only while the rules are suspended."""
+
+
+class RuleTable(Protocol):
+    """Rules in a datapath, at first none and suspended. Methods raise HostError when the kernel refuses."""
+
+    stations: StationTable
+    told: Told
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether packets are decided by the rules now."""
+
+    def clear(self) -> None:
+        """Suspend, and forget all rules and stations, with what they have counted."""
+
+    def suspend(self) -> None:
+        """The rules are not what the switch decides by."""
+
+    def resume(self) -> None:
+        """They are again."""
+
+    def put(self, rule: Rule) -> None:
+        """Have one more."""
+
+    def remove(self, rule: Rule) -> None:
+        """Have one less; its final counts are in it when this returns. One that is not there is ignored."""
+
+    def write(self) -> None:
+        """Do some of what ``resume`` would have to do."""
+
+    def count(self) -> Iterator[list[Rule]]:
+        """A round over all counters, in parts of a millisecond: rules that have counted packets since the last."""

@@ -1,0 +1,201 @@
+"""What the kernel decides by the flow tables is what the pipeline decides: random tables, packets and changes between.
+
+Two bridges, one on the simulated datapath, which asks the pipeline about every packet, and one on the eBPF datapath,
+are told the same in the same order. What leaves which port must be the same after every step, and what flows and
+tables have counted at the end. ``INBAND_EXAMPLES`` has how many examples there are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from copy import deepcopy
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyroute2 import netns
+
+from inband.agent.connection import Kind
+from inband.bridge.bridge import Bridge
+from inband.flow.actions import Action, ApplyActions, Output, PushVlan, SetField, SetQueue
+from inband.flow.fields import FIELDS
+from inband.flow.flow import Flow
+from inband.flow.ports import FLOOD, LOCAL, NORMAL, PortNo
+from inband.flow.priority import OpenFlowPriority
+from inband.openflow.messages import Envelope, FlowMod, Message, PortMod
+from inband.packet.frame import Frame
+from inband.packet.parse import parse
+from inband.table.steps import in_one_go
+from inband.testing import packets
+from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import OFP13, FlowModCommand, PortConfig
+from tests.packets.columns import PORTS, Column, ebpf, simulated
+from tests.packets.test_random_tables import FAR_FUTURE, put_a_bridge_on
+from tests.property.test_pipeline_cache import MAC_LOCAL, POOL, Chained, flows, group_buckets, matches
+
+pytestmark = pytest.mark.root
+
+EXAMPLES = int(os.environ.get("INBAND_EXAMPLES", "150"))
+DECIDED = ("decided_by_rule", "decided_normal")
+DECIDED_PER_FRAME = 0.1  # a third of what is seen; the rest is cached, control, or for the switch
+
+_HOSTS = [f"02:00:00:00:01:{number:02x}" for number in range(4)]
+_ADDRESSES = (*_HOSTS, packets.MAC_A, packets.MAC_B, MAC_LOCAL, "ff:ff:ff:ff:ff:ff", "01:80:c2:00:00:05")
+
+
+def _data_frames() -> list[bytes]:
+    """Data among few hosts, tagged and not."""
+    plain = [
+        packets.udp(packets.IP_A, packets.IP_B, 5000 + at % 3, 6000, src=source, dst=to)
+        for at, (source, to) in enumerate((source, to) for source in _ADDRESSES for to in _ADDRESSES)
+    ]
+    six = [packets.tcp(packets.IP6_A, packets.IP6_B, src=source, dst=_HOSTS[0]) for source in _HOSTS]
+    tagged = [packets.vlan(frame, vid) for frame in plain[::3] for vid in (0, 1, 7)]
+    return [*plain, *six, *tagged, packets.ethernet(0x88B6, b"data"), packets.ethernet(0x88B5, b"data")]
+
+
+FRAMES = [*POOL, *((parse(data, port), Frame(data)) for data in _data_frames() for port in PORTS)]
+frames = st.one_of(st.integers(0, len(FRAMES) - 1), st.integers(len(POOL), len(FRAMES) - 1))
+
+_PLAIN: tuple[Action, ...] = (
+    *(Output(port) for port in (PortNo(1), PortNo(2), PortNo(3), PortNo(9), LOCAL, FLOOD)),
+    SetField("eth_dst", int(Mac.parse(packets.MAC_A))),
+    SetField("eth_src", 5, 0xFF),
+    SetField("vlan_vid", 0x1001),
+    SetField("vlan_pcp", 3),
+    SetField("ip_dscp", 10),
+    PushVlan(),
+    SetQueue(1),
+)
+plain_actions = st.one_of(
+    st.just((Output(NORMAL),)),
+    st.lists(st.sampled_from(_PLAIN), max_size=4).map(tuple),
+    st.sampled_from(((Output(NORMAL), Output(PortNo(3))), (SetQueue(1), Output(NORMAL)))),
+)
+plain_flows = st.builds(
+    lambda match, priority, actions: Flow(match, OpenFlowPriority(priority), (ApplyActions(actions),)),
+    *(matches, st.integers(0, 3), plain_actions),
+)
+any_flow = st.one_of(plain_flows, plain_flows, plain_flows, flows())
+
+
+@dataclass(frozen=True)
+class Arrives:
+    """A frame arrives; decisions that were cached before may be forgotten first."""
+
+    frame: int
+    forget: bool
+
+
+@dataclass(frozen=True)
+class Said:
+    """A controller says something; the kernel's tables are brought up to date at once, or are not valid afterwards."""
+
+    message: Message
+    compiles: bool
+
+
+def _message(flow: Flow, *, is_added: bool) -> FlowMod:
+    command = FlowModCommand.ADD if is_added else FlowModCommand.DELETE_STRICT
+    assert isinstance(flow.priority, OpenFlowPriority)
+    return FlowMod(command, flow.match, flow.priority, flow.instructions if is_added else (), flow.table_id)
+
+
+def _port_mod(port: PortNo, config: PortConfig) -> PortMod:
+    return PortMod(port, Mac(port & 0xFF), config, PortConfig.PORT_DOWN | PortConfig.NO_FWD | PortConfig.NO_FLOOD)
+
+
+arrivals = st.builds(Arrives, frames, st.booleans())
+configs = st.sampled_from((PortConfig.NONE, PortConfig.NONE, PortConfig.NO_FLOOD, PortConfig.NO_FWD))
+steps = st.lists(
+    st.one_of(
+        *(arrivals for _ in range(6)),
+        st.builds(
+            Said, st.builds(lambda flow, on: _message(flow, is_added=on), any_flow, st.booleans()), st.booleans()
+        ),
+        st.builds(Said, st.builds(_port_mod, st.sampled_from(PORTS), configs), st.booleans()),
+    ),
+    min_size=1,
+    max_size=24,
+)
+
+KINDS: dict[str, Callable[[], AbstractContextManager[Column]]] = {
+    "simulated": simulated,
+    "ebpf": lambda: ebpf(lambda: FAR_FUTURE),
+}
+Standing = tuple[Column, int]
+"""A column, and the network namespace that it stands in."""
+
+
+@pytest.fixture(scope="module")
+def columns() -> Iterator[dict[str, Standing]]:
+    with ExitStack() as stack:
+        made: dict[str, Standing] = {}
+        for name, make in KINDS.items():
+            column = stack.enter_context(make())
+            namespace = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+            stack.callback(os.close, namespace)
+            made[name] = (column, namespace)
+        yield made
+        counters = made["ebpf"][0].datapath.counters()
+        decided = sum(counters.get(name, 0) for name in DECIDED)
+        assert decided > DECIDED_PER_FRAME * made["simulated"][0].datapath.counters()["miss"], dict(counters)
+        assert all(counters.get(name, 0) for name in DECIDED)
+
+
+def _counted(bridge: Bridge) -> list[tuple[int, int]]:
+    in_one_go(bridge.counting())
+    flows_ = [(flow.packets, flow.bytes) for table_id in range(3) for flow in bridge.tables[table_id]]
+    return [*flows_, *((table.lookups, table.matched) for table in map(bridge.tables.__getitem__, range(3)))]
+
+
+def _forget_cached(bridge: Bridge) -> None:
+    tables = bridge.megaflows.tables
+    decides = tables is not None and not tables.reason
+    bridge.megaflows.everything_changed()
+    bridge.megaflows.settle()
+    if tables is not None and decides:
+        tables.finish(lambda: 1.0)
+
+
+def _play(bridge: Bridge, column: Column, script: list[Arrives | Said]) -> Iterator[dict[PortNo, list[bytes]]]:
+    tables = bridge.megaflows.tables
+    if tables is not None:
+        tables.finish(lambda: 1.0)
+    for step in script:
+        if isinstance(step, Arrives):
+            if step.forget:
+                _forget_cached(bridge)
+            key, frame = FRAMES[step.frame]
+            column.arrive(PortNo(FIELDS["in_port"].get(key)), frame)
+            yield column.left()
+            continue
+        bridge.receive(1, [Envelope(OFP13, 1, deepcopy(step.message))])
+        bridge.take(1)
+        if tables is not None and step.compiles:
+            tables.finish(lambda: 1.0)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(visible=st.lists(any_flow, min_size=1, max_size=6), groups=group_buckets, script=steps)
+def test_the_kernel_decides_as_the_pipeline_does(
+    columns: dict[str, Standing],
+    visible: list[Flow],
+    groups: tuple[list[Chained], ...],
+    script: list[Arrives | Said],
+) -> None:
+    left: dict[str, list[dict[PortNo, list[bytes]]]] = {}
+    counts: dict[str, list[tuple[int, int]]] = {}
+    for name, (column, namespace) in columns.items():
+        netns.setns(namespace)
+        bridge = put_a_bridge_on(column, deepcopy(visible), groups)
+        bridge.connect(1, Kind.CONTROLLER, OFP13)
+        column.left()
+        left[name] = list(_play(bridge, column, script))
+        counts[name] = _counted(bridge)
+
+    assert left["ebpf"] == left["simulated"]
+    assert counts["ebpf"] == counts["simulated"]
