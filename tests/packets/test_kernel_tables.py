@@ -154,7 +154,7 @@ def _counted(bridge: Bridge) -> list[tuple[int, int]]:
 
 def _forget_cached(bridge: Bridge) -> None:
     tables = bridge.megaflows.tables
-    decides = tables is not None and not tables.reason
+    decides = tables is not None and tables.is_valid
     bridge.megaflows.everything_changed()
     bridge.megaflows.settle()
     if tables is not None and decides:

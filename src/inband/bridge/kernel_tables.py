@@ -8,19 +8,20 @@ What was decided by rules is told afterwards (``Bridge``), and its counters are 
 
 Invariants:
 - While the rules are valid each rule is a flow of table 0 and says what the pipeline says of its packets.
-- A flow that has gone keeps its rule, which decides nothing any more, until its last counts are credited.
+- A flow that has gone has the counts of its rule, which decides nothing any more.
 - Stations are the FDB's: ``follow_fdb`` writes what changed, before a frame is sent by it.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 
 from inband.datapath.rules import PortRoles, Rule, RuleTable, rank_of
 from inband.errors import HostError
 from inband.flow.flow import Flow
 from inband.flow.ports import LOCAL
+from inband.pipeline.rulings import Decider
 from inband.pipeline.translate import Pipeline
 from inband.table.flow_set import EntryKey, entry_key
 from inband.vocabulary.instant import Instant
@@ -50,21 +51,30 @@ class KernelTables:
         self._changed: deque[Flow] = deque()
         self._all_changed = True
         self._due: Instant | None = None
-        self.reason = "not compiled yet"
-        """Why frames that no megaflow fits go up, if they do; empty: they do not."""
+        self.trouble = ""
+        """Why frames that no megaflow fits all go up, and will go on to."""
         rules.clear()
         self._fdb.unwritten = {}
         self._fdb.used_elsewhere = rules.stations.used_at
 
-    def __len__(self) -> int:
-        """How many flows are compiled."""
-        return len(self._by_entry)
+    @property
+    def is_valid(self) -> bool:
+        """Whether the datapath decides by the flows now; if not it will shortly, unless there is ``trouble``."""
+        return self._rules.is_valid
+
+    def deciders(self) -> Counter[Decider]:
+        """How many flows of table 0, hidden ones too, have who say what becomes of their packets."""
+        return Counter(rule.ruling.decider for rule in self._by_entry.values())
 
     # Changes
 
-    def flows_changed(self, flows: Iterable[Flow]) -> None:
+    def flows_changed(self, flows: Sequence[Flow]) -> None:
         """Flows came, went, or say something else."""
         self._suspend()
+        for flow in flows:
+            if (rule := self._by_entry.get(entry_key(flow))) is not None:
+                self._rules.read(rule)
+                self._credit(rule)
         self._changed.extend(flows)
         if len(self._changed) > self._max_flows:
             self._changed.clear()
@@ -84,22 +94,21 @@ class KernelTables:
     def _suspend(self) -> None:
         if self._rules.is_valid:
             self._rules.suspend()
-        self.reason = "flows or settings have changed a moment ago"
         self._due = None
 
     # Compiling
 
     @property
     def owes_counts(self) -> bool:
-        """Whether flows that are gone may have counts to come."""
-        return bool(self._changed or self._all_changed) and bool(self._by_entry)
+        """Whether flows that are gone may have counts to come: those that changed one by one have them already."""
+        return self._all_changed and bool(self._by_entry)
 
     def next_deadline(self, now: Instant) -> Instant | None:
         """When ``run`` is due, asked at ``now``."""
         if self._rules.is_valid:
             return None
         if self._table.active > self._max_flows:
-            self.reason = f"there are more than {self._max_flows} flows in table 0"
+            self.trouble = f"there are more than {self._max_flows} flows in table 0"
             return None
         if self._due is None:
             self._due = now + QUIET_S
@@ -117,9 +126,9 @@ class KernelTables:
             if is_done:
                 self.follow_fdb()
                 self._rules.resume()
-                self.reason = ""
+                self.trouble = ""
         except HostError as error:
-            self._all_changed, self._due, self.reason = True, now + _AGAIN_S, str(error)
+            self._all_changed, self._due, self.trouble = True, now + _AGAIN_S, str(error)
             return
         self._due = clock() + SLICE_S
 

@@ -111,6 +111,9 @@ class RuleTable(Protocol):
     def remove(self, rule: Rule) -> None:
         """Have one less; its final counts are in it when this returns. One that is not there is ignored."""
 
+    def read(self, rule: Rule) -> None:
+        """Have one rule's counters say what it has counted up to now."""
+
     def write(self) -> None:
         """Do some of what ``resume`` would have to do."""
 

@@ -120,6 +120,9 @@ def _notes(runner: BridgeRunner, status: BridgeStatus) -> list[str]:
     notes += [f"address {address}: {there}" for address in sorted(runner.local.duplicates, key=str)]
     notes += [f"{joined(ports)}: {LOOP_ADVICE}" for ports in status.loops]
     notes += [f"port {name}: {waiting}" for name in runner.ports.missing()]
+    tables = runner.bridge.megaflows.tables
+    if tables is not None and tables.trouble:
+        notes.append(f"new flows are not decided in the kernel: {tables.trouble}")
     configured = [port.name for port in status.ports if port.config]
     if configured and status.in_band.is_enabled:
         names = ", ".join(configured)

@@ -10,6 +10,7 @@ from typing import TypedDict, TypeVar
 from inband.datapath.base import Megaflow
 from inband.flow.flow import Flow
 from inband.flow.text import flow_document, format_actions, format_bridge_flow, format_flow, format_match
+from inband.pipeline.rulings import Decider
 from inband.runtime.bridge_runner import BridgeRunner
 
 # About 10 ms of work.
@@ -77,7 +78,45 @@ async def megaflows_text(runner: BridgeRunner) -> str:
     await _count(runner)
     megaflows = runner.bridge.datapath.megaflows()
     lines = await _in_portions(megaflows, lambda each: _megaflow_text(_megaflow(runner, each)))
-    return "".join(lines) or "no megaflows: every packet comes up\n"
+    return "".join(lines) + _new_flows_text(runner)
+
+
+class NewFlowsDocument(TypedDict):
+    """What becomes of packets that no megaflow fits. ``in_kernel``: those are decided by flows in the kernel.
+
+    ``flows`` of table 0, hidden ones too, say themselves what is done; by ``normal`` ones the kernel's learning switch
+    does; about packets of ``asked`` ones the switch is asked. ``trouble`` says why it is asked about all, and stays so.
+    """
+
+    in_kernel: bool
+    flows: int
+    normal: int
+    asked: int
+    trouble: str
+
+
+def _new_flows(runner: BridgeRunner) -> NewFlowsDocument | None:
+    tables = runner.bridge.megaflows.tables
+    if tables is None:
+        return None
+    flows = tables.deciders()
+    return {
+        "in_kernel": tables.is_valid,
+        "flows": flows[Decider.ACTIONS],
+        "normal": flows[Decider.NORMAL],
+        "asked": flows[Decider.SWITCH],
+        "trouble": tables.trouble,
+    }
+
+
+def _new_flows_text(runner: BridgeRunner) -> str:
+    found = _new_flows(runner)
+    if found is None or found["trouble"]:
+        why = f": {found['trouble']}" if found else ""
+        return f"packets without a megaflow come up{why}\n"
+    done = "are decided in the kernel" if found["in_kernel"] else "come up until the last change is compiled"
+    flows = f"flows of table 0: {found['flows']} decide, {found['normal']} by NORMAL, {found['asked']} come up"
+    return f"packets without a megaflow {done} ({flows})\n"
 
 
 async def megaflow_lines(runner: BridgeRunner, render: Callable[[Megaflow], str]) -> str:
@@ -91,7 +130,8 @@ async def megaflows_json(runner: BridgeRunner) -> str:
     await _count(runner)
     megaflows = runner.bridge.datapath.megaflows()
     texts = await _in_portions(megaflows, lambda each: json.dumps(_megaflow(runner, each)))
-    return f'{{"datapath": "{runner.bridge.datapath.kind}", "megaflows": [{", ".join(texts)}]}}\n'
+    kind, new_flows = runner.bridge.datapath.kind, json.dumps(_new_flows(runner))
+    return f'{{"datapath": "{kind}", "new_flows": {new_flows}, "megaflows": [{", ".join(texts)}]}}\n'
 
 
 def _megaflow(runner: BridgeRunner, megaflow: Megaflow) -> MegaflowDocument:

@@ -192,6 +192,12 @@ class KernelRules:
 
     # Counting
 
+    def read(self, rule: Rule) -> None:
+        """As ``RuleTable.read``."""
+        placed = self._placed.get(rule)
+        if placed is not None and placed.slot:
+            self._count(placed)
+
     def count(self) -> Iterator[list[Rule]]:
         """As ``RuleTable.count``."""
         size = _BLOCK * STATS.size
