@@ -32,12 +32,6 @@ def test_every_switch_with_a_path_is_connected_in_the_end_and_no_broadcast_comes
     assert outcome.repeats == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Switches are found by what was heard of them. After a failure the places that some remember can form a "
-    "ring, and a packet to a known address goes round it, for 42 hops at most in these seeds, until its owner is heard "
-    "again: no storm guard looks at those.",
-)
 def test_no_frame_goes_round() -> None:
     assert [seed for seed in SEEDS if _outcome(seed).loops] == []
 

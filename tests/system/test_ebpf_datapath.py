@@ -266,6 +266,23 @@ def test_a_removed_megaflow_has_its_final_counts_and_decides_nothing(column: Ebp
     assert column.datapath.megaflows() == []
 
 
+def test_counts_are_as_they_are_now_when_they_are_asked_for(column: Ebpf) -> None:
+    megaflow = megaflow_of(FROM_1, (Output(P2),))
+    install(column.datapath, megaflow)
+    column.arrive(P1, FRAME)
+
+    column.datapath.refresh(megaflow)
+    counted = megaflow.packets
+    column.arrive(P1, FRAME)
+    column.datapath.flush()
+    column.datapath.refresh(megaflow)
+
+    assert (counted, megaflow.packets) == (1, 2)
+    assert abs(megaflow.used - time.monotonic()) < PATIENCE_S
+    count_all(column.datapath)
+    assert megaflow.packets == 2
+
+
 def test_a_flush_forgets_all_and_credits_all(column: Ebpf) -> None:
     megaflows = [
         megaflow_of(Match.of(in_port=1, tcp_dst=port, eth_type=0x0800, ip_proto=6), ()) for port in range(3000)

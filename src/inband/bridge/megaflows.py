@@ -33,6 +33,7 @@ from inband.errors import HostError
 from inband.flow.fields import FlowKey
 from inband.flow.flow import Flow
 from inband.flow.match import Match
+from inband.flow.ports import PortNo
 from inband.pipeline.fdb import FdbKey
 from inband.pipeline.translate import Pipeline
 from inband.pipeline.translation import Translation
@@ -55,6 +56,7 @@ IN_USE_S = 2.0
 MAX_IDLE_S = 10.0
 # How many megaflows are flushed in the time in which one is removed by itself.
 FLUSH_GAIN = 6
+_NONE: set[Megaflow] = set()
 
 
 @dataclass(slots=True)
@@ -115,6 +117,10 @@ class _Cached:
                 if not those:
                     del self.by_fdb_key[key]
 
+    def between(self, one: FdbKey, other: FdbKey) -> set[Megaflow]:
+        """Those that depend on both."""
+        return self.by_fdb_key.get(one, _NONE) & self.by_fdb_key.get(other, _NONE)
+
     def has(self, megaflow: Megaflow) -> bool:
         """Whether it is one of these."""
         return self.by_match.get(megaflow.match) is megaflow
@@ -139,6 +145,7 @@ class MegaflowCache:
         self._rounds_begun = 0
         self._rounds_done = 0
         self.tables = None if datapath.rules is None else KernelTables(datapath.rules, pipeline)
+        pipeline.ask_cache(self.last_used_between)
 
     def __len__(self) -> int:
         """How many megaflows there are."""
@@ -162,6 +169,20 @@ class MegaflowCache:
         self._cached.add(megaflow)
         self.datapath.install(megaflow, packet)
         return megaflow
+
+    def last_used_between(self, source: FdbKey, destination: FdbKey, besides: PortNo) -> Instant:
+        """When a packet between two hosts was last sent on that came in by another port than this; -inf: none was.
+
+        Decisions that were flushed a moment ago count. Work: the decisions of the host that has fewer.
+        """
+        last = float("-inf")
+        for cached in (self._cached, *self._flushed):
+            for megaflow in cached.between(source, destination):
+                teaches = megaflow.translation.source
+                if teaches is not None and teaches[0] == source and teaches[1] != besides:
+                    self.datapath.refresh(megaflow)
+                    last = max(last, megaflow.used)
+        return last
 
     # --- counting -----------------------------------------------------------------------------------------------
 

@@ -160,6 +160,9 @@ class Datapath(Protocol):
     def flush(self) -> None:
         """Forget every decision at once."""
 
+    def refresh(self, megaflow: Megaflow) -> None:
+        """Have the counts of a decision as they are now, also of one that was flushed a moment ago."""
+
     def megaflows(self) -> list[Megaflow]:
         """Every cached decision, with counters as ``count`` found them last."""
 

@@ -158,6 +158,9 @@ class SimulatedDatapath:
         """As ``Datapath.flush``."""
         self._classifier.flush()
 
+    def refresh(self, megaflow: Megaflow) -> None:
+        """As ``Datapath.refresh``: counts are as they are now at any time."""
+
     def megaflows(self) -> list[Megaflow]:
         """As ``Datapath.megaflows``."""
         return list(self._classifier)

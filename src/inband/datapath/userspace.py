@@ -458,6 +458,9 @@ class UserspaceDatapath:
         self._classifier.flush()
         self._forget_paths()
 
+    def refresh(self, megaflow: Megaflow) -> None:
+        """As ``Datapath.refresh``: counts are as they are now at any time."""
+
     def megaflows(self) -> list[Megaflow]:
         """As ``Datapath.megaflows``."""
         return list(self._classifier)

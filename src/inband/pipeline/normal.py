@@ -20,9 +20,9 @@ from inband.flow.fields import FIELDS, VLAN_PRESENT
 from inband.flow.flow import Flow
 from inband.flow.membership import VlanMembership
 from inband.flow.ports import LOCAL, PortNo
-from inband.packet.tags import pop_vlan
 from inband.pipeline.budget import Kind
 from inband.pipeline.context import XlateContext
+from inband.pipeline.copies import as_sent, came_round
 from inband.pipeline.fdb import FdbKey, Learned
 from inband.pipeline.members import send_in_vlan
 from inband.pipeline.outputs import flood, is_open, may_leave_by, send
@@ -31,7 +31,7 @@ from inband.pipeline.places import Station
 from inband.pipeline.switch_state import SwitchState
 from inband.vocabulary.addresses import BRIDGE_GROUP, Mac
 from inband.vocabulary.instant import Instant
-from inband.vocabulary.numbers import ARP_REPLY, ARP_REQUEST, ETH_VLAN, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
+from inband.vocabulary.numbers import ARP_REPLY, ARP_REQUEST, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 
 # By a packet of in-band control no address moves to another port that was confirmed on its own this shortly before: in
 # a ring that is a copy that came round, not a host that moved. Real moves are believed half a second later.
@@ -55,7 +55,6 @@ _NAMED = {
     (0, NEIGHBOUR_ADVERTISEMENT): FIELDS["ipv6_nd_tll"],
 }
 
-_ADDRESSES = 12  # bytes of both MAC addresses, before a tag
 
 _WHY_FLOODED = "the destination is unknown or a group: flooded"
 _WHY_FLOODED_BY_TREE = "the destination was heard outside the spanning tree: flooded"
@@ -117,7 +116,7 @@ def forward_normally(ctx: XlateContext) -> None:
     for key in (decision.source, decision.destination):
         if key is not None:
             ctx.fdb_keys[key] = None
-    if decision.floods and ctx.overrides_ports and not _may_flood(ctx, decision):
+    if ctx.overrides_ports and not _may_pass(ctx, decision):
         return
     if decision.floods and ctx.in_port in ctx.switch.loops.left and not ctx.overrides_ports and _is_over_limit(ctx):
         return
@@ -179,10 +178,18 @@ def _serve_local(ctx: XlateContext) -> None:
     send(ctx, LOCAL)
 
 
+def _may_pass(ctx: XlateContext, decision: NormalDecision) -> bool:
+    """Whether in-band control sends a frame on: not one that came round. What is for LOCAL ends here in any case."""
+    destination = decision.destination
+    if destination is not None and decision.port != LOCAL and came_round(ctx, decision.source, destination):
+        return False
+    return not decision.floods or _may_flood(ctx, decision)
+
+
 def _may_flood(ctx: XlateContext, decision: NormalDecision) -> bool:
     """Whether in-band control floods a frame: not twice, and within the port's budget. That it does is remembered."""
     ctx.packet.cacheable = False
-    guard, data = ctx.switch.storm_guard, _as_sent(ctx, decision.vlan)
+    guard, data = ctx.switch.storm_guard, as_sent(ctx, decision.vlan)
     if guard.has_flooded(data, ctx.now):
         ctx.drop("the same frame was flooded a moment ago")
         ctx.count("storm_guard_dropped")
@@ -208,26 +215,6 @@ def _is_in_budget(ctx: XlateContext) -> bool:
         return True
     budgets = ctx.switch.budgets
     return (budgets.spend if ctx.trace is None else budgets.allows)(ctx.in_port, Kind.FLOODED, ctx.now)
-
-
-def was_flooded(ctx: XlateContext, vlan: int) -> bool:
-    """Whether in-band control flooded this frame, which came in this VLAN, a moment ago."""
-    return ctx.switch.storm_guard.has_flooded(_as_sent(ctx, vlan), ctx.now)
-
-
-def _as_sent(ctx: XlateContext, vlan: int) -> bytes:
-    """The frame as it would come back: what LOCAL sent has the tag of control's VLAN by then.
-
-    Where ports are members of VLANs it may come back with another tag, or none: it is compared by its VLAN alone.
-    """
-    data = ctx.frame.data
-    if ctx.switch.ports.memberships:
-        data = pop_vlan(ctx.frame).data
-    elif ctx.in_port != LOCAL or ctx.switch.control_vlan is None:
-        return data
-    if len(data) < _ADDRESSES:
-        return data
-    return data[:_ADDRESSES] + ETH_VLAN.to_bytes(2, "big") + vlan.to_bytes(2, "big") + data[_ADDRESSES:]
 
 
 def _shows_place(ctx: XlateContext) -> bool:

@@ -9,10 +9,13 @@ that came the shortest way.
 A retransmission that is the same to the bit within the moment is lost with it; senders of ARP wait a second (RFC 1122,
 2.3.2.1), TCP's retransmissions differ in the IP identification, DHCP's in their seconds. What this is not: a protection
 for data traffic, whose loops are the controller's matter.
+
+What in-band control sends to one port is remembered as well (``SentOn``): see ``copies``.
 """
 
 from __future__ import annotations
 
+from inband.flow.ports import PortNo
 from inband.vocabulary.instant import Instant
 
 # Longer than a frame takes around any ring of switches (ten hops of slow path: 10 ms), shorter than any retry: the
@@ -52,3 +55,23 @@ class StormGuard:
         flooded.pop(digest, None)
         flooded[digest] = now
         return True
+
+
+class SentOn:
+    """Digests of the frames to one station that were sent on of late, each with the port by which it came in."""
+
+    def __init__(self) -> None:
+        self._sent: dict[int, tuple[PortNo, Instant]] = {}
+
+    def came_by_another(self, frame: bytes, port: PortNo, now: Instant, within_s: float) -> bool:
+        """Whether this frame came in by another port than this one, and was sent on, so shortly ago."""
+        by, at = self._sent.get(hash(frame), (port, now))
+        return by != port and now - at < within_s
+
+    def remember(self, frame: bytes, port: PortNo, now: Instant) -> None:
+        """Note that a frame that came in by a port is sent on; of MAX_FRAMES the oldest one makes room."""
+        digest = hash(frame)
+        self._sent.pop(digest, None)
+        self._sent[digest] = (port, now)
+        if len(self._sent) > MAX_FRAMES:
+            del self._sent[next(iter(self._sent))]

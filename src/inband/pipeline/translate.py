@@ -42,7 +42,7 @@ from inband.pipeline.packet_state import PacketState
 from inband.pipeline.places import Places
 from inband.pipeline.ports import PortTable
 from inband.pipeline.rulings import Ruling, ruling_of
-from inband.pipeline.switch_state import SwitchState
+from inband.pipeline.switch_state import LastCached, SwitchState
 from inband.pipeline.tables import receive
 from inband.pipeline.trace import Trace
 from inband.pipeline.translation import Translation
@@ -111,6 +111,10 @@ class Pipeline:
     def places(self) -> Places:
         """Where the next hops were proven to be."""
         return self._state.places
+
+    def ask_cache(self, last_cached: LastCached) -> None:
+        """Whom to ask when cached decisions last sent something on."""
+        self._state.last_cached = last_cached
 
     @property
     def lease_servers(self) -> LeaseServers:

@@ -421,3 +421,37 @@ def test_a_flush_in_the_middle_of_a_comparison_is_its_end(cache: MegaflowCache) 
     in_one_go(steps)
 
     assert cached(cache) == [new]
+
+
+# --- when something was last sent on ------------------------------------------------------------------------------
+
+
+def between_hosts(cache: MegaflowCache, port: int, used: float, **fields: int) -> Megaflow:
+    """A decision about packets from HOST, which is on a port, to OTHER_HOST; last used then."""
+    keys = (HOST, OTHER_HOST)
+    megaflow = install(cache, Translation((), 0, fdb_keys=keys, source=(HOST, PortNo(port))), in_port=port, **fields)
+    megaflow.used = used
+    return megaflow
+
+
+def test_the_last_use_between_two_hosts_is_that_by_other_ports(cache: MegaflowCache) -> None:
+    for port, used in ((1, 5.0), (2, 7.0), (3, 6.0)):
+        between_hosts(cache, port, used)
+
+    assert cache.last_used_between(HOST, OTHER_HOST, PortNo(2)) == 6.0
+    assert cache.last_used_between(HOST, OTHER_HOST, PortNo(4)) == 7.0
+
+
+def test_the_other_direction_and_other_hosts_do_not_count(cache: MegaflowCache) -> None:
+    between_hosts(cache, 1, 5.0)
+
+    assert cache.last_used_between(OTHER_HOST, HOST, PortNo(9)) == float("-inf")
+    assert cache.last_used_between(HOST, FdbKey(0, Mac(0x020000000003)), PortNo(9)) == float("-inf")
+
+
+def test_what_was_flushed_a_moment_ago_counts(cache: MegaflowCache) -> None:
+    between_hosts(cache, 1, 5.0)
+    cache.everything_changed()
+    cache.settle()
+
+    assert cache.last_used_between(HOST, OTHER_HOST, PortNo(2)) == 5.0

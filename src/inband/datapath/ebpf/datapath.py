@@ -301,6 +301,10 @@ class EbpfDatapath:
         self._classifier.flush()
         self._entries.flush()
 
+    def refresh(self, megaflow: Megaflow) -> None:
+        """As ``Datapath.refresh``."""
+        self._entries.refresh(megaflow)
+
     def megaflows(self) -> list[Megaflow]:
         """As ``Datapath.megaflows``."""
         return list(self._classifier)

@@ -189,6 +189,13 @@ class Entries:
         hashes = [self._stale.popitem()[0] for _ in range(min(count, len(self._stale)))]
         libbpf.delete_many(self._map, hashes)
 
+    def refresh(self, megaflow: Megaflow) -> None:
+        """Take over what the kernel has counted of a megaflow up to now; it is in the next round of ``count``, too."""
+        for known in (self._known, *self._flushed):
+            entry = known.by_megaflow.get(megaflow)
+            if entry is not None:
+                self._count(entry)
+
     def count(self) -> Iterator[set[Megaflow]]:
         """One round over all counters, in parts of about a millisecond: megaflows that have counted packets.
 
