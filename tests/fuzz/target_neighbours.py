@@ -12,12 +12,14 @@ from random import Random
 
 from inband.errors import WireError
 from inband.fabric import events as ev
+from inband.fabric import need
 from inband.fabric.changes import MAX_ORIGINS
 from inband.fabric.distances import MAX_IN_ALL, Distance, Station
 from inband.fabric.fabric import Fabric
-from inband.fabric.hello import MAX_CHANGES, Change, Heard, Hello, body_of, decode, encode, frame, is_update
+from inband.fabric.hello import MAX_CHANGES, UPDATE, Change, Heard, Hello, body_of, decode, encode, frame, update_kind
 from inband.fabric.keys import Hashed, NetworkKeys
 from inband.fabric.link import MAX_WAITING
+from inband.fabric.need import Need, NeedKind
 from inband.fabric.update import Update
 from inband.fabric.update import decode as decode_update
 from inband.fabric.update import encode as encode_update
@@ -92,8 +94,9 @@ def _read(data: bytes) -> bytes:
         assert body is None or KEY.look(body, MAC.packed) in Hashed
     except WireError:
         return data
-    if body is not None and is_update(data):
-        _read_update(body)
+    kind = update_kind(data)
+    if body is not None and kind is not None:
+        _read_update(body) if kind == UPDATE else _read_needs(body)
     elif hello is not None:
         assert decode(encode(hello)) == hello
     return data
@@ -105,6 +108,14 @@ def _read_update(body: bytes) -> None:
     except WireError:
         return
     assert decode_update(encode_update(update)) == update
+
+
+def _read_needs(body: bytes) -> None:
+    try:
+        told = need.decode(body)
+    except WireError:
+        return
+    assert need.decode(need.encode(told)) == told
 
 
 def seeds() -> Iterable[bytes]:
@@ -119,11 +130,25 @@ def seeds() -> Iterable[bytes]:
     asked = Update(2, 9, 1, 1, boot, 1, 1, records=tuple((each, Distance(3, 1)) for each in STATIONS))
     again = Update(2, 9, 1, 2, boot, 2, 1, 1, 1, ((STATIONS[0], Distance(3, 0xFFFF)),))
     told = [bytes((Step.SIGNED, 0)) + sized(encode_update(each)) for each in (asked, again)]
+    needs = [(Need(NeedKind.NEXT_HOP, (4, 9)), Distance(3, 1)), (Need(NeedKind.CLIENT, (0, 9)), Distance(3, 70))]
+    needed = Update(2, 9, 1, 1, boot, 1, 1, records=tuple(needs))
+    yield b"".join((bytes((Step.KEYS, 0, 1)), *signed[:2], bytes((Step.SIGNED, 0)), sized(need.encode(needed))))
     wait = bytes((Step.TIME, 0, 5))
     yield b"".join((bytes((Step.KEYS, 0, 1)), *signed[:2], told[0], wait, signed[2], *told, bytes((Step.TIME, 0, 3))))
     yield bytes((Step.FRAME, 1)) + sized(frame(encode(changed), MAC)) + bytes((Step.LINK, 1, 0, Step.LINK, 1, 1))
     yield bytes((Step.FRAME, 0)) + sized(frame(b"inbN\2" + bytes(60), MAC)) + bytes((Step.TIME, 0, 7, Step.TIME, 0, 4))
 
 
-WORDS = (b"inbN\1\1", b"\1\x0e", b"\2\6", b"\3\4", b"\4\x10", b"\5\x11", b"\xff\x0c", b"\x88\xb5", b"\x08\x10")
+WORDS = (
+    b"inbN\1\1",
+    b"inbN\1\3",
+    b"\1\x0e",
+    b"\2\6",
+    b"\3\4",
+    b"\4\x10",
+    b"\5\x11",
+    b"\xff\x0c",
+    b"\x88\xb5",
+    b"\x08\x10",
+)
 TARGET = Target(check, seeds, WORDS, max_bytes=1500)

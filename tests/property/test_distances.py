@@ -29,7 +29,7 @@ class World:
 
     def __init__(self, random: Random, count: int) -> None:
         self.random = random
-        self.nodes = [Distances() for _ in range(count)]
+        self.nodes: list[Distances[Station]] = [Distances() for _ in range(count)]
         chosen = {(a, random.randrange(a)) for a in range(1, count)}
         chosen |= {(a, b) for a in range(count) for b in range(a) if random.random() < 0.25}
         self.links = sorted(chosen)

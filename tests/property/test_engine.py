@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inband.control import events as ev
-from inband.control.endpoints import Protocol
+from inband.control.endpoints import Endpoint, Protocol
 from inband.control.engine import Engine
 from inband.control.rules import InBandRule, wanted
 from inband.flow.actions import Instruction
@@ -50,6 +50,13 @@ macs = st.none() | st.sampled_from([Mac(0), Mac(0x020000000001), Mac(0x020000000
 hops = st.none() | st.builds(NextHop, st.sampled_from([1, 2]), st.just("br0"), st.sampled_from(HOPS))
 events = st.one_of(
     st.builds(ev.RemotesChanged, st.lists(remotes, max_size=3), st.lists(remotes, max_size=3)),
+    st.builds(
+        ev.NeighboursNeed,
+        st.frozensets(
+            st.builds(lambda address, port: Endpoint(address, port), st.sampled_from(REMOTES), ports), max_size=3
+        ),
+        st.frozensets(st.sampled_from([*HOPS, OWN[3]]), max_size=3),
+    ),
     st.builds(ev.ServersChanged, st.frozensets(st.sampled_from(SERVERS), max_size=3)),
     st.builds(ev.InBandEnabled, st.booleans()),
     st.builds(ev.QueueChanged, st.sampled_from([None, 0, 7])),
@@ -64,7 +71,7 @@ events = st.one_of(
     st.just(ev.TimePassed()),
     st.builds(NeighbourChanged, st.sampled_from([1, 2]), st.sampled_from(HOPS), macs),
     st.just(RoutesChanged(ip_network("192.0.2.0/25"))),
-    st.builds(NextHopFound, st.sampled_from([*REMOTES, *SERVERS[:2], *(each[1] for each in CALLERS)]), hops),
+    st.builds(NextHopFound, st.sampled_from([*REMOTES, *SERVERS[:2], *(each[1] for each in CALLERS), *HOPS[:3]]), hops),
 )
 steps = st.lists(st.tuples(events, st.floats(0, 40)), max_size=40)
 
@@ -107,6 +114,7 @@ def test_the_installed_set_always_equals_the_set_computed_from_scratch(
     steps: list[tuple[ev.Event, float]],
 ) -> None:
     kernel, table, now = KernelState(), Table(), 0.0
+    kernel.local_ports.add(1)
     engine = Engine(kernel, table.flows)
 
     for event, pause in steps:
@@ -126,6 +134,7 @@ def test_the_installed_set_always_equals_the_set_computed_from_scratch(
 @given(steps)
 def test_time_alone_brings_every_engine_to_rest_or_to_a_bounded_pace(steps: list[tuple[ev.Event, float]]) -> None:
     kernel, table, now = KernelState(), Table(), 0.0
+    kernel.local_ports.add(1)
     engine = Engine(kernel, table.flows)
     for event, pause in steps:
         now += pause

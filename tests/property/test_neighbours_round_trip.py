@@ -6,8 +6,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inband.fabric.distances import Distance, Station
-from inband.fabric.hello import MAX_ADDRESSES, MAX_CHANGES, Change, Heard, Hello, decode, encode, frame, is_update
+from inband.fabric.hello import (
+    MAX_ADDRESSES,
+    MAX_CHANGES,
+    NEEDS,
+    UPDATE,
+    Change,
+    Heard,
+    Hello,
+    decode,
+    encode,
+    frame,
+    update_kind,
+)
 from inband.fabric.keys import Hashed, NetworkKeys
+from inband.fabric.need import Need, NeedKind
+from inband.fabric.need import decode as decode_needs
+from inband.fabric.need import encode as encode_needs
 from inband.fabric.update import Update
 from inband.fabric.update import decode as decode_update
 from inband.fabric.update import encode as encode_update
@@ -38,7 +53,7 @@ def test_what_is_written_is_read(hello: Hello, padding: int) -> None:
 
 
 @st.composite
-def updates(draw: st.DrawFn) -> Update:
+def updates(draw: st.DrawFn) -> Update[Station]:
     """Any update that may be sent: records of IPv4 come before those of IPv6."""
     distances = st.builds(Distance, WORD, st.integers(0, 0xFFFF))
     macs = st.builds(Mac, st.integers(0, (1 << 48) - 1))
@@ -54,13 +69,35 @@ def updates(draw: st.DrawFn) -> Update:
 
 @settings(max_examples=200, deadline=None)
 @given(updates(), st.binary(min_size=32), st.integers(0, 40))
-def test_an_update_that_is_written_is_read(update: Update, secret: bytes, padding: int) -> None:
+def test_an_update_that_is_written_is_read(update: Update[Station], secret: bytes, padding: int) -> None:
     key, source = NetworkKeys.of(secret), Mac(1)
     body = key.sign(encode_update(update), source) + bytes(padding)
 
     assert decode_update(body) == update
     assert key.look(body, source.packed) is Hashed.RIGHT
-    assert is_update(frame(body, source))
+    assert update_kind(frame(body, source)) == UPDATE
+
+
+def needs() -> st.SearchStrategy[Need]:
+    """Any need that may be told."""
+    addresses = st.tuples(st.just(4), WORD) | st.tuples(st.just(6), st.integers(0, (1 << 128) - 1))
+    macs = st.tuples(st.just(0), st.integers(0, (1 << 48) - 1))
+    return (
+        st.builds(Need, st.just(NeedKind.CONTROLLER), addresses, st.integers(1, 0xFFFF), st.booleans())
+        | st.builds(Need, st.just(NeedKind.NEXT_HOP), addresses, st.just(0), st.just(False))
+        | st.builds(Need, st.just(NeedKind.CLIENT), macs, st.just(0), st.just(False))
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(needs(), st.builds(Distance, WORD, st.integers(0, 0xFFFF))), max_size=30), st.integers(0, 40))
+def test_needs_that_are_written_are_read(records: list[tuple[Need, Distance]], padding: int) -> None:
+    key, source, told = NetworkKeys.of(b"k" * 32), Mac(1), Update(1, 2, 3, 4, 5, 6, 7, 8, 9, tuple(records))
+    body = key.sign(encode_needs(told), source) + bytes(padding)
+
+    assert decode_needs(body) == told
+    assert key.look(body, source.packed) is Hashed.RIGHT
+    assert update_kind(frame(body, source)) == NEEDS
 
 
 @settings(max_examples=200, deadline=None)

@@ -114,7 +114,7 @@ class Bridge:
         self._hinted_ports: frozenset[int] = frozenset()
         self._kernel = host.state
         around = (datapath, self.ports, self.pipeline, self.megaflows, self.in_band.engine, host.state)
-        self.neighbours = Neighbours(Surroundings(*around, self.questions.inject, self.places, wake))
+        self.neighbours = Neighbours(Surroundings(*around, self.questions.inject, self.places, self.control, wake))
         self._links = LinkProtocols(self.pipeline, self.tree, self.loops, self.neighbours, wake)
 
     @property
@@ -436,6 +436,7 @@ class Bridge:
         if engine.ports is not self._hinted_ports:
             self._hinted_ports = engine.ports
             self.datapath.set_control_hints(ControlHints(engine.ports))
+        self.neighbours.engine_changed(self._clock())
         self._wake()
 
     def forget_places(self) -> None:

@@ -16,9 +16,11 @@ from random import Random
 from typing import assert_never
 
 from inband.bridge.megaflows import MegaflowCache
+from inband.bridge.needs import BridgeNeeds
 from inband.bridge.paths import Paths
 from inband.bridge.place_keeper import PlaceKeeper
 from inband.control.engine import Engine
+from inband.control.events import Event
 from inband.control.questions import question
 from inband.datapath.base import Datapath
 from inband.fabric import events as ev
@@ -26,6 +28,7 @@ from inband.fabric.distances import Station
 from inband.fabric.events import LinkState
 from inband.fabric.fabric import Fabric
 from inband.fabric.keys import NetworkKeys
+from inband.fabric.need import Need
 from inband.flow.actions import Output
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.state import KernelState
@@ -61,6 +64,7 @@ class Surroundings:
     kernel: KernelState
     inject: Callable[[bytes], None]
     places: PlaceKeeper
+    control: Callable[[Event], None]
     wake: Callable[[], None]
 
 
@@ -74,6 +78,7 @@ class Neighbours:
         self._around = around
         self._fdb = around.pipeline.fdb
         self._paths = Paths(around.pipeline.places)
+        self._needs = BridgeNeeds(around.engine, around.control)
         around.places.proofs_changed = self.places_changed
         self._local_index: int | None = None
         self._control_ports: frozenset[PortNo] = frozenset()
@@ -98,6 +103,8 @@ class Neighbours:
         around.megaflows.settle()
         self.fabric = None if switch is None else Fabric(switch, random)
         self._follow_paths((), now)
+        self._follow_needs()
+        self._tell_needs(now)
         self._control_ports, self._proven = frozenset(), frozenset()
         self._handle(ev.KeysChanged(self._keys), now)
         self._follow_trusted(now)
@@ -135,6 +142,17 @@ class Neighbours:
         """LOCAL, which is this interface, has another MAC or IP address."""
         self._local_index = index
         self._tell_local(now)
+
+    def set_controllers(self, controllers: tuple[Need, ...], now: Instant) -> None:
+        """This switch is configured with these controllers; neighbours are told."""
+        if controllers != self._needs.controllers:
+            self._needs.controllers = controllers
+            self._tell_needs(now)
+
+    def engine_changed(self, now: Instant) -> None:
+        """The next hops of this switch may be others."""
+        if self._needs.have_changed(self._local_index):
+            self._tell_needs(now)
 
     def places_changed(self, now: Instant) -> None:
         """A station has proven itself, or its proof is void: neighbours are told of those that are here."""
@@ -191,6 +209,8 @@ class Neighbours:
                 self._around.megaflows.settle()
             case ev.FollowPaths(stations):
                 self._follow_paths(stations, now)
+            case ev.FollowNeeds():
+                self._follow_needs()
             case ev.DoubtPlaces():
                 self._fdb.doubt(now)
                 self._around.places.hurry()
@@ -209,6 +229,14 @@ class Neighbours:
         self._around.megaflows.settle()
         self._around.places.follow()
         self._look_at = now
+
+    def _follow_needs(self) -> None:
+        """Have rules for what neighbours need."""
+        needs = None if self.fabric is None else self.fabric.needs
+        self._needs.follow({} if needs is None else needs.in_force)
+
+    def _tell_needs(self, now: Instant) -> None:
+        self._handle(ev.NeedsChanged(self._needs.own(self._local_index)), now)
 
     def _follow_trusted(self, now: Instant) -> None:
         """Take what comes in by a neighbour of the network's key for what it says, as far as a word covers it."""

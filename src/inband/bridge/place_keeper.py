@@ -59,6 +59,7 @@ class PlaceKeeper:
         self._pause_s = FAILING_FIRST_S
         places.hops = engine.hops
         places.next_hop_of = self._next_hop_of
+        places.hops_towards = self._hops_towards
 
     def start_anew(self, vlan: int | None) -> None:
         """Control traffic is in this VLAN from now on, or none is: nothing is known."""
@@ -136,7 +137,8 @@ class PlaceKeeper:
         """
         key = address_key(address)
         hop = self._engine.hops.get(key)
-        if hop is not None and hop.urgent and hop.mac is not None and self._places.station(key) is None:
+        is_needed = hop is not None and (hop.urgent or hop.address in self._engine.neighbours_hops)
+        if hop is not None and is_needed and hop.mac is not None and self._places.station(key) is None:
             self._questions.ask(hop.index, hop.address, at=hop.mac)
 
     def next_deadline(self) -> Instant | None:
@@ -205,6 +207,9 @@ class PlaceKeeper:
     def _next_hop_of(self, remote: AddressKey) -> AddressKey | None:
         found = self._engine.next_hop_of(address_of(remote))
         return None if found is None else address_key(found[0])
+
+    def _hops_towards(self, remote: AddressKey) -> list[AddressKey]:
+        return [address_key(each) for each in self._engine.hops_towards(address_of(remote))]
 
 
 def _no_one(_: Instant) -> None:

@@ -34,6 +34,8 @@ class AddressResolution:
         self._by_mac: dict[Mac, dict[Hop, None]] = {}
         self.by_address: dict[AddressKey, Hop] = {}
         """A next hop in use by its IP address, on whatever interface."""
+        self.urgent: frozenset[HopKey] = frozenset()
+        """Those that controllers and DNS servers need; the same object until it changes."""
         self._agenda = Agenda()
         self._places_due: Instant | None = None
 
@@ -53,7 +55,7 @@ class AddressResolution:
         hop = self._hops.get((found.index, found.address)) or self._make(found, now)
         hop.users += 1
         was_urgent = hop.urgent
-        hop.urgent_users += urgent
+        self._count_urgent(hop, urgent)
         if not hop.resolved and (hop.ask_at is None or (hop.urgent and not was_urgent)):
             self._ask_soon(hop, now)
         self._plan_places(hop, now)
@@ -62,7 +64,7 @@ class AddressResolution:
     def release(self, hop: Hop, *, urgent: bool) -> None:
         """One user less; ``urgent`` as it was last said."""
         hop.users -= 1
-        hop.urgent_users -= urgent
+        self._count_urgent(hop, -urgent)
         if hop.users:
             return
         del self._hops[hop.key]
@@ -73,7 +75,13 @@ class AddressResolution:
 
     def change_urgency(self, hop: Hop, *, urgent: bool) -> None:
         """A user that was not urgent is so now, or the other way round."""
-        hop.urgent_users += 1 if urgent else -1
+        self._count_urgent(hop, 1 if urgent else -1)
+
+    def _count_urgent(self, hop: Hop, change: int) -> None:
+        was_urgent = hop.urgent
+        hop.urgent_users += change
+        if hop.urgent is not was_urgent:
+            self.urgent ^= {hop.key}
 
     def ask_if_unresolved(self, hop: Hop, now: Instant) -> None:
         """Plan a question at the pace that the hop's users need now, unless there is an answer already."""

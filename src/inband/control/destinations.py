@@ -103,7 +103,7 @@ class Destinations:
         self._asking: dict[IpAddress, dict[_Destination, None]] = {}
         self._servers: frozenset[IpAddress] = frozenset()
         self._networks: frozenset[IpNetwork] = frozenset()
-        self._ports = PortUsers()
+        self.port_users = PortUsers()
         self._users = {4: 0, 6: 0}  # endpoints and servers by version of IP
         self._remotes = {4: 0, 6: 0}  # endpoints by version of IP
         self._waiting: dict[Hop, set[_Destination]] = {}  # for a MAC address, to let the previous hop go
@@ -127,7 +127,7 @@ class Destinations:
     @property
     def ports(self) -> frozenset[int]:
         """Every protected port, there or here, and DNS's with servers; the same object until it changes."""
-        return self._ports.ports
+        return self.port_users.ports
 
     @property
     def uses_ipv6(self) -> bool:
@@ -138,6 +138,10 @@ class Destinations:
         """The next hop of a destination, when its MAC is known."""
         hop = self._hop_of(address)
         return (hop.address, hop.mac) if hop is not None and hop.mac is not None else None
+
+    def has(self, address: IpAddress) -> bool:
+        """Whether it is a remote's or a DNS server's."""
+        return (address, None) in self._destinations
 
     def remotes(self) -> Iterator[RemoteStatus]:
         """Every remote with its next hop, for ``show``."""
@@ -220,7 +224,7 @@ class Destinations:
         self._urgency_changed(destination, was_urgent, now)
         change = 1 if is_server else -1
         self._users[destination.address.version] += change
-        self._ports.count(DNS_PORT, change)
+        self.port_users.count(DNS_PORT, change)
 
     def _destination(self, place: _Place) -> _Destination:
         destination = self._destinations.get(place)
@@ -253,7 +257,7 @@ class Destinations:
         version, counts = endpoint.address.version, self._remotes
         before, counts[version] = counts[version], counts[version] + change
         self._users[version] += change
-        self._ports.count(endpoint.port, change)
+        self.port_users.count(endpoint.port, change)
         if 0 in (before, counts[version]):
             act = self._rule_set.want if change > 0 else self._rule_set.unwant
             for network in self._networks:

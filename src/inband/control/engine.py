@@ -14,20 +14,21 @@ Invariant, tested with random events: the rules that are installed when the comm
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from typing import assert_never
 
 from inband.control import events as ev
 from inband.control import rules
 from inband.control.address_resolution import AddressResolution
 from inband.control.destinations import Destinations, RemoteStatus
-from inband.control.next_hop import Hop
+from inband.control.neighbour_needs import NeighbourNeeds
+from inband.control.next_hop import Hop, HopKey
 from inband.control.rule_set import RuleSet
 from inband.control.rules import InBandRule, State
 from inband.flow.actions import Instruction
 from inband.host.events import NeighbourChanged, NextHopFound, RoutesChanged
 from inband.host.state import KernelState
-from inband.vocabulary.addresses import AddressKey, IpAddress, Mac
+from inband.vocabulary.addresses import AddressKey, IpAddress, Mac, address_key
 from inband.vocabulary.instant import Instant, earliest
 
 
@@ -48,6 +49,8 @@ class Engine:
         self._rule_set = RuleSet(installed)
         self._resolution = AddressResolution(kernel, self._rule_set, self._commands)
         self._destinations = Destinations(self._rule_set, self._resolution, self._commands)
+        ports = self._destinations.port_users
+        self._neighbours = NeighbourNeeds(self._rule_set, self._resolution, kernel, ports, self._commands)
 
     # --- what the outside calls ---------------------------------------------------------------------------------
 
@@ -65,15 +68,14 @@ class Engine:
                 self._destinations.neighbour_changed(event, now)
             case RoutesChanged():
                 self._destinations.routes_changed(event)
+                self._neighbours.routes_changed(event)
             case NextHopFound():
                 self._destinations.next_hop_found(event, now)
-            case ev.RemotesChanged(added, removed):
-                self._destinations.add(added, now)
-                self._destinations.remove(removed)
-                self._follow_ipv6()
-            case ev.ServersChanged(servers):
-                self._destinations.set_servers(servers, now)
-                self._follow_ipv6()
+                self._neighbours.next_hop_found(event, now)
+            case ev.RemotesChanged() | ev.ServersChanged():
+                self._remotes_changed(event, now)
+            case ev.NeighboursNeed():
+                self._neighbours.follow(event)
             case ev.ControlVlanChanged(vlan):
                 self._rule_set.vlan = vlan
             case ev.InBandEnabled() | ev.QueueChanged() | ev.LocalMacChanged() | ev.LocalAddressesChanged():
@@ -110,6 +112,8 @@ class Engine:
             servers=self._destinations.server_addresses,
             networks=self._destinations.networks,
             vlan=self._rule_set.vlan,
+            neighbours_endpoints=self._neighbours.endpoints,
+            neighbours_hops=frozenset(self._neighbours.hops),
         )
 
     @property
@@ -153,6 +157,11 @@ class Engine:
         return self._destinations.ports
 
     @property
+    def urgent_hops(self) -> frozenset[HopKey]:
+        """The next hops that controllers and DNS servers need; the same object until it changes."""
+        return self._resolution.urgent
+
+    @property
     def hops(self) -> Mapping[AddressKey, Hop]:
         """A live view of the next hops in use, each by its IP address."""
         return self._resolution.by_address
@@ -161,6 +170,18 @@ class Engine:
         """The next hop of a remote, when its MAC is known."""
         return self._destinations.next_hop_of(address)
 
+    @property
+    def neighbours_hops(self) -> Collection[IpAddress]:
+        """The next hops of neighbours."""
+        return self._neighbours.hops
+
+    def hops_towards(self, address: IpAddress) -> Collection[IpAddress]:
+        """The next hops by which a remote may be reached: of a neighbour's all that neighbours have, for it has one."""
+        if address_key(address) in self._neighbours.addresses and not self._destinations.has(address):
+            return self._neighbours.hops
+        own = self.next_hop_of(address)
+        return () if own is None else (own[0],)
+
     def remotes(self) -> Iterator[RemoteStatus]:
         """Every remote with its next hop, for ``show``."""
         return self._destinations.remotes()
@@ -168,6 +189,14 @@ class Engine:
     def servers(self) -> Iterator[RemoteStatus]:
         """Every DNS server with its next hop, for ``show``."""
         return self._destinations.servers()
+
+    def _remotes_changed(self, event: ev.RemotesChanged | ev.ServersChanged, now: Instant) -> None:
+        if isinstance(event, ev.ServersChanged):
+            self._destinations.set_servers(event.servers, now)
+        else:
+            self._destinations.add(event.added, now)
+            self._destinations.remove(event.removed)
+        self._follow_ipv6()
 
     # --- the local port and the queue ---------------------------------------------------------------------------
 

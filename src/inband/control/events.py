@@ -60,6 +60,17 @@ class RemotesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class NeighboursNeed:
+    """Neighbours of the network's key, and switches behind them, need these and nothing else.
+
+    ``endpoints`` are their controllers, ``hops`` the addresses of their next hops.
+    """
+
+    endpoints: frozenset[Endpoint] = frozenset()
+    hops: frozenset[IpAddress] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class ServersChanged:
     """The DNS servers that remotes' names are asked of are these; none while no remote has a name."""
 
@@ -147,6 +158,7 @@ class TimePassed:
 
 Event = (
     RemotesChanged
+    | NeighboursNeed
     | ServersChanged
     | InBandEnabled
     | QueueChanged

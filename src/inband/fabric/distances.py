@@ -1,5 +1,7 @@
 """How far each station of control is by each neighbour, and which neighbours may be taken without ever making a loop.
 
+What is said here of stations holds for whatever else several switches have and all are told of (``needs``).
+
 A distance is (number, metric): a higher number is better, and of the same number a lower metric. The switches at a
 station (``set_own``) raise its number. A switch keeps the best distance that it ever told of, the *feasibility
 distance* (RFC 8966, 3.5.1), and a neighbour may be taken while what it told last is strictly better than that. What a
@@ -15,8 +17,8 @@ counted in ``refused``. Work per record is one look at each neighbour. No clock,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Generic, NamedTuple, TypeVar
 
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import AddressKey, Mac
@@ -63,26 +65,31 @@ class Route(NamedTuple):
     alternatives: tuple[PortNo, ...] = ()
 
 
-class Distances:
+Key = TypeVar("Key", bound=Hashable)
+"""Of what distances are told: stations, or needs."""
+
+
+class Distances(Generic[Key]):
     """Those of one switch. ``listens``: it has just started, and takes no neighbour."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_of_neighbour: int = MAX_OF_NEIGHBOUR, max_in_all: int = MAX_IN_ALL) -> None:
         self.listens = False
         self.refused = 0
-        self.routes: dict[Station, Route] = {}
-        self.starving: dict[Station, None] = {}
+        self.routes: dict[Key, Route] = {}
+        self.starving: dict[Key, None] = {}
+        self._max_of_neighbour, self._max_in_all = max_of_neighbour, max_in_all
         self.outbid = False
         """Another switch tells of a station of ours with a higher number: ``raise_numbers`` is due."""
         self._latest = FIRST_NUMBER
-        self._own: dict[Station, Distance] = {}
-        self._told: dict[PortNo, dict[Station, Distance]] = {}
-        self._feasibility: dict[Station, Distance] = {}
-        self._gone: dict[Station, None] = {}
-        self._changed: dict[Station, None] = {}
+        self._own: dict[Key, Distance] = {}
+        self._told: dict[PortNo, dict[Key, Distance]] = {}
+        self._feasibility: dict[Key, Distance] = {}
+        self._gone: dict[Key, None] = {}
+        self._changed: dict[Key, None] = {}
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
-    def set_own(self, stations: Mapping[Station, int]) -> None:
+    def set_own(self, stations: Mapping[Key, int]) -> None:
         """This switch has these stations, each so many hops away, and no others."""
         for station in [each for each in self._own if each not in stations]:
             del self._own[station]
@@ -101,7 +108,7 @@ class Distances:
             self._own[station] = Distance(number, known.metric)
             self._decide(station)
 
-    def hear(self, port: PortNo, records: Iterable[tuple[Station, Distance]]) -> None:
+    def hear(self, port: PortNo, records: Iterable[tuple[Key, Distance]]) -> None:
         """A neighbour has told these distances."""
         told = self._told.setdefault(port, {})
         for station, distance in records:
@@ -133,16 +140,16 @@ class Distances:
         """Whether ``take_changed`` has something to say."""
         return bool(self._changed)
 
-    def take_changed(self) -> tuple[Station, ...]:
+    def take_changed(self) -> tuple[Key, ...]:
         """The stations of which neighbours, or the datapath, do not know yet how far they are and where."""
         changed, self._changed = tuple(self._changed), {}
         return changed
 
-    def stations(self) -> tuple[Station, ...]:
+    def stations(self) -> tuple[Key, ...]:
         """All that neighbours are told of, those to which there is no way any more, too."""
         return tuple(self._feasibility)
 
-    def distance(self, station: Station) -> Distance:
+    def distance(self, station: Key) -> Distance:
         """What neighbours are told: without a way the best number that was known, for who has it must pass that."""
         route = self.routes.get(station)
         if route is not None:
@@ -157,7 +164,7 @@ class Distances:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _decide(self, station: Station) -> None:
+    def _decide(self, station: Key) -> None:
         """Choose anew. To stay where one is costs nothing, so an equal one is no reason to go."""
         old = self.routes.get(station)
         route = self._choose(station, None if old is None else old.port)
@@ -166,7 +173,7 @@ class Distances:
         else:
             self.routes[station] = route
             self._note_told(station, route.distance)
-        if route is None and not self.listens and any(self._ways(station)):
+        if route is None and not self.listens and any(self.ways(station)):
             self.starving[station] = None
         else:
             self.starving.pop(station, None)
@@ -174,7 +181,7 @@ class Distances:
             self._changed[station] = None
         self._remember(station, is_gone=route is None)
 
-    def _choose(self, station: Station, present: PortNo | None) -> Route | None:
+    def _choose(self, station: Key, present: PortNo | None) -> Route | None:
         own = self._own.get(station)
         if own is not None:
             return Route(None, own)
@@ -183,7 +190,7 @@ class Distances:
         known = self._feasibility.get(station)
         ways = [
             (told.metric, port != present, port, told)
-            for port, told in self._ways(station)
+            for port, told in self.ways(station)
             if known is None or told.is_better_than(known)
         ]
         if not ways:
@@ -194,11 +201,12 @@ class Distances:
         others = (other for _, _, other, each in sorted(ways) if other != port and each.is_better_than(bound))
         return Route(port, distance, tuple(others))
 
-    def _ways(self, station: Station) -> list[tuple[PortNo, Distance]]:
+    def ways(self, station: Key) -> list[tuple[PortNo, Distance]]:
+        """The neighbours that have a way, those that may not be taken, too."""
         found = ((port, told.get(station)) for port, told in self._told.items())
         return [(port, each) for port, each in found if each is not None and each.metric + 1 < INFINITY]
 
-    def _note_told(self, station: Station, distance: Distance) -> None:
+    def _note_told(self, station: Key, distance: Distance) -> None:
         known = self._feasibility.get(station)
         if known is None or distance.is_better_than(known):
             self._feasibility[station] = distance
@@ -208,7 +216,7 @@ class Distances:
         self._latest = min(self._latest + 1, MAX_NUMBER)
         return self._latest
 
-    def _remember(self, station: Station, *, is_gone: bool) -> None:
+    def _remember(self, station: Key, *, is_gone: bool) -> None:
         """Of stations without a way the feasibility distances of so many are kept; the oldest one goes."""
         if not is_gone:
             self._gone.pop(station, None)
@@ -218,9 +226,9 @@ class Distances:
                 oldest = next(iter(self._gone))
                 del self._gone[oldest], self._feasibility[oldest]
 
-    def _has_room(self, told: dict[Station, Distance]) -> bool:
+    def _has_room(self, told: dict[Key, Distance]) -> bool:
         """Whether a neighbour may tell of one station more: those to which it has no way make room."""
-        if len(told) < MAX_OF_NEIGHBOUR and self.records < MAX_IN_ALL:
+        if len(told) < self._max_of_neighbour and self.records < self._max_in_all:
             return True
         useless = next((station for station, distance in told.items() if not distance.is_way), None)
         if useless is None:

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from inband.fabric.distances import Station
 from inband.fabric.keys import NetworkKeys
+from inband.fabric.need import Need
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import IpAddress, Mac
 
@@ -74,6 +75,13 @@ class KeysChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class NeedsChanged:
+    """This switch needs these by itself, the most important first; neighbours hear of them."""
+
+    needs: tuple[Need, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StationsProven:
     """These next hops have proven themselves here, behind ports without neighbours."""
 
@@ -93,6 +101,7 @@ Event = (
     | LocalChanged
     | KeysChanged
     | StationsProven
+    | NeedsChanged
     | TimePassed
 )
 
@@ -117,6 +126,11 @@ class FollowPaths:
     """Neighbours' words of these stations are other ones: ``Fabric.ways`` has them."""
 
     stations: tuple[Station, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FollowNeeds:
+    """What neighbours need is something else: ``Fabric.needs`` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,4 +163,4 @@ class TellRefused:
     reason: str
 
 
-Command = Send | ForgetPlaces | FollowPaths | DoubtPlaces | AskNextHops | TellNeighbour | TellRefused
+Command = Send | ForgetPlaces | FollowPaths | FollowNeeds | DoubtPlaces | AskNextHops | TellNeighbour | TellRefused

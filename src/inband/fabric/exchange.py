@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Generic
 
-from inband.fabric.distances import Distance, Station
+from inband.fabric.distances import Distance, Key
 from inband.fabric.hello import is_newer
-from inband.fabric.update import MAX_RECORD_BYTES, Record, Update, size_of
+from inband.fabric.update import MAX_RECORD_BYTES, Update, size_of
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.rate_limit import RateLimit
 
@@ -29,7 +30,7 @@ _NUMBERS = 1 << 32
 
 
 @dataclass(slots=True, eq=False)
-class Exchange:
+class Exchange(Generic[Key]):
     """With the neighbour that a link has met. ``request`` is higher than any that it was sent before.
 
     ``is_answered``: all that it knows is here, or on its way.
@@ -41,15 +42,15 @@ class Exchange:
     acked: int = 0
     acked_bits: int = 0
     _asked: int | None = None
-    _to_tell: dict[Station, None] = field(default_factory=dict)
-    _unacked: dict[int, tuple[Station, ...]] = field(default_factory=dict)
+    _to_tell: dict[Key, None] = field(default_factory=dict)
+    _unacked: dict[int, tuple[Key, ...]] = field(default_factory=dict)
     _owes_ack: bool = False
     _wait_s: float = FIRST_WAIT_S
     _again_at: Instant | None = None
     _not_before: Instant = float("-inf")
     _budget: RateLimit = field(default_factory=lambda: RateLimit(MESSAGES_PER_S, BURST))
 
-    def tell(self, stations: Iterable[Station]) -> None:
+    def tell(self, stations: Iterable[Key]) -> None:
         """These are other distances than before."""
         if self._asked is not None:
             self._to_tell.update(dict.fromkeys(stations))
@@ -64,7 +65,9 @@ class Exchange:
     def _can_tell(self) -> bool:
         return bool(self._to_tell) and len(self._unacked) < WINDOW
 
-    def hear(self, update: Update, everything: Callable[[], Iterable[Station]], now: Instant) -> tuple[Record, ...]:
+    def hear(
+        self, update: Update[Key], everything: Callable[[], Iterable[Key]], now: Instant
+    ) -> tuple[tuple[Key, Distance], ...]:
         """What a message of the neighbour says that is new; ``everything``: all stations that it is to be told of."""
         if self._asked is not None and is_newer(self._asked, update.request):
             return ()  # it was recorded, or comes late
@@ -87,8 +90,8 @@ class Exchange:
         return update.records
 
     def take(
-        self, head: tuple[int, int, int], to_boot: int, distance: Callable[[Station], Distance], now: Instant
-    ) -> Update | None:
+        self, head: tuple[int, int, int], to_boot: int, distance: Callable[[Key], Distance], now: Instant
+    ) -> Update[Key] | None:
         """The message to send now, if there is one. ``head``: this side's switch, boot number and port."""
         if self._again_at is not None and self._again_at <= now:
             self._lose()
@@ -111,9 +114,9 @@ class Exchange:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _choose(self) -> list[Station]:
+    def _choose(self) -> list[Key]:
         """As many of those that wait as one message holds, in their order."""
-        chosen: list[Station] = []
+        chosen: list[Key] = []
         if not self._can_tell:
             return chosen
         room = MAX_RECORD_BYTES
@@ -134,7 +137,7 @@ class Exchange:
         self._again_at = None
         self._wait_s = min(2 * self._wait_s, MAX_WAIT_S)
 
-    def _hear_acks(self, update: Update, now: Instant) -> None:
+    def _hear_acks(self, update: Update[Key], now: Instant) -> None:
         """What has come; only of what answers the present question."""
         before = len(self._unacked)
         for sequence in list(self._unacked):

@@ -14,27 +14,33 @@ Invariants: each event's work is bounded by the number of ports. Nothing that a 
 from __future__ import annotations
 
 from random import Random
-from typing import assert_never
+from typing import Any, assert_never
 
 from inband.errors import WireError
 from inband.fabric import events as ev
+from inband.fabric import need
 from inband.fabric.changes import Changes
 from inband.fabric.distances import MAX_OF_NEIGHBOUR, Station
 from inband.fabric.events import Command, LinkState
 from inband.fabric.hello import (
     MAX_ADDRESSES,
+    UPDATE,
     Change,
     Hello,
     body_of,
     decode,
     encode,
     frame,
-    is_update,
     source_of,
     split_hash,
+    update_kind,
 )
 from inband.fabric.keys import Hashed, NetworkKeys
 from inband.fabric.link import Link, Transition, sender_of
+from inband.fabric.need import Need
+from inband.fabric.needs import MAX_OF_NEIGHBOUR as MAX_NEEDS
+from inband.fabric.needs import Needs
+from inband.fabric.update import Update
 from inband.fabric.update import decode as decode_update
 from inband.fabric.update import encode as encode_update
 from inband.fabric.ways import Ways
@@ -64,6 +70,9 @@ class Fabric:
         self.keys: NetworkKeys | None = None
         self.ways: Ways | None = None
         """What neighbours say of distances; None: there is no key."""
+        self.needs: Needs | None = None
+        """What neighbours say of needs; None: there is no key."""
+        self._own_needs: tuple[Need, ...] = ()
         self._random = random
         self._local: tuple[Mac | None, tuple[IpAddress, ...]] = (None, ())
         self._introduced: dict[PortNo, Instant] = {}
@@ -95,19 +104,23 @@ class Fabric:
             case ev.StationsProven(stations):
                 if self.ways is not None:
                     self.ways.set_proven(stations)
+            case ev.NeedsChanged(needs):
+                self._own_needs = needs
+                self._tell_needs()
             case ev.KeysChanged(keys):
                 self._keys_changed(keys, now)
             case _:
                 assert_never(event)
         self._follow_ways(now)
+        self._follow_needs(now)
         commands, self._commands = self._commands, []
         return commands
 
     def next_deadline(self) -> Instant | None:
         """When TimePassed is due; None when nothing is planned."""
         dues = [due for link in self.links.values() for due in (link.hello_at, link.lost_at) if due is not None]
-        ways = None if self.ways is None else self.ways.next_deadline()
-        return min(dues + self._questions[:1] + ([] if ways is None else [ways]), default=None)
+        told = [each.next_deadline() for each in (self.ways, self.needs) if each is not None]
+        return min(dues + self._questions[:1] + [due for due in told if due is not None], default=None)
 
     # --- ports ------------------------------------------------------------------------------------------------------
 
@@ -140,9 +153,10 @@ class Fabric:
         self.keys = keys
         if is_other:
             forgotten = () if self.ways is None else tuple(self.ways.distances.routes)
-            self.ways = None if keys is None else Ways(now)
-            self._commands.append(ev.FollowPaths(forgotten))
+            self.ways, self.needs = (None, None) if keys is None else (Ways(now), Needs())
+            self._commands += [ev.FollowPaths(forgotten), ev.FollowNeeds()]
             self._tell_local()
+            self._tell_needs()
         for link in self.links.values() if is_other else ():
             link.set_keyed(now, keyed=keys is not None)
         self._say_hellos(now)
@@ -155,28 +169,44 @@ class Fabric:
             stations = () if mac is None else (Station(address_key(each), mac) for each in addresses)
             self.ways.set_local(frozenset(stations))
 
-    def _receive_update(self, link: Link, data: bytes, now: Instant) -> None:
-        """Take distances, of a neighbour that is there and to whom this switch is."""
-        if self.ways is None or not link.may_take(now, is_update=True):
+    def _tell_needs(self) -> None:
+        if self.needs is not None:
+            self.needs.set_own(dict.fromkeys(self._own_needs))
+
+    def _receive_update(self, link: Link, data: bytes, kind: int, now: Instant) -> None:
+        """Take distances or needs, of a neighbour that is there and to whom this switch is."""
+        ways, needs = self.ways, self.needs
+        if ways is None or needs is None or not link.may_take(now, is_update=True):
             return
+        before = ways.distances.refused, needs.distances.refused
         try:
             body = body_of(data)
-            update = None if body is None else decode_update(body)
-            if body is None or update is None or not self._is_signed_right(link, body, data):
+            if body is None or not self._is_signed_right(link, body, data):
                 return
+            if kind == UPDATE:
+                update = decode_update(body)
+                if self._is_of_neighbour(link, update):
+                    ways.hear(link.port, update, now)
+            else:
+                told = need.decode(body)
+                if self._is_of_neighbour(link, told):
+                    needs.hear(link.port, told, now)
         except WireError as error:
             link.note_malformed(error)
-            return
-        peer = link.peer
-        is_met = self.ways.has_met(link.port, update.boot)
-        if peer is None or not is_met or sender_of(peer) != sender_of(update) or update.to_boot != self.boot:
-            link.counters.ignored += 1
-            return
-        link.counters.updates_received += 1
-        refused = self.ways.distances.refused
-        self.ways.hear(link.port, update, now)
-        if self.ways.distances.refused > refused:
+        if ways.distances.refused > before[0]:
             link.remark = f"a neighbour tells of more stations than the {MAX_OF_NEIGHBOUR} that are kept"
+        if needs.distances.refused > before[1]:
+            link.remark = f"a neighbour tells of more needs than the {MAX_NEEDS} that are kept"
+
+    def _is_of_neighbour(self, link: Link, update: Update[Any]) -> bool:
+        """Whether an update is the neighbour's that is there, and for this life of this switch; it is counted."""
+        peer, is_met = link.peer, self.ways is not None and self.ways.has_met(link.port, update.boot)
+        is_right = peer is not None and sender_of(peer) == sender_of(update) and update.to_boot == self.boot
+        if is_met and is_right:
+            link.counters.updates_received += 1
+            return True
+        link.counters.ignored += 1
+        return False
 
     def _follow_ways(self, now: Instant) -> None:
         """Carry out what follows from distances: paths first, then what neighbours are told."""
@@ -192,20 +222,40 @@ class Fabric:
         if changed:
             self._commands.append(ev.FollowPaths(changed))
         for port, update in ways.take_updates(self.switch, self.boot, now):
-            link = self.links[port]
-            link.counters.updates_sent += 1
-            body = self.keys.sign(encode_update(update), link.mac)
-            self._commands.append(ev.Send(port, frame(body, link.mac)))
+            self._send_signed(port, encode_update(update))
+
+    def _follow_needs(self, now: Instant) -> None:
+        """Carry out what follows from needs."""
+        needs = self.needs
+        if needs is None or self.keys is None:
+            return
+        due = needs.next_deadline()
+        if needs.is_quiet and (due is None or due > now):
+            return
+        if needs.run(now):
+            self._something_changed(now)
+        if needs.has_news:
+            needs.has_news = False
+            self._commands.append(ev.FollowNeeds())
+        for port, told in needs.take_updates(self.switch, self.boot, now):
+            self._send_signed(port, need.encode(told))
+
+    def _send_signed(self, port: PortNo, body: bytes) -> None:
+        link = self.links[port]
+        link.counters.updates_sent += 1
+        signed = body if self.keys is None else self.keys.sign(body, link.mac)
+        self._commands.append(ev.Send(port, frame(signed, link.mac)))
 
     def _follow_neighbour(self, link: Link) -> None:
-        """Whom distances are told to, and taken from."""
-        ways, peer = self.ways, link.peer
-        if ways is None:
-            return
-        if link.state is not LinkState.TWO_WAY or peer is None:
-            ways.part(link.port)
-        elif not ways.has_met(link.port, peer.boot):
-            ways.meet(link.port, peer.boot)
+        """Whom distances and needs are told to, and taken from."""
+        peer = link.peer
+        for told in (self.ways, self.needs):
+            if told is None:
+                continue
+            if link.state is not LinkState.TWO_WAY or peer is None:
+                told.part(link.port)
+            elif not told.has_met(link.port, peer.boot):
+                told.meet(link.port, peer.boot)
 
     def _is_signed_right(self, link: Link, body: bytes, data: bytes) -> bool:
         """Whether a message counts, by its hash; what is odd is said once. Raises WireError."""
@@ -225,8 +275,9 @@ class Fabric:
         link = self.links.get(port)
         if link is None or not link.up:
             return
-        if self.ways is not None and is_update(data):
-            self._receive_update(link, data, now)
+        kind = None if self.ways is None else update_kind(data)
+        if kind is not None:
+            self._receive_update(link, data, kind, now)
             return
         if not link.may_take(now):
             return
@@ -294,8 +345,9 @@ class Fabric:
         self._say_hellos(now)  # at once: who hears of it is asked a moment later
 
     def _act_upon_change(self, now: Instant) -> None:
-        if self.ways is not None:
-            self.ways.topology_changed(now)
+        for told in (self.ways, self.needs):
+            if told is not None:
+                told.topology_changed(now)
         self._commands.append(ev.DoubtPlaces())
         if now - self._asked_at < ROUND_S:
             return

@@ -21,7 +21,7 @@ from inband.errors import WireError
 from inband.vocabulary.addresses import NEAREST_BRIDGE, IpAddress, Mac
 from inband.vocabulary.numbers import ETH_EXPERIMENT
 
-MAGIC, VERSION, HELLO, UPDATE = b"inbN", 1, 1, 2
+MAGIC, VERSION, HELLO, UPDATE, NEEDS = b"inbN", 1, 1, 2, 3
 MAX_BYTES = 1280
 """Of a frame: every link of IPv6 carries it (RFC 8200, 5)."""
 
@@ -36,8 +36,9 @@ _ETHERNET = Struct(">6s6sH")
 HEAD = Struct(">4sBBQIII")
 """Magic, version, kind, switch, boot, port, sequence: of every message."""
 UPDATE_HEAD = Struct(">IIIIIHH")
-"""What follows it in an update (``update``), with the numbers of records of IPv4 and IPv6 behind."""
+"""What follows it in an update (``update``), with the numbers of records of either length behind."""
 RECORD_BYTES = (16, 28)
+"""In an update those of IPv4 and of IPv6; in a message of needs (``need``) all have the second length."""
 _PACE = Struct(">HH")  # interval, wanted
 _HEAD_BYTES = HEAD.size + _PACE.size
 _HEARD = Struct(">IIIH")
@@ -45,7 +46,7 @@ _CHANGE = Struct(">QIIB")
 _PAD, _TLV_HEARD, _TLV_MAC, _TLV_IPV4, _TLV_IPV6, _TLV_CHANGES, _TLV_HASH = 0, 1, 2, 3, 4, 5, 8
 _TLV_HEAD, _MAC_BYTES = 2, 6
 _KIND_AT = 5
-_UPDATE_START = MAGIC + bytes((VERSION, UPDATE))
+_LIKE_UPDATES = {MAGIC + bytes((VERSION, kind)): kind for kind in (UPDATE, NEEDS)}
 _NUMBERS = 1 << 32
 
 
@@ -138,9 +139,9 @@ def source_of(data: bytes) -> bytes:
     return data[_MAC_BYTES : 2 * _MAC_BYTES]
 
 
-def is_update(data: bytes) -> bool:
-    """Whether a frame has a message of the other kind than a hello (``update``)."""
-    return data[_ETHERNET.size :].startswith(_UPDATE_START)
+def update_kind(data: bytes) -> int | None:
+    """UPDATE (``update``) or NEEDS (``need``) for a frame with such a message, None for others: a hello, perhaps."""
+    return _LIKE_UPDATES.get(data[_ETHERNET.size : _ETHERNET.size + _KIND_AT + 1])
 
 
 def body_of(data: bytes) -> bytes | None:
@@ -182,7 +183,7 @@ def _tlv(kind: int, value: bytes) -> bytes:
 
 def _values_at(body: bytes) -> int:
     """Where the values of a message begin."""
-    if len(body) < HEAD.size + UPDATE_HEAD.size or body[_KIND_AT] != UPDATE:
+    if len(body) < HEAD.size + UPDATE_HEAD.size or body[_KIND_AT] not in (UPDATE, NEEDS):
         return _HEAD_BYTES
     *_, four, six = UPDATE_HEAD.unpack_from(body, HEAD.size)
     return HEAD.size + UPDATE_HEAD.size + RECORD_BYTES[0] * int(four) + RECORD_BYTES[1] * int(six)

@@ -18,7 +18,7 @@ and memory per hello are constant. No clock, no I/O.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from inband.errors import WireError
 from inband.fabric.events import LinkState
@@ -417,6 +417,6 @@ class Link:
             self.round_trip_s = before + _ROUND_TRIP_WEIGHT * (took - before)
 
 
-def sender_of(hello: Hello | Update) -> tuple[int, int, int]:
+def sender_of(hello: Hello | Update[Any]) -> tuple[int, int, int]:
     """Whose a message is: datapath id, boot number, port."""
     return hello.switch, hello.boot, hello.port

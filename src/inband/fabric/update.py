@@ -10,11 +10,13 @@ bounded by the frame. Nothing but WireError is raised for any bytes.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from struct import Struct
+from typing import Generic
 
 from inband.errors import WireError
-from inband.fabric.distances import Distance, Station
+from inband.fabric.distances import Distance, Key, Station
 from inband.fabric.hello import HEAD, MAGIC, RECORD_BYTES, UPDATE, UPDATE_HEAD, VERSION
 from inband.vocabulary.addresses import Mac
 
@@ -29,7 +31,7 @@ Record = tuple[Station, Distance]
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class Update(Generic[Key]):
     """Distances, and which ones have come. Numbers have 32 bits.
 
     ``switch``, ``boot``, ``port``: the sender's; ``to_boot``: that of whom it is for. ``sequence``: 0 when there are no
@@ -45,34 +47,45 @@ class Update:
     answers: int
     acked: int = 0
     acked_bits: int = 0
-    records: tuple[Record, ...] = ()
+    records: tuple[tuple[Key, Distance], ...] = ()
 
 
-def size_of(station: Station) -> int:
-    """How many bytes a record about a station takes."""
-    return _BY_VERSION[station.address[0]].size
+def size_of(key: Hashable) -> int:
+    """How many bytes a record about a station, or about what else is told (``need``), takes."""
+    return RECORD_BYTES[0] if isinstance(key, Station) and key.address[0] == 4 else RECORD_BYTES[1]
 
 
-def encode(update: Update) -> bytes:
+def encode(update: Update[Station]) -> bytes:
     """The message without Ethernet header and hash."""
-    four, six = ([each for each in update.records if each[0].address[0] == version] for version in (4, 6))
-    head = HEAD.pack(MAGIC, VERSION, UPDATE, update.switch, update.boot, update.port, update.sequence)
+    four, six = ([_pack(each) for each in update.records if each[0].address[0] == version] for version in (4, 6))
+    return pack(UPDATE, update, four, six)
+
+
+def decode(body: bytes) -> Update[Station]:
+    """Read a message of this kind. Raises WireError."""
+    head, four, six = unpack(body)
+    return Update(*head, (*_records(4, four), *_records(6, six)))
+
+
+def pack(kind: int, update: Update[Key], short: Sequence[bytes], long: Sequence[bytes]) -> bytes:
+    """A message of some kind with these records, which have the lengths of RECORD_BYTES."""
+    head = HEAD.pack(MAGIC, VERSION, kind, update.switch, update.boot, update.port, update.sequence)
     numbers = (update.to_boot, update.request, update.answers, update.acked, update.acked_bits)
-    return b"".join((head, UPDATE_HEAD.pack(*numbers, len(four), len(six)), *map(_pack, (*four, *six))))
+    return b"".join((head, UPDATE_HEAD.pack(*numbers, len(short), len(long)), *short, *long))
 
 
-def decode(body: bytes) -> Update:
-    """Read a message of this kind; ``hello.is_update`` says which frames have one. Raises WireError."""
+def unpack(body: bytes) -> tuple[tuple[int, int, int, int, int, int, int, int, int], bytes, bytes]:
+    """What is before the records, in the order of ``Update``, and the records of either length. Raises WireError."""
     at = HEAD.size + UPDATE_HEAD.size
     if len(body) < at:
         raise WireError(f"update: it ends after {len(body)} bytes: the head has {at}")
     _, _, _, switch, boot, port, sequence = HEAD.unpack_from(body)
     to_boot, request, answers, acked, bits, four, six = UPDATE_HEAD.unpack_from(body, HEAD.size)
-    between, end = at + four * _FOUR.size, at + four * _FOUR.size + six * _SIX.size
+    between, end = at + four * RECORD_BYTES[0], at + four * RECORD_BYTES[0] + six * RECORD_BYTES[1]
     if end > len(body):
         raise WireError(f"update: {four} and {six} records are cut off after {len(body)} bytes")
-    records = (*_records(4, body[at:between]), *_records(6, body[between:end]))
-    return Update(switch, boot, port, sequence, to_boot, request, answers, acked, bits, records)
+    head = (switch, boot, port, sequence, to_boot, request, answers, acked, bits)
+    return head, body[at:between], body[between:end]
 
 
 def _pack(record: Record) -> bytes:

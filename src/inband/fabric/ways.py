@@ -1,4 +1,4 @@
-"""A bridge's distances and what its neighbours are told of them: ``distances``, and an ``exchange`` for each neighbour.
+"""A bridge's distances and what its neighbours are told of them: ``distances`` and ``exchanges``.
 
 With each change of the topology the numbers of what this switch has are raised, at most RAISES_PER_S times a second. A
 station that neighbours have a way to, and none that may be taken, is a reason to tell of a change: after STARVED_S, and
@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inband.fabric.distances import Distances, Station
-from inband.fabric.exchange import Exchange
+from inband.fabric.exchanges import Exchanges
+from inband.fabric.starving import Starving
 from inband.fabric.update import Update
 from inband.flow.ports import PortNo
 from inband.vocabulary.instant import Instant, earliest
@@ -31,35 +32,31 @@ class Ways:
     """Of one switch, which began at ``now`` to believe its neighbours."""
 
     def __init__(self, now: Instant) -> None:
-        self.distances = Distances()
+        self.distances: Distances[Station] = Distances()
         self.distances.listen(listens=True)
         self._listens_until: Instant | None = now + LISTEN_S
-        self._exchanges: dict[PortNo, tuple[int, Exchange]] = {}
-        self._requests = 0
+        self._exchanges: Exchanges[Station] = Exchanges()
         self._local: frozenset[Station] = frozenset()
         self._proven: frozenset[Station] = frozenset()
         self._raises = RateLimit(RAISES_PER_S, RAISES_AT_ONCE)
         self._raise_at: Instant | None = None
-        self._starved_at: Instant | None = None
-        self._patience_s = STARVED_S
+        self._starving = Starving(STARVED_S, MAX_STARVED_S)
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
     def meet(self, port: PortNo, boot: int) -> None:
         """A neighbour with this boot number is there both ways."""
         self.part(port)
-        self._requests += 1
-        self._exchanges[port] = (boot, Exchange(self._requests))
+        self._exchanges.meet(port, boot)
 
     def part(self, port: PortNo) -> None:
         """It is not any more."""
-        if self._exchanges.pop(port, None) is not None:
+        if self._exchanges.part(port):
             self.distances.lose(port)
 
     def has_met(self, port: PortNo, boot: int) -> bool:
         """Whether this neighbour, in this life, is there."""
-        found = self._exchanges.get(port)
-        return found is not None and found[0] == boot
+        return self._exchanges.has_met(port, boot)
 
     def set_local(self, stations: frozenset[Station]) -> None:
         """LOCAL's addresses."""
@@ -75,10 +72,9 @@ class Ways:
         own = dict.fromkeys(self._proven, _AT_PORT) | dict.fromkeys(self._local, _HERE)
         self.distances.set_own(own)
 
-    def hear(self, port: PortNo, update: Update, now: Instant) -> None:
+    def hear(self, port: PortNo, update: Update[Station], now: Instant) -> None:
         """A neighbour that is there tells."""
-        _, exchange = self._exchanges[port]
-        records = exchange.hear(update, self.distances.stations, now)
+        records = self._exchanges.hear(port, update, self.distances.stations, now)
         if records:
             self.distances.hear(port, records)
             if self.distances.outbid:
@@ -96,8 +92,7 @@ class Ways:
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
-        exchanges = (exchange.next_deadline() for _, exchange in self._exchanges.values())
-        return earliest(self._listens_until, self._raise_at, self._starved_at, *exchanges)
+        return earliest(self._listens_until, self._raise_at, self._starving.due, self._exchanges.next_deadline())
 
     def run(self, now: Instant) -> bool:
         """Do what is due; whether a change is to be told because some station is out of reach."""
@@ -106,35 +101,20 @@ class Ways:
             self.distances.listen(listens=False)
         if self._raise_at is not None and self._raise_at <= now:
             self.topology_changed(now)
-        return self._starves(now)
-
-    def _starves(self, now: Instant) -> bool:
-        if not self.distances.starving:
-            self._starved_at, self._patience_s = None, STARVED_S
-            return False
-        if self._starved_at is None or self._starved_at > now:
-            self._starved_at = self._starved_at or now + self._patience_s
-            return False
-        self._patience_s = min(2 * self._patience_s, MAX_STARVED_S)
-        self._starved_at = now + self._patience_s
-        return True
+        return self._starving.look(now, starves=bool(self.distances.starving))
 
     @property
     def is_quiet(self) -> bool:
         """Whether no way has changed, so that nothing is to be done before ``next_deadline``."""
-        is_new = self._starved_at is None and bool(self.distances.starving)
+        is_new = self._starving.due is None and bool(self.distances.starving)
         return not (self.distances.has_changed or is_new)
 
     def take_changed(self) -> tuple[Station, ...]:
         """The stations whose ways are others now; neighbours hear of them by ``take_updates``."""
         changed = self.distances.take_changed()
-        for _, exchange in self._exchanges.values():
-            exchange.tell(changed)
+        self._exchanges.tell(changed)
         return changed
 
-    def take_updates(self, switch: int, boot: int, now: Instant) -> Iterator[tuple[PortNo, Update]]:
+    def take_updates(self, switch: int, boot: int, now: Instant) -> Iterator[tuple[PortNo, Update[Station]]]:
         """What to send now, and where."""
-        for port, (to_boot, exchange) in self._exchanges.items():
-            head = (switch, boot, int(port))
-            while (update := exchange.take(head, to_boot, self.distances.distance, now)) is not None:
-                yield port, update
+        return self._exchanges.take(switch, boot, self.distances.distance, now)

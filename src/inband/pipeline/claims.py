@@ -112,13 +112,23 @@ def _may_stream(ctx: XlateContext, places: Places, origin: Origin) -> bool:
     address = (4, source) if source else (6, _IPV6_SRC.get(key))
     if not origin.is_from_remote:
         return _may_call(ctx, places, origin, address)
-    hop = places.next_hop_of(address)
-    station = None if hop is None else places.station(hop)
-    if station is None or places.is_at(station, ctx.in_port):
-        if station is not None and _ETH_DST.get(key) != ctx.switch.local_mac:
-            _answer_call(ctx, address[0])
+    return _may_answer(ctx, places, origin, address)
+
+
+def _may_answer(ctx: XlateContext, places: Places, origin: Origin, remote: AddressKey) -> bool:
+    """A segment from a remote comes by a next hop through which it may be reached, as far as they are known.
+
+    One that comes from where such a one has proven itself answers a call.
+    """
+    hops = [places.station(hop) for hop in places.hops_towards(remote)]
+    known = [station for station in hops if station is not None]
+    is_proven = any(places.is_at(station, ctx.in_port) for station in known)
+    if is_proven and _ETH_DST.get(ctx.packet.key) != ctx.switch.local_mac:
+        _answer_call(ctx, remote[0])
+    if is_proven or len(known) < len(hops) or not hops:
         return True
-    ctx.note(f"({origin.letter}) does not apply: the next hop of this remote is on port {places.port_of(station)}")
+    where = " or ".join(f"{places.port_of(station)}" for station in known)
+    ctx.note(f"({origin.letter}) does not apply: the next hop of this remote is on port {where}")
     return False
 
 

@@ -147,6 +147,7 @@ class Places:
 
     ``hops`` are the next hops in use, ``own`` LOCAL's addresses, ``networks`` those that LOCAL is in, as (version,
     address, netmask). ``next_hop_of`` says through which of them a remote is reached, None: not known.
+    ``hops_towards`` says it also of neighbours' remotes, and before a MAC address is known.
     ``news``: there is something for ``take_questions`` and its like, or a proof more or less (``has_changed``).
     """
 
@@ -156,6 +157,7 @@ class Places:
         self.own: Container[AddressKey] = ()
         self.networks: Collection[tuple[int, int, int]] = ()
         self.next_hop_of: Callable[[AddressKey], AddressKey | None] = _no_next_hop
+        self.hops_towards: Callable[[AddressKey], Collection[AddressKey]] = _no_next_hops
         self.trusted: Container[PortNo] = ()
         """Ports with a neighbour of the network's key."""
         self.heard_by: dict[PortNo, None] = {}
@@ -485,3 +487,7 @@ def _is_peer(station: Station) -> bool:
 
 def _no_next_hop(_: AddressKey) -> AddressKey | None:
     return None
+
+
+def _no_next_hops(_: AddressKey) -> Collection[AddressKey]:
+    return ()

@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from inband.bridge.bridge import Bridge
 from inband.fabric.link import Link
+from inband.fabric.needs import Needs
 from inband.flow.ports import PortNo
 from inband.runtime.bridge_documents import key_words
 from inband.vocabulary.instant import Instant
@@ -35,8 +36,30 @@ class NeighbourDocument(TypedDict):
     counters: dict[str, int]
 
 
+class NeedDocument(TypedDict):
+    """What a neighbour's word has this switch let pass: ``kind`` and ``what``, told on ``port``, so many hops away.
+
+    ``holds_s``: the word is gone, and holds for so long yet; None: it is there.
+    """
+
+    kind: str
+    what: str
+    port: int
+    hops: int
+    holds_s: float | None
+
+
+class NeedsDocument(TypedDict):
+    """How many needs of this switch are told, or are too many for it; those of others, and how many are refused."""
+
+    told: int
+    untold: int
+    refused: int
+    others: list[NeedDocument]
+
+
 class BridgeDocument(TypedDict):
-    """One bridge. ``keys``: how many network-keys are accepted.
+    """One bridge. ``keys``: how many network-keys are accepted. ``needs`` is None without one.
 
     ``changes``: of the topology, told by this switch, heard of, and refused as too many.
     """
@@ -46,6 +69,7 @@ class BridgeDocument(TypedDict):
     switch: str | None
     keys: int
     changes: dict[str, int]
+    needs: NeedsDocument | None
     ports: list[NeighbourDocument]
 
 
@@ -53,7 +77,7 @@ def document(bridge: Bridge) -> BridgeDocument:
     """Everything that is known now."""
     fabric = bridge.neighbours.fabric
     if fabric is None:
-        return {"name": bridge.name, "enabled": False, "switch": None, "keys": 0, "changes": {}, "ports": []}
+        return BridgeDocument(name=bridge.name, enabled=False, switch=None, keys=0, changes={}, needs=None, ports=[])
     changes = fabric.changes
     return {
         "name": bridge.name,
@@ -61,6 +85,7 @@ def document(bridge: Bridge) -> BridgeDocument:
         "switch": f"{fabric.switch:016x}",
         "keys": 0 if fabric.keys is None else len(fabric.keys.keys),
         "changes": {"told": changes.own, "heard": changes.taken, "refused": changes.refused},
+        "needs": None if fabric.needs is None else _needs(fabric.needs, bridge.now),
         "ports": [_port(bridge, number, fabric.links[number]) for number in sorted(fabric.links)],
     }
 
@@ -86,6 +111,20 @@ def _port(bridge: Bridge, number: PortNo, link: Link) -> NeighbourDocument:
     }
 
 
+def _needs(needs: Needs, now: Instant) -> NeedsDocument:
+    others: list[NeedDocument] = [
+        {
+            "kind": need.kind.name.lower().replace("_", " "),
+            "what": str(need),
+            "port": int(word.port),
+            "hops": word.hops,
+            "holds_s": None if word.until is None else _seconds(word.until, now),
+        }
+        for need, word in sorted(needs.in_force.items())
+    ]
+    return {"told": needs.told, "untold": needs.untold, "refused": needs.refused, "others": others}
+
+
 def _seconds(now: Instant, since: Instant) -> float:
     return round(max(0.0, now - since), 3)
 
@@ -100,7 +139,26 @@ def lines(bridge: BridgeDocument) -> list[str]:
         f"{bridge['name']}: switch {bridge['switch']}; {key}; topology changes: {changes['told']} told, "
         f"{changes['heard']} heard, {changes['refused']} refused"
     )
-    return [head, *(f"  {line}" for port in bridge["ports"] for line in _port_lines(port))]
+    return [
+        head,
+        *_needs_lines(bridge["needs"]),
+        *(f"  {line}" for port in bridge["ports"] for line in _port_lines(port)),
+    ]
+
+
+def _needs_lines(needs: NeedsDocument | None) -> list[str]:
+    if needs is None:
+        return []
+    refused = f", {needs['refused']} refused: they are too many" if needs["refused"] else ""
+    untold = f", {needs['untold']} are too many to be told" if needs["untold"] else ""
+    head = f"  needs: {needs['told']} told{untold}; {len(needs['others'])} of other switches let pass{refused}"
+    return [head, *(f"    {_need_line(each)}" for each in needs["others"])]
+
+
+def _need_line(need: NeedDocument) -> str:
+    hops = "1 hop" if need["hops"] == 1 else f"{need['hops']} hops"
+    holds = "" if need["holds_s"] is None else f"; told no longer, for {need['holds_s']:.0f} s yet"
+    return f"{need['kind']} {need['what']} by port {need['port']}, {hops}{holds}"
 
 
 def _port_lines(port: NeighbourDocument) -> list[str]:

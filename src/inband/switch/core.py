@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from inband.control.events import Remote, RemoteKind
+from inband.fabric.need import Need, NeedKind
 from inband.host.events import HostEvent, NextHopFound
 from inband.switch.config import SwitchConfig
 from inband.switch.managed_bridge import ManagedBridge
@@ -20,7 +21,7 @@ from inband.switch.names import MAX_SERVERS, DnsClient, Known, NameOwner, NameSe
 from inband.switch.outgoing import OutgoingConnection
 from inband.switch.reports import Reporter
 from inband.switch.targets import Target
-from inband.vocabulary.addresses import IpAddress
+from inband.vocabulary.addresses import IpAddress, address_key
 from inband.vocabulary.instant import Instant
 
 Names = Mapping[str, tuple[IpAddress, ...]]
@@ -54,6 +55,7 @@ class SwitchCore:
         self.bridges: dict[str, ManagedBridge] = {}
         self._in_band_names: frozenset[str] = frozenset()
         self._wanted: frozenset[Remote] = frozenset()
+        self._needs: tuple[Need, ...] = ()
         self._addresses: Mapping[str, tuple[IpAddress, ...]] = {}  # of names, those that are among _wanted
         self._wake = wake
         self._has_channel_news = False
@@ -76,6 +78,7 @@ class SwitchCore:
         ``protect`` after that.
         """
         self.bridges[managed.config.name] = managed
+        managed.bridge.neighbours.set_controllers(self._needs, managed.bridge.now)
         self._set_up(managed)
         managed.connections.set_names(self._addresses)
         yield from managed.want(self._wanted)
@@ -139,6 +142,9 @@ class SwitchCore:
         # What names come to have from here on needs rules first: the next call's of ``follow_names``.
         self._addresses = dict(self.names.addresses)
         self._wanted = yield from remotes_in_steps(config, self._addresses)
+        self._needs = tuple(controllers_needed(config, self._addresses))
+        for bridge in self.bridges.values():
+            bridge.bridge.neighbours.set_controllers(self._needs, bridge.bridge.now)
 
     # --- the kernel's events ----------------------------------------------------------------------------------------
 
@@ -225,6 +231,14 @@ def controller_remotes(targets: Iterable[Target], names: Names) -> Iterator[Remo
     for target in targets:
         for address in _addresses(target, names):
             yield Remote(address, target.port, RemoteKind.CONTROLLER)
+
+
+def controllers_needed(config: SwitchConfig, names: Names) -> Iterator[Need]:
+    """What neighbours are told of the controllers that a switch is configured with."""
+    for bridge in config.bridges:
+        for target in bridge.controllers:
+            for address in _addresses(target, names):
+                yield Need(NeedKind.CONTROLLER, address_key(address), target.port, target.uses_tls)
 
 
 def manager_remotes(targets: Iterable[ManagerTarget], names: Names) -> Iterator[Remote]:

@@ -38,5 +38,5 @@ def test_a_whole_message_fits_every_link() -> None:
 
 def test_a_hello_is_no_update_and_an_update_is_no_hello() -> None:
     assert hello.decode(encode(UPDATE)) is None
-    assert hello.is_update(hello.frame(encode(UPDATE), SOURCE))
-    assert not hello.is_update(hello.frame(hello.encode(hello.Hello(1, 2, 3, 4, 20, 20)), SOURCE))
+    assert hello.update_kind(hello.frame(encode(UPDATE), SOURCE)) == hello.UPDATE
+    assert hello.update_kind(hello.frame(hello.encode(hello.Hello(1, 2, 3, 4, 20, 20)), SOURCE)) is None

@@ -218,7 +218,7 @@ def follow_all(row: Row, wires: Wires) -> None:
 
 
 def test_a_neighbour_that_tells_of_too_many_is_bounded_and_the_rest_is_counted() -> None:
-    distances = Distances()
+    distances: Distances[Station] = Distances()
     stations = [Station((4, number), Mac(number)) for number in range(MAX_OF_NEIGHBOUR + 10)]
 
     distances.hear(P1, [(station, Distance(1, 1)) for station in stations])
@@ -228,7 +228,7 @@ def test_a_neighbour_that_tells_of_too_many_is_bounded_and_the_rest_is_counted()
 
 
 def test_stations_without_a_way_make_room_for_others() -> None:
-    distances = Distances()
+    distances: Distances[Station] = Distances()
     stations = [Station((4, number), Mac(number)) for number in range(MAX_OF_NEIGHBOUR)]
     distances.hear(P1, [(station, Distance(1, 0xFFFF)) for station in stations])
 

@@ -35,7 +35,7 @@ def scene_with_controller() -> Scene:
     scene.in_band(Match.of(eth_type=ETH_ARP), letter="b")
     scene.in_band(Match.of(eth_type=ETH_IPV6, ip_proto=IP_ICMPV6), letter="b")
     places = scene.pipeline.places
-    places.hops, places.next_hop_of = {KEY, KEY_6}, lambda address: address
+    places.hops, places.hops_towards = {KEY, KEY_6}, lambda address: (address,)
     for key in (KEY, KEY_6):
         places.asks_local(key, 1.0)
     scene.receive(packets.arp_reply(REMOTE, "10.0.0.1", src=B, dst=US), P2)

@@ -44,7 +44,8 @@ def scene() -> Scene:
     scene.in_band(ARP, letter="k")
     scene.in_band(Match.of(eth_type=ETH_IPV4), letter="i")
     scene.pipeline.places.hops = {ADDRESS}
-    scene.pipeline.places.next_hop_of = {(4, int(IPv4Address(REMOTE))): ADDRESS}.get
+    towards = {(4, int(IPv4Address(REMOTE))): (ADDRESS,)}
+    scene.pipeline.places.hops_towards = lambda address: towards.get(address, ())
     scene.receive(QUESTION, LOCAL, 0.9)
     scene.receive(ANSWER, P2, 1.0)
     return scene

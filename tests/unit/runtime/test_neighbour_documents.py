@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from inband.bridge.bridge import Bridge
 from inband.runtime.neighbour_documents import document, lines
 from inband.sim import topologies
+from tests.unit.sim.test_switches_behind import behind
 
 
 def test_each_port_has_a_line_with_who_is_there() -> None:
@@ -49,3 +51,38 @@ def test_where_it_is_off_that_is_said() -> None:
 
     assert lines(found) == ["br0: neighbours are off"]
     assert found["enabled"] is False
+
+
+def test_what_other_switches_need_is_listed_with_who_told_of_it() -> None:
+    made = behind()
+    made.start(b"k" * 32)
+    made.net.run(2.0)
+    bridge = made.switches[1].only.bridge
+
+    text = text_of(bridge)
+    made.net.links[-3].cut()
+    made.net.run(1.0)
+    cut_off = text_of(bridge)
+
+    assert "  needs: 2 told; 6 of other switches let pass\n" in text
+    assert "    controller tcp:10.0.0.101:6653 by port 1, 1 hop\n" in text
+    assert "    next hop 10.0.0.253 by port 2, 1 hop\n" in text
+    assert "    controller tcp:10.0.0.101:6653 by port 1, 1 hop; told no longer, for 59 s yet\n" in cut_off
+
+
+def test_needs_that_are_too_many_are_said() -> None:
+    made = topologies.row(2)
+    switch = made.switches[0]
+    for each in made.switches:
+        each.set_network_keys(b"k" * 32)
+    switch.set_controllers(*(f"10.0.0.{number}:{port}" for number in range(50, 120) for port in (6653, 6654)))
+    made.net.start()
+    made.net.run(1.0)
+
+    assert "needs: 128 told, " in text_of(switch.only.bridge)
+    assert " are too many to be told; " in text_of(switch.only.bridge)
+
+
+def text_of(bridge: Bridge) -> str:
+    """What people see of it."""
+    return "".join(line + "\n" for line in lines(document(bridge)))

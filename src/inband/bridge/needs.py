@@ -1,0 +1,56 @@
+"""Neighbours' needs at work in one bridge: what this switch needs is told, and what neighbours need is let pass.
+
+What this switch needs is what it is configured with (``controllers``) and the next hops by which its own controllers
+are reached through LOCAL. What it does for neighbours is never told as its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import IPv4Address, IPv6Address
+
+from inband.control.endpoints import Endpoint
+from inband.control.engine import Engine
+from inband.control.events import Event, NeighboursNeed
+from inband.control.next_hop import HopKey
+from inband.fabric.need import Need, NeedKind
+from inband.fabric.needs import Word
+from inband.vocabulary.addresses import IpAddress, address_key
+
+
+class BridgeNeeds:
+    """``control`` tells the in-band engine of this bridge."""
+
+    def __init__(self, engine: Engine, control: Callable[[Event], None]) -> None:
+        self.controllers: tuple[Need, ...] = ()
+        self._engine, self._control = engine, control
+        self._told: NeighboursNeed = NeighboursNeed()
+        self._index: int | None = None
+        self._hops: frozenset[HopKey] = frozenset()
+
+    def have_changed(self, local_index: int | None) -> bool:
+        """Whether next hops are others than when ``own`` was asked for the last time; LOCAL is this interface."""
+        return self._engine.urgent_hops is not self._hops or local_index != self._index
+
+    def own(self, local_index: int | None) -> tuple[Need, ...]:
+        """What this switch needs, the most important first."""
+        self._hops, self._index = self._engine.urgent_hops, local_index
+        hops = sorted(address_key(address) for index, address in self._hops if index == local_index)
+        return (*self.controllers, *(Need(NeedKind.NEXT_HOP, each) for each in hops))
+
+    def follow(self, in_force: Mapping[Need, Word]) -> None:
+        """Neighbours need this."""
+        endpoints = frozenset(Endpoint(_ip(need), need.port) for need in _of(NeedKind.CONTROLLER, in_force))
+        told = NeighboursNeed(endpoints, frozenset(_ip(need) for need in _of(NeedKind.NEXT_HOP, in_force)))
+        if told != self._told:
+            self._told = told
+            self._control(told)
+
+
+def _of(kind: NeedKind, in_force: Mapping[Need, Word]) -> Iterator[Need]:
+    return (need for need in in_force if need.kind is kind)
+
+
+def _ip(need: Need) -> IpAddress:
+    version, number = need.subject
+    return IPv4Address(number) if version == 4 else IPv6Address(number)
