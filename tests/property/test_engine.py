@@ -56,6 +56,7 @@ events = st.one_of(
             st.builds(lambda address, port: Endpoint(address, port), st.sampled_from(REMOTES), ports), max_size=3
         ),
         st.frozensets(st.sampled_from([*HOPS, OWN[3]]), max_size=3),
+        st.frozensets(st.sampled_from([Mac(0x02000000000D), Mac(0x02000000000E)])),
     ),
     st.builds(ev.ServersChanged, st.frozensets(st.sampled_from(SERVERS), max_size=3)),
     st.builds(ev.InBandEnabled, st.booleans()),

@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 from inband.bridge.loops import BridgeLoops
 from inband.bridge.neighbours import Neighbours
+from inband.bridge.repeating import asks_for_configuration
 from inband.bridge.tree import BridgeTree, TreeConfig
 from inband.flow.fields import FIELDS, FlowKey
-from inband.flow.ports import PortNo
+from inband.flow.ports import LOCAL, PortNo
 from inband.packet.frame import Frame
 from inband.pipeline.neighbours_hook import is_from_neighbour
 from inband.pipeline.ports import SwitchPort
@@ -41,6 +42,8 @@ class LinkProtocols:
 
     def take(self, in_port: PortNo, frame: Frame, key: FlowKey, now: Instant) -> bool:
         """Take a frame if it is one of theirs; whether it was. Each frame that no cache knows passes here."""
+        if in_port == LOCAL and self._pipeline.neighbours and asks_for_configuration(key):
+            self.neighbours.local_asks(frame, key, now)
         if key >> _TO & _TO_BITS == _LINK_LOCAL:
             if self._pipeline.neighbours and is_from_neighbour(key):
                 self.neighbours.receive(in_port, frame, now)  # which wakes by itself, and seldom

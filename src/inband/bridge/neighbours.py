@@ -19,6 +19,7 @@ from inband.bridge.megaflows import MegaflowCache
 from inband.bridge.needs import BridgeNeeds
 from inband.bridge.paths import Paths
 from inband.bridge.place_keeper import PlaceKeeper
+from inband.bridge.repeating import Repeating
 from inband.control.engine import Engine
 from inband.control.events import Event
 from inband.control.questions import question
@@ -30,6 +31,7 @@ from inband.fabric.fabric import Fabric
 from inband.fabric.keys import NetworkKeys
 from inband.fabric.need import Need
 from inband.flow.actions import Output
+from inband.flow.fields import FlowKey
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.state import KernelState
 from inband.packet.frame import Frame
@@ -78,7 +80,8 @@ class Neighbours:
         self._around = around
         self._fdb = around.pipeline.fdb
         self._paths = Paths(around.pipeline.places)
-        self._needs = BridgeNeeds(around.engine, around.control)
+        self._needs = BridgeNeeds(around.engine, around.pipeline, around.megaflows, around.control)
+        self._repeating = Repeating(around.inject)
         around.places.proofs_changed = self.places_changed
         self._local_index: int | None = None
         self._control_ports: frozenset[PortNo] = frozenset()
@@ -149,6 +152,16 @@ class Neighbours:
             self._needs.controllers = controllers
             self._tell_needs(now)
 
+    def local_asks(self, frame: Frame, key: FlowKey, now: Instant) -> None:
+        """LOCAL asks for its addresses and routes: neighbours shall let that pass, and the answers."""
+        if self._keys is None or not self._repeating.asks(frame.data, key, now):
+            return
+        if not self._needs.is_client:
+            self._needs.is_client = True
+            self._tell_needs(now)
+            self._repeating.begin(now)
+            self._around.wake()
+
     def engine_changed(self, now: Instant) -> None:
         """The next hops of this switch may be others."""
         if self._needs.have_changed(self._local_index):
@@ -170,7 +183,8 @@ class Neighbours:
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
-        return earliest(None if self.fabric is None else self.fabric.next_deadline(), self._paths.refresh_at)
+        fabric = None if self.fabric is None else self.fabric.next_deadline()
+        return earliest(fabric, self._paths.refresh_at, self._repeating.due)
 
     def run(self, now: Instant) -> None:
         """Do what is due."""
@@ -181,6 +195,9 @@ class Neighbours:
         if self._paths.refresh_at is not None and self._paths.refresh_at <= now:
             self._paths.refresh_at = None
             self.places_forgotten(now)
+        if not self._around.pipeline.lease_servers.is_asked:
+            self._repeating.has_lease()
+        self._repeating.run(now)
         self._handle(ev.TimePassed(), now)
 
     # --- inside -----------------------------------------------------------------------------------------------------
@@ -211,6 +228,7 @@ class Neighbours:
                 self._follow_paths(stations, now)
             case ev.FollowNeeds():
                 self._follow_needs()
+                self._repeating.begin(now)
             case ev.DoubtPlaces():
                 self._fdb.doubt(now)
                 self._around.places.hurry()

@@ -114,6 +114,7 @@ class Engine:
             vlan=self._rule_set.vlan,
             neighbours_endpoints=self._neighbours.endpoints,
             neighbours_hops=frozenset(self._neighbours.hops),
+            clients=self._neighbours.clients,
         )
 
     @property

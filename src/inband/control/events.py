@@ -63,11 +63,13 @@ class RemotesChanged:
 class NeighboursNeed:
     """Neighbours of the network's key, and switches behind them, need these and nothing else.
 
-    ``endpoints`` are their controllers, ``hops`` the addresses of their next hops.
+    ``endpoints`` are their controllers, ``hops`` the addresses of their next hops, ``clients`` the MAC addresses of
+    LOCALs that ask for addresses and routes.
     """
 
     endpoints: frozenset[Endpoint] = frozenset()
     hops: frozenset[IpAddress] = frozenset()
+    clients: frozenset[Mac] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,8 @@ class Per(Enum):
     """The part of the callers' network that is in one of the switches' networks, and that network."""
     NETWORK = "switches' network"
     """One of the switches' networks."""
+    CLIENT = "MAC of LOCAL of a switch behind, by word"
+    """A MAC address."""
 
 
 _SENT_BY_OTHERS = (Per.HOP_MAC, Per.ADDRESS, Per.LOCAL_ADDRESS, Per.NEAR_CALLERS)
@@ -143,6 +145,7 @@ class RuleKind:
     shows_place: bool = field(default=False, kw_only=True)
     beside: bool = field(default=False, kw_only=True)
     is_from_remote: bool = field(default=False, kw_only=True)
+    by_word: bool = field(default=False, kw_only=True)
 
     def __repr__(self) -> str:
         return f"({self.letter})"
@@ -160,6 +163,7 @@ class RuleKind:
             has_budget=self.per in _SENT_BY_OTHERS,
             is_stream=self.per is Per.ENDPOINT,
             is_from_remote=self.is_from_remote,
+            by_word=self.by_word,
             about=About.LOCAL if self.per in _OF_LOCAL else About.REMOTE,
         )
 
@@ -186,6 +190,8 @@ _ECHO4, _ECHO_ANSWER4 = (
 _ECHO6, _ECHO_ANSWER6 = ({**_ICMPV6, "icmpv6_type": kind} for kind in (ICMPV6_ECHO_REQUEST, ICMPV6_ECHO_REPLY))
 _UNREACHABLE = {"eth_type": ETH_IPV4, "ip_proto": IP_ICMP, "icmpv4_type": ICMP_UNREACHABLE}
 # Reports and ends of version 1 (RFC 2710, 3.1) and reports of version 2 (RFC 3810, 4): which groups a host listens to.
+# Those of LOCAL of a switch behind come in by another port.
+_CLIENT4, _CLIENT6 = ({name: value for name, value in each.items() if name != "in_port"} for each in (_DHCP, _DHCPV6))
 _LISTENER_MESSAGES = (LISTENER_REPORT, LISTENER_DONE, LISTENER_REPORT_2)
 
 _ROWS = (
@@ -453,6 +459,22 @@ _ROWS = (
             Pattern(_ADVERTISEMENT, within=("ipv6_nd_target", "ipv6_dst")),
         ),
         beside=True,
+    ),
+    RuleKind(
+        "w",
+        Per.CLIENT,
+        "DHCP requests from it, on ports with neighbours of the network's key",
+        "DHCPv6 requests, router solicitations and listener reports from it, likewise",
+        "a switch behind this one gets its address and its routes",
+        (Pattern(_CLIENT4, "eth_src"),),
+        (
+            Pattern(_CLIENT6, "eth_src"),
+            *(
+                Pattern({**_ICMPV6, "icmpv6_type": kind}, "eth_src")
+                for kind in (ROUTER_SOLICITATION, *_LISTENER_MESSAGES)
+            ),
+        ),
+        by_word=True,
     ),
 )
 

@@ -22,7 +22,7 @@ from inband.control.next_hop import Hop
 from inband.control.rule_set import RuleSet
 from inband.host.events import NextHopFound, RoutesChanged
 from inband.host.state import KernelState
-from inband.vocabulary.addresses import AddressKey, IpAddress, address_key
+from inband.vocabulary.addresses import AddressKey, IpAddress, Mac, address_key
 from inband.vocabulary.instant import Instant
 
 
@@ -42,6 +42,8 @@ class NeighbourNeeds:
         """Where their controllers are."""
         self.hops: dict[IpAddress, Hop | None] = {}
         """Their next hops; None: no port of this switch is known to lead there."""
+        self.clients: frozenset[Mac] = frozenset()
+        """Their LOCALs that ask for addresses."""
         self._rule_set, self._resolution, self._kernel = rule_set, resolution, kernel
         self._ports, self._commands = ports, commands
 
@@ -55,6 +57,11 @@ class NeighbourNeeds:
             self._rule_set.unwant(_rules_for(endpoint))
             self._ports.count(endpoint.port, -1)
         self.endpoints, self.addresses = endpoints, frozenset(address_key(each.address) for each in endpoints)
+        for client in event.clients - self.clients:
+            self._rule_set.want(rules.for_client(client))
+        for client in self.clients - event.clients:
+            self._rule_set.unwant(rules.for_client(client))
+        self.clients = event.clients
         self._follow_hops(event.hops)
 
     def _follow_hops(self, wanted: frozenset[IpAddress]) -> None:

@@ -82,6 +82,7 @@ def _patterns(per: Per) -> Mapping[int, _Patterns]:
 _BRIDGE, _HOP_MAC, _ADDRESS = _patterns(Per.BRIDGE), _patterns(Per.HOP_MAC), _patterns(Per.ADDRESS)
 _ENDPOINT, _SERVER, _LOCAL_ADDRESS = _patterns(Per.ENDPOINT), _patterns(Per.SERVER), _patterns(Per.LOCAL_ADDRESS)
 _SERVICE, _CALLER, _CALLER_PLACE = _patterns(Per.SERVICE), _patterns(Per.CALLER), _patterns(Per.CALLER_PLACE)
+_CLIENT = _patterns(Per.CLIENT)
 _NETWORK, _NEAR_CALLERS = _patterns(Per.NETWORK), _patterns(Per.NEAR_CALLERS)
 
 
@@ -94,7 +95,7 @@ class State:
     ``local_addresses`` are the local port's addresses, tentative ones too. ``servers`` are the DNS servers that
     remotes' names are asked of. ``networks`` are those of the local ports of all bridges: switches behind this one have
     addresses there too. ``vlan`` is the VLAN of control, None for untagged. ``neighbours_endpoints`` and
-    ``neighbours_hops`` are what neighbours of the network's key need.
+    ``neighbours_hops`` are what neighbours of the network's key need, ``clients`` their LOCALs that ask for addresses.
     """
 
     enabled: bool
@@ -108,6 +109,7 @@ class State:
     vlan: int | None = None
     neighbours_endpoints: frozenset[Endpoint] = frozenset()
     neighbours_hops: frozenset[IpAddress] = frozenset()
+    clients: frozenset[Mac] = frozenset()
 
     @property
     def uses_ipv6(self) -> bool:
@@ -137,6 +139,8 @@ def wanted(state: State) -> frozenset[InBandRule]:
         rules.update(for_endpoint(endpoint, state.networks))
     for server in state.servers:
         rules.update(for_server(server))
+    for client in state.clients:
+        rules.update(for_client(client))
     versions = {endpoint.address.version for endpoint in state.endpoints}
     for network in state.networks:
         if network.version in versions:
@@ -199,6 +203,11 @@ def for_network(network: IpNetwork) -> list[InBandRule]:
 def for_server(address: IpAddress) -> list[InBandRule]:
     """For a DNS server: what goes to it and comes from it (RFC 1035, 4.2; RFC 7766: TCP as well as UDP)."""
     return _rules(_SERVER[address.version], str(without_scope(address)), int(address))
+
+
+def for_client(mac: Mac) -> list[InBandRule]:
+    """For LOCAL of a switch behind this one, which asks for its addresses and routes."""
+    return [rule for version in (4, 6) for rule in _rules(_CLIENT[version], str(mac), mac)]
 
 
 def for_local_address(address: IpAddress) -> list[InBandRule]:

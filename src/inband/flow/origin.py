@@ -55,7 +55,7 @@ class Origin:
     that they came from, whatever their Ethernet source. ``beside``: its packets take their way through the flow table
     as well, as if the flow were not there. ``has_budget``: its packets are neighbour discovery that others send, of
     which a port has so many a second (``pipeline.budget``). ``is_stream``: they are a controller's TCP connection,
-    ``is_from_remote``: the controller's part of it.
+    ``is_from_remote``: the controller's part of it. ``by_word``: they come by neighbours of the network's key alone.
     """
 
     owner: Owner
@@ -68,6 +68,7 @@ class Origin:
     has_budget: bool = False
     is_stream: bool = False
     is_from_remote: bool = False
+    by_word: bool = False
     about: About = About.REMOTE
 
     @property

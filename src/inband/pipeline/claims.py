@@ -36,6 +36,9 @@ def may_speak(ctx: XlateContext, origin: Origin) -> bool:
         if claim is not None and not claim.is_answer and ctx.trace is None:
             places.asks_local(_asked_for(ctx.packet.key), ctx.now)
         return True
+    if origin.by_word and ctx.in_port not in places.trusted:
+        ctx.note(f"({origin.letter}) does not apply: no neighbour of the network's key is on this port")
+        return False
     if claim is not None:
         ctx.packet.cacheable = False  # each of them is proof, or the contrary
         return _may_claim(ctx, places, claim)

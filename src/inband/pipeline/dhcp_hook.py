@@ -44,6 +44,9 @@ from inband.vocabulary.numbers import ETH_IPV6, IP_ICMPV6, LISTENER_QUERY, ROUTE
 
 _ICMPV6_TYPE = FIELDS["icmpv6_type"]
 
+ADVERTISEMENT = Match.of(eth_type=ETH_IPV6, ip_proto=IP_ICMPV6, icmpv6_type=ROUTER_ADVERTISEMENT)
+"""Router advertisements (RFC 4861, 4.2)."""
+
 _ALL_NODES = Mac(0x333300000001)
 """Where ff02::1 is sent to (RFC 2464, 7)."""
 
@@ -74,11 +77,10 @@ def ipv6_configuration(local_mac: Mac, vlan: int | None) -> Recogniser:
     (RFC 3810, 5.1.15): what we answered once is forgotten by switches after some minutes.
     """
     query = Match.of(eth_type=ETH_IPV6, ip_proto=IP_ICMPV6, icmpv6_type=LISTENER_QUERY, eth_dst=_ALL_NODES)
-    advertisement = Match.of(eth_type=ETH_IPV6, ip_proto=IP_ICMPV6, icmpv6_type=ROUTER_ADVERTISEMENT)
     matches = (
         query,
-        advertisement.with_field("eth_dst", _ALL_NODES),
-        advertisement.with_field("eth_dst", local_mac),
+        ADVERTISEMENT.with_field("eth_dst", _ALL_NODES),
+        ADVERTISEMENT.with_field("eth_dst", local_mac),
         DHCPV6_REPLY.with_field("eth_dst", local_mac),
     )
     return Recogniser(*(match.in_vlan(vlan) for match in matches))

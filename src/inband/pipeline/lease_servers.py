@@ -36,6 +36,11 @@ class LeaseServers:
         self._asked_since: Instant | None = None
         self._xid = b""
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether LOCAL waits for a lease."""
+        return self._asked_since is not None
+
     def asks(self, xid: bytes, now: Instant) -> None:
         """LOCAL asks for a lease."""
         self._xid = xid

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from inband.flow.ports import PortNo
 from inband.pipeline.budget import PortBudgets
 from inband.pipeline.callers import Callers
+from inband.pipeline.clients import Clients
 from inband.pipeline.dns_hook import DnsWatch
 from inband.pipeline.fdb import Fdb, FdbKey
 from inband.pipeline.lease_servers import LeaseServers
@@ -38,6 +39,7 @@ class SwitchState:
     dns: DnsWatch = field(default_factory=DnsWatch)
     budgets: PortBudgets = field(default_factory=PortBudgets)
     callers: Callers = field(default_factory=Callers)
+    clients: Clients = field(default_factory=Clients)
     lease_servers: LeaseServers = field(default_factory=LeaseServers)
     loops: LoopLimits = field(default_factory=LoopLimits)
     local_mac: Mac | None = None

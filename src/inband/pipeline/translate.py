@@ -23,6 +23,8 @@ from inband.packet.dhcp import is_request, read_reply, request_xid
 from inband.packet.frame import Frame
 from inband.pipeline.actions import run_actions, run_packet_out
 from inband.pipeline.bpdu_hook import recognise_bpdu
+from inband.pipeline.clients import Clients
+from inband.pipeline.clients_hook import serve
 from inband.pipeline.context import XlateContext
 from inband.pipeline.dhcp_hook import (
     Recogniser,
@@ -122,6 +124,11 @@ class Pipeline:
         return self._state.lease_servers
 
     @property
+    def clients(self) -> Clients:
+        """The switches behind this one that ask for addresses."""
+        return self._state.clients
+
+    @property
     def loops(self) -> LoopLimits:
         """What NORMAL may flood from ports in loops."""
         return self._state.loops
@@ -154,6 +161,7 @@ class Pipeline:
     def _set_up_configuration(self) -> None:
         mac, vlan = self.local_mac, self.control_vlan
         self._dhcp_replies = dhcp_replies(vlan)
+        self._state.clients.set_vlan(vlan)
         self._ipv6_configuration = None if mac is None else ipv6_configuration(mac, vlan)
 
     @property
@@ -185,6 +193,8 @@ class Pipeline:
         actions = ctx.program.finished()
         if self.in_band and hidden:
             actions = self._with_configuration(ctx, key, actions)
+            if self._state.clients.ports:
+                actions = serve(ctx, configuration_key(ctx, key), actions)
         return _answer(ctx, with_copies(ctx, key, actions, arrived=True) if self._state.ports.mirrors else actions)
 
     def translate_actions(

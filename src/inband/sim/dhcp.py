@@ -1,7 +1,7 @@
 """DHCP in the simulator (RFC 2131): a server on a host, a client on an interface. Four messages, one lease for ever.
 
 The client works on frames, as real ones do: it has no address yet to receive packets for. It asks again each second
-until it has a lease. What it is not: leases that end, relays, renewals, routers, anything that a client may refuse.
+until it has a lease. What it is not: leases that end, relays, renewals, anything that a client may refuse.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from inband.packet.dhcp import reply_chaddr
 from inband.packet.frame import Frame
 from inband.sim.host import Host
 from inband.sim.interface import Interface
-from inband.sim.kernel import LIMITED_BROADCAST, Kernel
+from inband.sim.kernel import DEFAULT, LIMITED_BROADCAST, Kernel
 from inband.sim.packets import Packet, read_packet
 from inband.vocabulary.addresses import BROADCAST, Mac
 from inband.vocabulary.numbers import DHCP_CLIENT, DHCP_SERVER, ETH_IPV4, IP_UDP
@@ -25,7 +25,7 @@ NOWHERE = IPv4Address("0.0.0.0")
 
 BOOTREQUEST, BOOTREPLY = 1, 2
 DISCOVER, OFFER, REQUEST, ACK = (bytes((kind,)) for kind in (1, 2, 3, 5))
-_MASK, _ASKED_FOR, _TYPE, _SERVER, _END = 1, 50, 53, 54, 255
+_MASK, _ROUTER, _ASKED_FOR, _TYPE, _SERVER, _END = 1, 3, 50, 53, 54, 255
 # op, htype, hlen, hops, xid, secs, flags, ciaddr, yiaddr, siaddr, giaddr, chaddr, sname, file, magic cookie
 _MESSAGE = Struct("!BBBBI8x4s8x6s10x192xI")
 _COOKIE = 0x63825363
@@ -69,10 +69,14 @@ def _send(
 
 
 class DhcpServer:
-    """Leases addresses of the host's first interface's IPv4 network, from ``first`` up."""
+    """Leases addresses of the host's first interface's IPv4 network, from ``first`` up.
+
+    ``routers``: the gateway of whom one is given, by the client's MAC address.
+    """
 
     def __init__(self, host: Host, first: str) -> None:
         self.leases: dict[Mac, IPv4Address] = {}
+        self.routers: dict[Mac, IPv4Address] = {}
         self._interface = host.eth0
         self._first = IPv4Address(first)
         host.kernel.udp[DHCP_SERVER] = self._receive
@@ -88,6 +92,8 @@ class DhcpServer:
         theirs = self.leases.setdefault(chaddr, self._first + len(self.leases))
         own = next(address for address in self._interface.usable if isinstance(address, IPv4Interface))
         options = {_TYPE: kind, _SERVER: own.ip.packed, _MASK: own.netmask.packed}
+        if chaddr in self.routers:
+            options[_ROUTER] = self.routers[chaddr].packed
         message = build(BOOTREPLY, chaddr, theirs, options)
         _send(self._interface, (own.ip, theirs), (DHCP_SERVER, DHCP_CLIENT), chaddr, message)
 
@@ -127,6 +133,8 @@ class DhcpClient:
             self._ask({_TYPE: REQUEST, _ASKED_FOR: offered.packed, _SERVER: options.get(_SERVER, b"")})
         elif kind == ACK and not self._interface.addresses and (lease := _lease(offered, options)) is not None:
             self._kernel.add_address(self._interface, lease)
+            if len(options.get(_ROUTER, b"")) == 4:
+                self._kernel.add_route(DEFAULT[4], self._interface, IPv4Address(options[_ROUTER]))
 
 
 def _lease(offered: IPv4Address, options: Options) -> IPv4Interface | None:

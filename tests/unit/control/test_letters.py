@@ -35,6 +35,7 @@ EVERYTHING = State(
     local_addresses=frozenset({IPv4Address("192.0.2.2"), IPv6Address("2001:db8::2")}),
     servers=frozenset({FOUR, SIX}),
     networks=frozenset({IPv4Network("192.0.0.0/16"), IPv6Network("2001:db8::/48")}),
+    clients=frozenset({Mac(0x020000000003)}),
 )
 KINDS = pytest.mark.parametrize("kind", LETTERS.values(), ids=LETTERS)
 
