@@ -191,17 +191,18 @@ def with_hosts(made: Topology, count: int, on: Addressing = IPV4) -> Topology:
     return Topology(made.name, made.lab, made.controller, made.remote, sites, made.gateways, hosts)
 
 
-def dhcp_server(namespace: Namespace, interface: str, pool: str, router: str = "") -> Process:
+def dhcp_server(namespace: Namespace, interface: str, pool: str, router: str = "", delay_s: int = 0) -> Process:
     """Run a DHCP server (no DNS, leases in the laboratory's own folder), which names a router or none.
 
-    It is ready on return.
+    It is ready on return, and takes ``delay_s`` for each answer.
     """
     routers = f"--dhcp-option=3,{router}" if router else "--dhcp-option=3"
-    leases = namespace.lab.folder / "leases"
+    leases = namespace.lab.folder / f"leases-{namespace.short}"
     process = namespace.start(
         "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", f"--interface={interface}",
         f"--dhcp-range={pool},255.255.255.0,2m", f"--dhcp-leasefile={leases}", routers,
         "--dhcp-authoritative", "--no-ping", "--pid-file=", "--user=root", "--log-dhcp", "--log-facility=-",
+        *([f"--dhcp-reply-delay={delay_s}"] if delay_s else []),
     )  # fmt: skip
     if not until(lambda: "DHCP, IP range" in process.tail(), START_S):  # said with its sockets open
         raise AssertionError(f"dnsmasq did not start:\n{process.tail()}")

@@ -20,7 +20,6 @@ from inband.host.events import AddressChanged
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.pipeline.fdb import MAX_AGE_S
-from inband.pipeline.lease_servers import LeaseServers
 from inband.pipeline.places import Lapse, Places
 from inband.vocabulary.addresses import AddressKey, IpAddress, Mac, address_key, address_of
 from inband.vocabulary.instant import Instant, earliest
@@ -37,21 +36,22 @@ class PlaceKeeper:
     def __init__(
         self,
         places: Places,
-        lease_servers: LeaseServers,
         engine: Engine,
         questions: Questions,
         megaflows: MegaflowCache,
         upcall: Callable[[PortNo, Frame, FlowKey], None],
         control: Callable[[Event], None],
+        channel_came_up: Callable[[], None],
         clock: Callable[[], Instant],
         wake: Callable[[], None],
     ) -> None:
         """``upcall`` decides about a frame; ``control`` tells the engine; ``wake``: ``next_deadline`` has changed."""
-        self._places, self._lease_servers = places, lease_servers
+        self._places = places
         self._engine = engine
         self._questions = questions
         self._megaflows = megaflows
         self._upcall, self._control, self._clock, self._wake = upcall, control, clock, wake
+        self._channel_came_up = channel_came_up
         self.proofs_changed: Callable[[Instant], None] = _no_one
         self._index = 0
         self._channels: dict[IpAddress, bool] = {}
@@ -102,9 +102,7 @@ class PlaceKeeper:
         is_new, self._channels[address] = works and not self._channels.get(address), works
         if is_new:  # the one before may have fallen silent and never recovered
             self._control(ChannelAlive(address))
-            if self._lease_servers.channel_works():  # what others say must be seen from now on
-                self._megaflows.everything_changed()
-                self._megaflows.settle()
+            self._channel_came_up()
         hop = self._next_hop_of(address_key(address))
         if works and hop is not None:
             self._places.set_failing(hop, is_failing=False)

@@ -37,10 +37,11 @@ class SlowPath:
     ) -> None:
         """``place_lost`` hears of packets of in-band control that are flooded: where their destination is, is lost.
 
-        ``follow_places`` is called when a packet has proven where a station is, or contradicted that.
+        ``follow_places`` is called when a packet has proven where a station is, or contradicted that; also for news of
+        DHCP servers.
         """
         self._pipeline = pipeline
-        self._places = pipeline.places
+        self._places, self._lease_servers = pipeline.places, pipeline.lease_servers
         self._follow_places = follow_places
         self._megaflows = megaflows
         self._datapath = datapath
@@ -59,7 +60,7 @@ class SlowPath:
             self._counters.add(f"dropped: {translation.drop_reason or 'no action'}")
         if translation.lost is not None:
             self._place_lost(translation.lost)
-        if self._places.news:
+        if self._places.news or self._lease_servers.news:
             self._follow_places()
         return self._cache(key, translation, now)
 

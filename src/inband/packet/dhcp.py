@@ -7,6 +7,7 @@ its payload (chaddr), so flow keys can only say that a packet may be one; ``read
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from inband.flow.fields import FIELDS, FlowKey
 from inband.flow.match import Match
@@ -19,11 +20,11 @@ DHCPV6_REPLY = Match.of(eth_type=ETH_IPV6, ip_proto=IP_UDP, udp_src=DHCPV6_SERVE
 
 # The fixed part of a message (RFC 951, 3) and where things are in it.
 _FIXED_SIZE = 236
-_OP, _HTYPE, _HLEN, _XID, _CHADDR = 0, 1, 2, 4, 28
+_OP, _HTYPE, _HLEN, _XID, _YIADDR, _CHADDR = 0, 1, 2, 4, 16, 28
 _BOOTREPLY, _ETHERNET = 2, 1
-# Options (RFC 2132, 2, 9.6, 9.7), and the message that gives a lease.
+# Options (RFC 2132, 2, 3.3, 3.5, 9.6, 9.7), and the message that gives a lease.
 _COOKIE = bytes.fromhex("63825363")
-_PAD, _TYPE, _SERVER, _END = 0, 53, 54, 255
+_PAD, _MASK, _ROUTERS, _TYPE, _SERVER, _END = 0, 1, 3, 53, 54, 255
 _ACK = b"\x05"
 
 
@@ -35,14 +36,26 @@ def is_request(key: FlowKey) -> bool:
     return _UDP_SRC.get(key) == DHCP_CLIENT and _UDP_DST.get(key) == DHCP_SERVER
 
 
+class LeasedNetwork(NamedTuple):
+    """What a lease makes of a client: a host in this network, behind this router (0: none)."""
+
+    network: int
+    mask: int
+    router: int
+
+
 @dataclass(frozen=True, slots=True)
 class DhcpReply:
-    """A reply: for which client and question (xid), from which server (0: it says none), and if it is a DHCPACK."""
+    """A reply: for which client and question (xid), from which server (0: it says none), and if it is a DHCPACK.
+
+    ``network`` is where the address is that it offers or gives, None if it has none.
+    """
 
     chaddr: Mac
     xid: bytes
     server: int
     is_lease: bool
+    network: LeasedNetwork | None = None
 
 
 def read_reply(data: bytes) -> DhcpReply | None:
@@ -53,10 +66,21 @@ def read_reply(data: bytes) -> DhcpReply | None:
     if message[_HTYPE] != _ETHERNET or message[_HLEN] != 6:
         return None
     options = _options(message[_FIXED_SIZE:])
-    server = options.get(_SERVER, b"")
-    identifier = int.from_bytes(server) if len(server) == 4 else 0
+    identifier = _address(options, _SERVER)
+    network = _network(int.from_bytes(message[_YIADDR : _YIADDR + 4]), options)
     chaddr = Mac.from_bytes6(message[_CHADDR : _CHADDR + 6])
-    return DhcpReply(chaddr, message[_XID : _XID + 4], identifier, options.get(_TYPE) == _ACK)
+    return DhcpReply(chaddr, message[_XID : _XID + 4], identifier, options.get(_TYPE) == _ACK, network)
+
+
+def _network(address: int, options: dict[int, bytes]) -> LeasedNetwork | None:
+    mask = _address(options, _MASK)
+    return LeasedNetwork(address & mask, mask, _address(options, _ROUTERS)) if address else None
+
+
+def _address(options: dict[int, bytes], code: int) -> int:
+    """An option's only address, or the first of several; 0 where there is none."""
+    value = options.get(code, b"")
+    return 0 if len(value) % 4 else int.from_bytes(value[:4])
 
 
 def request_xid(data: bytes) -> bytes:

@@ -254,7 +254,7 @@ class Pipeline:
                 self._state.lease_servers.asks(request_xid(ctx.frame.data), ctx.now)
             return actions
         has_gateway, reaches = bool(self._state.places.gateways), reaches_local(actions, tagged=tagged)
-        if reaches and not has_gateway and self._state.lease_servers.proven is None:
+        if reaches and not has_gateway and not self._state.lease_servers.is_used:
             return actions
         is_ours = self._is_our_dhcp_reply(ctx, key) or self._is_our_ipv6_configuration(ctx, key)
         if ctx.is_withheld:
@@ -291,12 +291,18 @@ class Pipeline:
         reply, servers = read_reply(ctx.frame.data), self._state.lease_servers
         if reply is None or self.local_mac is None or reply.chaddr != self.local_mac:
             return False
+        if ctx.trace is None:
+            servers.heard(reply, ctx.in_port)
         if not servers.may_answer(reply, ctx.in_port, ctx.now):
             ctx.is_withheld = True
-            ctx.note("another DHCP server gave the lease by which a controller is reached: LOCAL does not get this")
+            ctx.note(
+                "another DHCP server gave the lease by which a controller is reached: LOCAL does not get this"
+                if servers.proven is not None
+                else "no controller was reached by this DHCP server's lease: LOCAL does not get this"
+            )
             ctx.count("lease_contradicted")
         elif ctx.trace is None:
-            servers.answered(reply, ctx.in_port)
+            servers.answered(reply, ctx.in_port, ctx.now)
         return True
 
     def _is_our_ipv6_configuration(self, ctx: XlateContext, key: FlowKey) -> bool:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import IPv4Address
 
 from inband.bridge.bridge import Bridge
 from inband.datapath.ebpf.spare import Spare
@@ -25,6 +26,7 @@ from inband.host.keeping import is_elsewhere
 from inband.host.link_settings import read_link_settings
 from inband.host.netlink_socket import Trouble
 from inband.host.state import Host
+from inband.pipeline.lease_servers import LeaseServer
 from inband.runtime.bridge_ports import BridgePorts, Refused, is_there
 from inband.runtime.datapaths import make_datapath, pin_dir
 from inband.runtime.interface_locks import InterfaceLocks
@@ -148,7 +150,15 @@ class BridgeRunner:
         """What the next run must know of this bridge."""
         mac = self._memory.mac if self.config.mac is not None else self.local.mac
         numbers, datapath_id = dict(self.ports.numbers), self.managed.default_datapath_id
-        return BridgeMemory(numbers, datapath_id, mac, self.config.adopt, self.local.adopted_leases)
+        adopted, leases, server = self.config.adopt, self.local.adopted_leases, self._lease_server
+        return BridgeMemory(numbers, datapath_id, mac, adopted, leases, server)
+
+    @property
+    def _lease_server(self) -> tuple[int, str] | None:
+        """The DHCP server whose lease led to a controller, now or in an earlier run."""
+        proven = self.bridge.pipeline.lease_servers.proven
+        port = None if proven is None else self.bridge.ports.get(proven.port)
+        return self._memory.lease_server if proven is None or port is None else (proven.identifier, port.name)
 
     @property
     def now(self) -> Instant:
@@ -184,6 +194,8 @@ class BridgeRunner:
         self.peer_redirect.apply(allowed=config.peer_redirect)
         self.bridge.read_queues = partial(read_queues, trouble=environment.trouble)
         self.bridge.read_link = read_link_settings
+        self.bridge.leases.ask_anew = self._ask_for_another_lease
+        self._remember_lease_server()
         self._is_open = True
         self._driver.start(self.managed)
         self.managed.open(local)
@@ -232,6 +244,30 @@ class BridgeRunner:
                 log.error("bridge %s: %s does not have all back: %s", self.config.name, self.config.adopt, error)
         self._driver.stop()
         await self.local.stop()
+
+    def _remember_lease_server(self) -> None:
+        if self._memory.lease_server is None:
+            return
+        identifier, interface = self._memory.lease_server
+        if interface in self.ports.numbers:
+            self.bridge.leases.remember(identifier, self.ports.numbers[interface])
+
+    def _ask_for_another_lease(self, doubted: LeaseServer) -> None:
+        """LOCAL keeps its address until it has another one."""
+        port = self.bridge.ports.get(doubted.port)
+        log.warning(
+            "bridge %s: no controller is reached by the lease of DHCP server %s on port %s: asking the others",
+            self.config.name,
+            IPv4Address(doubted.identifier),
+            doubted.port if port is None else port.name,
+        )
+        self._restoring = self._loop.create_task(self._ask_anew())
+
+    async def _ask_anew(self) -> None:
+        try:
+            await self.local.restart_dhcp()
+        except InbandError as error:
+            log.warning("bridge %s: DHCP was not begun anew: %s", self.config.name, error)
 
     def _local_interface(self) -> LocalInterface:
         pair = self.local.pair

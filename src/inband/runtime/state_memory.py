@@ -29,6 +29,7 @@ def _document(memory: BridgeMemory) -> Document:
         "mac": None if memory.mac is None else str(memory.mac),
         "adopted": memory.adopted,
         "leases": sorted(memory.leases),
+        "lease-server": None if memory.lease_server is None else list(memory.lease_server),
     }
 
 
@@ -45,11 +46,12 @@ def memory_of(document: Document | None) -> dict[str, BridgeMemory]:
 
 
 def _memory(document: Any) -> BridgeMemory:
-    datapath_id, mac, adopted = (document.get(key) for key in ("datapath-id", "mac", "adopted"))
+    datapath_id, mac, adopted, server = (document.get(key) for key in ("datapath-id", "mac", "adopted", "lease-server"))
     return BridgeMemory(
         {str(name): PortNo(number) for name, number in document.get("ports", {}).items()},
         None if datapath_id is None else int(datapath_id, 16),
         None if mac is None else Mac.parse(mac),
         None if adopted is None else str(adopted),
         frozenset(int(version) for version in document.get("leases", ())),
+        None if server is None else (int(server[0]), str(server[1])),
     )

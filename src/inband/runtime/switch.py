@@ -51,7 +51,7 @@ from inband.switch.core import SwitchCore
 from inband.switch.cutting import Session, why_cut
 from inband.switch.driver import Driver, turns_on
 from inband.switch.history import History
-from inband.switch.reports import Report
+from inband.switch.reports import Connected, Report
 from inband.vocabulary.instant import Instant
 
 log = logging.getLogger(__name__)
@@ -96,6 +96,7 @@ class RunningSwitch:
         self._warned: set[str] = set()
         self._undoing: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self._has_new_addresses = False
         self._changing = asyncio.Lock()
         self._metrics: MetricsServer | None = None
@@ -179,7 +180,7 @@ class RunningSwitch:
         self.core.names.stop()
         self._state.stop()
         self._protecting.stop()
-        for task in (self._following, self._undoing):
+        for task in (self._following, self._undoing, self._keeping):
             if task is not None:
                 task.cancel()
         for name in list(self.bridges):
@@ -443,6 +444,8 @@ class RunningSwitch:
             self.front.something_changed()
         self.history.note(report, self._loop.time())
         log_report(report, self._state.offset_s)
+        if isinstance(report, Connected):  # by a lease perhaps, whose server the next run must know
+            self._keeping = self._loop.create_task(self._state.keep(self.bridges.values()))
 
 
 def _is_in_the_way(gone: BridgeConfig, config: SwitchConfig) -> bool:

@@ -84,13 +84,20 @@ class DhcpServer:
     def _receive(self, _: Packet, _port: int, data: bytes) -> None:
         message = read(data)
         answer = {DISCOVER: OFFER, REQUEST: ACK}.get(message[2].get(_TYPE, b"")) if message is not None else None
-        if message is not None and answer is not None:
+        if message is None or answer is None:
+            return
+        own = self._own.ip.packed
+        if message[2].get(_SERVER, own) == own:
             self.reply(message[0], answer)
+
+    @property
+    def _own(self) -> IPv4Interface:
+        return next(address for address in self._interface.usable if isinstance(address, IPv4Interface))
 
     def reply(self, chaddr: Mac, kind: bytes) -> None:
         """Send an offer or an acknowledgement to a client."""
         theirs = self.leases.setdefault(chaddr, self._first + len(self.leases))
-        own = next(address for address in self._interface.usable if isinstance(address, IPv4Interface))
+        own = self._own
         options = {_TYPE: kind, _SERVER: own.ip.packed, _MASK: own.netmask.packed}
         if chaddr in self.routers:
             options[_ROUTER] = self.routers[chaddr].packed
@@ -105,11 +112,18 @@ class DhcpClient:
         self.seen_for_others = 0
         self._kernel = kernel
         self._interface = interface
+        self._is_bound, self._has_chosen = bool(interface.addresses), False
         interface.taps.append(self._receive)
         self._discover()
 
+    def start_again(self) -> None:
+        """Ask everybody again; the address stays until there is another lease."""
+        self._is_bound = False
+        self._discover()
+
     def _discover(self) -> None:
-        if not self._interface.addresses:
+        if not self._is_bound:
+            self._has_chosen = False
             self._ask({_TYPE: DISCOVER})
             self._kernel.clock.call_later(RETRY_S, self._discover)
 
@@ -129,9 +143,13 @@ class DhcpClient:
 
     def _answered(self, offered: IPv4Address, options: Options) -> None:
         kind = options.get(_TYPE)
-        if kind == OFFER:
+        if kind == OFFER and not self._has_chosen:
+            self._has_chosen = True
             self._ask({_TYPE: REQUEST, _ASKED_FOR: offered.packed, _SERVER: options.get(_SERVER, b"")})
-        elif kind == ACK and not self._interface.addresses and (lease := _lease(offered, options)) is not None:
+        elif kind == ACK and not self._is_bound and (lease := _lease(offered, options)) is not None:
+            self._is_bound = True
+            for other in [each for each in self._interface.addresses if each.version == 4 and each != lease.ip]:
+                self._kernel.remove_address(self._interface, other)
             self._kernel.add_address(self._interface, lease)
             if len(options.get(_ROUTER, b"")) == 4:
                 self._kernel.add_route(DEFAULT[4], self._interface, IPv4Address(options[_ROUTER]))

@@ -117,6 +117,7 @@ class SwitchBridge:
         self.name = name
         self.datapath_id = int(local.mac)
         self.local = local
+        self.dhcp_client: DhcpClient | None = None
         self._machine = machine
         self._managed: ManagedBridge | None = None
         self._ports = {LOCAL: Nic(f"{name}-inner")}
@@ -151,6 +152,11 @@ class SwitchBridge:
         for number, nic in self._ports.items():
             self._open_port(number, nic)
         managed.configure(self.config)
+        managed.bridge.leases.ask_anew = self._ask_anew
+
+    def _ask_anew(self, _: object) -> None:
+        if self.dhcp_client is not None:
+            self.dhcp_client.start_again()
 
     def configure_tree(self) -> None:
         """Run the spanning tree that the configuration asks for."""
@@ -311,7 +317,9 @@ class SwitchHost:
 
     def get_address(self, bridge: str = "br0") -> DhcpClient:
         """Run a DHCP client on a LOCAL port that has no address."""
-        return DhcpClient(self.host.kernel, self.bridges[bridge].local)
+        client = DhcpClient(self.host.kernel, self.bridges[bridge].local)
+        self.bridges[bridge].dhcp_client = client
+        return client
 
     def listen_to_routers(self, bridge: str = "br0") -> None:
         """Have a LOCAL port take an address and a gateway from router advertisements."""

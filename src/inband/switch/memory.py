@@ -15,7 +15,8 @@ class BridgeMemory:
 
     ``datapath_id`` and ``mac`` are those that it has where the configuration names none. ``adopted`` is the interface
     whose addresses its own interface had when this was written, and ``leases`` the IP versions of which these came with
-    a lease that the bridge's own DHCP client kept.
+    a lease that the bridge's own DHCP client kept. ``lease_server`` is the DHCP server whose lease led to a controller:
+    its identifier (0: it says none), and the interface that it answered by.
     """
 
     ports: Mapping[str, PortNo] = field(default_factory=dict)
@@ -23,3 +24,4 @@ class BridgeMemory:
     mac: Mac | None = None
     adopted: str | None = None
     leases: frozenset[int] = frozenset()
+    lease_server: tuple[int, str] | None = None

@@ -17,7 +17,12 @@ from inband.vocabulary.addresses import Mac
 
 BRIDGES = {
     "br0": BridgeMemory(
-        {"eth1": PortNo(2), "eth2": PortNo(7)}, 0x1234, Mac.parse("02:00:00:00:00:01"), "eth1", frozenset({4})
+        {"eth1": PortNo(2), "eth2": PortNo(7)},
+        0x1234,
+        Mac.parse("02:00:00:00:00:01"),
+        "eth1",
+        frozenset({4}),
+        (7, "eth1"),
     )
 }
 

@@ -10,9 +10,10 @@ import pytest
 from inband.controller.behaviour import DELETE_AND_DROP, HOSTILE, MUTE, Behaviour
 from inband.datapath.wrappers import Faults
 from inband.flow.actions import ApplyActions, Output
-from inband.flow.ports import CONTROLLER
+from inband.flow.ports import CONTROLLER, PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow.messages import FlowMod
+from inband.pipeline.lease_servers import DOUBT_FIRST_S, LeaseServer
 from inband.sim import topologies
 from inband.sim.dhcp import ACK, BOOTREPLY, NOWHERE, DhcpServer, build, read
 from inband.sim.topologies import Topology
@@ -159,3 +160,60 @@ def test_another_server_is_heard_when_that_one_is_gone() -> None:
     made.net.run(3.0)
 
     assert [str(each) for each in made.switches[0].only.local.addresses] == ["10.0.0.200"]
+
+
+def beside_a_quicker_server_of_another_network(rogues: int = 1) -> Topology:
+    """A switch without an address, and hosts that answer DHCP sooner than the controller's machine, which they lack."""
+    made, _ = topologies.address_by_dhcp()
+    for number in range(rogues):
+        rogue = made.net.host(f"rogue{number}", f"10.{number + 1}.0.66/24")
+        made.net.link(rogue, made.switches[0], latency_s=1e-6)
+        DhcpServer(rogue, f"10.{number + 1}.0.200")
+    made.net.start()
+    made.switches[0].get_address()
+    made.net.run(1.0)
+    return made
+
+
+@pytest.mark.parametrize("rogues", [1, 3])
+def test_a_lease_that_leads_to_no_controller_is_left_for_another_servers(rogues: int) -> None:
+    made = beside_a_quicker_server_of_another_network(rogues)
+    first = [str(each) for each in made.switches[0].only.local.addresses]
+
+    is_up = made.net.run_until(lambda: made.net.are_up(made.controller), rogues * (DOUBT_FIRST_S + 2))
+
+    assert first[0].endswith(".0.200")
+    assert first != ["10.0.0.10"]
+    assert is_up
+    assert [str(each) for each in made.switches[0].only.local.addresses] == ["10.0.0.10"]
+
+
+def test_the_server_that_an_earlier_run_knew_is_preferred_from_the_start() -> None:
+    made, _ = topologies.address_by_dhcp()
+    rogue = made.net.host("rogue", "10.1.0.66/24")
+    made.net.link(rogue, made.switches[0], latency_s=1e-6)
+    DhcpServer(rogue, "10.1.0.200")
+    made.net.start()
+    made.switches[0].only.bridge.leases.remember(int(IPv4Address("10.0.0.100")), PortNo(1))
+
+    made.switches[0].get_address()
+    is_up = made.net.run_until(lambda: made.net.are_up(made.controller), UP_S)
+
+    assert is_up
+
+
+def test_a_lease_stays_while_no_controller_answers_and_other_servers_are_of_the_same_network() -> None:
+    made, _ = topologies.address_by_dhcp()
+    made.controller.stop()
+    second = made.net.host("second", "10.0.0.101/24")
+    made.net.link(second, made.switches[0])
+    DhcpServer(second, "10.0.0.200")
+    made.net.start()
+    made.switches[0].get_address()
+    asked: list[LeaseServer] = []
+    made.switches[0].only.bridge.leases.ask_anew = asked.append
+
+    made.net.run(100.0)
+
+    assert made.switches[0].only.local.addresses
+    assert not asked
