@@ -53,6 +53,7 @@ enum layout {
 	/* So many stations of a port are learned here. */
 	LEARNED_PER_S = 2000,
 	LEARNED_BURST_MS = 500,
+	SILENT_MS = 2000, /* what has waited so long in a ring waits for a process that is dead */
 };
 
 /*
@@ -204,9 +205,15 @@ struct station_key {
 /* Where an address was heard last. */
 struct station {
 	__u32 slot;
-	__u32 padding;
+	__u32 is_pinned; /* it was proven to be there: no packet moves it */
 	__u64 used_ns; /* CLOCK_MONOTONIC */
 	__u64 tick;
+};
+
+/* Of a ring: how far it was read when that was looked at, and since when it has been so. */
+struct attention {
+	__u64 position;
+	__u64 since_ns; /* CLOCK_MONOTONIC; 0: nothing waited */
 };
 
 struct flow_stats {
@@ -302,7 +309,8 @@ enum verdict {
 	VERDICT_CONTROL_FLOOD, /* more of other control frames than go up */
 	VERDICT_DECIDED_BY_RULE,
 	VERDICT_DECIDED_NORMAL,
-	VERDICT_DECIDED_SAME_PORT, /* by NORMAL: the destination is on the port that it came from */
+	VERDICT_DECIDED_NORMAL_DROPPED, /* the destination is on the port that it came from, or bridges keep it there */
+	VERDICT_DECIDED_ALONE,	   /* as one of these, for the switch is silent: control too, and hosts that moved */
 	VERDICT_NOT_TOLD,	   /* decided, and the switch has not heard of it */
 	VERDICT_NOT_LEARNED,	   /* a source that was not learned: as many of the port were a moment ago */
 	VERDICT_UP_NO_TABLES,	   /* misses that went up, and why: the rules are not those of the switch */

@@ -87,6 +87,14 @@ struct {
 	__type(value, struct station);
 } stations SEC(".maps");
 
+/* Whether rings are read: that of control, that of data. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct attention);
+} attention SEC(".maps");
+
 /* Ports by their slot, as far as the rules go. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -10,6 +10,9 @@
  * - The decision is the switch's: what is not sure goes up. Control frames always do.
  * - A frame sees one generation of the rules: where they have changed on its way it goes up.
  * - What is decided here is counted here, and never by the switch as well.
+ *
+ * While the switch is silent, which shows in a ring that is not read, control frames are data like others, hosts may
+ * move, and new ones are learned untold. What a rule of in-band control matches goes up all the same.
  */
 #ifndef INBAND_TABLES_H
 #define INBAND_TABLES_H
@@ -34,6 +37,26 @@ struct found {
 	__u32 place; /* of its mask, plus 1; 0: none is found */
 	__u32 padding;
 };
+
+/* Whether what waits in a ring has waited for too long. The position moves with each record that is read. */
+static __always_inline bool is_unread(void *ring, __u32 which)
+{
+	struct attention *last = bpf_map_lookup_elem(&attention, &which);
+
+	if (!last)
+		return false;
+	if (!bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA)) {
+		last->since_ns = 0;
+		return false;
+	}
+	__u64 position = bpf_ringbuf_query(ring, BPF_RB_CONS_POS), now = bpf_ktime_get_coarse_ns();
+	if (!last->since_ns || last->position != position) {
+		last->position = position;
+		last->since_ns = now;
+		return false;
+	}
+	return now > last->since_ns + SILENT_MS * NS_PER_MS;
+}
 
 static __always_inline struct rule *look_up_rule(const struct flow_key *key, const struct mask *mask,
 						 const struct config *config)
@@ -123,13 +146,14 @@ static __always_inline bool tell_in_pace(struct __sk_buff *skb, const struct pac
 	return false;
 }
 
-static __always_inline void learn(struct __sk_buff *skb, const struct packet *packet, const struct station_key *from)
+static __always_inline void learn(struct __sk_buff *skb, const struct packet *packet, const struct station_key *from,
+				  bool is_alone)
 {
 	__u64 *due = bpf_map_lookup_elem(&learned_pace, &packet->port_slot);
 	struct station station = { .slot = packet->port_slot, .used_ns = bpf_ktime_get_ns() };
 
-	/* The switch must hear of it: it forgets it in time. */
-	if (keeps_pace(packet, due, LEARNED_PER_S, LEARNED_BURST_MS) && tell(skb, packet))
+	/* The switch must hear of it, for it forgets it in time; the next one finds it. */
+	if (keeps_pace(packet, due, LEARNED_PER_S, LEARNED_BURST_MS) && (is_alone || tell(skb, packet)))
 		bpf_map_update_elem(&stations, from, &station, BPF_NOEXIST);
 	else
 		count(VERDICT_NOT_LEARNED);
@@ -188,8 +212,8 @@ static __always_inline int send_normally(struct __sk_buff *skb, struct packet *p
 {
 	struct op op = { .kind = OP_OUTPUT_UNICAST, .arg16 = to };
 
-	if (to == packet->port_slot) {
-		count(VERDICT_DECIDED_SAME_PORT);
+	if (to == packet->port_slot || is_link_local(&packet->key)) {
+		count(VERDICT_DECIDED_NORMAL_DROPPED);
 		return TC_ACT_SHOT;
 	}
 	if (to)
@@ -200,7 +224,7 @@ static __always_inline int send_normally(struct __sk_buff *skb, struct packet *p
 
 /* inband/pipeline/normal.py, for ports without settings. What rule it was counts the packet. */
 __noinline int forward_normally(struct __sk_buff *skb, struct packet *packet, const struct tables *now,
-				const struct rule *rule)
+				const struct rule *rule, int is_alone)
 {
 	if (!packet || !now || !rule)
 		return GOES_UP;
@@ -214,17 +238,22 @@ __noinline int forward_normally(struct __sk_buff *skb, struct packet *packet, co
 	bool teaches = !(from.mac[0] & GROUP_BIT) && !is_local(&from, now);
 	struct station *station = teaches ? bpf_map_lookup_elem(&stations, &from) : NULL;
 	if (station && station->slot != packet->port_slot) {
-		count(VERDICT_UP_MOVED);
-		return GOES_UP;
+		if (!is_alone) {
+			count(VERDICT_UP_MOVED);
+			return GOES_UP;
+		}
+		if (!station->is_pinned)
+			station->slot = packet->port_slot;
 	}
 	count(VERDICT_DECIDED_NORMAL);
 	credit(bpf_map_lookup_elem(&rule_stats, &slot), packet);
 	if (teaches && !station) {
-		learn(skb, packet, &from);
+		learn(skb, packet, &from, is_alone);
 	} else {
 		if (station)
 			confirm(station);
-		tell_in_pace(skb, packet);
+		if (!is_alone)
+			tell_in_pace(skb, packet);
 	}
 	return send_normally(skb, packet, to);
 }
@@ -237,7 +266,7 @@ static __always_inline bool outputs_to(const struct flow_entry *entry, __u32 slo
 	return false;
 }
 
-__noinline int do_ops(struct __sk_buff *skb, struct packet *packet, const struct rule *rule)
+__noinline int do_ops(struct __sk_buff *skb, struct packet *packet, const struct rule *rule, int is_alone)
 {
 	if (!packet || !rule)
 		return GOES_UP;
@@ -248,7 +277,8 @@ __noinline int do_ops(struct __sk_buff *skb, struct packet *packet, const struct
 	}
 	count(VERDICT_DECIDED_BY_RULE);
 	credit(bpf_map_lookup_elem(&rule_stats, &slot), packet);
-	tell_in_pace(skb, packet);
+	if (!is_alone)
+		tell_in_pace(skb, packet);
 	if (!rule->entry.op_count) {
 		count(VERDICT_DROPPED_BY_FLOW);
 		return TC_ACT_SHOT;
@@ -273,6 +303,13 @@ static __always_inline struct rule *rule_for(const struct packet *packet, const 
 	return NULL;
 }
 
+/* No piece of a packet is matched by ports, which only the first one has (inband/pipeline/fragments.py). */
+static __always_inline void forget_ports_of_fragment(struct packet *packet)
+{
+	if (packet->key.ip_frag)
+		__builtin_memset(&packet->key.transport, 0, sizeof(packet->key.transport));
+}
+
 /* What becomes of a frame that no megaflow fits: GOES_UP, or the program's answer for one that is dealt with. */
 __noinline int decide(struct __sk_buff *skb, struct packet *packet, const struct config *config)
 {
@@ -286,10 +323,13 @@ __noinline int decide(struct __sk_buff *skb, struct packet *packet, const struct
 		count(VERDICT_UP_NO_TABLES);
 		return GOES_UP;
 	}
-	if (!is_plain(packet) || !has_flag(packet->port_slot, INLET_TAKES)) {
+	bool is_alone = is_unread(&upcalls_control, 0) || is_unread(&upcalls_data, 1);
+	if ((!is_plain(packet) && !is_alone) || !has_flag(packet->port_slot, INLET_TAKES)) {
 		count(VERDICT_UP_SPECIAL);
 		return GOES_UP;
 	}
+	if (is_alone)
+		forget_ports_of_fragment(packet);
 	struct rule *rule = rule_for(packet, config, now);
 	if (!rule)
 		return GOES_UP;
@@ -298,10 +338,12 @@ __noinline int decide(struct __sk_buff *skb, struct packet *packet, const struct
 		count(VERDICT_UP_NO_TABLES);
 		return GOES_UP;
 	}
+	if (is_alone && decision != RULE_UP)
+		count(VERDICT_DECIDED_ALONE);
 	if (decision == RULE_NORMAL)
-		return forward_normally(skb, packet, now, rule);
+		return forward_normally(skb, packet, now, rule, is_alone);
 	if (decision == RULE_OPS)
-		return do_ops(skb, packet, rule);
+		return do_ops(skb, packet, rule, is_alone);
 	count(VERDICT_UP_BY_RULE);
 	return GOES_UP;
 }

@@ -89,7 +89,7 @@ class KernelTables:
         """Write what the FDB has learned and forgotten."""
         if self._fdb.unwritten:
             changed, self._fdb.unwritten = self._fdb.unwritten, {}
-            self._rules.stations.put(changed)
+            self._rules.stations.put(changed, self._fdb.pinned)
 
     def _suspend(self) -> None:
         if self._rules.is_valid:

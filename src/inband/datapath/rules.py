@@ -9,7 +9,7 @@ a datapath cannot say of a rule it asks about: more packets go up then, and none
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,8 +76,8 @@ class StationTable(Protocol):
     def clear(self) -> None:
         """Forget all."""
 
-    def put(self, stations: Mapping[FdbKey, PortNo | None]) -> None:
-        """Where addresses are from now on; None: that is not known any more. At any time."""
+    def put(self, stations: Mapping[FdbKey, PortNo | None], pinned: Container[FdbKey]) -> None:
+        """Where addresses are from now on; None: that is not known any more. ``pinned`` ones stay. At any time."""
 
     def used_at(self, key: FdbKey) -> Instant:
         """When a packet from this address was decided last, or it was put; minus infinity: it is not known."""

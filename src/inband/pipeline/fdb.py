@@ -145,6 +145,8 @@ class Fdb:
         self.pinned.pop(key, None)
         self.learn(key, port, now)
         self.pinned[key] = port
+        if self.unwritten is not None:
+            self.unwritten[key] = port
 
     def forget(self, key: FdbKey) -> None:
         """It is not known any more where an address is."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -37,7 +37,7 @@ class FakeStations:
     def clear(self) -> None:
         self.there.clear()
 
-    def put(self, stations: Mapping[FdbKey, PortNo | None]) -> None:
+    def put(self, stations: Mapping[FdbKey, PortNo | None], pinned: Container[FdbKey]) -> None:
         for key, port in stations.items():
             self.there.pop(key, None)
             if port is not None:

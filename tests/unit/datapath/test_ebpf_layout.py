@@ -30,7 +30,7 @@ STRUCTS = {
     "mask": (layout.MASK, ["bits", "words", "padding"]),
     "config": (layout.CONFIG, ["epoch", "adopted_epoch", "mask_count", "padding", "secret"]),
     "tables": (layout.TABLES, ["generation", "mask_count", "local_slot", "local_mac"]),
-    "station": (layout.STATION, ["slot", "padding", "used_ns", "tick"]),
+    "station": (layout.STATION, ["slot", "is_pinned", "used_ns", "tick"]),
     "station_key": (layout.STATION_KEY, ["mac", "vlan_be"]),
     "port_in": (layout.PORT_IN, ["ifindex", "number_be", "slot"]),
     "port_out": (layout.PORT_OUT, ["ifindex", "number", "peer_allowed", "padding"]),
@@ -95,7 +95,7 @@ def test_numbers_are_the_same(btf: Btf) -> None:
         *("KEY_WORDS", "SHORT_KEY", "DISCOVERY_PER_S", "DISCOVERY_BURST_MS"),
         *("LINK_LOCAL_PER_S", "LINK_LOCAL_BURST_MS", "MAX_METERS", "MAX_BANDS", "MAX_METER_COUNTS"),
         *("CONTROL_PER_S", "CONTROL_BURST_MS", "MAX_RULES", "MAX_RULE_MASKS", "MAX_STATIONS"),
-        *("TOLD_BACKLOG", "TOLD_PER_S", "TOLD_BURST_MS", "LEARNED_PER_S", "LEARNED_BURST_MS"),
+        *("TOLD_BACKLOG", "TOLD_PER_S", "TOLD_BURST_MS", "LEARNED_PER_S", "LEARNED_BURST_MS", "SILENT_MS"),
     )
 
     assert {name: btf.enumerators[name] for name in names} == {name: getattr(layout, name) for name in names}

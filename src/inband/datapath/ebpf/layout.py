@@ -31,6 +31,7 @@ CONTROL_PER_S, CONTROL_BURST_MS = pace.CONTROL.per_s, pace.CONTROL.burst_ms
 TOLD_BACKLOG = 64 * 1024
 TOLD_PER_S, TOLD_BURST_MS = 1000, 200
 LEARNED_PER_S, LEARNED_BURST_MS = 2000, 500
+SILENT_MS = 2000
 
 KEY_SIZE = 96
 KEY_WORDS = 12
@@ -64,7 +65,7 @@ INLET_SIZE = INLET_HEAD.size + ENTRY_SIZE
 STATION_KEY = Struct("=6s2s")
 """mac, vlan (network order)."""
 STATION = Struct("=IIQQ")
-"""slot, padding, used_ns, tick."""
+"""slot, is_pinned, used_ns, tick."""
 
 METER_HEAD = Struct("=IIIII4xQ")
 """lock, count_at, packet_size, byte_size, band_count, padding, filled_ns; MAX_BANDS bands follow."""
@@ -138,15 +139,16 @@ class Verdict(IntEnum):
     CONTROL_FLOOD = 17
     DECIDED_BY_RULE = 18
     DECIDED_NORMAL = 19
-    DECIDED_SAME_PORT = 20
-    NOT_TOLD = 21
-    NOT_LEARNED = 22
-    UP_NO_TABLES = 23
-    UP_SPECIAL = 24
-    UP_NO_RULE = 25
-    UP_BY_RULE = 26
-    UP_MOVED = 27
-    UP_NORMAL = 28
+    DECIDED_NORMAL_DROPPED = 20
+    DECIDED_ALONE = 21
+    NOT_TOLD = 22
+    NOT_LEARNED = 23
+    UP_NO_TABLES = 24
+    UP_SPECIAL = 25
+    UP_NO_RULE = 26
+    UP_BY_RULE = 27
+    UP_MOVED = 28
+    UP_NORMAL = 29
 
 
 class RuleDecision(IntEnum):

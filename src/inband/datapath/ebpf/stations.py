@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from inband.datapath.base import Counters
 from inband.datapath.ebpf import libbpf
@@ -49,15 +49,16 @@ class Stations:
         libbpf.delete_many(self._map, [key for key, _ in found])
         self._write_inlets({})
 
-    def put(self, stations: Mapping[FdbKey, PortNo | None]) -> None:
-        """Where addresses are; None: that is not known any more."""
+    def put(self, stations: Mapping[FdbKey, PortNo | None], pinned: Container[FdbKey]) -> None:
+        """Where addresses are; None: that is not known any more. No packet moves ``pinned`` ones."""
         used_ns = round(self._clock() * _NS_PER_S)
         for key, port in stations.items():
             if port is None:
                 libbpf.delete(self._map, _key(key))
                 continue
+            value = STATION.pack(self._slot_of(port), key in pinned, used_ns, 0)
             try:
-                libbpf.update(self._map, _key(key), STATION.pack(self._slot_of(port), 0, used_ns, 0))
+                libbpf.update(self._map, _key(key), value)
             except HostError:
                 libbpf.delete(self._map, _key(key))
                 self._counters.add("station_not_in_kernel")
