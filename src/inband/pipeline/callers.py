@@ -6,6 +6,9 @@ never loses its channel to a host that calls without end. Any other segment cost
 address that a controller has answered has a small budget of its own besides: where a host behind the same port spends
 all of the port's, such a switch comes back all the same.
 
+In a network with a key answers may take another way than this switch. A call that a neighbour of the key passes on has
+been counted where it came into the network, so it costs nothing (``claims``).
+
 An RST is no answer: it is what a port that does not listen says to any segment.
 
 Invariants: work per packet is constant. Memory is bounded; what is in use lately is not pushed out.

@@ -143,6 +143,8 @@ def _may_call(ctx: XlateContext, places: Places, origin: Origin, address: Addres
         if ctx.trace is None:
             places.meet(address, _ETH_SRC.get(key), ctx.in_port, ctx.now)
         return True
+    if ctx.in_port in places.trusted:  # counted where it came into the network; its answer may take another way
+        return True
     ctx.packet.cacheable = False
     if _is_within_budget(ctx, address, origin.subject):
         return True

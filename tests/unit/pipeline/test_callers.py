@@ -68,6 +68,16 @@ def test_calls_that_no_controller_answers_have_a_budget_for_each_port() -> None:
     assert dialled(scene, 10, P3) == 10
 
 
+def test_calls_that_a_neighbour_of_the_networks_key_passes_on_are_within_its_budget() -> None:
+    scene = scene_with_controller()
+    scene.pipeline.places.trust(frozenset({P1}))
+
+    decided = [scene.receive(segment(number), P1) for number in range(1000)]
+
+    assert all(each.actions == out(P2) and each.cacheable for each in decided)
+    assert dialled(scene, 1000, P3) == DIALLED.burst
+
+
 def test_each_segment_counts_until_there_is_an_answer() -> None:
     scene = scene_with_controller()
 
