@@ -29,7 +29,8 @@ from inband.fabric.distances import Station
 from inband.fabric.events import LinkState
 from inband.fabric.fabric import Fabric
 from inband.fabric.keys import NetworkKeys
-from inband.fabric.need import Need
+from inband.fabric.need import Need, NeedKind
+from inband.fabric.needs import Word
 from inband.flow.actions import Output
 from inband.flow.fields import FlowKey
 from inband.flow.ports import LOCAL, PortNo
@@ -76,6 +77,8 @@ class Neighbours:
     def __init__(self, around: Surroundings) -> None:
         self.fabric: Fabric | None = None
         self.tell: Callable[[ev.TellNeighbour | ev.TellRefused], None] = _no_one
+        self.needs_changed: Callable[[], None] = _nobody
+        """Called when neighbours use other controllers than before, or tell of them otherwise."""
         self._keys: NetworkKeys | None = None
         self._around = around
         self._fdb = around.pipeline.fdb
@@ -161,6 +164,13 @@ class Neighbours:
             self._tell_needs(now)
             self._repeating.begin(now)
             self._around.wake()
+
+    def found_controllers(self) -> dict[Need, Word]:
+        """The controllers that neighbours use, the nearest first."""
+        needs = None if self.fabric is None else self.fabric.needs
+        known = () if needs is None else needs.in_force.items()
+        found = [(word.hops, need, word) for need, word in known if need.kind is NeedKind.CONTROLLER]
+        return {need: word for _, need, word in sorted(found, key=lambda each: each[:2])}
 
     def engine_changed(self, now: Instant) -> None:
         """The next hops of this switch may be others."""
@@ -252,6 +262,7 @@ class Neighbours:
         """Have rules for what neighbours need."""
         needs = None if self.fabric is None else self.fabric.needs
         self._needs.follow({} if needs is None else needs.in_force)
+        self.needs_changed()
 
     def _tell_needs(self, now: Instant) -> None:
         self._handle(ev.NeedsChanged(self._needs.own(self._local_index)), now)
@@ -308,6 +319,10 @@ class Neighbours:
             self._questions += 1
             number = (self._questions % (1 << 8 * _NUMBER_BYTES)).to_bytes(_NUMBER_BYTES, "big")
             self._around.inject(frame.ljust(_MIN_FRAME - _NUMBER_BYTES, b"\0") + number)
+
+
+def _nobody() -> None:
+    """No one wants to know."""
 
 
 def _no_one(_: ev.TellNeighbour | ev.TellRefused) -> None:

@@ -59,7 +59,7 @@ class _Destination:
 
     @property
     def urgent(self) -> bool:
-        return self.is_server or any(ev.RemoteKind.CONTROLLER in kinds for kinds in self.endpoints.values())
+        return self.is_server or any(kinds - {ev.RemoteKind.MANAGER} for kinds in self.endpoints.values())
 
 
 @dataclass(frozen=True, slots=True)

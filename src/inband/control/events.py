@@ -26,6 +26,8 @@ class RemoteKind(Enum):
 
     CONTROLLER = "controller"
     """The switch dials it, so its next hop is asked for insistently."""
+    FOUND = "found"
+    """Likewise, but neighbours have told of it: this switch is not configured with it."""
     MANAGER = "manager"
     """The switch does not dial it; its next hop is asked for now and then."""
 

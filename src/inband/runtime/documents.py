@@ -13,6 +13,7 @@ from inband.control.names import NameStatus
 from inband.flow.ports import LOCAL
 from inband.pipeline.ports import SwitchPort
 from inband.runtime.advice import Hops, PortsKnown, controller_advice, remote_advice
+from inband.runtime.auto_notes import auto_notes
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.name_documents import family, name_documents, names_of_addresses, server_documents, wall
 from inband.runtime.show import (
@@ -123,6 +124,7 @@ def _notes(runner: BridgeRunner, status: BridgeStatus) -> list[str]:
     tables = runner.bridge.megaflows.tables
     if tables is not None and tables.trouble:
         notes.append(f"new flows are not decided in the kernel: {tables.trouble}")
+    notes += auto_notes(runner.managed.bridge, runner.config)
     configured = [port.name for port in status.ports if port.config]
     if configured and status.in_band.is_enabled:
         names = ", ".join(configured)

@@ -311,6 +311,8 @@ def _bridge_complaints(bridge: BridgeConfig) -> Iterator[str]:
         yield f"adopt: {bridge.adopt} is not among its ports: add it to port"
     if len(bridge.network_keys) > MAX_NETWORK_KEYS:
         yield f"network-key names {len(bridge.network_keys)} files: at most two, the one that signs first"
+    if any(target.is_auto for target in bridge.controllers):
+        yield from _auto_complaints(bridge)
     if not bridge.openflow_versions:
         yield "openflow-version: the list is empty: allowed are 1.0 and 1.3"
     addresses = [(target.host, target.port, target.path) for target in bridge.controllers]
@@ -326,6 +328,17 @@ def _bridge_complaints(bridge: BridgeConfig) -> Iterator[str]:
             yield f"gateway {gateway} is in none of the bridge's networks ({', '.join(map(str, reachable))})"
         if any(gateway == address.ip for address in bridge.addresses):
             yield f"gateway {gateway} is the bridge's own address: give the router's"
+
+
+def _auto_complaints(bridge: BridgeConfig) -> Iterator[str]:
+    """What keeps a bridge from taking the controllers of its neighbours."""
+    why = "it takes the controllers that neighbours of the network's key use"
+    if not bridge.network_keys:
+        yield f"controller auto needs a network-key: {why}, and any host could name one without: set network-key"
+    if not bridge.neighbours:
+        yield f"controller auto needs neighbours: {why}: set neighbours=on"
+    if not bridge.in_band:
+        yield f"controller auto needs in-band control: {why}, which are reached so: set in-band=on"
 
 
 def _said_twice(what: str, names: Iterable[str], bridge: BridgeConfig) -> Iterator[str]:

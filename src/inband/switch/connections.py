@@ -44,7 +44,7 @@ from inband.switch.reports import (
     StandaloneLeft,
     TurnedAway,
 )
-from inband.switch.targets import Target
+from inband.switch.targets import AUTO, Target
 from inband.switch.transport import Network
 from inband.switch.turns import Turns
 from inband.vocabulary.addresses import IpAddress, Mac
@@ -54,7 +54,6 @@ _MANAGING = (FlowMod, GroupMod, PacketOut, RoleRequest)
 
 # Messages between two looks at the clock.
 MESSAGES_AT_ONCE = 16
-
 
 # A controller that has not been reached for so long is worth a line in the log, and another one after so long again:
 # a row of switches that comes up takes less than the first, and people look at logs less often than the second.
@@ -96,6 +95,7 @@ class ConnectionManager:
         self._environment = environment
         self._clock = environment.clock
         self._names: Mapping[str, tuple[IpAddress, ...]] = {}
+        self._found: tuple[Target, ...] = ()
         self._owners: dict[int, OutgoingConnection | Listener] = {}
         self._channels: dict[int, Channel] = {}
         self._mirror: Mirror | None = None
@@ -108,7 +108,7 @@ class ConnectionManager:
         self._long_work = _LongWork(self)
 
     def __len__(self) -> int:
-        """How many streams there are, with those that are about to be opened."""
+        """How many streams there are, or are about to be opened."""
         return len(self._owners)
 
     # --- configuration ------------------------------------------------------------------------------------------
@@ -127,15 +127,15 @@ class ConnectionManager:
 
     def _dial_all(self, config: BridgeConfig) -> None:
         before = {connection.target: connection for connection in self.outgoing}
-        for target in config.controllers:
-            if target.listens:
+        found = self._found if AUTO in config.controllers else ()
+        for target in dict.fromkeys((*config.controllers, *found)):
+            if target.listens or target.is_auto:
                 continue
             if target in before:
                 before.pop(target).configure(config.max_backoff_s)
                 continue
-            connection = OutgoingConnection(
-                target, self._environment.network, self, self._clock, max_backoff_s=config.max_backoff_s
-            )
+            network, backoff_s = self._environment.network, config.max_backoff_s
+            connection = OutgoingConnection(target, network, self, self._clock, max_backoff_s=backoff_s)
             self._tell_addresses(connection)
             self.outgoing.append(connection)
             connection.start()
@@ -172,9 +172,12 @@ class ConnectionManager:
         for listener in list(self.listeners):
             self.remove_listener(listener)
 
-    def set_names(self, names: Mapping[str, tuple[IpAddress, ...]]) -> None:
-        """Which addresses the names of controllers have; hidden rules for them must be there."""
+    def set_names(self, names: Mapping[str, tuple[IpAddress, ...]], found: tuple[Target, ...] = ()) -> None:
+        """The addresses of names, and what ``auto`` has found; hidden rules for both must be there."""
         self._names = names
+        if found != self._found:
+            self._found = found
+            self._dial_all(self._config)
         for connection in self.outgoing:
             self._tell_addresses(connection)
 

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
 
 from inband.control.events import Remote, RemoteKind
 from inband.fabric.need import Need, NeedKind
 from inband.host.events import HostEvent, NextHopFound
-from inband.switch.config import SwitchConfig
+from inband.switch.config import BridgeConfig, SwitchConfig
 from inband.switch.managed_bridge import ManagedBridge
 from inband.switch.manager_targets import ManagerTarget
 from inband.switch.names import MAX_SERVERS, DnsClient, Known, NameOwner, NameService, ServerList
 from inband.switch.outgoing import OutgoingConnection
 from inband.switch.reports import Reporter
-from inband.switch.targets import Target
+from inband.switch.targets import Scheme, Target
 from inband.vocabulary.addresses import IpAddress, address_key
 from inband.vocabulary.instant import Instant
 
@@ -29,6 +30,8 @@ Names = Mapping[str, tuple[IpAddress, ...]]
 
 # Targets that are looked through in one step: a millisecond.
 TARGETS_AT_ONCE = 250
+# Controllers of neighbours that a bridge dials: a switch has a few, and each is a connection.
+MAX_FOUND = 8
 
 
 class SwitchCore:
@@ -56,8 +59,10 @@ class SwitchCore:
         self._in_band_names: frozenset[str] = frozenset()
         self._wanted: frozenset[Remote] = frozenset()
         self._needs: tuple[Need, ...] = ()
+        self._found: dict[str, tuple[Target, ...]] = {}  # by bridge
         self._addresses: Mapping[str, tuple[IpAddress, ...]] = {}  # of names, those that are among _wanted
         self._wake = wake
+        self._addresses_changed = addresses_changed
         self._has_channel_news = False
         owner = NameOwner(
             find_servers=lambda: configured_servers(self.config) or find_servers(),
@@ -78,6 +83,7 @@ class SwitchCore:
         ``protect`` after that.
         """
         self.bridges[managed.config.name] = managed
+        managed.bridge.neighbours.needs_changed = self._needs_changed
         managed.bridge.neighbours.set_controllers(self._needs, managed.bridge.now)
         self._set_up(managed)
         managed.connections.set_names(self._addresses)
@@ -111,7 +117,7 @@ class SwitchCore:
         yield from self._want_remotes_of(config)
         for bridge in self.bridges.values():
             yield from bridge.want(self._wanted | bridge.remotes)
-            bridge.connections.set_names(self._addresses)
+            self._tell_addresses(bridge)
 
     def finish(self, config: SwitchConfig) -> Iterator[None]:
         """After all bridges are configured: ask for the names there are. ``protect`` comes next."""
@@ -127,7 +133,24 @@ class SwitchCore:
         yield from self._want_remotes_of(self.config)
         for bridge in list(self.bridges.values()):
             yield from bridge.want(self._wanted)
-            bridge.connections.set_names(self._addresses)
+            self._tell_addresses(bridge)
+
+    def _tell_addresses(self, bridge: ManagedBridge) -> None:
+        bridge.connections.set_names(self._addresses, self._found.get(bridge.config.name, ()))
+
+    def _found_by(self, config: BridgeConfig) -> tuple[Target, ...]:
+        """The controllers that neighbours of a bridge use, if it is to take them: the nearest, MAX_FOUND of them."""
+        managed = self.bridges.get(config.name)
+        if managed is None or not any(target.is_auto for target in config.controllers):
+            return ()
+        has_tls = None not in (config.private_key, config.certificate, config.ca_cert)
+        found = [need for need in managed.bridge.neighbours.found_controllers() if has_tls or not need.uses_tls]
+        return tuple(map(target_of, found[:MAX_FOUND]))
+
+    def _needs_changed(self) -> None:
+        """Have ``follow_names`` look what neighbours use, if that is to be dialled."""
+        if any(self._found_by(each.config) != self._found.get(name, ()) for name, each in self.bridges.items()):
+            self._addresses_changed()
 
     def protect(self) -> Iterator[None]:
         """Have rules for all remotes that are wanted, and give up those of others; there may be thousands.
@@ -141,7 +164,9 @@ class SwitchCore:
     def _want_remotes_of(self, config: SwitchConfig) -> Iterator[None]:
         # What names come to have from here on needs rules first: the next call's of ``follow_names``.
         self._addresses = dict(self.names.addresses)
-        self._wanted = yield from remotes_in_steps(config, self._addresses)
+        self._found = {bridge.name: self._found_by(bridge) for bridge in config.bridges}
+        found = (target for targets in self._found.values() for target in targets)
+        self._wanted = (yield from remotes_in_steps(config, self._addresses)).union(found_remotes(found))
         self._needs = tuple(controllers_needed(config, self._addresses))
         for bridge in self.bridges.values():
             bridge.bridge.neighbours.set_controllers(self._needs, bridge.bridge.now)
@@ -239,6 +264,20 @@ def controllers_needed(config: SwitchConfig, names: Names) -> Iterator[Need]:
         for target in bridge.controllers:
             for address in _addresses(target, names):
                 yield Need(NeedKind.CONTROLLER, address_key(address), target.port, target.uses_tls)
+
+
+def target_of(need: Need) -> Target:
+    """A controller that neighbours use, as a place to dial."""
+    version, number = need.subject
+    host = IPv4Address(number) if version == 4 else IPv6Address(number)
+    return Target(Scheme.TLS if need.uses_tls else Scheme.TCP, host, need.port)
+
+
+def found_remotes(targets: Iterable[Target]) -> Iterator[Remote]:
+    """The remotes that the controllers of neighbours are for a switch that takes them."""
+    for target in targets:
+        if target.address is not None:
+            yield Remote(target.address, target.port, RemoteKind.FOUND)
 
 
 def manager_remotes(targets: Iterable[ManagerTarget], names: Names) -> Iterator[Remote]:

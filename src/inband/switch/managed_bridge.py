@@ -359,7 +359,7 @@ class ManagedBridge:
 
 
 def _is_manager(remote: ev.Remote) -> bool:
-    return remote.kind is not ev.RemoteKind.CONTROLLER
+    return remote.kind is ev.RemoteKind.MANAGER
 
 
 def _in_order(remote: ev.Remote) -> tuple[bool, int, int, int]:

@@ -32,7 +32,7 @@ EXAMPLE = "write tcp:192.0.2.1:6653 or tls:[2001:db8::1]:6653"
 
 
 class Scheme(StrEnum):
-    """How a target is reached; those with a ``p`` in front listen."""
+    """How a target is reached; those with a ``p`` in front listen. ``auto`` is no place: see ``Target.is_auto``."""
 
     TCP = "tcp"
     TLS = "tls"
@@ -40,10 +40,11 @@ class Scheme(StrEnum):
     PTCP = "ptcp"
     PSSL = "pssl"
     PUNIX = "punix"
+    AUTO = "auto"
 
 
 _ALIASES = {"ssl": Scheme.TLS, "ptls": Scheme.PSSL}
-_WORDS = sorted([*Scheme, *_ALIASES])
+_WORDS = sorted({*Scheme, *_ALIASES} - {Scheme.AUTO})
 _OPTIONS = ("out-of-band", "in-band", "allow=PREFIX", "peer-name=NAME")
 _FINGERPRINT = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -92,9 +93,14 @@ class Target:
         return self.scheme in (Scheme.UNIX, Scheme.PUNIX)
 
     @property
+    def is_auto(self) -> bool:
+        """Whether it stands for the controllers that neighbours of the network's key use, and is none itself."""
+        return self.scheme is Scheme.AUTO
+
+    @property
     def in_band(self) -> bool:
         """Whether in-band control protects the way to this target: it is dialled over IP and not ``out-of-band``."""
-        return not (self.out_of_band or self.listens or self.is_unix)
+        return not (self.out_of_band or self.listens or self.is_unix or self.is_auto)
 
     @property
     def is_open(self) -> bool:
@@ -111,6 +117,8 @@ class Target:
         suffix = ",out-of-band" if self.out_of_band else ""
         suffix += "".join(f",allow={network}" for network in self.allow)
         suffix += f",peer-name={self.peer_name}" if self.peer_name is not None else ""
+        if self.is_auto:
+            return str(self.scheme)
         if self.is_unix:
             return f"{self.scheme}:{self.path}{suffix}"
         host = f"[{self.host}]" if isinstance(self.host, IPv6Address) else str(self.host)
@@ -120,11 +128,17 @@ class Target:
         return f"{self.scheme}:{host}:{self.port}{suffix}"
 
 
+AUTO = Target(Scheme.AUTO, port=0)
+"""The controllers that neighbours use."""
+
+
 def parse_target(text: str) -> Target:
     """Read ``tcp:HOST[:PORT]``, ``tls:...``, ``ptcp:[PORT][:HOST]``, ``pssl:...``, ``unix:PATH`` or ``punix:PATH``.
 
-    Options follow after a comma. Raises UsageError saying what is wrong with which part.
+    Options follow after a comma; ``auto`` has none. Raises UsageError saying what is wrong with which part.
     """
+    if text.strip().lower() == Scheme.AUTO:
+        return AUTO
     body, *options = text.strip().split(",")
     word, colon, rest = body.partition(":")
     scheme, rest = _parse_scheme(text, word, colon), rest.strip()
@@ -147,6 +161,8 @@ def _parse_place(text: str, scheme: Scheme, rest: str) -> Target:
 
 def _parse_scheme(text: str, word: str, colon: str) -> Scheme:
     lowered = word.lower()
+    if lowered == Scheme.AUTO:
+        raise UsageError(f"target {text!r}: auto stands alone: write auto, or {EXAMPLE.removeprefix('write ')}")
     scheme = _ALIASES.get(lowered) or (Scheme(lowered) if lowered in list(Scheme) else None)
     if scheme is not None and colon:
         return scheme

@@ -180,6 +180,17 @@ BRIDGE = '[[bridge]]\nname = "br0"\n'
         (BRIDGE + "openflow-version = []", "openflow-version: the list is empty"),
         (BRIDGE + "controller = 'tls:192.0.2.1'", "needs private-key, certificate and ca-cert"),
         (BRIDGE + "controller = ['tcp:192.0.2.1', 'tcp:192.0.2.1']", "is listed twice"),
+        (
+            BRIDGE + "controller = 'auto'",
+            "controller auto needs a network-key: it takes the controllers that neighbours",
+        ),
+        (BRIDGE + "controller = 'auto:'", "auto stands alone: write auto, or tcp:192.0.2.1:6653"),
+        (BRIDGE + "controller = ['auto', 'auto']\nnetwork-key = '/k'", "controller auto is listed twice"),
+        (BRIDGE + "controller = 'auto'\nnetwork-key = '/k'\nneighbours = false", "controller auto needs neighbours: "),
+        (
+            BRIDGE + "controller = 'auto'\nnetwork-key = '/k'\nin-band = false",
+            "controller auto needs in-band control: ",
+        ),
         ("dns-server = 'x'\n" + BRIDGE, "dns-server: 'x' is not an IP address"),
         ("dns-server = '224.0.0.1'\n" + BRIDGE, "dns-server: 224.0.0.1 is not the address of one host"),
         ("dns-server = 53\n" + BRIDGE, "dns-server: allowed is an address or a list of addresses"),

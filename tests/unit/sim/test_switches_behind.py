@@ -8,12 +8,14 @@ from ipaddress import IPv4Address
 import pytest
 
 from inband.controller.behaviour import HOSTILE
+from inband.fabric.needs import HOLD_S
 from inband.packet.frame import Frame
 from inband.sim.advertisements import Advertiser
 from inband.sim.dhcp import DhcpServer
 from inband.sim.host import ControllerHost, Host
 from inband.sim.network import Network
 from inband.sim.switch import SwitchHost
+from inband.switch.core import MAX_FOUND
 from inband.testing import packets
 from inband.vocabulary.numbers import ROUTER_ADVERTISEMENT
 from tests.unit.sim.scenes import DETECTION_S, SILENCE_S, UP_S
@@ -191,6 +193,132 @@ def test_switches_behind_get_addresses_and_gateways_by_router_advertisements_thr
     assert made.ups() == [True] * 4
     assert not [data for data in seen if data[54:55] == bytes((ROUTER_ADVERTISEMENT,))]
     assert frames < 400
+
+
+def plugged_in(made: Behind, name: str, address: str, at: SwitchHost, *, secret: bytes = KEY) -> SwitchHost:
+    """A new switch that has a key, its port and nothing else, and is linked to another one."""
+    switch = made.net.switch(name, address, controllers=["auto"])
+    switch.set_network_keys(secret)
+    switch.start()
+    made.net.link(at, switch)
+    return switch
+
+
+def connected(switch: SwitchHost) -> dict[str, bool]:
+    """The controllers that a switch dials, and whether it is connected."""
+    return {str(each.target): each.is_connected for each in switch.only.managed.outgoing()}
+
+
+@pytest.mark.parametrize("address", ["10.0.0.5/24", ""])
+def test_a_switch_that_is_plugged_in_takes_its_neighbours_controllers_within_a_second(address: str) -> None:
+    made = behind(by_dhcp=not address)
+    made.start(KEY)
+    for switch in made.switches:
+        switch.get_address()
+    made.net.run(5.0)
+
+    fifth = plugged_in(made, "s5", address, made.switches[2])
+    if not address:
+        fifth.get_address()
+    made.net.run(UP_S)
+    at_once = connected(fifth)
+    sixth = plugged_in(made, "s6", "10.0.0.6/24", fifth)
+    made.net.run(UP_S)
+
+    assert at_once == {f"tcp:10.0.0.{number}:6653": True for number in (101, 104)} | {
+        f"tcp:10.{number}.0.10{number}:6653": False for number in (2, 3)
+    }
+    assert connected(sixth) == at_once
+    assert made.ups() == [True] * 4
+
+
+def test_switches_that_only_took_a_controller_do_not_keep_it_alive_for_each_other() -> None:
+    net = Network()
+    controller, source = (
+        net.controller("c", "10.0.0.100/24"),
+        net.switch("s", "10.0.0.1/24", controllers=["10.0.0.100"]),
+    )
+    takers = [net.switch(f"a{number}", f"10.0.0.{number}/24", controllers=["auto"]) for number in (2, 3, 4)]
+    nodes = [source, *takers]
+    to_controller = net.link(controller, source)
+    links = [net.link(one, two) for one, two in zip(nodes, [*nodes[1:], source], strict=True)]
+    net.link(takers[0], takers[2])
+    made = Behind(net, nodes, [controller] * 4)
+    made.start(KEY)
+    net.run(2.0)
+    before = made.ups()
+
+    to_controller.cut()
+    source.set_controllers()
+    net.run(HOLD_S / 2)
+    held = [connected(switch) for switch in takers]
+    takers[1].kill()
+    takers[1].start()
+    links[0].cut()
+    net.run(1.0)
+    links[0].mend()
+    net.run(HOLD_S)
+    let_go = [connected(switch) for switch in takers]
+    net.run(HOLD_S + 1.0)  # that it was a next hop of theirs holds for as long
+
+    assert before == [True] * 4
+    assert held == [{"tcp:10.0.0.100:6653": False}] * 3
+    assert let_go == [{}] * 3
+    assert not any("10.0.0.100" in str(flow.origin) for switch in nodes for flow in switch.only.hidden_flows)
+
+
+def test_the_channel_of_a_switch_outlives_the_start_of_the_one_that_it_has_its_controller_from() -> None:
+    net = Network()
+    controller, source = (
+        net.controller("c", "10.0.0.100/24"),
+        net.switch("s", "10.0.0.1/24", controllers=["10.0.0.100"]),
+    )
+    taker = net.switch("a", "10.0.0.2/24", controllers=["auto"])
+    lan = net.switch("lan", is_secure=False)
+    for node in (controller, source, taker):
+        net.link(node, lan)
+    net.link(source, taker)
+    made = Behind(net, [source, taker], [controller] * 2)
+    made.start(KEY)
+    net.run(2.0)
+    channel = controller.channel(taker.only.datapath_id)
+
+    source.kill()
+    net.run(5.0)
+    source.start()
+    net.run(2.0)
+
+    assert channel is not None
+    assert channel is controller.channel(taker.only.datapath_id)
+    assert made.ups() == [True] * 2
+
+
+def test_with_another_key_or_without_one_no_controller_is_taken() -> None:
+    made = behind()
+    made.start(KEY)
+    made.net.run(2.0)
+
+    fifth = plugged_in(made, "s5", "10.0.0.5/24", made.switches[2], secret=b"o" * 32)
+    made.net.run(5.0)
+
+    assert connected(fifth) == {}
+
+
+def test_the_nearest_controllers_are_taken_and_no_more_than_a_few() -> None:
+    net = Network()
+    remotes = [f"10.0.0.{100 + number}" for number in range(MAX_FOUND + 4)]
+    near = net.switch("s1", "10.0.0.1/24", controllers=remotes[:4])
+    far = net.switch("s2", "10.0.0.2/24", controllers=remotes[4:])
+    net.link(near, far)
+    made = Behind(net, [near, far], [])
+    made.start(KEY)
+
+    fifth = plugged_in(made, "s5", "10.0.0.5/24", near)
+    net.run(1.0)
+
+    assert list(connected(fifth)) == [f"tcp:{remote}:6653" for remote in remotes[:MAX_FOUND]]
+    fifth.set_controllers()
+    assert connected(fifth) == {}
 
 
 def solicitation(switch: SwitchHost) -> Frame:

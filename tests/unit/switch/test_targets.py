@@ -40,6 +40,7 @@ REFUSED = ("not the address of one host", "needs its interface", "this is an IPv
         (f"tls:192.0.2.1,peer-name=SHA256:{'AB:' * 31}AB", f"tls:192.0.2.1:6653,peer-name=sha256:{'ab' * 32}"),
         ("unix:/run/x.sock", "unix:/run/x.sock"),
         ("punix:/run/x.sock", "punix:/run/x.sock"),
+        (" Auto ", "auto"),
     ],
 )
 def test_a_target_is_read_and_has_one_canonical_text(text: str, canonical: str) -> None:
@@ -55,6 +56,8 @@ def test_a_target_is_read_and_has_one_canonical_text(text: str, canonical: str) 
         ("", "does not say how to connect"),
         ("192.0.2.1", "does not say how to connect"),
         ("192.0.2.1:6653", "does not say how to connect"),
+        ("auto:192.0.2.1", "auto stands alone"),
+        ("auto,out-of-band", "auto stands alone"),
         ("tcpp:192.0.2.1", "did you mean tcp:"),
         ("tsl:192.0.2.1", "did you mean t"),
         ("gopher:192.0.2.1", "it must be one of"),
