@@ -87,7 +87,7 @@ class Bridge:
     ) -> None:
         self.name, self.datapath = settings.name, datapath
         self.tables = TableSet(limit=settings.flow_limit)
-        self.ports, self.fdb = PortTable(), Fdb()
+        self.ports, self.fdb, self.counters = PortTable(), Fdb(), Counters()
         self.pipeline = Pipeline(self.tables, self.ports, self.fdb)
         self.megaflows = MegaflowCache(datapath, self.pipeline)
         self.in_band = InBand(
@@ -95,16 +95,14 @@ class Bridge:
         )
         self.agent = Agent(Switch(settings.identity, self.tables, self.ports, self))
         self._clock, self._wake = clock, wake
-        self.counters = Counters()
         self.questions = Questions(self.in_band.engine, host.state, self.upcall)
+        self.leases = LeaseKeeper(self.pipeline.lease_servers, self.megaflows, wake)
         self.places = PlaceKeeper(
-            *(self.pipeline.places, self.in_band.engine, self.questions, self.megaflows),
-            *(self.upcall, self.control, self._channel_came_up),
-            *(clock, wake),
+            *(self.pipeline.places, self.leases, self.in_band.engine, self.questions, self.megaflows),
+            *(self.upcall, self.control, clock, wake),
         )
-        self.leases = LeaseKeeper(self.pipeline.lease_servers, self.places.channels, self.megaflows, wake)
         self._slow_path = SlowPath(
-            self.pipeline, self.megaflows, datapath, self.counters, self._place_lost, self._follow
+            self.pipeline, self.megaflows, datapath, self.counters, self._place_lost, self.places.follow
         )
         self._housekeeping = Housekeeping(self.megaflows, self.tables, self.fdb, clock, self.agent.flows_removed)
         self.tree = BridgeTree(self.pipeline, self.megaflows, datapath, self.agent, self.counters, clock)
@@ -142,13 +140,6 @@ class Bridge:
         now = self._clock()
         if self._slow_path.told(in_port, frame, key, now) and self._housekeeping.start(now):
             self._wake()
-
-    def _channel_came_up(self) -> None:
-        self.leases.channel_works()
-
-    def _follow(self) -> None:
-        self.places.follow()
-        self.leases.follow()
 
     def packet_in(self, in_port: PortNo, frame: Frame, action: ToController) -> None:
         """A frame is for the controllers."""
@@ -485,7 +476,6 @@ class Bridge:
             self.in_band.engine.next_deadline(),
             self._housekeeping.next_deadline(),
             self.places.next_deadline(),
-            self.leases.next_deadline(),
             self._links.next_deadline(),
             None if self.megaflows.tables is None else self.megaflows.tables.next_deadline(self._clock()),
         )
@@ -497,8 +487,6 @@ class Bridge:
             self.control(ev.TimePassed())
         if _is_due(self.places.next_deadline(), now):
             self.places.run(now)
-        if _is_due(self.leases.next_deadline(), now):
-            self.leases.run(now)
         self._housekeeping.run(now)
         self._links.run(now)
         if self.megaflows.tables is not None:

@@ -12,19 +12,16 @@ from inband.vocabulary.instant import Instant
 
 
 class LeaseKeeper:
-    """One bridge's. ``ask_anew``: have LOCAL's DHCP client ask everybody; it gets the server that is doubted."""
+    """One bridge's. ``ask_anew``: have LOCAL's DHCP client ask everybody; it gets the server that is doubted.
 
-    def __init__(
-        self,
-        servers: LeaseServers,
-        channels: Mapping[IpAddress, bool],
-        megaflows: MegaflowCache,
-        wake: Callable[[], None],
-    ) -> None:
-        """``channels``: the controllers that are wanted, and whether one works. ``wake``: ``next_deadline`` changed."""
+    ``channels``: the controllers that are wanted, and whether one works.
+    """
+
+    def __init__(self, servers: LeaseServers, megaflows: MegaflowCache, wake: Callable[[], None]) -> None:
+        """``wake``: ``next_deadline`` changed."""
         self.ask_anew: Callable[[LeaseServer], None] = _no_client
-        self._servers, self._channels = servers, channels
-        self._megaflows, self._wake = megaflows, wake
+        self.channels: Mapping[IpAddress, bool] = {}
+        self._servers, self._megaflows, self._wake = servers, megaflows, wake
 
     def remember(self, identifier: int, port: PortNo) -> None:
         """The server that an earlier run knew to lead to a controller."""
@@ -44,12 +41,15 @@ class LeaseKeeper:
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
-        return self._servers.next_deadline() if self._channels else None
+        return self._servers.next_deadline() if self.channels else None
 
     def run(self, now: Instant) -> None:
         """Do what is due."""
-        doubted = self._servers.leased
-        if doubted is None or any(self._channels.values()):
+        due, doubted = self.next_deadline(), self._servers.leased
+        if due is None or due > now or doubted is None:
+            return
+        if any(self.channels.values()):
+            self._servers.wait(now)
             return
         self._servers.doubt(now)
         self._what_is_heard_changed()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
+from inband.bridge.lease_keeper import LeaseKeeper
 from inband.bridge.megaflows import MegaflowCache
 from inband.bridge.questions import Questions
 from inband.control.endpoints import network_of
@@ -36,25 +37,25 @@ class PlaceKeeper:
     def __init__(
         self,
         places: Places,
+        leases: LeaseKeeper,
         engine: Engine,
         questions: Questions,
         megaflows: MegaflowCache,
         upcall: Callable[[PortNo, Frame, FlowKey], None],
         control: Callable[[Event], None],
-        channel_came_up: Callable[[], None],
         clock: Callable[[], Instant],
         wake: Callable[[], None],
     ) -> None:
         """``upcall`` decides about a frame; ``control`` tells the engine; ``wake``: ``next_deadline`` has changed."""
-        self._places = places
+        self._places, self._leases = places, leases
         self._engine = engine
         self._questions = questions
         self._megaflows = megaflows
         self._upcall, self._control, self._clock, self._wake = upcall, control, clock, wake
-        self._channel_came_up = channel_came_up
         self.proofs_changed: Callable[[Instant], None] = _no_one
         self._index = 0
         self._channels: dict[IpAddress, bool] = {}
+        leases.channels = self._channels
         self._ask_at: Instant | None = None
         self._pause_s = FAILING_FIRST_S
         places.hops = engine.hops
@@ -102,7 +103,7 @@ class PlaceKeeper:
         is_new, self._channels[address] = works and not self._channels.get(address), works
         if is_new:  # the one before may have fallen silent and never recovered
             self._control(ChannelAlive(address))
-            self._channel_came_up()
+            self._leases.channel_works()
         hop = self._next_hop_of(address_key(address))
         if works and hop is not None:
             self._places.set_failing(hop, is_failing=False)
@@ -141,17 +142,19 @@ class PlaceKeeper:
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
-        return earliest(self._places.next_deadline(), self._ask_at)
+        return earliest(self._places.next_deadline(), self._ask_at, self._leases.next_deadline())
 
     def run(self, now: Instant) -> None:
         """Do what is due."""
         if self._ask_at is not None and self._ask_at <= now:
             self._look_at_channels()
         self._places.run(now)
+        self._leases.run(now)
         self.follow()
 
     def follow(self) -> None:
         """Carry out what there is."""
+        self._leases.follow()
         places = self._places
         if not places.news:
             return

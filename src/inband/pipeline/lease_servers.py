@@ -126,6 +126,10 @@ class LeaseServers:
         """When a doubt is due, should no channel work until then."""
         return self._leased_at + self._patience_s if self.is_doubtful and self._asked_since is None else None
 
+    def wait(self, now: Instant) -> None:
+        """A channel works, maybe past LOCAL's lease: there is time."""
+        self._leased_at = now
+
     def doubt(self, now: Instant) -> None:
         """No channel came up: LOCAL asks anew, and does not get what this server says unless no other one answers."""
         if self.leased is not None and len(self._withheld) < MAX_SERVERS:

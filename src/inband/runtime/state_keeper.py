@@ -37,6 +37,7 @@ class StateKeeper:
         self._names_file = (state_dir.path or directory) / name_memory.FILE
         self._known_names: Known | None = None
         self._noting: asyncio.TimerHandle | None = None
+        self._keeping: asyncio.Task[None] | None = None
 
     @property
     def newest_s(self) -> float | None:
@@ -55,8 +56,9 @@ class StateKeeper:
 
     def stop(self) -> None:
         """Note it no more."""
-        if self._noting is not None:
-            self._noting.cancel()
+        for planned in (self._noting, self._keeping):
+            if planned is not None:
+                planned.cancel()
 
     async def keep(self, bridges: Iterable[BridgeRunner]) -> None:
         """Have on the disk what the next run must know."""
@@ -66,6 +68,10 @@ class StateKeeper:
         if memory != self.memory:
             self.memory = memory
             await asyncio.to_thread(self._state_dir.write, MEMORY, document_of(memory))
+
+    def keep_soon(self, bridges: Iterable[BridgeRunner]) -> None:
+        """The same, when there is time."""
+        self._keeping = self._loop.create_task(self.keep(bridges))
 
     async def recall_names(self, config: SwitchConfig) -> Known:
         """What an earlier run knew of names; read once, when there are names at all."""

@@ -96,7 +96,6 @@ class RunningSwitch:
         self._warned: set[str] = set()
         self._undoing: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
-        self._keeping: asyncio.Task[None] | None = None
         self._has_new_addresses = False
         self._changing = asyncio.Lock()
         self._metrics: MetricsServer | None = None
@@ -180,7 +179,7 @@ class RunningSwitch:
         self.core.names.stop()
         self._state.stop()
         self._protecting.stop()
-        for task in (self._following, self._undoing, self._keeping):
+        for task in (self._following, self._undoing):
             if task is not None:
                 task.cancel()
         for name in list(self.bridges):
@@ -445,7 +444,7 @@ class RunningSwitch:
         self.history.note(report, self._loop.time())
         log_report(report, self._state.offset_s)
         if isinstance(report, Connected):  # by a lease perhaps, whose server the next run must know
-            self._keeping = self._loop.create_task(self._state.keep(self.bridges.values()))
+            self._state.keep_soon(self.bridges.values())
 
 
 def _is_in_the_way(gone: BridgeConfig, config: SwitchConfig) -> bool:
