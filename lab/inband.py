@@ -41,6 +41,7 @@ class InbandSwitch:
         self.site = site
         self.dns_servers: tuple[str, ...] = ()
         self.fail_mode = "secure"
+        self.network_key: Path | None = None
         self._lab = lab
         self.run_dir = lab.folder / f"inband-{site.namespace.short}"
         self.run_dir.mkdir(mode=0o700)
@@ -123,6 +124,10 @@ class InbandSwitch:
         """Have a port be a member of VLANs; none: of all."""
         words = [f"{column.replace('_', '-')}={value}" for column, value in vlans.items()]
         self.call("inband/set-port", bridge, ",".join([port, *words]))
+
+    def add_port(self, port: str, bridge: str = "br0") -> None:
+        """Have one more interface as a port."""
+        self.call("inband/add-port", bridge, port)
 
     def set_rstp(self, priority: int, bridge: str = "br0") -> None:
         """Have the bridge run a spanning tree."""
@@ -212,6 +217,8 @@ class InbandSwitch:
         lines.append(f'datapath = "{self.datapath}"')
         if not self.neighbours:
             lines.append("neighbours = false")
+        if self.network_key is not None:
+            lines.append(f'network-key = "{self.network_key}"')
         if plan.address:
             lines.append(f"address = {list(plan.addresses)}")
         if plan.vlan is not None:

@@ -48,6 +48,13 @@ class BridgeNeeds:
         hops = sorted(address_key(address) for index, address in self._hops if index == local_index)
         return (*client, *self.controllers, *(Need(NeedKind.NEXT_HOP, each) for each in hops))
 
+    def hop_macs(self) -> Iterator[Mac]:
+        """The MAC addresses of neighbours' next hops: by the way to one their control traffic passes."""
+        for address in self._engine.neighbours_hops:
+            hop = self._engine.hops.get(address_key(address))
+            if hop is not None and hop.mac is not None:
+                yield hop.mac
+
     def follow(self, in_force: Mapping[Need, Word]) -> None:
         """Neighbours need this."""
         endpoints = frozenset(Endpoint(_ip(need), need.port) for need in _of(NeedKind.CONTROLLER, in_force))

@@ -295,7 +295,9 @@ class Neighbours:
         return FdbKey(self._around.engine.vlan or 0, mac)
 
     def _follow_control(self, now: Instant) -> None:
-        places = (self._fdb.lookup(self._place_key(mac), now) for _, mac in self._hops() if mac is not None)
+        macs = [mac for _, mac in self._hops() if mac is not None]
+        macs += islice(self._needs.hop_macs(), _MAX_REMOTES)
+        places = (self._fdb.lookup(self._place_key(mac), now) for mac in macs)
         ports = frozenset(port for port in places if port is not None).union(self._around.pipeline.places.heard_by)
         if ports != self._control_ports:
             self._control_ports = ports

@@ -40,6 +40,6 @@ def _where(bridge: Bridge, word: Word) -> str:
     port, fabric = bridge.ports.get(word.port), bridge.neighbours.fabric
     link = None if fabric is None else fabric.links.get(PortNo(word.port))
     peer = "a neighbour" if link is None or link.peer is None else f"switch {link.peer.switch:016x}"
-    away = peer if word.hops == 1 else f"a switch {word.hops} hops away by {peer}"
+    away = peer if word.hops == 1 else f"a switch {word.hops} hops away, behind {peer}"
     told = "" if word.until is None else ", which tells so no longer"
     return f"{away} on port {word.port} ({'' if port is None else port.name}){told}"

@@ -30,7 +30,7 @@ def test_it_is_said_who_told_of_each_controller_and_how_far_away_it_is_used() ->
 
     peer = f"{made.switches[2].only.datapath_id:016x}"
     assert near == f"controller auto: tcp:10.3.0.103:6653 is used by switch {peer} on port 1 (s5-1)"
-    assert far.endswith(f"10.0.0.101:6653 is used by a switch 3 hops away by switch {peer} on port 1 (s5-1)")
+    assert far.endswith(f"10.0.0.101:6653 is used by a switch 3 hops away, behind switch {peer} on port 1 (s5-1)")
 
 
 def test_a_controller_of_which_no_one_tells_any_more_is_named() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from inband.controller.behaviour import HOSTILE
 from inband.fabric.needs import HOLD_S
+from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.sim.advertisements import Advertiser
 from inband.sim.dhcp import DhcpServer
@@ -114,6 +115,18 @@ def test_switches_with_differing_controllers_and_gateways_come_up_past_hostile_o
 
     assert at_once == [True] * 4
     assert max(made.silences(10.0)) <= SILENCE_S
+
+
+def test_hellos_are_frequent_where_only_neighbours_control_passes() -> None:
+    made = behind()
+
+    made.start(KEY)
+    made.net.run(5.0)
+
+    for switch, port in zip(made.switches[:3], (3, 2, 2), strict=True):  # towards the next one
+        fabric = switch.only.bridge.neighbours.fabric
+        assert fabric is not None
+        assert fabric.links[PortNo(port)].carries_control(made.net.now)
 
 
 def test_without_a_key_a_switch_passes_what_it_is_configured_with_and_nothing_else() -> None:
