@@ -32,24 +32,34 @@ NOTICED_S = 10.0
 Hosts = dict[PortNo, socket.socket]
 
 
+def start(pins: Path, interfaces: dict[PortNo, str]) -> tuple[EbpfDatapath, Bridge]:
+    """A learning switch that decides in the kernel."""
+    datapath = EbpfDatapath(pin_dir=pins)
+    bridge = Bridge(BridgeSettings("br0", Identity(1)), datapath, SilentHost(), time.monotonic, lambda: None)
+    datapath.client = bridge
+    for port, interface in interfaces.items():
+        datapath.add_port(port, interface)
+        bridge.add_port(port, interface, Mac(port))
+    bridge.set_default_flow(active=True)
+    assert bridge.megaflows.tables is not None
+    bridge.megaflows.tables.finish(time.monotonic)
+    assert bridge.megaflows.tables.is_valid
+    return datapath, bridge
+
+
+INTERFACES = {port: f"p{port}" for port in PORTS}
+
+
 @pytest.fixture
 def hosts(tmp_path: Path) -> Iterator[Hosts]:
-    """Three hosts at a learning switch whose process has died, as far as the kernel can tell."""
+    """Three hosts at a switch whose process has died, as far as the kernel can tell."""
     with own_namespace():
         for number in PORTS:
             add_veth(int(number))
         made = {port: open_host(f"h{port}") for port in PORTS}
-        datapath = EbpfDatapath(pin_dir=tmp_path / "pins")
-        bridge = Bridge(BridgeSettings("br0", Identity(1)), datapath, SilentHost(), time.monotonic, lambda: None)
-        datapath.client = bridge
-        for port in PORTS:
-            datapath.add_port(port, f"p{port}")
-            bridge.add_port(port, f"p{port}", Mac(port))
-            wait_until_running(made[port])
-        bridge.set_default_flow(active=True)
-        assert bridge.megaflows.tables is not None
-        bridge.megaflows.tables.finish(time.monotonic)
-        assert bridge.megaflows.tables.is_valid
+        datapath, _ = start(tmp_path / "pins", INTERFACES)
+        for host in made.values():
+            wait_until_running(host)
         datapath.abandon()
         try:
             yield made
@@ -126,3 +136,20 @@ def test_a_host_that_moves_is_believed_then(hosts: Hosts) -> None:
     send(hosts[P2], answer)
     assert answer in received(hosts[P3])
     assert received(hosts[P1]) == []
+
+
+def test_the_next_process_knows_hosts_of_ports_that_are_the_same(hosts: Hosts, tmp_path: Path) -> None:
+    send(hosts[P1], from_new_station(1))
+    send(hosts[P2], from_new_station(2))
+    send(hosts[P3], from_new_station(3))
+    for host in hosts.values():
+        received(host)
+
+    datapath, bridge = start(tmp_path / "pins", {P1: "p1", P2: "p3", P3: "p2"})
+
+    assert [(str(key.mac), port) for key, port, _ in bridge.fdb.entries()] == [(station(1), P1)]
+    answer = from_new_station(4, to=station(1))
+    send(hosts[P2], answer)
+    assert received(hosts[P1]) == [answer]
+    assert received(hosts[P3]) == []
+    datapath.close()

@@ -288,6 +288,8 @@ class Bridge:
         port = SwitchPort(number, name, mac, state=state, link=self.read_link(name), tree=tree)
         if old is not None:
             port = replace(port, config=old.config)
+        if old is None and link_up:
+            self.megaflows.take_over_stations(number)
         if self.ports.put(port):
             self._port_changed(PortReason.ADD if old is None else PortReason.MODIFY, port)
 

@@ -156,6 +156,12 @@ class MegaflowCache:
         if self.datapath.rules is not None:
             self.datapath.rules.told = told
 
+    def take_over_stations(self, port: PortNo) -> None:
+        """Know what an earlier process knew of stations behind a new port."""
+        if self.datapath.rules is not None:
+            for key, used in self.datapath.rules.stations.take_left(port):
+                self._fdb.learn(key, port, used)
+
     # --- caching ------------------------------------------------------------------------------------------------
 
     def install(self, packet: FlowKey, match: Match, translation: Translation, now: Instant) -> Megaflow:

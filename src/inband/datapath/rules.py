@@ -79,6 +79,9 @@ class StationTable(Protocol):
     def put(self, stations: Mapping[FdbKey, PortNo | None], pinned: Container[FdbKey]) -> None:
         """Where addresses are from now on; None: that is not known any more. ``pinned`` ones stay. At any time."""
 
+    def take_left(self, port: PortNo) -> list[tuple[FdbKey, Instant]]:
+        """What an earlier process knew behind a port that is the same interface, the longest unused first. Once."""
+
     def used_at(self, key: FdbKey) -> Instant:
         """When a packet from this address was decided last, or it was put; minus infinity: it is not known."""
 

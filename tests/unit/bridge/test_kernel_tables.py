@@ -43,6 +43,9 @@ class FakeStations:
             if port is not None:
                 self.there[key] = port
 
+    def take_left(self, port: PortNo) -> list[tuple[FdbKey, float]]:
+        return []
+
     def used_at(self, key: FdbKey) -> float:
         return self.used.get(key, NEVER)
 

@@ -240,6 +240,8 @@ class EbpfDatapath:
     def add_port(self, port: PortNo, interface: str) -> None:
         """As ``Datapath.add_port``. A port that is there is opened again: its interface may have a new index."""
         self._ports.add(port, interface)
+        if port not in self._ports.kept:
+            self.rules.stations.take_left(port)  # it was behind another interface
 
     def remove_port(self, port: PortNo) -> None:
         """As ``Datapath.remove_port``."""

@@ -40,7 +40,7 @@ from inband.errors import HostError
 
 _PINNED_MAPS = (
     *("config", "masks", "megaflows", "stats", "control_ports"),
-    *("meters", "meter_counts"),
+    *("meters", "meter_counts", "stations"),
     *("ports_near", "ports_in", "ports_out", "port_stats", "verdicts"),
 )
 # It says what a meter says of a packet.

@@ -70,6 +70,8 @@ class Ports:
         self._ports: dict[PortNo, _Port] = {}
         self._slots: dict[PortNo, int] = {}
         self._earlier: set[PortNo] = set()
+        self.kept: set[PortNo] = set()
+        """Ports that are the interfaces which they were in an earlier process."""
         self._peer_redirect = False
         if kernel.adopted:
             self._adopt()
@@ -156,6 +158,8 @@ class Ports:
         index = port.sender.index
         old = self._read_out(port.slot)
         is_new = index != old.ifindex
+        if not is_new and number not in self._ports:
+            self.kept.add(number)
         self._write_in(index, number, port.slot)
         try:
             self._kernel.attach(port.slot, index)

@@ -23,6 +23,7 @@ from inband.datapath.rules import PortRoles
 from inband.errors import HostError
 from inband.flow.ports import LOCAL, PortNo
 from inband.pipeline.fdb import FdbKey
+from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
 
 _NS_PER_S = 1_000_000_000
@@ -42,6 +43,21 @@ class Stations:
         self._clock = clock
         self._map = kernel.map("stations")
         self._inlets: dict[int, bytes] = {}
+        self._left = self._earlier() if kernel.adopted else {}
+
+    def take_left(self, port: PortNo) -> list[tuple[FdbKey, Instant]]:
+        """As ``StationTable.take_left``."""
+        return sorted(self._left.pop(self._slot_of(port), ()), key=_used)
+
+    def _earlier(self) -> dict[int, list[tuple[FdbKey, Instant]]]:
+        """What an earlier process has left, by slot."""
+        left: dict[int, list[tuple[FdbKey, Instant]]] = {}
+        for key, value in libbpf.dump(self._map, STATION_KEY.size, STATION.size):
+            mac, vlan = STATION_KEY.unpack(key)
+            slot, _, used_ns, _ = STATION.unpack(value)
+            found = FdbKey(int.from_bytes(vlan, "big"), Mac(int.from_bytes(mac, "big")))
+            left.setdefault(slot, []).append((found, used_ns / _NS_PER_S))
+        return left
 
     def clear(self) -> None:
         """Forget all; no port takes, sends or floods."""
@@ -91,6 +107,10 @@ class Stations:
             if self._inlets.get(slot) != value:
                 libbpf.update(self._kernel.map("inlets"), slot.to_bytes(4, "little"), value)
         self._inlets = dict(wanted)
+
+
+def _used(station: tuple[FdbKey, Instant]) -> Instant:
+    return station[1]
 
 
 def _entry(slots: Iterable[int]) -> bytes:
