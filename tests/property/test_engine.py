@@ -57,6 +57,7 @@ events = st.one_of(
         ),
         st.frozensets(st.sampled_from([*HOPS, OWN[3]]), max_size=3),
         st.frozensets(st.sampled_from([Mac(0x02000000000D), Mac(0x02000000000E)])),
+        st.frozensets(st.sampled_from(SERVERS), max_size=2),
     ),
     st.builds(ev.ServersChanged, st.frozensets(st.sampled_from(SERVERS), max_size=3)),
     st.builds(ev.InBandEnabled, st.booleans()),

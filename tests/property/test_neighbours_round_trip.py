@@ -85,6 +85,7 @@ def needs() -> st.SearchStrategy[Need]:
     return (
         st.builds(Need, st.just(NeedKind.CONTROLLER), addresses, st.integers(1, 0xFFFF), st.booleans())
         | st.builds(Need, st.just(NeedKind.NEXT_HOP), addresses, st.just(0), st.just(False))
+        | st.builds(Need, st.just(NeedKind.SERVER), addresses, st.just(0), st.just(False))
         | st.builds(Need, st.just(NeedKind.CLIENT), macs, st.just(0), st.just(False))
     )
 

@@ -27,6 +27,7 @@ class BridgeNeeds:
         self, engine: Engine, pipeline: Pipeline, megaflows: MegaflowCache, control: Callable[[Event], None]
     ) -> None:
         self.controllers: tuple[Need, ...] = ()
+        self.dns: tuple[Need, ...] = ()
         self.is_client = False
         """LOCAL has asked for its configuration."""
         self._engine, self._pipeline, self._megaflows, self._control = engine, pipeline, megaflows, control
@@ -46,7 +47,7 @@ class BridgeNeeds:
         self._mac = self._engine.local_mac if self.is_client else None
         client = () if self._mac is None else (Need(NeedKind.CLIENT, (0, int(self._mac))),)
         hops = sorted(address_key(address) for index, address in self._hops if index == local_index)
-        return (*client, *self.controllers, *(Need(NeedKind.NEXT_HOP, each) for each in hops))
+        return (*client, *self.controllers, *self.dns, *(Need(NeedKind.NEXT_HOP, each) for each in hops))
 
     def hop_macs(self) -> Iterator[Mac]:
         """The MAC addresses of neighbours' next hops: by the way to one their control traffic passes."""
@@ -64,7 +65,9 @@ class BridgeNeeds:
             self._pipeline.clients.ports = clients
             self._megaflows.everything_changed()
             self._megaflows.settle()
-        told = NeighboursNeed(endpoints, hops, frozenset(clients))
+        servers = frozenset(_ip(need) for need in _of(NeedKind.SERVER, in_force))
+        self._pipeline.set_neighbours_names(frozenset(need.subject[1] for need in _of(NeedKind.NAME, in_force)))
+        told = NeighboursNeed(endpoints, hops, frozenset(clients), servers)
         if told != self._told:
             self._told = told
             self._control(told)

@@ -39,8 +39,9 @@ from inband.packet.frame import Frame
 from inband.pipeline.fdb import FdbKey
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.translate import Pipeline
-from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.addresses import IpAddress, Mac, address_key
 from inband.vocabulary.instant import Instant, earliest
+from inband.vocabulary.name_hash import name_hash
 from inband.vocabulary.openflow import PortState
 from inband.vocabulary.rate_limit import RateLimit
 
@@ -153,6 +154,16 @@ class Neighbours:
         """This switch is configured with these controllers; neighbours are told."""
         if controllers != self._needs.controllers:
             self._needs.controllers = controllers
+            self._tell_needs(now)
+
+    def set_dns(self, servers: frozenset[IpAddress], names: frozenset[str], now: Instant) -> None:
+        """This switch asks these servers for these names."""
+        dns = (
+            *(Need(NeedKind.SERVER, each) for each in sorted(map(address_key, servers))),
+            *(Need(NeedKind.NAME, (0, each)) for each in sorted(map(name_hash, names))),
+        )
+        if dns != self._needs.dns:
+            self._needs.dns = dns
             self._tell_needs(now)
 
     def local_asks(self, frame: Frame, key: FlowKey, now: Instant) -> None:

@@ -115,6 +115,7 @@ class Engine:
             neighbours_endpoints=self._neighbours.endpoints,
             neighbours_hops=frozenset(self._neighbours.hops),
             clients=self._neighbours.clients,
+            neighbours_servers=self._neighbours.servers,
         )
 
     @property

@@ -66,12 +66,13 @@ class NeighboursNeed:
     """Neighbours of the network's key, and switches behind them, need these and nothing else.
 
     ``endpoints`` are their controllers, ``hops`` the addresses of their next hops, ``clients`` the MAC addresses of
-    LOCALs that ask for addresses and routes.
+    LOCALs that ask for addresses and routes, ``servers`` the DNS servers that they ask.
     """
 
     endpoints: frozenset[Endpoint] = frozenset()
     hops: frozenset[IpAddress] = frozenset()
     clients: frozenset[Mac] = frozenset()
+    servers: frozenset[IpAddress] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

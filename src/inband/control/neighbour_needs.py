@@ -24,6 +24,7 @@ from inband.host.events import NextHopFound, RoutesChanged
 from inband.host.state import KernelState
 from inband.vocabulary.addresses import AddressKey, IpAddress, Mac, address_key
 from inband.vocabulary.instant import Instant
+from inband.vocabulary.numbers import DNS_PORT
 
 
 class NeighbourNeeds:
@@ -44,6 +45,8 @@ class NeighbourNeeds:
         """Their next hops; None: no port of this switch is known to lead there."""
         self.clients: frozenset[Mac] = frozenset()
         """Their LOCALs that ask for addresses."""
+        self.servers: frozenset[IpAddress] = frozenset()
+        """The DNS servers that they ask."""
         self._rule_set, self._resolution, self._kernel = rule_set, resolution, kernel
         self._ports, self._commands = ports, commands
 
@@ -62,7 +65,17 @@ class NeighbourNeeds:
         for client in self.clients - event.clients:
             self._rule_set.unwant(rules.for_client(client))
         self.clients = event.clients
+        self._follow_servers(frozenset(each for each in event.servers if rules.needs_rules(each)))
         self._follow_hops(event.hops)
+
+    def _follow_servers(self, servers: frozenset[IpAddress]) -> None:
+        for server in servers - self.servers:
+            self._rule_set.want([*rules.for_server(server), *rules.for_address(server)])
+            self._ports.count(DNS_PORT, 1)
+        for server in self.servers - servers:
+            self._rule_set.unwant([*rules.for_server(server), *rules.for_address(server)])
+            self._ports.count(DNS_PORT, -1)
+        self.servers = servers
 
     def _follow_hops(self, wanted: frozenset[IpAddress]) -> None:
         hops = frozenset(each for each in wanted if rules.needs_rules(each))

@@ -94,8 +94,9 @@ class State:
     MAC addresses, with the IP version (4 or 6) that they are used for. ``local_mac`` is None while it is unknown.
     ``local_addresses`` are the local port's addresses, tentative ones too. ``servers`` are the DNS servers that
     remotes' names are asked of. ``networks`` are those of the local ports of all bridges: switches behind this one have
-    addresses there too. ``vlan`` is the VLAN of control, None for untagged. ``neighbours_endpoints`` and
-    ``neighbours_hops`` are what neighbours of the network's key need, ``clients`` their LOCALs that ask for addresses.
+    addresses there too. ``vlan`` is the VLAN of control, None for untagged. ``neighbours_endpoints``,
+    ``neighbours_hops`` and ``neighbours_servers`` (of DNS) are what neighbours of the network's key need, ``clients``
+    their LOCALs that ask for addresses.
     """
 
     enabled: bool
@@ -110,6 +111,7 @@ class State:
     neighbours_endpoints: frozenset[Endpoint] = frozenset()
     neighbours_hops: frozenset[IpAddress] = frozenset()
     clients: frozenset[Mac] = frozenset()
+    neighbours_servers: frozenset[IpAddress] = frozenset()
 
     @property
     def uses_ipv6(self) -> bool:
@@ -131,13 +133,14 @@ def wanted(state: State) -> frozenset[InBandRule]:
         rules.update(for_hop_mac(mac, version))
     for own in state.local_addresses:
         rules.update(for_local_address(own))
+    servers = state.servers | state.neighbours_servers
     everyones = state.endpoints | state.neighbours_endpoints
     hosts = {endpoint.address for endpoint in everyones if endpoint.length is None}
-    for address in hosts | state.hops | state.servers | state.neighbours_hops:
+    for address in hosts | state.hops | servers | state.neighbours_hops:
         rules.update(for_address(address))
     for endpoint in everyones:
         rules.update(for_endpoint(endpoint, state.networks))
-    for server in state.servers:
+    for server in servers:
         rules.update(for_server(server))
     for client in state.clients:
         rules.update(for_client(client))

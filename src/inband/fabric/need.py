@@ -1,7 +1,8 @@
 """What a switch needs of others, so that its control traffic passes, and the message that tells so: values and bytes.
 
-A need is a controller, a next hop, or the switch's LOCAL as a client of DHCP. The message is an update (``update``)
-with a kind and records of its own, so acknowledgements, requests and hash are the same (docs/neighbours.md, "Needs").
+A need is a controller, a next hop, the switch's LOCAL as a client of DHCP, a DNS server, or a name that is asked for.
+The message is an update (``update``) with a kind and records of its own, so acknowledgements, requests and hash are the
+same (docs/neighbours.md, "Needs").
 
 Invariants: ``decode(encode(update)) == update``. Records of kinds that are not known are skipped. Nothing but WireError
 is raised for any bytes.
@@ -19,12 +20,13 @@ from inband.fabric.distances import Distance
 from inband.fabric.hello import NEEDS, RECORD_BYTES
 from inband.fabric.update import Update, pack, unpack
 from inband.vocabulary.addresses import AddressKey, Mac
+from inband.vocabulary.name_hash import NAME_HASH_BYTES
 
 # Kind, version of IP (0: a MAC address), port, how it is spoken to (1: TLS), subject, number, metric.
 _RECORD = Struct(">BBHH16sIH")
 assert _RECORD.size == RECORD_BYTES[1]
-_VERSIONS = (0, 4, 6)
-_BITS = {0: 48, 4: 32, 6: 128}
+_BITS = {4: 32, 6: 128}
+_MAC_BITS = 48
 
 
 class NeedKind(IntEnum):
@@ -36,12 +38,17 @@ class NeedKind(IntEnum):
     """An address through which a switch reaches what it needs."""
     CLIENT = 3
     """The MAC address of a LOCAL that asks for its configuration: DHCP, DHCPv6, router solicitations."""
+    SERVER = 4
+    """The address of a DNS server that a switch asks for names of controllers."""
+    NAME = 5
+    """A hash of such a name (``vocabulary.name_hash``): a name has no length that fits every message."""
 
 
 class Need(NamedTuple):
-    """One need. ``subject``: version of IP and address; of a client 0 and its MAC address. ``uses_tls``: how it speaks.
+    """One need. ``subject``: version of IP and address; of a client 0 and its MAC address, of a name 0 and its hash.
 
-    Equal needs of several switches are one.
+    ``port`` and ``uses_tls`` are a controller's: where it listens, and how it speaks. Equal needs of several switches
+    are one.
     """
 
     kind: NeedKind
@@ -52,6 +59,8 @@ class Need(NamedTuple):
     def __str__(self) -> str:
         """As people write it: tcp:192.0.2.1:6653, an address, or a MAC address."""
         version, number = self.subject
+        if self.kind is NeedKind.NAME:
+            return f"{number:032x}"
         if version == 0:
             return str(Mac(number))
         address = IPv4Address(number) if version == 4 else IPv6Address(number)
@@ -80,7 +89,16 @@ def _pack(need: Need, distance: Distance) -> bytes:
 def _records(data: bytes) -> Iterator[tuple[Need, Distance]]:
     for kind, version, port, how, subject, number, metric in _RECORD.iter_unpack(data):
         address = int.from_bytes(subject, "big")
-        if kind in tuple(NeedKind) and version in _VERSIONS and address < 1 << _BITS[version] and how in (0, 1):
+        if kind in tuple(NeedKind) and how in (0, 1):
             need = Need(NeedKind(kind), (version, address), port, bool(how))
-            if (version == 0) is (need.kind is NeedKind.CLIENT):
+            bits = _bits_of(need)
+            if bits and address < 1 << bits:
                 yield need, Distance(number, metric)
+
+
+def _bits_of(need: Need) -> int:
+    """How long the number is that the subject of such a need may be; 0: none fits."""
+    version, _ = need.subject
+    if need.kind in (NeedKind.CLIENT, NeedKind.NAME):
+        return 0 if version else _MAC_BITS if need.kind is NeedKind.CLIENT else 8 * NAME_HASH_BYTES
+    return _BITS.get(version, 0)

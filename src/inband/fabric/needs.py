@@ -12,25 +12,28 @@ Unlike with ways nothing is forwarded by a distance, so a switch that has just s
 and several switches with the same need do not outbid each other. A number is raised soon after a change of the
 topology, and at once when a neighbour says that it has lost the way to what this switch needs.
 
-Invariants: MAX_OF_NEIGHBOUR needs of a neighbour and MAX_IN_ALL of all are kept, MAX_IN_FORCE are in force, none from
-farther away than MAX_HOPS. ``refused`` counts the others. No clock, no I/O.
+Invariants: MAX_OF_NEIGHBOUR needs of a neighbour and MAX_IN_ALL of all are kept, MAX_IN_FORCE of each kind are in
+force, none from farther away than MAX_HOPS. ``refused`` counts the others. No clock, no I/O.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from inband.fabric.distances import INFINITY, Distance, Distances
 from inband.fabric.exchanges import Exchanges
-from inband.fabric.need import Need
+from inband.fabric.need import Need, NeedKind
 from inband.fabric.starving import Starving
 from inband.fabric.update import Update
 from inband.flow.ports import PortNo
 from inband.vocabulary.instant import Instant, earliest
 from inband.vocabulary.rate_limit import RateLimit
 
-MAX_OF_NEIGHBOUR, MAX_IN_ALL, MAX_IN_FORCE = 1024, 4096, 512
+MAX_OF_NEIGHBOUR, MAX_IN_ALL = 2048, 16_384
+MAX_IN_FORCE = 512
+"""Of each kind: a thousand LOCALs that ask for addresses leave no controller without room."""
 MAX_OWN = 128
 MAX_HOPS = 64
 # As next hops that the kernel has forgotten (``control.next_hop``): a path may outlive what is known of it.
@@ -63,6 +66,7 @@ class Needs:
         self.told = self.untold = 0
         """How many needs of this switch neighbours are told, and how many are too many for that."""
         self._over: dict[Need, None] = {}
+        self._counts: Counter[NeedKind] = Counter()
         self._exchanges: Exchanges[Need] = Exchanges()
         self._raises = RateLimit(RAISES_PER_S, RAISES_AT_ONCE)
         self._raise_at: Instant | None = None
@@ -167,17 +171,21 @@ class Needs:
             self._take(need, ways[0][0], ways[0][1].metric + 1, now + HOLD_S)
 
     def _take(self, need: Need, port: PortNo, hops: int, until: Instant | None = None) -> None:
-        if need not in self.in_force and len(self.in_force) >= MAX_IN_FORCE:
-            self._over[need] = None
-            return
+        if need not in self.in_force:
+            if self._counts[need.kind] >= MAX_IN_FORCE:
+                self._over[need] = None
+                return
+            self._counts[need.kind] += 1
         self.in_force[need] = Word(port, hops, until)
         self.has_news = True
 
     def _drop(self, need: Need) -> None:
         """It is in force no more; one that had no room has it now."""
         del self.in_force[need]
+        self._counts[need.kind] -= 1
         self.has_news = True
-        for other in list(self._over)[:1]:
+        other = next((each for each in self._over if each.kind is need.kind), None)
+        if other is not None:
             del self._over[other]
             route = self.distances.routes.get(other)
             if route is not None and route.port is not None:

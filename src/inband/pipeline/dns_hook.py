@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from inband.packet.dns import Question, RecordType, question_of
 from inband.packet.headers import Layout, locate, u16
+from inband.vocabulary.name_hash import name_hash
 from inband.vocabulary.numbers import DNS_PORT
 
 # A question takes a few packets; more switches than this that ask by TCP at once ask again.
@@ -31,6 +32,8 @@ class DnsWatch:
     """Tells packets about ``names`` (lower case) from other packets to and from DNS servers."""
 
     names: frozenset[str] = frozenset()
+    neighbours_names: frozenset[int] = frozenset()
+    """Hashes of the names that neighbours of the network's key ask for (``vocabulary.name_hash``)."""
     _connections: dict[Connection, None] = field(default_factory=dict)
 
     def lets_pass(self, data: bytes, *, remember: bool = True) -> bool:
@@ -50,7 +53,10 @@ class DnsWatch:
     def _is_wanted(self, question: Question | None, data: bytes, layout: Layout) -> bool:
         if question is None or question.is_answer is not _comes_from_server(data, layout):
             return False
-        return question.rdtype in tuple(RecordType) and question.asks_for in self.names
+        return question.rdtype in tuple(RecordType) and self._is_asked_for(question.asks_for)
+
+    def _is_asked_for(self, name: str) -> bool:
+        return name in self.names or (bool(self.neighbours_names) and name_hash(name) in self.neighbours_names)
 
     def _is_wanted_segment(self, payload: bytes, data: bytes, layout: Layout, remember: bool) -> bool:
         if _comes_from_server(data, layout):

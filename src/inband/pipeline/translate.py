@@ -174,6 +174,10 @@ class Pipeline:
         # No decision about such packets is cached, so there is none to forget.
         self._state.dns.names = names
 
+    def set_neighbours_names(self, hashes: frozenset[int]) -> None:
+        """Names that neighbours ask DNS for, by their hashes; what is asked for them passes by (m) and (n), too."""
+        self._state.dns.neighbours_names = hashes
+
     def translate(
         self, key: FlowKey, frame: Frame, now: Instant, *, hidden: bool = True, trace: Trace | None = None
     ) -> Translation:

@@ -224,7 +224,9 @@ class SwitchCore:
     def _set_up(self, managed: ManagedBridge) -> None:
         """Let DNS for the names pass a bridge."""
         servers = self.names.server_list.servers if self._in_band_names else ()
-        managed.bridge.set_dns(frozenset(servers), self._in_band_names)
+        bridge, asked = managed.bridge, (frozenset(servers), self._in_band_names)
+        bridge.set_dns(*asked)
+        bridge.neighbours.set_dns(*asked, bridge.now)
 
 
 def names_of(config: SwitchConfig) -> frozenset[str]:

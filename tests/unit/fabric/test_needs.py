@@ -12,6 +12,7 @@ from inband.fabric.need import Need, NeedKind, decode, encode
 from inband.fabric.needs import HOLD_S, MAX_HOPS, MAX_IN_FORCE, MAX_OF_NEIGHBOUR, MAX_OWN, Needs
 from inband.fabric.update import MAX_RECORD_BYTES, Update, size_of
 from inband.vocabulary.addresses import Mac
+from inband.vocabulary.name_hash import name_hash
 from tests.unit.fabric.pair import P2, Row
 from tests.unit.fabric.test_ways import KEY, break_link, ring
 
@@ -23,6 +24,8 @@ UPDATE = Update(
         (Need(NeedKind.CONTROLLER, (6, 1 << 120), 6653, uses_tls=True), Distance(10, 0)),
         (Need(NeedKind.NEXT_HOP, (6, 5)), Distance(12, 0xFFFF)),
         (Need(NeedKind.CLIENT, (0, 0x020000000001)), Distance(1, 1)),
+        (Need(NeedKind.SERVER, (4, 53)), Distance(1, 1)),
+        (Need(NeedKind.NAME, (0, name_hash("ctl.example"))), Distance(1, 1)),
     ),
 )
 
@@ -165,11 +168,13 @@ def test_a_link_that_breaks_costs_no_need_anything() -> None:
 def test_needs_are_bounded_of_each_switch_and_in_all() -> None:
     row = network(8)
     for at in range(8):
-        row.tell(at, ev.NeedsChanged(tuple(hop(200 * at + number) for number in range(MAX_OWN + 5))))
+        hops = tuple(hop(200 * at + number) for number in range(MAX_OWN + 5))
+        row.tell(at, ev.NeedsChanged((controller(at), *hops)))
     row.run(5.0)
 
-    assert needs(row, 0).untold == 5
-    assert len(in_force(row, 0)) == MAX_IN_FORCE
+    assert needs(row, 0).untold == 6
+    assert sum(need.kind is NeedKind.NEXT_HOP for need in in_force(row, 0)) == MAX_IN_FORCE
+    assert all(controller(at) in in_force(row, 0) for at in range(1, 8))
     assert needs(row, 0).refused > 0
 
     for at in range(2, 8):
@@ -187,7 +192,7 @@ def test_a_neighbour_that_tells_of_too_many_needs_is_named() -> None:
     row.run(5.0)
 
     assert needs(row, 0).distances.records == MAX_OF_NEIGHBOUR
-    assert row.link(0, P2).remark == "a neighbour tells of more needs than the 1024 that are kept"
+    assert row.link(0, P2).remark == "a neighbour tells of more needs than the 2048 that are kept"
 
 
 def test_no_need_comes_from_farther_than_it_may() -> None:
@@ -206,12 +211,12 @@ def test_a_message_that_is_written_is_read() -> None:
 
 def test_records_of_other_kinds_and_impossible_ones_are_skipped() -> None:
     body = bytearray(encode(UPDATE))
-    record, first = size_of(UPDATE.records[0][0]), len(body) - 4 * size_of(UPDATE.records[0][0])
+    record, first = size_of(UPDATE.records[0][0]), len(body) - 6 * size_of(UPDATE.records[0][0])
     body[first] = 99
     body[first + record + 1] = 5
     body[first + 3 * record + 1] = 4
 
-    assert decode(bytes(body)).records == UPDATE.records[2:3]
+    assert decode(bytes(body)).records == (UPDATE.records[2], *UPDATE.records[4:])
 
 
 def test_a_whole_message_of_needs_fits_every_link() -> None:

@@ -18,6 +18,7 @@ from inband.pipeline.dns_hook import MAX_CONNECTIONS
 from inband.pipeline.trace import Trace
 from inband.testing import packets
 from inband.vocabulary.addresses import parse_ip
+from inband.vocabulary.name_hash import name_hash
 from inband.vocabulary.openflow import PortConfig
 from tests.unit.pipeline.scene import P1, P2, A, B, Scene, out
 
@@ -39,6 +40,16 @@ def dropping() -> Scene:
             scene.tables.install_hidden(Flow(rule.match, rule.priority, steps, origin=rule.origin))
     scene.pipeline.dns_names = frozenset({NAME})
     return scene
+
+
+def test_what_neighbours_ask_for_is_known_by_its_hash() -> None:
+    scene = dropping()
+    scene.pipeline.dns_names = frozenset()
+    scene.pipeline.set_neighbours_names(frozenset({name_hash(NAME)}))
+    asks, others = (packets.udp(CLIENT, SERVER, 5, 53, message(name), src=A, dst=B) for name in (NAME.upper(), OTHER))
+
+    assert scene.actions(asks) == out(P2)
+    assert scene.actions(others) == ()
 
 
 def message(name: str = NAME, rdtype: RecordType = RecordType.A, *, is_answer: bool = False) -> bytes:

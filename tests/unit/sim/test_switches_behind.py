@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_interface
 
 import pytest
 
@@ -14,6 +14,7 @@ from inband.packet.frame import Frame
 from inband.sim.advertisements import Advertiser
 from inband.sim.dhcp import DhcpServer
 from inband.sim.host import ControllerHost, Host
+from inband.sim.names import NameServer
 from inband.sim.network import Network
 from inband.sim.switch import SwitchHost
 from inband.switch.core import MAX_FOUND
@@ -206,6 +207,20 @@ def test_switches_behind_get_addresses_and_gateways_by_router_advertisements_thr
     assert made.ups() == [True] * 4
     assert not [data for data in seen if data[54:55] == bytes((ROUTER_ADVERTISEMENT,))]
     assert frames < 400
+
+
+def test_a_switch_behind_finds_its_controller_by_a_name_that_no_other_switch_asks_for() -> None:
+    made = behind()
+    host = made.controllers[0].host
+    host.kernel.add_address(host.eth0, ip_interface("10.0.0.53/24"))
+    NameServer(host, {"ctl.example": ["10.0.0.101"]})
+    made.switches[0].set_dns_servers("10.0.0.53")
+    made.switches[0].set_controllers("ctl.example")
+
+    made.start(KEY)
+    made.net.run(UP_S)
+
+    assert made.ups() == [True] * 4
 
 
 def plugged_in(made: Behind, name: str, address: str, at: SwitchHost, *, secret: bytes = KEY) -> SwitchHost:
