@@ -2,7 +2,7 @@
 
 Questions here differ from the engine's in that no two are the same to the bit, for the storm guard of each switch on
 the way drops what it has flooded a moment ago, and after a failure a fifth of a second is long. A next hop that has
-been heard since it was asked is not asked again.
+been heard since it was asked is not asked again, if its place is proven.
 
 Control passes where next hops are: that is looked at when something happens, at most every LOOK_S.
 """
@@ -280,10 +280,12 @@ class Neighbours:
 
     def _follow_trusted(self, now: Instant) -> None:
         """Take what comes in by a neighbour of the network's key for what it says, as far as a word covers it."""
-        links = () if self.fabric is None or self._keys is None else self.fabric.links.values()
-        ports = frozenset(link.port for link in links if link.state is LinkState.TWO_WAY)
-        if ports != self._around.pipeline.places.trusted:
-            self._around.pipeline.places.trust(ports)
+        links = () if self.fabric is None else self.fabric.links.values()
+        switches = frozenset(link.port for link in links if link.state is LinkState.TWO_WAY)
+        trusted = frozenset[PortNo]() if self._keys is None else switches
+        places = self._around.pipeline.places
+        if (trusted, switches) != (places.trusted, places.switches):
+            places.trust(trusted, switches)
             self._around.places.follow()
             self.places_changed(now)
 
@@ -317,7 +319,8 @@ class Neighbours:
     def _ask(self, now: Instant, *, is_first: bool) -> None:
         for address, mac in self._hops():
             heard_at = None if mac is None else self._fdb.confirmed_at(self._place_key(mac))
-            if is_first or heard_at is None or heard_at < self._asked_at:
+            is_proven = self._around.pipeline.places.station(address_key(address)) is not None
+            if is_first or not is_proven or heard_at is None or heard_at < self._asked_at:
                 self._ask_for(address)
         if is_first:
             self._asked_at = now

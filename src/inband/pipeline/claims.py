@@ -45,7 +45,23 @@ def may_speak(ctx: XlateContext, origin: Origin) -> bool:
     station = _contradicted_source(ctx, places)
     if station is None:
         return not origin.is_stream or _may_stream(ctx, places, origin)
-    return _refuse(ctx, places, station, None)
+    if _refuse(ctx, places, station, None):
+        return True
+    return origin.is_from_remote and _is_between_switches(ctx, places) and _may_stream(ctx, places, origin)
+
+
+def _is_between_switches(ctx: XlateContext, places: Places) -> bool:
+    """Whether a packet comes by a port with a neighbour, and is for LOCAL or leaves by another such port.
+
+    A switch has one place at each other switch, and controllers are reached by several ways, so ways there and back may
+    differ. Hosts neither send nor get what passes so.
+    """
+    to = _ETH_DST.get(ctx.packet.key)
+    if ctx.in_port not in places.switches:
+        return False
+    if to != ctx.switch.local_mac:
+        return ctx.switch.fdb.lookup(ctx.switch.fdb.key(places.vlan, to), ctx.now) in places.switches
+    return True
 
 
 def _claim_of(key: int) -> Claim | None:
@@ -121,18 +137,29 @@ def _may_stream(ctx: XlateContext, places: Places, origin: Origin) -> bool:
 def _may_answer(ctx: XlateContext, places: Places, origin: Origin, remote: AddressKey) -> bool:
     """A segment from a remote comes by a next hop through which it may be reached, as far as they are known.
 
-    One that comes from where such a one has proven itself answers a call.
+    One that comes from where such a one has proven itself, or from a neighbour, answers a call.
     """
     hops = [places.station(hop) for hop in places.hops_towards(remote)]
     known = [station for station in hops if station is not None]
     is_proven = any(places.is_at(station, ctx.in_port) for station in known)
-    if is_proven and _ETH_DST.get(ctx.packet.key) != ctx.switch.local_mac:
-        _answer_call(ctx, remote[0])
-    if is_proven or len(known) < len(hops) or not hops:
+    is_unknown = len(known) < len(hops) or not hops
+    if is_proven or is_unknown or any(_comes_other_way(ctx, places, station) for station in known):
+        answers = is_proven or ctx.in_port in places.switches
+        if answers and _ETH_DST.get(ctx.packet.key) != ctx.switch.local_mac:
+            _answer_call(ctx, remote[0])
         return True
     where = " or ".join(f"{places.port_of(station)}" for station in known)
     ctx.note(f"({origin.letter}) does not apply: the next hop of this remote is on port {where}")
     return False
+
+
+def _comes_other_way(ctx: XlateContext, places: Places, station: Station) -> bool:
+    """Whether a next hop's segment comes by another way than ours to it, among switches alone."""
+    if station.mac != _ETH_SRC.get(ctx.packet.key) or not _is_between_switches(ctx, places):
+        return False
+    if ctx.trace is None:
+        places.heard_by[ctx.in_port] = None
+    return True
 
 
 def _may_call(ctx: XlateContext, places: Places, origin: Origin, address: AddressKey) -> bool:

@@ -56,6 +56,7 @@ _NAMED = {
 }
 
 
+_TURNS_BACK = "the destination is on the port it came from"
 _WHY_FLOODED = "the destination is unknown or a group: flooded"
 _WHY_FLOODED_BY_TREE = "the destination was heard outside the spanning tree: flooded"
 
@@ -100,7 +101,7 @@ def decide(
     if port is None:
         return NormalDecision(source, destination, floods=True, vlan=vlan)
     if port == in_port:
-        return NormalDecision(source, destination, drop_reason="the destination is on the port it came from")
+        return NormalDecision(source, destination, drop_reason=_TURNS_BACK)
     return NormalDecision(source, destination, port, False, None, vlan)
 
 
@@ -112,7 +113,7 @@ def forward_normally(ctx: XlateContext) -> None:
     if ctx.in_port in ctx.switch.ports.mirror_outputs and not ctx.overrides_ports:
         ctx.drop(f"port {ctx.in_port} is for the copies of a mirror")
         return
-    decision = decide(ctx.packet, ctx.in_port, ctx.switch, ctx.now, ctx.member)
+    decision = _turn_back(ctx, decide(ctx.packet, ctx.in_port, ctx.switch, ctx.now, ctx.member))
     for key in (decision.source, decision.destination):
         if key is not None:
             ctx.fdb_keys[key] = None
@@ -176,6 +177,19 @@ def _serve_local(ctx: XlateContext) -> None:
     ctx.packet.cacheable = False  # it teaches this by each packet, and the flow table another VLAN
     ctx.note(f"port {ctx.in_port} is not in control's VLAN: for LOCAL alone")
     send(ctx, LOCAL)
+
+
+def _turn_back(ctx: XlateContext, decision: NormalDecision) -> NormalDecision:
+    """A neighbour sends us what we would send to it: the place is forgotten, and the frame looks for another way."""
+    if decision.drop_reason != _TURNS_BACK or not ctx.overrides_ports or ctx.trace is not None:
+        return decision
+    places, destination = ctx.switch.places, decision.destination
+    if destination is None or ctx.in_port not in places.switches:
+        return decision
+    ctx.packet.cacheable = False
+    if destination.vlan != places.vlan or not places.turn_back(destination.mac, ctx.now):
+        return decision
+    return NormalDecision(decision.source, destination, floods=True, vlan=destination.vlan)
 
 
 def _may_pass(ctx: XlateContext, decision: NormalDecision) -> bool:

@@ -160,6 +160,8 @@ class Places:
         self.hops_towards: Callable[[AddressKey], Collection[AddressKey]] = _no_next_hops
         self.trusted: Container[PortNo] = ()
         """Ports with a neighbour of the network's key."""
+        self.switches: Container[PortNo] = ()
+        """Ports with a neighbour, of the network's key or without one: what is there says to be a switch."""
         self.heard_by: dict[PortNo, None] = {}
         """Of these, where next hops' packets come in that are sent elsewhere: neighbours have other ways than we."""
         self.news = False
@@ -240,10 +242,10 @@ class Places:
             if self.station(station.address) is station and self._is_here(station):
                 yield station.address, station.mac
 
-    def trust(self, ports: frozenset[PortNo]) -> None:
-        """On these ports there are neighbours of the network's key, and on no others."""
-        self.trusted = ports
-        self.heard_by = {port: None for port in self.heard_by if port in ports}
+    def trust(self, ports: frozenset[PortNo], switches: frozenset[PortNo] = frozenset()) -> None:
+        """On these ports there are neighbours of the network's key, and on no others; on ``switches`` those without."""
+        self.trusted, self.switches = ports, ports | switches
+        self.heard_by = {port: None for port in self.heard_by if port in self.switches}
         self.news = self.has_changed = True
 
     def port_of(self, station: Station) -> PortNo | None:
@@ -400,10 +402,28 @@ class Places:
             station = self.station(known.address)
             if station is None or (self.trusted and not self._is_doubtful(station)):
                 continue
-            doubt = self._doubts.setdefault(station.address, _Doubt(now, now + SOON_S))
-            doubt.ask_at, doubt.ends_at = now, min(doubt.ends_at, now + SOON_S)
-            self._ask(station, doubt, now)
-            station.doubted_at = now
+            self._doubt_soon(station, now)
+
+    def _doubt_soon(self, station: Station, now: Instant) -> None:
+        doubt = self._doubts.setdefault(station.address, _Doubt(now, now + SOON_S))
+        doubt.ask_at, doubt.ends_at = now, min(doubt.ends_at, now + SOON_S)
+        self._ask(station, doubt, now)
+        station.doubted_at = now
+
+    def turn_back(self, mac: Mac, now: Instant) -> bool:
+        """The switch that we send to a station by sends here what is for it: one of the two is wrong.
+
+        Whether its place is forgotten at once. A next hop is asked, and what neighbours say by the network's key holds.
+        """
+        station = self.owner(mac)
+        if station is None or (station.is_peer and not station.has_word):
+            self._fdb.forget(FdbKey(self.vlan, mac))
+            if station is not None:
+                self._forget(station)
+            return True
+        if not station.has_word and now - station.doubted_at >= AGAIN_SOON_S:
+            self._doubt_soon(station, now)
+        return False
 
     def _is_doubtful(self, station: Station) -> bool:
         """Whether a link that died among neighbours of the network's key says anything of where a station is.

@@ -8,11 +8,11 @@ import pytest
 
 from inband.flow.actions import Output
 from inband.flow.match import Match
-from inband.flow.ports import LOCAL, NORMAL
+from inband.flow.ports import LOCAL, NORMAL, PortNo
 from inband.packet import arp
 from inband.packet.frame import Frame
 from inband.pipeline.fdb import FdbKey
-from inband.pipeline.places import AGAIN_S, ANSWER_S, ASKED_S, DOUBTFUL_S, PAUSE_S, TURN_S, Lapse, Question
+from inband.pipeline.places import AGAIN_S, ANSWER_S, ASKED_S, DOUBTFUL_S, PAUSE_S, SOON_S, TURN_S, Lapse, Question
 from inband.pipeline.trace import Trace
 from inband.testing import packets
 from inband.vocabulary.addresses import BROADCAST, Mac
@@ -195,6 +195,69 @@ def test_a_remotes_segments_come_from_its_next_hop_alone_and_never_go_to_a_group
     assert scene.actions(segment("02:00:00:00:00:77"), P3, 2.0) == ()
     assert scene.actions(segment(A), P3, 2.0) == ()
     assert scene.actions(segment(A, str(BROADCAST)), P2, 2.0) == ()
+
+
+def test_a_remotes_segments_may_come_another_way_from_one_neighbour_to_another(scene: Scene) -> None:
+    scene.knows(B, P1)
+    scene.pipeline.places.trust(frozenset(), frozenset({P1, P3}))
+
+    passed = scene.receive(packets.tcp(REMOTE, HERE, src=A, dst=B), P3, 2.0)
+
+    assert passed.actions == out(P1)
+    assert not passed.cacheable
+    assert scene.fdb.pinned == {KEY: P2}
+    assert scene.pipeline.places.take_questions() == [Question(ADDRESS, Mac.parse(A))]
+    assert list(scene.pipeline.places.heard_by) == [P3]
+    assert scene.actions(packets.tcp(REMOTE, HERE, src=A, dst=US), P3, 2.0) == out(LOCAL)
+
+
+@pytest.mark.parametrize("neighbours", [{P1}, {P3}, {P2}])
+def test_no_host_sends_or_gets_what_comes_another_way(scene: Scene, neighbours: set[PortNo]) -> None:
+    scene.knows(B, P1)
+    scene.pipeline.places.trust(frozenset(), frozenset(neighbours))
+
+    assert scene.actions(packets.tcp(REMOTE, HERE, src=A, dst=B), P3, 2.0) == ()
+
+
+def test_other_addresses_and_other_packets_do_not_come_another_way(scene: Scene) -> None:
+    scene.knows(B, P1)
+    scene.pipeline.places.trust(frozenset(), frozenset({P1, P3}))
+
+    assert scene.actions(packets.tcp(REMOTE, HERE, src="02:00:00:00:00:77", dst=B), P3, 2.0) == ()
+    assert scene.actions(packets.tcp(REMOTE, HERE, src=A, dst=str(BROADCAST)), P3, 2.0) == ()
+    assert scene.actions(STOLEN, P3, 2.0) == ()
+
+
+# --- what a neighbour sends back ----------------------------------------------------------------------------------
+
+
+def test_a_place_from_which_a_neighbour_sends_to_it_is_forgotten_and_the_frame_flooded(scene: Scene) -> None:
+    scene.knows(B, P3)
+    scene.pipeline.places.trust(frozenset(), frozenset({P2, P3}))
+    frame = said(arp.REQUEST, "02:00:00:00:00:55", to=B, spa="10.0.0.5", tpa=GATEWAY)
+
+    turned = scene.receive(frame, P3, 2.0)
+
+    assert turned.actions == out(P1, P2, LOCAL)
+    assert scene.fdb.lookup(FdbKey(0, Mac.parse(B)), 2.0) is None
+
+
+def test_a_next_hop_that_a_neighbour_sends_back_to_is_asked(scene: Scene) -> None:
+    scene.pipeline.places.trust(frozenset(), frozenset({P2}))
+    frame = said(arp.REQUEST, "02:00:00:00:00:55", to=A, spa="10.0.0.5", tpa=GATEWAY)
+
+    assert scene.actions(frame, P2, 2.0) == ()
+    assert scene.fdb.pinned == {KEY: P2}
+    assert scene.pipeline.places.take_questions() == [Question(ADDRESS, Mac.parse(A))]
+    assert [lapse.address for lapse in lapsed(scene, 2.0 + SOON_S)] == [ADDRESS]
+
+
+def test_what_a_host_sends_back_is_dropped(scene: Scene) -> None:
+    scene.knows(B, P3)
+    frame = said(arp.REQUEST, "02:00:00:00:00:55", to=B, spa="10.0.0.5", tpa=GATEWAY)
+
+    assert scene.actions(frame, P3, 2.0) == ()
+    assert scene.fdb.lookup(FdbKey(0, Mac.parse(B)), 2.0) == P3
 
 
 def test_the_truth_passes_from_anywhere_to_who_has_just_asked_for_it(scene: Scene) -> None:
