@@ -8,7 +8,8 @@ from pathlib import Path
 from inband.runtime.auto_notes import auto_notes
 from inband.sim.switch import SwitchHost
 from inband.switch.core import MAX_FOUND
-from tests.unit.sim.test_switches_behind import KEY, Behind, behind, plugged_in
+from tests.unit.sim.test_paths import KEY
+from tests.unit.sim.test_switches_behind import Behind, behind, plugged_in
 
 
 def notes(switch: SwitchHost) -> list[str]:

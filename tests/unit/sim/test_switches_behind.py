@@ -10,6 +10,7 @@ import pytest
 from inband.controller.behaviour import HOSTILE
 from inband.fabric.needs import HOLD_S
 from inband.flow.ports import PortNo
+from inband.packet.arp import build_arp
 from inband.packet.frame import Frame
 from inband.sim.advertisements import Advertiser
 from inband.sim.dhcp import DhcpServer
@@ -19,10 +20,11 @@ from inband.sim.network import Network
 from inband.sim.switch import SwitchHost
 from inband.switch.core import MAX_FOUND
 from inband.testing import packets
-from inband.vocabulary.numbers import ROUTER_ADVERTISEMENT
+from inband.vocabulary.addresses import BROADCAST
+from inband.vocabulary.numbers import ARP_REPLY, ROUTER_ADVERTISEMENT
 from tests.unit.sim.scenes import DETECTION_S, SILENCE_S, UP_S
-
-KEY = b"k" * 32
+from tests.unit.sim.test_neighbours import ECHO_S
+from tests.unit.sim.test_paths import DOWN_S, KEY, KNOWN_S, WATCH_S
 
 
 @dataclass
@@ -128,6 +130,41 @@ def test_hellos_are_frequent_where_only_neighbours_control_passes() -> None:
         fabric = switch.only.bridge.neighbours.fabric
         assert fabric is not None
         assert fabric.links[PortNo(port)].carries_control(made.net.now)
+
+
+def test_links_of_a_ring_with_differing_controllers_may_go_down() -> None:
+    made = behind(is_ring=True)
+    made.start(KEY)
+    made.net.run(KNOWN_S)
+    for controller in made.controllers:
+        controller.controller.echo_interval_s = ECHO_S
+    made.net.run(WATCH_S)
+    found = []
+
+    for link in made.net.links[-len(made.switches) :]:
+        link.cut()
+        found.append(max(made.silences(WATCH_S)))
+        link.mend()
+        made.net.run(WATCH_S)
+
+    assert max(found) <= DOWN_S
+
+
+@pytest.mark.parametrize("sha", ["the controller's", "its own"])
+def test_a_lie_about_a_controller_that_only_another_switch_uses_costs_no_channel(sha: str) -> None:
+    made = behind()
+    host = made.net.host("h", "10.0.0.66/24")
+    made.net.link(host, made.switches[1])
+    made.start(KEY)
+    made.net.run(KNOWN_S)
+    mac = made.controllers[0].host.eth0.mac if sha == "the controller's" else host.eth0.mac
+    c1, s1 = IPv4Address("10.0.0.101"), IPv4Address("10.0.0.1")
+
+    for number in range(50):
+        lie = Frame(build_arp(ARP_REPLY, mac, c1, BROADCAST, s1, BROADCAST, mac))
+        made.net.at(made.net.now + number / 10, lambda lie=lie: host.eth0.nic.transmit(lie))  # type: ignore[misc]
+
+    assert max(made.silences(6.0)) <= SILENCE_S
 
 
 def test_without_a_key_a_switch_passes_what_it_is_configured_with_and_nothing_else() -> None:
