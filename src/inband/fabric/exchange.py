@@ -73,6 +73,7 @@ class Exchange(Generic[Key]):
             return ()  # it was recorded, or comes late
         if update.request != self._asked:
             self._asked = update.request
+            self.acked = self.acked_bits = 0  # who has met this side anew counts its messages from 1
             self._unacked.clear()
             self._to_tell = dict.fromkeys(everything())
             self._owes_ack = True  # to say so, if there is nothing else to tell

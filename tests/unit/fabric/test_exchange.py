@@ -86,6 +86,20 @@ def test_who_has_forgotten_is_told_all_again() -> None:
     assert (one.told, two.told) == (two.known, one.known)
 
 
+def test_who_has_forgotten_is_heard_from_its_first_message_on() -> None:
+    one, two = Side(1, 3), Side(1, 100)
+    talk(one, two, 1.0)
+    for number in range(20):
+        two.change(STATIONS[0], Distance(2, number))
+        talk(one, two, 0.1)
+
+    two.exchange = Exchange(2)
+    two.known[STATIONS[1]] = Distance(9, 9)
+    talk(one, two, 1.0)
+
+    assert one.told == two.known
+
+
 def test_what_was_recorded_is_not_taken_again() -> None:
     one, two = Side(1, 3), Side(1, 3)
     recorded = one.take(100.0)
