@@ -6,20 +6,27 @@ not in the past after it was served.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from enum import IntEnum
+from ipaddress import ip_address
 from random import Random
+from typing import TypeVar
 
 from inband.errors import WireError
 from inband.fabric import events as ev
-from inband.fabric import need
+from inband.fabric import hello as hello_kinds
+from inband.fabric import map_message, need
 from inband.fabric.changes import MAX_ORIGINS
+from inband.fabric.description import ControlWay, DescribedLink, Description
+from inband.fabric.description import encode as encode_description
 from inband.fabric.distances import MAX_IN_ALL, Distance, Station
 from inband.fabric.fabric import Fabric
-from inband.fabric.hello import MAX_CHANGES, UPDATE, Change, Heard, Hello, body_of, decode, encode, frame, update_kind
+from inband.fabric.hello import MAX_CHANGES, Change, Heard, Hello, body_of, decode, encode, frame, update_kind
 from inband.fabric.keys import Hashed, NetworkKeys
 from inband.fabric.link import MAX_WAITING
+from inband.fabric.map_message import NodeRecord
 from inband.fabric.need import Need, NeedKind
+from inband.fabric.network_map import MAX_NODES
 from inband.fabric.update import Update
 from inband.fabric.update import decode as decode_update
 from inband.fabric.update import encode as encode_update
@@ -31,8 +38,12 @@ PORTS = (PortNo(1), PortNo(2))
 MAC = Mac(0x02000000000A)
 KEY = NetworkKeys.of(b"k" * 32)
 STATIONS = (Station((4, 7), MAC), Station((6, 8), MAC))
+WAYS = (ControlWay(ip_address("10.0.0.1"), True, 1, (2,)), ControlWay(ip_address("fd00::1"), False))
 _KEYS = (None, KEY, NetworkKeys.of(b"o" * 32), NetworkKeys.of(b"o" * 32, b"k" * 32))
 _PAUSES_S = (0.0, 0.001, 0.02, 0.07, 1.0, 5.0, 3600.0, -10.0)
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 class Step(IntEnum):
@@ -46,6 +57,7 @@ class Step(IntEnum):
     KEYS = 5
     SIGNED = 6
     STATIONS = 7
+    DESCRIBED = 8
 
 
 def check(data: bytes) -> None:
@@ -60,6 +72,7 @@ def check(data: bytes) -> None:
         commands = fabric.handle(_event(step, port, script), now)
         assert len(commands) <= 8 * (len(PORTS) + MAX_CHANGES)
         assert fabric.ways is None or fabric.ways.distances.records <= MAX_IN_ALL
+        assert fabric.map is None or len(fabric.map.records) <= MAX_NODES
         due = fabric.next_deadline()
         assert step is not Step.TIME or due is None or due > now - 1e-9
         assert fabric.changes.origins <= MAX_ORIGINS
@@ -82,6 +95,8 @@ def _event(step: Step, port: PortNo, script: Script) -> ev.Event:
             return ev.FrameReceived(port, _read(frame(KEY.sign(script.sized(), MAC), MAC)))
         case Step.STATIONS:
             return ev.StationsProven(frozenset(STATIONS[: script.number() % 3]))
+        case Step.DESCRIBED:
+            return ev.ControlDescribed(f"s{script.number()}", WAYS[: script.number() % 3])
         case Step.TIME:
             return ev.TimePassed()
 
@@ -96,26 +111,24 @@ def _read(data: bytes) -> bytes:
         return data
     kind = update_kind(data)
     if body is not None and kind is not None:
-        _read_update(body) if kind == UPDATE else _read_needs(body)
+        match kind:
+            case hello_kinds.UPDATE:
+                _read_told(body, decode_update, encode_update)
+            case hello_kinds.NEEDS:
+                _read_told(body, need.decode, need.encode)
+            case _:
+                _read_told(body, map_message.decode, map_message.encode)
     elif hello is not None:
         assert decode(encode(hello)) == hello
     return data
 
 
-def _read_update(body: bytes) -> None:
+def _read_told(body: bytes, read: Callable[[bytes], Update[K, V]], write: Callable[[Update[K, V]], bytes]) -> None:
     try:
-        update = decode_update(body)
+        told = read(body)
     except WireError:
         return
-    assert decode_update(encode_update(update)) == update
-
-
-def _read_needs(body: bytes) -> None:
-    try:
-        told = need.decode(body)
-    except WireError:
-        return
-    assert need.decode(need.encode(told)) == told
+    assert read(write(told)) == told
 
 
 def seeds() -> Iterable[bytes]:
@@ -135,6 +148,14 @@ def seeds() -> Iterable[bytes]:
     yield b"".join((bytes((Step.KEYS, 0, 1)), *signed[:2], bytes((Step.SIGNED, 0)), sized(need.encode(needed))))
     wait = bytes((Step.TIME, 0, 5))
     yield b"".join((bytes((Step.KEYS, 0, 1)), *signed[:2], told[0], wait, signed[2], *told, bytes((Step.TIME, 0, 3))))
+    body = encode_description(Description("s", (), (DescribedLink(1, 2, 3),), WAYS))
+    nodes = ((2, NodeRecord(3, body)), (1, NodeRecord(9, b"")), (4, NodeRecord(1, b"\xc8\1x")))
+    maps = [
+        bytes((Step.SIGNED, 0)) + sized(map_message.encode(Update(2, 9, 1, number, boot, 1, 1, records=nodes[:number])))
+        for number in (1, 3)
+    ]
+    described = bytes((Step.DESCRIBED, 0, 1, 2))
+    yield b"".join((bytes((Step.KEYS, 0, 1)), *signed[:2], maps[0], wait, described, maps[1], wait, maps[0]))
     yield bytes((Step.FRAME, 1)) + sized(frame(encode(changed), MAC)) + bytes((Step.LINK, 1, 0, Step.LINK, 1, 1))
     yield bytes((Step.FRAME, 0)) + sized(frame(b"inbN\2" + bytes(60), MAC)) + bytes((Step.TIME, 0, 7, Step.TIME, 0, 4))
 
@@ -142,6 +163,8 @@ def seeds() -> Iterable[bytes]:
 WORDS = (
     b"inbN\1\1",
     b"inbN\1\3",
+    b"inbN\1\4",
+    b"\6\x11",
     b"\1\x0e",
     b"\2\6",
     b"\3\4",

@@ -5,8 +5,12 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inband.fabric.description import MAX_LINKS, MAX_WAYS, ControlWay, DescribedLink, Description
+from inband.fabric.description import decode as decode_description
+from inband.fabric.description import encode as encode_description
 from inband.fabric.distances import Distance, Station
 from inband.fabric.hello import (
+    MAP,
     MAX_ADDRESSES,
     MAX_CHANGES,
     NEEDS,
@@ -20,6 +24,9 @@ from inband.fabric.hello import (
     update_kind,
 )
 from inband.fabric.keys import Hashed, NetworkKeys
+from inband.fabric.map_message import NodeRecord
+from inband.fabric.map_message import decode as decode_map
+from inband.fabric.map_message import encode as encode_map
 from inband.fabric.need import Need, NeedKind
 from inband.fabric.need import decode as decode_needs
 from inband.fabric.need import encode as encode_needs
@@ -53,7 +60,7 @@ def test_what_is_written_is_read(hello: Hello, padding: int) -> None:
 
 
 @st.composite
-def updates(draw: st.DrawFn) -> Update[Station]:
+def updates(draw: st.DrawFn) -> Update[Station, Distance]:
     """Any update that may be sent: records of IPv4 come before those of IPv6."""
     distances = st.builds(Distance, WORD, st.integers(0, 0xFFFF))
     macs = st.builds(Mac, st.integers(0, (1 << 48) - 1))
@@ -69,7 +76,7 @@ def updates(draw: st.DrawFn) -> Update[Station]:
 
 @settings(max_examples=200, deadline=None)
 @given(updates(), st.binary(min_size=32), st.integers(0, 40))
-def test_an_update_that_is_written_is_read(update: Update[Station], secret: bytes, padding: int) -> None:
+def test_an_update_that_is_written_is_read(update: Update[Station, Distance], secret: bytes, padding: int) -> None:
     key, source = NetworkKeys.of(secret), Mac(1)
     body = key.sign(encode_update(update), source) + bytes(padding)
 
@@ -113,3 +120,36 @@ def test_a_signed_one_is_the_same_and_right_by_its_key_alone(
     assert key.look(body, Mac(source).packed) is Hashed.RIGHT
     assert key.look(body, Mac(source ^ 1).packed) is Hashed.WRONG
     assert (strange.look(body, Mac(source).packed) is Hashed.RIGHT) is (secret == other)
+
+
+def _is_told_as_it_is(name: str) -> bool:
+    return name.isprintable() and "\ufffd" not in name
+
+
+@st.composite
+def descriptions(draw: st.DrawFn) -> Description:
+    """Any description within its limits: what is of IPv4 comes first."""
+    links = st.builds(DescribedLink, WORD, LONG, WORD, st.booleans())
+    ways = st.builds(ControlWay, st.ip_addresses(), st.booleans(), WORD, st.lists(WORD, max_size=6).map(tuple))
+    return Description(
+        draw(st.text(st.characters(exclude_categories=("C", "Z")), max_size=8).filter(_is_told_as_it_is)),
+        tuple(sorted(draw(st.lists(st.ip_addresses(), max_size=MAX_ADDRESSES)), key=lambda each: each.version)),
+        tuple(draw(st.lists(links, max_size=MAX_LINKS))),
+        tuple(sorted(draw(st.lists(ways, max_size=MAX_WAYS)), key=lambda way: way.address.version)),
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(descriptions(), WORD, LONG, st.binary(min_size=32), st.integers(0, 40))
+def test_a_description_that_is_written_is_read_out_of_a_message(
+    each: Description, number: int, switch: int, secret: bytes, padding: int
+) -> None:
+    key, source = NetworkKeys.of(secret), Mac(1)
+    record = NodeRecord(number, encode_description(each))
+    body = key.sign(encode_map(Update(1, 2, 3, 4, 5, 6, 7, records=((switch, record),))), source) + bytes(padding)
+
+    ((found, told),) = decode_map(body).records
+
+    assert (found, told, decode_description(told.body)) == (switch, record, each)
+    assert key.look(body, source.packed) is Hashed.RIGHT
+    assert update_kind(frame(body, source)) == MAP

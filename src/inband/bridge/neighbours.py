@@ -25,6 +25,7 @@ from inband.control.events import Event
 from inband.control.questions import question
 from inband.datapath.base import Datapath
 from inband.fabric import events as ev
+from inband.fabric.description import MAX_WAYS, ControlWay
 from inband.fabric.distances import Station
 from inband.fabric.events import LinkState
 from inband.fabric.fabric import Fabric
@@ -94,6 +95,7 @@ class Neighbours:
         self._questions = 0
         self._told: dict[PortNo, RateLimit] = {}
         self._proven: frozenset[Station] = frozenset()
+        self._described: ev.ControlDescribed | None = None
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
@@ -112,7 +114,7 @@ class Neighbours:
         self._follow_paths((), now)
         self._follow_needs()
         self._tell_needs(now)
-        self._control_ports, self._proven = frozenset(), frozenset()
+        self._control_ports, self._proven, self._described = frozenset(), frozenset(), None
         self._handle(ev.KeysChanged(self._keys), now)
         self._follow_trusted(now)
         self.places_changed(now)
@@ -227,6 +229,7 @@ class Neighbours:
         if now >= self._look_at:
             self._look_at = now + LOOK_S
             self._follow_control(now)
+            self._describe(now)
 
     def _handle(self, event: ev.Event, now: Instant) -> None:
         fabric = self.fabric
@@ -315,6 +318,30 @@ class Neighbours:
         if ports != self._control_ports:
             self._control_ports = ports
             self._handle(ev.ControlPortsChanged(ports), now)
+
+    def described(self, now: Instant) -> ev.ControlDescribed:
+        """What this switch is called, and its ways to its controllers."""
+        local = self._around.ports.get(LOCAL)
+        return ev.ControlDescribed("" if local is None else local.name, tuple(self._control_ways(now)))
+
+    def _describe(self, now: Instant) -> None:
+        """Have the map say what is new of this switch."""
+        if self._keys is not None and (described := self.described(now)) != self._described:
+            self._described = described
+            self._handle(described, now)
+
+    def _control_ways(self, now: Instant) -> Iterator[ControlWay]:
+        ways = None if self.fabric is None else self.fabric.ways
+        works = self._around.places.channels
+        controllers = (each for each in self._around.engine.remotes() if each.address in works)
+        for status in islice(controllers, MAX_WAYS):
+            hop, mac = status.next_hop, status.next_hop_mac
+            port = None if mac is None else self._fdb.lookup(self._place_key(mac), now)
+            alternatives: tuple[PortNo, ...] = ()
+            if ways is not None and hop is not None and mac is not None:
+                route = ways.distances.routes.get(Station(address_key(hop), mac))
+                alternatives = () if route is None else route.alternatives
+            yield ControlWay(status.address, works[status.address], int(port or 0), tuple(map(int, alternatives)))
 
     def _ask(self, now: Instant, *, is_first: bool) -> None:
         for address, mac in self._hops():

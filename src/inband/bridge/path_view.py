@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from inband.bridge import map_view
 from inband.bridge.bridge import Bridge
 from inband.control.destinations import RemoteStatus
 from inband.fabric.distances import Route
 from inband.fabric.distances import Station as ToldStation
-from inband.fabric.events import LinkState
 from inband.flow.ports import LOCAL, PortNo
 from inband.pipeline.fdb import FdbKey
 from inband.pipeline.places import Station
@@ -84,13 +84,12 @@ class PathView:
         ways = None if fabric is None else fabric.ways
         self._routes: dict[ToldStation, Route] = {} if ways is None else ways.distances.routes
         self._stations = {station.address: (port, station) for port, station in self._places.stations()}
-        self._switches: dict[AddressKey, int] = {}
-        self._neighbours: dict[PortNo, int] = {}
-        for link in () if fabric is None else fabric.links.values():
-            if link.state is LinkState.TWO_WAY and link.peer is not None:
-                self._neighbours[link.port] = link.peer.switch
-                told = () if link.introduced is None else link.introduced.addresses
-                self._switches |= {address_key(each): link.peer.switch for each in told}
+        found = map_view.view(bridge)
+        nodes = () if found is None else found.nodes
+        self.labels = map_view.labels(nodes)
+        """What people call switches, by datapath id."""
+        self._switches = {address_key(each): node.switch for node in nodes for each in node.described.addresses}
+        self._neighbours = {} if found is None else dict(_neighbours(found))
 
     def neighbour(self, port: PortNo) -> int | None:
         """The datapath id of the switch of this kind at a port."""
@@ -98,8 +97,7 @@ class PathView:
 
     def paths(self) -> list[Path]:
         """All: controllers first, then the other remotes, next hops, switches, and whoever else is known."""
-        found = [*self._remotes(), *self._others()]
-        return sorted(found, key=lambda path: (_ORDER.index(path.kinds[0]), path.place))
+        return sorted((*self._remotes(), *self._others()), key=lambda path: _ORDER.index(path.kinds[0]))
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -154,6 +152,13 @@ class PathView:
     def _local_name(self) -> str | None:
         port = self._bridge.ports.get(LOCAL)
         return None if port is None else port.name
+
+
+def _neighbours(found: map_view.MapView) -> Iterator[tuple[int, int]]:
+    for link in found.links:
+        for one, two in (link.ends, link.ends[::-1]):
+            if link.is_up and one.switch == found.switch:
+                yield one.port, two.switch
 
 
 def _proof(station: Station) -> Proof:

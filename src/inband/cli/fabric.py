@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import click
 
 from inband.cli import completion
 from inband.cli.asking import ask, print_answer, run_dir_option
+from inband.cli.map_svg import svg
+from inband.errors import UsageError
 
 
 @click.command()
@@ -36,6 +41,35 @@ def paths(bridge: str | None, as_json: bool, run_dir: str | None) -> None:
         inband paths br0 --json | jq '.bridges[].paths[] | {address, by, alternatives}'
     """
     print_answer(_look(run_dir, "paths", bridge, as_json=as_json))
+
+
+@click.command(name="map")
+@click.argument("bridge", required=False, shell_complete=completion.bridges)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--svg", "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it.")
+@run_dir_option
+def map_(bridge: str | None, as_json: bool, file: Path | None, run_dir: str | None) -> None:
+    """Show the network of switches as BRIDGE, or each bridge, knows it: who leads whom to the controllers, and links.
+
+    Without a network-key that is the switch and its neighbours.
+
+    \b
+    Example:
+        inband map
+        inband map br0 --svg network.svg
+    """
+    if file is None:
+        print_answer(_look(run_dir, "map", bridge, as_json=as_json))
+        return
+    if as_json:
+        raise click.UsageError("say either --json or --svg FILE")
+    found = json.loads(_look(run_dir, "map", bridge, as_json=True))["bridges"]
+    if len(found) != 1:
+        raise UsageError(f"there are {len(found)} bridges: write `inband map BRIDGE --svg {file}`")
+    try:
+        file.write_text(svg(found[0]))
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def _look(run_dir: str | None, verb: str, bridge: str | None, *, as_json: bool) -> str:

@@ -13,7 +13,7 @@ import click
 from inband import __version__
 from inband.cli import completion
 from inband.cli.asking import ask, ask_plainly, ask_to_change, changing, print_answer, run_dir_option
-from inband.cli.fabric import neighbours, paths
+from inband.cli.fabric import map_, neighbours, paths
 from inband.cli.port_options import with_port_words
 from inband.cli.session import ssh_session
 from inband.cli.watching import capture, events, top
@@ -427,6 +427,7 @@ VERBS: tuple[click.Command, ...] = (
     events,
     neighbours,
     paths,
+    map_,
     capture,
     top,
     add_bridge,

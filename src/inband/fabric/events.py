@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from inband.fabric.description import ControlWay
 from inband.fabric.distances import Station
 from inband.fabric.keys import NetworkKeys
 from inband.fabric.need import Need
@@ -89,6 +90,14 @@ class StationsProven:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlDescribed:
+    """What the map says of this switch beside its neighbours: its name, and its ways to its controllers."""
+
+    name: str
+    ways: tuple[ControlWay, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     """The instant that ``next_deadline`` named has come (or may have)."""
 
@@ -102,6 +111,7 @@ Event = (
     | KeysChanged
     | StationsProven
     | NeedsChanged
+    | ControlDescribed
     | TimePassed
 )
 

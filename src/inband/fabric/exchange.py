@@ -1,8 +1,10 @@
-"""Distances on their way between two neighbours: only what has changed, until the other side has acknowledged it.
+"""Records on their way between two neighbours: only what has changed, until the other side has acknowledged it.
+
+A record says something of its key: how far a station is, as a rule, or what a switch is like (``network_map``).
 
 A side that has met its neighbour asks for all that it knows, with a ``request`` of its own choice; what answers another
-request is of an earlier meeting, and ignored. A message says how far stations are at the moment when it leaves, so what
-was lost need not be sent again as it was: its stations are told once more.
+request is of an earlier meeting, and ignored. A message says what is so at the moment when it leaves, so what was lost
+need not be sent again as it was: its keys are told of once more.
 
 Invariants: WINDOW messages at most are not acknowledged yet. A message is taken once, and none that is older than the
 latest. When nothing changes nothing is sent. No clock, no I/O.
@@ -14,9 +16,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic
 
-from inband.fabric.distances import Distance, Key
+from inband.fabric.distances import Key
 from inband.fabric.hello import is_newer
-from inband.fabric.update import MAX_RECORD_BYTES, Update, size_of
+from inband.fabric.update import MAX_RECORD_BYTES, Update, Value, size_of
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.rate_limit import RateLimit
 
@@ -30,13 +32,16 @@ _NUMBERS = 1 << 32
 
 
 @dataclass(slots=True, eq=False)
-class Exchange(Generic[Key]):
+class Exchange(Generic[Key, Value]):
     """With the neighbour that a link has met. ``request`` is higher than any that it was sent before.
 
-    ``is_answered``: all that it knows is here, or on its way.
+    ``size_of``: how many bytes a record takes, MAX_RECORD_BYTES at most. ``is_answered``: all that the neighbour knows
+    is here, or on its way.
     """
 
     request: int
+    size_of: Callable[[Key], int] = size_of
+    budget: RateLimit = field(default_factory=lambda: RateLimit(MESSAGES_PER_S, BURST))
     is_answered: bool = False
     sequence: int = 0
     acked: int = 0
@@ -48,12 +53,17 @@ class Exchange(Generic[Key]):
     _wait_s: float = FIRST_WAIT_S
     _again_at: Instant | None = None
     _not_before: Instant = float("-inf")
-    _budget: RateLimit = field(default_factory=lambda: RateLimit(MESSAGES_PER_S, BURST))
 
-    def tell(self, stations: Iterable[Key]) -> None:
-        """These are other distances than before."""
+    def tell(self, keys: Iterable[Key]) -> None:
+        """There is something new to say of these."""
         if self._asked is not None:
-            self._to_tell.update(dict.fromkeys(stations))
+            self._to_tell.update(dict.fromkeys(keys))
+
+    def forget(self, key: Key) -> None:
+        """There is nothing to say of it any more."""
+        self._to_tell.pop(key, None)
+        for sequence, keys in self._unacked.items():
+            self._unacked[sequence] = tuple(each for each in keys if each != key)
 
     def next_deadline(self) -> Instant | None:
         """When ``take`` has something to send, or would have, if nothing comes; None: never."""
@@ -66,9 +76,9 @@ class Exchange(Generic[Key]):
         return bool(self._to_tell) and len(self._unacked) < WINDOW
 
     def hear(
-        self, update: Update[Key], everything: Callable[[], Iterable[Key]], now: Instant
-    ) -> tuple[tuple[Key, Distance], ...]:
-        """What a message of the neighbour says that is new; ``everything``: all stations that it is to be told of."""
+        self, update: Update[Key, Value], everything: Callable[[], Iterable[Key]], now: Instant
+    ) -> tuple[tuple[Key, Value], ...]:
+        """What a message of the neighbour says that is new; ``everything``: all that it is to be told of."""
         if self._asked is not None and is_newer(self._asked, update.request):
             return ()  # it was recorded, or comes late
         if update.request != self._asked:
@@ -91,22 +101,22 @@ class Exchange(Generic[Key]):
         return update.records
 
     def take(
-        self, head: tuple[int, int, int], to_boot: int, distance: Callable[[Key], Distance], now: Instant
-    ) -> Update[Key] | None:
+        self, head: tuple[int, int, int], to_boot: int, value: Callable[[Key], Value], now: Instant
+    ) -> Update[Key, Value] | None:
         """The message to send now, if there is one. ``head``: this side's switch, boot number and port."""
         if self._again_at is not None and self._again_at <= now:
             self._lose()
         due = self.next_deadline()
         if due is None or due > now:
             return None
-        if not self._budget.take(now):
-            self._not_before = now + 1 / MESSAGES_PER_S
+        if not self.budget.take(now):
+            self._not_before = now + 1 / self.budget.rate
             return None
-        records = tuple((station, distance(station)) for station in self._choose())
+        records = tuple((key, value(key)) for key in self._choose())
         sequence = 0
         if records:
             sequence = self.sequence = (self.sequence % (_NUMBERS - 1)) + 1
-            self._unacked[sequence] = tuple(station for station, _ in records)
+            self._unacked[sequence] = tuple(key for key, _ in records)
         self._owes_ack = False
         if self._unacked or not self.is_answered:
             self._again_at = now + self._wait_s
@@ -121,24 +131,24 @@ class Exchange(Generic[Key]):
         if not self._can_tell:
             return chosen
         room = MAX_RECORD_BYTES
-        for station in self._to_tell:
-            room -= size_of(station)
+        for key in self._to_tell:
+            room -= self.size_of(key)
             if room < 0:
                 break
-            chosen.append(station)
-        for station in chosen:
-            del self._to_tell[station]
+            chosen.append(key)
+        for key in chosen:
+            del self._to_tell[key]
         return chosen
 
     def _lose(self) -> None:
         """No answer in time: tell all of it again, a little more patiently."""
-        for stations in self._unacked.values():
-            self._to_tell.update(dict.fromkeys(stations))
+        for keys in self._unacked.values():
+            self._to_tell.update(dict.fromkeys(keys))
         self._unacked.clear()
         self._again_at = None
         self._wait_s = min(2 * self._wait_s, MAX_WAIT_S)
 
-    def _hear_acks(self, update: Update[Key], now: Instant) -> None:
+    def _hear_acks(self, update: Update[Key, Value], now: Instant) -> None:
         """What has come; only of what answers the present question."""
         before = len(self._unacked)
         for sequence in list(self._unacked):

@@ -20,10 +20,12 @@ from inband.errors import WireError
 from inband.fabric import events as ev
 from inband.fabric import need
 from inband.fabric.changes import Changes
+from inband.fabric.description import DescribedLink, Description
 from inband.fabric.distances import MAX_OF_NEIGHBOUR, Station
 from inband.fabric.events import Command, LinkState
 from inband.fabric.hello import (
     MAX_ADDRESSES,
+    NEEDS,
     UPDATE,
     Change,
     Hello,
@@ -37,9 +39,13 @@ from inband.fabric.hello import (
 )
 from inband.fabric.keys import Hashed, NetworkKeys
 from inband.fabric.link import Link, Transition, sender_of
+from inband.fabric.map_message import MapMessage
+from inband.fabric.map_message import decode as decode_map
+from inband.fabric.map_message import encode as encode_map
 from inband.fabric.need import Need
 from inband.fabric.needs import MAX_OF_NEIGHBOUR as MAX_NEEDS
 from inband.fabric.needs import Needs
+from inband.fabric.network_map import NetworkMap
 from inband.fabric.update import Update
 from inband.fabric.update import decode as decode_update
 from inband.fabric.update import encode as encode_update
@@ -72,7 +78,11 @@ class Fabric:
         """What neighbours say of distances; None: there is no key."""
         self.needs: Needs | None = None
         """What neighbours say of needs; None: there is no key."""
+        self.map: NetworkMap | None = None
+        """What switches say of themselves; None: there is no key."""
         self._own_needs: tuple[Need, ...] = ()
+        self._control = ev.ControlDescribed("", ())
+        self._is_described = False
         self._random = random
         self._local: tuple[Mac | None, tuple[IpAddress, ...]] = (None, ())
         self._introduced: dict[PortNo, Instant] = {}
@@ -100,6 +110,7 @@ class Fabric:
             case ev.LocalChanged(mac, addresses):
                 self._local = (mac, addresses[:MAX_ADDRESSES])
                 self._introduced.clear()
+                self._is_described = False
                 self._tell_local()
             case ev.StationsProven(stations):
                 if self.ways is not None:
@@ -107,19 +118,22 @@ class Fabric:
             case ev.NeedsChanged(needs):
                 self._own_needs = needs
                 self._tell_needs()
+            case ev.ControlDescribed():
+                self._control, self._is_described = event, False
             case ev.KeysChanged(keys):
                 self._keys_changed(keys, now)
             case _:
                 assert_never(event)
         self._follow_ways(now)
         self._follow_needs(now)
+        self._follow_map(now)
         commands, self._commands = self._commands, []
         return commands
 
     def next_deadline(self) -> Instant | None:
         """When TimePassed is due; None when nothing is planned."""
         dues = [due for link in self.links.values() for due in (link.hello_at, link.lost_at) if due is not None]
-        told = [each.next_deadline() for each in (self.ways, self.needs) if each is not None]
+        told = [each.next_deadline() for each in (self.ways, self.needs, self.map) if each is not None]
         return min(dues + self._questions[:1] + [due for due in told if due is not None], default=None)
 
     # --- ports ------------------------------------------------------------------------------------------------------
@@ -142,6 +156,7 @@ class Fabric:
             return
         self._follow(link, link.set_up(now, up=False), now)
         del self.links[port]
+        self._is_described = False
         self._introduced.pop(port, None)
         self.changes.forget_port(port)
 
@@ -154,6 +169,8 @@ class Fabric:
         if is_other:
             forgotten = () if self.ways is None else tuple(self.ways.distances.routes)
             self.ways, self.needs = (None, None) if keys is None else (Ways(now), Needs())
+            self.map = None if keys is None else NetworkMap(self.switch)
+            self._is_described = False
             self._commands += [ev.FollowPaths(forgotten), ev.FollowNeeds()]
             self._tell_local()
             self._tell_needs()
@@ -174,7 +191,7 @@ class Fabric:
             self.needs.set_own(dict.fromkeys(self._own_needs))
 
     def _receive_update(self, link: Link, data: bytes, kind: int, now: Instant) -> None:
-        """Take distances or needs, of a neighbour that is there and to whom this switch is."""
+        """Take what is told, of a neighbour that is there and to whom this switch is."""
         ways, needs = self.ways, self.needs
         if ways is None or needs is None or not link.may_take(now, is_update=True):
             return
@@ -187,10 +204,12 @@ class Fabric:
                 update = decode_update(body)
                 if self._is_of_neighbour(link, update):
                     ways.hear(link.port, update, now)
-            else:
+            elif kind == NEEDS:
                 told = need.decode(body)
                 if self._is_of_neighbour(link, told):
                     needs.hear(link.port, told, now)
+            else:
+                self._hear_map(link, decode_map(body), now)
         except WireError as error:
             link.note_malformed(error)
         if ways.distances.refused > before[0]:
@@ -198,7 +217,11 @@ class Fabric:
         if needs.distances.refused > before[1]:
             link.remark = f"a neighbour tells of more needs than the {MAX_NEEDS} that are kept"
 
-    def _is_of_neighbour(self, link: Link, update: Update[Any]) -> bool:
+    def _hear_map(self, link: Link, message: MapMessage, now: Instant) -> None:
+        if self.map is not None and self._is_of_neighbour(link, message):
+            self.map.hear(link.port, message, now)
+
+    def _is_of_neighbour(self, link: Link, update: Update[Any, Any]) -> bool:
         """Whether an update is the neighbour's that is there, and for this life of this switch; it is counted."""
         peer, is_met = link.peer, self.ways is not None and self.ways.has_met(link.port, update.boot)
         is_right = peer is not None and sender_of(peer) == sender_of(update) and update.to_boot == self.boot
@@ -240,6 +263,27 @@ class Fabric:
         for port, told in needs.take_updates(self.switch, self.boot, now):
             self._send_signed(port, need.encode(told))
 
+    def _follow_map(self, now: Instant) -> None:
+        """Tell what has changed of this switch, and pass on what others have told."""
+        if self.map is None:
+            return
+        if not self._is_described:
+            self._is_described = True
+            self.map.describe(self.describe(), now)
+        due = self.map.next_deadline()
+        if due is not None and due <= now:
+            for port, message in self.map.run(self.boot, now):
+                self._send_signed(port, encode_map(message))
+
+    def describe(self) -> Description:
+        """What this switch is like. A neighbour that is lost is told of until another one is there."""
+        links = tuple(
+            DescribedLink(int(port), link.peer.switch, link.peer.port, link.state is LinkState.TWO_WAY)
+            for port, link in sorted(self.links.items())
+            if link.peer is not None and link.state in (LinkState.TWO_WAY, LinkState.LOST)
+        )
+        return Description(self._control.name, self._local[1], links, self._control.ways)
+
     def _send_signed(self, port: PortNo, body: bytes) -> None:
         link = self.links[port]
         link.counters.updates_sent += 1
@@ -247,9 +291,9 @@ class Fabric:
         self._commands.append(ev.Send(port, frame(signed, link.mac)))
 
     def _follow_neighbour(self, link: Link) -> None:
-        """Whom distances and needs are told to, and taken from."""
+        """Whom distances, needs and the map are told to, and taken from."""
         peer = link.peer
-        for told in (self.ways, self.needs):
+        for told in (self.ways, self.needs, self.map):
             if told is None:
                 continue
             if link.state is not LinkState.TWO_WAY or peer is None:
@@ -323,6 +367,7 @@ class Fabric:
     def _follow(self, link: Link, transition: Transition | None, now: Instant) -> None:
         if transition is None or transition.old is transition.new:
             return
+        self._is_described = False
         is_there = transition.new is LinkState.TWO_WAY
         if link.peer is not None and (is_there or transition.old is LinkState.TWO_WAY):
             self._commands.append(ev.TellNeighbour(link.port, link.peer.switch, is_there, transition.reason))

@@ -12,7 +12,7 @@ long. Nothing but WireError is raised for any bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from struct import Struct
@@ -21,7 +21,7 @@ from inband.errors import WireError
 from inband.vocabulary.addresses import NEAREST_BRIDGE, IpAddress, Mac
 from inband.vocabulary.numbers import ETH_EXPERIMENT
 
-MAGIC, VERSION, HELLO, UPDATE, NEEDS = b"inbN", 1, 1, 2, 3
+MAGIC, VERSION, HELLO, UPDATE, NEEDS, MAP = b"inbN", 1, 1, 2, 3, 4
 MAX_BYTES = 1280
 """Of a frame: every link of IPv6 carries it (RFC 8200, 5)."""
 
@@ -36,17 +36,20 @@ _ETHERNET = Struct(">6s6sH")
 HEAD = Struct(">4sBBQIII")
 """Magic, version, kind, switch, boot, port, sequence: of every message."""
 UPDATE_HEAD = Struct(">IIIIIHH")
-"""What follows it in an update (``update``), with the numbers of records of either length behind."""
+"""What follows it in an update (``update``), with the numbers of records of either length behind.
+
+In a message of the map (``map_message``) the first of these is how many bytes of records follow, the second one 0.
+"""
 RECORD_BYTES = (16, 28)
 """In an update those of IPv4 and of IPv6; in a message of needs (``need``) all have the second length."""
 _PACE = Struct(">HH")  # interval, wanted
 _HEAD_BYTES = HEAD.size + _PACE.size
 _HEARD = Struct(">IIIH")
 _CHANGE = Struct(">QIIB")
-_PAD, _TLV_HEARD, _TLV_MAC, _TLV_IPV4, _TLV_IPV6, _TLV_CHANGES, _TLV_HASH = 0, 1, 2, 3, 4, 5, 8
+_PAD, _TLV_HEARD, _TLV_MAC, TLV_IPV4, TLV_IPV6, _TLV_CHANGES, _TLV_HASH = 0, 1, 2, 3, 4, 5, 8
 _TLV_HEAD, _MAC_BYTES = 2, 6
 _KIND_AT = 5
-_LIKE_UPDATES = {MAGIC + bytes((VERSION, kind)): kind for kind in (UPDATE, NEEDS)}
+_LIKE_UPDATES = {MAGIC + bytes((VERSION, kind)): kind for kind in (UPDATE, NEEDS, MAP)}
 _NUMBERS = 1 << 32
 
 
@@ -101,14 +104,30 @@ def encode(hello: Hello) -> bytes:
         parts.append(_tlv(_TLV_HEARD, _HEARD.pack(heard.boot, heard.port, heard.sequence, heard.hold)))
     if hello.mac is not None:
         parts.append(_tlv(_TLV_MAC, hello.mac.packed))
-    for kind, version in ((_TLV_IPV4, 4), (_TLV_IPV6, 6)):
-        packed = b"".join(each.packed for each in hello.addresses if each.version == version)
-        if packed:
-            parts.append(_tlv(kind, packed))
+    parts += (_tlv(kind, value) for kind, value in address_values(hello.addresses))
     if hello.changes:
         changes = (_CHANGE.pack(each.switch, each.boot, each.number, each.hops) for each in hello.changes)
         parts.append(_tlv(_TLV_CHANGES, b"".join(changes)))
     return b"".join(parts)
+
+
+def address_values(addresses: Iterable[IpAddress]) -> Iterator[tuple[int, bytes]]:
+    """Types and values that say which addresses a LOCAL has; those of IPv4 come first."""
+    known = tuple(addresses)
+    for kind, version in ((TLV_IPV4, 4), (TLV_IPV6, 6)):
+        packed = b"".join(each.packed for each in known if each.version == version)
+        if packed:
+            yield kind, packed
+
+
+def read_addresses(four: bytes, six: bytes) -> tuple[IpAddress, ...]:
+    """The addresses in such values, MAX_ADDRESSES at most. Raises WireError."""
+    if len(four) % 4 or len(six) % 16 or len(four) // 4 + len(six) // 16 > MAX_ADDRESSES:
+        raise WireError(f"hello: {len(four)} and {len(six)} bytes of addresses: at most {MAX_ADDRESSES} whole ones")
+    return (
+        *(IPv4Address(four[at : at + 4]) for at in range(0, len(four), 4)),
+        *(IPv6Address(six[at : at + 16]) for at in range(0, len(six), 16)),
+    )
 
 
 def with_hash(body: bytes, found: bytes) -> bytes:
@@ -140,7 +159,7 @@ def source_of(data: bytes) -> bytes:
 
 
 def update_kind(data: bytes) -> int | None:
-    """UPDATE (``update``) or NEEDS (``need``) for a frame with such a message, None for others: a hello, perhaps."""
+    """UPDATE (``update``), NEEDS (``need``) or MAP (``map_message``), None for other frames: a hello, perhaps."""
     return _LIKE_UPDATES.get(data[_ETHERNET.size : _ETHERNET.size + _KIND_AT + 1])
 
 
@@ -172,7 +191,7 @@ def decode(body: bytes) -> Hello | None:
         *(switch, boot, port, sequence, interval_ms, wanted_ms),
         heard=_read_heard(values.get(_TLV_HEARD)),
         mac=_read_mac(values.get(_TLV_MAC)),
-        addresses=_read_addresses(values),
+        addresses=read_addresses(values.get(TLV_IPV4, b""), values.get(TLV_IPV6, b"")),
         changes=_read_changes(values.get(_TLV_CHANGES)),
     )
 
@@ -183,10 +202,11 @@ def _tlv(kind: int, value: bytes) -> bytes:
 
 def _values_at(body: bytes) -> int:
     """Where the values of a message begin."""
-    if len(body) < HEAD.size + UPDATE_HEAD.size or body[_KIND_AT] not in (UPDATE, NEEDS):
+    if len(body) < HEAD.size + UPDATE_HEAD.size or body[_KIND_AT] not in (UPDATE, NEEDS, MAP):
         return _HEAD_BYTES
-    *_, four, six = UPDATE_HEAD.unpack_from(body, HEAD.size)
-    return HEAD.size + UPDATE_HEAD.size + RECORD_BYTES[0] * int(four) + RECORD_BYTES[1] * int(six)
+    *_, first, second = UPDATE_HEAD.unpack_from(body, HEAD.size)
+    sizes = (1, 0) if body[_KIND_AT] == MAP else RECORD_BYTES
+    return HEAD.size + UPDATE_HEAD.size + sizes[0] * int(first) + sizes[1] * int(second)
 
 
 def _walk(body: bytes) -> Iterator[tuple[int, int, int]]:
@@ -227,16 +247,6 @@ def _read_mac(value: bytes | None) -> Mac | None:
     if len(value) != _MAC_BYTES:
         raise WireError(f"hello: a MAC address of {len(value)} bytes")
     return Mac.from_bytes6(value)
-
-
-def _read_addresses(values: dict[int, bytes]) -> tuple[IpAddress, ...]:
-    four, six = values.get(_TLV_IPV4, b""), values.get(_TLV_IPV6, b"")
-    if len(four) % 4 or len(six) % 16 or len(four) // 4 + len(six) // 16 > MAX_ADDRESSES:
-        raise WireError(f"hello: {len(four)} and {len(six)} bytes of addresses: at most {MAX_ADDRESSES} whole ones")
-    return (
-        *(IPv4Address(four[at : at + 4]) for at in range(0, len(four), 4)),
-        *(IPv6Address(six[at : at + 16]) for at in range(0, len(six), 16)),
-    )
 
 
 def _read_changes(value: bytes | None) -> tuple[Change, ...]:

@@ -79,7 +79,7 @@ class Transition(NamedTuple):
 class LinkCounters:
     """What came of hellos: sent, received, missing by their numbers, ignored (old, of another), over budget, alarms.
 
-    ``bad_hash``: without the hash of a key that is valid here, or with a wrong one. Updates tell distances.
+    ``bad_hash``: without the hash of a key that is valid here, or with a wrong one. Updates tell distances, or the map.
     """
 
     sent: int = 0
@@ -417,6 +417,6 @@ class Link:
             self.round_trip_s = before + _ROUND_TRIP_WEIGHT * (took - before)
 
 
-def sender_of(hello: Hello | Update[Any]) -> tuple[int, int, int]:
+def sender_of(hello: Hello | Update[Any, Any]) -> tuple[int, int, int]:
     """Whose a message is: datapath id, boot number, port."""
     return hello.switch, hello.boot, hello.port

@@ -70,12 +70,12 @@ class Need(NamedTuple):
         return f"{'tls' if self.uses_tls else 'tcp'}:{host}:{self.port}"
 
 
-def encode(update: Update[Need]) -> bytes:
+def encode(update: Update[Need, Distance]) -> bytes:
     """The message without Ethernet header and hash."""
     return pack(NEEDS, update, (), [_pack(*each) for each in update.records])
 
 
-def decode(body: bytes) -> Update[Need]:
+def decode(body: bytes) -> Update[Need, Distance]:
     """Read a message of this kind. Raises WireError."""
     head, _, records = unpack(body)
     return Update(*head, tuple(_records(records)))

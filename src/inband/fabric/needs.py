@@ -67,7 +67,7 @@ class Needs:
         """How many needs of this switch neighbours are told, and how many are too many for that."""
         self._over: dict[Need, None] = {}
         self._counts: Counter[NeedKind] = Counter()
-        self._exchanges: Exchanges[Need] = Exchanges()
+        self._exchanges: Exchanges[Need, Distance] = Exchanges()
         self._raises = RateLimit(RAISES_PER_S, RAISES_AT_ONCE)
         self._raise_at: Instant | None = None
         self._starving = Starving(STARVED_S, MAX_STARVED_S)
@@ -99,7 +99,7 @@ class Needs:
         self.told, self.untold = len(told), len(needs) - len(told)
         self.distances.set_own(told)
 
-    def hear(self, port: PortNo, update: Update[Need], now: Instant) -> None:
+    def hear(self, port: PortNo, update: Update[Need, Distance], now: Instant) -> None:
         """A neighbour that is there tells."""
         records = self._exchanges.hear(port, update, self.distances.stations, now)
         self.distances.hear(port, ((need, _within(distance)) for need, distance in records))
@@ -150,7 +150,7 @@ class Needs:
             self._drop(need)
         return self._starving.look(now, starves=bool(self.distances.starving))
 
-    def take_updates(self, switch: int, boot: int, now: Instant) -> Iterator[tuple[PortNo, Update[Need]]]:
+    def take_updates(self, switch: int, boot: int, now: Instant) -> Iterator[tuple[PortNo, Update[Need, Distance]]]:
         """What to send now, and where."""
         return self._exchanges.take(switch, boot, self.distances.distance, now)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from struct import Struct
-from typing import Generic
+from typing import Generic, TypeVar
 
 from inband.errors import WireError
 from inband.fabric.distances import Distance, Key, Station
@@ -28,11 +28,12 @@ _BY_VERSION = {4: _FOUR, 6: _SIX}
 assert (_FOUR.size, _SIX.size) == RECORD_BYTES
 
 Record = tuple[Station, Distance]
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Update(Generic[Key]):
-    """Distances, and which ones have come. Numbers have 32 bits.
+class Update(Generic[Key, Value]):
+    """Distances, or what else there is to tell of something, and which ones have come. Numbers have 32 bits.
 
     ``switch``, ``boot``, ``port``: the sender's; ``to_boot``: that of whom it is for. ``sequence``: 0 when there are no
     records. ``acked``: the highest one of the other side's that has come, ``acked_bits``: which of the 32 before it.
@@ -47,7 +48,7 @@ class Update(Generic[Key]):
     answers: int
     acked: int = 0
     acked_bits: int = 0
-    records: tuple[tuple[Key, Distance], ...] = ()
+    records: tuple[tuple[Key, Value], ...] = ()
 
 
 def size_of(key: Hashable) -> int:
@@ -55,37 +56,51 @@ def size_of(key: Hashable) -> int:
     return RECORD_BYTES[0] if isinstance(key, Station) and key.address[0] == 4 else RECORD_BYTES[1]
 
 
-def encode(update: Update[Station]) -> bytes:
+def encode(update: Update[Station, Distance]) -> bytes:
     """The message without Ethernet header and hash."""
     four, six = ([_pack(each) for each in update.records if each[0].address[0] == version] for version in (4, 6))
     return pack(UPDATE, update, four, six)
 
 
-def decode(body: bytes) -> Update[Station]:
+def decode(body: bytes) -> Update[Station, Distance]:
     """Read a message of this kind. Raises WireError."""
     head, four, six = unpack(body)
     return Update(*head, (*_records(4, four), *_records(6, six)))
 
 
-def pack(kind: int, update: Update[Key], short: Sequence[bytes], long: Sequence[bytes]) -> bytes:
+def pack(kind: int, update: Update[Key, Value], short: Sequence[bytes], long: Sequence[bytes]) -> bytes:
     """A message of some kind with these records, which have the lengths of RECORD_BYTES."""
+    return b"".join((pack_head(kind, update, len(short), len(long)), *short, *long))
+
+
+def pack_head(kind: int, update: Update[Key, Value], first: int, second: int) -> bytes:
+    """What is before the records; ``first`` and ``second`` say how much of them there is."""
     head = HEAD.pack(MAGIC, VERSION, kind, update.switch, update.boot, update.port, update.sequence)
     numbers = (update.to_boot, update.request, update.answers, update.acked, update.acked_bits)
-    return b"".join((head, UPDATE_HEAD.pack(*numbers, len(short), len(long)), *short, *long))
+    return head + UPDATE_HEAD.pack(*numbers, first, second)
 
 
-def unpack(body: bytes) -> tuple[tuple[int, int, int, int, int, int, int, int, int], bytes, bytes]:
-    """What is before the records, in the order of ``Update``, and the records of either length. Raises WireError."""
+Head = tuple[int, int, int, int, int, int, int, int, int]
+"""What is before the records, in the order of ``Update``."""
+
+
+def unpack(body: bytes) -> tuple[Head, bytes, bytes]:
+    """What is before the records, and the records of either length. Raises WireError."""
+    head, four, six, at = unpack_head(body)
+    between, end = at + four * RECORD_BYTES[0], at + four * RECORD_BYTES[0] + six * RECORD_BYTES[1]
+    if end > len(body):
+        raise WireError(f"update: {four} and {six} records are cut off after {len(body)} bytes")
+    return head, body[at:between], body[between:end]
+
+
+def unpack_head(body: bytes) -> tuple[Head, int, int, int]:
+    """What is before the records, the two numbers that say how much of them there is, and where. Raises WireError."""
     at = HEAD.size + UPDATE_HEAD.size
     if len(body) < at:
         raise WireError(f"update: it ends after {len(body)} bytes: the head has {at}")
     _, _, _, switch, boot, port, sequence = HEAD.unpack_from(body)
-    to_boot, request, answers, acked, bits, four, six = UPDATE_HEAD.unpack_from(body, HEAD.size)
-    between, end = at + four * RECORD_BYTES[0], at + four * RECORD_BYTES[0] + six * RECORD_BYTES[1]
-    if end > len(body):
-        raise WireError(f"update: {four} and {six} records are cut off after {len(body)} bytes")
-    head = (switch, boot, port, sequence, to_boot, request, answers, acked, bits)
-    return head, body[at:between], body[between:end]
+    to_boot, request, answers, acked, bits, first, second = UPDATE_HEAD.unpack_from(body, HEAD.size)
+    return (switch, boot, port, sequence, to_boot, request, answers, acked, bits), first, second, at
 
 
 def _pack(record: Record) -> bytes:

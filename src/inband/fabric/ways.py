@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inband.fabric.distances import Distances, Station
+from inband.fabric.distances import Distance, Distances, Station
 from inband.fabric.exchanges import Exchanges
 from inband.fabric.starving import Starving
 from inband.fabric.update import Update
@@ -35,7 +35,7 @@ class Ways:
         self.distances: Distances[Station] = Distances()
         self.distances.listen(listens=True)
         self._listens_until: Instant | None = now + LISTEN_S
-        self._exchanges: Exchanges[Station] = Exchanges()
+        self._exchanges: Exchanges[Station, Distance] = Exchanges()
         self._local: frozenset[Station] = frozenset()
         self._proven: frozenset[Station] = frozenset()
         self._raises = RateLimit(RAISES_PER_S, RAISES_AT_ONCE)
@@ -72,7 +72,7 @@ class Ways:
         own = dict.fromkeys(self._proven, _AT_PORT) | dict.fromkeys(self._local, _HERE)
         self.distances.set_own(own)
 
-    def hear(self, port: PortNo, update: Update[Station], now: Instant) -> None:
+    def hear(self, port: PortNo, update: Update[Station, Distance], now: Instant) -> None:
         """A neighbour that is there tells."""
         records = self._exchanges.hear(port, update, self.distances.stations, now)
         if records:
@@ -115,6 +115,6 @@ class Ways:
         self._exchanges.tell(changed)
         return changed
 
-    def take_updates(self, switch: int, boot: int, now: Instant) -> Iterator[tuple[PortNo, Update[Station]]]:
+    def take_updates(self, switch: int, boot: int, now: Instant) -> Iterator[tuple[PortNo, Update[Station, Distance]]]:
         """What to send now, and where."""
         return self._exchanges.take(switch, boot, self.distances.distance, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -41,3 +42,8 @@ def folded(line: str, indent: str) -> list[str]:
 def key_words(keys: int) -> str:
     """How many network-keys are accepted, in words."""
     return "no network-key" if not keys else "a network-key" if keys == 1 else "two network-keys"
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """What has names sorted as people count: s2 before s10."""
+    return [(int(each), "") if each.isdecimal() else (0, each) for each in re.split(r"(\d+)", text)]

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from inband import __version__
 from inband.bridge.bridge import Bridge
 from inband.errors import UsageError
-from inband.runtime import documents, flow_documents, neighbour_documents, path_documents
+from inband.runtime import documents, flow_documents, map_documents, neighbour_documents, path_documents
 from inband.runtime.appctl.verbs import add_verbs
 from inband.runtime.bridge_documents import render
 from inband.runtime.bridge_runner import BridgeRunner
@@ -42,6 +42,7 @@ def make_registry(process: Process) -> Registry:
     trace_usage = "BRIDGE FLOW | BRIDGE hex FRAME [IN_PORT]"
     registry.add("inband/neighbours", "[BRIDGE] [json]", 0, 2, lambda arguments: _neighbours(process, arguments))
     registry.add("inband/paths", "[BRIDGE] [json]", 0, 2, lambda arguments: _paths(process, arguments))
+    registry.add("inband/map", "[BRIDGE] [json]", 0, 2, lambda arguments: _map(process, arguments))
     registry.add("inband/events", "[json [NUMBER]]", 0, 2, lambda arguments: _events(process, arguments))
     registry.add("inband/trace", trace_usage, 2, 4, lambda arguments: _trace(process, arguments))
     registry.add("inband/top", "", 0, 0, lambda _: _top(process))
@@ -110,6 +111,11 @@ def _paths(process: Process, arguments: Sequence[str]) -> str:
     return render(
         "paths", options, bridges, lambda bridge: path_documents.document(bridge, names), path_documents.lines
     )
+
+
+def _map(process: Process, arguments: Sequence[str]) -> str:
+    bridges, options = _bridges(process, "map", arguments)
+    return render("map", options, bridges, map_documents.document, map_documents.lines)
 
 
 def _bridges(process: Process, verb: str, arguments: Sequence[str]) -> tuple[list[Bridge], list[str]]:

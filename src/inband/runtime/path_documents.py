@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from itertools import groupby
 from typing import TypedDict
 
 from inband.bridge.bridge import Bridge
-from inband.bridge.path_view import Path, PathView
+from inband.bridge.path_view import SWITCH, Path, PathView
 from inband.flow.ports import PortNo
-from inband.runtime.bridge_documents import folded, key_words
+from inband.runtime.bridge_documents import folded, key_words, natural
 
 _INDENT = " " * 6
 
 
 class PathPortDocument(TypedDict):
-    """A port of the switch: ``neighbour`` is the datapath id of the switch of this kind that is there, or None."""
+    """A port of the switch: ``neighbour`` is the datapath id of the switch of this kind that is there, or None.
+
+    ``label`` is what people call that one.
+    """
 
     port: int
     interface: str
     neighbour: str | None
+    label: str | None
 
 
 class PathDocument(TypedDict):
@@ -26,8 +32,9 @@ class PathDocument(TypedDict):
 
     ``names``: what targets call it. ``connected``: whether a controller's channel works, None for others. ``next_hop``:
     whose port it is, if that is another address. ``outside``: the interface by which this machine reaches it past the
-    bridge. ``switch``: the datapath id of whose LOCAL it is. ``proof``: why it is believed to be behind ``by``, since
-    ``for_s`` seconds; "none": frames for it are flooded. ``hops`` and ``alternatives`` are by neighbours' words.
+    bridge. ``switch``: the datapath id of whose LOCAL it is, ``label`` what people call that one. ``proof``: why it is
+    believed to be behind ``by``, since ``for_s`` seconds; "none": frames for it are flooded. ``hops`` and
+    ``alternatives`` are by neighbours' words.
     """
 
     address: str
@@ -38,6 +45,7 @@ class PathDocument(TypedDict):
     mac: str | None
     outside: str | None
     switch: str | None
+    label: str | None
     by: PathPortDocument | None
     proof: str
     for_s: float | None
@@ -61,7 +69,11 @@ def document(bridge: Bridge, names: Mapping[str, Sequence[str]]) -> BridgeDocume
         "name": bridge.name,
         "switch": None if fabric is None else f"{fabric.switch:016x}",
         "keys": 0 if fabric is None or fabric.keys is None else len(fabric.keys.keys),
-        "paths": [_path(bridge, view, path, names.get(path.place, ())) for path in view.paths()],
+        "paths": [
+            _path(bridge, view, path, names.get(path.place, ()))
+            for _, same in groupby(view.paths(), key=lambda path: path.kinds[0])
+            for path in sorted(same, key=lambda path: natural(path.place))
+        ],
     }
 
 
@@ -71,7 +83,14 @@ def lines(bridge: BridgeDocument) -> list[str]:
         "neighbours are off" if bridge["switch"] is None else f"switch {bridge['switch']}; {key_words(bridge['keys'])}"
     )
     head = f"{bridge['name']}: {who}" + ("" if bridge["paths"] else "; it has no destination of control")
-    return [head, *(line for path in bridge["paths"] for line in _lines(path))]
+    named = {path["switch"] for path in bridge["paths"] if not _is_link_local(path)}
+    shown = (path for path in bridge["paths"] if not (_is_link_local(path) and path["switch"] in named))
+    return [head, *(line for path in shown for line in _lines(path))]
+
+
+def _is_link_local(path: PathDocument) -> bool:
+    """Whether it is a switch's address that its link alone knows; people know it by another one, if there is one."""
+    return path["kinds"] == [SWITCH] and ip_address(path["address"]).is_link_local
 
 
 def _path(bridge: Bridge, view: PathView, path: Path, names: Sequence[str]) -> PathDocument:
@@ -84,6 +103,7 @@ def _path(bridge: Bridge, view: PathView, path: Path, names: Sequence[str]) -> P
         "mac": None if path.mac is None else str(path.mac),
         "outside": path.outside,
         "switch": None if path.switch is None else f"{path.switch:016x}",
+        "label": None if path.switch is None else view.labels[path.switch],
         "by": None if path.port is None else _port(bridge, view, path.port),
         "proof": str(path.proof),
         "for_s": None if path.since is None else round(max(0.0, bridge.now - path.since), 3),
@@ -98,13 +118,14 @@ def _port(bridge: Bridge, view: PathView, number: PortNo) -> PathPortDocument:
         "port": int(number),
         "interface": "" if port is None else port.name,
         "neighbour": None if neighbour is None else f"{neighbour:016x}",
+        "label": None if neighbour is None else view.labels[neighbour],
     }
 
 
 def _lines(path: PathDocument) -> list[str]:
     what = ", ".join([*path["kinds"], *path["names"]])
-    if path["switch"] is not None:
-        what += f" {path['switch']}"
+    if path["label"] not in (None, path["address"]):
+        what += f" {path['label']}"
     if path["connected"] is not None:
         what += ", connected" if path["connected"] else ", not connected"
     by = "" if path["next_hop"] is None else f" by {path['next_hop']}"
@@ -125,5 +146,5 @@ def _where(path: PathDocument) -> str:
 
 
 def _port_words(port: PathPortDocument) -> str:
-    to = "" if port["neighbour"] is None else f" to {port['neighbour']}"
+    to = "" if port["label"] is None else f" to {port['label']}"
     return f"port {port['port']} ({port['interface']}){to}"

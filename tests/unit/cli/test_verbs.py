@@ -49,6 +49,9 @@ def switch() -> Iterator[FakeSwitch]:
         ("del-dns-server", ["del-dns-server"], ""),
         ("set br0 fail-mode=secure queue=none", ["set", "br0", "fail-mode=secure", "queue=none"], ""),
         ("reload", ["reload"], ""),
+        ("neighbours br0", ["neighbours", "br0"], ""),
+        ("paths --json", ["paths", "json"], ""),
+        ("map br0", ["map", "br0"], ""),
     ],
 )
 def test_a_verb_asks_the_switch_and_prints_its_answer(
@@ -102,6 +105,7 @@ def test_no_switch_there_is_code_1_and_says_what_to_do(capsys: pytest.CaptureFix
         "trace br0",
         "trace br0 tcp --hex ffff",
         "trace br0 tcp --in-port 1",
+        "map --json --svg /tmp/x.svg",
         "run --fail-mode open",
         "run --controller nonsense",
         "run --address 192.0.2.1",

@@ -18,7 +18,7 @@ class Side:
     """One end: what it knows of stations, and what it was told of the other's."""
 
     def __init__(self, request: int, count: int) -> None:
-        self.exchange: Exchange[Station] = Exchange(request)
+        self.exchange: Exchange[Station, Distance] = Exchange(request)
         self.known = {station: Distance(1, 1) for station in STATIONS[:count]}
         self.told: dict[Station, Distance] = {}
 
@@ -26,13 +26,13 @@ class Side:
         self.known[station] = distance
         self.exchange.tell([station])
 
-    def take(self, now: float) -> list[Update[Station]]:
+    def take(self, now: float) -> list[Update[Station, Distance]]:
         found = []
         while (update := self.exchange.take((1, 2, 3), 4, self.known.__getitem__, now)) is not None:
             found.append(update)
         return found
 
-    def hear(self, update: Update[Station], now: float) -> tuple[Record, ...]:
+    def hear(self, update: Update[Station, Distance], now: float) -> tuple[Record, ...]:
         records = self.exchange.hear(update, lambda: self.known, now)
         self.told.update(records)
         return records

@@ -44,13 +44,13 @@ def test_with_a_key_the_ways_are_neighbours_words_and_there_are_alternatives() -
 
     assert (near["proof"], near["by"], near["hops"]) == (
         "own question",
-        {"port": 1, "interface": "s1-1", "neighbour": None},
+        {"port": 1, "interface": "s1-1", "neighbour": None, "label": None},
         None,
     )
     assert (far["kinds"], far["names"], far["connected"]) == (["controller"], ["ctl.example.net"], True)
     assert (far["proof"], far["hops"]) == ("a neighbour's word", 3)
-    assert far["by"] == {"port": 1, "interface": "s3-1", "neighbour": dpid(made, 1)}
-    assert far["alternatives"] == [{"port": 2, "interface": "s3-2", "neighbour": dpid(made, 3)}]
+    assert far["by"] == {"port": 1, "interface": "s3-1", "neighbour": dpid(made, 1), "label": "10.0.0.2"}
+    assert far["alternatives"] == [{"port": 2, "interface": "s3-2", "neighbour": dpid(made, 3), "label": "10.0.0.4"}]
 
 
 def test_a_way_that_is_lost_gives_place_to_its_alternative_and_the_time_begins_anew() -> None:
@@ -85,7 +85,7 @@ def test_without_a_key_the_ways_are_those_that_were_proven() -> None:
     controller, behind = path_to(made, 1), path_to(made, 1, "10.0.0.3")
 
     assert controller["proof"] == "own question"
-    assert controller["by"] == {"port": 1, "interface": "s2-1", "neighbour": dpid(made, 0)}
+    assert controller["by"] == {"port": 1, "interface": "s2-1", "neighbour": dpid(made, 0), "label": "10.0.0.1"}
     assert controller["alternatives"] == []
     assert (behind["kinds"], behind["proof"]) == (["switch"], "a controller's answer")
 
@@ -100,7 +100,7 @@ def test_without_neighbours_the_ways_are_known_all_the_same() -> None:
 
     assert (found["switch"], found["keys"]) == (None, 0)
     assert lines(found)[0] == "br0: neighbours are off"
-    assert path_to(made, 1)["by"] == {"port": 1, "interface": "s2-1", "neighbour": None}
+    assert path_to(made, 1)["by"] == {"port": 1, "interface": "s2-1", "neighbour": None, "label": None}
 
 
 def test_a_remote_behind_a_router_is_reached_by_its_next_hop_which_is_a_destination_too() -> None:
@@ -144,7 +144,7 @@ def test_a_destination_has_its_lines_which_fit_a_terminal(on: topologies.Address
     assert text[:4] == [
         f"br0: switch {dpid(made, 2)}; a network-key",
         "  10.0.0.100 (controller, ctl.example.net, connected)",
-        f"      port 1 (s3-1) to {dpid(made, 1)}, 3 hops: a neighbour's word, for 6.0 s",
-        f"      else port 2 (s3-2) to {dpid(made, 3)}",
+        "      port 1 (s3-1) to 10.0.0.2, 3 hops: a neighbour's word, for 6.0 s",
+        "      else port 2 (s3-2) to 10.0.0.4",
     ]
     assert max(map(len, text)) <= 80
