@@ -28,14 +28,18 @@ class Exchanges(Generic[Key, Value]):
         self._size_of, self._per_s, self._burst = size_of, per_s, burst
         self._by_port: dict[PortNo, tuple[int, Exchange[Key, Value]]] = {}
         self._requests = 0
+        self._due: Instant | None = None
+        self._is_due_known = True  # each hello asks for it, and seldom has anything happened here
 
     def meet(self, port: PortNo, boot: int) -> None:
         """A neighbour with this boot number is there both ways."""
         self._requests += 1
+        self._is_due_known = False
         self._by_port[port] = (boot, Exchange(self._requests, self._size_of, RateLimit(self._per_s, self._burst)))
 
     def part(self, port: PortNo) -> bool:
         """It is not any more; whether it was."""
+        self._is_due_known = False
         return self._by_port.pop(port, None) is not None
 
     def has_met(self, port: PortNo, boot: int) -> bool:
@@ -47,10 +51,12 @@ class Exchanges(Generic[Key, Value]):
         self, port: PortNo, update: Update[Key, Value], everything: Callable[[], Iterable[Key]], now: Instant
     ) -> tuple[tuple[Key, Value], ...]:
         """What a neighbour that is there tells that is new; ``everything``: all that it is to be told of."""
+        self._is_due_known = False
         return self._by_port[port][1].hear(update, everything, now)
 
     def tell(self, changed: Iterable[Key], *, but: PortNo | None = None) -> None:
         """Have all neighbours hear what is so of these now; whoever is at the port ``but`` knows it."""
+        self._is_due_known = False
         changed = tuple(changed)
         for port, (_, exchange) in self._by_port.items():
             if port != but:
@@ -58,12 +64,16 @@ class Exchanges(Generic[Key, Value]):
 
     def forget(self, key: Key) -> None:
         """There is nothing to say of it any more, not even to those who were not told of it yet."""
+        self._is_due_known = False
         for _, exchange in self._by_port.values():
             exchange.forget(key)
 
     def next_deadline(self) -> Instant | None:
         """When ``take`` has something."""
-        return earliest(*(exchange.next_deadline() for _, exchange in self._by_port.values()))
+        if not self._is_due_known:
+            self._due = earliest(*(exchange.next_deadline() for _, exchange in self._by_port.values()))
+            self._is_due_known = True
+        return self._due
 
     def take(
         self, switch: int, boot: int, value: Callable[[Key], Value], now: Instant
@@ -72,4 +82,6 @@ class Exchanges(Generic[Key, Value]):
         for port, (to_boot, exchange) in self._by_port.items():
             head = (switch, boot, int(port))
             while (update := exchange.take(head, to_boot, value, now)) is not None:
+                self._is_due_known = False
                 yield port, update
+            self._is_due_known = False

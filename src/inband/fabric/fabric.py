@@ -90,11 +90,14 @@ class Fabric:
         self._asked_at: Instant = float("-inf")
         self._is_first_question = False
         self._commands: list[Command] = []
+        self._due: Instant | None = None
+        self._is_due_known = False
 
     # --- what the outside calls -------------------------------------------------------------------------------------
 
     def handle(self, event: ev.Event, now: Instant) -> list[Command]:
         """Take one event; returns what to do, in this order."""
+        self._is_due_known = False
         match event:  # the most frequent first
             case ev.FrameReceived(port, data):
                 self._receive(port, data, now)
@@ -132,6 +135,11 @@ class Fabric:
 
     def next_deadline(self) -> Instant | None:
         """When TimePassed is due; None when nothing is planned."""
+        if not self._is_due_known:
+            self._due, self._is_due_known = self._find_deadline(), True
+        return self._due
+
+    def _find_deadline(self) -> Instant | None:
         dues = [due for link in self.links.values() for due in (link.hello_at, link.lost_at) if due is not None]
         told = [each.next_deadline() for each in (self.ways, self.needs, self.map) if each is not None]
         return min(dues + self._questions[:1] + [due for due in told if due is not None], default=None)
@@ -404,7 +412,7 @@ class Fabric:
     # --- time -------------------------------------------------------------------------------------------------------
 
     def _run(self, now: Instant) -> None:
-        due = self.next_deadline()
+        due = self._find_deadline()
         is_late = due is not None and now - due > LATE_S
         for link in list(self.links.values()):
             if is_late:
