@@ -48,6 +48,7 @@ class KernelTables:
         self._table = pipeline.tables.first
         self._max_flows = max_flows
         self._by_entry: dict[EntryKey, Rule] = {}
+        self._by_flow: dict[Flow, Rule] = {}
         self._changed: deque[Flow] = deque()
         self._all_changed = True
         self._due: Instant | None = None
@@ -72,7 +73,7 @@ class KernelTables:
         """Flows came, went, or say something else."""
         self._suspend()
         for flow in flows:
-            if (rule := self._by_entry.get(entry_key(flow))) is not None:
+            if (rule := self._by_flow.get(flow)) is not None:
                 self._rules.read(rule)
                 self._credit(rule)
         self._changed.extend(flows)
@@ -182,13 +183,13 @@ class KernelTables:
             if before.flow is now and (before.rank, before.ruling) == (rule.rank, rule.ruling):
                 return
             self._forget(entry, before)
-        self._by_entry[entry] = rule
+        self._by_entry[entry] = self._by_flow[now] = rule
         self._rules.put(rule)
 
     def _forget(self, entry: EntryKey, rule: Rule) -> None:
         self._rules.remove(rule)
         self._credit(rule)
-        del self._by_entry[entry]
+        del self._by_entry[entry], self._by_flow[rule.flow]
 
     # Counting
 
