@@ -79,7 +79,7 @@ class Neighbours:
     def __init__(self, around: Surroundings) -> None:
         self.fabric: Fabric | None = None
         self.tell: Callable[[ev.TellNeighbour | ev.TellRefused], None] = _no_one
-        self.needs_changed: Callable[[], None] = _nobody
+        self.needs_changed: Callable[[], None] = _no_needs
         """Called when neighbours use other controllers than before, or tell of them otherwise."""
         self._keys: NetworkKeys | None = None
         self._around = around
@@ -364,7 +364,7 @@ class Neighbours:
             self._around.inject(frame.ljust(_MIN_FRAME - _NUMBER_BYTES, b"\0") + number)
 
 
-def _nobody() -> None:
+def _no_needs() -> None:
     """No one wants to know."""
 
 

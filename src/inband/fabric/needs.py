@@ -66,6 +66,7 @@ class Needs:
         self.told = self.untold = 0
         """How many needs of this switch neighbours are told, and how many are too many for that."""
         self._over: dict[Need, None] = {}
+        self._held: dict[Need, None] = {}  # those in force whose word is gone
         self._counts: Counter[NeedKind] = Counter()
         self._exchanges: Exchanges[Need, Distance] = Exchanges()
         self._raises = RateLimit(RAISES_PER_S, RAISES_AT_ONCE)
@@ -129,7 +130,7 @@ class Needs:
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
-        holds = (word.until for word in self.in_force.values())
+        holds = (self.in_force[need].until for need in self._held)
         return earliest(self._raise_at, self._starving.due, self._exchanges.next_deadline(), *holds)
 
     @property
@@ -146,8 +147,10 @@ class Needs:
         self._exchanges.tell(changed)
         for need in changed:
             self._follow(need, now)
-        for need in [each for each, word in self.in_force.items() if word.until is not None and word.until <= now]:
-            self._drop(need)
+        for need in list(self._held):
+            until = self.in_force[need].until
+            if until is not None and until <= now:
+                self._drop(need)
         return self._starving.look(now, starves=bool(self.distances.starving))
 
     def take_updates(self, switch: int, boot: int, now: Instant) -> Iterator[tuple[PortNo, Update[Need, Distance]]]:
@@ -166,6 +169,7 @@ class Needs:
                 self._drop(need)
         elif word is not None and word.until is None:
             word.until = now + HOLD_S
+            self._held[need] = None
         elif word is None and (ways := self.distances.ways(need)):
             # It was this switch's own, and is others' too: what they tell counts when the number is raised.
             self._take(need, ways[0][0], ways[0][1].metric + 1, now + HOLD_S)
@@ -177,11 +181,15 @@ class Needs:
                 return
             self._counts[need.kind] += 1
         self.in_force[need] = Word(port, hops, until)
+        self._held.pop(need, None)
+        if until is not None:
+            self._held[need] = None
         self.has_news = True
 
     def _drop(self, need: Need) -> None:
         """It is in force no more; one that had no room has it now."""
         del self.in_force[need]
+        self._held.pop(need, None)
         self._counts[need.kind] -= 1
         self.has_news = True
         other = next((each for each in self._over if each.kind is need.kind), None)

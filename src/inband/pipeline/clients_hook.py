@@ -1,4 +1,4 @@
-"""What configures switches behind this one reaches them, and nobody else, whatever the flow tables say.
+"""What configures switches behind this one reaches them, and no other host, whatever the flow tables say.
 
 Neighbours of the network's key say which LOCALs ask for their addresses (docs/neighbours.md, "Needs"). What they ask
 passes by rule (w). The answers are told here: a DHCP reply by the client's MAC address in its payload, a DHCPv6 reply
