@@ -20,7 +20,7 @@ from inband.fabric.distances import Route
 from inband.fabric.distances import Station as ToldStation
 from inband.flow.ports import LOCAL, PortNo
 from inband.pipeline.fdb import FdbKey
-from inband.pipeline.places import Station
+from inband.pipeline.stations import Station
 from inband.vocabulary.addresses import AddressKey, IpAddress, Mac, address_key, address_of
 from inband.vocabulary.instant import Instant
 

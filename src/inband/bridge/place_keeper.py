@@ -21,7 +21,8 @@ from inband.host.events import AddressChanged
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.pipeline.fdb import MAX_AGE_S
-from inband.pipeline.places import Lapse, Places
+from inband.pipeline.places import Places
+from inband.pipeline.stations import Lapse
 from inband.vocabulary.addresses import AddressKey, IpAddress, Mac, address_key, address_of
 from inband.vocabulary.instant import Instant, earliest
 

@@ -18,7 +18,8 @@ from inband.pipeline.budget import Kind
 from inband.pipeline.callers import ANSWERING_BITS, CALLING_BITS, answering, calling, is_reset
 from inband.pipeline.context import XlateContext
 from inband.pipeline.copies import was_flooded
-from inband.pipeline.places import Claim, Places, Station
+from inband.pipeline.places import Places
+from inband.pipeline.stations import Claim, Station
 from inband.vocabulary.addresses import AddressKey
 from inband.vocabulary.numbers import ARP_REPLY, ARP_REQUEST, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 

@@ -27,7 +27,7 @@ from inband.pipeline.fdb import FdbKey, Learned
 from inband.pipeline.members import send_in_vlan
 from inband.pipeline.outputs import flood, is_open, may_leave_by, send
 from inband.pipeline.packet_state import PacketState
-from inband.pipeline.places import Station
+from inband.pipeline.stations import Station
 from inband.pipeline.switch_state import SwitchState
 from inband.vocabulary.addresses import BRIDGE_GROUP, Mac
 from inband.vocabulary.instant import Instant

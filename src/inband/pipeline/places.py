@@ -43,11 +43,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from inband.flow.ports import PortNo
-from inband.packet.frame import Frame
 from inband.pipeline.fdb import Fdb, FdbKey
+from inband.pipeline.stations import Claim, Held, Lapse, Question, Station
 from inband.vocabulary.addresses import AddressKey, Mac
 from inband.vocabulary.instant import Instant
 
@@ -76,60 +75,6 @@ MAX_ASKERS = 1024
 # Switches behind a port, or hosts that a controller has answered. One that was heard lately makes no room for another:
 # controllers and switches say something each few seconds.
 MAX_PEERS, SILENT_PEER_S = 256, 60.0
-
-
-Held = tuple[PortNo, Frame]
-"""A frame that is not believed, and where it came in."""
-
-
-class Claim(NamedTuple):
-    """What a message of ARP or neighbour discovery says of its sender.
-
-    ``mac`` is 0 where it says none; ``to``: the MAC address that it is sent to; ``is_answer``: it answers a question.
-    """
-
-    address: AddressKey
-    mac: int
-    to: int
-    is_answer: bool
-
-
-class Question(NamedTuple):
-    """Ask for this address at this MAC address alone; ``tells``: have the switches behind this one ask, too."""
-
-    address: AddressKey
-    mac: Mac
-    tells: bool = False
-
-
-class Lapse(NamedTuple):
-    """A place is not proven any more: ask everybody.
-
-    ``held`` is the last ARP or ND that contradicted it, to be looked at again.
-    """
-
-    address: AddressKey
-    held: Held | None
-
-
-@dataclass(slots=True, eq=False)
-class Station:
-    """A next hop whose place was proven at ``since``, when the last doubt began, and since when the engine insists.
-
-    ``is_failing``: no channel through it works. ``is_peer``: it is a switch behind this one, which was met.
-    ``has_word``: its place is what neighbours say. ``moved_at``: since when it is where it is.
-    """
-
-    address: AddressKey
-    mac: Mac
-    since: Instant
-    is_peer: bool = False
-    is_failing: bool = False
-    has_word: bool = False
-    moved_at: Instant = float("-inf")
-    doubted_at: Instant = float("-inf")
-    insisting_since: Instant = float("-inf")
-    insisted_at: Instant = float("-inf")
 
 
 @dataclass(slots=True, eq=False)
