@@ -74,6 +74,7 @@ def _longest(made: GraphNetwork, seconds: float) -> float:
     return max(channel.silence_s(made.net.now) for channel in channels)
 
 
+@pytest.mark.timeout(300)
 def test_with_a_key_any_link_of_b4_may_go_down() -> None:
     made = _built("b4")
     for switch in made.switches.values():
@@ -85,6 +86,7 @@ def test_with_a_key_any_link_of_b4_may_go_down() -> None:
     assert {edge: each for edge, each in silences.items() if each.up > REPAIR_S} == {}
 
 
+@pytest.mark.timeout(300)
 def test_without_a_key_any_link_of_b4_may_go_down() -> None:
     silences = _cut_one_after_the_other(_built("b4"), SETTLE_S)
 

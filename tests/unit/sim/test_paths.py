@@ -90,8 +90,9 @@ def test_links_of_a_ring_may_die_silently_and_switches_be_killed() -> None:
         assert max(silences(made, WATCH_S, without=switch.name)) <= REPAIR_S
 
 
-def test_a_mesh_bears_two_failures_at_once() -> None:
-    made = keyed(mesh(4))
+@pytest.mark.parametrize("count", [4, 6])
+def test_a_mesh_bears_two_failures_at_once(count: int) -> None:
+    made = keyed(mesh(count))
     links = between_switches(made)
 
     links[0].cut()
