@@ -12,7 +12,7 @@
  * - What is decided here is counted here, and never by the switch as well.
  *
  * While the switch is silent, which shows in a ring that is not read, control frames are data like others, hosts may
- * move, and new ones are learned untold. What a rule of in-band control matches goes up all the same.
+ * move, and new ones are learned untold. What rules of in-band control match that are here goes up all the same.
  */
 #ifndef INBAND_TABLES_H
 #define INBAND_TABLES_H

@@ -7,7 +7,8 @@ So a burst of FLOW_MODs costs one store and a list, and a barrier is as honest a
 What was decided by rules is told afterwards (``Bridge``), and its counters are credited by the rounds of counting.
 
 Invariants:
-- While the rules are valid each rule is a flow of table 0 and says what the pipeline says of its packets.
+- While the rules are valid each rule is a flow of table 0 and says what the pipeline says of its packets. Flows of
+  in-band control whose packets never come to rules have none.
 - A flow that has gone has the counts of its rule, which decides nothing any more.
 - Stations are the FDB's: ``follow_fdb`` writes what changed, before a frame is sent by it.
 """
@@ -16,15 +17,19 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from inband.datapath.rules import PortRoles, Rule, RuleTable, rank_of
 from inband.errors import HostError
+from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow
+from inband.flow.origin import Owner
 from inband.flow.ports import LOCAL
 from inband.pipeline.rulings import Decider
 from inband.pipeline.translate import Pipeline
 from inband.table.flow_set import EntryKey, entry_key
 from inband.vocabulary.instant import Instant
+from inband.vocabulary.numbers import ETH_ARP, REDIRECT, ROUTER_SOLICITATION
 
 # Controllers send changes in bursts, and in between there is little to gain.
 QUIET_S = 0.01
@@ -108,9 +113,10 @@ class KernelTables:
         """When ``run`` is due, asked at ``now``."""
         if self._rules.is_valid:
             return None
-        if self._table.active > self._max_flows:
+        if self._has_too_many:
             self.trouble = f"there are more than {self._max_flows} flows in table 0"
-            return None
+            if not self._by_entry:
+                return None
         if self._due is None:
             self._due = now + QUIET_S
         return self._due
@@ -122,7 +128,7 @@ class KernelTables:
         if due is None or due > now or self._pipeline.tables.is_changing:
             return
         try:
-            is_done = self._compile(clock, now + SLICE_S)
+            is_done = (self._give_up if self._has_too_many else self._compile)(clock, now + SLICE_S)
             self._rules.write()
             if is_done:
                 self.follow_fdb()
@@ -140,6 +146,18 @@ class KernelTables:
             self.run(clock)
             if self._due is not None and self._due > clock() + SLICE_S:
                 return
+
+    @property
+    def _has_too_many(self) -> bool:
+        return self._table.active > self._max_flows
+
+    def _give_up(self, clock: Callable[[], Instant], until: Instant) -> bool:
+        """Keep no rules while there are too many flows: they would take memory, and be of no use."""
+        self._all_changed = True
+        while self._by_entry and clock() < until:
+            for entry in list(islice(self._by_entry, _AT_ONCE)):
+                self._forget(entry, self._by_entry[entry])
+        return False
 
     def _compile(self, clock: Callable[[], Instant], until: Instant) -> bool:
         if self._all_changed:
@@ -170,7 +188,7 @@ class KernelTables:
 
     def _follow(self, flow: Flow) -> None:
         """Have the rule of a flow's priority and match be what the table has there now."""
-        if flow.table_id != 0:
+        if flow.table_id != 0 or _needs_no_rule(flow):
             return
         entry = entry_key(flow)
         now, before = self._table.find(flow.match, flow.priority), self._by_entry.get(entry)
@@ -205,3 +223,21 @@ class KernelTables:
         if packets:
             self._pipeline.tables.credit(((0, rule.flow),), packets, bytes_, rule.used)
         rule.credited_packets, rule.credited_bytes = rule.packets, rule.bytes
+
+
+_TYPE, _ICMPV6 = FIELDS["eth_type"], FIELDS["icmpv6_type"]
+_PORTS = tuple(FIELDS[name].mask for name in ("tcp_src", "tcp_dst", "udp_src", "udp_dst"))
+
+
+def _needs_no_rule(flow: Flow) -> bool:
+    """Whether all packets of a flow are control frames by their headers, which go up before rules are asked.
+
+    So are most of in-band control's flows, of which thousands of remotes have many. Their ports are told to the
+    datapath (``ControlHints``) as they come.
+    """
+    if flow.origin is None or flow.origin.owner is not Owner.IN_BAND:
+        return False
+    value, mask = flow.match.value, flow.match.mask
+    if any(mask & port == port for port in _PORTS) or (mask & _TYPE.mask and _TYPE.get(value) == ETH_ARP):
+        return True
+    return mask & _ICMPV6.mask == _ICMPV6.mask and ROUTER_SOLICITATION <= _ICMPV6.get(value) <= REDIRECT

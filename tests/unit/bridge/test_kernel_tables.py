@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
@@ -19,7 +20,9 @@ from inband.flow.priority import OpenFlowPriority
 from inband.packet.frame import Frame
 from inband.pipeline.fdb import Fdb, FdbKey
 from inband.pipeline.ports import PortTable, SwitchPort
+from inband.pipeline.rulings import Decider
 from inband.pipeline.translate import Pipeline
+from inband.sim import topologies
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import PortConfig
@@ -289,3 +292,43 @@ def test_while_there_are_too_many_flows_packets_go_up() -> None:
 
     assert scene.rules.is_valid
     assert scene.rules.matches() == [flows[1].match, flows[2].match]
+
+
+def test_while_there_are_too_many_flows_there_are_no_rules_that_take_memory() -> None:
+    scene = Scene(max_flows=2)
+    flow = scene.add(1)
+    scene.wait(1.0)
+    scene.rules.rules[0].packets = 3
+
+    scene.add(2)
+    scene.add(3)
+    scene.wait(1.0)
+
+    assert not scene.rules.rules
+    assert flow.packets == 3
+    assert not scene.kernel_tables.is_valid
+
+
+@pytest.mark.parametrize(
+    ("row", "remote", "letters"),
+    [(topologies.row, "10.0.0.100", "opstu"), (partial(topologies.row, on=topologies.IPV6), "[fd00:a::64]", "aopstu")],
+)
+def test_of_in_band_control_only_what_headers_do_not_show_has_rules(
+    row: Callable[[int], topologies.Topology], remote: str, letters: str
+) -> None:
+    """ICMP, listeners' reports, and fragments without ports; all others go up before rules are asked (bpf/upcall.h)."""
+    made = row(2)
+    switch = made.switches[0]
+    switch.set_managers(f"from:tcp:{remote}:22", f"udp:{remote}:514", f"tcp:{remote}:6640")
+    made.net.start()
+    made.net.run(2.0)
+    scene, flows = Scene(), switch.only.hidden_flows
+
+    for flow in flows:
+        scene.kernel_tables.flows_changed(scene.tables.install_hidden(flow, scene.now).added)
+    scene.wait(1.0)
+
+    with_rules = {rule.flow.origin.letter for rule in scene.rules.rules if rule.flow.origin is not None}
+    assert {"d", "f", "h", "i", "j", "k"} <= {flow.origin.letter for flow in flows if flow.origin is not None}
+    assert with_rules == set(letters)
+    assert all(rule.ruling.decider is Decider.SWITCH for rule in scene.rules.rules)
