@@ -43,7 +43,7 @@ enum layout {
 	/* And of what stays on a link: neighbours' hellos, spanning tree, LLDP. */
 	LINK_LOCAL_PER_S = 400,
 	LINK_LOCAL_BURST_MS = 250,
-	/* And of other control frames that no entry matches. */
+	/* And of other control frames that no entry matches, unless the switch says otherwise. */
 	CONTROL_PER_S = 1000,
 	CONTROL_BURST_MS = 200,
 	/* Of what is decided here the switch is told while no more than that waits in the ring, and so often for a port. */
@@ -261,7 +261,7 @@ struct config {
 	__u32 epoch;	     /* never 0 */
 	__u32 adopted_epoch; /* entries of the process before are good too; 0: none are */
 	__u32 mask_count;
-	__u32 padding;
+	__u32 control_per_s; /* of other control frames that no entry matches, of each port; 0: CONTROL_PER_S */
 	__u32 secret[2 * KEY_WORDS]; /* of the hash by which entries are found */
 };
 

@@ -96,9 +96,12 @@ static __always_inline bool is_control(const struct flow_key *key)
 static __always_inline bool is_flood_of_control(const struct packet *packet)
 {
 	__u64 *due = bpf_map_lookup_elem(&control_pace, &packet->port_slot);
+	__u32 zero = 0;
+	struct config *now = bpf_map_lookup_elem(&config, &zero);
+	__u32 per_s = now && now->control_per_s ? now->control_per_s : CONTROL_PER_S;
 
 	return is_control(&packet->key) && !is_discovery(&packet->key) && !is_link_local(&packet->key) &&
-	       !keeps_pace(packet, due, CONTROL_PER_S, CONTROL_BURST_MS);
+	       !keeps_pace(packet, due, per_s, CONTROL_BURST_MS);
 }
 
 /*

@@ -42,6 +42,7 @@ class InbandSwitch:
         self.dns_servers: tuple[str, ...] = ()
         self.fail_mode = "secure"
         self.network_key: Path | None = None
+        self.protects = False
         self._lab = lab
         self.run_dir = lab.folder / f"inband-{site.namespace.short}"
         self.run_dir.mkdir(mode=0o700)
@@ -219,6 +220,8 @@ class InbandSwitch:
             lines.append("neighbours = false")
         if self.network_key is not None:
             lines.append(f'network-key = "{self.network_key}"')
+        if self.protects:
+            lines.append('protect = "duplicate"')
         if plan.address:
             lines.append(f"address = {list(plan.addresses)}")
         if plan.vlan is not None:

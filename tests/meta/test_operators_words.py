@@ -101,6 +101,7 @@ OPTIONS = {
     "peer-redirect": "off",
     "neighbours": "off",
     "network-key": "/nk",
+    "protect": "alternative",
     "private-key": "/k",
     "certificate": "/c",
     "ca-cert": "/ca",

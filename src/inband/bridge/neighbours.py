@@ -24,6 +24,7 @@ from inband.control.engine import Engine
 from inband.control.events import Event
 from inband.control.questions import question
 from inband.datapath.base import Datapath
+from inband.datapath.pace import CONTROL
 from inband.fabric import events as ev
 from inband.fabric.description import MAX_WAYS, ControlWay
 from inband.fabric.distances import Station
@@ -37,6 +38,7 @@ from inband.flow.fields import FlowKey
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.state import KernelState
 from inband.packet.frame import Frame
+from inband.pipeline.duplicate_guard import UNCACHED_PER_S
 from inband.pipeline.fdb import FdbKey
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.translate import Pipeline
@@ -151,6 +153,15 @@ class Neighbours:
         """LOCAL, which is this interface, has another MAC or IP address."""
         self._local_index = index
         self._tell_local(now)
+
+    def protect(self, *, by_all_ways: bool) -> None:
+        """Send segments of channels by all ways between neighbours at once, or by the best one."""
+        duplicates = self._around.pipeline.duplicates
+        if by_all_ways != duplicates.is_on:
+            duplicates.is_on = by_all_ways
+            self._around.datapath.set_control_pace(UNCACHED_PER_S if by_all_ways else CONTROL.per_s)
+            self._around.megaflows.everything_changed()
+            self._around.megaflows.settle()
 
     def set_controllers(self, controllers: tuple[Need, ...], now: Instant) -> None:
         """This switch is configured with these controllers; neighbours are told."""

@@ -267,7 +267,7 @@ def set_(bridge: str, settings: tuple[str, ...], run_dir: str | None) -> None:
 
     Keys: fail-mode, in-band (on, off), queue (N, none), control-vlan (N, none), rstp (on, off), rstp-priority,
     datapath-id, mac, address, gateway, inactivity-probe, max-backoff, flow-limit, peer-redirect, neighbours,
-    network-key, openflow-version, private-key, certificate, ca-cert.
+    network-key, protect, openflow-version, private-key, certificate, ca-cert.
 
     \b
     Example:

@@ -182,6 +182,9 @@ class Datapath(Protocol):
     def set_control_hints(self, hints: ControlHints) -> None:
         """Say which TCP ports are control traffic."""
 
+    def set_control_pace(self, per_s: int) -> None:
+        """How many control frames that no cached decision matches go up from each port; ``pace.CONTROL`` at first."""
+
     def port_counters(self, port: PortNo) -> PortCounters:
         """Counters of a port (zeros for one that is not there)."""
 

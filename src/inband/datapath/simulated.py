@@ -179,6 +179,9 @@ class SimulatedDatapath:
         """Kept in ``hints`` for a simulation of queues: frames are handled as they are delivered."""
         self.hints = hints
 
+    def set_control_pace(self, per_s: int) -> None:
+        """As ``Datapath.set_control_pace``: here frames have no pace."""
+
     def counters(self) -> Mapping[str, int]:
         """As ``Datapath.counters``."""
         return dict(self._counters.values)

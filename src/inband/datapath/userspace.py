@@ -37,7 +37,7 @@ from inband.datapath.classifier import MAX_MEGAFLOWS, DatapathClassifier
 from inband.datapath.execute import execute, plain_outputs
 from inband.datapath.metering import Meters
 from inband.datapath.microflow import BLIND_BITS, MicroflowKey, microflow_key
-from inband.datapath.pace import is_discovery, is_link_local
+from inband.datapath.pace import CONTROL, Pace, is_discovery, is_link_local
 from inband.datapath.userspace_filter import Queue
 from inband.datapath.userspace_offload import VNET_SIZE, count_segments
 from inband.datapath.userspace_port import BUFFER_SIZE, LOST, MAX_FRAME, TX_FAULTS, Port, Tap, open_port
@@ -129,6 +129,7 @@ class UserspaceDatapath:
         self._counters = Counters()
         self._meters = Meters(clock, self._counters)
         self._control_ports: frozenset[int] = frozenset()
+        self._control_allowance = CONTROL
         self._resting: deque[tuple[Instant, Tap]] = deque()
         self._full_turns = 0
         self.is_behind = False
@@ -365,6 +366,7 @@ class UserspaceDatapath:
             opened.counters, opened.lost, opened.unqueued = old.counters, old.lost, old.unqueued
             if old.interface != interface:
                 self._ownership.release_port(old.interface)
+        opened.control_pace = Pace(self._control_allowance)
         self._ports[port] = opened
         self._known[port] = {}
         for tap in opened.taps:
@@ -415,6 +417,12 @@ class UserspaceDatapath:
     def set_meter(self, meter_id: int, meter: MeterEntry | None) -> None:
         """As ``Datapath.set_meter``."""
         self._meters.put(meter_id, meter)
+
+    def set_control_pace(self, per_s: int) -> None:
+        """As ``Datapath.set_control_pace``."""
+        self._control_allowance = CONTROL._replace(per_s=per_s)
+        for port in self._ports.values():
+            port.control_pace = Pace(self._control_allowance)
 
     def set_control_hints(self, hints: ControlHints) -> None:
         """As ``Datapath.set_control_hints``.

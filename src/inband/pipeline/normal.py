@@ -23,6 +23,7 @@ from inband.flow.ports import LOCAL, PortNo
 from inband.pipeline.budget import Kind
 from inband.pipeline.context import XlateContext
 from inband.pipeline.copies import as_sent, came_round
+from inband.pipeline.duplicates import is_protected, is_second_copy, send_by_all_ways
 from inband.pipeline.fdb import FdbKey, Learned
 from inband.pipeline.members import send_in_vlan
 from inband.pipeline.outputs import flood, is_open, may_leave_by, send
@@ -113,7 +114,12 @@ def forward_normally(ctx: XlateContext) -> None:
     if ctx.in_port in ctx.switch.ports.mirror_outputs and not ctx.overrides_ports:
         ctx.drop(f"port {ctx.in_port} is for the copies of a mirror")
         return
-    decision = _turn_back(ctx, decide(ctx.packet, ctx.in_port, ctx.switch, ctx.now, ctx.member))
+    decision = decide(ctx.packet, ctx.in_port, ctx.switch, ctx.now, ctx.member)
+    if not _send_protected(ctx, decision):
+        _forward(ctx, _turn_back(ctx, decision))
+
+
+def _forward(ctx: XlateContext, decision: NormalDecision) -> None:
     for key in (decision.source, decision.destination):
         if key is not None:
             ctx.fdb_keys[key] = None
@@ -145,6 +151,27 @@ def forward_normally(ctx: XlateContext) -> None:
             _flood_to_members(ctx, decision.vlan)
         if ctx.overrides_ports and decision.destination is not None:
             ctx.lost = decision.destination.mac
+
+
+def _send_protected(ctx: XlateContext, decision: NormalDecision) -> bool:
+    """Send a channel's segment by all ways; False: it is to be sent as others are."""
+    if not is_protected(ctx):
+        return False
+    destination, port = decision.destination, decision.port
+    if decision.drop_reason == _TURNS_BACK:
+        port = ctx.in_port
+    if destination is None or port is None or ctx.switch.ports.memberships:
+        return False
+    if is_second_copy(ctx, decision.vlan):
+        return True
+    if not send_by_all_ways(ctx, port, destination.vlan):
+        return False
+    for key in (decision.source, destination):
+        if key is not None:
+            ctx.fdb_keys[key] = None
+    if decision.source is not None and not ctx.packet.written & _SOURCE.mask:
+        _learn(ctx, decision.source)
+    return True
 
 
 def _is_over_limit(ctx: XlateContext) -> bool:

@@ -103,7 +103,7 @@ class Places:
         self.networks: Collection[tuple[int, int, int]] = ()
         self.next_hop_of: Callable[[AddressKey], AddressKey | None] = _no_next_hop
         self.hops_towards: Callable[[AddressKey], Collection[AddressKey]] = _no_next_hops
-        self.trusted: Container[PortNo] = ()
+        self.trusted: frozenset[PortNo] = frozenset()
         """Ports with a neighbour of the network's key."""
         self.switches: Container[PortNo] = ()
         """Ports with a neighbour, of the network's key or without one: what is there says to be a switch."""

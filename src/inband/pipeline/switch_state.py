@@ -10,6 +10,7 @@ from inband.pipeline.budget import PortBudgets
 from inband.pipeline.callers import Callers
 from inband.pipeline.clients import Clients
 from inband.pipeline.dns_hook import DnsWatch
+from inband.pipeline.duplicate_guard import Duplicates
 from inband.pipeline.fdb import Fdb, FdbKey
 from inband.pipeline.lease_servers import LeaseServers
 from inband.pipeline.loops import LoopLimits
@@ -35,6 +36,7 @@ class SwitchState:
     ports: PortTable
     fdb: Fdb
     storm_guard: StormGuard = field(default_factory=StormGuard)
+    duplicates: Duplicates = field(default_factory=Duplicates)
     sent_on: SentOn = field(default_factory=SentOn)
     dns: DnsWatch = field(default_factory=DnsWatch)
     budgets: PortBudgets = field(default_factory=PortBudgets)

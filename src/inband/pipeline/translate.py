@@ -34,6 +34,7 @@ from inband.pipeline.dhcp_hook import (
     reaches_local,
     without,
 )
+from inband.pipeline.duplicate_guard import Duplicates
 from inband.pipeline.fdb import Fdb
 from inband.pipeline.lease_servers import LeaseServers
 from inband.pipeline.loops import LoopLimits
@@ -127,6 +128,11 @@ class Pipeline:
     def clients(self) -> Clients:
         """The switches behind this one that ask for addresses."""
         return self._state.clients
+
+    @property
+    def duplicates(self) -> Duplicates:
+        """What is sent by all ways at once."""
+        return self._state.duplicates
 
     @property
     def loops(self) -> LoopLimits:

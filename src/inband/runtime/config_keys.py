@@ -21,7 +21,7 @@ from inband.errors import UsageError
 from inband.flow.membership import MEMBERSHIP_WORDS, VlanMembership, parse_membership
 from inband.flow.ports import PortNo
 from inband.stp.settings import PORT_WORDS, PortTreeSettings, parse_port_settings, parse_priority
-from inband.switch.config import BridgeConfig, DatapathKind, FailMode, IpInterface, check_interface_name
+from inband.switch.config import BridgeConfig, DatapathKind, FailMode, IpInterface, Protection, check_interface_name
 from inband.switch.targets import parse_target
 from inband.vocabulary.addresses import Mac, parse_ip
 from inband.vocabulary.openflow import MAX_QUEUE, OFP10, OFP13
@@ -382,6 +382,14 @@ _ROWS = (
         "The secret that all switches of a network have: neighbours without it are not believed.",
         many=True,
         optional=True,
+    ),
+    Key(
+        "protect",
+        "protect",
+        Protection,
+        "alternative or duplicate",
+        "alternative",
+        "How channels bear failures: by the next best way, or (with a network-key) by all ways at once.",
     ),
     Key(
         "openflow-version",

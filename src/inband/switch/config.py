@@ -41,6 +41,13 @@ MAX_NETWORK_KEYS = 2
 DEFAULT_RUN_DIR = Path("/run/inband")
 
 
+class Protection(StrEnum):
+    """How channels bear failures: by the next best way when one has failed, or by all ways at once."""
+
+    ALTERNATIVE = "alternative"
+    DUPLICATE = "duplicate"
+
+
 class FailMode(StrEnum):
     """What happens to data traffic while no controller is connected (OpenFlow 1.3.5, 6.4)."""
 
@@ -102,7 +109,8 @@ class BridgeConfig:
     is the queue of control traffic, ``control_vlan`` its VLAN (none: untagged). ``inactivity_probe_s`` 0 means no
     probes. ``flow_limit`` counts visible flows per table. ``peer_redirect``: known unicast may skip a port
     (``datapath.ebpf.peer``). ``neighbours``: speak to those on each port (``fabric``); ``network_keys``
-    are the files with the network's key, the first one signs. ``openflow_versions`` are version bytes, ascending. The
+    are the files with the network's key, the first one signs; ``protect`` says how its neighbours' ways are used
+    (``pipeline.duplicates``). ``openflow_versions`` are version bytes, ascending. The
     last three files are for tls: targets.
     """
 
@@ -136,6 +144,7 @@ class BridgeConfig:
     peer_redirect: bool = True
     neighbours: bool = True
     network_keys: tuple[Path, ...] = ()
+    protect: Protection = Protection.ALTERNATIVE
     openflow_versions: tuple[int, ...] = VERSIONS
     private_key: Path | None = None
     certificate: Path | None = None
@@ -313,6 +322,11 @@ def _bridge_complaints(bridge: BridgeConfig) -> Iterator[str]:
         yield f"network-key names {len(bridge.network_keys)} files: at most two, the one that signs first"
     if any(target.is_auto for target in bridge.controllers):
         yield from _auto_complaints(bridge)
+    if bridge.protect is Protection.DUPLICATE and not (bridge.network_keys and bridge.neighbours and bridge.in_band):
+        yield (
+            "protect=duplicate sends by all ways between neighbours of the network's key: it needs a network-key, with "
+            "neighbours and in-band on"
+        )
     if not bridge.openflow_versions:
         yield "openflow-version: the list is empty: allowed are 1.0 and 1.3"
     addresses = [(target.host, target.port, target.path) for target in bridge.controllers]

@@ -36,7 +36,7 @@ from inband.host.state import Host
 from inband.openflow.reconnect import State
 from inband.pipeline.ports import SwitchPort
 from inband.stp.settings import TreeSettings
-from inband.switch.config import BridgeConfig
+from inband.switch.config import BridgeConfig, Protection
 from inband.switch.connections import ConnectionManager, Environment
 from inband.switch.outgoing import OutgoingConnection
 from inband.switch.reports import (
@@ -182,6 +182,7 @@ class ManagedBridge:
         self.connections.configure(config)
         self._set_identity(self._identity(config))
         self._set_neighbours()
+        self.bridge.neighbours.protect(by_all_ways=config.protect is Protection.DUPLICATE)
 
     def set_network_keys(self, keys: NetworkKeys | None) -> None:
         """Take the word of neighbours that have one of these keys, and sign with the first; before ``configure``."""

@@ -28,7 +28,7 @@ STRUCTS = {
     "meter_count": (layout.METER_COUNT, ["packets", "bytes"]),
     "meter_question": (layout.METER_QUESTION, ["meter_id", "packets", "bytes", "padding"]),
     "mask": (layout.MASK, ["bits", "words", "padding"]),
-    "config": (layout.CONFIG, ["epoch", "adopted_epoch", "mask_count", "padding", "secret"]),
+    "config": (layout.CONFIG, ["epoch", "adopted_epoch", "mask_count", "control_per_s", "secret"]),
     "tables": (layout.TABLES, ["generation", "mask_count", "local_slot", "local_mac"]),
     "station": (layout.STATION, ["slot", "is_pinned", "used_ns", "tick"]),
     "station_key": (layout.STATION_KEY, ["mac", "vlan_be"]),

@@ -23,7 +23,7 @@ def behind(port: PortNo = P2, *more: tuple[str, PortNo]) -> Scene:
     scene = Scene()
     scene.flow(priority=0xFFFF)
     scene.pipeline.clients.ports = {Mac.parse(THEM): port} | {Mac.parse(mac): at for mac, at in more}
-    scene.pipeline.places.trusted = {P2, P3}
+    scene.pipeline.places.trusted = frozenset((P2, P3))
     for rule in for_client(Mac.parse(THEM)):
         scene.hidden(rule.match, rule.priority, rule.origin)
     return scene

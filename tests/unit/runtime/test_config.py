@@ -18,7 +18,7 @@ from inband.runtime.config_keys import KEYS, parse_setting
 from inband.runtime.config_load import load, read_file
 from inband.runtime.unixctl_client import find_run_dir
 from inband.stp.settings import PortTreeSettings
-from inband.switch.config import BridgeConfig, DatapathKind, FailMode, RunOptions, SwitchConfig
+from inband.switch.config import BridgeConfig, DatapathKind, FailMode, Protection, RunOptions, SwitchConfig
 from inband.switch.manager_targets import parse_manager
 from inband.switch.targets import parse_target
 from inband.vocabulary.addresses import Mac
@@ -50,6 +50,7 @@ flow-limit = 1000
 peer-redirect = "off"
 neighbours = "off"
 network-key = ["/etc/new.key", "/etc/old.key"]
+protect = "alternative"
 openflow-version = "1.3"
 private-key = "/etc/key.pem"
 certificate = "/etc/cert.pem"
@@ -110,6 +111,12 @@ def test_a_file_with_every_key_becomes_the_values_it_says(tmp_path: Path) -> Non
 
 
 BRIDGE = '[[bridge]]\nname = "br0"\n'
+
+
+def test_channels_may_be_sent_by_all_ways_where_there_is_a_key(tmp_path: Path) -> None:
+    config = read_file(write(tmp_path, BRIDGE + 'protect = "duplicate"\nnetwork-key = "/k"'))
+
+    assert config.bridges[0].protect is Protection.DUPLICATE
 
 
 @pytest.mark.parametrize(
@@ -180,6 +187,9 @@ BRIDGE = '[[bridge]]\nname = "br0"\n'
         (BRIDGE + "openflow-version = []", "openflow-version: the list is empty"),
         (BRIDGE + "controller = 'tls:192.0.2.1'", "needs private-key, certificate and ca-cert"),
         (BRIDGE + "controller = ['tcp:192.0.2.1', 'tcp:192.0.2.1']", "is listed twice"),
+        (BRIDGE + "protect = 'twice'", "protect: 'twice' is not allowed: alternative or duplicate"),
+        (BRIDGE + "protect = 'duplicate'", "protect=duplicate sends by all ways between neighbours"),
+        (BRIDGE + "protect = 'duplicate'\nnetwork-key = '/k'\nneighbours = false", "with neighbours and in-band on"),
         (
             BRIDGE + "controller = 'auto'",
             "controller auto needs a network-key: it takes the controllers that neighbours",

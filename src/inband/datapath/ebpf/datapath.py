@@ -265,6 +265,10 @@ class EbpfDatapath:
             named = Meter(meter_id)
             self.remove([megaflow for megaflow in self._classifier if named in megaflow.actions])
 
+    def set_control_pace(self, per_s: int) -> None:
+        """As ``Datapath.set_control_pace``."""
+        self._kernel.set_control_pace(per_s)
+
     def set_control_hints(self, hints: ControlHints) -> None:
         """As ``Datapath.set_control_hints``; only words of the bitmap that differ are written."""
         before, after = self._control_ports, hints.ports

@@ -26,6 +26,7 @@ from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.attach import attach, detach_filter
 from inband.datapath.ebpf.bpffs import ensure_bpffs, unmount
 from inband.datapath.ebpf.layout import (
+    CONTROL_PER_S,
     CONTROL_RING,
     DATA_RING,
     KEY_WORDS,
@@ -47,7 +48,7 @@ _PINNED_MAPS = (
 METER_PROGRAM = "meter"
 # Words of struct config. Each is written by one store, for the program reads them meanwhile; ``Struct.pack_into`` would
 # fill them with zeros first.
-_EPOCH, _ADOPTED_EPOCH, _MASK_COUNT = range(3)
+_EPOCH, _ADOPTED_EPOCH, _MASK_COUNT, _CONTROL_PER_S = range(4)
 _SECRET = range(4, 4 + 2 * KEY_WORDS)
 
 
@@ -67,6 +68,7 @@ class Kernel:
             self.config = mmap.mmap(self.map("config"), mmap.PAGESIZE)
             self._words = memoryview(self.config).cast("I")
             self.secret = self._keep_secret()
+            self.set_control_pace(CONTROL_PER_S)
             self.stats = mmap.mmap(self.map("stats"), MAX_MEGAFLOWS * STATS.size)
             self.tables = mmap.mmap(self.map("tables"), mmap.PAGESIZE)
             self._tables_words = memoryview(self.tables).cast("I")
@@ -98,6 +100,10 @@ class Kernel:
     def set_mask_count(self, count: int) -> None:
         """How many places the program looks at for masks."""
         self._words[_MASK_COUNT] = count
+
+    def set_control_pace(self, per_s: int) -> None:
+        """How many control frames without an entry go up from each port."""
+        self._words[_CONTROL_PER_S] = per_s
 
     @property
     def generation(self) -> int:

@@ -78,7 +78,7 @@ METER_QUESTION = Struct("=IIII")
 """meter_id, packets, bytes, padding."""
 
 CONFIG = Struct("=IIII96s")
-"""epoch, adopted_epoch, mask_count, padding, secret."""
+"""epoch, adopted_epoch, mask_count, control_per_s, secret."""
 
 PORT_IN = Struct("=I4sI")
 """ifindex, number (network order), slot."""
