@@ -485,6 +485,14 @@ def test_a_flood_of_control_frames_is_dropped_by_the_program_and_known_ones_go_o
     assert column.left()[P2] == [known] * 20
 
 
+def test_the_pace_of_control_frames_can_be_set(column: Ebpf) -> None:
+    column.datapath.set_control_hints(ControlHints(frozenset({6653})))
+    column.datapath.set_control_pace(100_000)
+    for number in range(1000):
+        send(column, P1, packets.tcp(f"10.1.{number >> 8}.{number & 255}", dst_port=6653))
+    poll_until(column.datapath, lambda: len(client_of(column).upcalls) == 1000)
+
+
 def test_hints_make_tcp_frames_control(column: Ebpf) -> None:
     to_controller = packets.tcp(dst_port=6653)
     for hints in ({80, 6653, 6654}, {6653}):

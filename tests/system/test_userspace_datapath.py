@@ -342,6 +342,14 @@ def test_control_frames_over_the_pace_are_lost_by_name_but_for_those_lately_deci
     assert len(column.left()[P2]) == 21
 
 
+def test_the_pace_of_control_frames_can_be_set(column: Userspace) -> None:
+    column.datapath.set_control_hints(ControlHints(frozenset({6653})))
+    column.datapath.set_control_pace(100_000)
+    for number in range(3000):
+        column.hosts[P1].sendmsg([bytes(10), dialled(number)])
+    poll_until(column.datapath, lambda: len(client_of(column).upcalls) == 3000)
+
+
 def test_hints_make_tcp_frames_control(column: Userspace) -> None:
     to_controller = packets.tcp(dst_port=6653)
     column.datapath.set_control_hints(ControlHints(frozenset({6653})))
