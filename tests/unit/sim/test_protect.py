@@ -16,7 +16,7 @@ from inband.sim.topologies import IPV4, IPV6, Topology
 from inband.switch.config import Protection
 from inband.vocabulary.numbers import ETH_IPV4, ETH_IPV6
 from tests.unit.sim.test_neighbours import between_switches, mesh
-from tests.unit.sim.test_paths import keyed, silences
+from tests.unit.sim.test_paths import DOWN_S, keyed, silences
 
 ECHO_S = 0.01
 # Where one echo is lost the silence is twice as long.
@@ -60,6 +60,17 @@ def test_without_it_the_same_failure_costs_echoes() -> None:
     made.net.links[4].spoil(Faults(loss=1.0))
 
     assert max(silences(made, 0.3)) > NONE_LOST_S
+
+
+def test_a_switch_that_has_it_alone_harms_none() -> None:
+    made = topologies.ring(8)
+    alone = made.switches[3]
+    alone.configure(replace(alone.config.bridges[0], protect=Protection.DUPLICATE))
+    keyed(made, ECHO_S)
+
+    assert max(silences(made, 1.0)) <= NONE_LOST_S
+    between_switches(made)[1].cut()
+    assert max(silences(made, 0.3)) <= DOWN_S
 
 
 def test_a_mesh_passes_each_segment_once_by_each_link_and_direction() -> None:
