@@ -6,11 +6,11 @@ from inband.pipeline.storm import StormGuard
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.rate_limit import RateLimit
 
-# Segments of all channels that pass a switch, of which each port brings every one at most once: up to half of a
+# Segments of all channels that pass a switch, of which each port brings every one at most once: up to 60 % of a
 # processor. A datapath must let as many pass that nothing cached decides about (``Datapath.set_control_pace``), and
 # some more: what is over this pace is to be cached, not lost.
-PER_S, BURST = 3000.0, 600.0
-UNCACHED_PER_S = 4500
+PER_S, BURST = 4000.0, 800.0
+UNCACHED_PER_S = 6000
 
 
 class Duplicates:
