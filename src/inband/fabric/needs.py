@@ -19,13 +19,13 @@ force, none from farther away than MAX_HOPS. ``refused`` counts the others. No c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inband.fabric.distances import INFINITY, Distance, Distances
-from inband.fabric.exchanges import Exchanges
 from inband.fabric.need import Need, NeedKind
 from inband.fabric.starving import Starving
+from inband.fabric.telling import Telling
 from inband.fabric.update import Update
 from inband.flow.ports import PortNo
 from inband.vocabulary.instant import Instant, earliest
@@ -56,11 +56,15 @@ class Word:
     until: Instant | None = None
 
 
-class Needs:
+class Needs(Telling[Need]):
     """Those of one switch and of those that its neighbours tell of. ``has_news``: ``in_force`` has changed."""
 
     def __init__(self) -> None:
-        self.distances: Distances[Need] = Distances(MAX_OF_NEIGHBOUR, MAX_IN_ALL)
+        super().__init__(
+            Distances(MAX_OF_NEIGHBOUR, MAX_IN_ALL),
+            RateLimit(RAISES_PER_S, RAISES_AT_ONCE),
+            Starving(STARVED_S, MAX_STARVED_S),
+        )
         self.in_force: dict[Need, Word] = {}
         self.has_news = False
         self.told = self.untold = 0
@@ -68,10 +72,6 @@ class Needs:
         self._over: dict[Need, None] = {}
         self._held: dict[Need, None] = {}  # those in force whose word is gone
         self._counts: Counter[NeedKind] = Counter()
-        self._exchanges: Exchanges[Need, Distance] = Exchanges()
-        self._raises = RateLimit(RAISES_PER_S, RAISES_AT_ONCE)
-        self._raise_at: Instant | None = None
-        self._starving = Starving(STARVED_S, MAX_STARVED_S)
 
     @property
     def refused(self) -> int:
@@ -79,20 +79,6 @@ class Needs:
         return self.distances.refused + len(self._over)
 
     # --- what happens -----------------------------------------------------------------------------------------------
-
-    def meet(self, port: PortNo, boot: int) -> None:
-        """A neighbour with this boot number is there both ways."""
-        self.part(port)
-        self._exchanges.meet(port, boot)
-
-    def part(self, port: PortNo) -> None:
-        """It is not any more."""
-        if self._exchanges.part(port):
-            self.distances.lose(port)
-
-    def has_met(self, port: PortNo, boot: int) -> bool:
-        """Whether this neighbour, in this life, is there."""
-        return self._exchanges.has_met(port, boot)
 
     def set_own(self, needs: Mapping[Need, None]) -> None:
         """What this switch needs by itself, the most important first."""
@@ -133,12 +119,6 @@ class Needs:
         holds = (self.in_force[need].until for need in self._held)
         return earliest(self._raise_at, self._starving.due, self._exchanges.next_deadline(), *holds)
 
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing is to be done before ``next_deadline``."""
-        is_new = self._starving.due is None and bool(self.distances.starving)
-        return not (self.distances.has_changed or is_new)
-
     def run(self, now: Instant) -> bool:
         """Do what is due; whether a change is to be told because some need is out of reach."""
         if self._raise_at is not None and self._raise_at <= now:
@@ -151,11 +131,7 @@ class Needs:
             until = self.in_force[need].until
             if until is not None and until <= now:
                 self._drop(need)
-        return self._starving.look(now, starves=bool(self.distances.starving))
-
-    def take_updates(self, switch: int, boot: int, now: Instant) -> Iterator[tuple[PortNo, Update[Need, Distance]]]:
-        """What to send now, and where."""
-        return self._exchanges.take(switch, boot, self.distances.distance, now)
+        return self._look_for_starving(now)
 
     # --- what is in force -------------------------------------------------------------------------------------------
 

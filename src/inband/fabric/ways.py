@@ -10,11 +10,9 @@ goes by itself: so long each neighbour needs at most to notice that it has start
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from inband.fabric.distances import Distance, Distances, Station
-from inband.fabric.exchanges import Exchanges
 from inband.fabric.starving import Starving
+from inband.fabric.telling import Telling
 from inband.fabric.update import Update
 from inband.flow.ports import PortNo
 from inband.vocabulary.instant import Instant, earliest
@@ -28,35 +26,17 @@ STARVED_S, MAX_STARVED_S = 0.05, 5.0
 _AT_PORT, _HERE = 1, 0
 
 
-class Ways:
+class Ways(Telling[Station]):
     """Of one switch, which began at ``now`` to believe its neighbours."""
 
     def __init__(self, now: Instant) -> None:
-        self.distances: Distances[Station] = Distances()
+        super().__init__(Distances(), RateLimit(RAISES_PER_S, RAISES_AT_ONCE), Starving(STARVED_S, MAX_STARVED_S))
         self.distances.listen(listens=True)
         self._listens_until: Instant | None = now + LISTEN_S
-        self._exchanges: Exchanges[Station, Distance] = Exchanges()
         self._local: frozenset[Station] = frozenset()
         self._proven: frozenset[Station] = frozenset()
-        self._raises = RateLimit(RAISES_PER_S, RAISES_AT_ONCE)
-        self._raise_at: Instant | None = None
-        self._starving = Starving(STARVED_S, MAX_STARVED_S)
 
     # --- what happens -----------------------------------------------------------------------------------------------
-
-    def meet(self, port: PortNo, boot: int) -> None:
-        """A neighbour with this boot number is there both ways."""
-        self.part(port)
-        self._exchanges.meet(port, boot)
-
-    def part(self, port: PortNo) -> None:
-        """It is not any more."""
-        if self._exchanges.part(port):
-            self.distances.lose(port)
-
-    def has_met(self, port: PortNo, boot: int) -> bool:
-        """Whether this neighbour, in this life, is there."""
-        return self._exchanges.has_met(port, boot)
 
     def set_local(self, stations: frozenset[Station]) -> None:
         """LOCAL's addresses."""
@@ -101,20 +81,10 @@ class Ways:
             self.distances.listen(listens=False)
         if self._raise_at is not None and self._raise_at <= now:
             self.topology_changed(now)
-        return self._starving.look(now, starves=bool(self.distances.starving))
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether no way has changed, so that nothing is to be done before ``next_deadline``."""
-        is_new = self._starving.due is None and bool(self.distances.starving)
-        return not (self.distances.has_changed or is_new)
+        return self._look_for_starving(now)
 
     def take_changed(self) -> tuple[Station, ...]:
         """The stations whose ways are others now; neighbours hear of them by ``take_updates``."""
         changed = self.distances.take_changed()
         self._exchanges.tell(changed)
         return changed
-
-    def take_updates(self, switch: int, boot: int, now: Instant) -> Iterator[tuple[PortNo, Update[Station, Distance]]]:
-        """What to send now, and where."""
-        return self._exchanges.take(switch, boot, self.distances.distance, now)
