@@ -343,16 +343,14 @@ class Neighbours:
 
     def _control_ways(self, now: Instant) -> Iterator[ControlWay]:
         ways = None if self.fabric is None else self.fabric.ways
-        works = self._around.places.channels
-        controllers = (each for each in self._around.engine.remotes() if each.address in works)
-        for status in islice(controllers, MAX_WAYS):
-            hop, mac = status.next_hop, status.next_hop_mac
+        for address, works in islice(self._around.places.channels.items(), MAX_WAYS):
+            hop, mac = self._around.engine.next_hop_of(address) or (None, None)
             port = None if mac is None else self._fdb.lookup(self._place_key(mac), now)
             alternatives: tuple[PortNo, ...] = ()
             if ways is not None and hop is not None and mac is not None:
                 route = ways.distances.routes.get(Station(address_key(hop), mac))
                 alternatives = () if route is None else route.alternatives
-            yield ControlWay(status.address, works[status.address], int(port or 0), tuple(map(int, alternatives)))
+            yield ControlWay(address, works, int(port or 0), tuple(map(int, alternatives)))
 
     def _ask(self, now: Instant, *, is_first: bool) -> None:
         for address, mac in self._hops():

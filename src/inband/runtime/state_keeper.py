@@ -38,6 +38,7 @@ class StateKeeper:
         self._known_names: Known | None = None
         self._noting: asyncio.TimerHandle | None = None
         self._keeping: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
 
     @property
     def newest_s(self) -> float | None:
@@ -62,6 +63,10 @@ class StateKeeper:
 
     async def keep(self, bridges: Iterable[BridgeRunner]) -> None:
         """Have on the disk what the next run must know."""
+        async with self._writing:
+            await self._keep(bridges)
+
+    async def _keep(self, bridges: Iterable[BridgeRunner]) -> None:
         present = {runner.config.name: runner.memory for runner in bridges}
         away = [name for name in self.memory if name not in present][-MAX_BRIDGES_AWAY:]
         memory = {**{name: self.memory[name] for name in away}, **present}
