@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
-from xml.sax.saxutils import escape
+from html import escape
+from typing import TYPE_CHECKING, NamedTuple
 
-from inband.runtime.map_documents import MapDocument, MapLinkDocument, MapNodeDocument
+if TYPE_CHECKING:
+    from inband.runtime.map_documents import MapDocument, MapLinkDocument, MapNodeDocument
 
 # Boxes hold two lines of so many letters; PITCH is the room that each has on the circle.
 WIDTH, HEIGHT, LETTERS = 128, 38, 18

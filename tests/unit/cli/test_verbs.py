@@ -156,8 +156,8 @@ def test_a_reader_who_leaves_early_is_no_traceback(switch: FakeSwitch) -> None:
     assert done.stderr == b""
 
 
-def test_asking_a_switch_loads_neither_the_configuration_nor_asyncio() -> None:
-    slow = "('asyncio', 'rich', 'tomllib', 'pyroute2')"
+def test_asking_a_switch_loads_neither_the_switch_nor_its_configuration_nor_asyncio() -> None:
+    slow = "('asyncio', 'rich', 'tomllib', 'pyroute2', 'inband.bridge.bridge', 'http')"
     code = f"import sys, inband.cli.main; print([m for m in {slow} if m in sys.modules])"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20)
