@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from threading import current_thread
@@ -10,7 +11,7 @@ from threading import current_thread
 import pytest
 
 from inband.datapath.ebpf import libbpf
-from inband.datapath.ebpf.kernel import Kernel
+from inband.datapath.ebpf.kernel import Kernel, remove_pins
 from inband.datapath.ebpf.spare import Spare
 from inband.errors import HostError
 
@@ -47,7 +48,7 @@ def _loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_bridges_that_are_expected_find_the_program_loaded(made: Spare, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = _loaded(monkeypatch)
-    made.expect(2)
+    made.expect([None, None])
 
     kernels = [Kernel(spare=made) for _ in range(3)]
 
@@ -59,24 +60,44 @@ def test_bridges_that_are_expected_find_the_program_loaded(made: Spare, monkeypa
 
 def test_what_no_bridge_takes_is_given_back(made: Spare) -> None:
     before = _descriptors()
-    made.expect(1)
+    made.expect([None])
 
-    made.expect(0)
+    made.expect([])
 
-    assert made.take() is None
+    assert made.take(None) is None
     assert _descriptors() == before
 
 
-def test_maps_that_a_dead_process_left_come_first(made: Spare, tmp_path: Path) -> None:
-    first = Kernel(tmp_path)
+@pytest.mark.parametrize("expected", ["it", "another", "any"])
+def test_maps_that_a_dead_process_left_come_first(
+    made: Spare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: str
+) -> None:
+    left, threads = tmp_path / "br0", _loaded(monkeypatch)
+    first = Kernel(left)
     first.set_mask_count(7)
     first.abandon()
-    made.expect(1)
+    made.expect([{"it": left, "another": tmp_path / "br1", "any": None}[expected]])
 
-    second = Kernel(tmp_path, made)
+    second = Kernel(left, made)
 
     assert second.adopted
+    assert second.config[8:12] == struct.pack("=I", 7)
+    assert [name.startswith("inband-spare") for name in threads[1:]] == ([True] if expected == "it" else [True, False])
     second.close()
+
+
+def test_what_was_left_of_another_bridge_is_not_taken(made: Spare, tmp_path: Path) -> None:
+    first = Kernel(tmp_path / "br0")
+    first.set_mask_count(7)
+    first.abandon()
+    made.expect([tmp_path / "br0"])
+
+    second = Kernel(tmp_path / "br1", made)
+
+    assert not second.adopted
+    assert second.config[8:12] == bytes(4)
+    second.close()
+    remove_pins(tmp_path / "br0")
 
 
 def test_why_it_cannot_be_loaded_is_said_to_the_bridge(made: Spare, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +105,7 @@ def test_why_it_cannot_be_loaded_is_said_to_the_bridge(made: Spare, monkeypatch:
         raise HostError("load the eBPF program", "not today")
 
     monkeypatch.setattr(libbpf.BpfObject, "load", refuse)
-    made.expect(1)
+    made.expect([None])
 
     with pytest.raises(HostError, match="not today"):
         Kernel(spare=made)

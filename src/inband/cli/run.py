@@ -157,9 +157,12 @@ def run(context: click.Context, /, **given: Any) -> int:
         settings=_settings(given),
     )
     config = load(options)
+    from inband.runtime.program_ahead import load_ahead
+
+    spare = load_ahead(config)
     from inband.runtime.process import run as run_switch  # last: a refusal need not wait for the whole switch
 
-    return run_switch(config, None if config.ovsdb is None else partial(_make_front, config.ovsdb))
+    return run_switch(config, spare, None if config.ovsdb is None else partial(_make_front, config.ovsdb))
 
 
 def _make_front(remote: str, state_dir: StateDir, loop: AbstractEventLoop) -> Front:

@@ -28,7 +28,7 @@ from inband.host.netlink_socket import Trouble
 from inband.host.state import Host
 from inband.pipeline.lease_servers import LeaseServer
 from inband.runtime.bridge_ports import BridgePorts, Refused, is_there
-from inband.runtime.datapaths import make_datapath, pin_dir
+from inband.runtime.datapaths import make_datapath
 from inband.runtime.interface_locks import InterfaceLocks
 from inband.runtime.link_managers import culprits
 from inband.runtime.listening import ListeningSockets
@@ -36,6 +36,7 @@ from inband.runtime.local_keeper import LocalKeeper
 from inband.runtime.local_port import LocalPort
 from inband.runtime.network_key import read_network_keys
 from inband.runtime.peer_redirect import PeerRedirect
+from inband.runtime.program_ahead import pin_dir
 from inband.runtime.queues import read_queues
 from inband.runtime.rundir import RunDir
 from inband.runtime.snooping import SnoopSocket

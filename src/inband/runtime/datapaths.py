@@ -15,11 +15,6 @@ from inband.errors import HostError
 from inband.switch.config import DatapathKind
 
 
-def pin_dir(run_dir: Path, bridge: str) -> Path:
-    """Where a bridge's program and known flows outlive the process."""
-    return run_dir / "bpf" / bridge
-
-
 def remove_stale_pins(run_dir: Path, bridges: Iterable[str]) -> None:
     """Take away what a process that died left of bridges that are none of these: it would switch on for ever."""
     for left in (run_dir / "bpf").glob("*"):

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
+from inband.datapath.ebpf.spare import Spare
 from inband.errors import HostError, InbandError, UsageError
 from inband.runtime.front import Front
 from inband.runtime.logs import set_up_logging
@@ -49,24 +50,29 @@ MakeFront = Callable[[StateDir, asyncio.AbstractEventLoop], Front]
 """Makes a front end, which has its own files in the state directory."""
 
 
-def run(config: SwitchConfig, make_front: MakeFront | None = None) -> int:
-    """Run a switch until it is told to stop; returns the exit code. Raises InbandError when it cannot start."""
+def run(config: SwitchConfig, spare: Spare, make_front: MakeFront | None = None) -> int:
+    """Run a switch until it is told to stop; returns the exit code. Raises InbandError when it cannot start.
+
+    ``spare`` has a program for its first bridge, or will have; in the end it has none.
+    """
     _end_quietly()
     set_up_logging(form=config.watching.log_format)
     _have_descriptors()
     try:
-        return _run(config, make_front)
+        return _run(config, spare, make_front)
     except OSError as error:  # what no part could foresee, such as a kernel without memory; all of it is given back
         raise HostError("run the switch", error.strerror or str(error), errno=error.errno or 0) from None
+    finally:
+        spare.close()
 
 
-def _run(config: SwitchConfig, make_front: MakeFront | None) -> int:
+def _run(config: SwitchConfig, spare: Spare, make_front: MakeFront | None) -> int:
     run_dir = RunDir.take(config.run_dir, config.watching.ovs_run_dir)
     try:
         pid_file = PidFile(config.options.pidfile) if config.options.pidfile else None
         state_dir = StateDir.open(find_state_dir(config.state_dir, config.run_dir))
         try:
-            asyncio.run(_serve(Undo(state_dir).config_to_start(config), run_dir, state_dir, make_front))
+            asyncio.run(_serve(Undo(state_dir).config_to_start(config), run_dir, state_dir, spare, make_front))
         finally:
             state_dir.close()
             if pid_file is not None:
@@ -98,13 +104,15 @@ def _have_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _serve(config: SwitchConfig, run_dir: RunDir, state_dir: StateDir, make_front: MakeFront | None) -> None:
+async def _serve(
+    config: SwitchConfig, run_dir: RunDir, state_dir: StateDir, spare: Spare, make_front: MakeFront | None
+) -> None:
     loop = asyncio.get_running_loop()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     spare_memory()
     service_manager = ServiceManager()
     front = None if make_front is None else make_front(state_dir, loop)
-    switch = RunningSwitch(run_dir, state_dir, loop, service_manager, front)
+    switch = RunningSwitch(run_dir, state_dir, loop, service_manager, spare, front)
     _listen_for_signals(loop, switch)
     try:
         await switch.start(config)

@@ -32,6 +32,7 @@ from inband.runtime.front import Front, Refusals
 from inband.runtime.interface_locks import InterfaceLocks
 from inband.runtime.metrics import MetricsServer
 from inband.runtime.network_key import read_network_keys
+from inband.runtime.program_ahead import program_pins
 from inband.runtime.protecting import Protecting
 from inband.runtime.report_log import log_report
 from inband.runtime.rundir import RunDir
@@ -45,7 +46,7 @@ from inband.runtime.tls_clock import TlsClock
 from inband.runtime.top import totals
 from inband.runtime.unixctl import UnixctlServer
 from inband.runtime.unreadable import UnreadableFiles
-from inband.switch.config import BridgeConfig, DatapathKind, SwitchConfig, warnings_of
+from inband.switch.config import BridgeConfig, SwitchConfig, warnings_of
 from inband.switch.confirming import Confirming
 from inband.switch.core import SwitchCore
 from inband.switch.cutting import Session, why_cut
@@ -66,6 +67,7 @@ class RunningSwitch:
         state_dir: StateDir,
         loop: asyncio.AbstractEventLoop,
         service_manager: ServiceManager,
+        spare: Spare,
         front: Front | None = None,
     ) -> None:
         self.bridges: dict[str, BridgeRunner] = {}
@@ -91,17 +93,16 @@ class RunningSwitch:
         )
         self._protecting = Protecting(self.core, loop)
         sockets.user = self.core.names
-        self._environment = self._make_environment()
+        self._environment = self._make_environment(spare)
         self.history, self.confirming, self._unreadable = History(), Confirming(), UnreadableFiles()
         self._warned: set[str] = set()
         self._undoing: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
-        self._has_new_addresses = False
-        self._changing = asyncio.Lock()
+        self._has_new_addresses, self._changing = False, asyncio.Lock()
         self._metrics: MetricsServer | None = None
         self._control = UnixctlServer(run_dir.control_socket, make_registry(self))
 
-    def _make_environment(self) -> ProcessEnvironment:
+    def _make_environment(self, spare: Spare) -> ProcessEnvironment:
         tls_clock = TlsClock()
         tls_clock.learn(self._state.newest_s)
         return ProcessEnvironment(
@@ -114,7 +115,7 @@ class RunningSwitch:
             self._report,
             self.core,
             tls_clock,
-            Spare(),
+            spare,
         )
 
     @property
@@ -341,8 +342,8 @@ class RunningSwitch:
 
     def _expect(self, bridges: Sequence[BridgeConfig]) -> None:
         """Have the program loaded ahead for these; while there is no bridge, for the one that comes some time."""
-        count = sum(each.datapath is not DatapathKind.USERSPACE for each in bridges)
-        self._environment.spare.expect(count if self.bridges or bridges else 1)
+        pins = program_pins(self._run_dir.path, bridges)
+        self._environment.spare.expect(pins if self.bridges or bridges else [None])
 
     async def _have_bridge(self, bridge: BridgeConfig, refusals: Refusals) -> None:
         """Start a bridge or go on with it. Raises InbandError, unless it is of ``refusals``: then that is told."""

@@ -14,7 +14,6 @@ goes with the process.
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import socket
@@ -30,20 +29,15 @@ from inband.datapath.ebpf.layout import (
     CONTROL_RING,
     DATA_RING,
     KEY_WORDS,
-    LAYOUT_VERSION,
     MAX_MEGAFLOWS,
     MAX_RULES,
     STATS,
 )
+from inband.datapath.ebpf.loading import PINNED_MAPS, Loaded, load, version_dir
 from inband.datapath.ebpf.ring import Ring
-from inband.datapath.ebpf.spare import PROGRAM, Spare
+from inband.datapath.ebpf.spare import Spare
 from inband.errors import HostError
 
-_PINNED_MAPS = (
-    *("config", "masks", "megaflows", "stats", "control_ports"),
-    *("meters", "meter_counts", "stations"),
-    *("ports_near", "ports_in", "ports_out", "port_stats", "verdicts"),
-)
 # It says what a meter says of a packet.
 METER_PROGRAM = "meter"
 # Words of struct config. Each is written by one store, for the program reads them meanwhile; ``Struct.pack_into`` would
@@ -56,14 +50,15 @@ class Kernel:
     """One switch's program and maps. ``adopted``: they were there already. ``notes`` say what is missing."""
 
     def __init__(self, pin_dir: Path | None = None, spare: Spare | None = None) -> None:
-        """Load everything, or take the ``spare`` one; ``pin_dir`` becomes a bpffs. Raises HostError."""
+        """Load everything, or take what ``spare`` has; ``pin_dir`` becomes a bpffs. Raises HostError."""
         self.notes: list[str] = []
-        self.adopted = False
         self._pins = self._prepare(pin_dir)
         self._links: dict[int, int] = {}
-        self._object = libbpf.BpfObject()
+        self._object, self.program, adopted = self._load(spare)
+        self.adopted = adopted is not None
         try:
-            self._load(spare)
+            if self._pins is not None and not self.adopted:
+                self._pin_maps(self._pins)
             self.meter_program = self._object.program(METER_PROGRAM)
             self.config = mmap.mmap(self.map("config"), mmap.PAGESIZE)
             self._words = memoryview(self.config).cast("I")
@@ -203,42 +198,22 @@ class Kernel:
         except HostError as error:
             self.notes.append(f"flows do not outlive the process: {error}")
             return None
-        pins = pin_dir / f"v{LAYOUT_VERSION}"
+        pins = version_dir(pin_dir)
         for other in pin_dir.glob("v*"):
             if other != pins:
                 _remove(other)
         pins.mkdir(mode=0o700, exist_ok=True)
         return pins
 
-    def _load(self, spare: Spare | None) -> None:
-        if self._pins is not None and not self._adopt(self._pins):
-            _remove(self._pins)
-            self._pins.mkdir(mode=0o700, exist_ok=True)
-        loaded = spare.take() if spare is not None and not self.adopted else None
-        if loaded is None:
-            self.program = self._object.load(PROGRAM)
-        else:
-            self._object.close()
-            self._object, self.program = loaded
-        if self._pins is not None and not self.adopted:
-            for name in _PINNED_MAPS:
-                libbpf.pin(self.map(name), self._pins / name)
+    def _load(self, spare: Spare | None) -> Loaded:
+        loaded = spare.take(self._pins) if spare is not None else None
+        return loaded or load(self._pins)
 
-    def _adopt(self, pins: Path) -> bool:
-        """Use the maps that are pinned, if all are; else none of them may be used."""
-        with contextlib.ExitStack() as opened:
-            try:
-                descriptors = {name: libbpf.open_pinned(pins / name) for name in _PINNED_MAPS if _exists(pins, name)}
-            except HostError:
-                return False
-            for descriptor in descriptors.values():
-                opened.callback(os.close, descriptor)
-            if len(descriptors) < len(_PINNED_MAPS):
-                return False
-            for name, descriptor in descriptors.items():
-                self._object.reuse_map(name, descriptor)
-        self.adopted = True
-        return True
+    def _pin_maps(self, pins: Path) -> None:
+        _remove(pins)
+        pins.mkdir(mode=0o700, exist_ok=True)
+        for name in PINNED_MAPS:
+            libbpf.pin(self.map(name), pins / name)
 
 
 def remove_pins(pin_dir: Path) -> None:
@@ -249,10 +224,6 @@ def remove_pins(pin_dir: Path) -> None:
         unmount(pin_dir)
     with suppress(OSError):
         pin_dir.rmdir()
-
-
-def _exists(pins: Path, name: str) -> bool:
-    return (pins / name).exists()
 
 
 def _remove(pins: Path) -> None:

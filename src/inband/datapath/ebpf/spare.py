@@ -1,20 +1,20 @@
 """The program loaded ahead of the bridges that need it.
 
-The kernel's verifier takes a tenth of a second for it. A switch that has no bridge yet, or several to make, has that
-done in a thread, while nothing waits for it.
+The kernel's verifier takes a tenth of a second for it. A switch that starts, has no bridge yet, or has several to make,
+has that done in a thread, while nothing waits for it.
 
-Invariant: one object at most is loaded and not taken; ``expect(0)`` and ``close`` leave none.
+Invariant: one object at most is loaded and not taken; ``expect`` without bridges and ``close`` leave none.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
-from inband.datapath.ebpf.libbpf import BpfObject
+from inband.datapath.ebpf.loading import Loaded, is_complete, load, version_dir
 from inband.errors import HostError
-
-PROGRAM = "fastpath"
 
 
 class Spare:
@@ -22,27 +22,30 @@ class Spare:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "inband-spare")
-        self._expected = 0
-        self._loading: Future[tuple[BpfObject, int]] | None = None
+        self._expected: list[Path | None] = []
+        self._loading: Future[Loaded] | None = None
 
-    def expect(self, bridges: int) -> None:
-        """So many bridges will come soon. 0: what is there is given back."""
-        self._expected = bridges
+    def expect(self, bridges: Sequence[Path | None]) -> None:
+        """Bridges with these directories of pins will come soon, in this order. Without any: give back what is there.
+
+        None is a bridge of which no process has left anything.
+        """
+        self._expected = [version_dir(each) if each is not None else None for each in bridges]
         if bridges:
             self._prepare()
         else:
             self._drop()
 
-    def take(self) -> tuple[BpfObject, int] | None:
-        """An object with new maps and its program's descriptor, which are the caller's; None: load it yourself."""
+    def take(self, pins: Path | None) -> Loaded | None:
+        """What is loaded for a bridge with pins there, which is the caller's now; None: load it yourself."""
         loading, self._loading = self._loading, None
-        self._expected = max(0, self._expected - 1)
+        del self._expected[:1]
         if loading is None:
             return None
-        try:
-            found = loading.result()
-        except HostError:  # who loads it again hears why
-            return None
+        found = _result(loading)
+        if found is not None and found.pins != (pins if pins is not None and is_complete(pins) else None):
+            found.object.close()  # another bridge came than the one that was expected
+            found = None
         if self._expected:
             self._prepare()
         return found
@@ -54,19 +57,18 @@ class Spare:
 
     def _prepare(self) -> None:
         if self._loading is None:
-            self._loading = self._thread.submit(_load)
+            self._loading = self._thread.submit(load, self._expected[0])
 
     def _drop(self) -> None:
         loading, self._loading = self._loading, None
         if loading is not None and not loading.cancel():
-            with suppress(HostError):
-                loading.result()[0].close()
+            found = _result(loading)
+            if found is not None:
+                found.object.close()
 
 
-def _load() -> tuple[BpfObject, int]:
-    made = BpfObject()
-    try:
-        return made, made.load(PROGRAM)
-    except BaseException:
-        made.close()
-        raise
+def _result(loading: Future[Loaded]) -> Loaded | None:
+    """What was loaded; None when it could not be: who loads it again hears why."""
+    with suppress(HostError, OSError):
+        return loading.result()
+    return None
