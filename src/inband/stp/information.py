@@ -64,7 +64,9 @@ def _record_proposal(port: TreePort, bpdu: Bpdu) -> None:
 
 
 def _record_agreement(port: TreePort, bpdu: Bpdu) -> None:
-    port.agreed = port.is_point_to_point and bool(bpdu.flags & Flag.AGREEMENT)
+    """recordAgreement (17.21.9), but of nothing that waits for TxHoldCount: the neighbour has not heard that."""
+    is_possible = port.is_point_to_point and port.has_said_what_holds
+    port.agreed = is_possible and bool(bpdu.flags & Flag.AGREEMENT)
     if port.agreed:
         port.proposing = False
 

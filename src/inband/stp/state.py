@@ -67,6 +67,8 @@ class TreePort:
     designated_times: Times = DEFAULT_TIMES
     times: Times = DEFAULT_TIMES
     message: Bpdu | None = None
+    said: PriorityVector | None = None
+    """What was sent last, which a neighbour may have agreed to; none before anything was."""
     info_is: InfoIs = InfoIs.DISABLED
     role: StpRole = StpRole.DISABLED
     selected_role: StpRole = StpRole.DISABLED
@@ -149,6 +151,11 @@ class TreePort:
     def edge_delay(self) -> float:
         """How long a bridge may take to show itself (17.20.4)."""
         return MIGRATE_S if self.is_point_to_point else self.designated_times.max_age
+
+    @property
+    def has_said_what_holds(self) -> bool:
+        """Whether what was sent last is as bad as what holds now: an agreement to it is one to this, too."""
+        return self.said is not None and self.priority_vector <= self.said
 
     @property
     def is_in_tree(self) -> bool:

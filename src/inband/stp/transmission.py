@@ -76,7 +76,7 @@ def transmit(tree: Tree, port: TreePort) -> AnyBpdu | None:
     if not port.send_rstp and is_root:
         return TcnBpdu()
     bpdu = _rst(tree, port) if port.send_rstp else _config(tree, port)
-    port.tc_ack = False
+    port.said, port.tc_ack = bpdu.vector, False
     return bpdu
 
 

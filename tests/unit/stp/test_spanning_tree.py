@@ -269,3 +269,18 @@ def test_old_news_of_a_lost_root_makes_no_circle() -> None:
 
     assert net.loops == []
     assert net.roles() == net.expected_roles()
+
+
+def test_an_agreement_does_not_open_a_port_that_has_not_said_yet_what_holds() -> None:
+    """Old news goes round among four bridges, until all have sent what they may in a second (TxHoldCount)."""
+    cables = [(4, 5), (0, 1), (2, 4), (3, 4), (0, 1), (0, 4), (2, 4), (1, 2), (1, 4), (2, 5)]
+    net = joined([32768, 32768, 32768, 0, 0, 0], cables)
+    net.run(3.0)
+
+    net.set_cable(1, up=False)
+    net.run(0.0005)
+    net.set_cable(3, up=False)
+    net.run(60.0)
+
+    assert net.loops == []
+    assert net.roles() == net.expected_roles()
