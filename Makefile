@@ -79,7 +79,8 @@ soak: setup
 kills: setup
 	$(PY) -m bench.kills $(ARGS)
 
-# A thousand random networks of 200 switches and 100 failures each; `ARGS="--switches 20 --seeds 10"` for less.
+# A thousand random networks of 200 switches and 100 failures each; `ARGS="--switches 20 --seeds 10"` for less,
+# `ARGS="--results build/failures.jsonl"` to stop and go on.
 failures: setup
 	$(PY) -m tests.failures $(ARGS)
 

@@ -157,17 +157,18 @@ class Play:
         self.said.append(f"{self.last_at:.3f} {what}")
 
 
-def play(seed: int, switches: int, failures: int) -> Outcome:
-    """Play one seed."""
+def play(seed: int, switches: int, failures: int, progress: Callable[[int], None] = lambda _: None) -> Outcome:
+    """Play one seed. ``progress`` is told how many failures and repairs there have been, after each."""
     random = Random(seed)
     made = build(random_graph(switches, seed, hosts=1), seed, latency_s=random.uniform(1e-5, 1e-3))
     watch = Watch(made)
     run = Play(made, random, watch)
     made.net.start()
     made.net.run(START_S)
-    for _ in range(failures):
+    for number in range(failures):
         run.fail_or_repair()
         made.net.run(random.uniform(0.0, PAUSE_S))
+        progress(number + 1)
     while run.lost() and made.net.now < run.last_at + END_S:
         made.net.run(STEP_S)
     watch.outcome.lost = run.lost()
