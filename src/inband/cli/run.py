@@ -157,8 +157,10 @@ def run(context: click.Context, /, **given: Any) -> int:
         settings=_settings(given),
     )
     config = load(options)
+    from inband.runtime.descriptors import take_descriptors
     from inband.runtime.program_ahead import load_ahead
 
+    take_descriptors()
     spare = load_ahead(config)
     from inband.runtime.process import run as run_switch  # last: a refusal need not wait for the whole switch
 

@@ -13,14 +13,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import resource
 import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
 
 from inband.datapath.ebpf.spare import Spare
-from inband.errors import HostError, InbandError, UsageError
+from inband.errors import HostError, InbandError
 from inband.runtime.front import Front
 from inband.runtime.logs import set_up_logging
 from inband.runtime.memory import spare_memory
@@ -42,10 +41,6 @@ GC_THRESHOLDS = (2_000, 5, 10_000)
 # Python's 5 ms each frame and each message costs that, and a turn of the loop has dozens.
 SWITCH_INTERVAL_S = 0.0005
 
-# What one bridge with two ports, a controller and all clients that may call takes, with room for names' questions.
-LEAST_DESCRIPTORS = 256
-
-
 MakeFront = Callable[[StateDir, asyncio.AbstractEventLoop], Front]
 """Makes a front end, which has its own files in the state directory."""
 
@@ -57,7 +52,6 @@ def run(config: SwitchConfig, spare: Spare, make_front: MakeFront | None = None)
     """
     _end_quietly()
     set_up_logging(form=config.watching.log_format)
-    _have_descriptors()
     try:
         return _run(config, spare, make_front)
     except OSError as error:  # what no part could foresee, such as a kernel without memory; all of it is given back
@@ -90,18 +84,6 @@ def _end_quietly() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-
-
-def _have_descriptors() -> None:
-    """Use as many file descriptors as the system lets us. Raises UsageError when that is too few to run."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < LEAST_DESCRIPTORS:
-        raise UsageError(
-            f"this process may have {hard} open files (RLIMIT_NOFILE), and a switch needs {LEAST_DESCRIPTORS}: "
-            "raise the limit (ulimit -n, LimitNOFILE= of a systemd unit)"
-        )
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _serve(
