@@ -121,7 +121,7 @@ class Link:
     may_join_at: Instant = 0.0
     """From when on a hello may leave together with others, before it is due."""
     lost_at: Instant | None = None
-    """When the neighbour is lost, if it does not say anything before."""
+    """When the neighbour is lost, if it does not say anything before; None: it is not heard."""
     sequence: int = 0
     waiting: dict[Change, int] = field(default_factory=dict)
     _heard_at: Instant = 0.0
@@ -279,7 +279,9 @@ class Link:
             if not is_known:
                 return self._become(LinkState.HEARD, "it has started anew", now)
             if not self._was_late(now) and (hello.heard is None or hello.heard.boot != self.boot):
-                return self._alarm("it does not hear this switch any more", now)
+                # It is heard all the same, and that it must be told: else each end would take the other's answer, which
+                # is on its way still, for another loss, and both would go on with that.
+                return self._alarm("it does not hear this switch any more", now, lost_at=self.lost_at)
         if not hears_us and not self.is_alive:
             self.hurry(now)
             return self._become(LinkState.HEARD, "a neighbour is heard", now)
@@ -334,7 +336,7 @@ class Link:
 
     def _heard(self, now: Instant) -> Heard | None:
         peer = self.peer
-        if peer is None or not self.is_alive:
+        if peer is None or self.lost_at is None:
             return None
         return Heard(peer.boot, peer.port, peer.sequence, min(LONG_HOLD, max(0, int((now - self._heard_at) / TICK_S))))
 
@@ -354,9 +356,9 @@ class Link:
             self.waiting.clear()
         return Transition(old, state, reason)
 
-    def _alarm(self, reason: str, now: Instant) -> Transition:
+    def _alarm(self, reason: str, now: Instant, lost_at: Instant | None = None) -> Transition:
         self.counters.alarms += 1
-        self._alarm_at, self.lost_at = now, None
+        self._alarm_at, self.lost_at = now, lost_at
         self._alarm_boot = None if self.peer is None else self.peer.boot
         return self._become(LinkState.LOST, reason, now)
 

@@ -36,7 +36,8 @@ def wires_of(links: Iterable[tuple[int, int]]) -> Wires:
 class Row:
     """Switches in a row: port 2 of each leads to port 1 of the next; or joined by ``wires``.
 
-    ``dead`` are directions (from, to) that lose everything, ``loss`` is how much the others lose.
+    ``dead`` are directions (from, to) that lose everything, ``loss`` is how much the others lose, ``delay_s`` how long
+    each frame is on its way.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Row:
         self.told: list[list[ev.Command]] = [[] for _ in self.fabrics]
         self.dead: set[tuple[int, int]] = set()
         self.loss = 0.0
+        self.delay_s = DELAY_S
         self.after: Callable[[], None] = _nothing
         """Called after each event."""
         self._random = Random(count)
@@ -131,7 +133,7 @@ class Row:
         self.sent += 1
         to, port = self._wires.get((at, command.port), (at, command.port))
         if to != at and (at, to) not in self.dead and self._random.random() >= self.loss:
-            self._on_the_way.append((self.now + DELAY_S, to, port, command.data))
+            self._on_the_way.append((self.now + self.delay_s, to, port, command.data))
 
 
 def _nothing() -> None:

@@ -98,6 +98,22 @@ def test_a_link_that_works_in_one_direction_is_lost_on_both_ends() -> None:
     assert row.state(0, P2) is not LinkState.TWO_WAY
 
 
+@pytest.mark.parametrize("delay_s", [0.005, 0.015, 0.02, 0.05, 0.1])
+def test_one_loss_is_not_taken_for_others_again_and_again_where_frames_are_slow(delay_s: float) -> None:
+    row = fast_pair()
+    row.delay_s = delay_s
+    row.run(0.5)
+    row.dead = {(0, 1)}
+
+    row.run(0.08)
+    row.dead.clear()
+    row.run(1.0)
+
+    assert row.link(1).counters.alarms in (1, 2), "it was silent, or so it seemed"
+    assert row.link(0, P2).counters.alarms <= 2
+    assert row.state(0, P2) is row.state(1) is LinkState.TWO_WAY
+
+
 def test_an_idle_link_is_lost_after_three_seconds() -> None:
     row = Row(2)
     row.run(2.0)
