@@ -53,6 +53,8 @@ LOOK_S = 0.1
 MAX_HOPS = 16
 # Remotes that are gone through for them: a tenth of a millisecond.
 _MAX_REMOTES = 64
+# Everybody is asked for a next hop so often at most.
+SEARCH_S = 0.02
 _MIN_FRAME = 60
 # How often people are told of each port: a neighbour that flaps fills no log.
 _TOLD_PER_S, _TOLD_AT_ONCE = 0.2, 10.0
@@ -94,6 +96,7 @@ class Neighbours:
         self._control_ports: frozenset[PortNo] = frozenset()
         self._look_at: Instant = 0.0
         self._asked_at: Instant = 0.0
+        self._searched: dict[IpAddress, Instant] = {}
         self._questions = 0
         self._told: dict[PortNo, RateLimit] = {}
         self._proven: frozenset[Station] = frozenset()
@@ -353,11 +356,22 @@ class Neighbours:
             yield ControlWay(address, works, int(port or 0), tuple(map(int, alternatives)))
 
     def _ask(self, now: Instant, *, is_first: bool) -> None:
+        """Ask everybody for next hops, but not for one that has answered at its known place since the change.
+
+        Of a network's switches most lose no way by one failure; if each of them searched, every link would carry that.
+        """
+        places, searched = self._around.pipeline.places, self._searched
+        self._searched = {}
         for address, mac in self._hops():
+            key = address_key(address)
+            last = searched.get(address, float("-inf"))
+            self._searched[address] = last
+            if now - last < SEARCH_S or not places.is_lost(key, now):
+                continue
             heard_at = None if mac is None else self._fdb.confirmed_at(self._place_key(mac))
-            is_proven = self._around.pipeline.places.station(address_key(address)) is not None
-            if is_first or not is_proven or heard_at is None or heard_at < self._asked_at:
+            if is_first or places.station(key) is None or heard_at is None or heard_at < self._asked_at:
                 self._ask_for(address)
+                self._searched[address] = now
         if is_first:
             self._asked_at = now
         self._look_at = now

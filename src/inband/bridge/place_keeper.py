@@ -165,8 +165,8 @@ class PlaceKeeper:
             self._megaflows.everything_changed()
             self._megaflows.settle()
             self.proofs_changed(self._clock())
-        for address, mac, tells in places.take_questions():
-            self._ask(address, mac)
+        for address, mac, tells, is_known in places.take_questions():
+            self._ask(address, mac, is_known=is_known)
             if tells:
                 self._tell(address)
         for lapse in places.take_lapsed():
@@ -180,13 +180,14 @@ class PlaceKeeper:
             in_port, frame = lapse.held
             self._upcall(in_port, frame, parse(frame.data, in_port))
 
-    def _ask(self, address: AddressKey, mac: Mac | None) -> None:
+    def _ask(self, address: AddressKey, mac: Mac | None, *, is_known: bool = False) -> None:
         hop = self._engine.hops.get(address)
         if hop is not None:
             self._questions.ask(hop.index, hop.address, at=mac)
         elif mac is not None:
             self._questions.ask(self._index, address_of(address), at=mac)
-            self._have_it_ask(mac, address[0])
+            if not is_known:
+                self._have_it_ask(mac, address[0])
 
     def _have_it_ask(self, mac: Mac, version: int) -> None:
         """Ask a switch behind this one for a next hop, past switches between that drop a question for its own address.

@@ -59,7 +59,7 @@ LATE_S = 0.01
 INTRODUCE_S = 1.0
 # When next hops are asked for after a change: first when the others have heard of it, and not by all at once.
 FIRST_S, JITTER_S = 0.003, 0.004
-QUESTIONS_S = (0.025, 0.06, 0.12, 0.3)
+QUESTIONS_S = (0.006, 0.012, 0.025, 0.06, 0.12, 0.3)
 # While a round has hardly begun another change begins no new one.
 ROUND_S = 0.03
 

@@ -30,6 +30,7 @@ for ways there and back may differ. What has proven itself here, on a port witho
 
 When neighbours say that a link died somewhere (``fabric``), all places are asked, and given up after ``SOON_S``: the
 ways of several stations have changed at once, and each of them answers within a few milliseconds if it is where it was.
+A station whose answers take longer (``answer_times``) is given more.
 
 Not here: who is a next hop (``hops``, a live view of the engine's), and what carries questions out.
 
@@ -45,6 +46,7 @@ from collections.abc import Callable, Collection, Container, Iterator
 from dataclasses import dataclass
 
 from inband.flow.ports import PortNo
+from inband.pipeline.answer_times import AnswerTimes
 from inband.pipeline.fdb import Fdb, FdbKey
 from inband.pipeline.stations import Claim, Held, Lapse, Question, Station
 from inband.vocabulary.addresses import AddressKey, Mac
@@ -53,8 +55,8 @@ from inband.vocabulary.instant import Instant
 # Long for an answer on a LAN: a dozen switches on the way take 10 ms. An honest move waits for so long, and with a
 # second question to everybody it must be within 0.3 s.
 ANSWER_S = 0.15
-# When a link died: the whole of a failure is to be healed in 50 ms.
-SOON_S = 0.025
+# When a link died: the whole of a failure is to be healed in 50 ms. Where answers take longer, that long is waited.
+SOON_S, SOON_MAX_S = 0.025, 0.3
 # So many stations are asked then, next hops first, and so long after the last time.
 MAX_SOON, AGAIN_SOON_S = 64, 0.03
 # One question may be lost; the next one is sent after this.
@@ -117,6 +119,7 @@ class Places:
         self._stations: dict[AddressKey, Station] = {}
         self._by_mac: dict[int, AddressKey] = {}
         self._peers: dict[PortNo, dict[AddressKey, None]] = {}
+        self.answer_times = AnswerTimes()
         self._asked: dict[AddressKey, Instant] = {}
         self._askers: dict[tuple[AddressKey, int], Instant] = {}
         self._doubts: dict[AddressKey, _Doubt] = {}
@@ -261,6 +264,9 @@ class Places:
         """LOCAL asks for this address."""
         if address in self.hops:
             self._asked[address] = now
+        elif address not in self._stations:
+            return
+        self.answer_times.ask(address, now)
 
     def asks(self, address: AddressKey, asker: int, to: int, now: Instant, *, is_for_local: bool) -> None:
         """Someone asks for a station; the answer may come from anywhere.
@@ -293,6 +299,8 @@ class Places:
     def confirm(self, claim: Claim, port: PortNo, now: Instant, *, is_for_local: bool) -> None:
         """Take a claim that contradicts nothing: it shows that a station is there, or where it is."""
         station = self._stations.get(claim.address)
+        if is_for_local and claim.is_answer:
+            self.answer_times.answer(claim.address, now)
         if station is not None:
             if self.is_at(station, port):  # a switch behind this one is heard from elsewhere, too
                 self._is_there(station, now)
@@ -347,12 +355,20 @@ class Places:
             station = self.station(known.address)
             if station is None or (self.trusted and not self._is_doubtful(station)):
                 continue
-            self._doubt_soon(station, now)
+            self._doubt_soon(station, now, is_known=True)
 
-    def _doubt_soon(self, station: Station, now: Instant) -> None:
-        doubt = self._doubts.setdefault(station.address, _Doubt(now, now + SOON_S))
-        doubt.ask_at, doubt.ends_at = now, min(doubt.ends_at, now + SOON_S)
-        self._ask(station, doubt, now)
+    def is_lost(self, address: AddressKey, now: Instant) -> bool:
+        """Whether a station has not said, since a link died somewhere, that it is where it was, and would have."""
+        station = self.station(address)
+        if station is not None and address not in self._doubts and station.doubted_at >= self._hurried_at:
+            return False
+        return not self.answer_times.is_waiting(address, now, SOON_MAX_S)
+
+    def _doubt_soon(self, station: Station, now: Instant, *, is_known: bool = False) -> None:
+        ends_at = now + min(max(SOON_S, self.answer_times.patience_s(station.address)), SOON_MAX_S)
+        doubt = self._doubts.setdefault(station.address, _Doubt(now, ends_at))
+        doubt.ask_at, doubt.ends_at = now, min(doubt.ends_at, ends_at)
+        self._ask(station, doubt, now, is_known=is_known)
         station.doubted_at = now
 
     def turn_back(self, mac: Mac, now: Instant) -> bool:
@@ -395,14 +411,14 @@ class Places:
         station.insisted_at = now
         self.doubt(station, now)
 
-    def _ask(self, station: Station, doubt: _Doubt, now: Instant) -> None:
+    def _ask(self, station: Station, doubt: _Doubt, now: Instant, *, is_known: bool = False) -> None:
         self.news = True  # the deadline is another one, at least
         if doubt.ask_at <= now:
             station.doubted_at = doubt.ends_at - ANSWER_S
-            doubt.ask_at = now + AGAIN_S
+            doubt.ask_at = now + max(AGAIN_S, min(self.answer_times.patience_s(station.address), SOON_MAX_S))
             tells = doubt.held is not None and not station.is_peer and not doubt.is_told
             doubt.is_told |= tells
-            self._questions.append(Question(station.address, station.mac, tells))
+            self._questions.append(Question(station.address, station.mac, tells, is_known))
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""

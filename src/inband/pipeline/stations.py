@@ -27,11 +27,15 @@ class Claim(NamedTuple):
 
 
 class Question(NamedTuple):
-    """Ask for this address at this MAC address alone; ``tells``: have the switches behind this one ask, too."""
+    """Ask for this address at this MAC address alone; ``tells``: have the switches behind this one ask, too.
+
+    ``is_known``: that a link died, which this is about, all switches know from their neighbours.
+    """
 
     address: AddressKey
     mac: Mac
     tells: bool = False
+    is_known: bool = False
 
 
 class Lapse(NamedTuple):

@@ -12,7 +12,7 @@ from inband.flow.ports import LOCAL, NORMAL, PortNo
 from inband.packet import arp
 from inband.packet.frame import Frame
 from inband.pipeline.fdb import FdbKey
-from inband.pipeline.places import AGAIN_S, ANSWER_S, ASKED_S, DOUBTFUL_S, PAUSE_S, SOON_S, TURN_S
+from inband.pipeline.places import AGAIN_S, ANSWER_S, ASKED_S, DOUBTFUL_S, PAUSE_S, SOON_MAX_S, SOON_S, TURN_S
 from inband.pipeline.stations import Lapse, Question
 from inband.pipeline.trace import Trace
 from inband.testing import packets
@@ -47,7 +47,7 @@ def scene() -> Scene:
     scene.pipeline.places.hops = {ADDRESS}
     towards = {(4, int(IPv4Address(REMOTE))): (ADDRESS,)}
     scene.pipeline.places.hops_towards = lambda address: towards.get(address, ())
-    scene.receive(QUESTION, LOCAL, 0.9)
+    scene.receive(QUESTION, LOCAL, 0.999)
     scene.receive(ANSWER, P2, 1.0)
     return scene
 
@@ -251,6 +251,32 @@ def test_a_next_hop_that_a_neighbour_sends_back_to_is_asked(scene: Scene) -> Non
     assert scene.fdb.pinned == {KEY: P2}
     assert scene.pipeline.places.take_questions() == [Question(ADDRESS, Mac.parse(A))]
     assert [lapse.address for lapse in lapsed(scene, 2.0 + SOON_S)] == [ADDRESS]
+
+
+def test_when_a_link_died_a_next_hop_is_asked_where_it_is_and_has_answered(scene: Scene) -> None:
+    places = scene.pipeline.places
+
+    places.hurry(2.0)
+    asked = places.take_questions()
+    before = places.is_lost(ADDRESS, 2.0 + SOON_S)
+    scene.receive(said(arp.REQUEST, US, to=A, spa=HERE, tpa=GATEWAY), LOCAL, 2.0)
+    scene.receive(ANSWER, P2, 2.002)
+
+    assert asked == [Question(ADDRESS, Mac.parse(A), is_known=True)]
+    assert (before, places.is_lost(ADDRESS, 2.0 + SOON_S)) == (True, False)
+    assert lapsed(scene, 2.0 + SOON_MAX_S) == []
+
+
+def test_a_next_hop_whose_answers_take_long_is_given_up_later_but_not_much(scene: Scene) -> None:
+    places = scene.pipeline.places
+    for begin in (2.0, 3.0, 4.0, 5.0):
+        scene.receive(said(arp.REQUEST, US, to=A, spa=HERE, tpa=GATEWAY), LOCAL, begin)
+        scene.receive(ANSWER, P2, begin + 0.06)
+
+    places.hurry(6.0)
+
+    assert lapsed(scene, 6.0 + 2 * SOON_S) == []
+    assert [lapse.address for lapse in lapsed(scene, 6.0 + SOON_MAX_S)] == [ADDRESS]
 
 
 def test_what_a_host_sends_back_is_dropped(scene: Scene) -> None:

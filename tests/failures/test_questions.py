@@ -1,0 +1,44 @@
+"""What a failure costs in questions: who lost no way does not search, for its next hop has answered where it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from inband.packet.frame import Frame
+from inband.sim.graphs import build, read_graph
+from inband.sim.link import Nic
+from inband.vocabulary.addresses import BROADCAST
+from inband.vocabulary.numbers import ETH_ARP
+from tests.unit.sim.scenes import UP_S
+
+B4 = Path(__file__).parents[2] / "examples" / "topologies" / "b4.txt"
+SETTLE_S, HEALED_S = 2.5, 0.5
+_ARP = BROADCAST.packed, ETH_ARP.to_bytes(2, "big")
+
+
+def test_after_a_link_went_down_only_those_search_whose_way_it_was() -> None:
+    made = build(read_graph(B4.read_text()))
+    made.net.start()
+    made.net.run(UP_S + SETTLE_S)
+    searches: set[bytes] = set()
+
+    def tap(_: Nic, frame: Frame) -> None:
+        if (frame.data[:6], frame.data[12:14]) == _ARP:
+            searches.add(frame.data)
+
+    for link in made.links:
+        link.taps.append(tap)
+    counts = []
+    for edge in made.graph.between_switches:
+        searches.clear()
+        link = made.links[made.graph.edges.index(edge)]
+        link.cut()
+        made.net.run(HEALED_S)
+        counts.append(len(searches))
+        assert made.are_up()
+        link.mend()
+        made.net.run(SETTLE_S)
+
+    # One search of each switch for each controller is what everyone would cost, if none had to be repeated.
+    everyone = len(made.graph.switches) * len(made.graph.hosts)
+    assert sum(counts) / len(counts) <= 0.6 * everyone, counts
