@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from inband.bridge.kernel_tables import KernelTables
+from inband.bridge.removed import Removed
 from inband.datapath.base import Datapath, Megaflow
 from inband.datapath.rules import Told
 from inband.errors import HostError
@@ -139,6 +140,7 @@ class MegaflowCache:
         self._fdb = pipeline.fdb
         self._cached = _Cached()
         self._flushed: list[_Cached] = []
+        self._removed = Removed()
         self._changes = _Changes()
         self._suspects: deque[Megaflow] = deque()
         self._round: Iterator[None] | None = None
@@ -179,7 +181,8 @@ class MegaflowCache:
     def last_used_between(self, source: FdbKey, destination: FdbKey, besides: PortNo) -> Instant:
         """When a packet between two hosts was last sent on that came in by another port than this; -inf: none was.
 
-        Decisions that were flushed a moment ago count. Work: the decisions of the host that has fewer.
+        Decisions that are gone count while the first host is where it was; when it has moved, packets come by another
+        port for that. Work: the decisions of the host that has fewer.
         """
         last = float("-inf")
         for cached in (self._cached, *self._flushed):
@@ -187,8 +190,15 @@ class MegaflowCache:
                 teaches = megaflow.translation.source
                 if teaches is not None and teaches[0] == source and teaches[1] != besides:
                     self.datapath.refresh(megaflow)
-                    last = max(last, megaflow.used)
+                    if cached is self._cached or self._is_at(source, teaches[1], megaflow.used):
+                        last = max(last, megaflow.used)
+        for port, used in self._removed.between(source, destination):
+            if port != besides and self._is_at(source, port, used):
+                last = max(last, used)
         return last
+
+    def _is_at(self, host: FdbKey, port: PortNo, now: Instant) -> bool:
+        return self._fdb.lookup(host, now) == port
 
     # --- counting -----------------------------------------------------------------------------------------------
 
@@ -240,6 +250,8 @@ class MegaflowCache:
         while cached.by_match:
             part = [cached.by_match.popitem()[1] for _ in range(min(CREDITED_AT_ONCE, len(cached.by_match)))]
             self._credit_all(part)
+            for megaflow in part:
+                self._removed.note(megaflow)
             yield
         while cached.by_fdb_key:
             for _ in range(min(AT_ONCE, len(cached.by_fdb_key))):
@@ -396,6 +408,7 @@ class MegaflowCache:
         for megaflow in megaflows:
             self._credit(megaflow)
             self._cached.forget(megaflow)
+            self._removed.note(megaflow)
 
     def _flush(self) -> None:
         if not len(self):

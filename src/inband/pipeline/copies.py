@@ -8,9 +8,10 @@ later. What comes again by the same port was sent again.
 Three things show that it was sent on:
 
 - its digest, if it was decided here alone;
-- that a cached decision has sent on a packet between the same two stations, by another port, within CACHED_S: a cache
-  remembers no frames, so one that was on its way when places changed is told by that. Where neighbours of the network's
-  key say where stations are, ways there and back differ, and that shows nothing: there distances have no rings;
+- that a cached decision, which may be gone by now, has sent on a packet between the same two stations, by another port,
+  within CACHED_S: a cache remembers no frames, so one that was on its way when places changed is told by that. Where
+  neighbours of the network's key say where stations are, ways there and back differ, and that shows nothing: there
+  distances have no rings;
 - that it is from LOCAL.
 
 Not here: what is flooded to a group (``storm``), and data.

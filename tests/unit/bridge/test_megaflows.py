@@ -429,7 +429,8 @@ def test_a_flush_in_the_middle_of_a_comparison_is_its_end(cache: MegaflowCache) 
 def between_hosts(cache: MegaflowCache, port: int, used: float, **fields: int) -> Megaflow:
     """A decision about packets from HOST, which is on a port, to OTHER_HOST; last used then."""
     keys = (HOST, OTHER_HOST)
-    megaflow = install(cache, Translation((), 0, fdb_keys=keys, source=(HOST, PortNo(port))), in_port=port, **fields)
+    decision = Translation((), 0, fdb_keys=keys, source=(HOST, PortNo(port)), hidden=flow())
+    megaflow = install(cache, decision, in_port=port, **fields)
     megaflow.used = used
     return megaflow
 
@@ -450,8 +451,32 @@ def test_the_other_direction_and_other_hosts_do_not_count(cache: MegaflowCache) 
 
 
 def test_what_was_flushed_a_moment_ago_counts(cache: MegaflowCache) -> None:
+    cache.pipeline.fdb.learn(HOST, PortNo(1), 4.0)
     between_hosts(cache, 1, 5.0)
     cache.everything_changed()
     cache.settle()
 
     assert cache.last_used_between(HOST, OTHER_HOST, PortNo(2)) == 5.0
+
+
+@pytest.mark.parametrize("is_flushed", [False, True])
+def test_what_was_removed_counts_while_its_sender_is_where_it_was(cache: MegaflowCache, *, is_flushed: bool) -> None:
+    fdb = cache.pipeline.fdb
+    fdb.learn(HOST, PortNo(1), 4.0)
+    fdb.learn(OTHER_HOST, PortNo(3), 4.0)
+    cache.follow_fdb()
+    between_hosts(cache, 1, 5.0)
+
+    if is_flushed:
+        cache.everything_changed()
+        cache.settle()
+        in_one_go(cache.counting())
+    else:
+        fdb.learn(OTHER_HOST, PortNo(4), 5.01)
+        cache.follow_fdb()
+    assert len(cache) == 0
+    assert cache.last_used_between(HOST, OTHER_HOST, PortNo(2)) == 5.0
+    assert cache.last_used_between(HOST, OTHER_HOST, PortNo(1)) == float("-inf")
+
+    fdb.learn(HOST, PortNo(2), 5.02)
+    assert cache.last_used_between(HOST, OTHER_HOST, PortNo(2)) == float("-inf")
