@@ -181,8 +181,8 @@ class MegaflowCache:
     def last_used_between(self, source: FdbKey, destination: FdbKey, besides: PortNo) -> Instant:
         """When a packet between two hosts was last sent on that came in by another port than this; -inf: none was.
 
-        Decisions that are gone count while the first host is where it was; when it has moved, packets come by another
-        port for that. Work: the decisions of the host that has fewer.
+        Decisions that are gone count unless the first host has been found behind this port since: then its packets
+        come by it for that. Work: the decisions of the host that has fewer.
         """
         last = float("-inf")
         for cached in (self._cached, *self._flushed):
@@ -190,10 +190,10 @@ class MegaflowCache:
                 teaches = megaflow.translation.source
                 if teaches is not None and teaches[0] == source and teaches[1] != besides:
                     self.datapath.refresh(megaflow)
-                    if cached is self._cached or self._is_at(source, teaches[1], megaflow.used):
+                    if cached is self._cached or not self._is_at(source, besides, megaflow.used):
                         last = max(last, megaflow.used)
         for port, used in self._removed.between(source, destination):
-            if port != besides and self._is_at(source, port, used):
+            if port != besides and not self._is_at(source, besides, used):
                 last = max(last, used)
         return last
 

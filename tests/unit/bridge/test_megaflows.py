@@ -451,7 +451,6 @@ def test_the_other_direction_and_other_hosts_do_not_count(cache: MegaflowCache) 
 
 
 def test_what_was_flushed_a_moment_ago_counts(cache: MegaflowCache) -> None:
-    cache.pipeline.fdb.learn(HOST, PortNo(1), 4.0)
     between_hosts(cache, 1, 5.0)
     cache.everything_changed()
     cache.settle()
@@ -460,7 +459,7 @@ def test_what_was_flushed_a_moment_ago_counts(cache: MegaflowCache) -> None:
 
 
 @pytest.mark.parametrize("is_flushed", [False, True])
-def test_what_was_removed_counts_while_its_sender_is_where_it_was(cache: MegaflowCache, *, is_flushed: bool) -> None:
+def test_what_was_removed_counts_until_its_sender_is_found_elsewhere(cache: MegaflowCache, *, is_flushed: bool) -> None:
     fdb = cache.pipeline.fdb
     fdb.learn(HOST, PortNo(1), 4.0)
     fdb.learn(OTHER_HOST, PortNo(3), 4.0)
@@ -478,5 +477,9 @@ def test_what_was_removed_counts_while_its_sender_is_where_it_was(cache: Megaflo
     assert cache.last_used_between(HOST, OTHER_HOST, PortNo(2)) == 5.0
     assert cache.last_used_between(HOST, OTHER_HOST, PortNo(1)) == float("-inf")
 
+    fdb.forget(HOST)
+    assert cache.last_used_between(HOST, OTHER_HOST, PortNo(2)) == 5.0
+
     fdb.learn(HOST, PortNo(2), 5.02)
+    assert cache.last_used_between(HOST, OTHER_HOST, PortNo(3)) == 5.0
     assert cache.last_used_between(HOST, OTHER_HOST, PortNo(2)) == float("-inf")
