@@ -24,7 +24,7 @@ from inband.ovsdb.managers import managers_of
 from inband.ovsdb.mirrors import mirror_of
 from inband.ovsdb.qos import qos_of
 from inband.ovsdb.rows import Row, Snapshot
-from inband.ovsdb.trees import BRIDGE_KEYS, BRIDGE_KEYS_WITHOUT_EFFECT, times_of, tree_settings_of
+from inband.ovsdb.trees import BRIDGE_KEYS, BRIDGE_KEYS_WITHOUT_EFFECT, rounded_priority, times_of, tree_settings_of
 from inband.ovsdb.tunnels import TUNNELS
 from inband.ovsdb.wanted import RowKey, Wanted, WantedController, WantedPort
 from inband.runtime.config_keys import KEYS, SETTABLE, with_values
@@ -171,6 +171,8 @@ class _Translation:
             if word.startswith(OWN_PREFIX) and word != FOR
         }
         own.update({key: given[word] for word, key in _OTHER_CONFIG.items() if given.get(word)})
+        if given.get("rstp-priority"):
+            own["rstp-priority"] = rounded_priority(given["rstp-priority"])
         for key, value in own.items():
             try:
                 bridge = with_values(bridge, _setting(key, value))

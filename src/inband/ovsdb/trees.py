@@ -12,7 +12,13 @@ from typing import Any
 from inband.errors import UsageError
 from inband.flow.ports import PortNo
 from inband.ovsdb.rows import Row
-from inband.stp.settings import PortTreeSettings, parse_port_settings, parse_times
+from inband.stp.settings import (
+    PORT_PRIORITY_STEP,
+    PRIORITY_STEP,
+    PortTreeSettings,
+    parse_port_settings,
+    parse_times,
+)
 from inband.stp.status import PortTreeStatus, TreeStatus
 from inband.vocabulary.instant import Instant
 
@@ -35,6 +41,12 @@ _PORT_KEYS_WITHOUT_EFFECT = (
 )
 
 
+def rounded_priority(text: str, step: int = PRIORITY_STEP) -> str:
+    """A priority as the database's column means it: rounded down to a multiple; what is no number stays as it is."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= 9
+    return str(int(text) // step * step) if is_number else text
+
+
 def times_of(bridge: Row, blame: Callable[[str], None]) -> tuple[int, int]:
     """Max age and forward delay that a row of Bridge asks for, in seconds; what does not fit costs both."""
     given = bridge.map("other_config")
@@ -52,7 +64,7 @@ def tree_settings_of(port: Row, blame: Callable[[str], None]) -> PortTreeSetting
     said: dict[str, str] = {}
     for word, key in _PORT_KEYS.items():
         if word in given:
-            value = _FLAGS.get(given[word], given[word]) if key == "rstp-edge" else given[word]
+            value = _value(key, given[word])
             try:
                 parse_port_settings({key: value})
             except UsageError as error:
@@ -66,6 +78,13 @@ def tree_settings_of(port: Row, blame: Callable[[str], None]) -> PortTreeSetting
     if given.get("rstp-enable") != "false":
         return settings
     return replace(settings or PortTreeSettings(), is_in_tree=False)
+
+
+def _value(key: str, given: str) -> str:
+    """What ``other_config`` has, as the setting has it."""
+    if key == "rstp-edge":
+        return _FLAGS.get(given, given)
+    return rounded_priority(given, PORT_PRIORITY_STEP) if key == "rstp-priority" else given
 
 
 def bridge_status(tree: TreeStatus | None) -> dict[str, Any]:

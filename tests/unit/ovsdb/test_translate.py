@@ -91,7 +91,10 @@ def test_columns_of_a_bridge_are_its_settings(database: Database) -> None:
         ({"protocols": ("OpenFlow15",)}, "this switch speaks OpenFlow10 and OpenFlow13"),
         ({"datapath_type": "dpdk"}, "unknown datapath_type 'dpdk'"),
         ({"stp_enable": True}, "stp_enable is not supported: rstp_enable speaks STP"),
-        ({"other_config": {"rstp-priority": "5"}}, "rstp-priority: priority '5' is not allowed: multiples of 4096"),
+        (
+            {"other_config": {"rstp-priority": "70000"}},
+            "rstp-priority: priority '69632' is not allowed: multiples of 4096",
+        ),
         ({"other_config": {"rstp-address": "x"}}, "rstp-address: not supported, and without effect"),
         ({"other_config": {"rstp-max-age": "5"}}, "rstp-max-age '5' is not allowed: 6 to 40 seconds"),
         ({"other_config": {"rstp-forward-delay": "4"}}, "rstp-max-age is at most twice forward-delay less a second"),
@@ -432,7 +435,7 @@ def test_the_order_of_rows_does_not_matter(snapshot: Snapshot) -> None:
 def test_a_bridge_and_its_ports_are_told_of_the_spanning_tree(database: Database) -> None:
     database.bridge("br0", "eth1", "eth2", rstp_enable=True, other_config={"rstp-priority": "4096"})
     database.row("Port", "port-eth1", other_config={"rstp-path-cost": "5", "rstp-port-admin-edge": "true"})
-    database.row("Port", "port-eth2", other_config={"rstp-port-priority": "5", "rstp-path-cost": "7"})
+    database.row("Port", "port-eth2", other_config={"rstp-port-priority": "500", "rstp-path-cost": "7"})
 
     bridge = only_bridge(database)
 
@@ -441,7 +444,18 @@ def test_a_bridge_and_its_ports_are_told_of_the_spanning_tree(database: Database
         ("eth1", PortTreeSettings(5, is_edge=True)),
         ("eth2", PortTreeSettings(7)),
     )
-    assert "rstp-port-priority: priority '5' is not allowed: multiples of 16" in problems(database)["port-eth2"]
+    assert "rstp-port-priority: priority '496' is not allowed: multiples of 16" in problems(database)["port-eth2"]
+
+
+def test_priorities_of_the_tree_are_rounded_down_as_the_columns_mean_them(database: Database) -> None:
+    database.bridge("br0", "eth1", rstp_enable=True, other_config={"rstp-priority": "5000"})
+    database.row("Port", "port-eth1", other_config={"rstp-port-priority": "101"})
+
+    bridge = only_bridge(database)
+
+    assert bridge.rstp_priority == 4096
+    assert bridge.port_trees == (("eth1", PortTreeSettings(priority=96)),)
+    assert problems(database) == {}
 
 
 def test_what_the_tree_has_not_is_said_of_a_port(database: Database) -> None:
