@@ -5,7 +5,7 @@ What each column means, and its units, is in ovs-vswitchd.conf.db(5).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,9 @@ NO_PORT = -1
 
 _HALF = PortFeatures.SPEED_10MB_HD | PortFeatures.SPEED_100MB_HD | PortFeatures.SPEED_1GB_HD
 _ROLES = {Role.EQUAL: "other", Role.MASTER: "master", Role.SLAVE: "slave"}
+
+
+_NONE_FOUND = "no neighbour with the network's key tells of a controller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,10 @@ def values_of(snapshot: Snapshot, wanted: Wanted, facts: Facts, now: Instant) ->
     for controller in wanted.controllers:
         problem = wanted.problems.get(("Controller", controller.uuid))
         channels = facts.channels.get(controller.bridge, ())
+        if controller.target is not None and controller.target.is_auto:
+            named = {each.target for each in wanted.controllers}
+            values["Controller", controller.uuid] = _auto([each for each in channels if each.target not in named], now)
+            continue
         status = next((each for each in channels if each.target == controller.target), None)
         values["Controller", controller.uuid] = _controller(status, problem, now)
     return values
@@ -147,6 +154,17 @@ def _controller(status: OutgoingStatus | ListenerStatus | None, problem: str | N
         case _:
             role = [] if status.role is None else [_ROLES[status.role]]
             return {"is_connected": status.is_connected, "role": role, "status": _status(status, now)}
+
+
+def _auto(channels: Iterable[OutgoingStatus | ListenerStatus], now: Instant) -> dict[str, Any]:
+    """What stands for the controllers that neighbours use: as the best of those, which ``found`` names."""
+    found = [each for each in channels if isinstance(each, OutgoingStatus)]
+    if not found:
+        return _controller(None, None, now) | {"status": {"state": "IDLE", "last_error": _NONE_FOUND}}
+    best = max(found, key=lambda each: each.is_connected)
+    columns = _controller(best, None, now)
+    columns["status"]["found"] = " ".join(str(each.target) for each in found)
+    return columns
 
 
 def _status(status: OutgoingStatus, now: Instant) -> dict[str, str]:

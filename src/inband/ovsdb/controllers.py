@@ -22,12 +22,16 @@ _LEAST_PROBE_MS, _LEAST_BACKOFF_MS = 100, 1000
 
 
 class ControllerRows:
-    """Judges each row; ``wanted`` holds all of them, those with a target in the order in which they are dialled."""
+    """Judges each row; ``wanted`` holds all of them, those with a target in the order in which they are dialled.
 
-    def __init__(self, bridge: str, rows: Iterable[Row], blame: Blame, *, has_tls: bool) -> None:
+    ``no_auto`` is why the bridge cannot find its controllers itself; None: it can.
+    """
+
+    def __init__(self, bridge: str, rows: Iterable[Row], blame: Blame, *, has_tls: bool, no_auto: str | None) -> None:
         self._rows = sorted(rows, key=lambda row: (row.text("target"), row.uuid))
         self._blame = blame
         self._has_tls = has_tls
+        self._no_auto = no_auto
         self.wanted: list[WantedController] = []
         places: set[tuple[object, int, str]] = set()
         for row in self._rows:
@@ -56,11 +60,14 @@ class ControllerRows:
         except UsageError as error:
             self._blame("Controller", row, str(error))
             return None
+        if target.is_auto and self._no_auto is not None:
+            self._blame("Controller", row, self._no_auto)
+            return None
         if target.uses_tls and not self._has_tls:
             self._blame("Controller", row, f"{target} needs a private key and certificates: `ovs-vsctl set-ssl`")
             return None
         is_out_of_band = row.text("connection_mode") == "out-of-band"
-        return replace(target, out_of_band=True) if is_out_of_band and not target.listens else target
+        return replace(target, out_of_band=True) if is_out_of_band and target.in_band else target
 
     def _limits(self, column: str, least: int) -> Iterator[int]:
         for row in self._rows:

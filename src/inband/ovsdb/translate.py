@@ -34,7 +34,9 @@ from inband.switch.config import (
     DatapathKind,
     FailMode,
     MadePort,
+    Protection,
     SwitchConfig,
+    auto_complaints,
     check_interface_name,
     checked,
 )
@@ -56,6 +58,12 @@ INTERFACE_TYPES = (INTERNAL, PATCH, "system", *TUNNELS)
 
 # From other_config to our keys (ovs-vswitchd.conf.db(5), Bridge).
 _OTHER_CONFIG = {"datapath-id": "datapath-id", "hwaddr": "mac", "in-band-queue": "queue", **BRIDGE_KEYS}
+
+_MAY_NOT_FIT: tuple[Mapping[str, Any], ...] = (
+    {"protect": Protection.ALTERNATIVE},
+    {"addresses": (), "gateway": None},
+)
+"""Settings that may be wrong for what else is set, and what they are then."""
 
 _MULTICAST = ("mcast_snooping_enable", "this bridge does not do it")
 
@@ -142,7 +150,8 @@ class _Translation:
         if bridge.mac is None:
             bridge = self._with_mac(bridge)
         rows = self._snapshot.rows("Controller", row.texts("controller"))
-        controllers = ControllerRows(name, rows, self._blame, has_tls=bridge.ca_cert is not None)
+        no_auto = next(auto_complaints(bridge), None)
+        controllers = ControllerRows(name, rows, self._blame, has_tls=bridge.ca_cert is not None, no_auto=no_auto)
         self._controllers += controllers.wanted
         bridge = replace(bridge, ports=names, port_numbers=numbers, port_vlans=vlans, **controllers.settings())
         bridge = self._with_control_vlan(bridge)
@@ -150,12 +159,12 @@ class _Translation:
         return self._fitting(bridge, row)
 
     def _fitting(self, bridge: BridgeConfig, row: Row) -> BridgeConfig:
-        """The bridge, without addresses that do not fit together: what else could not fit was judged before."""
-        try:
-            checked(SwitchConfig((bridge,)))
-        except UsageError as error:
-            self._blame("Bridge", row, str(error))
-            return replace(bridge, addresses=(), gateway=None)
+        """The bridge, without settings that do not fit together: what else could not fit was judged before."""
+        for usual in _MAY_NOT_FIT:
+            problem, without = _complaint(bridge), replace(bridge, **usual)
+            if problem is not None and _complaint(without) != problem:
+                self._blame("Bridge", row, problem)
+                bridge = without
         return bridge
 
     def _with_other_config(self, bridge: BridgeConfig, row: Row) -> BridgeConfig:
@@ -416,6 +425,15 @@ def _vlan_complaint(port: Row) -> str:
     except UsageError as error:
         return str(error)
     return ""
+
+
+def _complaint(bridge: BridgeConfig) -> str | None:
+    """What of a bridge does not fit together."""
+    try:
+        checked(SwitchConfig((bridge,)))
+    except UsageError as error:
+        return str(error)
+    return None
 
 
 def _setting(key: str, value: str) -> Mapping[str, object]:

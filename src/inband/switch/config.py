@@ -321,7 +321,7 @@ def _bridge_complaints(bridge: BridgeConfig) -> Iterator[str]:
     if len(bridge.network_keys) > MAX_NETWORK_KEYS:
         yield f"network-key names {len(bridge.network_keys)} files: at most two, the one that signs first"
     if any(target.is_auto for target in bridge.controllers):
-        yield from _auto_complaints(bridge)
+        yield from auto_complaints(bridge)
     if bridge.protect is Protection.DUPLICATE and not (bridge.network_keys and bridge.neighbours and bridge.in_band):
         yield (
             "protect=duplicate sends by all ways between neighbours of the network's key: it needs a network-key, with "
@@ -344,7 +344,7 @@ def _bridge_complaints(bridge: BridgeConfig) -> Iterator[str]:
             yield f"gateway {gateway} is the bridge's own address: give the router's"
 
 
-def _auto_complaints(bridge: BridgeConfig) -> Iterator[str]:
+def auto_complaints(bridge: BridgeConfig) -> Iterator[str]:
     """What keeps a bridge from taking the controllers of its neighbours."""
     why = "it takes the controllers that neighbours of the network's key use"
     if not bridge.network_keys:

@@ -146,6 +146,36 @@ def test_a_target_that_cannot_be_parsed_says_so(database: Database) -> None:
     assert "did you mean tcp:" in found["status"]["last_error"]
 
 
+@pytest.mark.parametrize(
+    ("channels", "is_connected", "status"),
+    [
+        ((), False, {"state": "IDLE", "last_error": "no neighbour with the network's key tells of a controller"}),
+        (
+            (outgoing(target=parse_target("tcp:192.0.2.1")),),  # one that a row of its own names
+            False,
+            {"state": "IDLE", "last_error": "no neighbour with the network's key tells of a controller"},
+        ),
+        (
+            (
+                outgoing(target=parse_target("tcp:192.0.2.7"), is_connected=False, state=State.BACKOFF, role=None),
+                outgoing(target=parse_target("tcp:192.0.2.8")),
+            ),
+            True,
+            {"state": "ACTIVE", "sec_since_connect": "10", "found": "tcp:192.0.2.7:6653 tcp:192.0.2.8:6653"},
+        ),
+    ],
+)
+def test_a_controller_auto_is_as_the_best_of_what_it_found(
+    database: Database, channels: tuple[OutgoingStatus, ...], is_connected: bool, status: dict[str, str]
+) -> None:
+    database.controllers("br0", "auto", "tcp:192.0.2.1")
+    database.row("Bridge", "bridge-br0", other_config={"inband-network-key": "/etc/key"})
+
+    found = values(database, Facts(channels={"br0": channels}))["Controller", "controller-auto"]
+
+    assert (found["is_connected"], found["status"]) == (is_connected, status)
+
+
 def test_every_column_that_is_written_is_one_of_those_that_are_registered(database: Database) -> None:
     database.controllers("br0", "tcp:192.0.2.1")
 

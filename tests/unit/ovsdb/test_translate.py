@@ -15,9 +15,9 @@ from inband.flow.ports import PortNo
 from inband.ovsdb.rows import READ, Row, Snapshot
 from inband.ovsdb.translate import translate
 from inband.stp.settings import PortTreeSettings
-from inband.switch.config import BridgeConfig, DatapathKind, FailMode, SwitchConfig, checked
+from inband.switch.config import BridgeConfig, DatapathKind, FailMode, Protection, SwitchConfig, checked
 from inband.switch.manager_targets import parse_manager
-from inband.switch.targets import parse_target
+from inband.switch.targets import AUTO, parse_target
 from inband.vocabulary.addresses import Mac
 from tests.unit.ovsdb.database import Database
 
@@ -456,6 +456,28 @@ def test_priorities_of_the_tree_are_rounded_down_as_the_columns_mean_them(databa
     assert bridge.rstp_priority == 4096
     assert bridge.port_trees == (("eth1", PortTreeSettings(priority=96)),)
     assert problems(database) == {}
+
+
+def test_a_controller_auto_needs_what_proves_its_neighbours(database: Database) -> None:
+    database.bridge("br0", "eth1")
+    database.controllers("br0", "auto", "tcp:192.0.2.9")
+
+    assert only_bridge(database).controllers == (parse_target("tcp:192.0.2.9"),)
+    assert "controller auto needs a network-key" in problems(database)["controller-auto"]
+
+    database.row("Bridge", "bridge-br0", other_config={"inband-network-key": "/etc/key"})
+
+    assert only_bridge(database).controllers == (AUTO, parse_target("tcp:192.0.2.9"))
+    assert problems(database) == {}
+
+
+def test_protection_that_does_not_fit_costs_itself_alone(database: Database) -> None:
+    database.bridge("br0", "eth1", other_config={"inband-protect": "duplicate", "inband-address": "192.0.2.1/24"})
+
+    bridge = only_bridge(database)
+
+    assert (bridge.protect, len(bridge.addresses)) == (Protection.ALTERNATIVE, 1)
+    assert "it needs a network-key" in problems(database)["bridge-br0"]
 
 
 def test_what_the_tree_has_not_is_said_of_a_port(database: Database) -> None:
