@@ -308,7 +308,7 @@ def test_check_says_what_would_be_and_does_nothing(rig: Rig) -> None:
     rig.box.ip("addr add 10.0.0.1/24 dev p1")
     path = rig.config('[[bridge]]\nname = "br0"\nport = ["p1", "nowhere"]\n')
 
-    done = rig.inband("check", "--config", path)
+    done = rig.inband("check", path)
 
     assert done.returncode == 1
     assert "10.0.0.1/24" in done.stdout

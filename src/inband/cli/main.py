@@ -20,7 +20,18 @@ from inband.cli.verbs import VERBS
 from inband.errors import InbandError
 
 
+class _Group(click.Group):
+    """As click's, but what each verb does is said in whole sentences."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Click itself cuts them to one line."""
+        rows = [(name, self.commands[name].get_short_help_str(limit=500)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
 @click.group(
+    cls=_Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="TARGET is tcp:HOST[:PORT] or tls:HOST[:PORT], IPv6 in brackets, port 6653 unless given; ',out-of-band' "
     "behind it exempts it from in-band control. The run directory is --run-dir, else $INBAND_RUNDIR, else /run/inband.",

@@ -282,6 +282,8 @@ def set_(bridge: str, settings: tuple[str, ...], run_dir: str | None) -> None:
 def reload(run_dir: str | None) -> None:
     """Read the configuration file again; a file that is refused changes nothing.
 
+    What only commands made, bridges too, goes away: `inband check` says what that is.
+
     \b
     Example:
         inband reload
@@ -348,16 +350,18 @@ def rollback(run_dir: str | None) -> None:
 
 
 @click.command()
-@click.option("--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="Default: that of the switch.")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--config", "named", type=click.Path(path_type=Path), metavar="FILE", help="The same, as `run` has it.")
 @run_dir_option
-def check(file: Path | None, run_dir: str | None) -> int:
-    """Say what a configuration file would do, without doing it: who would be cut off, what is missing.
+def check(file: Path | None, named: Path | None, run_dir: str | None) -> int:
+    """Say what FILE, or the switch's own file, would do, without doing it: who would be cut off, what is missing.
 
     Exit code 0 when nothing is worth a word, 1 when something is.
 
     \b
     Example:
-        inband check --config /etc/inband.toml
+        inband check
+        inband check /etc/new.toml
     """
     from inband.runtime.checking import findings
     from inband.switch.cutting import parse_session
@@ -367,9 +371,9 @@ def check(file: Path | None, run_dir: str | None) -> int:
     except InbandError:
         running = None
     known = running.pop("file") if running else None
-    path = file or (Path(known) if known else None)
+    path = file or named or (Path(known) if known else None)
     if path is None:
-        raise UsageError("no file is given, and no switch runs that has one: write inband check --config FILE")
+        raise UsageError("no file is given, and no switch runs that has one: write inband check FILE")
     found = list(findings(path, running, parse_session(ssh_session() or "")))
     print_answer("\n".join(found) or f"{path}: no problem found")
     return 1 if found else 0

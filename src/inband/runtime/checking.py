@@ -27,7 +27,7 @@ def findings(file: Path, running: Mapping[str, object] | None, session: Session 
     """
     after, before = read_file(file), SwitchConfig() if running is None else config_of(running)
     if not after.bridges:
-        yield "it has no bridge: this switch would do nothing"
+        yield f"{file} has no bridge: this switch would do nothing"
     if session is not None:
         reason = why_cut(session, before, after, _interface_with(session), None)
         if reason is not None:
@@ -35,7 +35,7 @@ def findings(file: Path, running: Mapping[str, object] | None, session: Session 
     for manager in sorted(set(before.managers) - set(after.managers), key=str):
         yield f"manager {manager} would not be protected any more"
     for gone in {bridge.name for bridge in before.bridges} - {bridge.name for bridge in after.bridges}:
-        yield f"bridge {gone} would go away, and {gone} with its addresses"
+        yield f"bridge {gone} is not in {file}: it would go away, and {gone} with its addresses"
     ours = {port for bridge in before.bridges for port in bridge.ports}
     for bridge in after.bridges:
         yield from (f"bridge {bridge.name}: {text}" for text in _about_ports(bridge, ours))

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -123,6 +124,27 @@ def test_wrong_usage_is_code_2(capsys: pytest.CaptureFixture[str], line: str) ->
 def test_a_configuration_that_cannot_be_is_code_1(capsys: pytest.CaptureFixture[str], line: str) -> None:
     assert main(line.split()) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_list_of_verbs_says_whole_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+
+    printed = capsys.readouterr().out
+    assert "..." not in printed.partition("Commands:")[2]
+    assert all(f"\n  {verb}" in printed for verb in cli.commands)
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("line", ["check FILE", "check --config FILE"])
+def test_check_of_a_file_without_a_bridge_names_the_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, line: str
+) -> None:
+    file = tmp_path / "empty.toml"
+    file.touch()
+
+    assert main(["--run-dir", "/nonexistent", *line.replace("FILE", str(file)).split()]) == 1
+
+    assert capsys.readouterr().out == f"{file} has no bridge: this switch would do nothing\n"
 
 
 def test_help_of_every_verb_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
