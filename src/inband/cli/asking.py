@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import click
@@ -60,3 +62,33 @@ def print_answer(text: str) -> None:
     """Print what the switch answered, as it is."""
     if text:
         click.echo(text, nl=not text.endswith("\n"))
+
+
+def print_fitting(text: str) -> None:
+    """Print an answer of long lines: folded on a terminal that is narrower, as it is in a pipe."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        text = "".join(f"{line}\n" for line in text.splitlines() for line in folded(line, width))
+    print_answer(text)
+
+
+def folded(line: str, width: int) -> Iterator[str]:
+    """A line in several of ``width`` characters, those after the first further in: where its parts end, else its words.
+
+    No word is broken, whatever the width.
+    """
+    indent = " " * (len(line) - len(line.lstrip()))
+    line, further = line.strip(), indent
+    while len(further) + len(line) > width:
+        room = max(0, width - len(further) + 1)
+        at = line.rfind("; ", 0, room) + 1 or line.rfind(" ", 1, room)
+        if at <= 0:
+            at = line.find(" ")
+        if at <= 0:
+            break
+        yield further + line[:at]
+        line, further = line[at:].strip(), indent + _FURTHER
+    yield further + line
+
+
+_FURTHER = "    "

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from inband.cli import completion
-from inband.cli.asking import ask, print_answer, run_dir_option
+from inband.cli.asking import ask, print_answer, print_fitting, run_dir_option
 from inband.cli.map_svg import svg
 from inband.errors import UsageError
 
@@ -25,7 +25,7 @@ def neighbours(bridge: str | None, as_json: bool, run_dir: str | None) -> None:
         inband neighbours
         inband neighbours br0 --json | jq '.bridges[].ports[].state'
     """
-    print_answer(_look(run_dir, "neighbours", bridge, as_json=as_json))
+    _print(_look(run_dir, "neighbours", bridge, as_json=as_json), as_json=as_json)
 
 
 @click.command()
@@ -40,7 +40,7 @@ def paths(bridge: str | None, as_json: bool, run_dir: str | None) -> None:
         inband paths
         inband paths br0 --json | jq '.bridges[].paths[] | {address, by, alternatives}'
     """
-    print_answer(_look(run_dir, "paths", bridge, as_json=as_json))
+    _print(_look(run_dir, "paths", bridge, as_json=as_json), as_json=as_json)
 
 
 @click.command(name="map")
@@ -59,7 +59,7 @@ def map_(bridge: str | None, as_json: bool, file: Path | None, run_dir: str | No
         inband map br0 --svg network.svg
     """
     if file is None:
-        print_answer(_look(run_dir, "map", bridge, as_json=as_json))
+        _print(_look(run_dir, "map", bridge, as_json=as_json), as_json=as_json)
         return
     if as_json:
         raise click.UsageError("say either --json or --svg FILE")
@@ -70,6 +70,11 @@ def map_(bridge: str | None, as_json: bool, file: Path | None, run_dir: str | No
         file.write_text(svg(found[0]))
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _print(text: str, *, as_json: bool) -> None:
+    """A document stays as it is, whoever reads it."""
+    (print_answer if as_json else print_fitting)(text)
 
 
 def _look(run_dir: str | None, verb: str, bridge: str | None, *, as_json: bool) -> str:
