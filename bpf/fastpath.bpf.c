@@ -4,7 +4,7 @@
  *
  * A frame is parsed to a flow_key; the masks are tried one after another, each with one lookup of the masked key's hash;
  * the entry found, if its key is the frame's, says what to do. In front of the masks a small cache per CPU remembers
- * which mask packets with this very key hit last. What becomes of a frame without an entry the rules of table 0 say
+ * which mask packets with this very key hit last. What becomes of a frame without an entry the rules of the tables say
  * (tables.h), as far as they are here; else it goes up to the switch.
  *
  * Invariants:
@@ -150,6 +150,8 @@ int fastpath(struct __sk_buff *skb)
 	struct flow_entry *entry = packet.cursor.lost ? NULL : find(&packet, now);
 	if (!entry) {
 		int decided = packet.cursor.lost ? GOES_UP : decide(skb, &packet, now);
+		if (decided == GOES_ON)
+			decided = decide_on_way(skb, &packet, now);
 		if (decided != GOES_UP)
 			return decided;
 		send_up(skb, &packet, UPCALL_MISS);

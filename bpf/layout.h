@@ -14,7 +14,7 @@
 #include <linux/types.h>
 
 enum layout {
-	LAYOUT_VERSION = 9,
+	LAYOUT_VERSION = 10,
 	MAX_MASKS = 32,
 	MAX_OPS = 32,
 	MAX_PORTS = 1024, /* slots; slot 0 is "no such port" */
@@ -23,7 +23,9 @@ enum layout {
 	KEY_WORDS = 12, /* of 64 bits, in a flow_key */
 	SHORT_KEY = 5,	/* words with all that is of Ethernet, IPv4 and ports */
 	MAX_RULES = 131072,
-	MAX_RULE_MASKS = 256,
+	MAX_RULE_MASKS = 256, /* of all tables */
+	MAX_TABLES = 64,
+	MAX_WRITTEN = 24, /* places of the action set: one for each kind, in the order in which they run */
 	MAX_STATIONS = 16384,
 	MAX_METERS = 4096,
 	MAX_BANDS = 8, /* of a meter */
@@ -118,7 +120,7 @@ struct mask {
 enum op_kind {
 	OP_OUTPUT = 1,	   /* arg16: port slot */
 	OP_SET_QUEUE,	   /* arg32: skb priority, 0 for none */
-	OP_PUSH_VLAN,	   /* arg16: ethertype */
+	OP_PUSH_VLAN,	   /* arg16: ethertype; in rules arg8: only onto a packet without a tag */
 	OP_POP_VLAN,
 	OP_SET_VLAN,	   /* arg16: bits of the TCI, arg32: which */
 	OP_SET_ETH_DST,	   /* the last six bytes */
@@ -136,6 +138,9 @@ enum op_kind {
 	OP_SET_IPV6_WORD,  /* arg8: which of source and destination, arg32_be */
 	OP_SET_IPV6_LABEL, /* arg32_be */
 	OP_SET_ARP,	   /* arg8: where in the message; as many of the last six bytes as the field there has */
+	/* Only in rules, of which they make ops for a packet. */
+	OP_WRITE,	   /* arg8: a place of the action set, where the op behind this one goes; of kind 0: it is empty then */
+	OP_CLEAR,	   /* the action set */
 };
 
 struct op {
@@ -155,11 +160,14 @@ struct flow_entry {
 	struct op ops[MAX_OPS];
 };
 
-/* What a flow of table 0 says; ``entry`` is its match, and its ops if it has some. Its epoch is of no use. */
+/* What a flow says; ``entry`` is its match, and its ops if it has some. Its epoch is of no use. */
 struct rule {
-	__u64 rank; /* above 0; of the rules that match the one with the highest decides */
+	__u64 rank; /* above 0; of a table's rules that match the one with the highest decides */
 	__u32 decision;
-	__u32 padding;
+	__u32 next_table;     /* 0: none */
+	__u64 metadata;	      /* the rest of its match */
+	__u64 metadata_bits;  /* what it sets, */
+	__u64 metadata_mask;  /* and which bits */
 	struct flow_entry entry;
 };
 
@@ -167,21 +175,48 @@ enum rule_decision {
 	RULE_UP,     /* the switch decides */
 	RULE_OPS,    /* the entry's ops, unless they output to the port that the packet came from */
 	RULE_NORMAL, /* as a learning switch */
+	RULE_VISIT,  /* the entry's ops are done to the packet as it is then, and the next table is asked, if there is one */
 };
 
-/* One of the masks of all rules, which are in the order of ``best_rank``. */
+/* One of the masks of a table's rules, which are in the order of ``best_rank``. */
 struct rule_mask {
 	struct mask mask;
 	__u64 best_rank; /* of its rules */
+	__u64 metadata;	 /* bits of it that they look at */
+};
+
+/* Where the masks of a table's rules are. */
+struct range {
+	__u16 first;
+	__u16 count;
 };
 
 /* The rules as a whole. */
 struct tables {
 	__u32 generation; /* 0: they are not what the switch decides by. Each time that they are again, another number */
-	__u32 mask_count;
 	__u32 local_slot; /* of LOCAL; 0: its address is not known */
 	__u8 local_mac[6];
 	__u8 padding[2];
+	struct range masks[MAX_TABLES];
+};
+
+/* A packet on its way through the tables: what is said of it so far. Nothing is done before all is said. */
+struct walk {
+	struct flow_key key; /* as actions have made it */
+	__u64 metadata;
+	__u32 visited;	  /* rules so far */
+	__u32 known_tags; /* of the tags in ``key`` how many are what the packet has then; it may have more */
+	__u32 length;	  /* of the ops, up to the last that sends or meters */
+	__u32 write_to;	  /* the place of the action set, plus 1, for the next op */
+	__u32 has_set;	  /* whether something was written */
+	__u32 is_busy;	  /* with another frame, in the middle of which this one came */
+	__u32 is_alone;	  /* the switch is silent */
+	__u32 generation; /* of the rules that it began with */
+	__u32 first;	  /* where the mask is of its rule in table 0 */
+	__u32 padding;
+	__u32 slots[MAX_TABLES]; /* of those rules' counters */
+	struct op set[MAX_WRITTEN];
+	struct flow_entry entry; /* the ops */
 };
 
 /* A port by its slot, as far as the rules go. */
@@ -262,7 +297,7 @@ struct config {
 	__u32 adopted_epoch; /* entries of the process before are good too; 0: none are */
 	__u32 mask_count;
 	__u32 control_per_s; /* of other control frames that no entry matches, of each port; 0: CONTROL_PER_S */
-	__u32 secret[2 * KEY_WORDS]; /* of the hash by which entries are found */
+	__u32 secret[2 * KEY_WORDS + 2]; /* of the hash by which entries are found; the last two are for metadata */
 };
 
 struct port_in {
@@ -307,7 +342,7 @@ enum verdict {
 	VERDICT_LINK_LOCAL_FLOOD, /* more frames that stay on a link than go up */
 	VERDICT_DROPPED_BY_METER,
 	VERDICT_CONTROL_FLOOD, /* more of other control frames than go up */
-	VERDICT_DECIDED_BY_RULE,
+	VERDICT_DECIDED_BY_RULE,   /* or by rules of several tables */
 	VERDICT_DECIDED_NORMAL,
 	VERDICT_DECIDED_NORMAL_DROPPED, /* the destination is on the port that it came from, or bridges keep it there */
 	VERDICT_DECIDED_ALONE,	   /* as one of these, for the switch is silent: control too, and hosts that moved */

@@ -43,7 +43,7 @@ struct {
 	__type(value, struct flow_stats);
 } stats SEC(".maps");
 
-/* The rules of table 0 as a whole; written by the switch through shared memory. */
+/* The rules as a whole; written by the switch through shared memory. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -52,7 +52,7 @@ struct {
 	__type(value, struct tables);
 } tables SEC(".maps");
 
-/* The masks of all rules, in the order of their best rank. */
+/* The masks of all rules: table after table, in the order of their best rank. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_RULE_MASKS);
@@ -77,6 +77,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct flow_stats);
 } rule_stats SEC(".maps");
+
+/* The packet that a CPU has on its way through the tables. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct walk);
+} walks SEC(".maps");
 
 /* What NORMAL knows of addresses: the switch writes what it learns, and is told what is learned here. */
 struct {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * Decides about a frame that no megaflow fits by the rules of table 0, where they say it all: so it does not wait for
+ * Decides about a frame that no megaflow fits by the rules of the tables, where they say it all: so it does not wait for
  * the switch, which is told afterwards, caches the decision and learns (docs/decisions/21).
  *
- * Masks are tried in the order of their best rule, each with one lookup, until none that follows can be better. A rule
- * says what to do, that NORMAL does it, or that the switch decides.
+ * A rule says what to do, that NORMAL does it, that the switch decides, or what its part is and in which table to go on
+ * (walk.h).
  *
  * Invariants:
  * - The decision is the switch's: what is not sure goes up. Control frames always do.
@@ -21,22 +21,16 @@
 #include "lookup.h"
 #include "maps.h"
 #include "parse.h"
+#include "rules.h"
 #include "upcall.h"
+#include "walk.h"
 
-#define GOES_UP -1
 #define GROUP_BIT 1
 /* Probes for loops (inband/stp/loop_watch.py). */
 #define ETH_PROBE 0x88b5
 /* So much of a frame is told, and no headers may be behind it. */
 #define TOLD_BYTES (UPCALL_SMALL - sizeof(struct upcall))
 #define LONGEST_TRANSPORT 20
-
-/* The best rule so far. */
-struct found {
-	__u64 rank;
-	__u32 place; /* of its mask, plus 1; 0: none is found */
-	__u32 padding;
-};
 
 /* Whether what waits in a ring has waited for too long. The position moves with each record that is read. */
 static __always_inline bool is_unread(void *ring, __u32 which)
@@ -56,50 +50,6 @@ static __always_inline bool is_unread(void *ring, __u32 which)
 		return false;
 	}
 	return now > last->since_ns + SILENT_MS * NS_PER_MS;
-}
-
-static __always_inline struct rule *look_up_rule(const struct flow_key *key, const struct mask *mask,
-						 const struct config *config)
-{
-	__u64 hash = hash_of(key, mask, config, 0, SHORT_KEY);
-
-	if (mask->words > SHORT_KEY)
-		hash += hash_of(key, mask, config, SHORT_KEY, KEY_WORDS);
-	struct rule *rule = bpf_map_lookup_elem(&rules, &hash);
-	if (!rule || difference(key, mask, &rule->entry, 0, SHORT_KEY))
-		return NULL;
-	if (mask->words > SHORT_KEY && difference(key, mask, &rule->entry, SHORT_KEY, KEY_WORDS))
-		return NULL;
-	return rule;
-}
-
-/* Try one mask; whether one behind it may have a better rule. */
-__noinline int try_mask(const struct packet *packet, const struct config *config, __u32 place, struct found *found)
-{
-	if (!packet || !config || !found)
-		return 0;
-	struct rule_mask *rule_mask = bpf_map_lookup_elem(&rule_masks, &place);
-	if (!rule_mask || rule_mask->best_rank <= found->rank)
-		return 0;
-	struct rule *rule = look_up_rule(&packet->key, &rule_mask->mask, config);
-	if (rule && rule->rank > found->rank) {
-		found->rank = rule->rank;
-		found->place = place + 1;
-	}
-	return 1;
-}
-
-/* The mask (plus 1) of the rule that decides, or 0. */
-__noinline int classify(const struct packet *packet, const struct config *config, __u32 mask_count)
-{
-	struct found found = {};
-
-	if (!packet || !config)
-		return 0;
-	for (__u32 place = 0; place < MAX_RULE_MASKS && place < mask_count; place++)
-		if (!try_mask(packet, config, place, &found))
-			break;
-	return found.place;
 }
 
 /* Whether rules alone decide about it: no hook of the switch has to see it, and what is told of it has its headers. */
@@ -207,6 +157,21 @@ static __always_inline bool has_flag(__u32 slot, __u32 flag)
 	return inlet && inlet->flags & flag;
 }
 
+/* To every port that a flood leaves by: as run_ops, but for the stack that more kinds of ops would take. */
+__noinline int flood(struct __sk_buff *skb, const struct packet *packet, const struct inlet *inlet)
+{
+	if (!packet || !inlet)
+		return TC_ACT_SHOT;
+	__u32 count = inlet->flood.op_count;
+
+	for (__u32 i = 0; i < MAX_OPS && i < count; i++) {
+		int result = run_output(skb, packet, &inlet->flood.ops[i], i + 1 == count);
+		if (i + 1 == count)
+			return result;
+	}
+	return TC_ACT_SHOT;
+}
+
 /* Send it, when all else is done. */
 static __always_inline int send_normally(struct __sk_buff *skb, struct packet *packet, __u32 to)
 {
@@ -218,18 +183,34 @@ static __always_inline int send_normally(struct __sk_buff *skb, struct packet *p
 	}
 	if (to)
 		return run_output(skb, packet, &op, true);
-	struct inlet *inlet = bpf_map_lookup_elem(&inlets, &packet->port_slot);
-	return inlet ? run_ops(skb, packet, &inlet->flood, 0) : TC_ACT_SHOT;
+	return flood(skb, packet, bpf_map_lookup_elem(&inlets, &packet->port_slot));
 }
 
-/* inband/pipeline/normal.py, for ports without settings. What rule it was counts the packet. */
-__noinline int forward_normally(struct __sk_buff *skb, struct packet *packet, const struct tables *now,
-				const struct rule *rule, int is_alone)
+/* The packet that this CPU has on its way through the tables. */
+static __always_inline struct walk *walk_of_cpu(void)
 {
-	if (!packet || !now || !rule)
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&walks, &zero);
+}
+
+/* Count a packet to the rule of this slot, or to those that it came by (0). */
+static __always_inline void credit_rules(__u32 slot, const struct packet *packet)
+{
+	if (slot)
+		credit(bpf_map_lookup_elem(&rule_stats, &slot), packet);
+	else
+		credit_walk(walk_of_cpu(), packet);
+}
+
+/* inband/pipeline/normal.py, for ports without settings. ``slot`` as for credit_rules. */
+__noinline int forward_normally(struct __sk_buff *skb, struct packet *packet, const struct tables *now, __u32 slot,
+				int is_alone)
+{
+	if (!packet || !now)
 		return GOES_UP;
 	struct station_key from = station_key(packet->key.eth_src, packet->key.vlan_be);
-	__u32 to = destination(packet, now), slot = rule->entry.slot;
+	__u32 to = destination(packet, now);
 
 	if (to ? !has_flag(to, INLET_SENDS) : !has_flag(packet->port_slot, INLET_FLOODS)) {
 		count(VERDICT_UP_NORMAL);
@@ -246,7 +227,7 @@ __noinline int forward_normally(struct __sk_buff *skb, struct packet *packet, co
 			station->slot = packet->port_slot;
 	}
 	count(VERDICT_DECIDED_NORMAL);
-	credit(bpf_map_lookup_elem(&rule_stats, &slot), packet);
+	credit_rules(slot, packet);
 	if (teaches && !station) {
 		learn(skb, packet, &from, is_alone);
 	} else {
@@ -286,21 +267,60 @@ __noinline int do_ops(struct __sk_buff *skb, struct packet *packet, const struct
 	return run_ops(skb, packet, &rule->entry, 0);
 }
 
-/* The rule for this packet, NULL with a reason counted. */
-static __always_inline struct rule *rule_for(const struct packet *packet, const struct config *config,
-					     const struct tables *now)
+/* Do what the rules on a packet's way have said. */
+__noinline int do_walk(struct __sk_buff *skb, struct packet *packet, struct walk *walk, int is_alone)
 {
-	__u32 place = classify(packet, config, now->mask_count);
-
-	if (place) {
-		place -= 1;
-		struct rule_mask *rule_mask = bpf_map_lookup_elem(&rule_masks, &place);
-		struct rule *rule = rule_mask ? look_up_rule(&packet->key, &rule_mask->mask, config) : NULL;
-		if (rule)
-			return rule;
+	if (!packet || !walk)
+		return GOES_UP;
+	count(VERDICT_DECIDED_BY_RULE);
+	credit_walk(walk, packet);
+	if (!is_alone)
+		tell_in_pace(skb, packet);
+	walk->entry.op_count = walk->length;
+	if (!walk->length) {
+		count(VERDICT_DROPPED_BY_FLOW);
+		return TC_ACT_SHOT;
 	}
-	count(VERDICT_UP_NO_RULE);
-	return NULL;
+	return run_ops(skb, packet, &walk->entry, 0);
+}
+
+/* Have a packet for which ``decide`` said GOES_ON go through the tables; its answer is as that one's. */
+__noinline int decide_on_way(struct __sk_buff *skb, struct packet *packet, const struct config *config)
+{
+	__u32 zero = 0;
+	struct tables *now = bpf_map_lookup_elem(&tables, &zero);
+	struct walk *walk = walk_of_cpu();
+
+	if (!packet || !config || !now || !walk)
+		return GOES_UP;
+	walk->is_busy = 1;
+	begin_walk(walk, packet);
+	int end = walk_on(walk, packet, config, now), result = GOES_UP;
+	if (*(volatile __u32 *)&now->generation != walk->generation)
+		count(VERDICT_UP_NO_TABLES);
+	else if (end == ENDS)
+		result = do_walk(skb, packet, walk, walk->is_alone);
+	else if (end == ENDS_NORMAL)
+		result = forward_normally(skb, packet, now, 0, walk->is_alone);
+	else
+		count(end == FINDS_NO_RULE ? VERDICT_UP_NO_RULE : VERDICT_UP_BY_RULE);
+	if (walk->is_alone && result != GOES_UP)
+		count(VERDICT_DECIDED_ALONE);
+	walk->is_busy = 0;
+	return result;
+}
+
+/* Note where the way through the tables begins; whether it can. */
+__noinline int is_noted(__u32 first, __u32 generation, int is_alone)
+{
+	struct walk *walk = walk_of_cpu();
+
+	if (!walk || walk->is_busy)
+		return 0;
+	walk->first = first;
+	walk->generation = generation;
+	walk->is_alone = is_alone;
+	return 1;
 }
 
 /* No piece of a packet is matched by ports, which only the first one has (inband/pipeline/fragments.py). */
@@ -310,7 +330,7 @@ static __always_inline void forget_ports_of_fragment(struct packet *packet)
 		__builtin_memset(&packet->key.transport, 0, sizeof(packet->key.transport));
 }
 
-/* What becomes of a frame that no megaflow fits: GOES_UP, or the program's answer for one that is dealt with. */
+/* What becomes of a frame that no megaflow fits: GOES_UP, GOES_ON, or the program's answer if it is dealt with. */
 __noinline int decide(struct __sk_buff *skb, struct packet *packet, const struct config *config)
 {
 	__u32 zero = 0;
@@ -330,20 +350,25 @@ __noinline int decide(struct __sk_buff *skb, struct packet *packet, const struct
 	}
 	if (is_alone)
 		forget_ports_of_fragment(packet);
-	struct rule *rule = rule_for(packet, config, now);
-	if (!rule)
+	__u32 place = classify(&packet->key, 0, config, now->masks[0].first, now->masks[0].count);
+	struct rule *rule = place ? rule_of_mask(&packet->key, 0, config, place - 1) : NULL;
+	if (!rule) {
+		count(VERDICT_UP_NO_RULE);
 		return GOES_UP;
+	}
 	__u32 decision = rule->decision;
 	if (*(volatile __u32 *)&now->generation != generation) {
 		count(VERDICT_UP_NO_TABLES);
 		return GOES_UP;
 	}
-	if (is_alone && decision != RULE_UP)
+	if (is_alone && (decision == RULE_NORMAL || decision == RULE_OPS))
 		count(VERDICT_DECIDED_ALONE);
 	if (decision == RULE_NORMAL)
-		return forward_normally(skb, packet, now, rule, is_alone);
+		return forward_normally(skb, packet, now, rule->entry.slot, is_alone);
 	if (decision == RULE_OPS)
 		return do_ops(skb, packet, rule, is_alone);
+	if (decision == RULE_VISIT && is_noted(place - 1, generation, is_alone))
+		return GOES_ON;
 	count(VERDICT_UP_BY_RULE);
 	return GOES_UP;
 }

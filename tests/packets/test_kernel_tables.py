@@ -20,11 +20,30 @@ from pyroute2 import netns
 
 from inband.agent.connection import Kind
 from inband.bridge.bridge import Bridge
-from inband.flow.actions import Action, ApplyActions, Output, PushVlan, SetField, SetQueue
+from inband.flow.actions import (
+    Action,
+    ApplyActions,
+    ClearActions,
+    DecNwTtl,
+    GotoTable,
+    Instruction,
+    Meter,
+    Output,
+    PopQueue,
+    PopVlan,
+    PushVlan,
+    SetField,
+    SetNwTtl,
+    SetQueue,
+    SetVlanPcp,
+    SetVlanVid,
+    WriteActions,
+    WriteMetadata,
+)
 from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow
-from inband.flow.match import ANY
-from inband.flow.ports import FLOOD, LOCAL, NORMAL, PortNo
+from inband.flow.match import ANY, Match
+from inband.flow.ports import ALL, FLOOD, LOCAL, NORMAL, PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow.messages import Envelope, FlowMod, Message, PortMod
 from inband.packet.frame import Frame
@@ -35,7 +54,17 @@ from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import OFP13, FlowModCommand, PortConfig
 from tests.packets.columns import PORTS, Column, ebpf, simulated
 from tests.packets.test_random_tables import FAR_FUTURE, put_a_bridge_on
-from tests.property.test_pipeline_cache import MAC_LOCAL, POOL, Chained, flows, group_buckets, matches
+from tests.property.test_pipeline_cache import (
+    BANDS,
+    MAC_LOCAL,
+    METERED,
+    POOL,
+    VALUES,
+    Chained,
+    flows,
+    group_buckets,
+    matches,
+)
 
 pytestmark = pytest.mark.root
 
@@ -91,6 +120,47 @@ plain_flows = st.builds(
 )
 any_flow = st.one_of(plain_flows, plain_flows, plain_flows, flows())
 
+_ON_THE_WAY: tuple[Action, ...] = (
+    *_PLAIN,
+    *(SetField("ipv4_dst", 0x0A000002), SetField("tcp_dst", 6653), SetField("ip_ecn", 1), SetNwTtl(32), DecNwTtl()),
+    *(PopVlan(), SetVlanVid(2), SetVlanPcp(3), PopQueue(), Output(ALL)),
+)
+_WRITTEN = tuple(action for action in _ON_THE_WAY if not isinstance(action, SetVlanVid | SetVlanPcp))
+# What tables in front leave behind, and headers that they change.
+_LOOKED_AT = ("metadata", "metadata", "eth_dst", "eth_type", "vlan_vid", "ip_ttl", "ipv4_dst", "tcp_dst", "in_port")
+
+
+@st.composite
+def flows_on_the_way(draw: st.DrawFn) -> Flow:
+    """A flow whose packets go on in the next table, most often, and look at what was done to them."""
+    table_id = draw(st.sampled_from((0, 0, 1, 1, 2)))
+    looked_at = draw(st.sets(st.sampled_from(_LOOKED_AT), max_size=2 if table_id else 1))
+    match = Match.of(**{name: draw(st.sampled_from(VALUES[name])) for name in sorted(looked_at)})
+    actions = draw(st.lists(st.sampled_from(_ON_THE_WAY), max_size=3))
+    instructions: list[Instruction] = [ApplyActions(tuple(actions))]
+    if draw(st.booleans()):
+        instructions.append(WriteActions(tuple(draw(st.lists(st.sampled_from(_WRITTEN), max_size=3)))))
+    if draw(st.booleans()):
+        instructions.append(WriteMetadata(*draw(st.sampled_from(((5, 7), (1, 1), (0, 4), (1 << 40, 1 << 40))))))
+    if draw(st.integers(0, 7)) == 0:
+        instructions.append(ClearActions())
+    if draw(st.integers(0, 7)) == 0:
+        instructions.append(Meter(1))
+    if table_id == 2 and draw(st.integers(0, 2)) == 0:
+        instructions = [ApplyActions((Output(NORMAL),))]
+    elif table_id < 2 and draw(st.integers(0, 3)):
+        instructions.append(GotoTable(draw(st.integers(table_id + 1, 2))))
+    return Flow(match, OpenFlowPriority(draw(st.integers(0, 3))), tuple(instructions), table_id)
+
+
+def _pass_on(table_id: int) -> Flow:
+    """A table-miss flow, so that few packets get to no flow at all."""
+    does: Instruction = GotoTable(table_id + 1) if table_id < 2 else ApplyActions((Output(NORMAL),))
+    return Flow(ANY, OpenFlowPriority(0), (does,), table_id)
+
+
+flow_on_the_way = st.one_of(*[flows_on_the_way()] * 5, plain_flows, flows())
+
 
 @dataclass(frozen=True)
 class Arrives:
@@ -122,17 +192,14 @@ arrivals = st.builds(Arrives, frames, st.booleans())
 few_hosts = st.builds(Arrives, st.integers(_FEW, len(FRAMES) - 1), st.sampled_from((True, True, True, False)))
 configs = st.sampled_from((PortConfig.NONE, PortConfig.NONE, PortConfig.NO_FLOOD, PortConfig.NO_FWD))
 said_of_ports = st.builds(Said, st.builds(_port_mod, st.sampled_from(PORTS), configs), st.booleans())
-steps = st.lists(
-    st.one_of(
-        *(arrivals for _ in range(6)),
-        st.builds(
-            Said, st.builds(lambda flow, on: _message(flow, is_added=on), any_flow, st.booleans()), st.booleans()
-        ),
-        said_of_ports,
-    ),
-    min_size=1,
-    max_size=24,
-)
+
+
+def steps(changed: st.SearchStrategy[Flow]) -> st.SearchStrategy[list[Arrives | Said]]:
+    """Frames, and flows that come and go."""
+    messages = st.builds(lambda flow, on: _message(flow, is_added=on), changed, st.booleans())
+    said = st.builds(Said, messages, st.booleans())
+    return st.lists(st.one_of(*(arrivals for _ in range(6)), said, said_of_ports), min_size=1, max_size=24)
+
 
 KINDS: dict[str, Callable[[], AbstractContextManager[Column]]] = {
     "simulated": simulated,
@@ -213,8 +280,56 @@ def test_the_first_frame_is_decided_by_its_flow_and_the_next_by_what_was_cached_
     assert flow.packets == 2
 
 
+_MARK = WriteMetadata(5, 7)
+_LATER: dict[str, list[tuple[Match, int, tuple[Instruction, ...]]]] = {
+    "goto": [(ANY, 0, (GotoTable(2),)), (ANY, 2, (ApplyActions((Output(PortNo(2)),)),))],
+    "metadata": [
+        (ANY, 0, (_MARK, GotoTable(1))),
+        (Match.of(metadata=(5, 7)), 1, (ApplyActions((Output(PortNo(2)),)),)),
+        (Match.of(metadata=(4, 7)), 1, (ApplyActions((Output(PortNo(3)),)),)),
+    ],
+    "action set": [
+        (ANY, 0, (WriteActions((Output(PortNo(3)), SetField("eth_dst", 5))), GotoTable(1))),
+        (ANY, 1, (WriteActions((Output(PortNo(2)),)),)),
+    ],
+    "edits": [
+        (ANY, 0, (ApplyActions((SetField("ipv4_dst", 0x0A000009), DecNwTtl(), PushVlan())), GotoTable(1))),
+        (Match.of(eth_type=0x0800, ipv4_dst=0x0A000009, vlan_vid=0x1000), 1, (ApplyActions((Output(PortNo(2)),)),)),
+    ],
+    "no action": [(ANY, 0, (GotoTable(1),)), (ANY, 1, ())],
+    "meter": [(ANY, 0, (Meter(2), ApplyActions((Output(PortNo(2)),))))],
+    "normal": [(ANY, 0, (_MARK, GotoTable(1))), (ANY, 1, (ApplyActions((Output(NORMAL),)),))],
+}
+
+
+@pytest.mark.parametrize("name", _LATER)
+def test_a_frame_goes_through_the_tables_in_the_kernel(columns: dict[str, Standing], name: str) -> None:
+    column, namespace = columns["ebpf"]
+    netns.setns(namespace)
+    made = [Flow(match, OpenFlowPriority(1), does, table_id) for match, table_id, does in _LATER[name]]
+    bridge = put_a_bridge_on(column, [], ([], [], []))
+    bridge.tables.meters.add(2, METERED, BANDS[1:], 0.0)
+    column.datapath.set_meter(2, bridge.tables.meters.get(2))
+    for flow in made:
+        bridge.tables.add(flow, 0.0)
+    assert bridge.megaflows.tables is not None
+    bridge.megaflows.tables.finish(lambda: 1.0)
+    before = dict(column.datapath.counters())
+    key, frame = FRAMES[_FEW]
+
+    column.arrive(PortNo(FIELDS["in_port"].get(key)), frame)
+
+    after = column.datapath.counters()
+    assert after.get("miss", 0) == before.get("miss", 0)
+    assert sum(after.get(each, 0) - before.get(each, 0) for each in DECIDED) == 1
+    in_one_go(bridge.counting())
+    on_the_way = [flow for flow in made if flow.match != Match.of(metadata=(4, 7))]
+    assert [flow.packets for flow in on_the_way] == [1] * len(on_the_way)
+    assert all(bridge.tables[flow.table_id].matched == 1 for flow in on_the_way)
+
+
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(visible=st.lists(any_flow, min_size=1, max_size=6), groups=group_buckets, script=steps)
+@given(visible=st.lists(any_flow, min_size=1, max_size=6), groups=group_buckets, script=steps(any_flow))
 def test_the_kernel_decides_as_the_pipeline_does(
     columns: dict[str, Standing],
     visible: list[Flow],
@@ -222,6 +337,17 @@ def test_the_kernel_decides_as_the_pipeline_does(
     script: list[Arrives | Said],
 ) -> None:
     _compare(columns, visible, groups, script)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(visible=st.lists(flow_on_the_way, max_size=6), groups=group_buckets, script=steps(flow_on_the_way))
+def test_the_kernel_goes_through_the_tables_as_the_pipeline_does(
+    columns: dict[str, Standing],
+    visible: list[Flow],
+    groups: tuple[list[Chained], ...],
+    script: list[Arrives | Said],
+) -> None:
+    _compare(columns, [*map(_pass_on, range(3)), *visible], groups, script)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

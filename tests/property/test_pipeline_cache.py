@@ -104,7 +104,7 @@ POOL: list[tuple[FlowKey, Frame]] = [
     (parse(frame, port), Frame(frame)) for frame in (*_frames(), *_fragments()) for port in (1, 2)
 ]
 
-_FIELDS: dict[str, tuple[int | tuple[int, int], ...]] = {
+VALUES: dict[str, tuple[int | tuple[int, int], ...]] = {
     "in_port": (1, 2),
     "eth_type": (0x0800, 0x0806, 0x86DD),
     "eth_dst": tuple(int(Mac.parse(mac)) for mac in _MACS),
@@ -118,8 +118,8 @@ _FIELDS: dict[str, tuple[int | tuple[int, int], ...]] = {
     "metadata": (0, 5, (1, 1)),
     "reg0": (0, 80),
 }
-matches = st.dictionaries(st.sampled_from(list(_FIELDS)), st.integers(0, 3), max_size=3).map(
-    lambda chosen: Match.of(**{name: _FIELDS[name][at % len(_FIELDS[name])] for name, at in chosen.items()})
+matches = st.dictionaries(st.sampled_from(list(VALUES)), st.integers(0, 3), max_size=3).map(
+    lambda chosen: Match.of(**{name: VALUES[name][at % len(VALUES[name])] for name, at in chosen.items()})
 )
 _PORTS = (PortNo(1), PortNo(2), PortNo(3), PortNo(9), LOCAL, NORMAL, FLOOD, ALL, IN_PORT, CONTROLLER, TABLE)
 edits: st.SearchStrategy[Action] = st.sampled_from(

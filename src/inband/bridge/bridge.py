@@ -247,8 +247,7 @@ class Bridge:
                 case FlowsChanged(changes):
                     self.megaflows.flows_changed((*changes.added, *changes.modified, *changes.removed))
                 case MeterChanged(meter_id):
-                    self.megaflows.settle_cheaply()  # flows that lost their meter do nothing without it
-                    self.datapath.set_meter(meter_id, self.tables.meters.get(meter_id))
+                    self.megaflows.meter_changed(meter_id)
                 case SettingsChanged():
                     self.megaflows.everything_changed()
                     self.tree.follow_ports()

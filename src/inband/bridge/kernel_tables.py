@@ -1,4 +1,4 @@
-"""Has a datapath decide by the flows of table 0 itself, where it can: compiles them, and says when they are right.
+"""Has a datapath decide by the flow tables itself, where it can: compiles flows, and says when they are right.
 
 Whatever changes first suspends the rules: from then on frames that no megaflow fits go up, as to a datapath without
 rules. When changes have paused for QUIET_S what changed is compiled, in slices of SLICE_S, and the rules are resumed.
@@ -7,7 +7,7 @@ So a burst of FLOW_MODs costs one store and a list, and a barrier is as honest a
 What was decided by rules is told afterwards (``Bridge``), and its counters are credited by the rounds of counting.
 
 Invariants:
-- While the rules are valid each rule is a flow of table 0 and says what the pipeline says of its packets. Flows of
+- While the rules are valid each rule is a flow in its table and says what the pipeline says of its packets. Flows of
   in-band control whose packets never come to rules have none.
 - A flow that has gone has the counts of its rule, which decides nothing any more.
 - Stations are the FDB's: ``follow_fdb`` writes what changed, before a frame is sent by it.
@@ -25,9 +25,9 @@ from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow
 from inband.flow.origin import Owner
 from inband.flow.ports import LOCAL
-from inband.pipeline.rulings import Decider
+from inband.pipeline.rulings import ASK, Decider
 from inband.pipeline.translate import Pipeline
-from inband.table.flow_set import EntryKey, entry_key
+from inband.table.flow_set import entry_key
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.numbers import ETH_ARP, REDIRECT, ROUTER_SOLICITATION
 
@@ -42,6 +42,9 @@ _AT_ONCE = 16
 # After the kernel has refused something.
 _AGAIN_S = 10.0
 
+_Place = tuple[int, int, int, int]
+"""Of a flow: its table, and what names it there."""
+
 
 class KernelTables:
     """The rules of one bridge."""
@@ -50,9 +53,11 @@ class KernelTables:
         self._rules = rules
         self._pipeline = pipeline
         self._fdb = pipeline.fdb
-        self._table = pipeline.tables.first
+        self._tables = pipeline.tables
+        self._in_use = {0}
+        """Tables that have had flows."""
         self._max_flows = max_flows
-        self._by_entry: dict[EntryKey, Rule] = {}
+        self._by_entry: dict[_Place, Rule] = {}
         self._by_flow: dict[Flow, Rule] = {}
         self._changed: deque[Flow] = deque()
         self._all_changed = True
@@ -69,7 +74,7 @@ class KernelTables:
         return self._rules.is_valid
 
     def deciders(self) -> Counter[Decider]:
-        """How many flows of table 0, hidden ones too, have who say what becomes of their packets."""
+        """How many flows, hidden ones too, have who say what becomes of their packets."""
         return Counter(rule.ruling.decider for rule in self._by_entry.values())
 
     # Changes
@@ -78,6 +83,7 @@ class KernelTables:
         """Flows came, went, or say something else."""
         self._suspend()
         for flow in flows:
+            self._in_use.add(flow.table_id)
             if (rule := self._by_flow.get(flow)) is not None:
                 self._rules.read(rule)
                 self._credit(rule)
@@ -90,6 +96,13 @@ class KernelTables:
         """Ports, groups or settings changed, or very many flows."""
         self._suspend()
         self._all_changed = True
+
+    def meter_changed(self, users: Sequence[Flow]) -> None:
+        """A meter came, went, or has other bands; ``users`` are the flows that name it."""
+        self.flows_changed(users)
+        for flow in users:
+            if (rule := self._by_flow.get(flow)) is not None:
+                rule.ruling = ASK  # what was compiled of it may be wrong, though the flow says the same
 
     def follow_fdb(self) -> None:
         """Write what the FDB has learned and forgotten."""
@@ -114,7 +127,7 @@ class KernelTables:
         if self._rules.is_valid:
             return None
         if self._has_too_many:
-            self.trouble = f"there are more than {self._max_flows} flows in table 0"
+            self.trouble = f"there are more than {self._max_flows} flows"
             if not self._by_entry:
                 return None
         if self._due is None:
@@ -149,7 +162,7 @@ class KernelTables:
 
     @property
     def _has_too_many(self) -> bool:
-        return self._table.active > self._max_flows
+        return sum(self._tables[table_id].active for table_id in self._in_use) > self._max_flows
 
     def _give_up(self, clock: Callable[[], Instant], until: Instant) -> bool:
         """Keep no rules while there are too many flows: they would take memory, and be of no use."""
@@ -173,8 +186,10 @@ class KernelTables:
         self._all_changed = False
         self._rules.stations.set_roles(self._roles())
         self._changed = deque(rule.flow for rule in self._by_entry.values())
-        self._changed.extend(self._table.hidden())
-        self._changed.extend(self._table)
+        self._in_use |= {table_id for table_id in range(len(self._tables)) if self._tables[table_id].active}
+        for table_id in sorted(self._in_use):
+            self._changed.extend(self._tables[table_id].hidden())
+            self._changed.extend(self._tables[table_id])
 
     def _roles(self) -> PortRoles:
         pipeline, ports = self._pipeline, self._pipeline.ports
@@ -188,10 +203,10 @@ class KernelTables:
 
     def _follow(self, flow: Flow) -> None:
         """Have the rule of a flow's priority and match be what the table has there now."""
-        if flow.table_id != 0 or _needs_no_rule(flow):
+        if _needs_no_rule(flow):
             return
-        entry = entry_key(flow)
-        now, before = self._table.find(flow.match, flow.priority), self._by_entry.get(entry)
+        entry = (flow.table_id, *entry_key(flow))
+        now, before = self._tables[flow.table_id].find(flow.match, flow.priority), self._by_entry.get(entry)
         if now is None:
             if before is not None:
                 self._forget(entry, before)
@@ -204,7 +219,7 @@ class KernelTables:
         self._by_entry[entry] = self._by_flow[now] = rule
         self._rules.put(rule)
 
-    def _forget(self, entry: EntryKey, rule: Rule) -> None:
+    def _forget(self, entry: _Place, rule: Rule) -> None:
         self._rules.remove(rule)
         self._credit(rule)
         del self._by_entry[entry], self._by_flow[rule.flow]
@@ -221,7 +236,7 @@ class KernelTables:
     def _credit(self, rule: Rule) -> None:
         packets, bytes_ = rule.packets - rule.credited_packets, rule.bytes - rule.credited_bytes
         if packets:
-            self._pipeline.tables.credit(((0, rule.flow),), packets, bytes_, rule.used)
+            self._tables.credit(((rule.flow.table_id, rule.flow),), packets, bytes_, rule.used)
         rule.credited_packets, rule.credited_bytes = rule.packets, rule.bytes
 
 

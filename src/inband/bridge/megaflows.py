@@ -31,6 +31,7 @@ from inband.bridge.removed import Removed
 from inband.datapath.base import Datapath, Megaflow
 from inband.datapath.rules import Told
 from inband.errors import HostError
+from inband.flow.actions import Meter
 from inband.flow.fields import FlowKey
 from inband.flow.flow import Flow
 from inband.flow.match import Match
@@ -313,6 +314,13 @@ class MegaflowCache:
                 self._changes.matches.append(flow.match)
             else:
                 self._changes.tables.add(flow.table_id)
+
+    def meter_changed(self, meter_id: int) -> None:
+        """A meter came, went, or has other bands: tell the datapath, which removes what has to be compiled anew."""
+        self.settle_cheaply()  # flows that lost their meter do nothing without it
+        if self.tables is not None:
+            self.tables.meter_changed(self.pipeline.tables.users(Meter(meter_id)))
+        self.datapath.set_meter(meter_id, self.pipeline.tables.meters.get(meter_id))
 
     def everything_changed(self) -> None:
         """Ports or settings changed."""

@@ -1,4 +1,4 @@
-"""The contract with a datapath that has the flows of table 0 and what NORMAL has learned, and decides by them.
+"""The contract with a datapath that has the flow tables and what NORMAL has learned, and decides by them.
 
 It decides about packets that no megaflow fits, and tells afterwards. Whoever owns it (``bridge.kernel_tables``) makes
 rules of flows and says when these are what the switch decides by.
@@ -35,7 +35,7 @@ Told = Callable[[PortNo, Frame, FlowKey], None]
 
 @dataclass(slots=True, eq=False)
 class Rule:
-    """A flow as a datapath decides by it; of those that match, the one with the highest ``rank`` does (above 0).
+    """A flow as a datapath decides by it; of a table's that match, the one with the highest ``rank`` does (above 0).
 
     ``packets`` (segments), ``bytes`` and ``used`` are totals, written by the datapath alone, as of the last round of
     ``RuleTable.count``; ``credited_packets`` and ``credited_bytes`` are the part of them that the flow knows.

@@ -1,9 +1,9 @@
-"""What a flow of table 0 says of every packet that it decides about, if it says that by itself.
+"""What a flow says of every packet that it decides about, if it says that by itself or with those of later tables.
 
-A datapath that has the flows themselves decides by it without asking. A flow's actions are run as for a packet that has
-only what the flow matches, and what they depended on is held against the match: where it is within the match, the
-outcome is that of all packets of the flow. What actions have made of a packet's headers is only known for those that
-are in the key; flows with others, and with more than one table, are asked about packet by packet.
+A datapath that has the flows themselves decides by it without asking. The actions of a flow of table 0 are run as for a
+packet that has only what the flow matches, and what they depended on is held against the match: where it is within the
+match, the outcome is that of all packets of the flow, and no packet needs to be followed. Other flows say what they do
+in steps (``visits``); about those that cannot, the switch is asked packet by packet.
 
 Invariant: a flow of in-band control never says it by itself: payloads, budgets and proofs count for it.
 """
@@ -38,6 +38,7 @@ from inband.pipeline.packet_state import PacketState
 from inband.pipeline.switch_state import SwitchState
 from inband.pipeline.tables import run_flow
 from inband.pipeline.trace import Trace
+from inband.pipeline.visits import Visit, visit_of
 
 _IN_PORT = FIELDS["in_port"]
 # Of these the key of the packet as it is then is known without its bytes.
@@ -51,13 +52,18 @@ class Decider(Enum):
     SWITCH = auto()  # it is asked about each kind of packet
     ACTIONS = auto()  # the flow
     NORMAL = auto()  # what was learned, and nothing else
+    TABLES = auto()  # the flow, and those of the tables that it names
 
 
 class Ruling(NamedTuple):
-    """What a flow says of all its packets; ``actions`` are those of ACTIONS, for ports other than they came from."""
+    """What a flow says of all its packets.
+
+    ``actions`` are those of ACTIONS, for ports other than they came from; ``visit`` is what a flow of TABLES does.
+    """
 
     decider: Decider
     actions: tuple[DatapathAction, ...] = ()
+    visit: Visit | None = None
 
 
 ASK = Ruling(Decider.SWITCH)
@@ -71,9 +77,12 @@ def ruling_of(flow: Flow, switch: SwitchState) -> Ruling:
     actions = tuple(_actions(instructions))
     if len(instructions) == len(actions) == 1 and isinstance(actions[0], Output) and actions[0].port == NORMAL:
         return Ruling(Decider.NORMAL) if is_normal_plain(switch) else ASK
-    if switch.ports.mirrors or switch.control_vlan is not None or not all(map(_is_plain, actions)):
-        return ASK
-    return _run(flow, switch)
+    if flow.table_id == 0 and not switch.ports.mirrors and switch.control_vlan is None and all(map(_is_plain, actions)):
+        ruling = _run(flow, switch)
+        if ruling is not ASK:
+            return ruling
+    visit = visit_of(flow, switch)
+    return ASK if visit is None else Ruling(Decider.TABLES, (), visit)
 
 
 def is_normal_plain(switch: SwitchState) -> bool:

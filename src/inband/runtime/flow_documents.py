@@ -84,8 +84,9 @@ async def megaflows_text(runner: BridgeRunner) -> str:
 class NewFlowsDocument(TypedDict):
     """What becomes of packets that no megaflow fits. ``in_kernel``: those are decided by flows in the kernel.
 
-    ``flows`` of table 0, hidden ones too, say themselves what is done; by ``normal`` ones the kernel's learning switch
-    does; about packets of ``asked`` ones the switch is asked. ``trouble`` says why it is asked about all, and stays so.
+    ``flows``, hidden ones too, say themselves what is done, or with those of later tables; by ``normal`` ones the
+    kernel's learning switch does; about packets of ``asked`` ones the switch is asked. ``trouble`` says why it is asked
+    about all, and stays so.
     """
 
     in_kernel: bool
@@ -102,7 +103,7 @@ def _new_flows(runner: BridgeRunner) -> NewFlowsDocument | None:
     flows = tables.deciders()
     return {
         "in_kernel": tables.is_valid,
-        "flows": flows[Decider.ACTIONS],
+        "flows": flows[Decider.ACTIONS] + flows[Decider.TABLES],
         "normal": flows[Decider.NORMAL],
         "asked": flows[Decider.SWITCH],
         "trouble": tables.trouble,
@@ -115,7 +116,7 @@ def _new_flows_text(runner: BridgeRunner) -> str:
         why = f": {found['trouble']}" if found else ""
         return f"packets without a megaflow come up{why}\n"
     done = "are decided in the kernel" if found["in_kernel"] else "come up until the last change is compiled"
-    flows = f"flows of table 0: {found['flows']} decide, {found['normal']} by NORMAL, {found['asked']} come up"
+    flows = f"flows: {found['flows']} decide, {found['normal']} by NORMAL, {found['asked']} come up"
     return f"packets without a megaflow {done} ({flows})\n"
 
 

@@ -1,4 +1,4 @@
-"""When a datapath decides by the flows of table 0, and when it is not to."""
+"""When a datapath decides by the flow tables, and when it is not to."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pytest
 from inband.bridge.kernel_tables import MAX_FLOWS, QUIET_S, SLICE_S, KernelTables
 from inband.datapath.rules import PortRoles, Rule, StationTable, Told
 from inband.errors import HostError
-from inband.flow.actions import ApplyActions, Output
+from inband.flow.actions import ApplyActions, Instruction, Meter, Output
 from inband.flow.fields import FlowKey
 from inband.flow.flow import Flow
 from inband.flow.match import Match
+from inband.flow.meters import MeterBand
 from inband.flow.ports import LOCAL, PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.packet.frame import Frame
@@ -22,10 +23,11 @@ from inband.pipeline.fdb import Fdb, FdbKey
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.rulings import Decider
 from inband.pipeline.translate import Pipeline
+from inband.pipeline.visits import Visit
 from inband.sim import topologies
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
-from inband.vocabulary.openflow import PortConfig
+from inband.vocabulary.openflow import MeterBandType, MeterFlags, PortConfig
 
 P1, P2, P3 = PortNo(1), PortNo(2), PortNo(3)
 NEVER = float("-inf")
@@ -123,8 +125,12 @@ class Scene:
             self.kernel_tables.run(lambda: self.now)
         self.now = end
 
-    def add(self, number: int, port: PortNo = P2, priority: int = 1) -> Flow:
-        flow = Flow(Match.of(eth_dst=number), OpenFlowPriority(priority), (ApplyActions((Output(port),)),))
+    def add(
+        self, number: int, port: PortNo = P2, priority: int = 1, table_id: int = 0, meter: int | None = None
+    ) -> Flow:
+        does: tuple[Instruction, ...] = (ApplyActions((Output(port),)),)
+        does = does if meter is None else (Meter(meter), *does)
+        flow = Flow(Match.of(eth_dst=number), OpenFlowPriority(priority), does, table_id)
         changes = self.tables.add(flow, self.now)
         self.kernel_tables.flows_changed((*changes.added, *changes.removed))
         return flow
@@ -200,6 +206,46 @@ def test_what_rules_count_is_credited_once_to_flow_and_table(scene: Scene) -> No
 
     assert (flow.packets, flow.bytes, flow.used) == (2, 120, 150.0)
     assert (scene.tables.first.lookups, scene.tables.first.matched) == (2, 2)
+
+
+def test_flows_of_later_tables_have_rules_that_count_there(scene: Scene) -> None:
+    flow = scene.add(1, table_id=1)
+    scene.wait(1.0)
+    scene.rules.rules[0].packets = 3
+
+    for _ in scene.kernel_tables.count():
+        pass
+
+    assert flow.packets == 3
+    assert [scene.tables[table_id].matched for table_id in (0, 1)] == [0, 3]
+    assert scene.kernel_tables.deciders() == {Decider.TABLES: 1}
+
+
+def test_flows_of_all_tables_are_compiled_anew_when_everything_changed(scene: Scene) -> None:
+    scene.add(1)
+    scene.add(1, table_id=1)
+    scene.wait(1.0)
+
+    scene.pipeline.ports.configure(P2, PortConfig.NO_FWD, PortConfig.NO_FWD)
+    scene.kernel_tables.everything_changed()
+    scene.wait(1.0)
+
+    assert [rule.ruling.visit for rule in scene.rules.rules] == [None, Visit()]
+
+
+def test_a_flow_whose_meter_changes_is_compiled_anew(scene: Scene) -> None:
+    drops = (MeterBand(MeterBandType.DROP, 1),)
+    scene.tables.meters.add(1, MeterFlags.KBPS, drops, 0.0)
+    flow, _ = scene.add(1, meter=1), scene.add(2)
+    scene.wait(1.0)
+    before = {rule.flow: rule for rule in scene.rules.rules}
+
+    scene.kernel_tables.meter_changed([flow])
+
+    assert not scene.rules.is_valid
+    scene.wait(1.0)
+    after = {rule.flow: rule for rule in scene.rules.rules}
+    assert [after[each] is before[each] for each in (flow, *(set(after) - {flow}))] == [False, True]
 
 
 def test_a_change_of_everything_leaves_the_rules_that_are_right(scene: Scene) -> None:

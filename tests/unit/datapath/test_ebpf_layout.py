@@ -29,7 +29,8 @@ STRUCTS = {
     "meter_question": (layout.METER_QUESTION, ["meter_id", "packets", "bytes", "padding"]),
     "mask": (layout.MASK, ["bits", "words", "padding"]),
     "config": (layout.CONFIG, ["epoch", "adopted_epoch", "mask_count", "control_per_s", "secret"]),
-    "tables": (layout.TABLES, ["generation", "mask_count", "local_slot", "local_mac"]),
+    "tables": (layout.TABLES, ["generation", "local_slot", "local_mac", "masks"]),
+    "range": (layout.RANGE, ["first", "count"]),
     "station": (layout.STATION, ["slot", "is_pinned", "used_ns", "tick"]),
     "station_key": (layout.STATION_KEY, ["mac", "vlan_be"]),
     "port_in": (layout.PORT_IN, ["ifindex", "number_be", "slot"]),
@@ -74,9 +75,11 @@ def test_an_entry_is_its_head_and_its_ops(btf: Btf) -> None:
 
 def test_rules_and_ports_end_in_an_entry(btf: Btf) -> None:
     assert btf.sizes["rule"] == layout.RULE_SIZE
-    assert [btf.offsets["rule"][name] for name in ("rank", "decision", "entry")] == [0, 8, layout.RULE_HEAD.size]
+    members = ["rank", "decision", "next_table", "metadata", "metadata_bits", "metadata_mask", "entry"]
+    assert [btf.offsets["rule"][name] for name in members] == [*_offsets(layout.RULE_HEAD), layout.RULE_HEAD.size]
     assert btf.sizes["rule_mask"] == layout.RULE_MASK.size
-    assert [btf.offsets["rule_mask"][name] for name in ("mask", "best_rank")] == [0, layout.MASK.size]
+    at = [btf.offsets["rule_mask"][name] for name in ("mask", "best_rank", "metadata")]
+    assert at == [0, layout.MASK.size, layout.MASK.size + 8]
     assert btf.sizes["inlet"] == layout.INLET_SIZE
     assert [btf.offsets["inlet"][name] for name in ("flags", "flood")] == [0, layout.INLET_HEAD.size]
 
@@ -95,6 +98,7 @@ def test_numbers_are_the_same(btf: Btf) -> None:
         *("KEY_WORDS", "SHORT_KEY", "DISCOVERY_PER_S", "DISCOVERY_BURST_MS"),
         *("LINK_LOCAL_PER_S", "LINK_LOCAL_BURST_MS", "MAX_METERS", "MAX_BANDS", "MAX_METER_COUNTS"),
         *("CONTROL_PER_S", "CONTROL_BURST_MS", "MAX_RULES", "MAX_RULE_MASKS", "MAX_STATIONS"),
+        *("MAX_TABLES", "MAX_WRITTEN"),
         *("TOLD_BACKLOG", "TOLD_PER_S", "TOLD_BURST_MS", "LEARNED_PER_S", "LEARNED_BURST_MS", "SILENT_MS"),
     )
 

@@ -9,19 +9,25 @@ from inband.control.letters import LETTERS
 from inband.flow.actions import (
     Action,
     ApplyActions,
+    ClearActions,
+    DatapathAction,
     DecNwTtl,
     GotoTable,
     Group,
     Instruction,
     Meter,
+    MoveField,
     Output,
+    PopVlan,
     PushVlan,
     SetField,
     WriteActions,
+    WriteMetadata,
 )
 from inband.flow.flow import Flow
 from inband.flow.match import ANY, Match
 from inband.flow.membership import VlanMembership, VlanMode
+from inband.flow.meters import MeterBand
 from inband.flow.ports import CONTROLLER, FLOOD, IN_PORT, NORMAL, PortNo
 from inband.flow.priority import OpenFlowPriority, Priority
 from inband.pipeline.fdb import Fdb
@@ -29,9 +35,10 @@ from inband.pipeline.mirrors import Mirror
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.rulings import ASK, Decider, Ruling
 from inband.pipeline.translate import Pipeline
+from inband.pipeline.visits import Visit
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
-from inband.vocabulary.openflow import PortConfig
+from inband.vocabulary.openflow import MeterBandType, MeterFlags, PortConfig
 
 P1, P2, P3 = PortNo(1), PortNo(2), PortNo(3)
 PRIORITY = OpenFlowPriority(1)
@@ -66,35 +73,70 @@ def ruling(*instructions: Instruction, match: Match = ANY, priority: Priority = 
         ((PushVlan(), Output(P2)), ANY, (PushVlan(), Output(P2))),
     ],
 )
-def test_flows_that_say_it_all(actions: tuple[Action, ...], match: Match, expected: tuple[Action, ...]) -> None:
-    assert ruling(ApplyActions(actions), match=match) == (Decider.ACTIONS, expected)
+def test_flows_that_say_it_all(actions: tuple[Action, ...], match: Match, expected: tuple[DatapathAction, ...]) -> None:
+    assert ruling(ApplyActions(actions), match=match) == Ruling(Decider.ACTIONS, expected)
 
 
 def test_what_is_written_is_done_at_the_end() -> None:
-    assert ruling(WriteActions((Output(P2),))) == (Decider.ACTIONS, (Output(P2),))
+    assert ruling(WriteActions((Output(P2),))) == Ruling(Decider.ACTIONS, (Output(P2),))
 
 
 @pytest.mark.parametrize(
     "instructions",
     [
         (ApplyActions((Output(CONTROLLER),)),),
-        (ApplyActions((Output(FLOOD),)),),
         (ApplyActions((Output(IN_PORT),)),),
         (ApplyActions((Group(1),)),),
-        (ApplyActions((DecNwTtl(), Output(P2))),),
         (ApplyActions((Output(NORMAL), Output(P2))),),
-        (ApplyActions((SetField("vlan_vid", 0x1002), Output(P2))),),
-        (ApplyActions((SetField("ipv4_dst", 1), Output(P2))),),
-        (GotoTable(1),),
-        (Meter(1), ApplyActions((Output(P2),))),
+        (ApplyActions((SetField("reg0", 1), Output(P2))),),
+        (ApplyActions((MoveField("tcp_dst", "tcp_src", 16), Output(P2))),),
+        (WriteActions((Output(FLOOD),)),),
+        (GotoTable(2),),
     ],
 )
 def test_flows_whose_packets_fare_differently(instructions: tuple[Instruction, ...]) -> None:
     assert ruling(*instructions) == ASK
 
 
+@pytest.mark.parametrize(
+    ("instructions", "expected"),
+    [
+        ((GotoTable(1),), Visit(next_table=1)),
+        ((ApplyActions((Output(FLOOD),)),), Visit((Output(P1), Output(P2)))),
+        ((ApplyActions((DecNwTtl(), Output(P2))),), Visit((DecNwTtl(), Output(P2)))),
+        ((ApplyActions((SetField("vlan_vid", 0x1002),)),), Visit((SetField("vlan_vid", 0x1002),))),
+        ((ApplyActions((SetField("ipv4_dst", 1), Output(P3))),), Visit((SetField("ipv4_dst", 1),))),
+        ((WriteActions((Output(P3), PopVlan())), GotoTable(1)), Visit(written=(None, PopVlan()), next_table=1)),
+        ((GotoTable(1), ClearActions(), WriteMetadata(0xFF, 7)), Visit((), True, (), (7, 7), 1)),
+        ((ApplyActions((Output(P2),)), Meter(1)), Visit((Meter(1), Output(P2)))),
+        ((Meter(1), GotoTable(1)), Visit((Meter(1),), next_table=1)),
+        ((Meter(2), ApplyActions((Output(P2),))), Visit((Meter(2), Output(P2)))),
+        ((Meter(3), ApplyActions((Output(P2),))), Visit((Output(P2),))),
+    ],
+)
+def test_flows_whose_packets_are_followed(instructions: tuple[Instruction, ...], expected: Visit) -> None:
+    made = pipeline_of()
+    made.tables.meters.add(1, MeterFlags.KBPS, (MeterBand(MeterBandType.DROP, 1),), 0.0)
+    made.tables.meters.add(2, MeterFlags.KBPS, (MeterBand(MeterBandType.DSCP_REMARK, 1, prec_level=1),), 0.0)
+
+    assert made.ruling_of(Flow(ANY, PRIORITY, instructions)) == Ruling(Decider.TABLES, (), expected)
+
+
+def test_behind_a_meter_that_changes_packets_the_switch_decides() -> None:
+    made = pipeline_of()
+    made.tables.meters.add(2, MeterFlags.KBPS, (MeterBand(MeterBandType.DSCP_REMARK, 1, prec_level=1),), 0.0)
+
+    assert made.ruling_of(Flow(ANY, PRIORITY, (Meter(2), GotoTable(1)))) == ASK
+
+
+def test_flows_of_later_tables_go_on_with_the_packet_as_it_is_then() -> None:
+    flow = Flow(ANY, PRIORITY, (ApplyActions((Output(P2),)),), 1)
+
+    assert pipeline_of().ruling_of(flow) == Ruling(Decider.TABLES, (), Visit((Output(P2),)))
+
+
 def test_normal_is_told_apart_whatever_else_its_output_says() -> None:
-    assert ruling(ApplyActions((Output(NORMAL, 0),))) == (Decider.NORMAL, ())
+    assert ruling(ApplyActions((Output(NORMAL, 0),))) == Ruling(Decider.NORMAL)
 
 
 def test_normal_with_settings_is_asked_about() -> None:
@@ -113,7 +155,7 @@ def test_in_band_controls_flows_are_always_asked_about_and_a_fail_modes_are_not(
     standalone = Flow(ANY, STANDALONE_PRIORITY, NORMALLY, origin=STANDALONE)
 
     assert pipeline_of().ruling_of(hidden) == ASK
-    assert pipeline_of().ruling_of(standalone) == (Decider.NORMAL, ())
+    assert pipeline_of().ruling_of(standalone) == Ruling(Decider.NORMAL)
 
 
 def test_to_ask_changes_nothing() -> None:

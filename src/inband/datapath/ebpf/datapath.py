@@ -92,7 +92,7 @@ class EbpfDatapath:
         self._entries = Entries(self._kernel, self._counters)
         self._ports = Ports(self._kernel, self._counters, ownership or PortOwnership())
         stations = Stations(self._kernel, self._counters, self._ports.slot_of, clock)
-        self.rules = KernelRules(self._kernel, stations, self._ports.slot_of)
+        self.rules = KernelRules(self._kernel, stations, self._ports.slot_of, self._meters.in_kernel)
         self._cpus = libbpf.cpu_count()
         self._verdicts_before = self._verdicts()
         self._control_ports: frozenset[int] = frozenset()

@@ -17,7 +17,7 @@ from __future__ import annotations
 import mmap
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,7 +31,10 @@ from inband.datapath.ebpf.layout import (
     KEY_WORDS,
     MAX_MEGAFLOWS,
     MAX_RULES,
+    MAX_TABLES,
+    RANGE,
     STATS,
+    TABLES,
 )
 from inband.datapath.ebpf.loading import PINNED_MAPS, Loaded, load, version_dir
 from inband.datapath.ebpf.ring import Ring
@@ -43,7 +46,9 @@ METER_PROGRAM = "meter"
 # Words of struct config. Each is written by one store, for the program reads them meanwhile; ``Struct.pack_into`` would
 # fill them with zeros first.
 _EPOCH, _ADOPTED_EPOCH, _MASK_COUNT, _CONTROL_PER_S = range(4)
-_SECRET = range(4, 4 + 2 * KEY_WORDS)
+# In struct tables the tables' masks come last.
+_RANGES_AT = TABLES.size - MAX_TABLES * RANGE.size
+_SECRET = range(4, 4 + 2 * KEY_WORDS + 2)
 
 
 class Kernel:
@@ -109,14 +114,18 @@ class Kernel:
         """Have the program decide by the rules from now on, or not: one store."""
         self._tables_words[0] = generation
 
-    def set_rule_masks(self, count: int) -> None:
-        """How many masks rules have."""
-        self._tables_words[1] = count
+    def set_rule_masks(self, counts: Mapping[int, int]) -> None:
+        """How many masks each table's rules have; they stand one table after the other. Only without a generation."""
+        first = 0
+        for table_id in range(MAX_TABLES):
+            count = counts.get(table_id, 0)
+            RANGE.pack_into(self.tables, _RANGES_AT + table_id * RANGE.size, first, count)
+            first += count
 
     def set_local(self, slot: int, mac: bytes) -> None:
         """The port's slot and the address of LOCAL; slot 0: it is not known. Only while there is no generation."""
-        self._tables_words[2] = slot
-        self.tables[12:18] = mac
+        self._tables_words[1] = slot
+        self.tables[8:14] = mac
 
     def _keep_secret(self) -> tuple[int, ...]:
         """What the hashes of entries' keys depend on: made with the maps, and good as long as they are."""

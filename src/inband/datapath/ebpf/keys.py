@@ -75,6 +75,7 @@ _UNSHARED = (
     *("in_port", "eth_type", "eth_dst", "eth_src", "vlan_vid", "vlan_pcp"),
     *("ip_dscp", "ip_ecn", "ip_proto", "ip_ttl", "ip_frag", "tcp_flags", "inner_vlan"),
 )
+_METADATA = FIELDS["metadata"]
 _FIELDS = {**FIELDS, INNER_VLAN.name: INNER_VLAN}
 _ALWAYS_ZERO = sum(FIELDS[name].mask for name in PIPELINE_FIELDS)
 # All that has a place, or none because it is 0; and what has a place of its own.
@@ -85,10 +86,12 @@ _PINS = sum(FIELDS[name].mask for name in ("eth_type", "ip_proto", "icmpv6_type"
 
 
 class KernelMatch(NamedTuple):
-    """A mask and a masked key, without the mask's number."""
+    """A mask and a masked key, without the mask's number; of rules of later tables also those of the metadata."""
 
     mask: bytes
     key: int
+    metadata_mask: int = 0
+    metadata: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +121,18 @@ class KeyCompiler:
             plan = self._plan(value, mask)
         return self._moved(plan, value)
 
-    def widen(self, match: Match) -> tuple[KernelMatch | None, bool]:
+    def widen(self, match: Match, *, has_metadata: bool = False) -> tuple[KernelMatch | None, bool]:
         """As much of a match as can be said to the kernel, and whether that is all of it.
 
-        None: no frame can match.
+        None: no frame can match. With ``has_metadata`` it is for a table where packets may have some.
         """
-        value, mask = match.value, match.mask
+        if not has_metadata:
+            return self._widen(match.value, match.mask)
+        bits = _METADATA.get(match.mask)
+        found, is_all = self._widen(match.value & ~_METADATA.mask, match.mask & ~_METADATA.mask)
+        return found and found._replace(metadata_mask=bits, metadata=_METADATA.get(match.value)), is_all
+
+    def _widen(self, value: int, mask: int) -> tuple[KernelMatch | None, bool]:
         plan = self._plan(value, mask) if not mask & ~_SAID else None
         if plan is None:
             value, mask = value & _CERTAIN, mask & _CERTAIN
@@ -159,12 +168,18 @@ def words_of(mask: bytes) -> int:
     return SHORT_KEY if mask[8 * SHORT_KEY :] == _NO_LONG_BITS else KEY_WORDS
 
 
-def hash_of(key: bytes, words: int, secret: Sequence[int]) -> bytes:
-    """By what the kernel finds an entry: ``hash_of`` in ``bpf/fastpath.bpf.c``, of so many words of its key."""
+def hash_of(key: bytes, words: int, secret: Sequence[int], metadata: int | None = None) -> bytes:
+    """By what the kernel finds an entry: ``hash_of`` in ``bpf/lookup.h``, of so many words of its key.
+
+    ``metadata``: of a rule whose mask looks at some.
+    """
     halves = _HALVES.unpack(key)
     total = 0
     for i in range(0, 2 * words, 2):
         total += (halves[i] + secret[i] & 0xFFFFFFFF) * (halves[i + 1] + secret[i + 1] & 0xFFFFFFFF)
+    if metadata is not None:
+        low, high = metadata & 0xFFFFFFFF, metadata >> 32
+        total += (low + secret[-2] & 0xFFFFFFFF) * (high + secret[-1] & 0xFFFFFFFF)
     return _HASH.pack(total & 0xFFFFFFFFFFFFFFFF)
 
 

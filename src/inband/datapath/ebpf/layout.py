@@ -10,13 +10,17 @@ from struct import Struct
 
 from inband.datapath import pace
 
-LAYOUT_VERSION = 9
+LAYOUT_VERSION = 10
 MAX_MASKS = 32
 MAX_OPS = 32
 MAX_PORTS = 1024
 MAX_MEGAFLOWS = 131072
 MAX_RULES = 131072
 MAX_RULE_MASKS = 256
+"""Of all tables."""
+MAX_TABLES = 64
+MAX_WRITTEN = 24
+"""Places of the action set: one for each kind, in the order in which they run."""
 MAX_STATIONS = 16384
 MAX_METERS = 4096
 MAX_BANDS = 8
@@ -52,13 +56,15 @@ MASK = Struct("=96sII")
 STATS = Struct("=QQQQ")
 """packets, bytes, used_ns, tick."""
 
-RULE_HEAD = Struct("=QII")
-"""rank, decision, padding; an entry follows."""
+RULE_HEAD = Struct("=QIIQQQ")
+"""rank, decision, next_table, metadata, metadata_bits, metadata_mask; an entry follows."""
 RULE_SIZE = RULE_HEAD.size + ENTRY_SIZE
-RULE_MASK = Struct("=96sIIQ")
-"""As MASK, then best_rank."""
-TABLES = Struct("=III6s2x")
-"""generation, mask_count, local_slot, local_mac."""
+RULE_MASK = Struct("=96sIIQQ")
+"""As MASK, then best_rank, metadata."""
+RANGE = Struct("=HH")
+"""first, count."""
+TABLES = Struct("=II6s2x256s")
+"""generation, local_slot, local_mac, masks: a RANGE for each table."""
 INLET_HEAD = Struct("=II")
 """flags, padding; an entry follows."""
 INLET_SIZE = INLET_HEAD.size + ENTRY_SIZE
@@ -77,7 +83,7 @@ METER_COUNT = Struct("=QQ")
 METER_QUESTION = Struct("=IIII")
 """meter_id, packets, bytes, padding."""
 
-CONFIG = Struct("=IIII96s")
+CONFIG = Struct("=IIII104s")
 """epoch, adopted_epoch, mask_count, control_per_s, secret."""
 
 PORT_IN = Struct("=I4sI")
@@ -114,6 +120,8 @@ class OpKind(IntEnum):
     SET_IPV6_WORD = 18
     SET_IPV6_LABEL = 19
     SET_ARP = 20
+    WRITE = 21
+    CLEAR = 22
 
 
 class Verdict(IntEnum):
@@ -157,6 +165,7 @@ class RuleDecision(IntEnum):
     UP = 0
     OPS = 1
     NORMAL = 2
+    VISIT = 3
 
 
 class InletFlag(IntEnum):

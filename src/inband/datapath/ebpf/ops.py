@@ -63,7 +63,7 @@ _PORTS = {
 }
 
 
-class _UnfitError(Exception):
+class UnfitError(Exception):
     """The program in the kernel cannot do this."""
 
 
@@ -87,7 +87,7 @@ def compile_ops(
         is_unicast = known_unicast and not any(isinstance(action, (Output, Clone)) for action in listed[:-1])
         program = _Program(slot_of, meters, OpKind.OUTPUT_UNICAST if is_unicast else OpKind.OUTPUT)
         program.run(listed)
-    except _UnfitError:
+    except UnfitError:
         return _send_up(listed, meters)
     ops = program.ops[: program.length]
     return b"".join(ops) if len(ops) <= MAX_OPS else _send_up(listed, meters)
@@ -126,24 +126,22 @@ class _Program:
                 case Meter(meter_id):
                     self._meter(meter_id)
                 case ToController():
-                    raise _UnfitError
-                case SetField(name, value, mask) if name in _IPV6:
-                    self.ops += _set_ipv6(name, value, FIELDS[name].all_ones if mask is None else mask)
+                    raise UnfitError
                 case _ if isinstance(action, HeaderAction):
-                    self.ops.append(_edit(action))
+                    self.ops += edit_ops(action)
                 case _:
                     assert_never(action)
 
     def _output(self, port: PortNo) -> None:
         if self._wanted_queue != self._queue:
             self._queue = self._wanted_queue
-            self.ops.append(OP.pack(OpKind.SET_QUEUE, 0, 0, _priority(self._queue)))
+            self.ops.append(OP.pack(OpKind.SET_QUEUE, 0, 0, priority_of(self._queue)))
         self.ops.append(OP.pack(self._output_kind, 0, self._slot_of(port), 0))
         self.length = len(self.ops)
 
     def _meter(self, meter_id: int) -> None:
         if meter_id not in self._meters:
-            raise _UnfitError
+            raise UnfitError
         self.ops.append(OP.pack(OpKind.METER, 0, 0, meter_id))
         self.length = len(self.ops)
 
@@ -151,7 +149,7 @@ class _Program:
         """A copy's edits cannot be undone, and a meter ends all: they may only be where nothing is done afterwards."""
         queue = self._wanted_queue
         if not (is_last or all(isinstance(action, (Output, SetQueue, PopQueue)) for action in actions)):
-            raise _UnfitError
+            raise UnfitError
         self.run(actions)
         self._wanted_queue = queue
 
@@ -160,9 +158,17 @@ def _sends(actions: tuple[DatapathAction, ...]) -> bool:
     return any(isinstance(action, (Output, Clone, Meter)) for action in actions)
 
 
-def _priority(queue: int | None) -> int:
+def priority_of(queue: int | None) -> int:
     """skb->priority for a queue: as Open vSwitch's linux-htb numbers its classes. One that cannot be is none."""
     return 0 if queue is None or queue > MAX_QUEUE else 1 << 16 | queue + 1
+
+
+def edit_ops(action: HeaderAction) -> list[bytes]:
+    """The ops of a change of headers, packed. Raises UnfitError."""
+    if isinstance(action, SetField) and action.field in _IPV6:
+        ones = FIELDS[action.field].all_ones
+        return _set_ipv6(action.field, action.value, ones if action.mask is None else action.mask)
+    return [_edit(action)]
 
 
 def _edit(action: HeaderAction) -> bytes:
@@ -179,9 +185,9 @@ def _edit(action: HeaderAction) -> bytes:
             ones = FIELDS[name].all_ones
             return _set_field(name, value & ones, ones if mask is None else mask & ones)
         case PushMpls() | PopMpls() | PushPbb() | PopPbb():
-            raise _UnfitError
+            raise UnfitError
         case SetMplsTtl() | DecMplsTtl() | CopyTtlIn() | CopyTtlOut():
-            raise _UnfitError
+            raise UnfitError
         case _:
             assert_never(action)
 
@@ -195,7 +201,7 @@ def _set_ipv6(name: str, value: int, mask: int) -> list[bytes]:
         if bits == 0xFFFFFFFF:
             ops.append(OP_BYTES.pack(OpKind.SET_IPV6_WORD, _IPV6[name] + index, bytes(2) + word.to_bytes(4, "big")))
         elif bits:
-            raise _UnfitError
+            raise UnfitError
     return ops
 
 
@@ -223,4 +229,4 @@ def _set_field(name: str, value: int, mask: int) -> bytes:
         return OP_BYTES.pack(OpKind.SET_ARP, at, value.to_bytes(size, "big").ljust(6, b"\0"))
     if name == "ip_ttl" and is_whole:
         return OP.pack(OpKind.SET_IP_TTL, value, 0, 0)
-    raise _UnfitError
+    raise UnfitError

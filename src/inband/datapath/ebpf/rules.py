@@ -1,8 +1,9 @@
-"""The flows of table 0 in the kernel: rules by masked key, masks in the order of their best rule (``bpf/tables.h``).
+"""The flows in the kernel: rules by masked key, a table's masks in the order of their best rule (``bpf/rules.h``).
 
 Of all rules with one mask and value the kernel has the best, the others wait here. What a rule is for that the kernel's
-key cannot say goes up, by as much of its match as can be said. For rules that there is no place for at all one stands
-in that sends everything up, as high as the highest of them.
+key cannot say goes up, by as much of its match as can be said. For rules of table 0 that there is no place for at all
+one stands in that sends everything up, as high as the highest of them; a later table that has such is not there for the
+kernel, and packets that get to it go up.
 
 Invariants: the kernel's maps change only while the rules are suspended (generation 0); a frame that began before sees
 another generation at its end and goes up. Slots of counters rest before they are used again.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from inband.datapath.ebpf import libbpf
@@ -23,6 +24,7 @@ from inband.datapath.ebpf.layout import (
     KEY_SIZE,
     MAX_RULE_MASKS,
     MAX_RULES,
+    MAX_TABLES,
     OP,
     RULE_HEAD,
     RULE_MASK,
@@ -32,6 +34,7 @@ from inband.datapath.ebpf.layout import (
 )
 from inband.datapath.ebpf.ops import SEND_UP, compile_ops
 from inband.datapath.ebpf.stations import Stations
+from inband.datapath.ebpf.visits import compile_visit
 from inband.datapath.rules import PRIORITY_SHIFT, Rule, StationTable, Told
 from inband.errors import HostError
 from inband.flow.fields import FlowKey
@@ -51,14 +54,20 @@ _NANOSECONDS = 1e-9
 _NO_MASK = bytes(KEY_SIZE)
 
 
+_Key = tuple[int, int]
+"""A masked key and metadata."""
+
+
 @dataclass(slots=True, eq=False)
 class _Mask:
-    """A mask, its rules by masked key, best first, and how many there are of each priority."""
+    """A mask, its rules by masked key and metadata, best first, and how many there are of each priority."""
 
     number: int
+    table_id: int
     bits: bytes
+    metadata: int
     words: int
-    rules: dict[int, list[_Placed]] = field(default_factory=dict)
+    rules: dict[_Key, list[_Placed]] = field(default_factory=dict)
     priorities: Counter[int] = field(default_factory=Counter)
 
     @property
@@ -75,7 +84,7 @@ class _Placed:
     decision: RuleDecision
     ops: bytes
     mask: _Mask
-    key: int
+    key: _Key
     slot: int = 0
     rule: Rule | None = None
     packets: int = 0
@@ -85,14 +94,18 @@ class _Placed:
 class KernelRules:
     """The rules of one kernel."""
 
-    def __init__(self, kernel: Kernel, stations: Stations, slot_of: Callable[[PortNo], int]) -> None:
+    def __init__(
+        self, kernel: Kernel, stations: Stations, slot_of: Callable[[PortNo], int], meters: Mapping[int, bool]
+    ) -> None:
+        """``meters``: those that the program knows."""
         self.stations: StationTable = stations
         self.told: Told = _no_one_asks
         self._kernel = kernel
         self._slot_of = slot_of
+        self._meters = meters
         self._keys = KeyCompiler()
         self._map = kernel.map("rules")
-        self._masks: dict[bytes, _Mask] = {}
+        self._masks: dict[tuple[int, bytes, int], _Mask] = {}
         self._numbers = list(range(MAX_RULE_MASKS, 0, -1))
         self._hashes: dict[bytes, bytes] = {}
         self._unwritten: dict[bytes, bytes | None] = {}
@@ -128,12 +141,14 @@ class KernelRules:
         """As ``RuleTable.resume``."""
         self._follow_unfit()
         self.write()
-        masks = sorted(self._masks.values(), key=lambda mask: -mask.bound)
+        absent = {rule.flow.table_id for rule in self._unfit if rule.flow.table_id}
+        masks = [mask for mask in self._masks.values() if mask.table_id not in absent]
+        masks.sort(key=lambda mask: (mask.table_id, -mask.bound))
         for place, mask in enumerate(masks):
             marked = mask.bits[:4] + mask.number.to_bytes(2, "big") + mask.bits[6:]
-            value = RULE_MASK.pack(marked, mask.words, 0, mask.bound)
+            value = RULE_MASK.pack(marked, mask.words, 0, mask.bound, mask.metadata)
             libbpf.update(self._kernel.map("rule_masks"), place.to_bytes(4, "little"), value)
-        self._kernel.set_rule_masks(len(masks))
+        self._kernel.set_rule_masks(Counter(mask.table_id for mask in masks))
         self._generation = self._generation % 0xFFFFFFFF + 1
         self._kernel.set_generation(self._generation)
 
@@ -149,17 +164,21 @@ class KernelRules:
 
     def put(self, rule: Rule) -> None:
         """As ``RuleTable.put``."""
-        compiled, is_exact = self._keys.widen(rule.flow.match)
+        table_id = rule.flow.table_id
+        if table_id >= MAX_TABLES:
+            return  # what would lead there goes up
+        compiled, is_exact = self._keys.widen(rule.flow.match, has_metadata=table_id > 0)
         if compiled is None:
             return  # no packet is like that
-        mask = self._mask(compiled.mask)
-        if mask is None or not self._claim(mask, compiled.key):
+        key = (compiled.key, compiled.metadata)
+        mask = self._mask(table_id, compiled.mask, compiled.metadata_mask)
+        if mask is None or not self._claim(mask, key):
             self._unfit[rule] = None
             self._give_back(mask)
             return
         decision, ops = self._compile(rule) if is_exact else (RuleDecision.UP, b"")
         slot = self._take_slot() if decision is not RuleDecision.UP else 0
-        placed = _Placed(rule.rank, decision if slot else RuleDecision.UP, ops, mask, compiled.key, slot, rule)
+        placed = _Placed(rule.rank, decision if slot else RuleDecision.UP, ops, mask, key, slot, rule)
         if slot:
             placed.packets, placed.bytes, _, _ = STATS.unpack_from(self._kernel.rule_stats, slot * STATS.size)
             self._by_slot[slot] = placed
@@ -228,36 +247,43 @@ class KernelRules:
     # Inside
 
     def _compile(self, rule: Rule) -> tuple[RuleDecision, bytes]:
-        decider, actions = rule.ruling
+        decider, actions, visit = rule.ruling
         if decider is Decider.NORMAL:
             return RuleDecision.NORMAL, b""
         if decider is Decider.SWITCH:
             return RuleDecision.UP, b""
+        if visit is not None:
+            visited = compile_visit(visit, self._slot_of, self._meters)
+            return (RuleDecision.UP, b"") if visited is None else (RuleDecision.VISIT, visited)
         ops = compile_ops(actions, self._slot_of)
         return (RuleDecision.UP, b"") if ops == SEND_UP else (RuleDecision.OPS, ops)
 
-    def _mask(self, bits: bytes) -> _Mask | None:
-        mask = self._masks.get(bits)
+    def _mask(self, table_id: int, bits: bytes, metadata: int = 0) -> _Mask | None:
+        which = (table_id, bits, metadata)
+        mask = self._masks.get(which)
         # One number is for the rule that stands in for those that have no place.
-        if mask is None and len(self._numbers) > (0 if bits == _NO_MASK else 1):
-            mask = self._masks[bits] = _Mask(self._numbers.pop(), bits, words_of(bits))
+        if mask is None and len(self._numbers) > (0 if which == (0, _NO_MASK, 0) else 1):
+            mask = self._masks[which] = _Mask(self._numbers.pop(), table_id, bits, metadata, words_of(bits))
         return mask
 
     def _give_back(self, mask: _Mask | None) -> None:
         if mask is not None and not mask.rules:
-            del self._masks[mask.bits]
+            del self._masks[mask.table_id, mask.bits, mask.metadata]
             self._numbers.append(mask.number)
 
-    def _claim(self, mask: _Mask, key: int) -> bool:
+    def _claim(self, mask: _Mask, key: _Key) -> bool:
         """Whether the place of this key in the kernel's map can be had; not if another key has the same hash."""
         hashed, whole = self._hash(mask, key)
         if hashed not in self._hashes and len(self._hashes) >= MAX_RULES - 1:
             return False
         return self._hashes.setdefault(hashed, whole) == whole
 
-    def _hash(self, mask: _Mask, key: int) -> tuple[bytes, bytes]:
-        whole = with_mask_id(key, mask.number)
-        return hash_of(whole, mask.words, self._kernel.secret), whole
+    def _hash(self, mask: _Mask, key: _Key) -> tuple[bytes, bytes]:
+        """The hash by which the kernel finds a rule, and all of its key, the metadata behind it."""
+        masked, metadata = key
+        whole = with_mask_id(masked, mask.number)
+        hashed = hash_of(whole, mask.words, self._kernel.secret, metadata if mask.metadata else None)
+        return hashed, whole + metadata.to_bytes(8, "little")
 
     def _take_slot(self) -> int:
         if len(self._free) > _RESTING or (self._free and self._unused_from >= MAX_RULES):
@@ -290,7 +316,7 @@ class KernelRules:
             del self._hashes[self._hash(mask, placed.key)[0]]
         self._give_back(mask)
 
-    def _note(self, mask: _Mask, key: int) -> None:
+    def _note(self, mask: _Mask, key: _Key) -> None:
         hashed, whole = self._hash(mask, key)
         rules = mask.rules[key]
         self._unwritten[hashed] = _value(rules[0], whole) if rules else None
@@ -300,13 +326,13 @@ class KernelRules:
         if self._catch_all is not None:
             self._take_out(self._catch_all)
             self._catch_all = None
-        if not self._unfit:
+        ranks = [rule.rank for rule in self._unfit if rule.flow.table_id == 0]
+        if not ranks:
             return
-        mask = self._mask(_NO_MASK)
-        if mask is None or not self._claim(mask, 0):
+        mask = self._mask(0, _NO_MASK)
+        if mask is None or not self._claim(mask, (0, 0)):
             raise HostError("write rules", "another key has the hash of the rule for all packets")
-        rank = max(rule.rank for rule in self._unfit)
-        self._catch_all = _Placed(rank, RuleDecision.UP, b"", mask, 0)
+        self._catch_all = _Placed(max(ranks), RuleDecision.UP, b"", mask, (0, 0))
         self._insert(self._catch_all)
 
 
@@ -314,7 +340,10 @@ def _no_one_asks(in_port: PortNo, frame: Frame, key: FlowKey) -> None:
     """Until someone owns the rules."""
 
 
-def _value(placed: _Placed, key: bytes) -> bytes:
-    head = RULE_HEAD.pack(placed.rank, placed.decision, 0)
-    entry = ENTRY_HEAD.pack(0, placed.slot, len(placed.ops) // OP.size, 0, key)
+def _value(placed: _Placed, whole: bytes) -> bytes:
+    visit = placed.rule.ruling.visit if placed.rule is not None and placed.decision is RuleDecision.VISIT else None
+    bits, mask = visit.metadata if visit is not None else (0, 0)
+    next_table = visit.next_table or 0 if visit is not None else 0
+    head = RULE_HEAD.pack(placed.rank, placed.decision, next_table, placed.key[1], bits, mask)
+    entry = ENTRY_HEAD.pack(0, placed.slot, len(placed.ops) // OP.size, 0, whole[:KEY_SIZE])
     return (head + entry + placed.ops).ljust(RULE_SIZE, b"\0")

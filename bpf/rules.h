@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Finds the rule of a table that decides about a packet. The table's masks are tried in the order of their best rule,
+ * each with one lookup, until none that follows can be better.
+ */
+#ifndef INBAND_RULES_H
+#define INBAND_RULES_H
+
+#include "lookup.h"
+#include "maps.h"
+#include "parse.h"
+
+/* The best rule so far. */
+struct found {
+	__u64 rank;
+	__u32 place; /* of its mask, plus 1; 0: none is found */
+	__u32 padding;
+};
+
+static __always_inline struct rule *look_up_rule(const struct flow_key *key, __u64 metadata,
+						 const struct rule_mask *rule_mask, const struct config *config)
+{
+	const struct mask *mask = &rule_mask->mask;
+	__u64 hash = hash_of(key, mask, config, 0, SHORT_KEY);
+
+	if (mask->words > SHORT_KEY)
+		hash += hash_of(key, mask, config, SHORT_KEY, KEY_WORDS);
+	metadata &= rule_mask->metadata;
+	if (rule_mask->metadata)
+		hash += hash_of_word(metadata, &config->secret[2 * KEY_WORDS]);
+	struct rule *rule = bpf_map_lookup_elem(&rules, &hash);
+	if (!rule || rule->metadata != metadata || difference(key, mask, &rule->entry, 0, SHORT_KEY))
+		return NULL;
+	if (mask->words > SHORT_KEY && difference(key, mask, &rule->entry, SHORT_KEY, KEY_WORDS))
+		return NULL;
+	return rule;
+}
+
+/* Try one mask; whether one behind it may have a better rule. */
+__noinline int try_mask(const struct flow_key *key, __u64 metadata, const struct config *config, __u32 place,
+			struct found *found)
+{
+	if (!key || !config || !found)
+		return 0;
+	struct rule_mask *rule_mask = bpf_map_lookup_elem(&rule_masks, &place);
+	if (!rule_mask || rule_mask->best_rank <= found->rank)
+		return 0;
+	struct rule *rule = look_up_rule(key, metadata, rule_mask, config);
+	if (rule && rule->rank > found->rank) {
+		found->rank = rule->rank;
+		found->place = place + 1;
+	}
+	return 1;
+}
+
+/* The mask (plus 1) of the rule that decides, of so many masks, or 0. */
+__noinline int classify(const struct flow_key *key, __u64 metadata, const struct config *config, __u32 first,
+			__u32 count)
+{
+	struct found found = {};
+
+	if (!key || !config)
+		return 0;
+	for (__u32 i = 0; i < MAX_RULE_MASKS && i < count; i++)
+		if (!try_mask(key, metadata, config, first + i, &found))
+			break;
+	return found.place;
+}
+
+/* The rule of one mask for this packet, by the mask's place. */
+static __always_inline struct rule *rule_of_mask(const struct flow_key *key, __u64 metadata,
+						 const struct config *config, __u32 place)
+{
+	struct rule_mask *rule_mask = bpf_map_lookup_elem(&rule_masks, &place);
+
+	return rule_mask ? look_up_rule(key, metadata, rule_mask, config) : NULL;
+}
+
+#endif

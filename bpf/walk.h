@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * A packet's way through the tables: rule after rule says what is done to it, and in which table it goes on. What they
+ * say becomes one list of ops, and only when all is said is it done. So whatever cannot be decided on the way goes up
+ * as it came.
+ *
+ * Later tables look at the packet as ops have made it: its key here follows them, as inband/pipeline/packet_state.py
+ * does. An op on a header that the packet does not have is left out.
+ */
+#ifndef INBAND_WALK_H
+#define INBAND_WALK_H
+
+#include "actions.h"
+#include "rules.h"
+
+#define GOES_UP -1
+#define ENDS 0 /* there is no table 0 to go on in */
+#define ENDS_NORMAL -2
+#define FINDS_NO_RULE -3
+#define GOES_ON -4 /* table 0 does not say it all */
+/* That is how many tags a key has. */
+#define TAGS_OF_KEY 2
+
+/* What an op does to the key. */
+enum change { CHANGE_UNSURE, CHANGE_NONE, CHANGE_DONE };
+
+static __always_inline enum change put_tag(struct walk *walk, const struct op *op)
+{
+	if (op->arg8 && walk->key.vlan_be)
+		return CHANGE_NONE;
+	walk->key.inner_vlan_be = walk->key.vlan_be;
+	walk->key.vlan_be |= bpf_htons(VLAN_PRESENT);
+	if (walk->known_tags < TAGS_OF_KEY)
+		walk->known_tags++;
+	return CHANGE_DONE;
+}
+
+static __always_inline enum change take_tag(struct walk *walk)
+{
+	if (!walk->key.vlan_be)
+		return CHANGE_NONE;
+	if (walk->known_tags < TAGS_OF_KEY)
+		return CHANGE_UNSURE;
+	walk->known_tags--;
+	walk->key.vlan_be = walk->key.inner_vlan_be;
+	walk->key.inner_vlan_be = 0;
+	return CHANGE_DONE;
+}
+
+static __always_inline enum change change_tag(struct walk *walk, const struct op *op)
+{
+	__be16 mask_be = bpf_htons(op->arg32);
+
+	if (!walk->key.vlan_be)
+		return CHANGE_NONE;
+	walk->key.vlan_be = (walk->key.vlan_be & ~mask_be) | bpf_htons(op->arg16);
+	return CHANGE_DONE;
+}
+
+/* A TTL that is spent is the controller's business; so is one in a header that is cut. */
+static __always_inline enum change spend_ttl(struct walk *walk)
+{
+	__u16 eth_type = bpf_ntohs(walk->key.eth_type_be);
+
+	if (eth_type != ETH_IPV4 && eth_type != ETH_IPV6)
+		return CHANGE_NONE;
+	if (walk->key.ip_ttl <= 1)
+		return CHANGE_UNSURE;
+	walk->key.ip_ttl--;
+	return CHANGE_DONE;
+}
+
+static __always_inline enum change change_port(struct walk *walk, const struct places *places, const struct op *op)
+{
+	if (places->transport != op->arg8)
+		return CHANGE_NONE;
+	if (walk->key.ip_frag)
+		return CHANGE_UNSURE;
+	if (op->kind == OP_SET_PORT_SRC)
+		walk->key.transport.src_be = op->arg16;
+	else
+		walk->key.transport.dst_be = op->arg16;
+	return CHANGE_DONE;
+}
+
+static __always_inline enum change change_ipv6(struct walk *walk, const struct places *places, const struct op *op)
+{
+	__u32 word = op->arg8;
+	__be32 *words = (__be32 *)walk->key.ipv6.src; /* the destination's follow */
+
+	if (places->ip_version != 6)
+		return CHANGE_NONE;
+	if (op->kind == OP_SET_IPV6_LABEL)
+		walk->key.ipv6.flow_label_be = op->arg32;
+	else if (word < 2 * WORDS_OF_IPV6_ADDRESS)
+		words[word] = op->arg32;
+	return CHANGE_DONE;
+}
+
+static __always_inline enum change change_ip(struct walk *walk, const struct places *places, const struct op *op)
+{
+	struct flow_key *key = &walk->key;
+
+	if (!places->ip_version)
+		return CHANGE_NONE;
+	if (op->kind == OP_SET_IP_TTL)
+		key->ip_ttl = op->arg8;
+	else if (op->kind == OP_SET_IP_TOS)
+		key->ip_tos = (key->ip_tos & ~op->arg16) | (op->arg8 & op->arg16);
+	else if (places->ip_version != 4)
+		return CHANGE_NONE;
+	else if (op->kind == OP_SET_IPV4_SRC)
+		key->ipv4.src_be = op->arg32;
+	else
+		key->ipv4.dst_be = op->arg32;
+	return CHANGE_DONE;
+}
+
+static __always_inline enum change change_key(struct walk *walk, const struct places *places, const struct op *op)
+{
+	switch (op->kind) {
+	case OP_SET_QUEUE:
+	case OP_METER:
+		return CHANGE_DONE;
+	case OP_PUSH_VLAN:
+		return put_tag(walk, op);
+	case OP_POP_VLAN:
+		return take_tag(walk);
+	case OP_SET_VLAN:
+		return change_tag(walk, op);
+	case OP_SET_ETH_DST:
+		__builtin_memcpy(walk->key.eth_dst, &op->arg16, 6);
+		return CHANGE_DONE;
+	case OP_SET_ETH_SRC:
+		__builtin_memcpy(walk->key.eth_src, &op->arg16, 6);
+		return CHANGE_DONE;
+	case OP_DEC_IP_TTL:
+		return spend_ttl(walk);
+	case OP_SET_IPV4_SRC:
+	case OP_SET_IPV4_DST:
+	case OP_SET_IP_TOS:
+	case OP_SET_IP_TTL:
+		return change_ip(walk, places, op);
+	case OP_SET_IPV6_WORD:
+	case OP_SET_IPV6_LABEL:
+		return change_ipv6(walk, places, op);
+	case OP_SET_PORT_SRC:
+	case OP_SET_PORT_DST:
+		return change_port(walk, places, op);
+	}
+	return CHANGE_UNSURE;
+}
+
+/* One op more, done to the key; 0: it cannot be. */
+__noinline int take_op(struct walk *walk, const struct packet *packet, const struct op *op)
+{
+	if (!walk || !packet || !op)
+		return 0;
+	bool sends = is_output(op);
+	if (sends && op->arg16 == packet->port_slot)
+		return 1; /* to go back needs IN_PORT */
+	enum change change = sends ? CHANGE_DONE : change_key(walk, &packet->places, op);
+	if (change != CHANGE_DONE)
+		return change == CHANGE_NONE;
+	__u32 at = walk->entry.op_count;
+	if (at >= MAX_OPS)
+		return 0;
+	walk->entry.ops[at] = *op;
+	walk->entry.op_count = at + 1;
+	if (sends || op->kind == OP_METER)
+		walk->length = at + 1;
+	return 1;
+}
+
+/* One op of a rule: done now, or written; 0: it cannot be. */
+__noinline int follow_op(struct walk *walk, const struct packet *packet, const struct op *op)
+{
+	if (!walk || !packet || !op)
+		return 0;
+	__u32 to = walk->write_to;
+	walk->write_to = 0;
+	if (to && to <= MAX_WRITTEN) {
+		walk->set[to - 1] = *op;
+		walk->has_set = 1;
+	} else if (op->kind == OP_WRITE) {
+		walk->write_to = op->arg8 + 1;
+	} else if (op->kind == OP_CLEAR) {
+		__builtin_memset(walk->set, 0, sizeof(walk->set));
+		walk->has_set = 0;
+	} else {
+		return take_op(walk, packet, op);
+	}
+	return 1;
+}
+
+static __always_inline bool note_visit(struct walk *walk, const struct rule *rule)
+{
+	__u32 at = walk->visited;
+
+	if (at >= MAX_TABLES)
+		return false;
+	walk->slots[at] = rule->entry.slot;
+	walk->visited = at + 1;
+	return true;
+}
+
+/* Do to the packet what a rule says: the table to go on in, ENDS or GOES_UP. */
+__noinline int follow_rule(struct walk *walk, const struct packet *packet, const struct rule *rule)
+{
+	if (!walk || !packet || !rule || !note_visit(walk, rule))
+		return GOES_UP;
+	for (__u32 i = 0; i < MAX_OPS && i < rule->entry.op_count; i++)
+		if (!follow_op(walk, packet, &rule->entry.ops[i]))
+			return GOES_UP;
+	walk->metadata = (walk->metadata & ~rule->metadata_mask) | rule->metadata_bits;
+	return rule->next_table;
+}
+
+/* Ask a later table; as follow_rule, or FINDS_NO_RULE, or ENDS_NORMAL if nothing is done to the packet but that. */
+__noinline int visit_table(struct walk *walk, const struct packet *packet, const struct config *config,
+			   const struct tables *now, __u32 table)
+{
+	if (!walk || !packet || !config || !now || table >= MAX_TABLES)
+		return GOES_UP;
+	const struct range *masks = &now->masks[table];
+	__u32 place = classify(&walk->key, walk->metadata, config, masks->first, masks->count);
+	struct rule *rule = place ? rule_of_mask(&walk->key, walk->metadata, config, place - 1) : NULL;
+	if (!rule)
+		return FINDS_NO_RULE;
+	if (rule->decision == RULE_VISIT)
+		return follow_rule(walk, packet, rule);
+	if (rule->decision == RULE_NORMAL && !walk->entry.op_count && !walk->has_set && note_visit(walk, rule))
+		return ENDS_NORMAL;
+	return GOES_UP;
+}
+
+/* What was written, when the last table is left (OpenFlow 1.3.5, 5.10). */
+static __always_inline bool run_set(struct walk *walk, const struct packet *packet)
+{
+	if (walk->has_set)
+		for (__u32 i = 0; i < MAX_WRITTEN; i++)
+			if (walk->set[i].kind && !take_op(walk, packet, &walk->set[i]))
+				return false;
+	return true;
+}
+
+/* Go all the way, from its rule in table 0: ENDS with ops, or another end, or GOES_UP. */
+__noinline int walk_on(struct walk *walk, const struct packet *packet, const struct config *config,
+		       const struct tables *now)
+{
+	if (!walk || !packet || !config || !now)
+		return GOES_UP;
+	struct rule *rule = rule_of_mask(&walk->key, 0, config, walk->first);
+	int next = rule ? follow_rule(walk, packet, rule) : GOES_UP;
+	for (__u32 i = 1; i < MAX_TABLES && next > 0; i++)
+		next = visit_table(walk, packet, config, now, next);
+	if (next == ENDS && !run_set(walk, packet))
+		next = GOES_UP;
+	return next;
+}
+
+static __always_inline void begin_walk(struct walk *walk, const struct packet *packet)
+{
+	walk->key = packet->key;
+	walk->metadata = 0;
+	walk->visited = walk->length = walk->write_to = walk->has_set = walk->entry.op_count = 0;
+	walk->known_tags = TAGS_OF_KEY;
+	__builtin_memset(walk->set, 0, sizeof(walk->set));
+}
+
+/* Count a packet to each rule that it came by. */
+__noinline int credit_walk(const struct walk *walk, const struct packet *packet)
+{
+	if (!walk || !packet)
+		return 0;
+	for (__u32 i = 0; i < MAX_TABLES && i < walk->visited; i++) {
+		__u32 slot = walk->slots[i];
+		credit(bpf_map_lookup_elem(&rule_stats, &slot), packet);
+	}
+	return 0;
+}
+
+#endif

@@ -1,0 +1,94 @@
+"""What a flow does on a packet's way through the tables (``pipeline.visits``) becomes ops of its rule (``bpf/walk.h``).
+
+The program collects them, rule after rule, and follows with the packet's key what they do. So each op stands for
+itself: queues are set where the flow says so, not where an output needs them. An action of the action set has its
+place there by its kind, and an op before it that says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from inband.datapath.ebpf.layout import MAX_OPS, MAX_TABLES, OP, OpKind
+from inband.datapath.ebpf.ops import UnfitError, edit_ops, priority_of
+from inband.flow.actions import (
+    Action,
+    DecNwTtl,
+    HeaderAction,
+    Meter,
+    Output,
+    PopQueue,
+    PopVlan,
+    PushVlan,
+    SetField,
+    SetNwTtl,
+    SetQueue,
+    SetVlanPcp,
+    SetVlanVid,
+)
+from inband.flow.ports import PortNo
+from inband.pipeline.visits import Visit
+
+# The order in which they run (pipeline.action_set); fields of which one op says all.
+_SETTABLE = (
+    *("eth_dst", "eth_src", "vlan_vid", "vlan_pcp", "ip_dscp", "ip_ecn", "ip_ttl", "ipv4_src", "ipv4_dst"),
+    *("ipv6_flabel", "tcp_src", "tcp_dst", "udp_src", "udp_dst"),
+)
+_KINDS: tuple[type[Action], ...] = (PopVlan, PushVlan, DecNwTtl, SetNwTtl, SetQueue, PopQueue, Output)
+_FIRST_FIELD = 3
+_PLACES: dict[type[Action] | str, int] = {
+    **{kind: at for at, kind in enumerate(_KINDS[:_FIRST_FIELD])},
+    **{name: at for at, name in enumerate(_SETTABLE, start=_FIRST_FIELD)},
+    **{kind: at for at, kind in enumerate(_KINDS[_FIRST_FIELD:], start=_FIRST_FIELD + len(_SETTABLE))},
+}
+_ONLY_WITHOUT_TAG = 1
+_CLEAR = OP.pack(OpKind.CLEAR, 0, 0, 0)
+_NOTHING = bytes(OP.size)
+
+
+def compile_visit(visit: Visit, slot_of: Callable[[PortNo], int], meters: Mapping[int, bool]) -> bytes | None:
+    """A visit's ops, packed; None if the program cannot do it. ``meters``: those that it knows."""
+    if visit.next_table is not None and visit.next_table >= MAX_TABLES:
+        return None
+    try:
+        ops = [op for action in visit.applied for op in _ops(action, slot_of, meters)]
+        if visit.clears:
+            ops.append(_CLEAR)
+        for action in visit.written:
+            ops += _written(action, slot_of)
+    except UnfitError:
+        return None
+    return b"".join(ops) if len(ops) <= MAX_OPS else None
+
+
+def _written(action: Action | None, slot_of: Callable[[PortNo], int]) -> list[bytes]:
+    if action is None:
+        return [OP.pack(OpKind.WRITE, _PLACES[Output], 0, 0), _NOTHING]
+    place = _PLACES.get(action.field if isinstance(action, SetField) else type(action))
+    if place is None:
+        raise UnfitError
+    return [OP.pack(OpKind.WRITE, place, 0, 0), *_ops(action, slot_of, {})]
+
+
+def _ops(action: Action | Meter, slot_of: Callable[[PortNo], int], meters: Mapping[int, bool]) -> list[bytes]:
+    match action:
+        case Output(port):
+            return [OP.pack(OpKind.OUTPUT, 0, slot_of(port), 0)]
+        case SetQueue(queue):
+            return [OP.pack(OpKind.SET_QUEUE, 0, 0, priority_of(queue))]
+        case PopQueue():
+            return [OP.pack(OpKind.SET_QUEUE, 0, 0, 0)]
+        case Meter(meter_id) if meter_id in meters:
+            return [OP.pack(OpKind.METER, 0, 0, meter_id)]
+        case SetVlanVid(vid):
+            return [_tag_if_none(), *edit_ops(SetField("vlan_vid", vid))]
+        case SetVlanPcp(pcp):
+            return [_tag_if_none(), *edit_ops(SetField("vlan_pcp", pcp))]
+        case _ if isinstance(action, HeaderAction):
+            return edit_ops(action)
+        case _:
+            raise UnfitError
+
+
+def _tag_if_none() -> bytes:
+    return OP.pack(OpKind.PUSH_VLAN, _ONLY_WITHOUT_TAG, PushVlan().eth_type, 0)

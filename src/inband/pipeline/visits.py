@@ -1,0 +1,141 @@
+"""What a flow does to any packet that comes to it, as steps that depend on the packet only as it is then.
+
+A datapath that has the tables itself does these steps, one flow's after the other's, without asking. Outputs to
+reserved ports are those of ports here; what is for the controller, in-band control or the learning switch is no such
+step, nor is what only the pipeline knows (groups, registers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, assert_never
+
+from inband.flow.actions import (
+    INSTRUCTION_ORDER,
+    Action,
+    ApplyActions,
+    ClearActions,
+    DecNwTtl,
+    GotoTable,
+    Instruction,
+    Meter,
+    Output,
+    PopQueue,
+    PopVlan,
+    PushVlan,
+    SetField,
+    SetNwTtl,
+    SetQueue,
+    SetVlanPcp,
+    SetVlanVid,
+    WriteActions,
+    WriteMetadata,
+)
+from inband.flow.fields import PIPELINE_FIELDS
+from inband.flow.flow import Flow
+from inband.flow.ports import ALL, FLOOD, LOCAL, MAX
+from inband.pipeline.outputs import output_to
+from inband.pipeline.switch_state import SwitchState
+
+_STEPS = (PushVlan, PopVlan, SetVlanVid, SetVlanPcp, SetNwTtl, DecNwTtl, SetQueue, PopQueue)
+_WRITABLE = (PushVlan, PopVlan, SetNwTtl, DecNwTtl, SetQueue, PopQueue)
+_RANK = {kind: rank for rank, kind in enumerate(INSTRUCTION_ORDER)}
+
+
+class Visit(NamedTuple):
+    """What a flow does, in this order.
+
+    ``applied``: at once; an output to the port that the packet came from is none. ``clears``: the action set.
+    ``written``: into the action set; of an Output there None stands for one that sends nothing. ``metadata``: value
+    and mask of what it sets. ``next_table``: where the packet goes on, None: nowhere.
+    """
+
+    applied: tuple[Action | Meter, ...] = ()
+    clears: bool = False
+    written: tuple[Action | None, ...] = ()
+    metadata: tuple[int, int] = (0, 0)
+    next_table: int | None = None
+
+
+def visit_of(flow: Flow, switch: SwitchState) -> Visit | None:
+    """What a flow does; None where it is not said by such steps. It holds as long as a ruling does."""
+    if switch.ports.mirrors or switch.control_vlan is not None:
+        return None
+    visit = Visit()
+    for instruction in sorted(flow.present_instructions, key=lambda each: _RANK[type(each)]):
+        following = _with(visit, instruction, flow, switch)
+        if following is None:
+            return None
+        visit = following
+    return visit
+
+
+def _with(visit: Visit, instruction: Instruction, flow: Flow, switch: SwitchState) -> Visit | None:
+    match instruction:
+        case ApplyActions(actions):
+            applied = _applied(actions, switch)
+            return None if applied is None else visit._replace(applied=(*visit.applied, *applied))
+        case WriteActions(actions):
+            return visit._replace(written=tuple(_written(actions, switch))) if all(map(_may_write, actions)) else None
+        case ClearActions():
+            return visit._replace(clears=True)
+        case WriteMetadata(value, mask):
+            return visit._replace(metadata=(value & mask, mask))
+        case GotoTable(table_id):
+            return visit._replace(next_table=table_id) if flow.table_id < table_id < len(switch.tables) else None
+        case Meter(meter_id):
+            meter = switch.tables.meters.get(meter_id)
+            if meter is not None and meter.remarks and _goes_on(flow):
+                return None  # a later table may look at the DSCP
+            return visit if meter is None else visit._replace(applied=(instruction,))
+        case _:
+            assert_never(instruction)
+
+
+def _goes_on(flow: Flow) -> bool:
+    return any(isinstance(each, GotoTable) for each in flow.present_instructions)
+
+
+def _applied(actions: Iterable[Action], switch: SwitchState) -> list[Action] | None:
+    """The actions, with outputs to ports only; None: there is one that is no step."""
+    applied: list[Action] = []
+    for action in actions:
+        if not isinstance(action, Output):
+            if not _is_step(action):
+                return None
+            applied.append(action)
+        elif action.port == FLOOD:
+            applied += map(output_to, switch.ports.flooded)
+        elif action.port == ALL:
+            applied += (output_to(port.number) for port in switch.ports if port.sends_data)
+        elif not _is_numbered(action):
+            return None
+        elif _is_open(action, switch):
+            applied.append(action)
+    return applied
+
+
+def _written(actions: Iterable[Action], switch: SwitchState) -> Iterator[Action | None]:
+    for action in actions:
+        yield None if isinstance(action, Output) and not _is_open(action, switch) else action
+
+
+def _may_write(action: Action) -> bool:
+    if isinstance(action, Output):
+        return _is_numbered(action)
+    return isinstance(action, _WRITABLE) or (isinstance(action, SetField) and _is_step(action))
+
+
+def _is_step(action: Action) -> bool:
+    if isinstance(action, SetField):
+        return action.field not in PIPELINE_FIELDS
+    return isinstance(action, _STEPS)
+
+
+def _is_numbered(action: Output) -> bool:
+    return action.port == LOCAL or 0 < action.port <= MAX
+
+
+def _is_open(action: Output, switch: SwitchState) -> bool:
+    port = switch.ports.get(action.port)
+    return port is not None and port.sends_data
