@@ -29,7 +29,7 @@ from lab.topology import BridgePlan, Site
 
 PREFIX = "ihs"
 DIRECT, BRIDGE = "direct veth", "Linux bridge"
-NORMAL, FLOWS, IN_BAND = "NORMAL", "flows", "in-band"
+NORMAL, FLOWS, TABLES, IN_BAND = "NORMAL", "flows", "tables", "in-band"
 METERED, SELECT, FAILOVER, POP_VLAN = "metered", "select", "failover", "pop_vlan"
 TAGGED = 5
 # Commands of ovs-ofctl; ports 1 and 2 are the left host's and the right one's.
@@ -110,7 +110,7 @@ def networks() -> dict[str, Callable[[Lab], Network]]:
         BRIDGE: lambda lab: Network(throughput.bridge(lab), None),
     }
     for make in MAKES:
-        for flows in (NORMAL, FLOWS, IN_BAND):
+        for flows in (NORMAL, FLOWS, TABLES, IN_BAND):
             made[label(make, flows)] = partial(switched_network, make=make, flows=flows)
     for flows in _ACTIONS:
         for make in MAKES:
@@ -130,6 +130,10 @@ def switched_network(lab: Lab, make: SwitchMaker, flows: str) -> Network:
     if flows == FLOWS:
         table = lab.folder / "flows"
         table.write_text("\n".join(thousand()))
+        switch.ofctl("add-flows", str(table))
+    elif flows == TABLES:
+        table = lab.folder / "flows"
+        table.write_text("\n".join(four_tables()))
         switch.ofctl("add-flows", str(table))
     elif flows in _ACTIONS:
         for command in _ACTIONS[flows]:
@@ -151,6 +155,15 @@ def thousand() -> list[str]:
         f"priority=50,ip,nw_dst={LEFT_IP},actions=output:1",
     ]
     return made + [f"priority=50,ip,nw_dst=10.9.2.{number},actions=drop" for number in range(7)]
+
+
+def four_tables() -> list[str]:
+    """Ports get zones, zones have what is forbidden, destinations a queue, and NORMAL comes last: 403 flows."""
+    made = [f"table=0,in_port={port},actions=write_metadata:{port},goto_table:1" for port in (1, 2)]
+    made += ["table=0,priority=0,actions=drop", "table=1,priority=0,actions=goto_table:2"]
+    made += [f"table=1,priority=9,metadata={n % 2 + 1},udp,tp_dst={n + 1000},actions=drop" for n in range(198)]
+    made += ["table=2,priority=0,actions=goto_table:3", "table=3,priority=0,actions=NORMAL"]
+    return made + [f"table=2,priority=9,ip,nw_dst=10.12.0.{n},actions=dec_ttl,output:2" for n in range(199)]
 
 
 _TEMPLATES = (
