@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping
 from typing import cast
 
-from inband.runtime.connecting import connect, connect_unix, kernel_words, mark_as_control
+from inband.runtime.connecting import connect, connect_unix, kernel_words, mark_as_control, send_at_once
 from inband.runtime.peer_names import complaint
 from inband.runtime.tls_clock import TlsClock
 from inband.switch.targets import Target
@@ -46,6 +46,7 @@ class SocketStream(asyncio.Protocol):
         sock = self._socket()
         if sock is not None:
             mark_as_control(sock)
+            send_at_once(sock)
         tls = transport.get_extra_info("ssl_object")
         wrong = None if tls is None else self._clock.complaint(tls)
         if wrong is None and self._peer_name is not None and tls is not None:

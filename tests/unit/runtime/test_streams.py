@@ -67,6 +67,26 @@ def test_a_link_local_address_is_dialled_through_its_interface() -> None:
         socket_address(ip_address("fe80::1%nosuch0"), 1)
 
 
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_what_is_short_does_not_wait_for_the_answer_to_what_was_before(family: socket.AddressFamily) -> None:
+    async def live() -> int:
+        here, place = ("127.0.0.1", "127.0.0.1") if family is socket.AF_INET else ("::1", "[::1]")
+        with socket.create_server((here, 0), family=family) as server:
+            target = parse_target(f"tcp:{place}:{server.getsockname()[1]}")
+            network, user = SocketNetwork(asyncio.get_running_loop(), TlsClock()), User()
+            connecting = network.connect(target, ip_address(here), user)
+            await user.next()
+            peer, _ = server.accept()
+            assert connecting.sock is not None
+            kept = connecting.sock.dup()
+            network.open(connecting, target, user)
+            await user.next()
+            with kept, peer:
+                return kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    assert asyncio.run(live()), "a message that is lost is found by the next one, and not by TCP's timer"
+
+
 def test_a_stream_carries_bytes_both_ways_and_its_end_is_reported_once() -> None:
     async def live() -> list[str]:
         with socket.create_server(("127.0.0.1", 0)) as server:
