@@ -57,6 +57,8 @@ from inband.vocabulary.instant import Instant
 ANSWER_S = 0.15
 # When a link died: the whole of a failure is to be healed in 50 ms. Where answers take longer, that long is waited.
 SOON_S, SOON_MAX_S = 0.025, 0.3
+# For so long after that what contradicts is no news for other switches: they ask themselves.
+KNOWN_S = 0.5
 # So many stations are asked then, next hops first, and so long after the last time.
 MAX_SOON, AGAIN_SOON_S = 64, 0.03
 # One question may be lost; the next one is sent after this.
@@ -355,7 +357,7 @@ class Places:
             station = self.station(known.address)
             if station is None or (self.trusted and not self._is_doubtful(station)):
                 continue
-            self._doubt_soon(station, now, is_known=True)
+            self._doubt_soon(station, now)
 
     def is_lost(self, address: AddressKey, now: Instant) -> bool:
         """Whether a station has not said, since a link died somewhere, that it is where it was, and would have."""
@@ -364,11 +366,11 @@ class Places:
             return False
         return not self.answer_times.is_waiting(address, now, SOON_MAX_S)
 
-    def _doubt_soon(self, station: Station, now: Instant, *, is_known: bool = False) -> None:
+    def _doubt_soon(self, station: Station, now: Instant) -> None:
         ends_at = now + min(max(SOON_S, self.answer_times.patience_s(station.address)), SOON_MAX_S)
         doubt = self._doubts.setdefault(station.address, _Doubt(now, ends_at))
         doubt.ask_at, doubt.ends_at = now, min(doubt.ends_at, ends_at)
-        self._ask(station, doubt, now, is_known=is_known)
+        self._ask(station, doubt, now)
         station.doubted_at = now
 
     def turn_back(self, mac: Mac, now: Instant) -> bool:
@@ -411,12 +413,13 @@ class Places:
         station.insisted_at = now
         self.doubt(station, now)
 
-    def _ask(self, station: Station, doubt: _Doubt, now: Instant, *, is_known: bool = False) -> None:
+    def _ask(self, station: Station, doubt: _Doubt, now: Instant) -> None:
         self.news = True  # the deadline is another one, at least
         if doubt.ask_at <= now:
             station.doubted_at = doubt.ends_at - ANSWER_S
             doubt.ask_at = now + max(AGAIN_S, min(self.answer_times.patience_s(station.address), SOON_MAX_S))
-            tells = doubt.held is not None and not station.is_peer and not doubt.is_told
+            is_known = now - self._hurried_at < KNOWN_S
+            tells = doubt.held is not None and not (station.is_peer or doubt.is_told or is_known)
             doubt.is_told |= tells
             self._questions.append(Question(station.address, station.mac, tells, is_known))
 

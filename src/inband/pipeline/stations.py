@@ -29,7 +29,7 @@ class Claim(NamedTuple):
 class Question(NamedTuple):
     """Ask for this address at this MAC address alone; ``tells``: have the switches behind this one ask, too.
 
-    ``is_known``: that a link died, which this is about, all switches know from their neighbours.
+    ``is_known``: a link died a moment ago, which this may be about, and other switches know that from their neighbours.
     """
 
     address: AddressKey

@@ -12,7 +12,7 @@ from inband.flow.ports import LOCAL, NORMAL, PortNo
 from inband.packet import arp
 from inband.packet.frame import Frame
 from inband.pipeline.fdb import FdbKey
-from inband.pipeline.places import AGAIN_S, ANSWER_S, ASKED_S, DOUBTFUL_S, PAUSE_S, SOON_MAX_S, SOON_S, TURN_S
+from inband.pipeline.places import AGAIN_S, ANSWER_S, ASKED_S, DOUBTFUL_S, KNOWN_S, PAUSE_S, SOON_MAX_S, SOON_S, TURN_S
 from inband.pipeline.stations import Lapse, Question
 from inband.pipeline.trace import Trace
 from inband.testing import packets
@@ -265,6 +265,22 @@ def test_when_a_link_died_a_next_hop_is_asked_where_it_is_and_has_answered(scene
     assert asked == [Question(ADDRESS, Mac.parse(A), is_known=True)]
     assert (before, places.is_lost(ADDRESS, 2.0 + SOON_S)) == (True, False)
     assert lapsed(scene, 2.0 + SOON_MAX_S) == []
+
+
+def test_what_contradicts_after_a_link_died_is_told_to_no_one_for_all_ask_themselves(scene: Scene) -> None:
+    places = scene.pipeline.places
+    places.hurry(2.0)
+    scene.receive(said(arp.REQUEST, US, to=A, spa=HERE, tpa=GATEWAY), LOCAL, 2.0)
+    scene.receive(ANSWER, P2, 2.002)
+    places.take_questions()
+
+    scene.receive(POISON, P3, 2.0 + PAUSE_S)
+    soon = places.take_questions()
+    scene.receive(ANSWER, P2, 2.0 + PAUSE_S + 0.01)
+    scene.receive(POISON, P3, 2.1 + KNOWN_S)
+
+    assert soon == [Question(ADDRESS, Mac.parse(A), tells=False, is_known=True)]
+    assert places.take_questions() == [Question(ADDRESS, Mac.parse(A), tells=True)]
 
 
 def test_a_next_hop_whose_answers_take_long_is_given_up_later_but_not_much(scene: Scene) -> None:
