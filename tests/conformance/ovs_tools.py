@@ -16,8 +16,8 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import ovs
@@ -28,7 +28,8 @@ from lab.ovsdb_follower import Follower
 from lab.switch import Switch
 from lab.topology import BridgePlan, Site
 
-TABLE = Path(__file__).resolve().parents[2] / "conformance/ovs_tools.txt"
+FOLDER = Path(__file__).resolve().parents[2] / "conformance"
+TABLE = FOLDER / "ovs_tools.txt"
 PREFIX = "ivt"
 PATIENCE_S = 10.0
 
@@ -181,6 +182,7 @@ REASONS: Mapping[str, str] = {
 }
 
 _SAME = (
+    (re.compile(r"^\d{4}-\d\d-\d\dT[\d:]+Z", re.MULTILINE), "TIME"),
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "UUID"),
     (re.compile(r'"[0-9a-f]{16}"'), "ID"),
     (re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b|\bdpid:[0-9a-f]{16}"), "N"),
@@ -217,6 +219,7 @@ class Row:
     line: str
     theirs: Answer
     ours: Answer
+    reasons: Mapping[str, str] = field(default_factory=lambda: REASONS)
 
     @property
     def verdict(self) -> str:
@@ -232,7 +235,7 @@ class Row:
     @property
     def reason(self) -> str:
         """Why it is not the same."""
-        return REASONS.get(self.line, "") if self.verdict not in ("same", "same but for names") else ""
+        return self.reasons.get(self.line, "") if self.verdict not in ("same", "same but for names") else ""
 
 
 def _only_adds(theirs: Sequence[str], ours: Sequence[str]) -> bool:
@@ -240,43 +243,59 @@ def _only_adds(theirs: Sequence[str], ours: Sequence[str]) -> bool:
     return len(theirs) == len(ours) and all(mine.startswith(other) for other, mine in zip(theirs, ours, strict=True))
 
 
-def main() -> int:
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Command lines for each tool, why answers differ where they do, and where the table goes."""
+
+    ofctl: str
+    appctl: str
+    vsctl: str
+    reasons: Mapping[str, str]
+    file: Path
+
+    def __iter__(self) -> Iterator[str]:
+        for tool, lines in (("ofctl", self.ofctl), ("appctl", self.appctl), ("vsctl", self.vsctl)):
+            yield from (f"ovs-{tool} {line}" for line in lines.splitlines())
+
+
+EVERYDAY = Lines(OFCTL, APPCTL, VSCTL, REASONS, TABLE)
+
+
+def main(lines: Lines = EVERYDAY) -> int:
     """Write the table; exit code 1 when a line has no reason."""
-    rows = measure()
-    TABLE.write_text(table(rows))
+    rows = measure(lines)
+    lines.file.write_text(table(rows))
     unexplained = [row for row in rows if row.verdict in ("missing", "differs") and not row.reason]
     for row in unexplained:
         print(
             f"{row.line}: {row.verdict}, and no reason is given\n--- Open vSwitch\n{row.theirs}\n--- inband\n{row.ours}"
         )
-    print(TABLE.read_text())
+    print(lines.file.read_text())
     return bool(unexplained)
 
 
-def measure() -> list[Row]:
+def measure(lines: Lines = EVERYDAY) -> list[Row]:
     """Run all lines on both switches."""
-    answers: list[dict[str, Answer]] = []
+    answers: list[list[Answer]] = []
     for is_peer in (True, False):
         with Lab(PREFIX, offloads=False) as lab:
-            found = _answers(lab, "ovs" if is_peer else "inband")
+            found = _answers(lab, "ovs" if is_peer else "inband", lines)
         with Lab(PREFIX, offloads=False) as lab:
-            found |= _database_answers(lab, is_peer=is_peer)
+            found += _database_answers(lab, lines, is_peer=is_peer)
         answers.append(found)
     theirs, ours = answers
-    return [Row(line, theirs[line], ours[line]) for line in theirs]
+    return [Row(line, *pair, lines.reasons) for line, pair in zip(lines, zip(theirs, ours, strict=True), strict=True)]
 
 
-def _database_answers(lab: Lab, *, is_peer: bool) -> dict[str, Answer]:
+def _database_answers(lab: Lab, lines: Lines, *, is_peer: bool) -> list[Answer]:
     """What ovs-vsctl says where the switch follows a database."""
     follower = Follower(lab, is_peer=is_peer)
-    answers = {}
-    for line in VSCTL.splitlines():
-        words = ["ovs-vsctl", f"--db={follower.database.remote}", "--timeout=5"]
-        answers[f"ovs-vsctl {line}"] = _run([*words, *line.replace("KIND", follower.kind).split()], os.environ)
-    return answers
+    words = ["ovs-vsctl", f"--db={follower.database.remote}", "--timeout=5"]
+    lines_of_kind = lines.vsctl.replace("KIND", follower.kind).splitlines()
+    return [_run([*words, *line.split()], os.environ) for line in lines_of_kind]
 
 
-def _answers(lab: Lab, target: str) -> dict[str, Answer]:
+def _answers(lab: Lab, target: str, lines: Lines) -> list[Answer]:
     box, h1, h2 = (lab.namespace(name) for name in ("box", "h1", "h2"))
     for number, host in ((1, h1), (2, h2)):
         lab.link(box, f"p{number}", host, "eth0")
@@ -293,14 +312,14 @@ def _answers(lab: Lab, target: str) -> dict[str, Answer]:
     flows = lab.folder / "flows"
     flows.write_text("priority=5,udp,actions=drop\npriority=6,arp,actions=NORMAL\npriority=0,actions=NORMAL\n")
     environment = {**os.environ, "OVS_RUNDIR": str(folder)}
-    answers = {}
-    for line in OFCTL.splitlines():
+    answers = []
+    for line in lines.ofctl.splitlines():
         words = ["ovs-ofctl", "-O", "OpenFlow13", *line.replace("FILE", str(flows)).split()]
-        answers[f"ovs-ofctl {line}"] = _run(words, environment)
+        answers.append(_run(words, environment))
     h1.run("ping", "-c", "2", "-i", "0.2", "-W", "2", "10.0.0.12")
-    for line in APPCTL.splitlines():
+    for line in lines.appctl.splitlines():
         words = ["ovs-appctl", "-t", str(folder / control), *line.split()]
-        answers[f"ovs-appctl {line}"] = _run(words, environment)
+        answers.append(_run(words, environment))
     switch.stop()
     return answers
 

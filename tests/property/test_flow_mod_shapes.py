@@ -61,7 +61,7 @@ def field_by_field(data: bytes) -> object:
     try:
         return decode_flow_mod_field_by_field(data[8:])
     except MalformedError as error:
-        return type(error.code), error.code, data[:64]
+        return type(error.code), error.code, data[:512]
 
 
 def by_shape(data: bytes) -> object:

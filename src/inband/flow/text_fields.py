@@ -143,6 +143,10 @@ def parse_number(text: str, bits: int, what: str) -> int:
     return number
 
 
+# Of more ports a complaint does not list the names.
+_NAMED = 20
+
+
 def parse_port(text: str, ports: Ports = NO_PORTS) -> PortNo:
     """A port: a number, a reserved name in any case, or an interface's name when ``ports`` knows it."""
     if text in ports:
@@ -153,9 +157,8 @@ def parse_port(text: str, ports: Ports = NO_PORTS) -> PortNo:
     try:
         number = parse_number(text, 32, "port")
     except UsageError:
-        raise UsageError(
-            f"{text!r} is not a port: write a number or LOCAL{', or an interface' if ports else ''}"
-        ) from None
+        known = f", or one of {', '.join(ports)}" if 0 < len(ports) <= _NAMED else ", or an interface" if ports else ""
+        raise UsageError(f"{text!r} is not a port: write a number or LOCAL{known}") from None
     return PortNo(number + (0xFFFF0000 if number in _SHORT_RESERVED else 0))
 
 

@@ -6,8 +6,9 @@ from inband.errors import WireError
 from inband.openflow.messages import Envelope, Error
 from inband.vocabulary.openflow_errors import ERROR_TYPE, ErrorCode
 
-ERROR_DATA = 64
-"""An ERROR carries at least this many bytes of the request (OpenFlow 1.3.5, 7.4.4)."""
+ERROR_DATA = 512
+"""An ERROR carries so much of the request. At least 64 bytes (OpenFlow 1.3.5, 7.4.4), but ovs-ofctl says which flow was
+refused only where all of it is there, and few flows are longer than this."""
 
 
 class MalformedError(WireError):
@@ -22,7 +23,7 @@ class DecodeError(WireError):
     """A message that cannot be understood, with all that its ERROR needs.
 
     ``version`` and ``xid`` are the header's; ``type`` and ``code`` are numbered as in OpenFlow 1.3 (OFPET_*), also
-    for a 1.0 peer; ``data`` is the first 64 bytes of the message.
+    for a 1.0 peer; ``data`` is the beginning of the message.
     """
 
     def __init__(self, version: int, xid: int, code: ErrorCode, data: bytes, text: str) -> None:

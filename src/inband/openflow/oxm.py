@@ -9,6 +9,7 @@ Matches like those that came before are read by their shape (``shapes``). What i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NoReturn
 
@@ -34,6 +35,9 @@ from inband.vocabulary.openflow_errors import BadMatch
 _IN_PORT_MASK = FIELDS["in_port"].mask
 _PCP, _TCI = FIELDS["vlan_pcp"].mask, FIELDS["vlan_pcp"].mask | FIELDS["vlan_vid"].mask
 _TAG = VLAN_PRESENT << FIELDS["vlan_vid"].shift
+# packet_type of OpenFlow 1.5 (7.2.3.8), four bytes. ovs-ofctl sends it, 0 for Ethernet, where it has taken all other
+# fields out of a match (`tp_dst=80` without `tcp`) and for the word `eth`. Every packet here is Ethernet.
+_ETHERNET = (0x80005804 << 32).to_bytes(8, "big")
 _shapes = Shapes[None]()
 
 
@@ -67,6 +71,9 @@ def decode_fields_one_by_one(data: bytes, pos: int, end: int) -> tuple[int, int]
         exact = HEADERS.get(header)
         row = exact or MASKED_HEADERS.get(header)
         start = pos + 4
+        if data[pos : min(pos + 8, end)] == _ETHERNET:
+            pos += 8
+            continue
         if row is None or start > end:
             _refuse(header, end - pos)
         pos = start + (header & 0xFF)
@@ -87,13 +94,17 @@ def decode_fields_one_by_one(data: bytes, pos: int, end: int) -> tuple[int, int]
         mask |= bits
         if row.needs:
             dependent.append(row)
-    for row in dependent:
-        for bits, allowed in row.needs:
-            if mask & bits != bits or (allowed and value & bits not in allowed):
-                raise MalformedError(BadMatch.BAD_PREREQ, f"match field {row.name} without what it depends on")
+    _check_needs(dependent, value, mask)
     if mask & _TCI == _TCI and not value & _TCI:
         mask &= ~_PCP  # untagged: there is no priority to compare
     return value, mask
+
+
+def _check_needs(rows: Sequence[WireField], value: int, mask: int) -> None:
+    for row in rows:
+        for bits, allowed in row.needs:
+            if mask & bits != bits or (allowed and value & bits not in allowed):
+                raise MalformedError(BadMatch.BAD_PREREQ, f"match field {row.name} without what it depends on")
 
 
 def _mask_bits(row: WireField, number: int, bits: int) -> int:

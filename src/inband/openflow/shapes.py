@@ -150,12 +150,12 @@ def _places(data: bytes, pos: int) -> list[_Place]:
         header = int.from_bytes(data[pos : pos + 4], "big")
         end = pos + 4 + (header & 0xFF)
         after = (len(data) - end) * 8
-        row = HEADERS.get(header)
+        row, masked = HEADERS.get(header), MASKED_HEADERS.get(header)
         if row is not None:
             places.append(_Place(row, after, None))
-        else:
-            row = MASKED_HEADERS[header]
-            places.append(_Place(row, after + row.size * 8, after))
+        elif masked is not None:
+            places.append(_Place(masked, after + masked.size * 8, after))
+        # What else is good says nothing, and is of the shape with its value.
         pos = end
     return places
 

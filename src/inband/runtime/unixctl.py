@@ -23,11 +23,11 @@ import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from inband.errors import HostError, InbandError, UsageError, WireError
-from inband.runtime.config_keys import suggestion
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +171,8 @@ class Registry:
         command = self.commands.get(name)
         if command is None:
             theirs = f'"{name}" is not a valid command (use "list-commands" to see a list of valid commands)'
-            raise UsageError(f"{theirs}: {suggestion(name, sorted(self.commands))}")
+            close = get_close_matches(name, self.commands, 1)
+            raise UsageError(f"{theirs}: did you mean {close[0]}?" if close else theirs)
         if len(arguments) < command.min_args:
             raise UsageError(f'"{name}" command requires at least {command.min_args} arguments: {name} {command.usage}')
         if command.max_args is not None and len(arguments) > command.max_args:

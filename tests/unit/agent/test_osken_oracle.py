@@ -206,7 +206,7 @@ def test_a_refused_request_is_shown_in_the_error(peer: Peer) -> None:
     (error,) = peer.ask(request)
 
     assert (error.type, error.code) == (peer.ofproto.OFPET_GROUP_MOD_FAILED, peer.ofproto.OFPGMFC_UNKNOWN_GROUP)
-    assert error.data == bytes(request.buf)[:64]
+    assert error.data == bytes(request.buf)[:512]
 
 
 def test_a_1_0_controller_adds_shows_and_removes_a_flow() -> None:

@@ -19,6 +19,7 @@ from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import OFP10, OFP13
 from inband.vocabulary.openflow_errors import BadRequest, ErrorType, FlowModFailed
 from tests.unit.openflow.samples import SAMPLES, name_of
+from tests.unit.openflow.test_malformed import flow_mod13
 
 
 def resize(data: bytes) -> bytes:
@@ -56,7 +57,7 @@ def test_a_message_cut_anywhere_is_refused_or_shorter_but_never_a_crash(envelope
     for end in range(8, len(data)):
         understood, error = attempt(resize(data[:end]))
         if error is not None:
-            assert (error.version, error.xid, error.data) == (envelope.version, 1, resize(data[:end])[:64])
+            assert (error.version, error.xid, error.data) == (envelope.version, 1, resize(data[:end])[:512])
         # a HELLO that only lacks padding is understood
         assert understood != envelope or isinstance(envelope.message, m.Hello)
 
@@ -91,7 +92,7 @@ def test_bytes_beyond_the_header_s_length_are_refused() -> None:
     with pytest.raises(DecodeError) as caught:
         decode(data)
 
-    assert caught.value.reply() == m.Envelope(OFP13, 9, m.Error(ErrorType.BAD_REQUEST, BadRequest.BAD_LEN, data[:64]))
+    assert caught.value.reply() == m.Envelope(OFP13, 9, m.Error(ErrorType.BAD_REQUEST, BadRequest.BAD_LEN, data[:512]))
 
 
 def test_a_hello_of_any_version_is_read() -> None:
@@ -224,3 +225,15 @@ def test_a_text_that_fills_its_field_is_read_as_it_is_written() -> None:
 
     assert envelope.message == m.PortStatus(c.PortReason.ADD, port)
     assert encode(envelope) == raw
+
+
+@pytest.mark.parametrize("others", ["", "8000000400000001", "80000a020800800018040a000001"])
+def test_a_packet_type_of_ethernet_says_nothing_in_matches_of_any_shape(others: str) -> None:
+    ethernet, other = "8000580400000000", "8000580400010800"
+    plain = decode(flow_mod13(others)).message
+
+    for _ in range(3):  # the third is read by its shape
+        assert decode(flow_mod13(ethernet + others)).message == plain
+        assert decode(flow_mod13(others + ethernet)).message == plain
+        with pytest.raises(DecodeError):
+            decode(flow_mod13(other + others))

@@ -137,6 +137,8 @@ ROWS: dict[str, tuple[bytes, ErrorCode]] = {
     "value outside its mask": (flow_mod13(IPV4 + "800017080a000001ffffff00"), M.BAD_WILDCARDS),
     "value too large": (flow_mod13("80000c022005"), M.BAD_VALUE),
     "priority of a VLAN too large": (flow_mod13("80000c02100580000e0108"), M.BAD_VALUE),
+    "packet type other than Ethernet": (flow_mod13("80005804 00010800"), M.BAD_FIELD),
+    "packet type cut off": (flow_mod13("80005804 0000"), M.BAD_FIELD),
     "field twice": (flow_mod13("8000000400000001" * 2), M.DUP_FIELD),
     "field twice in two forms": (flow_mod13("800000040000000100000002 0001"), M.DUP_FIELD),
     "address without ethertype": (flow_mod13("800018040a000001"), M.BAD_PREREQ),
@@ -215,7 +217,7 @@ def test_a_broken_message_gets_the_error_the_specification_has_for_it(name: str)
 
     error = caught.value
     assert (error.type, error.code) == (ERROR_TYPE[type(code)], code)
-    assert (error.version, error.xid, error.data) == (data[0], 0x2A, data[:64])
+    assert (error.version, error.xid, error.data) == (data[0], 0x2A, data[:512])
 
 
 def test_the_rows_are_built_on_messages_that_are_right() -> None:

@@ -136,11 +136,11 @@ def test_messages_right_behind_hello_are_handed_up() -> None:
 
 def test_a_message_handed_up_keeps_how_it_began() -> None:
     session = opened()
-    raw = wire(PacketOut(PortNo(1), (), bytes(100)))
+    raw = wire(PacketOut(PortNo(1), (), bytes(1000)))
 
     (received,) = receive(session, raw, 0.0)
 
-    assert received.head == raw[:64]
+    assert received.head == raw[:512]
 
 
 def test_half_a_message_waits_for_the_rest_wherever_it_is_cut() -> None:
@@ -203,14 +203,15 @@ def test_a_malformed_message_costs_an_error_and_nothing_else(raw: bytes, type_: 
     assert session.is_negotiated
 
 
-def test_an_error_shows_no_more_than_64_bytes_of_the_request() -> None:
+@pytest.mark.parametrize(("size", "shown"), [(255, 255), (1024, 512)])
+def test_an_error_shows_a_request_of_usual_length_whole_and_of_a_long_one_the_beginning(size: int, shown: int) -> None:
     session = opened()
 
-    receive(session, bytes.fromhex("046300ff000000ab") + bytes(247), 0.0)
+    receive(session, b"\x04\x63" + size.to_bytes(2, "big") + bytes(size - 4), 0.0)
 
     (error,) = output(session)
     assert isinstance(error.message, Error)
-    assert len(error.message.data) == 64
+    assert len(error.message.data) == shown
 
 
 def test_a_malformed_error_is_not_answered() -> None:
