@@ -40,6 +40,36 @@ def test_a_switch_that_cannot_start_ends_mininet_with_its_words() -> None:
     assert "--fail-mode" in said
 
 
+def test_what_scripts_for_ovsswitch_do_works_on_this_switch() -> None:
+    said = run_alone(PYTHON, "-c", HABITS, timeout_s=60)
+
+    assert "added ''" in said
+    assert "priority=100,arp" in said
+    assert "role" in said
+    assert "Discarding" in said
+
+
+HABITS = f"""
+import os, sys
+sys.path.append(os.path.dirname({str(CUSTOM_FILE)!r}))
+from inband_mininet import InbandSwitch
+from mininet.net import Mininet
+from mininet.topo import Topo
+class Twice(Topo):
+    def build(self):
+        one, two = (self.addSwitch(name, stp=True, failMode="standalone") for name in ("s1", "s2"))
+        self.addLink(one, two)
+        self.addLink(one, two)
+net = Mininet(Twice(), switch=InbandSwitch, controller=None)
+net.start()
+s1, s2 = net["s1"], net["s2"]
+print("added", repr(s1.cmd("ovs-ofctl -O OpenFlow13 add-flow s1 priority=100,arp,actions=flood")))
+print(s2.cmd("ovs-ofctl -O OpenFlow13 dump-flows s1"))
+print("role", [port["rstp"]["state"] for port in s2.status()["ports"] if port.get("rstp")])
+net.stop()
+"""
+
+
 def test_ports_come_and_go_and_flows_are_listed() -> None:
     said = run_alone(PYTHON, "-c", SCRIPT, timeout_s=60)
 

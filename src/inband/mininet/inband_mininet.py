@@ -30,6 +30,8 @@ from mininet.topo import Topo
 from mininet.util import errRun
 
 MININET_DIR = Path("/run/inband-mininet")
+OVS_RUN_DIR = "/var/run/openvswitch"
+"""Where ovs-ofctl looks for a switch by its name, as scripts written for OVSSwitch have it."""
 CONTROLLER_IP = "10.99.0.1"
 CONTROLLER_PORT = 6653
 START_S, STOP_S, POLL_S = 30.0, 10.0, 0.02
@@ -58,6 +60,7 @@ class InbandSwitch(Switch):
         inband: bool = False,
         protocols: str | None = None,
         reconnectms: int = 1000,
+        stp: bool = False,
         batch: bool = False,
         ip: str | None = None,
         **params: Any,
@@ -65,8 +68,8 @@ class InbandSwitch(Switch):
         """``datapath``: auto, ebpf or userspace. ``protocols``: OpenFlow10, OpenFlow13 or both, with a comma between.
 
         With ``inband`` the switch has a namespace and no connection but its ports: its controllers are reached through
-        them. ``ip`` is then the address of its local port (default: 10.100.0.0 plus the datapath id, /8). With
-        ``batch`` `start` does not wait; Mininet's own `start` waits for all.
+        them. ``ip`` is then the address of its local port (default: 10.100.0.0 plus the datapath id, /8). ``stp``: a
+        spanning tree runs (RSTP). With ``batch`` `start` does not wait; Mininet's own `start` waits for all.
         """
         if inband:
             params["inNamespace"] = True
@@ -76,6 +79,7 @@ class InbandSwitch(Switch):
         self.inband = inband
         self.protocols = protocols
         self.reconnectms = reconnectms
+        self.stp = stp
         self.batch = batch
         self.address = ip or self._default_address()
         self.folder = MININET_DIR / name
@@ -116,7 +120,9 @@ class InbandSwitch(Switch):
         options = [
             "--run-dir", str(self.run_dir), "--state-dir", str(self.folder / "state"), "--bridge", self.name,
             "--fail-mode", self.failMode, "--datapath", self.datapath,
+            "--ovs-run-dir", os.environ.get("OVS_RUNDIR", OVS_RUN_DIR),
         ]  # fmt: skip
+        options += ["--rstp", "on"] if self.stp else []
         if int(self.dpid, 16):  # s0 has none: the switch takes one of its MAC addresses
             options += ["--datapath-id", self.dpid]
         if self.reconnectms:
