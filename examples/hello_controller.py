@@ -1,5 +1,7 @@
 """The smallest controller on os-ken: `OSKEN_HUB_TYPE=eventlet python3 examples/hello_controller.py 6653`.
 
+It needs `pip install os-ken eventlet`; `make setup` has installed both in `.venv`, whose `python` runs it then.
+
 It greets each switch, and tells it to forward as a learning switch does (NORMAL). Change the flow, and see what
 happens.
 """

@@ -1,5 +1,7 @@
 """A learning switch on os-ken: `OSKEN_HUB_TYPE=eventlet python3 examples/learning_switch.py 6653`.
 
+It needs `pip install os-ken eventlet`; `make setup` has installed both in `.venv`, whose `python` runs it then.
+
 There is no osken-manager any more, so the script starts the application manager itself.
 """
 

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Eight in-band switches in a ring; links are cut; for how long was each switch without its controller?
 
-As root, with Mininet and the command `inband` installed: `python3 examples/ring_of_eight.py`.
+As root, with Mininet and the command `inband` installed and in PATH: `python3 examples/ring_of_eight.py`, with the
+system's Python, which has Mininet.
 """
 
 import os

@@ -68,6 +68,7 @@ def test_every_verb_does_its_work_and_ends_with_0(rig: Rig) -> None:
     for undo in ("del-controller br1", "del-manager", "del-bridge br1"):
         assert rig.inband(*undo.split()).returncode == 0
     assert "br1" not in rig.call("inband/show", "json")
+    assert "bridge br1: ended, its ports are the system's again" in rig.log()
     assert not any(line.startswith("br1") for line in rig.state())
 
 

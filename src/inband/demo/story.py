@@ -118,7 +118,9 @@ async def play(stage: Stage, show: Show, acts: tuple[Act, ...] = ACTS) -> Scene:
         await _pass_time(scene, show, SETTLE_S)
         sent, answered = stage.pings.sent, stage.pings.answered
         await _pass_time(scene, show, act.seconds - SETTLE_S)
-        scene.data.append((act, stage.pings.answered - answered, stage.pings.sent - sent))
+        sent = stage.pings.sent - sent
+        # The first answer may be to a ping from before.
+        scene.data.append((act, min(stage.pings.answered - answered, sent), sent))
     return scene
 
 

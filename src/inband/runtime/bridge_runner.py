@@ -245,6 +245,8 @@ class BridgeRunner:
                 log.error("bridge %s: %s does not have all back: %s", self.config.name, self.config.adopt, error)
         self._driver.stop()
         await self.local.stop()
+        if self._keeper is not None:  # else it never ran
+            log.info("bridge %s: ended, its ports are the system's again", self.config.name)
 
     def _remember_lease_server(self) -> None:
         if self._memory.lease_server is None:

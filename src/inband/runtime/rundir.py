@@ -63,6 +63,8 @@ class RunDir:
             taken = cls(path, _lock(path / LOCK_FILE), OvsLinks(ovs_run_dir, path))
         except OSError as error:
             reason = error.strerror or str(error)
+            if isinstance(error, PermissionError):
+                reason += ": run it as root, or say with --run-dir where you may write"
             raise HostError(f"use {path} as run directory", reason, errno=error.errno or 0) from None
         taken.remove_sockets()
         taken.remove_dhcp_files()

@@ -412,7 +412,6 @@ class RunningSwitch:
         try:
             if runner is not None:
                 await runner.stop()
-                log.info("bridge %s: removed, its ports are the system's again", name)
         except InbandError as error:
             log.warning("bridge %s: not everything could be given back: %s", name, error)
 

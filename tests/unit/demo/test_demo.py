@@ -106,6 +106,23 @@ def test_data_that_does_otherwise_than_it_should_is_a_failure(act: Act, line: st
     assert failures(scene) == [line]
 
 
+class LateAnswers(SimulatedStage):
+    """While a controller forwards, each ping is counted as answered twice: as if answers to earlier ones came, too."""
+
+    async def wait(self, seconds: float) -> None:
+        await super().wait(seconds)
+        self.pings.answered *= 2
+
+
+def test_no_more_pings_are_said_to_be_answered_than_were_sent() -> None:
+    console, _ = text_console()
+
+    scene = played(LateAnswers(pace=0), console)
+
+    assert any(answered for _, answered, _ in scene.data)
+    assert all(answered <= sent for _, answered, sent in scene.data)
+
+
 def test_a_switch_that_never_comes_up_is_a_failure() -> None:
     stage = SimulatedStage(pace=0)
     stage.started = {"s1": 0.0}

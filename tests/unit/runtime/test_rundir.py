@@ -182,3 +182,13 @@ def test_a_pid_file_is_written_and_removed(path: Path) -> None:
     assert not (path / "x.pid").exists()
     with pytest.raises(HostError, match="write pid file"):
         PidFile(path / "missing" / "x.pid")
+
+
+def test_a_place_where_one_may_not_write_says_what_to_do(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+
+    with pytest.raises(HostError, match="Permission denied: run it as root, or say with --run-dir where"):
+        RunDir.take(path)
