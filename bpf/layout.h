@@ -141,6 +141,8 @@ enum op_kind {
 	/* Only in rules, of which they make ops for a packet. */
 	OP_WRITE,	   /* arg8: a place of the action set, where the op behind this one goes; of kind 0: it is empty then */
 	OP_CLEAR,	   /* the action set */
+	OP_BRANCH,	   /* the ops that follow are for a copy of the packet, */
+	OP_JOIN,	   /* up to here */
 };
 
 struct op {
@@ -213,7 +215,11 @@ struct walk {
 	__u32 is_alone;	  /* the switch is silent */
 	__u32 generation; /* of the rules that it began with */
 	__u32 first;	  /* where the mask is of its rule in table 0 */
-	__u32 padding;
+	__u32 is_branch;  /* its ops are for a copy now, */
+	__u32 has_edits;  /* which was changed, */
+	__u32 is_spoiled; /* and that cannot be undone: nothing may be sent any more */
+	__u32 saved_tags;
+	struct flow_key saved; /* as the packet was before the copy was changed */
 	__u32 slots[MAX_TABLES]; /* of those rules' counters */
 	struct op set[MAX_WRITTEN];
 	struct flow_entry entry; /* the ops */

@@ -159,6 +159,8 @@ __noinline int take_op(struct walk *walk, const struct packet *packet, const str
 	bool sends = is_output(op);
 	if (sends && op->arg16 == packet->port_slot)
 		return 1; /* to go back needs IN_PORT */
+	if (walk->is_spoiled && (sends || op->kind == OP_METER))
+		return 0;
 	enum change change = sends ? CHANGE_DONE : change_key(walk, &packet->places, op);
 	if (change != CHANGE_DONE)
 		return change == CHANGE_NONE;
@@ -169,7 +171,25 @@ __noinline int take_op(struct walk *walk, const struct packet *packet, const str
 	walk->entry.op_count = at + 1;
 	if (sends || op->kind == OP_METER)
 		walk->length = at + 1;
+	if (!sends && walk->is_branch)
+		walk->has_edits = 1;
 	return 1;
+}
+
+/* A copy of the packet is done, and the packet itself goes on as it was before. */
+static __always_inline void join(struct walk *walk)
+{
+	walk->key = walk->saved;
+	walk->known_tags = walk->saved_tags;
+	walk->is_spoiled |= walk->has_edits;
+	walk->is_branch = walk->has_edits = 0;
+}
+
+static __always_inline void branch(struct walk *walk)
+{
+	walk->saved = walk->key;
+	walk->saved_tags = walk->known_tags;
+	walk->is_branch = 1;
 }
 
 /* One op of a rule: done now, or written; 0: it cannot be. */
@@ -187,6 +207,10 @@ __noinline int follow_op(struct walk *walk, const struct packet *packet, const s
 	} else if (op->kind == OP_CLEAR) {
 		__builtin_memset(walk->set, 0, sizeof(walk->set));
 		walk->has_set = 0;
+	} else if (op->kind == OP_BRANCH) {
+		branch(walk);
+	} else if (op->kind == OP_JOIN) {
+		join(walk);
 	} else {
 		return take_op(walk, packet, op);
 	}
@@ -264,6 +288,7 @@ static __always_inline void begin_walk(struct walk *walk, const struct packet *p
 	walk->key = packet->key;
 	walk->metadata = 0;
 	walk->visited = walk->length = walk->write_to = walk->has_set = walk->entry.op_count = 0;
+	walk->is_branch = walk->has_edits = walk->is_spoiled = 0;
 	walk->known_tags = TAGS_OF_KEY;
 	__builtin_memset(walk->set, 0, sizeof(walk->set));
 }

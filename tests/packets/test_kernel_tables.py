@@ -26,6 +26,7 @@ from inband.flow.actions import (
     ClearActions,
     DecNwTtl,
     GotoTable,
+    Group,
     Instruction,
     Meter,
     Output,
@@ -53,7 +54,7 @@ from inband.testing import packets
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import OFP13, FlowModCommand, PortConfig
 from tests.packets.columns import PORTS, Column, ebpf, simulated
-from tests.packets.test_random_tables import FAR_FUTURE, put_a_bridge_on
+from tests.packets.test_random_tables import FAR_FUTURE, counted, put_a_bridge_on
 from tests.property.test_pipeline_cache import (
     BANDS,
     MAC_LOCAL,
@@ -124,8 +125,15 @@ _ON_THE_WAY: tuple[Action, ...] = (
     *_PLAIN,
     *(SetField("ipv4_dst", 0x0A000002), SetField("tcp_dst", 6653), SetField("ip_ecn", 1), SetNwTtl(32), DecNwTtl()),
     *(PopVlan(), SetVlanVid(2), SetVlanPcp(3), PopQueue(), Output(ALL)),
+    *(Group(0), Group(1), Group(2), Group(2)),
 )
 _WRITTEN = tuple(action for action in _ON_THE_WAY if not isinstance(action, SetVlanVid | SetVlanPcp))
+_bucket = st.lists(st.sampled_from([each for each in _ON_THE_WAY if not isinstance(each, Group)]), max_size=3).map(
+    tuple
+)
+buckets_on_the_way = st.tuples(
+    *(st.lists(st.tuples(_bucket, st.just(False)), min_size=1, max_size=most) for most in (2, 3, 2))
+)
 # What tables in front leave behind, and headers that they change.
 _LOOKED_AT = ("metadata", "metadata", "eth_dst", "eth_type", "vlan_vid", "ip_ttl", "ipv4_dst", "tcp_dst", "in_port")
 
@@ -155,11 +163,11 @@ def flows_on_the_way(draw: st.DrawFn) -> Flow:
 
 def _pass_on(table_id: int) -> Flow:
     """A table-miss flow, so that few packets get to no flow at all."""
-    does: Instruction = GotoTable(table_id + 1) if table_id < 2 else ApplyActions((Output(NORMAL),))
-    return Flow(ANY, OpenFlowPriority(0), (does,), table_id)
+    goes_on: tuple[Instruction, ...] = (GotoTable(table_id + 1), ApplyActions((Output(PortNo(2)), Output(PortNo(3)))))
+    return Flow(ANY, OpenFlowPriority(0), goes_on[:1] if table_id < 2 else goes_on[1:], table_id)
 
 
-flow_on_the_way = st.one_of(*[flows_on_the_way()] * 5, plain_flows, flows())
+flow_on_the_way = st.one_of(*[flows_on_the_way()] * 9, plain_flows, flows())
 
 
 @dataclass(frozen=True)
@@ -194,11 +202,16 @@ configs = st.sampled_from((PortConfig.NONE, PortConfig.NONE, PortConfig.NO_FLOOD
 said_of_ports = st.builds(Said, st.builds(_port_mod, st.sampled_from(PORTS), configs), st.booleans())
 
 
-def steps(changed: st.SearchStrategy[Flow]) -> st.SearchStrategy[list[Arrives | Said]]:
+data = st.builds(Arrives, st.integers(len(POOL), _FEW - 1), st.sampled_from((True, True, True, False)))
+
+
+def steps(
+    changed: st.SearchStrategy[Flow], arriving: st.SearchStrategy[Arrives] = arrivals, least: int = 1
+) -> st.SearchStrategy[list[Arrives | Said]]:
     """Frames, and flows that come and go."""
     messages = st.builds(lambda flow, on: _message(flow, is_added=on), changed, st.booleans())
-    said = st.builds(Said, messages, st.booleans())
-    return st.lists(st.one_of(*(arrivals for _ in range(6)), said, said_of_ports), min_size=1, max_size=24)
+    said = st.builds(Said, messages, st.sampled_from((True, True, True, False)))
+    return st.lists(st.one_of(*(arriving for _ in range(6)), said, said_of_ports), min_size=least, max_size=24)
 
 
 KINDS: dict[str, Callable[[], AbstractContextManager[Column]]] = {
@@ -225,9 +238,7 @@ def columns() -> Iterator[dict[str, Standing]]:
 
 
 def _counted(bridge: Bridge) -> list[tuple[int, int]]:
-    in_one_go(bridge.counting())
-    flows_ = [(flow.packets, flow.bytes) for table_id in range(3) for flow in bridge.tables[table_id]]
-    return [*flows_, *((table.lookups, table.matched) for table in map(bridge.tables.__getitem__, range(3)))]
+    return [*counted(bridge), *((table.lookups, table.matched) for table in map(bridge.tables.__getitem__, range(3)))]
 
 
 def _forget_cached(bridge: Bridge) -> None:
@@ -280,6 +291,12 @@ def test_the_first_frame_is_decided_by_its_flow_and_the_next_by_what_was_cached_
     assert flow.packets == 2
 
 
+_TO_2 = Output(PortNo(2))
+_GROUPS: tuple[list[Chained], ...] = (
+    [((_TO_2,), False)],
+    [((_TO_2,), False), ((SetQueue(1), Output(PortNo(3))), False)],
+    [((Output(PortNo(3)),), False)],
+)
 _MARK = WriteMetadata(5, 7)
 _LATER: dict[str, list[tuple[Match, int, tuple[Instruction, ...]]]] = {
     "goto": [(ANY, 0, (GotoTable(2),)), (ANY, 2, (ApplyActions((Output(PortNo(2)),)),))],
@@ -298,6 +315,8 @@ _LATER: dict[str, list[tuple[Match, int, tuple[Instruction, ...]]]] = {
     ],
     "no action": [(ANY, 0, (GotoTable(1),)), (ANY, 1, ())],
     "meter": [(ANY, 0, (Meter(2), ApplyActions((Output(PortNo(2)),))))],
+    "a failover group": [(ANY, 0, (ApplyActions((Group(2),)), GotoTable(1))), (ANY, 1, (ApplyActions((_TO_2,)),))],
+    "a group for all": [(ANY, 0, (GotoTable(1),)), (ANY, 1, (ApplyActions((Group(1),)),))],
     "normal": [(ANY, 0, (_MARK, GotoTable(1))), (ANY, 1, (ApplyActions((Output(NORMAL),)),))],
 }
 
@@ -307,7 +326,7 @@ def test_a_frame_goes_through_the_tables_in_the_kernel(columns: dict[str, Standi
     column, namespace = columns["ebpf"]
     netns.setns(namespace)
     made = [Flow(match, OpenFlowPriority(1), does, table_id) for match, table_id, does in _LATER[name]]
-    bridge = put_a_bridge_on(column, [], ([], [], []))
+    bridge = put_a_bridge_on(column, [], _GROUPS)
     bridge.tables.meters.add(2, METERED, BANDS[1:], 0.0)
     column.datapath.set_meter(2, bridge.tables.meters.get(2))
     for flow in made:
@@ -326,6 +345,101 @@ def test_a_frame_goes_through_the_tables_in_the_kernel(columns: dict[str, Standi
     on_the_way = [flow for flow in made if flow.match != Match.of(metadata=(4, 7))]
     assert [flow.packets for flow in on_the_way] == [1] * len(on_the_way)
     assert all(bridge.tables[flow.table_id].matched == 1 for flow in on_the_way)
+    used = {action.group_id for flow in made for action in _applied(flow) if isinstance(action, Group)}
+    for group in bridge.tables.groups:
+        counters = (group.counter, *(bucket.counter for bucket in group.buckets))
+        assert [each.packets for each in counters] == [int(group.group_id in used)] * len(counters)
+
+
+def _applied(flow: Flow) -> Iterator[Action]:
+    for instruction in flow.instructions:
+        if isinstance(instruction, ApplyActions):
+            yield from instruction.actions
+
+
+_TO_3 = Output(PortNo(3))
+_IPV4_UDP = {"eth_type": 0x0800, "ip_proto": 17}
+Row = tuple[int, int, Match, tuple[Instruction, ...]]
+"""Table, priority, match and instructions of a flow."""
+
+
+def _tells_apart(changes: tuple[Action, ...], **becomes: int) -> list[Row]:
+    """Tables that send a packet by one port if a later table sees what was done to it, else by another."""
+    return [
+        (0, 0, ANY, (ApplyActions(changes), GotoTable(1))),
+        (1, 1, Match.of(**becomes), (ApplyActions((_TO_2,)),)),
+        (1, 0, ANY, (ApplyActions((_TO_3,)),)),
+    ]
+
+
+_FOLLOWED: dict[str, list[Row]] = {
+    "ttl": _tells_apart((DecNwTtl(),), eth_type=0x0800, ip_ttl=63),
+    "a ttl that is set": _tells_apart((SetNwTtl(9),), eth_type=0x0800, ip_ttl=9),
+    "ipv4_src": _tells_apart((SetField("ipv4_src", 9),), eth_type=0x0800, ipv4_src=9),
+    "ipv4_dst": _tells_apart((SetField("ipv4_dst", 9),), eth_type=0x0800, ipv4_dst=9),
+    "ipv6_dst": _tells_apart((SetField("ipv6_dst", 9 << 40),), eth_type=0x86DD, ipv6_dst=9 << 40),
+    "ipv6_flabel": _tells_apart((SetField("ipv6_flabel", 9),), eth_type=0x86DD, ipv6_flabel=9),
+    "udp_src": _tells_apart((SetField("udp_src", 9),), **_IPV4_UDP, udp_src=9),
+    "udp_dst": _tells_apart((SetField("udp_dst", 9),), **_IPV4_UDP, udp_dst=9),
+    "ip_dscp": _tells_apart((SetField("ip_dscp", 10),), eth_type=0x0800, ip_dscp=10),
+    "eth_src": _tells_apart((SetField("eth_src", 10),), eth_src=10),
+    "eth_dst": _tells_apart((SetField("eth_dst", 10),), eth_dst=10),
+    "vlan_vid": _tells_apart((SetField("vlan_vid", 0x1009),), vlan_vid=0x1009),
+    "vlan_pcp": _tells_apart((SetVlanVid(7), SetField("vlan_pcp", 5)), vlan_vid=0x1007, vlan_pcp=5),
+    "a tag more": _tells_apart((PushVlan(), SetField("vlan_vid", 0x1009), PushVlan()), vlan_vid=0x1009),
+    "a tag more and less": _tells_apart((PushVlan(), SetField("vlan_vid", 0x1009), PopVlan()), vlan_vid=0x1007),
+    "a tag less": _tells_apart((PopVlan(),), vlan_vid=0),
+    "a tag twice": _tells_apart((PopVlan(), PushVlan(), PopVlan()), vlan_vid=0),
+    "metadata": [
+        (0, 0, ANY, (WriteMetadata(5 << 40, 7 << 40), GotoTable(1))),
+        (1, 0, ANY, (WriteMetadata(0, 4 << 40), GotoTable(2))),
+        (2, 1, Match.of(metadata=(1 << 40, 7 << 40)), (ApplyActions((_TO_2,)),)),
+        (2, 0, ANY, (ApplyActions((_TO_3,)),)),
+    ],
+    "where it came from": [
+        (0, 0, ANY, (ApplyActions((Output(PortNo(1)), _TO_2)), GotoTable(1))),
+        (1, 0, ANY, (WriteActions((Output(PortNo(1)),)),)),
+    ],
+    "action set": [
+        (0, 0, ANY, (WriteActions((_TO_2, PushVlan(), SetField("vlan_vid", 0x1009), PopVlan())), GotoTable(1))),
+        (1, 1, Match.of(vlan_vid=0x1007), (ClearActions(), WriteActions((_TO_3,)))),
+        (1, 0, ANY, (WriteActions((Output(PortNo(3)), SetField("vlan_vid", 0x1008))),)),
+    ],
+    "an output that is closed": [
+        (0, 0, ANY, (WriteActions((_TO_2,)), GotoTable(1))),
+        (1, 0, ANY, (WriteActions((Output(PortNo(9)),)),)),
+    ],
+    "a copy that is changed": [
+        (0, 0, ANY, (ApplyActions((Group(2),)), GotoTable(1))),
+        (1, 1, Match.of(eth_dst=10), (ApplyActions((_TO_2,)),)),
+        (1, 0, ANY, (ApplyActions((_TO_3,)),)),
+    ],
+    "copies in the end": [
+        (0, 0, ANY, (GotoTable(1),)),
+        (1, 0, ANY, (ApplyActions((_TO_3, Group(2))),)),
+    ],
+    "a queue": [
+        (0, 0, ANY, (ApplyActions((SetQueue(1), _TO_2)), GotoTable(1))),
+        (1, 0, ANY, (ApplyActions((PopQueue(), _TO_3)),)),
+    ],
+}
+_CHANGED_COPY: tuple[list[Chained], ...] = ([((), False)], [((), False)], [((SetField("eth_dst", 10), _TO_2), False)])
+# All that the kernel asks about in these tables: what is pinged, has no TTL left, or would be changed as a copy first.
+_ASKS = {"a copy that is changed"}
+
+
+@pytest.mark.parametrize("name", _FOLLOWED)
+def test_a_later_table_sees_what_was_done_to_a_packet(columns: dict[str, Standing], name: str) -> None:
+    visible = [Flow(match, OpenFlowPriority(high), does, at) for at, high, match, does in _FOLLOWED[name]]
+    script: list[Arrives | Said] = [Arrives(frame, forget=True) for frame in range(len(POOL), len(FRAMES), 7)]
+    before = dict(columns["ebpf"][0].datapath.counters())
+
+    _compare(columns, visible, _CHANGED_COPY, script)
+
+    after = columns["ebpf"][0].datapath.counters()
+    assert name in _ASKS or after.get("up_by_rule", 0) == before.get("up_by_rule", 0)
+    decided = after.get("decided_by_rule", 0) - before.get("decided_by_rule", 0)
+    assert name in _ASKS or decided > len(script) / 2
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -340,7 +454,11 @@ def test_the_kernel_decides_as_the_pipeline_does(
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(visible=st.lists(flow_on_the_way, max_size=6), groups=group_buckets, script=steps(flow_on_the_way))
+@given(
+    visible=st.lists(flow_on_the_way, min_size=3, max_size=8),
+    groups=buckets_on_the_way,
+    script=steps(flow_on_the_way, data, 12),
+)
 def test_the_kernel_goes_through_the_tables_as_the_pipeline_does(
     columns: dict[str, Standing],
     visible: list[Flow],

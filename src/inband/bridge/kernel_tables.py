@@ -237,6 +237,8 @@ class KernelTables:
         packets, bytes_ = rule.packets - rule.credited_packets, rule.bytes - rule.credited_bytes
         if packets:
             self._tables.credit(((rule.flow.table_id, rule.flow),), packets, bytes_, rule.used)
+            for counter in rule.ruling.visit.counters if rule.ruling.visit is not None else ():
+                counter.credit(packets, bytes_)
         rule.credited_packets, rule.credited_bytes = rule.packets, rule.bytes
 
 

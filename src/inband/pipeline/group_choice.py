@@ -51,13 +51,19 @@ def choose(
     group: GroupEntry, packet: PacketState, port_table: PortTable, groups: GroupTable
 ) -> tuple[GroupBucket, ...]:
     """The buckets that a packet takes, in order; notes on the packet what that depends on."""
+    found = candidates(group, port_table, groups)
+    return found if group.type is not GroupType.SELECT else _select(group.group_id, found, packet)
+
+
+def candidates(group: GroupEntry, port_table: PortTable, groups: GroupTable) -> tuple[GroupBucket, ...]:
+    """The buckets that all packets take, or of a select group those of which each packet takes one."""
     if group.type in (GroupType.ALL, GroupType.INDIRECT):
         return group.buckets
     live = (bucket for bucket in group.buckets if _is_live(bucket.bucket, port_table, groups))
     if group.type is GroupType.FF:
         first = next(live, None)
         return () if first is None else (first,)
-    return _select(group.group_id, tuple(bucket for bucket in live if bucket.bucket.weight), packet)
+    return tuple(bucket for bucket in live if bucket.bucket.weight)
 
 
 def _select(group_id: int, buckets: tuple[GroupBucket, ...], packet: PacketState) -> tuple[GroupBucket, ...]:

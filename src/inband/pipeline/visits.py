@@ -1,13 +1,14 @@
 """What a flow does to any packet that comes to it, as steps that depend on the packet only as it is then.
 
 A datapath that has the tables itself does these steps, one flow's after the other's, without asking. Outputs to
-reserved ports are those of ports here; what is for the controller, in-band control or the learning switch is no such
-step, nor is what only the pipeline knows (groups, registers).
+reserved ports are those of ports here, and a group its buckets that take every packet. What is for the controller,
+in-band control or the learning switch is no such step, nor is what only the pipeline knows (registers, the choice of a
+select group).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, assert_never
 
 from inband.flow.actions import (
@@ -17,6 +18,7 @@ from inband.flow.actions import (
     ClearActions,
     DecNwTtl,
     GotoTable,
+    Group,
     Instruction,
     Meter,
     Output,
@@ -34,27 +36,42 @@ from inband.flow.actions import (
 from inband.flow.fields import PIPELINE_FIELDS
 from inband.flow.flow import Flow
 from inband.flow.ports import ALL, FLOOD, LOCAL, MAX
+from inband.pipeline.action_set import ActionSet
+from inband.pipeline.group_choice import candidates
 from inband.pipeline.outputs import output_to
 from inband.pipeline.switch_state import SwitchState
+from inband.table.groups import Counter
+from inband.vocabulary.openflow import GroupType
 
 _STEPS = (PushVlan, PopVlan, SetVlanVid, SetVlanPcp, SetNwTtl, DecNwTtl, SetQueue, PopQueue)
 _WRITABLE = (PushVlan, PopVlan, SetNwTtl, DecNwTtl, SetQueue, PopQueue)
 _RANK = {kind: rank for rank, kind in enumerate(INSTRUCTION_ORDER)}
 
 
+class Branch(NamedTuple):
+    """What is done to a copy of the packet."""
+
+    applied: tuple[Step, ...]
+
+
 class Visit(NamedTuple):
     """What a flow does, in this order.
 
-    ``applied``: at once; an output to the port that the packet came from is none. ``clears``: the action set.
+    ``applied``: at once; an output to the port that the packet came from is none. ``counters``: groups and buckets that
+    each packet counts to. ``clears``: the action set.
     ``written``: into the action set; of an Output there None stands for one that sends nothing. ``metadata``: value
     and mask of what it sets. ``next_table``: where the packet goes on, None: nowhere.
     """
 
-    applied: tuple[Action | Meter, ...] = ()
+    applied: tuple[Step, ...] = ()
     clears: bool = False
     written: tuple[Action | None, ...] = ()
     metadata: tuple[int, int] = (0, 0)
     next_table: int | None = None
+    counters: tuple[Counter, ...] = ()
+
+
+Step = Action | Meter | Branch
 
 
 def visit_of(flow: Flow, switch: SwitchState) -> Visit | None:
@@ -73,8 +90,11 @@ def visit_of(flow: Flow, switch: SwitchState) -> Visit | None:
 def _with(visit: Visit, instruction: Instruction, flow: Flow, switch: SwitchState) -> Visit | None:
     match instruction:
         case ApplyActions(actions):
-            applied = _applied(actions, switch)
-            return None if applied is None else visit._replace(applied=(*visit.applied, *applied))
+            counters: list[Counter] = []
+            applied = _applied(actions, switch, counters)
+            if applied is None:
+                return None
+            return visit._replace(applied=(*visit.applied, *applied), counters=tuple(counters))
         case WriteActions(actions):
             return visit._replace(written=tuple(_written(actions, switch))) if all(map(_may_write, actions)) else None
         case ClearActions():
@@ -96,23 +116,48 @@ def _goes_on(flow: Flow) -> bool:
     return any(isinstance(each, GotoTable) for each in flow.present_instructions)
 
 
-def _applied(actions: Iterable[Action], switch: SwitchState) -> list[Action] | None:
-    """The actions, with outputs to ports only; None: there is one that is no step."""
-    applied: list[Action] = []
+def _applied(actions: Iterable[Action], switch: SwitchState, counters: list[Counter]) -> list[Step] | None:
+    """The actions, with outputs to ports only, and what they count to; None: there is one that is no step."""
+    applied: list[Step] = []
     for action in actions:
-        if not isinstance(action, Output):
-            if not _is_step(action):
-                return None
-            applied.append(action)
-        elif action.port == FLOOD:
-            applied += map(output_to, switch.ports.flooded)
-        elif action.port == ALL:
-            applied += (output_to(port.number) for port in switch.ports if port.sends_data)
-        elif not _is_numbered(action):
+        steps = _grouped(action, switch, counters) if isinstance(action, Group) else _plain(action, switch)
+        if steps is None:
             return None
-        elif _is_open(action, switch):
-            applied.append(action)
+        applied += steps
     return applied
+
+
+def _plain(action: Action, switch: SwitchState) -> Sequence[Action] | None:
+    if not isinstance(action, Output):
+        return (action,) if _is_step(action) else None
+    if action.port == FLOOD:
+        return [output_to(number) for number in switch.ports.flooded]
+    if action.port == ALL:
+        return [output_to(port.number) for port in switch.ports if port.sends_data]
+    if not _is_numbered(action):
+        return None
+    return (action,) if _is_open(action, switch) else ()
+
+
+def _grouped(action: Group, switch: SwitchState, counters: list[Counter]) -> list[Branch] | None:
+    """A copy of the packet for each bucket; None where buckets differ from packet to packet, or lead on."""
+    group = switch.tables.groups.get(action.group_id)
+    if group is None:
+        return []
+    buckets = candidates(group, switch.ports, switch.tables.groups)
+    if group.type is GroupType.SELECT and len(buckets) > 1:
+        return None
+    branches = []
+    counters.append(group.counter)
+    for bucket in buckets:
+        ordered = ActionSet()
+        ordered.write(bucket.bucket.actions)
+        steps = [_plain(each, switch) for each in ordered.in_order()]
+        if None in steps:
+            return None
+        counters.append(bucket.counter)
+        branches.append(Branch(tuple(step for each in steps if each is not None for step in each)))
+    return branches
 
 
 def _written(actions: Iterable[Action], switch: SwitchState) -> Iterator[Action | None]:

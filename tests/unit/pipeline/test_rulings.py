@@ -25,6 +25,7 @@ from inband.flow.actions import (
     WriteMetadata,
 )
 from inband.flow.flow import Flow
+from inband.flow.groups import Bucket
 from inband.flow.match import ANY, Match
 from inband.flow.membership import VlanMembership, VlanMode
 from inband.flow.meters import MeterBand
@@ -35,10 +36,10 @@ from inband.pipeline.mirrors import Mirror
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.rulings import ASK, Decider, Ruling
 from inband.pipeline.translate import Pipeline
-from inband.pipeline.visits import Visit
+from inband.pipeline.visits import Branch, Visit
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
-from inband.vocabulary.openflow import MeterBandType, MeterFlags, PortConfig
+from inband.vocabulary.openflow import GroupType, MeterBandType, MeterFlags, PortConfig
 
 P1, P2, P3 = PortNo(1), PortNo(2), PortNo(3)
 PRIORITY = OpenFlowPriority(1)
@@ -86,7 +87,7 @@ def test_what_is_written_is_done_at_the_end() -> None:
     [
         (ApplyActions((Output(CONTROLLER),)),),
         (ApplyActions((Output(IN_PORT),)),),
-        (ApplyActions((Group(1),)),),
+        (WriteActions((Group(1),)),),
         (ApplyActions((Output(NORMAL), Output(P2))),),
         (ApplyActions((SetField("reg0", 1), Output(P2))),),
         (ApplyActions((MoveField("tcp_dst", "tcp_src", 16), Output(P2))),),
@@ -120,6 +121,46 @@ def test_flows_whose_packets_are_followed(instructions: tuple[Instruction, ...],
     made.tables.meters.add(2, MeterFlags.KBPS, (MeterBand(MeterBandType.DSCP_REMARK, 1, prec_level=1),), 0.0)
 
     assert made.ruling_of(Flow(ANY, PRIORITY, instructions)) == Ruling(Decider.TABLES, (), expected)
+
+
+def _with_group(kind: GroupType, *buckets: Bucket) -> Pipeline:
+    made = pipeline_of()
+    made.tables.groups.add(1, kind, buckets, 0.0)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("kind", "buckets", "expected"),
+    [
+        (GroupType.ALL, [Bucket((Output(P1),)), Bucket((Output(P2),))], [(Output(P1),), (Output(P2),)]),
+        (GroupType.INDIRECT, [Bucket((Output(P1), PushVlan()))], [(PushVlan(), Output(P1))]),
+        (GroupType.FF, [Bucket((Output(P2),), watch_port=P1), Bucket((Output(P1),), watch_port=P2)], [(Output(P2),)]),
+        (GroupType.SELECT, [Bucket((Output(P1),), 1), Bucket((Output(P2),), 0)], [(Output(P1),)]),
+    ],
+)
+def test_of_a_group_the_buckets_that_take_every_packet_are_done_to_copies(
+    kind: GroupType, buckets: list[Bucket], expected: list[tuple[Action, ...]]
+) -> None:
+    made = _with_group(kind, *buckets)
+
+    ruling = made.ruling_of(Flow(ANY, PRIORITY, (ApplyActions((Group(1), Output(P2))),)))
+
+    assert ruling.visit is not None
+    assert ruling.visit.applied == (*(Branch(actions) for actions in expected), Output(P2))
+    assert len(ruling.visit.counters) == 1 + len(expected)
+
+
+@pytest.mark.parametrize(
+    "buckets",
+    [
+        [Bucket((Output(P1),), 1), Bucket((Output(P2),), 1)],
+        [Bucket((Output(CONTROLLER),), 1)],
+    ],
+)
+def test_a_group_whose_packets_fare_differently_is_asked_about(buckets: list[Bucket]) -> None:
+    made = _with_group(GroupType.SELECT, *buckets)
+
+    assert made.ruling_of(Flow(ANY, PRIORITY, (ApplyActions((Group(1),)),))) == ASK
 
 
 def test_behind_a_meter_that_changes_packets_the_switch_decides() -> None:

@@ -122,6 +122,8 @@ class OpKind(IntEnum):
     SET_ARP = 20
     WRITE = 21
     CLEAR = 22
+    BRANCH = 23
+    JOIN = 24
 
 
 class Verdict(IntEnum):

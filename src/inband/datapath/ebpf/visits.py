@@ -27,7 +27,7 @@ from inband.flow.actions import (
     SetVlanVid,
 )
 from inband.flow.ports import PortNo
-from inband.pipeline.visits import Visit
+from inband.pipeline.visits import Branch, Step, Visit
 
 # The order in which they run (pipeline.action_set); fields of which one op says all.
 _SETTABLE = (
@@ -43,6 +43,7 @@ _PLACES: dict[type[Action] | str, int] = {
 }
 _ONLY_WITHOUT_TAG = 1
 _CLEAR = OP.pack(OpKind.CLEAR, 0, 0, 0)
+_BRANCH, _JOIN = OP.pack(OpKind.BRANCH, 0, 0, 0), OP.pack(OpKind.JOIN, 0, 0, 0)
 _NOTHING = bytes(OP.size)
 
 
@@ -70,8 +71,10 @@ def _written(action: Action | None, slot_of: Callable[[PortNo], int]) -> list[by
     return [OP.pack(OpKind.WRITE, place, 0, 0), *_ops(action, slot_of, {})]
 
 
-def _ops(action: Action | Meter, slot_of: Callable[[PortNo], int], meters: Mapping[int, bool]) -> list[bytes]:
+def _ops(action: Step, slot_of: Callable[[PortNo], int], meters: Mapping[int, bool]) -> list[bytes]:
     match action:
+        case Branch(applied):
+            return [_BRANCH, *(op for step in applied for op in _ops(step, slot_of, meters)), _JOIN]
         case Output(port):
             return [OP.pack(OpKind.OUTPUT, 0, slot_of(port), 0)]
         case SetQueue(queue):
