@@ -77,6 +77,11 @@ class KernelTables:
         """How many flows, hidden ones too, have who say what becomes of their packets."""
         return Counter(rule.ruling.decider for rule in self._by_entry.values())
 
+    def asks(self, flow: Flow) -> bool:
+        """Whether the switch is asked about packets that come to this flow."""
+        rule = self._by_flow.get(flow)
+        return rule is None or self._rules.asks(rule)
+
     # Changes
 
     def flows_changed(self, flows: Sequence[Flow]) -> None:

@@ -114,6 +114,9 @@ class RuleTable(Protocol):
     def remove(self, rule: Rule) -> None:
         """Have one less; its final counts are in it when this returns. One that is not there is ignored."""
 
+    def asks(self, rule: Rule) -> bool:
+        """Whether packets of this rule go up: because it says so, or as the datapath cannot say what it does."""
+
     def read(self, rule: Rule) -> None:
         """Have one rule's counters say what it has counted up to now."""
 

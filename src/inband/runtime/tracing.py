@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import assert_never
 
 from inband.bridge.bridge import Bridge
+from inband.bridge.kernel_tables import KernelTables
 from inband.control.destinations import RemoteStatus
 from inband.control.letters import LETTERS
 from inband.errors import UsageError
@@ -48,8 +49,25 @@ def explain(bridge: Bridge, packet: Sequence[str], names: Mapping[IpAddress, str
         lines.append(f"decided by: {rule_in_words(bridge, decider.origin, names)}")
     lines.append(f"verdict: {_verdict(explanation.verdict)}")
     lines.append(f"megaflow: {_megaflow(key, explanation.verdict)}")
+    if bridge.megaflows.tables is not None and decider is None:  # what in-band control decides is never the kernel's
+        lines.append(f"first packet: {first_packet(bridge.megaflows.tables, explanation.trace)}")
     lines.append(f"without in-band: {_verdict(explanation.verdict_without)}")
     return "\n".join(lines) + "\n"
+
+
+def first_packet(tables: KernelTables, trace: Trace) -> str:
+    """Where a packet without a megaflow is decided, and by which flow that the switch has to be asked, if one does."""
+    if not tables.is_valid:
+        return f"comes up ({tables.trouble or 'flows have just changed'})"
+    visited = [step for step in trace.steps if isinstance(step, TableStep)]
+    for step in visited:
+        if step.flow is None:
+            return f"comes up (no flow of table {step.table_id} matches)"
+        if tables.asks(step.flow):
+            return f"comes up (the kernel does not know what a flow of table {step.table_id} does)"
+    passed = ", ".join(str(step.table_id) for step in visited)
+    many = "tables" if len(visited) > 1 else "table"
+    return f"is decided in the kernel by {many} {passed}, if it is data" if visited else "comes up"
 
 
 def packet_of(packet: Sequence[str], ports: Ports) -> tuple[FlowKey, Frame, str | None]:

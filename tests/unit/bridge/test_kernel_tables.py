@@ -16,12 +16,12 @@ from inband.flow.fields import FlowKey
 from inband.flow.flow import Flow
 from inband.flow.match import Match
 from inband.flow.meters import MeterBand
-from inband.flow.ports import LOCAL, PortNo
+from inband.flow.ports import CONTROLLER, LOCAL, PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.packet.frame import Frame
 from inband.pipeline.fdb import Fdb, FdbKey
 from inband.pipeline.ports import PortTable, SwitchPort
-from inband.pipeline.rulings import Decider
+from inband.pipeline.rulings import ASK, Decider
 from inband.pipeline.translate import Pipeline
 from inband.pipeline.visits import Visit
 from inband.sim import topologies
@@ -90,6 +90,9 @@ class FakeRules:
     def remove(self, rule: Rule) -> None:
         assert not self.is_valid
         self.rules.remove(rule)
+
+    def asks(self, rule: Rule) -> bool:
+        return rule.ruling == ASK
 
     def read(self, rule: Rule) -> None:
         assert rule in self.rules
@@ -206,6 +209,15 @@ def test_what_rules_count_is_credited_once_to_flow_and_table(scene: Scene) -> No
 
     assert (flow.packets, flow.bytes, flow.used) == (2, 120, 150.0)
     assert (scene.tables.first.lookups, scene.tables.first.matched) == (2, 2)
+
+
+def test_it_says_of_which_flows_the_switch_is_asked(scene: Scene) -> None:
+    decides, asks = scene.add(1), scene.add(2, CONTROLLER)
+
+    assert scene.kernel_tables.asks(decides)  # not compiled yet
+    scene.wait(1.0)
+
+    assert [scene.kernel_tables.asks(flow) for flow in (decides, asks)] == [False, True]
 
 
 def test_flows_of_later_tables_have_rules_that_count_there(scene: Scene) -> None:

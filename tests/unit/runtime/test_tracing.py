@@ -5,8 +5,18 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 from inband.control import events as ev
-from inband.runtime.tracing import explain
+from inband.flow.actions import ApplyActions, GotoTable, Instruction, Output
+from inband.flow.flow import Flow
+from inband.flow.match import ANY
+from inband.flow.ports import CONTROLLER as TO_CONTROLLERS
+from inband.flow.ports import PortNo
+from inband.flow.priority import OpenFlowPriority
+from inband.packet.frame import Frame
+from inband.packet.parse import parse
+from inband.runtime.tracing import explain, first_packet
+from inband.testing import packets
 from tests.unit.bridge.test_groups import Stage
+from tests.unit.bridge.test_kernel_tables import Scene
 
 CONTROLLER = ev.Remote(ip_address("192.0.2.1"), 6653, ev.RemoteKind.CONTROLLER)
 TO_CONTROLLER = "in_port=LOCAL,tcp,nw_dst=192.0.2.1,tp_dst=6653"
@@ -59,3 +69,25 @@ def test_a_manager_is_named_by_the_words_of_its_target() -> None:
         "decided by: in-band rule (q) for from:tcp:192.0.2.9:22 (remote from:tcp:192.0.2.9:22)"
     ]
     assert "note: (u) depends on the payload" in error
+
+
+def _first_packet(*tables: tuple[Instruction, ...], is_compiled: bool = True) -> str:
+    """What is said of a packet that goes through these tables."""
+    scene, data = Scene(), packets.tcp()
+    for table_id, does in enumerate(tables):
+        changes = scene.tables.add(Flow(ANY, OpenFlowPriority(1), does, table_id), scene.now)
+        scene.kernel_tables.flows_changed(changes.added)
+    if is_compiled:
+        scene.wait(1.0)
+    return first_packet(scene.kernel_tables, scene.pipeline.explain(parse(data, 1), Frame(data), scene.now).trace)
+
+
+def test_of_a_first_packet_it_is_said_where_it_is_decided() -> None:
+    goes_on, sends = (GotoTable(1),), (ApplyActions((Output(PortNo(2)),)),)
+    asks = (ApplyActions((Output(TO_CONTROLLERS),)),)
+
+    assert _first_packet(sends) == "is decided in the kernel by table 0, if it is data"
+    assert _first_packet(goes_on, sends) == "is decided in the kernel by tables 0, 1, if it is data"
+    assert _first_packet(goes_on, asks) == "comes up (the kernel does not know what a flow of table 1 does)"
+    assert _first_packet(goes_on) == "comes up (no flow of table 1 matches)"
+    assert _first_packet(sends, is_compiled=False) == "comes up (flows have just changed)"

@@ -197,6 +197,11 @@ class KernelRules:
             del self._by_slot[placed.slot]
             self._free.append(placed.slot)
 
+    def asks(self, rule: Rule) -> bool:
+        """As ``RuleTable.asks``."""
+        placed = self._placed.get(rule)
+        return placed is None or placed.decision is RuleDecision.UP
+
     def write(self) -> None:
         """Write what has changed into the kernel's map."""
         unwritten, self._unwritten = self._unwritten, {}
