@@ -72,6 +72,7 @@ def judge(samples: Samples) -> list[Goal]:
         *_at_most(samples, "frames of new flows lost below the pipeline", "misses_lost", OURS, 0, ""),
         *_at_most(samples, "flood of new flows: longest silence", "flood_silence_s", EBPF.name, 0.4, "s", max),
         *_at_most(samples, "flood of new flows: echo p99", "flood_echo_p99_ms", EBPF.name, 20, "ms"),
+        *_at_least_bound(samples, "a host makes masks: others' frames that pass", "masks_kept", EBPF.name, 0.5),
         *_at_most(samples, "kill -9: datagrams of a known flow lost", "crash_lost", EBPF.name, 0, "", max),
         *_at_most(samples, "kill -9: channel back after the start", "crash_back_s", EBPF.name, 1.0, "s"),
         *_at_most(samples, "100,000 megaflows: idle CPU", "idle_cpu_percent", EBPF.name, 2.0, "%"),
@@ -116,6 +117,13 @@ def _at_most(
     values = samples.get(name, {}).get(figure, [])
     if values:
         yield Goal(what, f"at most {bound:g} {unit}".strip(), f"{of(values):.4g} {unit}".strip(), of(values) <= bound)
+
+
+def _at_least_bound(samples: Samples, what: str, figure: str, name: str, bound: float) -> Iterator[Goal]:
+    values = samples.get(name, {}).get(figure, [])
+    if values:
+        found = statistics.median(values)
+        yield Goal(what, f"at least {bound:g}", f"{found:.2f}", found >= bound)
 
 
 def _about(samples: Samples, what: str, figure: str, name: str, wanted: float) -> Iterator[Goal]:

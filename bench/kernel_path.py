@@ -58,6 +58,7 @@ SITUATIONS = {
     "flood_silence_s": ("flood of new flows: longest silence of the channel, s", "{:.2f}"),
     "flood_echo_p99_ms": ("flood of new flows: echo p99, ms", "{:.1f}"),
     "flood_forwarded_per_s": ("flood of new flows: forwarded, 1/s", "{:,.0f}"),
+    "masks_kept": ("a host makes masks: part of others' frames that still pass", "{:.2f}"),
     "crash_lost": ("kill -9 and restart: lost of 60,000 datagrams", "{:,.0f}"),
     "crash_back_s": ("kill -9 and restart: channel back, s after the start", "{:.2f}"),
     "idle_cpu_percent": ("100,000 megaflows: idle CPU, %", "{:.1f}"),

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from bench import kernel_figures, throughput
 from bench.kernel_figures import TRAFFIC, Figures, percentile
 from bench.kernel_networks import EBPF, METERED, PREFIX, switched_network
+from bench.kernel_traffic import FORBIDDEN
 from lab import topology
 from lab.journal import until
 from lab.measure import up
@@ -25,6 +26,7 @@ METER_PPS, OFFERED_PPS, METER_S = 10_000, 60_000, 4.0
 # Of one stream TCP itself sends less than a meter lets pass.
 METER_KBPS, STREAMS = 2_000_000, 8
 FLOOD_S = 4.0
+MASKS_S, PASSING_S = 4.0, 1.5
 CRASH_PPS, CRASH_S = 15_000, 4.0
 # Flows are known and the next ones of the process are not yet asked for.
 BEFORE_CRASH_S, DEAD_S = 1.0, 0.5
@@ -121,6 +123,33 @@ def _numbered(left: Namespace, right: Namespace, target: str, rate: int, seconds
     return int(json.loads(receiver.tail().splitlines()[-1])["received"])
 
 
+def masks(make: SwitchMaker) -> Figures:
+    """How much of others' frames passes while a host makes as many masks as it can; empty: the channel is not up."""
+    with up(make, lambda lab: topology.with_hosts(topology.same_subnet(lab), 3)) as stage:
+        if stage is None:
+            return {}
+        source, destination, *ports = FORBIDDEN
+        stage.switch.ofctl("add-flow", "priority=0,actions=NORMAL")
+        for what in (f"nw_src={source}", f"nw_dst={destination}", f"tp_src={ports[0]}", f"tp_dst={ports[1]}"):
+            stage.switch.ofctl("add-flow", f"priority=9,udp,{what},actions=drop")
+        (attacker, _), (left, _), (right, target) = (stage.topology.hosts[name] for name in ("h1", "h2", "h3"))
+        assert attacker.pings(target) == 3
+        assert left.pings(target) == 3
+        before = _passed(left, right, target)
+        attack = attacker.start(*TRAFFIC, "masks", "eth0", right.mac("eth0"), f"{MASKS_S}", label="masks")
+        time.sleep(1.0)  # what it makes is there
+        during = _passed(left, right, target)
+        attack.wait(MASKS_S + BACK_S)
+        return {"masks_kept": during / before, "masks_sessions_lost": stage.lost()}
+
+
+def _passed(left: Namespace, right: Namespace, target: str) -> int:
+    """Frames of one flow that arrive in a second and a half."""
+    before = right.counter("eth0", "rx_packets")
+    left.run(*TRAFFIC, "frames", "eth0", right.mac("eth0"), target, f"{PASSING_S}")
+    return right.counter("eth0", "rx_packets") - before
+
+
 def megaflows(make: SwitchMaker) -> Figures:
     """What very many megaflows cost the eBPF datapath; empty for others."""
     if make is not EBPF:
@@ -131,4 +160,4 @@ def megaflows(make: SwitchMaker) -> Figures:
         return dict(json.loads(network.run(*command, timeout_s=MANY_S)))
 
 
-ALL: tuple[Callable[[SwitchMaker], Figures], ...] = (metered, flood, crash, megaflows)
+ALL: tuple[Callable[[SwitchMaker], Figures], ...] = (metered, flood, masks, crash, megaflows)

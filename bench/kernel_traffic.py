@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import json
 import mmap
 import secrets
@@ -46,6 +47,8 @@ _RING_BYTES, _SLOT_BYTES = 1 << 18, 256
 # Numbers of flows have 24 bits, so that destinations are all in 11.0.0.0/8.
 _NUMBERS = 1 << 24
 _FLOOD_FRAMES = 4096
+# Addresses and ports that flows of a switch forbid, each of them alone.
+FORBIDDEN = ("10.66.66.1", "10.77.77.1", 7777, 6666)
 
 
 def frame(number: int, dst_mac: str) -> bytes:
@@ -104,6 +107,36 @@ def flood(interface: str, dst_mac: str, seconds: float) -> None:
         # The third and fourth byte of the source: numbers of frames, which are small, do not reach them.
         batches.frames[8::FRAME_BYTES] = bytes([run >> 8 & 0xFF]) * _FLOOD_FRAMES
         batches.frames[9::FRAME_BYTES] = bytes([run & 0xFF]) * _FLOOD_FRAMES
+
+
+def nearly_forbidden(forbidden: tuple[str, str, int, int], dst_mac: str) -> list[bytes]:
+    """Frames that differ from addresses and ports each later than the one before, in all combinations.
+
+    A switch has to look that far to see that no flow for these values matches: so each frame may get a mask of its own.
+    """
+    source, destination, *ports = forbidden
+    values = [(int(IPv4Address(address)), 32) for address in (source, destination)] + [(port, 16) for port in ports]
+    made = []
+    for steps in itertools.product(range(4), repeat=len(values)):
+        one = bytearray(frame(0, dst_mac))
+        differing = [
+            value ^ 1 << bits - 1 - step * bits // 4 for (value, bits), step in zip(values, steps, strict=True)
+        ]
+        one[26:38] = struct.pack("!IIHH", *differing)
+        made.append(bytes(one))
+    return made
+
+
+def masks(interface: str, dst_mac: str, seconds: float) -> None:
+    """Frames that make masks, each often enough that what a switch has cached of it stays."""
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    sock.bind((interface, 0))
+    frames = nearly_forbidden(FORBIDDEN, dst_mac)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for each in frames:
+            sock.send(each)
+            time.sleep(0.0005)
 
 
 def frames_of_one_flow(interface: str, dst_mac: str, address: str, seconds: float, vlan: int | None = None) -> None:
@@ -220,6 +253,8 @@ def main(argv: list[str]) -> None:
             misses(left, right, mac, int(count), int(window))
         case ["flood", interface, mac, seconds]:
             flood(interface, mac, float(seconds))
+        case ["masks", interface, mac, seconds]:
+            masks(interface, mac, float(seconds))
         case ["frames", interface, mac, address, seconds]:
             frames_of_one_flow(interface, mac, address, float(seconds))
         case ["frames", interface, mac, address, seconds, vlan]:
