@@ -143,6 +143,7 @@ enum op_kind {
 	OP_CLEAR,	   /* the action set */
 	OP_BRANCH,	   /* the ops that follow are for a copy of the packet, */
 	OP_JOIN,	   /* up to here */
+	OP_NORMAL,	   /* sends it as a learning switch does, and is the only one that sends */
 };
 
 struct op {
@@ -219,6 +220,10 @@ struct walk {
 	__u32 has_edits;  /* which was changed, */
 	__u32 is_spoiled; /* and that cannot be undone: nothing may be sent any more */
 	__u32 saved_tags;
+	__u32 is_normal;  /* NORMAL sends it */
+	__u32 sends;	  /* some op does, */
+	__u32 has_source; /* and some has written its source */
+	__u32 padding;
 	struct flow_key saved; /* as the packet was before the copy was changed */
 	__u32 slots[MAX_TABLES]; /* of those rules' counters */
 	struct op set[MAX_WRITTEN];

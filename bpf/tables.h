@@ -138,9 +138,9 @@ static __always_inline bool is_local(const struct station_key *key, const struct
 }
 
 /* Where NORMAL sends a packet: a slot; 0: everywhere. */
-static __always_inline __u32 destination(const struct packet *packet, const struct tables *now)
+static __always_inline __u32 destination(const struct flow_key *key, const struct tables *now)
 {
-	struct station_key to = station_key(packet->key.eth_dst, packet->key.vlan_be);
+	struct station_key to = station_key(key->eth_dst, key->vlan_be);
 
 	if (to.mac[0] & GROUP_BIT)
 		return 0;
@@ -172,12 +172,14 @@ __noinline int flood(struct __sk_buff *skb, const struct packet *packet, const s
 	return TC_ACT_SHOT;
 }
 
-/* Send it, when all else is done. */
-static __always_inline int send_normally(struct __sk_buff *skb, struct packet *packet, __u32 to)
+/* Send it, when all else is done: to a slot, or everywhere (0). */
+__noinline int send_normally(struct __sk_buff *skb, struct packet *packet, const struct flow_key *key, __u32 to)
 {
 	struct op op = { .kind = OP_OUTPUT_UNICAST, .arg16 = to };
 
-	if (to == packet->port_slot || is_link_local(&packet->key)) {
+	if (!packet || !key)
+		return TC_ACT_SHOT;
+	if (to == packet->port_slot || is_link_local(key)) {
 		count(VERDICT_DECIDED_NORMAL_DROPPED);
 		return TC_ACT_SHOT;
 	}
@@ -203,14 +205,20 @@ static __always_inline void credit_rules(__u32 slot, const struct packet *packet
 		credit_walk(walk_of_cpu(), packet);
 }
 
-/* inband/pipeline/normal.py, for ports without settings. ``slot`` as for credit_rules. */
-__noinline int forward_normally(struct __sk_buff *skb, struct packet *packet, const struct tables *now, __u32 slot,
-				int is_alone)
+/*
+ * inband/pipeline/normal.py, for ports without settings: learn, and say where to send it (send_normally), or GOES_UP.
+ * ``key`` is the packet's as it is then; ``slot`` as for credit_rules.
+ */
+__noinline int learn_normally(struct __sk_buff *skb, const struct packet *packet, const struct flow_key *key,
+			      __u32 slot, int is_alone)
 {
-	if (!packet || !now)
+	__u32 zero = 0;
+	struct tables *now = bpf_map_lookup_elem(&tables, &zero);
+
+	if (!packet || !key || !now)
 		return GOES_UP;
-	struct station_key from = station_key(packet->key.eth_src, packet->key.vlan_be);
-	__u32 to = destination(packet, now);
+	struct station_key from = station_key(key->eth_src, key->vlan_be);
+	__u32 to = destination(key, now);
 
 	if (to ? !has_flag(to, INLET_SENDS) : !has_flag(packet->port_slot, INLET_FLOODS)) {
 		count(VERDICT_UP_NORMAL);
@@ -236,7 +244,7 @@ __noinline int forward_normally(struct __sk_buff *skb, struct packet *packet, co
 		if (!is_alone)
 			tell_in_pace(skb, packet);
 	}
-	return send_normally(skb, packet, to);
+	return to;
 }
 
 static __always_inline bool outputs_to(const struct flow_entry *entry, __u32 slot)
@@ -267,11 +275,35 @@ __noinline int do_ops(struct __sk_buff *skb, struct packet *packet, const struct
 	return run_ops(skb, packet, &rule->entry, 0);
 }
 
+/* The ops before NORMAL, none of which sends; whether the packet goes on. */
+__noinline int prepare(struct __sk_buff *skb, struct packet *packet, const struct walk *walk)
+{
+	if (!packet || !walk)
+		return 0;
+	for (__u32 i = 0; i < MAX_OPS && i < walk->entry.op_count; i++) {
+		const struct op *op = &walk->entry.ops[i];
+		if (op->kind == OP_METER) {
+			if (run_meter(skb, packet, op))
+				return 0;
+		} else if (run_edit(skb, packet, op)) {
+			count(VERDICT_EDIT_REFUSED);
+			return 0;
+		}
+	}
+	return 1;
+}
+
 /* Do what the rules on a packet's way have said. */
 __noinline int do_walk(struct __sk_buff *skb, struct packet *packet, struct walk *walk, int is_alone)
 {
 	if (!packet || !walk)
 		return GOES_UP;
+	if (walk->is_normal) {
+		int to = learn_normally(skb, packet, &walk->key, 0, is_alone);
+		if (to < 0)
+			return GOES_UP;
+		return prepare(skb, packet, walk) ? send_normally(skb, packet, &walk->key, to) : TC_ACT_SHOT;
+	}
 	count(VERDICT_DECIDED_BY_RULE);
 	credit_walk(walk, packet);
 	if (!is_alone)
@@ -300,8 +332,6 @@ __noinline int decide_on_way(struct __sk_buff *skb, struct packet *packet, const
 		count(VERDICT_UP_NO_TABLES);
 	else if (end == ENDS)
 		result = do_walk(skb, packet, walk, walk->is_alone);
-	else if (end == ENDS_NORMAL)
-		result = forward_normally(skb, packet, now, 0, walk->is_alone);
 	else
 		count(end == FINDS_NO_RULE ? VERDICT_UP_NO_RULE : VERDICT_UP_BY_RULE);
 	if (walk->is_alone && result != GOES_UP)
@@ -363,8 +393,10 @@ __noinline int decide(struct __sk_buff *skb, struct packet *packet, const struct
 	}
 	if (is_alone && (decision == RULE_NORMAL || decision == RULE_OPS))
 		count(VERDICT_DECIDED_ALONE);
-	if (decision == RULE_NORMAL)
-		return forward_normally(skb, packet, now, rule->entry.slot, is_alone);
+	if (decision == RULE_NORMAL) {
+		int to = learn_normally(skb, packet, &packet->key, rule->entry.slot, is_alone);
+		return to < 0 ? GOES_UP : send_normally(skb, packet, &packet->key, to);
+	}
 	if (decision == RULE_OPS)
 		return do_ops(skb, packet, rule, is_alone);
 	if (decision == RULE_VISIT && is_noted(place - 1, generation, is_alone))

@@ -15,7 +15,6 @@
 
 #define GOES_UP -1
 #define ENDS 0 /* there is no table 0 to go on in */
-#define ENDS_NORMAL -2
 #define FINDS_NO_RULE -3
 #define GOES_ON -4 /* table 0 does not say it all */
 /* That is how many tags a key has. */
@@ -159,7 +158,7 @@ __noinline int take_op(struct walk *walk, const struct packet *packet, const str
 	bool sends = is_output(op);
 	if (sends && op->arg16 == packet->port_slot)
 		return 1; /* to go back needs IN_PORT */
-	if (walk->is_spoiled && (sends || op->kind == OP_METER))
+	if (walk->is_normal || (walk->is_spoiled && (sends || op->kind == OP_METER)))
 		return 0;
 	enum change change = sends ? CHANGE_DONE : change_key(walk, &packet->places, op);
 	if (change != CHANGE_DONE)
@@ -171,8 +170,12 @@ __noinline int take_op(struct walk *walk, const struct packet *packet, const str
 	walk->entry.op_count = at + 1;
 	if (sends || op->kind == OP_METER)
 		walk->length = at + 1;
-	if (!sends && walk->is_branch)
+	if (sends)
+		walk->sends = 1;
+	else if (walk->is_branch)
 		walk->has_edits = 1;
+	if (op->kind == OP_SET_ETH_SRC)
+		walk->has_source = 1;
 	return 1;
 }
 
@@ -190,6 +193,15 @@ static __always_inline void branch(struct walk *walk)
 	walk->saved = walk->key;
 	walk->saved_tags = walk->known_tags;
 	walk->is_branch = 1;
+}
+
+/* NORMAL; 0: not behind what cannot be done before it. A source that was written says nothing of where a host is. */
+static __always_inline int send_by_normal(struct walk *walk)
+{
+	if (walk->is_normal || walk->sends || walk->is_spoiled || walk->has_source)
+		return 0;
+	walk->is_normal = 1;
+	return 1;
 }
 
 /* One op of a rule: done now, or written; 0: it cannot be. */
@@ -211,6 +223,8 @@ __noinline int follow_op(struct walk *walk, const struct packet *packet, const s
 		branch(walk);
 	} else if (op->kind == OP_JOIN) {
 		join(walk);
+	} else if (op->kind == OP_NORMAL) {
+		return send_by_normal(walk);
 	} else {
 		return take_op(walk, packet, op);
 	}
@@ -240,7 +254,7 @@ __noinline int follow_rule(struct walk *walk, const struct packet *packet, const
 	return rule->next_table;
 }
 
-/* Ask a later table; as follow_rule, or FINDS_NO_RULE, or ENDS_NORMAL if nothing is done to the packet but that. */
+/* Ask a later table; as follow_rule, or FINDS_NO_RULE. */
 __noinline int visit_table(struct walk *walk, const struct packet *packet, const struct config *config,
 			   const struct tables *now, __u32 table)
 {
@@ -253,8 +267,8 @@ __noinline int visit_table(struct walk *walk, const struct packet *packet, const
 		return FINDS_NO_RULE;
 	if (rule->decision == RULE_VISIT)
 		return follow_rule(walk, packet, rule);
-	if (rule->decision == RULE_NORMAL && !walk->entry.op_count && !walk->has_set && note_visit(walk, rule))
-		return ENDS_NORMAL;
+	if (rule->decision == RULE_NORMAL && send_by_normal(walk) && note_visit(walk, rule))
+		return ENDS;
 	return GOES_UP;
 }
 
@@ -288,7 +302,7 @@ static __always_inline void begin_walk(struct walk *walk, const struct packet *p
 	walk->key = packet->key;
 	walk->metadata = 0;
 	walk->visited = walk->length = walk->write_to = walk->has_set = walk->entry.op_count = 0;
-	walk->is_branch = walk->has_edits = walk->is_spoiled = 0;
+	walk->is_branch = walk->has_edits = walk->is_spoiled = walk->is_normal = walk->sends = walk->has_source = 0;
 	walk->known_tags = TAGS_OF_KEY;
 	__builtin_memset(walk->set, 0, sizeof(walk->set));
 }

@@ -1,9 +1,9 @@
 """What a flow does to any packet that comes to it, as steps that depend on the packet only as it is then.
 
 A datapath that has the tables itself does these steps, one flow's after the other's, without asking. Outputs to
-reserved ports are those of ports here, and a group its buckets that take every packet. What is for the controller,
-in-band control or the learning switch is no such step, nor is what only the pipeline knows (registers, the choice of a
-select group).
+reserved ports are those of ports here, but NORMAL is a step where it depends on nothing but what was learned, and a
+group is its buckets that take every packet. What is for the controller or in-band control is no such step, nor is what
+only the pipeline knows (registers, the choice of a select group).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from inband.flow.actions import (
 )
 from inband.flow.fields import PIPELINE_FIELDS
 from inband.flow.flow import Flow
-from inband.flow.ports import ALL, FLOOD, LOCAL, MAX
+from inband.flow.ports import ALL, FLOOD, LOCAL, MAX, NORMAL
 from inband.pipeline.action_set import ActionSet
 from inband.pipeline.group_choice import candidates
 from inband.pipeline.outputs import output_to
@@ -134,6 +134,8 @@ def _plain(action: Action, switch: SwitchState) -> Sequence[Action] | None:
         return [output_to(number) for number in switch.ports.flooded]
     if action.port == ALL:
         return [output_to(port.number) for port in switch.ports if port.sends_data]
+    if action.port == NORMAL:
+        return None if switch.ports.memberships else (action,)
     if not _is_numbered(action):
         return None
     return (action,) if _is_open(action, switch) else ()
@@ -153,7 +155,7 @@ def _grouped(action: Group, switch: SwitchState, counters: list[Counter]) -> lis
         ordered = ActionSet()
         ordered.write(bucket.bucket.actions)
         steps = [_plain(each, switch) for each in ordered.in_order()]
-        if None in steps:
+        if None in steps or any(isinstance(each, Output) and each.port == NORMAL for each in ordered.in_order()):
             return None
         counters.append(bucket.counter)
         branches.append(Branch(tuple(step for each in steps if each is not None for step in each)))

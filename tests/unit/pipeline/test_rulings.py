@@ -88,7 +88,6 @@ def test_what_is_written_is_done_at_the_end() -> None:
         (ApplyActions((Output(CONTROLLER),)),),
         (ApplyActions((Output(IN_PORT),)),),
         (WriteActions((Group(1),)),),
-        (ApplyActions((Output(NORMAL), Output(P2))),),
         (ApplyActions((SetField("reg0", 1), Output(P2))),),
         (ApplyActions((MoveField("tcp_dst", "tcp_src", 16), Output(P2))),),
         (WriteActions((Output(FLOOD),)),),
@@ -103,6 +102,7 @@ def test_flows_whose_packets_fare_differently(instructions: tuple[Instruction, .
     ("instructions", "expected"),
     [
         ((GotoTable(1),), Visit(next_table=1)),
+        ((Meter(1), *NORMALLY), Visit((Meter(1), Output(NORMAL)))),
         ((ApplyActions((Output(FLOOD),)),), Visit((Output(P1), Output(P2)))),
         ((ApplyActions((DecNwTtl(), Output(P2))),), Visit((DecNwTtl(), Output(P2)))),
         ((ApplyActions((SetField("vlan_vid", 0x1002),)),), Visit((SetField("vlan_vid", 0x1002),))),
@@ -155,6 +155,7 @@ def test_of_a_group_the_buckets_that_take_every_packet_are_done_to_copies(
     [
         [Bucket((Output(P1),), 1), Bucket((Output(P2),), 1)],
         [Bucket((Output(CONTROLLER),), 1)],
+        [Bucket((Output(NORMAL),), 1)],
     ],
 )
 def test_a_group_whose_packets_fare_differently_is_asked_about(buckets: list[Bucket]) -> None:
@@ -181,13 +182,13 @@ def test_normal_is_told_apart_whatever_else_its_output_says() -> None:
 
 
 def test_normal_with_settings_is_asked_about() -> None:
-    flow = Flow(ANY, PRIORITY, NORMALLY)
     with_members, with_vlan, with_mirror = pipeline_of(), pipeline_of(), pipeline_of()
     with_members.ports.memberships = {P1: VlanMembership(VlanMode.ACCESS, 1)}
     with_vlan.control_vlan = 1
     with_mirror.ports.set_mirrors((Mirror("m", P2, sources=None),))
 
-    assert [each.ruling_of(flow) for each in (with_members, with_vlan, with_mirror)] == [ASK, ASK, ASK]
+    for flow in (Flow(ANY, PRIORITY, NORMALLY), Flow(ANY, PRIORITY, (*NORMALLY, GotoTable(1)))):
+        assert [each.ruling_of(flow) for each in (with_members, with_vlan, with_mirror)] == [ASK, ASK, ASK]
 
 
 def test_in_band_controls_flows_are_always_asked_about_and_a_fail_modes_are_not() -> None:

@@ -124,6 +124,7 @@ class OpKind(IntEnum):
     CLEAR = 22
     BRANCH = 23
     JOIN = 24
+    NORMAL = 25
 
 
 class Verdict(IntEnum):

@@ -26,7 +26,7 @@ from inband.flow.actions import (
     SetVlanPcp,
     SetVlanVid,
 )
-from inband.flow.ports import PortNo
+from inband.flow.ports import NORMAL, PortNo
 from inband.pipeline.visits import Branch, Step, Visit
 
 # The order in which they run (pipeline.action_set); fields of which one op says all.
@@ -75,6 +75,8 @@ def _ops(action: Step, slot_of: Callable[[PortNo], int], meters: Mapping[int, bo
     match action:
         case Branch(applied):
             return [_BRANCH, *(op for step in applied for op in _ops(step, slot_of, meters)), _JOIN]
+        case Output(port) if port == NORMAL:
+            return [OP.pack(OpKind.NORMAL, 0, 0, 0)]
         case Output(port):
             return [OP.pack(OpKind.OUTPUT, 0, slot_of(port), 0)]
         case SetQueue(queue):
