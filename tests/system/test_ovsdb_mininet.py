@@ -40,3 +40,39 @@ def test_pingall_loses_nothing_and_nothing_is_left(rig: OvsdbRig, options: tuple
     assert done.returncode == 0
     assert until(lambda: rig.vsctl("--no-wait", "list-br") == "", 5.0)
     assert until(lambda: "s1" not in rig.box.run("ls", "/sys/class/net").split(), 5.0)
+
+
+def test_with_stp_a_circle_of_switches_is_a_tree(rig: OvsdbRig) -> None:
+    environment = {**os.environ, "OVS_RUNDIR": str(rig.database.folder), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    command = ["ip", "netns", "exec", rig.box.name, "/usr/bin/python3", "-c", CIRCLE]
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+
+    assert done.returncode == 0, done.stderr + rig.log()
+    assert "Discarding" in done.stdout
+    assert "dropped 0.0" in done.stdout
+
+
+CIRCLE = """
+from mininet.net import Mininet
+from mininet.node import OVSSwitch
+from mininet.topo import Topo
+import time
+class Circle(Topo):
+    def build(self):
+        switches = [self.addSwitch(f"s{n}", stp=True, failMode="standalone") for n in (1, 2, 3)]
+        for left, right in zip(switches, switches[1:] + switches[:1]):
+            self.addLink(left, right)
+        for switch in switches[:2]:
+            self.addLink(self.addHost(f"h{switch}"), switch)
+net = Mininet(Circle(), switch=OVSSwitch, controller=None)
+net.start()
+for _ in range(100):
+    said = net["s1"].cmd("ovs-vsctl --columns=rstp_status list port")
+    if net.pingAll() == 0 and "Discarding" in said:
+        break
+    time.sleep(0.2)
+print(said)
+print("dropped", net.pingAll())
+net.stop()
+"""

@@ -65,8 +65,6 @@ _MAY_NOT_FIT: tuple[Mapping[str, Any], ...] = (
 )
 """Settings that may be wrong for what else is set, and what they are then."""
 
-_MULTICAST = ("mcast_snooping_enable", "this bridge does not do it")
-
 FOR = f"{OWN_PREFIX}switch"
 """``other_config:inband-switch=NAME``: the bridge is that switch's, in a database that several follow."""
 
@@ -169,7 +167,9 @@ class _Translation:
 
     def _with_other_config(self, bridge: BridgeConfig, row: Row) -> BridgeConfig:
         given = row.map("other_config")
-        bridge = replace(bridge, in_band=given.get("disable-in-band") != "true", rstp=row.flag("rstp_enable"))
+        # RSTP speaks STP with whom speaks nothing else, so it is what either column asks for.
+        has_tree = row.flag("rstp_enable") or row.flag("stp_enable")
+        bridge = replace(bridge, in_band=given.get("disable-in-band") != "true", rstp=has_tree)
         bridge = replace(bridge, rstp_times_s=times_of(row, partial(self._blame, "Bridge", row)))
         for word in BRIDGE_KEYS_WITHOUT_EFFECT:
             if word in given:
@@ -180,8 +180,8 @@ class _Translation:
             if word.startswith(OWN_PREFIX) and word != FOR
         }
         own.update({key: given[word] for word, key in _OTHER_CONFIG.items() if given.get(word)})
-        if given.get("rstp-priority"):
-            own["rstp-priority"] = rounded_priority(given["rstp-priority"])
+        if priority := given.get("rstp-priority") or given.get("stp-priority"):
+            own["rstp-priority"] = rounded_priority(priority)
         for key, value in own.items():
             try:
                 bridge = with_values(bridge, _setting(key, value))
@@ -257,9 +257,8 @@ class _Translation:
         return {"flow_limit": max(0, min(limits))} if limits else {}
 
     def _note_what_is_missing(self, row: Row) -> None:
-        for column, hint in (("stp_enable", "rstp_enable speaks STP with who speaks nothing else"), _MULTICAST):
-            if row.flag(column):
-                self._blame("Bridge", row, f"{column} is not supported: {hint}")
+        if row.flag("mcast_snooping_enable"):
+            self._blame("Bridge", row, "mcast_snooping_enable is not supported: this bridge does not do it")
         for column in ("netflow", "sflow", "ipfix"):
             if row.texts(column):
                 self._blame("Bridge", row, f"{column}: not supported, and without effect")

@@ -14,7 +14,6 @@ from inband.flow.membership import VlanMembership, VlanMode
 from inband.flow.ports import PortNo
 from inband.ovsdb.rows import READ, Row, Snapshot
 from inband.ovsdb.translate import translate
-from inband.stp.settings import PortTreeSettings
 from inband.switch.config import BridgeConfig, DatapathKind, FailMode, Protection, SwitchConfig, checked
 from inband.switch.manager_targets import parse_manager
 from inband.switch.targets import AUTO, parse_target
@@ -90,7 +89,7 @@ def test_columns_of_a_bridge_are_its_settings(database: Database) -> None:
         ({"other_config": {"inband-port": "eth9"}}, "inband-port: unknown key"),
         ({"protocols": ("OpenFlow15",)}, "this switch speaks OpenFlow10 and OpenFlow13"),
         ({"datapath_type": "dpdk"}, "unknown datapath_type 'dpdk'"),
-        ({"stp_enable": True}, "stp_enable is not supported: rstp_enable speaks STP"),
+        ({"mcast_snooping_enable": True}, "mcast_snooping_enable is not supported"),
         (
             {"other_config": {"rstp-priority": "70000"}},
             "rstp-priority: priority '69632' is not allowed: multiples of 4096",
@@ -432,32 +431,6 @@ def test_the_order_of_rows_does_not_matter(snapshot: Snapshot) -> None:
     assert translate(backwards) == translate(snapshot)
 
 
-def test_a_bridge_and_its_ports_are_told_of_the_spanning_tree(database: Database) -> None:
-    database.bridge("br0", "eth1", "eth2", rstp_enable=True, other_config={"rstp-priority": "4096"})
-    database.row("Port", "port-eth1", other_config={"rstp-path-cost": "5", "rstp-port-admin-edge": "true"})
-    database.row("Port", "port-eth2", other_config={"rstp-port-priority": "500", "rstp-path-cost": "7"})
-
-    bridge = only_bridge(database)
-
-    assert (bridge.rstp, bridge.rstp_priority) == (True, 4096)
-    assert bridge.port_trees == (
-        ("eth1", PortTreeSettings(5, is_edge=True)),
-        ("eth2", PortTreeSettings(7)),
-    )
-    assert "rstp-port-priority: priority '496' is not allowed: multiples of 16" in problems(database)["port-eth2"]
-
-
-def test_priorities_of_the_tree_are_rounded_down_as_the_columns_mean_them(database: Database) -> None:
-    database.bridge("br0", "eth1", rstp_enable=True, other_config={"rstp-priority": "5000"})
-    database.row("Port", "port-eth1", other_config={"rstp-port-priority": "101"})
-
-    bridge = only_bridge(database)
-
-    assert bridge.rstp_priority == 4096
-    assert bridge.port_trees == (("eth1", PortTreeSettings(priority=96)),)
-    assert problems(database) == {}
-
-
 def test_a_controller_auto_needs_what_proves_its_neighbours(database: Database) -> None:
     database.bridge("br0", "eth1")
     database.controllers("br0", "auto", "tcp:192.0.2.9")
@@ -478,22 +451,3 @@ def test_protection_that_does_not_fit_costs_itself_alone(database: Database) -> 
 
     assert (bridge.protect, len(bridge.addresses)) == (Protection.ALTERNATIVE, 1)
     assert "it needs a network-key" in problems(database)["bridge-br0"]
-
-
-def test_what_the_tree_has_not_is_said_of_a_port(database: Database) -> None:
-    database.bridge("br0", "eth1", rstp_enable=True)
-    database.row("Port", "port-eth1", other_config={"rstp-port-mcheck": "true"})
-
-    assert only_bridge(database).port_trees == ()
-    assert "rstp-port-mcheck: not supported, and without effect" in problems(database)["port-eth1"]
-
-
-def test_times_of_the_tree_and_ports_without_it(database: Database) -> None:
-    times = {"rstp-max-age": "10", "rstp-forward-delay": "6"}
-    database.bridge("br0", "eth1", "eth2", rstp_enable=True, other_config=times)
-    database.row("Port", "port-eth1", other_config={"rstp-enable": "false", "rstp-path-cost": "5"})
-    database.row("Port", "port-eth2", other_config={"rstp-enable": "true"})
-
-    assert only_bridge(database).rstp_times_s == (10, 6)
-    assert only_bridge(database).port_trees == (("eth1", PortTreeSettings(5, is_in_tree=False)),)
-    assert problems(database) == {}

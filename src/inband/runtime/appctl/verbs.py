@@ -183,9 +183,9 @@ class _Verbs:
 
 
 def _no_tree(runner: BridgeRunner) -> str:
-    return (
-        f"No such RSTP object: bridge {runner.bridge.name} does not run RSTP: `inband set {runner.bridge.name} rstp=on`"
-    )
+    name = runner.bridge.name
+    how = f"`inband set {name} rstp=on`, or `ovs-vsctl set bridge {name} rstp_enable=true`"
+    return f"No such RSTP object: bridge {name} does not run RSTP: {how}"
 
 
 _DUMP_OPTIONS = ("-m", "--more", "--names", "--no-names")
