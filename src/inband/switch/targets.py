@@ -167,10 +167,19 @@ def _parse_scheme(text: str, word: str, colon: str) -> Scheme:
     if scheme is not None and colon:
         return scheme
     if not colon or "." in word:
-        raise UsageError(f"target {text!r} does not say how to connect: {EXAMPLE}")
+        raise UsageError(f"target {text!r} does not say how to connect: {_example_like(text)}")
     close = get_close_matches(lowered, _WORDS, 1)
     hint = f"did you mean {close[0]}:?" if close else f"it must be one of {', '.join(_WORDS)}"
     raise UsageError(f"target {text!r}: {word!r} is no way to connect: {hint}")
+
+
+def _example_like(text: str) -> str:
+    """How to write a target: with the host that was written, where it can be one."""
+    try:
+        parse_target(f"tcp:{text}")
+    except UsageError:
+        return EXAMPLE
+    return f"write tcp:{text} or tls:{text}" if "." in text else EXAMPLE
 
 
 def _with_options(text: str, target: Target, options: list[str]) -> Target:

@@ -54,8 +54,9 @@ def test_a_target_is_read_and_has_one_canonical_text(text: str, canonical: str) 
     ("text", "complaint"),
     [
         ("", "does not say how to connect"),
-        ("192.0.2.1", "does not say how to connect"),
-        ("192.0.2.1:6653", "does not say how to connect"),
+        ("192.0.2.1", "does not say how to connect: write tcp:192.0.2.1 or tls:192.0.2.1"),
+        ("192.0.2.1:6653", "does not say how to connect: write tcp:192.0.2.1:6653 or tls:192.0.2.1:6653"),
+        ("192.0.2.1:99999", "does not say how to connect: write tcp:192.0.2.1:6653 or"),
         ("auto:192.0.2.1", "auto stands alone"),
         ("auto,out-of-band", "auto stands alone"),
         ("tcpp:192.0.2.1", "did you mean tcp:"),
