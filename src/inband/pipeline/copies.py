@@ -14,6 +14,9 @@ Three things show that it was sent on:
   distances have no rings;
 - that it is from LOCAL.
 
+Nothing is heard from a station to which places form a ring, so they would stay. Who sees frames for it come round for a
+while forgets its own place for it; then frames are flooded, and its answer shows where it is.
+
 Not here: what is flooded to a group (``storm``), and data.
 """
 
@@ -44,19 +47,33 @@ def came_round(ctx: XlateContext, source: FdbKey | None, destination: FdbKey) ->
     """Whether in-band control has sent on this frame already; if not, that it is about to is noted."""
     data, sent_on = as_sent(ctx, destination.vlan), ctx.switch.sent_on
     window_s = CLAIM_S if _is_claim(ctx) else WINDOW_S
-    if (
-        sent_on.came_by_another(data, ctx.in_port, ctx.now, window_s)
-        or _is_ours(ctx)
-        or (source is not None and _was_sent_by_cache(ctx, source, destination))
-    ):
+    is_the_same = sent_on.came_by_another(data, ctx.in_port, ctx.now, window_s)
+    if is_the_same or _is_ours(ctx) or (source is not None and _was_sent_by_cache(ctx, source, destination)):
         ctx.packet.cacheable = False
         ctx.drop("the same frame came by another port, and was sent on, a moment ago")
         ctx.count("came_round")
         ctx.is_copy = True
+        if is_the_same:
+            _break_ring(ctx, source, destination)
         return True
     if ctx.trace is None:
         sent_on.remember(data, ctx.in_port, ctx.now)
     return False
+
+
+def _break_ring(ctx: XlateContext, source: FdbKey | None, destination: FdbKey) -> None:
+    """A neighbour sends what we have sent on: it was flooded somewhere, or places form a ring.
+
+    A ring stays, for in it nothing is heard from the station. Then its place is forgotten here, or it is asked.
+    """
+    switch = ctx.switch
+    if ctx.trace is not None or ctx.in_port not in switch.places.switches or destination.vlan != switch.places.vlan:
+        return
+    heard_at = switch.fdb.confirmed_at(destination) or 0.0
+    if source is not None:
+        heard_at = max(heard_at, switch.last_cached(destination, source, ctx.in_port))
+    if switch.sent_on.is_ring(destination.mac, heard_at, ctx.now):
+        switch.places.turn_back(destination.mac, ctx.now)
 
 
 def _is_claim(ctx: XlateContext) -> bool:

@@ -26,6 +26,11 @@ WINDOW_S = 0.2
 # stations send, which a storm of others' frames does not take away.
 MAX_FRAMES, MAX_PROVEN = 4096, 6144
 
+# What is flooded somewhere because a place is not known comes round for a moment, until the station has answered.
+RING_S = 0.02
+# As many stations' frames come round at a time, at most, or some are looked at later.
+MAX_RINGS = 256
+
 
 class StormGuard:
     """Digests of the frames flooded of late, oldest first.
@@ -62,6 +67,22 @@ class SentOn:
 
     def __init__(self) -> None:
         self._sent: dict[int, tuple[PortNo, Instant]] = {}
+        self._rings: dict[int, Instant] = {}
+
+    def is_ring(self, station: int, heard_at: Instant, now: Instant) -> bool:
+        """A frame to a station came round, which was heard last then: whether frames did for RING_S, and it was not.
+
+        Told once: then it begins anew.
+        """
+        since = self._rings.pop(station, now)
+        if since < heard_at or now - since >= WINDOW_S:
+            since = now
+        elif now - since >= RING_S:
+            return True
+        self._rings[station] = since
+        if len(self._rings) > MAX_RINGS:
+            del self._rings[next(iter(self._rings))]
+        return False
 
     def came_by_another(self, frame: bytes, port: PortNo, now: Instant, within_s: float) -> bool:
         """Whether this frame came in by another port than this one, and was sent on, so shortly ago."""

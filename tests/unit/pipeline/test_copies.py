@@ -8,7 +8,7 @@ from inband.flow.actions import Output
 from inband.flow.ports import LOCAL, NORMAL, PortNo
 from inband.pipeline.copies import CACHED_S, CLAIM_S
 from inband.pipeline.fdb import FdbKey
-from inband.pipeline.storm import MAX_FRAMES, WINDOW_S, SentOn
+from inband.pipeline.storm import MAX_FRAMES, MAX_RINGS, RING_S, WINDOW_S, SentOn
 from inband.pipeline.trace import Trace
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
@@ -121,6 +121,90 @@ def test_by_a_neighbour_of_the_networks_key_other_ways_are_honest() -> None:
     scene.pipeline.places.trust(frozenset({P2}))
 
     assert scene.actions(ACK, P2, 1.0) == out(P3)
+
+
+# --- rings --------------------------------------------------------------------------------------------------------
+
+
+def goes_round(scene: Scene, number: int, now: float) -> None:
+    """A frame from A to B goes round: it comes by P1, and again by P2."""
+    frame = packets.tcp(src=A, dst=B, sequence=number)
+    scene.receive(frame, P1, now)
+    scene.receive(frame, P2, now)
+
+
+def scene_with_neighbours(*ports: PortNo) -> Scene:
+    scene = scene_with_b_on_3()
+    scene.pipeline.places.trust(frozenset(), frozenset(ports))
+    return scene
+
+
+def test_a_place_to_which_frames_go_round_again_and_again_is_forgotten() -> None:
+    scene = scene_with_neighbours(P1, P2, P3)
+
+    goes_round(scene, 1, 1.0)
+    goes_round(scene, 2, 1.0 + RING_S / 2)
+    assert scene.fdb.lookup(FdbKey(0, Mac.parse(B)), 1.1) == P3
+
+    goes_round(scene, 3, 1.001 + RING_S)
+    assert scene.fdb.lookup(FdbKey(0, Mac.parse(B)), 1.1) is None
+
+
+def test_a_station_that_is_heard_meanwhile_stays_where_it_is() -> None:
+    scene = scene_with_neighbours(P1, P2, P3)
+
+    goes_round(scene, 1, 1.0)
+    scene.receive(packets.tcp(src=B, dst=A), P3, 1.0 + RING_S / 2)
+    goes_round(scene, 2, 1.001 + RING_S)
+
+    assert scene.fdb.lookup(FdbKey(0, Mac.parse(B)), 1.1) == P3
+
+
+def test_a_station_that_a_cache_has_heard_meanwhile_stays_where_it_is() -> None:
+    scene = scene_with_neighbours(P1, P2, P3)
+    heard = {Mac.parse(B): 1.0 + RING_S / 2}
+    scene.pipeline.ask_cache(lambda source, *_: heard.get(source.mac, float("-inf")))
+
+    goes_round(scene, 1, 1.0)
+    goes_round(scene, 2, 1.001 + RING_S)
+
+    assert scene.fdb.lookup(FdbKey(0, Mac.parse(B)), 1.1) == P3
+
+
+@pytest.mark.parametrize("later_s", [RING_S / 2, 1.1 * WINDOW_S])
+def test_what_comes_round_for_a_moment_or_seldom_was_flooded_somewhere(later_s: float) -> None:
+    scene = scene_with_neighbours(P1, P2, P3)
+
+    goes_round(scene, 1, 1.0)
+    goes_round(scene, 2, 1.0 + later_s)
+
+    assert scene.fdb.lookup(FdbKey(0, Mac.parse(B)), 1.5) == P3
+
+
+def test_a_host_that_sends_again_what_it_has_heard_moves_nothing() -> None:
+    scene = scene_with_neighbours(P1, P3)
+
+    goes_round(scene, 1, 1.0)
+    goes_round(scene, 2, 1.001 + RING_S)
+
+    assert scene.fdb.lookup(FdbKey(0, Mac.parse(B)), 1.1) == P3
+
+
+def test_a_trace_of_what_goes_round_changes_nothing() -> None:
+    scene = scene_with_neighbours(P1, P2, P3)
+    scene.receive(ACK, P1, 1.0)
+    goes_round(scene, 1, 1.0)
+    scene.receive(ACK, P2, 1.001 + RING_S, trace=Trace())
+
+    assert scene.fdb.lookup(FdbKey(0, Mac.parse(B)), 1.1) == P3
+
+
+def test_a_bounded_number_of_stations_is_watched_for_rings() -> None:
+    sent_on = SentOn()
+    for number in range(MAX_RINGS + 1):
+        sent_on.is_ring(number, 0.0, 1.0)
+
+    assert [sent_on.is_ring(number, 0.0, 1.0 + 2 * RING_S) for number in (MAX_RINGS, 0)] == [True, False]
 
 
 def test_a_trace_says_so_and_notes_nothing() -> None:
