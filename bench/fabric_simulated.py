@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.figures import Effort, Figure, Row
 from bench.virtual_failures import SETTLE_S, Failures
+from inband.fabric.ways import LISTEN_S
 from inband.packet.frame import Frame
 from inband.sim.graphs import Graph, GraphNetwork, build, random_graph, read_graph
 from inband.sim.link import Nic
@@ -29,7 +30,9 @@ CONTROLLERS = 3
 # What a switch's own stack may send for each controller until it is connected: questions, and TCP's and OpenFlow's.
 PER_CONTROLLER = 60
 _QUICK_ROUNDS = 3
+_KEY = b"k" * 32
 RANDOM = "random"
+KEYED = "b4", "clos", "telstra"
 
 # Renaissance's medians: bootstrap, one link fails, one switch fails, messages a node.
 PUBLISHED = {
@@ -63,16 +66,21 @@ def rows(effort: Effort) -> list[Row]:
     """Return the rows, in their order."""
     if effort.rounds < _QUICK_ROUNDS:
         return _rows_of("b4", QUICK_SAMPLE)
-    return [row for name in PUBLISHED for row in _rows_of(name, SAMPLE)] + _rows_of(RANDOM, RANDOM_SAMPLE)
+    real = [row for name in PUBLISHED for row in _rows_of(name, SAMPLE)]
+    keyed = [row for name in KEYED for row in _rows_of(name, SAMPLE, has_key=True)]
+    return [*real, *keyed, *_rows_of(RANDOM, RANDOM_SAMPLE)]
 
 
-def _rows_of(name: str, sample: int) -> list[Row]:
+def _rows_of(name: str, sample: int, *, has_key: bool = False) -> list[Row]:
     title, bootstrap, link, switch, messages = PUBLISHED.get(name, (f"random network of {RANDOM_SWITCHES}", *["-"] * 4))
+    title += ", a network-key" if has_key else ""
 
     def row(what: str, goal: str, published: str, figure: Callable[[Measured], Figure]) -> Row:
         def take(make: SwitchMaker) -> Figure:
             return (
-                figure(_measured(name, sample)) if make is InbandSwitch else Figure(f"Renaissance {published}", False)
+                figure(_measured(name, sample, has_key))
+                if make is InbandSwitch
+                else Figure(f"Renaissance {published}", False)
             )
 
         return Row(f"sim: {title}, three controllers: {what}", goal, take)
@@ -113,17 +121,24 @@ def in_ms(seconds: float) -> str:
 
 
 @cache
-def _measured(name: str, sample: int) -> Measured:
-    return measured(graph_named(name), sample)
+def _measured(name: str, sample: int, has_key: bool) -> Measured:
+    return measured(graph_named(name), sample, has_key=has_key)
 
 
-def measured(graph: Graph, sample: int) -> Measured:
-    """Simulate a network: have it come up, and if it does let things fail, ``sample`` links and switches at most."""
+def measured(graph: Graph, sample: int, *, has_key: bool = False) -> Measured:
+    """Simulate a network: have it come up, and if it does let things fail, ``sample`` links and switches at most.
+
+    ``has_key``: the switches have a network-key. One that has started listens first, so nothing else fails meanwhile.
+    """
     made = build(graph, SEED)
+    listen_s = LISTEN_S if has_key else 0.0
+    if has_key:
+        for each in made.switches.values():
+            each.set_network_keys(_KEY)
     found = _come_up(made)
     if found.up_s is None:
         return found
-    made.net.run(SETTLE_S)
+    made.net.run(SETTLE_S + listen_s)
     failures = Failures(made)
     for _, link in failures.links(sample):
         silence, repair = failures.cut(link)
@@ -133,6 +148,7 @@ def measured(graph: Graph, sample: int) -> Measured:
         silence, repair = failures.kill(switch)
         found.switches.append(silence)
         found.repairs.append(repair)
+        made.net.run(listen_s)
     return found
 
 
