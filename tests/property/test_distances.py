@@ -29,7 +29,8 @@ class World:
 
     def __init__(self, random: Random, count: int) -> None:
         self.random = random
-        self.nodes: list[Distances[Station]] = [Distances() for _ in range(count)]
+        self.prefers_latest = random.random() < 0.5
+        self.nodes: list[Distances[Station]] = [self.new() for _ in range(count)]
         chosen = {(a, random.randrange(a)) for a in range(1, count)}
         chosen |= {(a, b) for a in range(count) for b in range(a) if random.random() < 0.25}
         self.links = sorted(chosen)
@@ -41,6 +42,10 @@ class World:
         for a, b in self.links:
             self.see(a, b)
             self.see(b, a)
+
+    def new(self) -> Distances[Station]:
+        """Those of a switch that has just started. Whatever neighbour is taken, nothing loops."""
+        return Distances(prefers_latest=self.prefers_latest)
 
     def see(self, at: int, other: int) -> None:
         """One end finds its neighbour, and asks for all that it knows."""
@@ -84,7 +89,7 @@ class World:
 
     def restart(self, at: int) -> None:
         """Everything is forgotten; the neighbours notice one after the other."""
-        self.nodes[at] = Distances()
+        self.nodes[at] = self.new()
         self.nodes[at].listen(listens=True)
         self.listening[at] = LISTEN_STEPS
         self.own(at, owns=at in self.owners)

@@ -70,9 +70,21 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Distances(Generic[Key]):
-    """Those of one switch. ``listens``: it has just started, and takes no neighbour."""
+    """Those of one switch. ``listens``: it has just started, and takes no neighbour.
 
-    def __init__(self, max_of_neighbour: int = MAX_OF_NEIGHBOUR, max_in_all: int = MAX_IN_ALL) -> None:
+    ``prefers_latest``: of neighbours that may be taken the one with the highest number is, and the nearest of those. A
+    number that was raised after a failure has just passed each link of its way; one that was not may be the word of a
+    neighbour that is dead, behind a quiet link. Without it the nearest is.
+    """
+
+    def __init__(
+        self,
+        max_of_neighbour: int = MAX_OF_NEIGHBOUR,
+        max_in_all: int = MAX_IN_ALL,
+        *,
+        prefers_latest: bool = False,
+    ) -> None:
+        self.prefers_latest = prefers_latest
         self.listens = False
         self.refused = 0
         self.routes: dict[Key, Route] = {}
@@ -189,16 +201,16 @@ class Distances(Generic[Key]):
             return None
         known = self._feasibility.get(station)
         ways = [
-            (told.metric, port != present, port, told)
+            (-told.number if self.prefers_latest else 0, told.metric, port != present, port, told)
             for port, told in self.ways(station)
             if known is None or told.is_better_than(known)
         ]
         if not ways:
             return None
-        _, _, port, told = min(ways)
+        _, _, _, port, told = min(ways)
         distance = Distance(told.number, told.metric + 1)
         bound = distance if known is None or distance.is_better_than(known) else known
-        others = (other for _, _, other, each in sorted(ways) if other != port and each.is_better_than(bound))
+        others = (other for _, _, _, other, each in sorted(ways) if other != port and each.is_better_than(bound))
         return Route(port, distance, tuple(others))
 
     def ways(self, station: Key) -> list[tuple[PortNo, Distance]]:

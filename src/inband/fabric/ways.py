@@ -30,7 +30,9 @@ class Ways(Telling[Station]):
     """Of one switch, which began at ``now`` to believe its neighbours."""
 
     def __init__(self, now: Instant) -> None:
-        super().__init__(Distances(), RateLimit(RAISES_PER_S, RAISES_AT_ONCE), Starving(STARVED_S, MAX_STARVED_S))
+        super().__init__(
+            Distances(prefers_latest=True), RateLimit(RAISES_PER_S, RAISES_AT_ONCE), Starving(STARVED_S, MAX_STARVED_S)
+        )
         self.distances.listen(listens=True)
         self._listens_until: Instant | None = now + LISTEN_S
         self._local: frozenset[Station] = frozenset()

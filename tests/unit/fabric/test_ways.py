@@ -236,3 +236,16 @@ def test_stations_without_a_way_make_room_for_others() -> None:
 
     assert distances.refused == 0
     assert CONTROLLER in distances.routes
+
+
+@pytest.mark.parametrize("prefers_latest", [False, True])
+def test_a_way_by_which_a_raised_number_came_is_taken_before_a_nearer_one_if_that_is_wanted(
+    *, prefers_latest: bool
+) -> None:
+    distances: Distances[Station] = Distances(prefers_latest=prefers_latest)
+    distances.hear(P1, [(CONTROLLER, Distance(1, 1))])
+    distances.hear(P2, [(CONTROLLER, Distance(2, 3))])
+    assert distances.routes[CONTROLLER].port == (P2 if prefers_latest else P1)
+
+    distances.hear(P1, [(CONTROLLER, Distance(2, 1))])
+    assert distances.routes[CONTROLLER].port == P1
