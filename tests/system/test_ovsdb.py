@@ -278,3 +278,13 @@ def test_rstp_is_enabled_by_the_database_and_what_came_of_it_is_written_back(rig
     rig.vsctl("set", "bridge", "br0", "rstp_enable=false")
     rig.vsctl("wait-until", "port", "p1", "rstp_status={}", timeout_s=15)
     assert rig.show()["rstp"] is None
+
+
+def test_a_controller_auto_without_a_key_says_so_and_the_rest_is_followed(rig: OvsdbRig) -> None:
+    rig.follow()
+    rig.vsctl("add-br", "br0", "--", "set-controller", "br0", "auto")
+    rig.vsctl("add-port", "br0", "p1")
+
+    (uuid,) = rig.vsctl("--columns=_uuid", "--bare", "list", "controller").split()
+    assert until(lambda: "needs a network-key" in rig.column("controller", uuid, "status"), 5.0)
+    assert rig.column("interface", "p1", "ofport") != "-1"
