@@ -72,9 +72,9 @@ Key = TypeVar("Key", bound=Hashable)
 class Distances(Generic[Key]):
     """Those of one switch. ``listens``: it has just started, and takes no neighbour.
 
-    ``prefers_latest``: of neighbours that may be taken the one with the highest number is, and the nearest of those. A
-    number that was raised after a failure has just passed each link of its way; one that was not may be the word of a
-    neighbour that is dead, behind a quiet link. Without it the nearest is.
+    ``prefers_latest``: a neighbour that is two raises of the number behind is taken if there is no other one. A number
+    that was raised after a failure has just passed each link of its way; one that was not may be the word of a
+    neighbour that is dead, behind a quiet link. One raise behind each is for a moment.
     """
 
     def __init__(
@@ -97,6 +97,8 @@ class Distances(Generic[Key]):
         self._told: dict[PortNo, dict[Key, Distance]] = {}
         self._feasibility: dict[Key, Distance] = {}
         self._gone: dict[Key, None] = {}
+        self.numbers: dict[Key, tuple[int, int]] = {}
+        """The highest number that neighbours have told, and the one before it."""
         self._changed: dict[Key, None] = {}
 
     # --- what happens -----------------------------------------------------------------------------------------------
@@ -128,6 +130,9 @@ class Distances(Generic[Key]):
                 self.refused += 1
                 continue
             told[station] = distance
+            highest, _ = self.numbers.get(station, (FIRST_NUMBER, FIRST_NUMBER))
+            if distance.number > highest:
+                self.numbers[station] = distance.number, highest
             self._latest = max(self._latest, distance.number)
             own = self._own.get(station)
             self.outbid |= own is not None and distance.number > own.number
@@ -138,6 +143,8 @@ class Distances(Generic[Key]):
         told = self._told.pop(port, {})
         for station in told:
             self._decide(station)
+            if station not in self._feasibility and not any(station in each for each in self._told.values()):
+                self.numbers.pop(station, None)
 
     def listen(self, *, listens: bool) -> None:
         """Begin to take no neighbour, or end it."""
@@ -200,8 +207,9 @@ class Distances(Generic[Key]):
         if self.listens:
             return None
         known = self._feasibility.get(station)
+        _, least = self.numbers.get(station, (FIRST_NUMBER, FIRST_NUMBER))
         ways = [
-            (-told.number if self.prefers_latest else 0, told.metric, port != present, port, told)
+            (self.prefers_latest and told.number < least, told.metric, port != present, port, told)
             for port, told in self.ways(station)
             if known is None or told.is_better_than(known)
         ]
@@ -237,6 +245,7 @@ class Distances(Generic[Key]):
             if len(self._gone) > MAX_GONE:
                 oldest = next(iter(self._gone))
                 del self._gone[oldest], self._feasibility[oldest]
+                self.numbers.pop(oldest, None)
 
     def _has_room(self, told: dict[Key, Distance]) -> bool:
         """Whether a neighbour may tell of one station more: those to which it has no way make room."""

@@ -239,13 +239,27 @@ def test_stations_without_a_way_make_room_for_others() -> None:
 
 
 @pytest.mark.parametrize("prefers_latest", [False, True])
-def test_a_way_by_which_a_raised_number_came_is_taken_before_a_nearer_one_if_that_is_wanted(
+def test_a_nearer_way_that_missed_two_raises_of_the_number_is_left_if_that_is_wanted(
     *, prefers_latest: bool
 ) -> None:
     distances: Distances[Station] = Distances(prefers_latest=prefers_latest)
     distances.hear(P1, [(CONTROLLER, Distance(1, 1))])
     distances.hear(P2, [(CONTROLLER, Distance(2, 3))])
+    assert distances.routes[CONTROLLER].port == P1, "its word may come in a moment"
+
+    distances.hear(P2, [(CONTROLLER, Distance(7, 3))])
     assert distances.routes[CONTROLLER].port == (P2 if prefers_latest else P1)
 
-    distances.hear(P1, [(CONTROLLER, Distance(2, 1))])
+    distances.hear(P1, [(CONTROLLER, Distance(7, 1))])
     assert distances.routes[CONTROLLER].port == P1
+
+
+def test_numbers_of_stations_that_nobody_tells_of_any_more_take_no_memory() -> None:
+    distances: Distances[Station] = Distances(prefers_latest=True)
+    distances.listen(listens=True)
+    for number in range(3):
+        distances.hear(P1, [(Station((4, number), Mac(number)), Distance(2, 1))])
+    assert len(distances.numbers) == 3
+
+    distances.lose(P1)
+    assert not distances.numbers
