@@ -40,7 +40,7 @@ def rows(head: str) -> list[list[str]]:
 
 # Verbs --------------------------------------------------------------------------------------------------------------
 
-OF_THE_COMMAND_ALONE = {"run", "version", "check", "completion", "health", "mininet"}
+OF_THE_COMMAND_ALONE = {"run", "version", "check", "completion", "health", "mininet", "save"}
 """Verbs that ask no running switch, or ask it by another verb."""
 
 

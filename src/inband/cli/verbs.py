@@ -15,6 +15,7 @@ from inband.cli import completion
 from inband.cli.asking import ask, ask_plainly, ask_to_change, changing, print_answer, run_dir_option
 from inband.cli.fabric import map_, neighbours, paths
 from inband.cli.port_options import with_port_words
+from inband.cli.save import save
 from inband.cli.session import ssh_session
 from inband.cli.watching import capture, events, top
 from inband.errors import InbandError, UsageError
@@ -282,7 +283,7 @@ def set_(bridge: str, settings: tuple[str, ...], run_dir: str | None) -> None:
 def reload(run_dir: str | None) -> None:
     """Read the configuration file again; a file that is refused changes nothing.
 
-    What only commands made, bridges too, goes away: `inband check` says what that is.
+    What only commands made, bridges too, goes away: `inband check` says what that is, and `inband save` keeps it.
 
     \b
     Example:
@@ -300,7 +301,7 @@ def adopt(bridge: str, interface: str, run_dir: str | None) -> None:
     """Make INTERFACE a port of BRIDGE, whose own interface gets its addresses, routes, neighbours and DHCP lease.
 
     No TCP session ends by it. It lasts until the switch ends, which gives everything back; to have it again after a
-    reboot, write both port = "INTERFACE" (or add it to those there) and adopt = "INTERFACE" in the file.
+    reboot, `inband save`.
 
     \b
     Example:
@@ -371,6 +372,8 @@ def check(file: Path | None, named: Path | None, run_dir: str | None) -> int:
     except InbandError:
         running = None
     known = running.pop("file") if running else None
+    if running:
+        running.pop("waiting")
     path = file or named or (Path(known) if known else None)
     if path is None:
         raise UsageError("no file is given, and no switch runs that has one: write inband check FILE")
@@ -446,6 +449,7 @@ VERBS: tuple[click.Command, ...] = (
     set_dns_server,
     del_dns_server,
     set_,
+    save,
     reload,
     adopt,
     release,

@@ -86,7 +86,8 @@ def _bridge(process: Process, name: str) -> BridgeRunner:
 
 def _config(process: Process) -> str:
     file = process.config.options.config_file
-    document = {"file": None if file is None else str(file.absolute()), **document_of(process.config)}
+    place = None if file is None else str(file.absolute())
+    document = {"file": place, "waiting": process.confirming.waiting, **document_of(process.config)}
     return json.dumps(document) + "\n"
 
 
