@@ -239,9 +239,7 @@ def test_stations_without_a_way_make_room_for_others() -> None:
 
 
 @pytest.mark.parametrize("prefers_latest", [False, True])
-def test_a_nearer_way_that_missed_two_raises_of_the_number_is_left_if_that_is_wanted(
-    *, prefers_latest: bool
-) -> None:
+def test_a_nearer_way_that_missed_two_raises_of_the_number_is_left_if_that_is_wanted(*, prefers_latest: bool) -> None:
     distances: Distances[Station] = Distances(prefers_latest=prefers_latest)
     distances.hear(P1, [(CONTROLLER, Distance(1, 1))])
     distances.hear(P2, [(CONTROLLER, Distance(2, 3))])
