@@ -40,10 +40,11 @@ def bridge_with_two_ports(rig: OvsdbRig) -> None:
 
 
 def kill_with_queues(rig: OvsdbRig) -> None:
-    """A switch that made queues dies."""
+    """A switch that made queues dies, when its state directory has what it follows: that is written after the answer."""
     rig.follow()
     bridge_with_two_ports(rig)
     rig.vsctl(*QUEUES)
+    assert until(lambda: "linux-htb" in (rig.state_dir / "ovsdb.json").read_text(), 5.0)
     assert rig.process is not None
     rig.process.kill9()
 
