@@ -362,8 +362,10 @@ class Places:
     def is_lost(self, address: AddressKey, now: Instant) -> bool:
         """Whether a station has not said, since a link died somewhere, that it is where it was, and would have."""
         station = self.station(address)
-        if station is not None and address not in self._doubts and station.doubted_at >= self._hurried_at:
-            return False
+        if station is not None and address not in self._doubts:
+            is_known = bool(self.trusted) and not self._is_doubtful(station)
+            if is_known or station.doubted_at >= self._hurried_at:
+                return False
         return not self.answer_times.is_waiting(address, now, SOON_MAX_S)
 
     def _doubt_soon(self, station: Station, now: Instant) -> None:
