@@ -40,7 +40,7 @@ def bridge_with_two_ports(rig: OvsdbRig) -> None:
 
 
 def kill_with_queues(rig: OvsdbRig) -> None:
-    """A switch that made queues dies, when its state directory has what it follows: that is written after the answer."""
+    """A switch that made queues dies, when it has on disk what it follows: that is written after the answer."""
     rig.follow()
     bridge_with_two_ports(rig)
     rig.vsctl(*QUEUES)
