@@ -89,6 +89,7 @@ class Neighbours:
         self._around = around
         self._fdb = around.pipeline.fdb
         self._paths = Paths(around.pipeline.places)
+        self._known_needs: set[Need] = set()
         self._needs = BridgeNeeds(around.engine, around.pipeline, around.megaflows, around.control)
         self._repeating = Repeating(around.inject)
         around.places.proofs_changed = self.places_changed
@@ -265,8 +266,9 @@ class Neighbours:
             case ev.FollowPaths(stations):
                 self._follow_paths(stations, now)
             case ev.FollowNeeds():
-                self._follow_needs()
-                self._repeating.begin(now)
+                if self._follow_needs():
+                    self._repeating.begin(now)
+                    self._around.wake()
             case ev.DoubtPlaces():
                 self._fdb.doubt(now)
                 self._around.places.hurry()
@@ -286,11 +288,14 @@ class Neighbours:
         self._around.places.follow()
         self._look_at = now
 
-    def _follow_needs(self) -> None:
-        """Have rules for what neighbours need."""
+    def _follow_needs(self) -> bool:
+        """Have rules for what neighbours need; whether they need something new, as when a switch has come."""
         needs = None if self.fabric is None else self.fabric.needs
-        self._needs.follow({} if needs is None else needs.in_force)
+        in_force = {} if needs is None else needs.in_force
+        before, self._known_needs = self._known_needs, in_force.keys() | ()
+        self._needs.follow(in_force)
         self.needs_changed()
+        return not self._known_needs <= before
 
     def _tell_needs(self, now: Instant) -> None:
         self._handle(ev.NeedsChanged(self._needs.own(self._local_index)), now)
