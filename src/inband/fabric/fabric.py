@@ -5,6 +5,9 @@ other neighbours hear of a change, which they pass on, and everyone who hears of
 later, for their answers, and the questions themselves, show the ways that are left. A question that gets no answer is
 asked again, QUESTIONS_S.
 
+What follows from what neighbours tell is done with the next TimePassed, which is due at once: where many frames wait,
+when all of them are read.
+
 ``next_deadline`` says when TimePassed is due. Late by more than LATE_S means that this process stalled: then it looks
 at what waits to be read before it judges others.
 
@@ -52,7 +55,7 @@ from inband.fabric.update import encode as encode_update
 from inband.fabric.ways import Ways
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import IpAddress, Mac, address_key
-from inband.vocabulary.instant import Instant
+from inband.vocabulary.instant import Instant, earliest
 
 LATE_S = 0.01
 # LOCAL's addresses are in a hello as often as this, for each port; in between hellos are small.
@@ -92,6 +95,7 @@ class Fabric:
         self._commands: list[Command] = []
         self._due: Instant | None = None
         self._is_due_known = False
+        self._heard_at: Instant = float("-inf")
 
     # --- what the outside calls -------------------------------------------------------------------------------------
 
@@ -127,9 +131,12 @@ class Fabric:
                 self._keys_changed(keys, now)
             case _:
                 assert_never(event)
-        self._follow_ways(now)
-        self._follow_needs(now)
-        self._follow_map(now)
+        if isinstance(event, ev.FrameReceived):
+            self._heard_at = now
+        else:
+            self._follow_ways(now)
+            self._follow_needs(now)
+            self._follow_map(now)
         commands, self._commands = self._commands, []
         return commands
 
@@ -140,9 +147,20 @@ class Fabric:
         return self._due
 
     def _find_deadline(self) -> Instant | None:
+        return earliest(self._links_due(), self._told_due())
+
+    def _links_due(self) -> Instant | None:
         dues = [due for link in self.links.values() for due in (link.hello_at, link.lost_at) if due is not None]
-        told = [each.next_deadline() for each in (self.ways, self.needs, self.map) if each is not None]
-        return min(dues + self._questions[:1] + [due for due in told if due is not None], default=None)
+        return min(dues + self._questions[:1], default=None)
+
+    def _told_due(self) -> Instant | None:
+        """When something follows from what is told; what neighbours have told is due at once."""
+        if self.ways is None or self.needs is None or self.map is None:
+            return None
+        if not (self.ways.is_quiet and self.needs.is_quiet and self._is_described):
+            return self._heard_at
+        due = earliest(self.ways.next_deadline(), self.needs.next_deadline(), self.map.next_deadline())
+        return None if due is None else max(due, self._heard_at)
 
     # --- ports ------------------------------------------------------------------------------------------------------
 
@@ -412,7 +430,7 @@ class Fabric:
     # --- time -------------------------------------------------------------------------------------------------------
 
     def _run(self, now: Instant) -> None:
-        due = self._find_deadline()
+        due = self._links_due()
         is_late = due is not None and now - due > LATE_S
         for link in list(self.links.values()):
             if is_late:
