@@ -2,7 +2,7 @@
 
 Every link between two switches fails in turn and is repaired; then every switch but the first one, on which the
 controller hangs, is killed in turn. A network that does not come up, as a ring of switches without a spanning tree may
-not, has no figures.
+not, has no figures. Our switches have their packets in the kernel, as they have by default.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from bench.figures import Effort, Figure, Row, shown
 from lab import fabric
 from lab.fabric import Failure, Outage
+from lab.inband import on_ebpf
 from lab.scene import Scene, scene
 from lab.switch import SwitchMaker
 
@@ -59,7 +60,7 @@ def _taking(
     length: int, fail: Callable[[Scene], list[Outage]], longest_s: float, median_s: float
 ) -> Callable[[SwitchMaker], Figure]:
     def take(make: SwitchMaker) -> Figure:
-        with scene(make, lambda lab: fabric.ring(lab, length), echo_s=ECHO_S) as stage:
+        with scene(on_ebpf(make), lambda lab: fabric.ring(lab, length), echo_s=ECHO_S) as stage:
             stage.connect()
             if not stage.all_up(UP_S):
                 return Figure("never up", False)

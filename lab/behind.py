@@ -7,10 +7,8 @@ and c3 is behind gw2, too: dnsmasq names one router to all.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import itertools
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +20,7 @@ from lab.controllers import LabController
 from lab.inband import InbandSwitch
 from lab.journal import until
 from lab.net import Lab, Namespace
+from lab.network_key import make_key, with_key
 from lab.switch import Switch, SwitchMaker
 from lab.topology import DHCP, BridgePlan, Site, dhcp_server
 
@@ -84,7 +83,7 @@ class Behind:
             third.add_port("extra")
         third.site.namespace.ip("link set dev extra down")
         address = DHCP if self.by_dhcp else "10.0.0.5/24"
-        fifth = _with_key(make(self.lab, Site(machine, (BridgePlan("br0", ("north",), address),))), self.key)
+        fifth = with_key(make(self.lab, Site(machine, (BridgePlan("br0", ("north",), address),))), self.key)
         fifth.start(connect=False)
         fifth.set_controllers("auto")
         linked = time.monotonic()
@@ -109,22 +108,14 @@ def behind(make: SwitchMaker, *, by_dhcp: bool = False, has_key: bool = True, ec
             gateways[3] = _gateway(lab, machines[-1], remotes, 3, by_dhcp=by_dhcp)
         if by_dhcp:
             dhcp_server(gateways[2], "eth0", _POOL, _GATEWAYS[2])
-        key = lab.folder / "key"
-        key.write_bytes(base64.b64encode(os.urandom(32)))
-        key.chmod(0o600)
+        key = make_key(lab)
         switches = [make(lab, _site(machines, at, by_dhcp=by_dhcp)) for at in range(LENGTH)]
         with ThreadPoolExecutor(_STARTING) as starting:
             hosts = [remotes[number] for number in sorted(remotes)]
             controllers = list(starting.map(lambda host: LabController(host, echo_s=echo_s), hosts))
-            started = [_with_key(switch, key) if has_key else switch for switch in switches]
+            started = [with_key(switch, key) if has_key else switch for switch in switches]
             list(starting.map(lambda switch: switch.start(connect=False), started))
         yield Behind(lab, switches, controllers, key, by_dhcp)
-
-
-def _with_key(switch: Switch, key: Path) -> Switch:
-    if isinstance(switch, InbandSwitch):
-        switch.network_key = key
-    return switch
 
 
 def _hang_on(lab: Lab, switch: Namespace, port: str, host: Namespace, address: str) -> None:

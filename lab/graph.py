@@ -17,6 +17,7 @@ from lab.addressing import IPV4
 from lab.controllers import LabController
 from lab.fabric import SETTLE_S, WATCH_S, Failure, Outage, Wire
 from lab.net import Lab, Namespace
+from lab.network_key import make_key, with_key
 from lab.switch import Switch, SwitchMaker
 from lab.topology import BridgePlan, Site
 
@@ -78,11 +79,11 @@ class GraphScene:
 
 
 @contextlib.contextmanager
-def graph_scene(make: SwitchMaker, graph: Graph, *, echo_s: float) -> Iterator[GraphScene]:
+def graph_scene(make: SwitchMaker, graph: Graph, *, echo_s: float, has_key: bool = False) -> Iterator[GraphScene]:
     """Lay the wires, start the switches and the controllers; all of it is gone afterwards.
 
     The first controller asks for an echo each ``echo_s``, the others each CALM_ECHO_S, or two processors would do
-    nothing else.
+    nothing else. ``has_key``: the switches have a network-key.
     """
     with Lab(offloads=make.offloads) as lab:
         machines = {name: lab.namespace(name) for name in (*graph.hosts, *graph.switches)}
@@ -91,6 +92,9 @@ def graph_scene(make: SwitchMaker, graph: Graph, *, echo_s: float) -> Iterator[G
             machines[host].address("p1", *IPV4.interfaces(IPV4.near, number))
         sites = _sites(graph, machines, ports)
         switches = {name: make(lab, site) for name, site in sites.items()}
+        if has_key:
+            key = make_key(lab)
+            switches = {name: with_key(switch, key) for name, switch in switches.items()}
         with ThreadPoolExecutor(_STARTING) as starting:
             list(starting.map(lambda switch: switch.start(connect=False), switches.values()))
             paces = [echo_s, *[CALM_ECHO_S] * (len(graph.hosts) - 1)]

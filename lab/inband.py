@@ -18,7 +18,7 @@ from typing import Any
 from lab.journal import until
 from lab.net import Lab, run
 from lab.process import Process
-from lab.switch import Hidden, hidden_in
+from lab.switch import Hidden, SwitchMaker, hidden_in
 from lab.topology import BridgePlan, Site
 from lab.unixctl import Control, ControlError
 
@@ -250,3 +250,8 @@ class OnDatapath:
         switch = InbandSwitch(lab, site)
         switch.datapath = self.datapath
         return switch
+
+
+def on_ebpf(make: SwitchMaker) -> SwitchMaker:
+    """What makes our switches with their packets in the kernel, in place of what makes them otherwise."""
+    return OnDatapath("ebpf") if make is InbandSwitch else make
