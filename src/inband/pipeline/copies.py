@@ -47,14 +47,13 @@ def came_round(ctx: XlateContext, source: FdbKey | None, destination: FdbKey) ->
     """Whether in-band control has sent on this frame already; if not, that it is about to is noted."""
     data, sent_on = as_sent(ctx, destination.vlan), ctx.switch.sent_on
     window_s = CLAIM_S if _is_claim(ctx) else WINDOW_S
-    is_the_same = sent_on.came_by_another(data, ctx.in_port, ctx.now, window_s)
-    if is_the_same or _is_ours(ctx) or (source is not None and _was_sent_by_cache(ctx, source, destination)):
+    is_ours, was_sent_on = _is_ours(ctx), sent_on.came_by_another(data, ctx.in_port, ctx.now, window_s)
+    if is_ours or was_sent_on or (source is not None and _was_sent_by_cache(ctx, source, destination)):
         ctx.packet.cacheable = False
         ctx.drop("the same frame came by another port, and was sent on, a moment ago")
         ctx.count("came_round")
         ctx.is_copy = True
-        if is_the_same:
-            _break_ring(ctx, source, destination)
+        _break_ring(ctx, source, destination)
         return True
     if ctx.trace is None:
         sent_on.remember(data, ctx.in_port, ctx.now)
@@ -87,7 +86,7 @@ def _is_ours(ctx: XlateContext) -> bool:
 
 
 def _was_sent_by_cache(ctx: XlateContext, source: FdbKey, destination: FdbKey) -> bool:
-    if ctx.in_port in ctx.switch.places.trusted:
+    if ctx.in_port in ctx.switch.places.trusted or _is_claim(ctx):  # of these no decision is cached
         return False
     return ctx.now - ctx.switch.last_cached(source, destination, ctx.in_port) < CACHED_S
 

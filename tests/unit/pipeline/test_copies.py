@@ -123,6 +123,14 @@ def test_by_a_neighbour_of_the_networks_key_other_ways_are_honest() -> None:
     assert scene.actions(ACK, P2, 1.0) == out(P3)
 
 
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_an_answer_is_told_by_its_bytes_alone_for_no_cache_has_sent_one_on(claim: bytes) -> None:
+    scene = scene_with_b_on_3()
+    scene.pipeline.ask_cache(lambda *_: 1.0)
+
+    assert scene.actions(claim, P2, 1.0) == out(P3)
+
+
 # --- rings --------------------------------------------------------------------------------------------------------
 
 
@@ -147,6 +155,18 @@ def test_a_place_to_which_frames_go_round_again_and_again_is_forgotten() -> None
     assert scene.fdb.lookup(FdbKey(0, Mac.parse(B)), 1.1) == P3
 
     goes_round(scene, 3, 1.001 + RING_S)
+    assert scene.fdb.lookup(FdbKey(0, Mac.parse(B)), 1.1) is None
+
+
+def test_a_place_to_which_a_cache_has_frames_go_round_is_forgotten() -> None:
+    scene = scene_with_neighbours(P1, P2, P3)
+    sent_at: dict[tuple[Mac, PortNo], Instant] = {}
+    scene.pipeline.ask_cache(lambda source, _, port: sent_at.get((source.mac, port), float("-inf")))
+
+    for number in (0, 1, 2):
+        now = sent_at[Mac.parse(A), P2] = 1.0 + 0.51 * number * RING_S
+        scene.receive(packets.tcp(src=A, dst=B, sequence=number), P2, now)
+
     assert scene.fdb.lookup(FdbKey(0, Mac.parse(B)), 1.1) is None
 
 
