@@ -208,11 +208,29 @@ def _refuse(ctx: XlateContext, places: Places, station: Station, claim: Claim | 
     if was_flooded(ctx, places.vlan):
         return True
     if ctx.trace is None:
-        # What is for another station alone would come too late there, and might be a lie told to it.
-        is_for_us = claim is not None and (claim.to == ctx.switch.local_mac or bool(claim.to & _GROUP_BIT))
-        places.doubt(station, ctx.now, (ctx.in_port, ctx.frame) if is_for_us else None)
+        _doubt(ctx, places, station, claim)
     if claim is not None:
         ctx.program.withhold_from(LOCAL)
     ctx.note(f"no rule applies: {station.mac} was proven to be on port {places.port_of(station)}")
     ctx.count("place_contradicted")
     return False
+
+
+def _doubt(ctx: XlateContext, places: Places, station: Station, claim: Claim | None) -> None:
+    if claim is None:
+        places.doubt(station, ctx.now)
+        return
+    # What is for another station alone would come too late there, and might be a lie told to it.
+    is_for_us = claim.to == ctx.switch.local_mac
+    held = (ctx.in_port, ctx.frame) if is_for_us or claim.to & _GROUP_BIT else None
+    is_true = claim.is_answer and (claim.address, claim.mac) == (station.address, station.mac)
+    if is_true and ctx.in_port in places.switches and (is_for_us or _asks_through_us(ctx, places, station, claim)):
+        places.answers_elsewhere(station, ctx.now, held)
+    else:
+        places.doubt(station, ctx.now, held)
+
+
+def _asks_through_us(ctx: XlateContext, places: Places, station: Station, claim: Claim) -> bool:
+    """Whether a station's answer passes here to who asked for it, and that is where we have the station: it is not."""
+    asker = ctx.switch.fdb.lookup(ctx.switch.fdb.key(places.vlan, claim.to), ctx.now)
+    return asker == places.port_of(station) and places.is_awaited(station, claim, ctx.now)

@@ -27,6 +27,9 @@ from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
 
 MAX_AGE_S = 300.0  # IEEE 802.1Q, table 8-6
+# By a packet of in-band control no address moves to another port that was confirmed on its own this shortly before: in
+# a ring that is a copy that came round, not a host that moved. Real moves are believed half a second later.
+MOVE_HOLD_S = 0.5
 MAX_ENTRIES = 8192  # what Open vSwitch allows; a host that invents addresses must not eat the memory
 
 
@@ -165,6 +168,10 @@ class Fdb:
     def doubt(self, now: Instant) -> None:
         """Hold no entry that was not confirmed after this instant: a link died somewhere, and hosts may have moved."""
         self._doubted_at = now
+
+    def is_in_doubt(self, now: Instant) -> bool:
+        """Whether a link died somewhere a moment ago."""
+        return now - self._doubted_at < MOVE_HOLD_S
 
     def lookup(self, key: FdbKey, now: Instant) -> PortNo | None:
         """The port of an address, or None if it is not known (any more)."""

@@ -24,7 +24,7 @@ from inband.pipeline.budget import Kind
 from inband.pipeline.context import XlateContext
 from inband.pipeline.copies import as_sent, came_round
 from inband.pipeline.duplicates import is_protected, is_second_copy, send_by_all_ways
-from inband.pipeline.fdb import FdbKey, Learned
+from inband.pipeline.fdb import MOVE_HOLD_S, FdbKey, Learned
 from inband.pipeline.members import send_in_vlan
 from inband.pipeline.outputs import flood, is_open, may_leave_by, send
 from inband.pipeline.packet_state import PacketState
@@ -34,9 +34,6 @@ from inband.vocabulary.addresses import BRIDGE_GROUP, Mac
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.numbers import ARP_REPLY, ARP_REQUEST, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 
-# By a packet of in-band control no address moves to another port that was confirmed on its own this shortly before: in
-# a ring that is a copy that came round, not a host that moved. Real moves are believed half a second later.
-MOVE_HOLD_S = 0.5
 # Nor for so long to a port outside the spanning tree, by which data does not go: the tree knows another way there. The
 # same holds for all packets on ports in a loop: what comes from there may have come round.
 TREE_HOLD_S = 30.0
@@ -296,10 +293,18 @@ def _note_other_way(ctx: XlateContext, station: Station) -> None:
     ctx.note(f"{station.mac} is elsewhere by neighbours' word, and may send by this port, too")
 
 
+def _is_search(ctx: XlateContext) -> bool:
+    """Whether this is a broadcast a moment after a link died.
+
+    Its first copy came the shortest way, while what is sent to one station goes by places that are wrong by now.
+    """
+    return bool(_DESTINATION.get(ctx.packet.key) & _GROUP_BIT) and ctx.switch.fdb.is_in_doubt(ctx.now)
+
+
 def _believe(ctx: XlateContext, source: FdbKey) -> bool:
     """Learn where an address is, unless it was confirmed elsewhere too recently; whether that is known now."""
     learn = ctx.switch.fdb.learn if ctx.trace is None else ctx.switch.fdb.would_learn
-    hold_s = MOVE_HOLD_S if ctx.overrides_ports else 0.0
+    hold_s = MOVE_HOLD_S if ctx.overrides_ports and not _is_search(ctx) else 0.0
     if ctx.in_port in ctx.switch.loops.left or (ctx.overrides_ports and ctx.in_port in ctx.switch.ports.outside_tree):
         hold_s = TREE_HOLD_S
     learned = learn(source, ctx.in_port, ctx.now, hold_s=hold_s)

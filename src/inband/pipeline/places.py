@@ -43,12 +43,11 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterator
-from dataclasses import dataclass
 
 from inband.flow.ports import PortNo
 from inband.pipeline.answer_times import AnswerTimes
-from inband.pipeline.fdb import Fdb, FdbKey
-from inband.pipeline.stations import Claim, Held, Lapse, Question, Station
+from inband.pipeline.fdb import MOVE_HOLD_S, Fdb, FdbKey, Learned
+from inband.pipeline.stations import Claim, Doubt, Held, Lapse, Question, Station
 from inband.vocabulary.addresses import AddressKey, Mac
 from inband.vocabulary.instant import Instant
 
@@ -57,6 +56,8 @@ from inband.vocabulary.instant import Instant
 ANSWER_S = 0.15
 # When a link died: the whole of a failure is to be healed in 50 ms. Where answers take longer, that long is waited.
 SOON_S, SOON_MAX_S = 0.025, 0.3
+# What an answer may take beyond the usual time while another place has answered already.
+MARGIN_S = 0.001
 # For so long after that what contradicts is no news for other switches: they ask themselves.
 KNOWN_S = 0.5
 # So many stations are asked then, next hops first, and so long after the last time.
@@ -79,16 +80,6 @@ MAX_ASKERS = 1024
 # Switches behind a port, or hosts that a controller has answered. One that was heard lately makes no room for another:
 # controllers and switches say something each few seconds.
 MAX_PEERS, SILENT_PEER_S = 256, 60.0
-
-
-@dataclass(slots=True, eq=False)
-class _Doubt:
-    """A question under way: when to ask, and when to give up."""
-
-    ask_at: Instant
-    ends_at: Instant
-    held: Held | None = None
-    is_told: bool = False
 
 
 class Places:
@@ -124,7 +115,7 @@ class Places:
         self.answer_times = AnswerTimes()
         self._asked: dict[AddressKey, Instant] = {}
         self._askers: dict[tuple[AddressKey, int], Instant] = {}
-        self._doubts: dict[AddressKey, _Doubt] = {}
+        self._doubts: dict[AddressKey, Doubt] = {}
         self._hurried_at: Instant = float("-inf")
         self._questions: list[Question] = []
         self._lapsed: list[Lapse] = []
@@ -214,8 +205,14 @@ class Places:
         return None if address is None else self.station(address)
 
     def meet(self, address: AddressKey, mac: int, port: PortNo, now: Instant) -> None:
-        """A controller has answered someone: a switch behind this one, perhaps."""
+        """A controller has answered someone: a switch behind this one, perhaps.
+
+        Where its address was confirmed on another port a moment ago its segments only come by another way than before,
+        which says nothing of where it is.
+        """
         if address in self._stations or mac in self._by_mac or address in self.hops or not self._is_near(address):
+            return
+        if self._fdb.would_learn(self._fdb.key(self.vlan, mac), port, now, hold_s=MOVE_HOLD_S) is Learned.HELD:
             return
         peers = self._peers.setdefault(port, {})
         if len(peers) >= MAX_PEERS and not self._makes_room(port, now):
@@ -343,10 +340,21 @@ class Places:
         doubt = self._doubts.get(station.address)
         if doubt is None:
             begin = max(now, station.doubted_at + PAUSE_S)
-            doubt = self._doubts[station.address] = _Doubt(begin, begin + ANSWER_S, held)
+            doubt = self._doubts[station.address] = Doubt(begin, begin + ANSWER_S, held)
             self._ask(station, doubt, now)
-        elif held is not None:
+        elif held is not None and not doubt.is_answered:
             doubt.held = held
+
+    def answers_elsewhere(self, station: Station, now: Instant, held: Held | None) -> None:
+        """A station has answered by another neighbour than the one behind which it is; ``held``: it has answered us.
+
+        After a link died that is its way, unless the known place answers too, within the time that it usually takes.
+        """
+        self.doubt(station, now, held)
+        doubt, usual_s = self._doubts.get(station.address), self.answer_times.patience_s(station.address)
+        if doubt is not None and doubt.is_soon and usual_s:
+            doubt.is_answered |= held is not None
+            doubt.ends_at = min(doubt.ends_at, station.doubted_at + usual_s + MARGIN_S)
 
     def hurry(self, now: Instant) -> None:
         """A link died somewhere: who is still where it was says so at once, or is looked for everywhere."""
@@ -370,8 +378,8 @@ class Places:
 
     def _doubt_soon(self, station: Station, now: Instant) -> None:
         ends_at = now + min(max(SOON_S, self.answer_times.patience_s(station.address)), SOON_MAX_S)
-        doubt = self._doubts.setdefault(station.address, _Doubt(now, ends_at))
-        doubt.ask_at, doubt.ends_at = now, min(doubt.ends_at, ends_at)
+        doubt = self._doubts.setdefault(station.address, Doubt(now, ends_at))
+        doubt.ask_at, doubt.ends_at, doubt.is_soon = now, min(doubt.ends_at, ends_at), True
         self._ask(station, doubt, now)
         station.doubted_at = now
 
@@ -415,7 +423,7 @@ class Places:
         station.insisted_at = now
         self.doubt(station, now)
 
-    def _ask(self, station: Station, doubt: _Doubt, now: Instant) -> None:
+    def _ask(self, station: Station, doubt: Doubt, now: Instant) -> None:
         self.news = True  # the deadline is another one, at least
         if doubt.ask_at <= now:
             station.doubted_at = doubt.ends_at - ANSWER_S
@@ -441,7 +449,7 @@ class Places:
             else:
                 self._ask(station, doubt, now)
 
-    def _give_up(self, station: Station, doubt: _Doubt) -> None:
+    def _give_up(self, station: Station, doubt: Doubt) -> None:
         self._fdb.forget(FdbKey(self.vlan, station.mac))
         self._forget(station)
         self._lapsed.append(Lapse(station.address, doubt.held))

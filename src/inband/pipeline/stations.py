@@ -49,6 +49,21 @@ class Lapse(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
+class Doubt:
+    """A question under way: when to ask, and when to give up.
+
+    ``is_soon``: it began because a link died. ``is_answered``: meanwhile ``held`` has answered by another port.
+    """
+
+    ask_at: Instant
+    ends_at: Instant
+    held: Held | None = None
+    is_told: bool = False
+    is_soon: bool = False
+    is_answered: bool = False
+
+
+@dataclass(slots=True, eq=False)
 class Station:
     """A next hop whose place was proven at ``since``, when the last doubt began, and since when the engine insists.
 

@@ -10,8 +10,7 @@ from inband.flow.actions import Output
 from inband.flow.match import Match
 from inband.flow.ports import LOCAL, NORMAL
 from inband.packet import arp, nd
-from inband.pipeline.fdb import FdbKey
-from inband.pipeline.normal import MOVE_HOLD_S
+from inband.pipeline.fdb import MOVE_HOLD_S, FdbKey
 from inband.pipeline.trace import Trace
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
@@ -111,6 +110,31 @@ def test_a_copy_that_came_round_moves_nothing_and_a_router_that_took_over_does()
 
     assert held == P2
     assert place(scene) == P3
+
+
+def test_a_moment_after_a_link_died_a_broadcast_shows_a_place_and_what_is_for_one_station_does_not() -> None:
+    scene = Scene()
+    scene.in_band()
+    scene.fdb.doubt(1.0)
+    scene.receive(packets.tcp(src=A, dst=US), P1, 1.001)
+
+    scene.receive(packets.tcp(src=A, dst=US), P3, 1.002)
+    held = place(scene, A)
+    scene.receive(packets.arp_request(src=A), P2, 1.003)
+    moved = place(scene, A)
+    scene.receive(packets.arp_request(src=A), P3, 1.004)
+
+    assert (held, moved, place(scene, A)) == (P1, P2, P2)
+
+
+def test_at_other_times_it_does_not_move_a_place_that_was_confirmed() -> None:
+    scene = Scene()
+    scene.in_band()
+    scene.receive(packets.tcp(src=A, dst=US), P1, 1.0)
+
+    scene.receive(packets.arp_request(src=A), P2, 1.001)
+
+    assert place(scene, A) == P1
 
 
 def test_a_trace_says_so_and_learns_nothing() -> None:
