@@ -55,6 +55,10 @@ class AnswerTimes:
         mean, deviation = self._times.get(address, (0.0, 0.0))
         return mean + _DEVIATIONS * deviation
 
+    def longest_s(self) -> float:
+        """How long an answer may take, whosever; infinite: nothing is known of any. Work: the stations."""
+        return max((mean + _DEVIATIONS * deviation for mean, deviation in self._times.values()), default=float("inf"))
+
     def is_waiting(self, address: AddressKey, now: Instant, most_s: float) -> bool:
         """Whether the answer to the last question may still come, which is waited for ``most_s`` at most."""
         asked = self._asked.get(address)

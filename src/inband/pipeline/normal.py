@@ -318,6 +318,8 @@ def _believe(ctx: XlateContext, source: FdbKey) -> bool:
         ctx.packet.cacheable = False
         if station is not None and ctx.trace is None:
             ctx.switch.places.doubt(station, ctx.now)
+            if _is_search(ctx) and ctx.in_port in ctx.switch.places.switches:
+                ctx.switch.places.hasten(station)
         ctx.note(f"{source.mac} was confirmed on another port a moment ago: not learned")
         return False
     return True

@@ -47,7 +47,7 @@ from collections.abc import Callable, Collection, Container, Iterator
 from inband.flow.ports import PortNo
 from inband.pipeline.answer_times import AnswerTimes
 from inband.pipeline.fdb import MOVE_HOLD_S, Fdb, FdbKey, Learned
-from inband.pipeline.stations import Claim, Doubt, Held, Lapse, Question, Station
+from inband.pipeline.stations import Claim, Doubt, Held, Lapse, Question, Station, is_peer, no_next_hop, no_next_hops
 from inband.vocabulary.addresses import AddressKey, Mac
 from inband.vocabulary.instant import Instant
 
@@ -96,8 +96,8 @@ class Places:
         self.hops: Container[AddressKey] = ()
         self.own: Container[AddressKey] = ()
         self.networks: Collection[tuple[int, int, int]] = ()
-        self.next_hop_of: Callable[[AddressKey], AddressKey | None] = _no_next_hop
-        self.hops_towards: Callable[[AddressKey], Collection[AddressKey]] = _no_next_hops
+        self.next_hop_of: Callable[[AddressKey], AddressKey | None] = no_next_hop
+        self.hops_towards: Callable[[AddressKey], Collection[AddressKey]] = no_next_hops
         self.trusted: frozenset[PortNo] = frozenset()
         """Ports with a neighbour of the network's key."""
         self.switches: Container[PortNo] = ()
@@ -336,7 +336,13 @@ class Places:
     # --- doubts -------------------------------------------------------------------------------------------------
 
     def doubt(self, station: Station, now: Instant, held: Held | None = None) -> None:
-        """Ask a station whether it is where it was; ``held``: the ARP or ND that says otherwise."""
+        """Ask a station whether it is where it was; ``held``: the ARP or ND that says otherwise.
+
+        What was believed since a link died came as likely as not by a way that was wrong already.
+        """
+        is_new = station.address not in self._doubts and station.moved_at >= self._hurried_at > now - KNOWN_S
+        if is_new and now - station.doubted_at >= AGAIN_SOON_S:
+            self._doubt_soon(station, now)
         doubt = self._doubts.get(station.address)
         if doubt is None:
             begin = max(now, station.doubted_at + PAUSE_S)
@@ -351,17 +357,34 @@ class Places:
         After a link died that is its way, unless the known place answers too, within the time that it usually takes.
         """
         self.doubt(station, now, held)
-        doubt, usual_s = self._doubts.get(station.address), self.answer_times.patience_s(station.address)
-        if doubt is not None and doubt.is_soon and usual_s:
+        doubt = self._doubts.get(station.address)
+        if doubt is not None and doubt.is_soon:
             doubt.is_answered |= held is not None
+            self.hasten(station)
+
+    def searches_there(self, address: AddressKey, port: PortNo) -> None:
+        """All are asked for a station from where it is: after a link died someone has lost the way to it there."""
+        station = self._stations.get(address)
+        if station is not None and port in self.switches and self.port_of(station) == port:
+            self.hasten(station)
+
+    def hasten(self, station: Station) -> None:
+        """After a link died its place is wrong by all appearances: wait no longer than answers usually take.
+
+        A switch behind this one may never have answered, for those on the way drop a question for its address.
+        """
+        doubt, times = self._doubts.get(station.address), self.answer_times
+        if doubt is not None and doubt.is_soon:
+            usual_s = times.patience_s(station.address) or times.longest_s()
             doubt.ends_at = min(doubt.ends_at, station.doubted_at + usual_s + MARGIN_S)
+            self.news = True
 
     def hurry(self, now: Instant) -> None:
         """A link died somewhere: who is still where it was says so at once, or is looked for everywhere."""
         if now - self._hurried_at < AGAIN_SOON_S:
             return
         self._hurried_at = now
-        for known in sorted(self._stations.values(), key=_is_peer)[:MAX_SOON]:
+        for known in sorted(self._stations.values(), key=is_peer)[:MAX_SOON]:
             station = self.station(known.address)
             if station is None or (self.trusted and not self._is_doubtful(station)):
                 continue
@@ -396,6 +419,7 @@ class Places:
             return True
         if not station.has_word and now - station.doubted_at >= AGAIN_SOON_S:
             self._doubt_soon(station, now)
+        self.hasten(station)
         return False
 
     def _is_doubtful(self, station: Station) -> bool:
@@ -473,15 +497,3 @@ class Places:
         """The places that are not proven any more."""
         lapsed, self._lapsed = self._lapsed, []
         return lapsed
-
-
-def _is_peer(station: Station) -> bool:
-    return station.is_peer
-
-
-def _no_next_hop(_: AddressKey) -> AddressKey | None:
-    return None
-
-
-def _no_next_hops(_: AddressKey) -> Collection[AddressKey]:
-    return ()

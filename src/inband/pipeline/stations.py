@@ -1,7 +1,8 @@
-"""What ``places`` keeps, is told and says: values."""
+"""What ``places`` keeps, is told and says: values, and what it is told while nothing is known."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -81,3 +82,18 @@ class Station:
     doubted_at: Instant = float("-inf")
     insisting_since: Instant = float("-inf")
     insisted_at: Instant = float("-inf")
+
+
+def is_peer(station: Station) -> bool:
+    """Whether it is a switch behind this one."""
+    return station.is_peer
+
+
+def no_next_hop(_: AddressKey) -> AddressKey | None:
+    """Nothing is known of next hops."""
+    return None
+
+
+def no_next_hops(_: AddressKey) -> Collection[AddressKey]:
+    """Likewise."""
+    return ()

@@ -86,3 +86,14 @@ def test_a_slow_network_is_learned_of_though_questions_are_repeated_before_it_an
         now = first + 1.0
 
     assert times.patience_s(ONE) > 0.1
+
+
+def test_the_longest_is_that_of_the_slowest_station_and_infinite_where_nothing_is_known() -> None:
+    times = AnswerTimes()
+    unknown = times.longest_s()
+    answered(times, 0.001, 40)
+    times.ask(TWO, 50.0)
+    times.answer(TWO, 50.02)
+
+    assert unknown == float("inf")
+    assert times.longest_s() == times.patience_s(TWO)

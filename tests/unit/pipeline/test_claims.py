@@ -40,6 +40,10 @@ POISON = said(arp.REPLY, B, to=str(BROADCAST), tpa=GATEWAY)
 
 @pytest.fixture
 def scene() -> Scene:
+    return proven()
+
+
+def proven() -> Scene:
     """A switch whose next hop A, a gateway, has answered on port 2 at 1.0; its remote is behind it."""
     scene = Scene()
     scene.in_band(ARP, letter="k")
@@ -293,73 +297,6 @@ def test_a_next_hop_whose_answers_take_long_is_given_up_later_but_not_much(scene
 
     assert lapsed(scene, 6.0 + 2 * SOON_S) == []
     assert [lapse.address for lapse in lapsed(scene, 6.0 + SOON_MAX_S)] == [ADDRESS]
-
-
-# --- a station that answers by another neighbour after a link died ------------------------------------------------
-
-TOOK_S = 0.002
-ASKS = said(arp.REQUEST, US, to=A, spa=HERE, tpa=GATEWAY)
-
-
-def hurried(scene: Scene, *switches: PortNo) -> None:
-    """The next hop answers within TOOK_S, as ever; then, at 6.0, a link dies, and it is asked."""
-    scene.pipeline.places.trust(frozenset(), frozenset(switches))
-    for begin in range(2, 6):
-        scene.receive(ASKS, LOCAL, begin)
-        scene.receive(ANSWER, P2, begin + TOOK_S)
-    scene.pipeline.places.hurry(6.0)
-    scene.receive(ASKS, LOCAL, 6.0)
-
-
-def test_a_next_hop_that_answers_by_another_neighbour_alone_is_given_up_after_the_usual_time(scene: Scene) -> None:
-    hurried(scene, P2, P3)
-
-    scene.receive(ANSWER, P3, 6.0 + TOOK_S / 2)
-    scene.receive(POISON, P3, 6.0 + TOOK_S)
-
-    assert lapsed(scene, 6.0 + TOOK_S) == []
-    assert lapsed(scene, 6.0 + 4 * TOOK_S) == [Lapse(ADDRESS, (P3, Frame(ANSWER)))]
-
-
-def test_the_known_place_keeps_it_if_it_answers_in_time(scene: Scene) -> None:
-    hurried(scene, P2, P3)
-
-    scene.receive(ANSWER, P3, 6.0 + TOOK_S / 2)
-    scene.receive(ANSWER, P2, 6.0 + TOOK_S)
-
-    assert lapsed(scene, 6.0 + SOON_S) == []
-    assert scene.fdb.pinned == {KEY: P2}
-
-
-@pytest.mark.parametrize("claim", [STOLEN, POISON, said(arp.REPLY, B, to=US), said(arp.REQUEST, A, to=US)])
-def test_nothing_else_that_contradicts_hurries_that(scene: Scene, claim: bytes) -> None:
-    hurried(scene, P2, P3)
-
-    scene.receive(claim, P3, 6.0 + TOOK_S / 2)
-
-    assert lapsed(scene, 6.0 + 4 * TOOK_S) == []
-
-
-def test_nor_does_the_answer_from_a_port_without_a_neighbour(scene: Scene) -> None:
-    hurried(scene, P2)
-
-    scene.receive(ANSWER, P3, 6.0 + TOOK_S / 2)
-
-    assert lapsed(scene, 6.0 + 4 * TOOK_S) == []
-
-
-@pytest.mark.parametrize(("asker", "is_given_up"), [(P2, True), (P1, False)])
-def test_a_place_from_which_others_ask_and_are_answered_through_us_is_given_up(
-    scene: Scene, asker: PortNo, is_given_up: bool
-) -> None:
-    scene.in_band(ARP, letter="j")
-    hurried(scene, P1, P2, P3)
-    scene.receive(said(arp.REQUEST, B, to=str(BROADCAST), spa="10.0.0.2", tpa=GATEWAY), asker, 6.0)
-
-    passed = scene.actions(said(arp.REPLY, A, to=B, tpa="10.0.0.2"), P3, 6.0 + TOOK_S / 2)
-
-    assert passed == out(asker)
-    assert lapsed(scene, 6.0 + 4 * TOOK_S) == ([Lapse(ADDRESS, None)] if is_given_up else [])
 
 
 # --- switches behind this one -------------------------------------------------------------------------------------

@@ -123,6 +123,18 @@ def test_by_a_neighbour_of_the_networks_key_other_ways_are_honest() -> None:
     assert scene.actions(ACK, P2, 1.0) == out(P3)
 
 
+@pytest.mark.parametrize(("took_s", "actions"), [(0.001, out(P3)), (0.1, ())])
+def test_where_answers_are_quick_nothing_is_on_its_way_for_long(took_s: float, actions: object) -> None:
+    scene = scene_with_b_on_3()
+    times = scene.pipeline.places.answer_times
+    for begin in range(40):
+        times.ask((4, 1), begin)
+        times.answer((4, 1), begin + took_s)
+    scene.pipeline.ask_cache(lambda *_: 50.0 - 0.6 * CACHED_S)
+
+    assert scene.actions(ACK, P2, 50.0) == actions
+
+
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_an_answer_is_told_by_its_bytes_alone_for_no_cache_has_sent_one_on(claim: bytes) -> None:
     scene = scene_with_b_on_3()

@@ -1,0 +1,168 @@
+"""After a link died: whose place is asked, and given up sooner because of what comes from elsewhere."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+import pytest
+
+from inband.flow.ports import LOCAL, PortNo
+from inband.packet import arp
+from inband.packet.frame import Frame
+from inband.pipeline.fdb import FdbKey
+from inband.pipeline.places import SOON_S
+from inband.pipeline.stations import Lapse
+from inband.testing import packets
+from inband.vocabulary.addresses import BROADCAST, Mac
+from tests.unit.pipeline.scene import P1, P2, P3, US, A, B, Scene, out
+from tests.unit.pipeline.test_claims import (
+    ADDRESS,
+    ANSWER,
+    ARP,
+    GATEWAY,
+    HERE,
+    KEY,
+    POISON,
+    STOLEN,
+    lapsed,
+    proven,
+    said,
+)
+
+SWITCH = (4, int(IPv4Address("10.0.0.2")))
+ASKS_ALL = said(arp.REQUEST, B, to=str(BROADCAST), spa="10.0.0.2", tpa=GATEWAY)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return proven()
+
+
+TOOK_S = 0.002
+ASKS = said(arp.REQUEST, US, to=A, spa=HERE, tpa=GATEWAY)
+
+
+def hurried(scene: Scene, *switches: PortNo) -> None:
+    """The next hop answers within TOOK_S, as ever; then, at 6.0, a link dies, and it is asked."""
+    scene.pipeline.places.trust(frozenset(), frozenset(switches))
+    for begin in range(2, 6):
+        scene.receive(ASKS, LOCAL, begin)
+        scene.receive(ANSWER, P2, begin + TOOK_S)
+    scene.pipeline.places.hurry(6.0)
+    scene.receive(ASKS, LOCAL, 6.0)
+
+
+def test_a_next_hop_that_answers_by_another_neighbour_alone_is_given_up_after_the_usual_time(scene: Scene) -> None:
+    hurried(scene, P2, P3)
+
+    scene.receive(ANSWER, P3, 6.0 + TOOK_S / 2)
+    scene.receive(POISON, P3, 6.0 + TOOK_S)
+
+    assert lapsed(scene, 6.0 + TOOK_S) == []
+    assert lapsed(scene, 6.0 + 4 * TOOK_S) == [Lapse(ADDRESS, (P3, Frame(ANSWER)))]
+
+
+def test_the_known_place_keeps_it_if_it_answers_in_time(scene: Scene) -> None:
+    hurried(scene, P2, P3)
+
+    scene.receive(ANSWER, P3, 6.0 + TOOK_S / 2)
+    scene.receive(ANSWER, P2, 6.0 + TOOK_S)
+
+    assert lapsed(scene, 6.0 + SOON_S) == []
+    assert scene.fdb.pinned == {KEY: P2}
+
+
+@pytest.mark.parametrize("claim", [STOLEN, POISON, said(arp.REPLY, B, to=US), said(arp.REQUEST, A, to=US)])
+def test_nothing_else_that_contradicts_hurries_that(scene: Scene, claim: bytes) -> None:
+    hurried(scene, P2, P3)
+
+    scene.receive(claim, P3, 6.0 + TOOK_S / 2)
+
+    assert lapsed(scene, 6.0 + 4 * TOOK_S) == []
+
+
+def test_nor_does_the_answer_from_a_port_without_a_neighbour(scene: Scene) -> None:
+    hurried(scene, P2)
+
+    scene.receive(ANSWER, P3, 6.0 + TOOK_S / 2)
+
+    assert lapsed(scene, 6.0 + 4 * TOOK_S) == []
+
+
+@pytest.mark.parametrize(("asker", "is_given_up"), [(P2, True), (P1, False)])
+def test_a_place_from_which_others_ask_and_are_answered_through_us_is_given_up(
+    scene: Scene, asker: PortNo, is_given_up: bool
+) -> None:
+    scene.in_band(ARP, letter="j")
+    hurried(scene, P1, P2, P3)
+    scene.receive(said(arp.REQUEST, B, to=str(BROADCAST), spa="10.0.0.2", tpa=GATEWAY), asker, 6.0)
+
+    passed = scene.actions(said(arp.REPLY, A, to=B, tpa="10.0.0.2"), P3, 6.0 + TOOK_S / 2)
+
+    assert passed == out(asker)
+    assert lapsed(scene, 6.0 + 4 * TOOK_S) == ([Lapse(ADDRESS, None)] if is_given_up else [])
+
+
+def test_a_place_from_which_a_neighbour_sends_to_the_station_is_given_up(scene: Scene) -> None:
+    hurried(scene, P2, P3)
+
+    scene.receive(said(arp.REQUEST, B, to=A, spa="10.0.0.2", tpa=GATEWAY), P2, 6.0 + TOOK_S / 2)
+
+    assert lapsed(scene, 6.0 + 4 * TOOK_S) == [Lapse(ADDRESS, None)]
+
+
+@pytest.mark.parametrize(("first", "is_given_up"), [(P2, True), (P3, False)])
+def test_a_place_from_which_a_question_to_all_comes_first_is_given_up(
+    scene: Scene, first: PortNo, is_given_up: bool
+) -> None:
+    scene.in_band(ARP, letter="j")
+    hurried(scene, P2, P3)
+
+    scene.receive(ASKS_ALL, first, 6.0 + TOOK_S / 4)
+    scene.receive(ASKS_ALL, P2, 6.0 + TOOK_S / 2)
+
+    assert lapsed(scene, 6.0 + 4 * TOOK_S) == ([Lapse(ADDRESS, None)] if is_given_up else [])
+
+
+def test_at_other_times_none_of_this_gives_a_place_up(scene: Scene) -> None:
+    scene.in_band(ARP, letter="j")
+    hurried(scene, P2, P3)
+    scene.receive(ANSWER, P2, 6.0 + TOOK_S)
+
+    scene.receive(ASKS_ALL, P2, 7.0)
+
+    assert lapsed(scene, 7.0 + 4 * TOOK_S) == []
+
+
+def with_a_switch_behind(scene: Scene, port: PortNo, now: float) -> None:
+    """A controller has answered B, who called by this port."""
+    scene.in_band(ARP, letter="j")
+    scene.pipeline.places.networks = {(4, int(IPv4Address("10.0.0.0")), 0xFFFFFF00)}
+    scene.pipeline.places.meet(SWITCH, Mac.parse(B), port, now)
+
+
+def test_a_switch_behind_whose_search_comes_by_another_neighbour_is_given_up_and_found_by_the_next_one(
+    scene: Scene,
+) -> None:
+    with_a_switch_behind(scene, P1, 5.0)
+    hurried(scene, P1, P2, P3)
+    scene.fdb.doubt(6.0)
+
+    scene.receive(ASKS_ALL, P3, 6.0 + TOOK_S / 2)
+    given_up = lapsed(scene, 6.0 + 4 * TOOK_S)
+    scene.receive(ASKS_ALL + bytes(4), P3, 6.0 + 5 * TOOK_S)
+
+    assert given_up == [Lapse(SWITCH, None)]
+    assert scene.fdb.lookup(FdbKey(0, Mac.parse(B)), 6.1) == P3
+
+
+def test_what_was_believed_since_the_link_died_is_given_up_as_soon(scene: Scene) -> None:
+    hurried(scene, P1, P2, P3)
+    scene.receive(ANSWER, P2, 6.0 + TOOK_S)
+    scene.fdb.doubt(6.0)
+    with_a_switch_behind(scene, P1, 6.01)
+
+    scene.receive(packets.tcp("10.0.0.2", "192.0.2.1", src=B, dst=A), P3, 6.02)
+    scene.receive(ASKS_ALL, P3, 6.021)
+
+    assert lapsed(scene, 6.02 + 4 * TOOK_S) == [Lapse(SWITCH, None)]
