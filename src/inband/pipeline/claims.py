@@ -101,7 +101,7 @@ def _take(ctx: XlateContext, places: Places, claim: Claim) -> None:
     if not claim.is_answer:
         places.asks(_asked_for(ctx.packet.key), asker, claim.to, ctx.now, is_for_local=is_for_local)
         if claim.to & _GROUP_BIT and not was_flooded(ctx, places.vlan):
-            places.searches_there(_asked_for(ctx.packet.key), ctx.in_port)
+            places.searches_there(_asked_for(ctx.packet.key), ctx.in_port, ctx.now)
         if is_for_local and not asker & _GROUP_BIT and asker != claim.to:
             places.asks_us(asker, ctx.in_port, ctx.now)
 

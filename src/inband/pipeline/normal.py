@@ -317,9 +317,11 @@ def _believe(ctx: XlateContext, source: FdbKey) -> bool:
             return False
         ctx.packet.cacheable = False
         if station is not None and ctx.trace is None:
-            ctx.switch.places.doubt(station, ctx.now)
-            if _is_search(ctx) and ctx.in_port in ctx.switch.places.switches:
-                ctx.switch.places.hasten(station)
+            places = ctx.switch.places
+            places.doubt(station, ctx.now)
+            if _is_search(ctx) and ctx.in_port in places.switches and places.hasten(station, ctx.now):
+                learn(source, ctx.in_port, ctx.now)
+                return True
         ctx.note(f"{source.mac} was confirmed on another port a moment ago: not learned")
         return False
     return True

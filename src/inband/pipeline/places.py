@@ -56,8 +56,7 @@ from inband.vocabulary.instant import Instant
 ANSWER_S = 0.15
 # When a link died: the whole of a failure is to be healed in 50 ms. Where answers take longer, that long is waited.
 SOON_S, SOON_MAX_S = 0.025, 0.3
-# What an answer may take beyond the usual time while another place has answered already.
-MARGIN_S = 0.001
+MARGIN_S = 0.001  # what an answer may take beyond the usual time while its place seems wrong
 # For so long after that what contradicts is no news for other switches: they ask themselves.
 KNOWN_S = 0.5
 # So many stations are asked then, next hops first, and so long after the last time.
@@ -360,16 +359,16 @@ class Places:
         doubt = self._doubts.get(station.address)
         if doubt is not None and doubt.is_soon:
             doubt.is_answered |= held is not None
-            self.hasten(station)
+            self.hasten(station, now)
 
-    def searches_there(self, address: AddressKey, port: PortNo) -> None:
+    def searches_there(self, address: AddressKey, port: PortNo, now: Instant) -> None:
         """All are asked for a station from where it is: after a link died someone has lost the way to it there."""
         station = self._stations.get(address)
         if station is not None and port in self.switches and self.port_of(station) == port:
-            self.hasten(station)
+            self.hasten(station, now)
 
-    def hasten(self, station: Station) -> None:
-        """After a link died its place is wrong by all appearances: wait no longer than answers usually take.
+    def hasten(self, station: Station, now: Instant) -> bool:
+        """After a link died its place seems wrong: wait no longer than answers take; whether that is over, and it lost.
 
         A switch behind this one may never have answered, for those on the way drop a question for its address.
         """
@@ -378,6 +377,11 @@ class Places:
             usual_s = times.patience_s(station.address) or times.longest_s()
             doubt.ends_at = min(doubt.ends_at, station.doubted_at + usual_s + MARGIN_S)
             self.news = True
+            if doubt.ends_at <= now:
+                del self._doubts[station.address]
+                self._give_up(station, doubt)
+                return True
+        return False
 
     def hurry(self, now: Instant) -> None:
         """A link died somewhere: who is still where it was says so at once, or is looked for everywhere."""
@@ -419,8 +423,7 @@ class Places:
             return True
         if not station.has_word and now - station.doubted_at >= AGAIN_SOON_S:
             self._doubt_soon(station, now)
-        self.hasten(station)
-        return False
+        return self.hasten(station, now)
 
     def _is_doubtful(self, station: Station) -> bool:
         """Whether a link that died among neighbours of the network's key says anything of where a station is.

@@ -166,3 +166,14 @@ def test_what_was_believed_since_the_link_died_is_given_up_as_soon(scene: Scene)
     scene.receive(ASKS_ALL, P3, 6.021)
 
     assert lapsed(scene, 6.02 + 4 * TOOK_S) == [Lapse(SWITCH, None)]
+
+
+def test_after_that_time_what_shows_the_loss_ends_it_at_once_and_the_search_itself_shows_the_way(scene: Scene) -> None:
+    with_a_switch_behind(scene, P1, 5.0)
+    hurried(scene, P1, P2, P3)
+    scene.fdb.doubt(6.0)
+
+    scene.receive(ASKS_ALL, P3, 6.0 + 4 * TOOK_S)
+
+    assert scene.pipeline.places.take_lapsed() == [Lapse(SWITCH, None)]
+    assert scene.fdb.lookup(FdbKey(0, Mac.parse(B)), 6.1) == P3
