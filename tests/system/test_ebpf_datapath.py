@@ -540,6 +540,7 @@ def test_where_there_is_no_tcx_clsact_does_it(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(libbpf, "link_tcx", no_tcx)
     with ebpf() as column:
         column.datapath.client = Client()
+        column.datapath.settle()
         install(column.datapath, megaflow_of(FROM_1, (Output(P2),)))
         column.arrive(P1, FRAME)
         column.arrive(P3, FRAME)

@@ -150,8 +150,9 @@ class Scene:
         return datapath
 
 
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
+@pytest.fixture(params=["filters", "links"])
+def scene(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
+    """Killed early, while ports have filters, or later."""
     with own_namespace():
         for number in PORTS:
             add_veth(int(number))
@@ -162,6 +163,8 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         for port in PORTS:
             datapath.add_port(port, f"p{port}")
             wait_until_running(hosts[port])
+        if request.param == "links":
+            datapath.settle()
         made = Scene(pins, Ebpf(datapath, hosts), client)
         try:
             yield made

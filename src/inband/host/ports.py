@@ -12,7 +12,8 @@ also after a kill -9: the filter itself remembers it, in instructions that do no
 that is made, in one step with its memory, and the last that goes. A datapath may make the interface promiscuous; that
 ends too.
 
-Not here: reading and writing frames (``inband.datapath``). tc priority 1 is left to a datapath's own program.
+Not here: reading and writing frames (``inband.datapath``). tc priority 1 is left to a datapath's own program; one that
+a process left which died goes when the port is given back, or when a datapath has it that has no such program.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from inband.host.rtnetlink import Address, Link
 _LOG = logging.getLogger(__name__)
 
 _PRIORITY = 2
+PROGRAM_PRIORITY, PROGRAM_NAME = 1, "inband"
+"""Of the filter in which a datapath has its program."""
 
 _INSTRUCTION = struct.Struct("=HBBI")  # sock_filter: code, jt, jf, k
 _LD_IMM, _RET_K = 0x00, 0x06
@@ -80,8 +83,12 @@ class _Before:
 
 @dataclass(slots=True)
 class PortOwnership:
-    """The ports that are ours now, and how to give each back."""
+    """The ports that are ours now, and how to give each back.
 
+    ``leaves_program``: a datapath's program that is there already goes on, for the owner puts its own in its place.
+    """
+
+    leaves_program: bool = False
     _owned: dict[str, _Before] = field(default_factory=dict)
 
     def own_port(self, interface: str) -> Guard:
@@ -100,6 +107,8 @@ class PortOwnership:
                 before.sysctls = known.sysctls | before.sysctls  # what was at first is what counts
                 before.memory = known.memory
             self._owned[interface] = before
+            if not self.leaves_program:
+                _remove_left_program(requests, link)
             set_up(requests, link, up=True)
         return before.guard
 
@@ -219,8 +228,21 @@ def _add_filter(requests: Requests, link: Link, memory: _Memory) -> None:
         raise
 
 
+def _remove_left_program(requests: Requests, link: Link) -> None:
+    """Remove what a datapath has left that died: it would forward frames that another one takes, too."""
+    if any(is_program(each) for each in tc.filters(requests, link.index, tc.INGRESS)):
+        body = tc.bpf_filter(link.index, PROGRAM_PRIORITY)
+        requests.change(f"remove the program of {link.name}", tc.RTM_DELTFILTER, 0, body)
+
+
+def is_program(entry: tc.Entry) -> bool:
+    """Whether a filter is a datapath's program."""
+    return entry.handle != 0 and codec.as_text(entry.options.get(tc.TCA_BPF_NAME, b"")) == PROGRAM_NAME
+
+
 def _remove_filter(requests: Requests, link: Link, *, with_clsact: bool) -> None:
     """Remove the filter, with clsact if that was made for it and has no other filter: in one step, too."""
+    _remove_left_program(requests, link)
     others = [each for each in tc.filters(requests, link.index, tc.INGRESS) if each.handle and not _memory_in(each)]
     if with_clsact and not others and not tc.filters(requests, link.index, tc.EGRESS):
         tc.delete_clsact(requests, link.index)

@@ -35,6 +35,7 @@ from inband.datapath.ebpf.ops import compile_ops
 from inband.datapath.ebpf.ports import Ownership, Ports
 from inband.datapath.ebpf.ring import Ring
 from inband.datapath.ebpf.rules import KernelRules
+from inband.datapath.ebpf.settling import Settling
 from inband.datapath.ebpf.spare import Spare
 from inband.datapath.ebpf.stations import Stations
 from inband.datapath.ebpf.upcall import Upcall, read_upcall
@@ -90,7 +91,9 @@ class EbpfDatapath:
         self._meters = KernelMeters(self._kernel, clock, self._counters)
         self._classifier = DatapathClassifier(max_megaflows)
         self._entries = Entries(self._kernel, self._counters)
-        self._ports = Ports(self._kernel, self._counters, ownership or PortOwnership())
+        self._settling = Settling(self._kernel.attachments, self._counters, self._kernel.notes)
+        owner = ownership or PortOwnership(leaves_program=True)
+        self._ports = Ports(self._kernel, self._counters, owner, self._settling)
         stations = Stations(self._kernel, self._counters, self._ports.slot_of, clock)
         self.rules = KernelRules(self._kernel, stations, self._ports.slot_of, self._meters.in_kernel)
         self._cpus = libbpf.cpu_count()
@@ -114,6 +117,11 @@ class EbpfDatapath:
         """The program's descriptor, for tests by the kernel's test-run facility."""
         return self._kernel.program
 
+    def settle(self) -> None:
+        """Give all ports the links now that an event loop gives them by and by (``settling``): 14 ms for each."""
+        while self._settling.step():
+            pass
+
     # The loop
 
     def attach(self, loop: AbstractEventLoop) -> None:
@@ -123,6 +131,7 @@ class EbpfDatapath:
             loop.add_reader(ring.descriptor, self.poll)
         if self._kernel.adopted:
             self._adoption = loop.call_later(ADOPTION_S, self.end_adoption)
+        self._settling.attach(loop)
 
     def detach(self) -> None:
         """Leave the event loop."""
@@ -130,6 +139,7 @@ class EbpfDatapath:
             for ring in self._rings():
                 self._loop.remove_reader(ring.descriptor)
             self._loop = None
+        self._settling.detach()
         if self._adoption is not None:
             self._adoption.cancel()
             self._adoption = None
@@ -349,6 +359,7 @@ class EbpfDatapath:
         """As ``Datapath.close``: nothing stays in the kernel."""
         self.detach()
         self._entries.flush()
+        self._ports.release_earlier()
         for port in list(self._ports):
             self.remove_port(port)
         self._meters.close()

@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from inband.datapath.ebpf import libbpf
-from inband.datapath.ebpf.attach import attach, detach_filter
+from inband.datapath.ebpf.attachments import Attachments
 from inband.datapath.ebpf.bpffs import ensure_bpffs, unmount
 from inband.datapath.ebpf.layout import (
     CONTROL_PER_S,
@@ -58,12 +58,12 @@ class Kernel:
         """Load everything, or take what ``spare`` has; ``pin_dir`` becomes a bpffs. Raises HostError."""
         self.notes: list[str] = []
         self._pins = self._prepare(pin_dir)
-        self._links: dict[int, int] = {}
         self._object, self.program, adopted = self._load(spare)
         self.adopted = adopted is not None
         try:
             if self._pins is not None and not self.adopted:
                 self._pin_maps(self._pins)
+            self.attachments = Attachments(self.program, self._pins)
             self.meter_program = self._object.program(METER_PROGRAM)
             self.config = mmap.mmap(self.map("config"), mmap.PAGESIZE)
             self._words = memoryview(self.config).cast("I")
@@ -134,61 +134,18 @@ class Kernel:
                 self._words[at] = int.from_bytes(os.urandom(4), "big")
         return tuple(self._words[at] for at in _SECRET)
 
-    # Interfaces
-
-    def attach(self, slot: int, index: int) -> None:
-        """Put the program at an interface's ingress; one that holds it already gets this one.
-
-        An interface that had the slot before is left as soon as the new one is there. Raises HostError.
-        """
-        old = self._links.get(slot) or self._pinned_link(slot)
-        if old is not None and libbpf.link_index(old) == index:
-            self._links[slot] = old
-            libbpf.update_link(old, self.program)
-            return
-        link = attach(self.program, index)
-        self._drop(slot, old)
-        if link is None:
-            self.notes.append("tcx is missing (Linux 6.6): attached by clsact")
-            return
-        self._links[slot] = link
-        if self._pins is not None:
-            libbpf.pin(link, self._pins / f"link-{slot}")
-
-    def detach(self, slot: int) -> None:
-        """Take the program away from a slot's interface."""
-        self._drop(slot, self._links.get(slot) or self._pinned_link(slot))
-
-    def _drop(self, slot: int, link: int | None) -> None:
-        self._links.pop(slot, None)
-        if self._pins is not None:
-            (self._pins / f"link-{slot}").unlink(missing_ok=True)
-        if link is not None:
-            os.close(link)
-
-    def detach_filter(self, index: int) -> None:
-        """Take away what ``attach`` put there where there is no tcx."""
-        detach_filter(index)
-
-    def _pinned_link(self, slot: int) -> int | None:
-        path = self._pins / f"link-{slot}" if self._pins is not None else None
-        return libbpf.open_pinned(path) if path is not None and path.exists() else None
-
     # Life
 
     def close(self) -> None:
-        """Detach and unpin everything, and give back all memory."""
-        for slot in list(self._links):
-            self.detach(slot)
+        """Unpin everything, what has links too, and give back all memory. Ports are detached already."""
+        self.attachments.close()
         self.abandon()
         if self._pins is not None:
             remove_pins(self._pins.parent)
 
     def abandon(self) -> None:
         """Give back descriptors and memory, as the end of the process does; what is pinned stays and works."""
-        for link in self._links.values():
-            os.close(link)
-        self._links.clear()
+        self.attachments.abandon()
         self.control_ring.close()
         self.data_ring.close()
         self._words.release()

@@ -26,6 +26,8 @@ _LOG_SIZE = 1 << 20
 _TEMPORARY = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EBUSY, errno.EINTR})
 
 BPF_TCX_INGRESS = 46
+NO_TCX = (errno.EINVAL, errno.EOPNOTSUPP)
+"""What a kernel without tcx (before 6.6) says to a link of that type."""
 
 
 class _BatchOptions(Structure):

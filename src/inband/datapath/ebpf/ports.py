@@ -21,6 +21,7 @@ from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.kernel import Kernel
 from inband.datapath.ebpf.layout import MAX_PORTS, PORT_IN, PORT_OUT, PORT_STATS
 from inband.datapath.ebpf.peer import may_redirect_to_peer
+from inband.datapath.ebpf.settling import Settling
 from inband.datapath.userspace_port import Port as Sender
 from inband.errors import HostError, UsageError
 from inband.flow.ports import PortNo
@@ -62,8 +63,9 @@ class _Out(NamedTuple):
 class Ports:
     """The ports of one kernel's program."""
 
-    def __init__(self, kernel: Kernel, counters: Counters, ownership: Ownership) -> None:
+    def __init__(self, kernel: Kernel, counters: Counters, ownership: Ownership, settling: Settling) -> None:
         self._kernel = kernel
+        self._settling = settling
         self._counters = counters
         self._ownership = ownership
         self._cpus = libbpf.cpu_count()
@@ -111,6 +113,7 @@ class Ports:
             if not owned:
                 self._ownership.release_port(old.sender.interface)
         self._ports[port] = opened
+        self._settling.began()
 
     def remove(self, port: PortNo) -> None:
         """Give an interface back; a port that is not there is ignored."""
@@ -162,7 +165,7 @@ class Ports:
             self.kept.add(number)
         self._write_in(index, number, port.slot)
         try:
-            self._kernel.attach(port.slot, index)
+            self._kernel.attachments.attach(port.slot, index)
             with Requests() as requests:  # the ownership remembers how it was
                 set_promiscuous(requests, index, promiscuous=True)
         except HostError:
@@ -182,8 +185,8 @@ class Ports:
 
     def _vacate(self, slot: int, index: int) -> None:
         self._write_out(slot, _Out())
-        self._kernel.detach(slot)
-        self._kernel.detach_filter(index)
+        self._settling.finish(slot)
+        self._kernel.attachments.detach(slot, index)
         self._delete_in(index)
 
     def _adopt(self) -> None:
