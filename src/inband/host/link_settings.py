@@ -14,6 +14,7 @@ import fcntl
 import socket
 import struct
 from array import array
+from functools import lru_cache
 
 from inband.vocabulary.link_settings import UNKNOWN_LINK, LinkSettings
 from inband.vocabulary.openflow import PortFeatures as F
@@ -90,6 +91,7 @@ def _ask(asking: socket.socket, interface: str, words: int) -> bytes:
     return answer.tobytes()
 
 
+@lru_cache(maxsize=64)  # a switch has many ports and few kinds of them
 def link_settings_of(answer: bytes) -> LinkSettings:
     """A whole answer of ETHTOOL_GLINKSETTINGS as OpenFlow says it."""
     _, speed, duplex, medium, _, autoneg, _, _, _, words = _SETTINGS.unpack_from(answer)

@@ -109,7 +109,8 @@ class PortOwnership:
             self._owned[interface] = before
             if not self.leaves_program:
                 _remove_left_program(requests, link)
-            set_up(requests, link, up=True)
+            if not link.up:
+                set_up(requests, link, up=True)
         return before.guard
 
     def release_port(self, interface: str) -> None:
@@ -287,7 +288,7 @@ def _memory_of(requests: Requests, link: Link) -> _Memory:
     bits = (_WAS_UP if link.up else 0) | (_HAD_IPV6_DISABLED if disabled else 0)
     bits |= 0 if link.promiscuous else _ENDS_PROMISCUOUS
     bits |= 0 if tc.has_clsact(requests, link.index) else _MADE_CLSACT
-    return _Memory(bits, _ipv6_addresses(requests, link))
+    return _Memory(bits, () if disabled else _ipv6_addresses(requests, link))
 
 
 def _sysctl(link: Link, name: str) -> Path:

@@ -69,6 +69,13 @@ def interface_of(message: Message) -> int | None:
     return index if index > 0 else None
 
 
+def is_about_ingress_filter(message: Message) -> bool:
+    """Whether a notification is about nothing but a filter at an interface's ingress; raises WireError."""
+    if message.kind not in (RTM_NEWTFILTER, RTM_DELTFILTER):
+        return False
+    return bool(codec.fields(TCMSG, message.body)[3] == INGRESS)
+
+
 def body(index: int, handle: int, parent: int, info: int, kind: str, options: bytes = b"") -> bytes:
     """A message's body: struct tcmsg, what kind of thing it is about, and its options if there are any."""
     head = TCMSG.pack(0, index, handle, parent, info) + codec.text(TCA_KIND, kind)

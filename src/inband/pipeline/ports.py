@@ -6,6 +6,7 @@ passes port configuration.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -82,9 +83,12 @@ class PortTable:
         """Add a port, or replace the one of this number; whether that changed anything."""
         if self._ports.get(port.number) == port:
             return False
+        is_new = port.number not in self._ports
         self._ports[port.number] = port
-        self._ports = dict(sorted(self._ports.items()))
-        self._note_kinds()
+        if is_new:
+            self._ports = dict(sorted(self._ports.items()))
+            self.numbers |= {port.number}
+        self._note_kind(port)
         return True
 
     def remove(self, number: PortNo) -> SwitchPort | None:
@@ -92,6 +96,16 @@ class PortTable:
         port = self._ports.pop(number, None)
         self._note_kinds()
         return port
+
+    def _note_kind(self, port: SwitchPort) -> None:
+        """The same for one that is new or another one now: a switch with a thousand ports gets them one by one."""
+        number = port.number
+        self.outside_tree = _with(self.outside_tree, number, is_in=port.tree is not StpState.FORWARDING)
+        self.closed = _with(self.closed, number, is_in=not port.takes_data)
+        at = bisect_left(self.flooded, number)
+        is_in = port.floods_data and number not in self.mirror_outputs
+        if (number in self.flooded[at : at + 1]) != is_in:
+            self.flooded = (*self.flooded[:at], *([number] if is_in else []), *self.flooded[at + (not is_in) :])
 
     def _note_kinds(self) -> None:
         """Note which are of what kind: each packet asks for it."""
@@ -142,3 +156,10 @@ class PortTable:
     def __len__(self) -> int:
         """How many ports there are."""
         return len(self._ports)
+
+
+def _with(numbers: frozenset[PortNo], number: PortNo, *, is_in: bool) -> frozenset[PortNo]:
+    """The same set with a port or without it; the very same where nothing changes."""
+    if (number in numbers) == is_in:
+        return numbers
+    return numbers | {number} if is_in else numbers - {number}

@@ -44,6 +44,10 @@ Refused = Callable[[str, InbandError], None]
 """Is told which port cannot be had, and why."""
 
 
+LOCKED_TOGETHER = 32
+"""How many ports' interfaces are locked at once: together, a look at the names there are is as quick as for one."""
+
+
 @dataclass(slots=True)
 class Port:
     """A configured port: its number, and the kernel's index and name of its interface while that is open.
@@ -81,6 +85,7 @@ class BridgePorts:
         self._locks = locks
         self._kernel = kernel
         self._ports: dict[str, Port] = {}
+        self._names: dict[int, str] = {}  # of open ports, by the index of their interface
         self._outside_ports: tuple[str, ...] = ()
         self.shaping = PortShaping(managed.bridge.name)
         self.numbers: Mapping[str, PortNo] = numbers or {}
@@ -142,15 +147,9 @@ class BridgePorts:
         places = {**numbers, config.name: LOCAL}
         self._bridge.set_mirrors(mirrors_of(config.mirrors, places, self._bridge.ports.mirrors))
         self._managed.configure_tree(config, numbers)
-        for name in names:
-            if name not in self._ports or self._ports[name].made != made.get(name):
-                try:
-                    self._add(name, numbers[name], made.get(name))
-                except InbandError as error:
-                    if refused is None:
-                        raise
-                    refused(name, error)
-                yield
+        new = [name for name in names if name not in self._ports or self._ports[name].made != made.get(name)]
+        for first in range(0, len(new), LOCKED_TOGETHER):
+            yield from self._add_some(new[first : first + LOCKED_TOGETHER], numbers, made, refused)
         self.numbers = remembered(self.numbers, {name: port.number for name, port in self._ports.items()})
 
     def close(self) -> None:
@@ -159,25 +158,27 @@ class BridgePorts:
             self._locks.release(name)
             self._locks.release(port.interface)
         self._ports.clear()
+        self._names.clear()
 
     def handle(self, event: HostEvent) -> None:
         """Follow an interface that came, changed, was renamed or went, or was given an address."""
         match event:
             case LinkChanged(index=index, name=name):
                 self._renamed(index, name)
-                for configured, port in self._ports.items():
+                for configured in dict.fromkeys((self._names.get(index), name)):
+                    port = None if configured is None else self._ports.get(configured)
+                    if configured is None or port is None:
+                        continue
                     if port.made is not None:
                         self._made_changed(configured, port, event)
-                    elif configured == name or port.index == index:
+                    else:
                         self._link_changed(port, event)
             case AddressChanged(index=index):
-                for port in self._ports.values():
-                    if port.index == index:
-                        self._given(port, [event])
+                for _, port in self._at(index):
+                    self._given(port, [event])
             case LinkRemoved(index=index):
-                for configured, port in self._ports.items():
-                    if port.index == index:
-                        self._lose(configured, port)
+                for configured, port in self._at(index):
+                    self._lose(configured, port)
             case NeighbourChanged() | RoutesChanged() | Resynchronised():  # not about links
                 pass
             case _:
@@ -185,10 +186,41 @@ class BridgePorts:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
+    def _at(self, index: int) -> list[tuple[str, Port]]:
+        """The port whose interface that is, if there is one: events come by the thousand."""
+        name = self._names.get(index)
+        return [] if name is None else [(name, self._ports[name])]
+
     def _stays(self, name: str, made: MadePort | None) -> bool:
         """Whether a port goes on with the interface that it has; only what is said of an internal one may change."""
         port = self._ports.get(name)
         return port is None or port.made == made or (isinstance(made, InternalPort) and type(port.made) is type(made))
+
+    def _add_some(
+        self,
+        names: list[str],
+        numbers: Mapping[str, PortNo],
+        made: Mapping[str, MadePort],
+        refused: Refused | None,
+    ) -> Iterator[None]:
+        """Add these ports, or change them: a step for each."""
+        free = [name for name in names if name not in self._locks]
+        unlocked = self._locks.take_together(free)
+        try:
+            for name in names:
+                try:
+                    if name in unlocked:
+                        raise unlocked[name]
+                    self._add(name, numbers[name], made.get(name))
+                except InbandError as error:
+                    if refused is None:
+                        raise
+                    refused(name, error)
+                yield
+        finally:
+            for name in free:
+                if name not in self._ports:
+                    self._locks.release(name)
 
     def _add(self, name: str, number: PortNo, made: MadePort | None) -> None:
         """Add a port, or give that internal one another MAC address or MTU."""
@@ -230,6 +262,7 @@ class BridgePorts:
             raise UsageError(f"there is no interface {interface} any more: `ip link` shows those there are") from None
         self._bridge.datapath.add_port(port.number, interface)
         port.index, port.interface = index, interface
+        self._names[index] = name
         link = self._kernel.link(index) if port.made is None else self._kernel.link_named(name)
         # An interface that was made a moment ago: its first event is still to come, and says the truth.
         port.mac, is_up = (link.mac, link.up and link.running) if link is not None else (Mac(0), True)
@@ -239,6 +272,8 @@ class BridgePorts:
     def _close(self, name: str, port: Port) -> None:
         if port.interface != name:
             self._locks.release(port.interface)
+        if port.index is not None:
+            self._names.pop(port.index, None)
         port.index, port.interface = None, ""
         port.addresses.clear()
         self.shaping.closed(name)
@@ -264,18 +299,18 @@ class BridgePorts:
 
     def _renamed(self, index: int, name: str) -> None:
         """An interface may have another name now: what has a port's number by one name has it by the next one."""
-        for configured, port in self._ports.items():
-            if port.index != index or port.interface == name or port.made is not None:
-                continue
+        for configured, port in self._at(index):
+            if port.interface == name or port.made is not None:
+                return
             if name in self._ports and name != configured:
                 self._lose(configured, port)  # it is to be another port
-                continue
+                return
             try:
                 self._locks.take(name)
             except InbandError as error:
                 log.warning("bridge %s: %s", self._bridge.name, error)
                 self._lose(configured, port)
-                continue
+                return
             if port.interface != configured:
                 self._locks.release(port.interface)
             port.interface = name

@@ -20,10 +20,10 @@ import secrets
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterable
 from pathlib import Path
 
-from inband.errors import HostError, UsageError
+from inband.errors import HostError, InbandError, UsageError
 
 _PREFIX = "inband/interface/"
 _SOCKETS = Path("/proc/net/unix")
@@ -44,24 +44,37 @@ class InterfaceLocks:
 
         Raises UsageError naming the process of the live switch that has it, HostError when the kernel refuses.
         """
-        if interface in self._held:
-            return
-        name = f"{_PREFIX}{interface}/{secrets.token_hex(16)}"
-        lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        for error in self.take_together([interface]).values():
+            raise error
+
+    def take_together(self, interfaces: Iterable[str]) -> dict[str, InbandError]:
+        """Lock these interfaces, with one look at the names there are; says why some are not locked."""
+        locks: dict[str, tuple[str, socket.socket]] = {}
+        refused: dict[str, InbandError] = {}
+        for interface in interfaces:
+            if interface not in self._held and interface not in locks:
+                try:
+                    locks[interface] = _listen(interface)
+                except OSError as error:
+                    refused[interface] = _host_error(interface, error)
         try:
-            lock.bind(f"\0{name}")
-            lock.listen(BACKLOG)
-            for other in _names_of(interface):
-                if other != name:
-                    _refuse_if_valid(interface, other)
+            others = _names_of(locks) if locks else {}
         except OSError as error:
-            lock.close()
-            raise HostError(f"lock {interface}", error.strerror or str(error), errno=error.errno or 0) from None
-        except UsageError:
-            lock.close()
-            raise
-        self._held[interface] = lock
-        self._loop.add_reader(lock, _answer, lock)
+            for _, lock in locks.values():
+                lock.close()
+            return refused | {interface: _host_error(interface, error) for interface in locks}
+        for interface, (name, lock) in locks.items():
+            try:
+                for other in others.get(interface, ()):
+                    if other != name:
+                        _refuse_if_valid(interface, other)
+            except (OSError, UsageError) as error:
+                lock.close()
+                refused[interface] = error if isinstance(error, UsageError) else _host_error(interface, error)
+            else:
+                self._held[interface] = lock
+                self._loop.add_reader(lock, _answer, lock)
+        return refused
 
     def __contains__(self, interface: str) -> bool:
         """Whether this process has locked an interface."""
@@ -89,14 +102,35 @@ def _answer(lock: socket.socket) -> None:
     asking.close()
 
 
-def _names_of(interface: str) -> Iterator[str]:
-    """Abstract names that lock an interface, ours included: the last column of /proc/net/unix. Raises OSError."""
-    wanted = f"@{_PREFIX}{interface}"
+def _listen(interface: str) -> tuple[str, socket.socket]:
+    """A name that locks an interface, and the socket that has it. Raises OSError."""
+    name = f"{_PREFIX}{interface}/{secrets.token_hex(16)}"
+    lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    try:
+        lock.bind(f"\0{name}")
+        lock.listen(BACKLOG)
+    except OSError:
+        lock.close()
+        raise
+    return name, lock
+
+
+def _names_of(interfaces: Container[str]) -> dict[str, list[str]]:
+    """Abstract names that lock these, ours included: the last column of /proc/net/unix. Raises OSError.
+
+    A first version's names had no random part. Connections that were accepted carry the name, too.
+    """
+    names: dict[str, list[str]] = {}
     for line in _SOCKETS.read_text(errors="replace").splitlines():
-        _, found, rest = line.partition(wanted)
-        # A first version's names had no random part. Connections that were accepted carry the name, too.
-        if found and (not rest or rest.startswith("/")):
-            yield found[1:] + rest
+        _, found, rest = line.partition(f"@{_PREFIX}")
+        interface, _, _ = rest.partition("/")
+        if found and interface in interfaces:
+            names.setdefault(interface, []).append(_PREFIX + rest)
+    return names
+
+
+def _host_error(interface: str, error: OSError) -> HostError:
+    return HostError(f"lock {interface}", error.strerror or str(error), errno=error.errno or 0)
 
 
 def _refuse_if_valid(interface: str, name: str) -> None:

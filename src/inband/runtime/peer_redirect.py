@@ -107,8 +107,12 @@ class ChangedInterfaces:
         self._indexes: set[int | None] = set()
 
     def heard(self, message: Message) -> None:
-        """A notification of traffic control; raises WireError."""
-        self._indexes.add(tc.interface_of(message))
+        """A notification of traffic control; raises WireError.
+
+        Filters at ingress are no concern of what leaves; each port gets two when it comes.
+        """
+        if not tc.is_about_ingress_filter(message):
+            self._indexes.add(tc.interface_of(message))
 
     def missed(self, _: OSError | WireError) -> None:
         """One was lost, or cannot be read."""

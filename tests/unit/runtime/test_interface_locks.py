@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +121,35 @@ def test_interfaces_whose_names_begin_alike_are_different_ones(
     locks.take(NAME[:13])
 
     other.close()
+
+
+def test_of_several_those_that_another_has_are_refused_and_the_others_locked(
+    locks: InterfaceLocks, loop: asyncio.AbstractEventLoop
+) -> None:
+    other = InterfaceLocks(loop)
+    taken, free = f"{NAME[:13]}t", f"{NAME[:13]}f"
+    other.take(taken)
+
+    refused = locks.take_together([taken, free])
+
+    assert list(refused) == [taken]
+    assert "in use by a live switch" in str(refused[taken])
+    assert (taken in locks, free in locks) == (False, True)
+    other.close()
+
+
+def test_names_there_are_are_looked_at_once_for_many_interfaces(
+    locks: InterfaceLocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Path] = []
+    real = Path.read_text
+
+    def look(path: Path, errors: str) -> str:
+        looks.append(path)
+        return real(path, errors=errors)
+
+    monkeypatch.setattr(Path, "read_text", look)
+
+    locks.take_together([f"{NAME[:12]}{number}" for number in range(20)])
+
+    assert looks == [Path("/proc/net/unix")]

@@ -15,12 +15,13 @@ from inband.runtime.config_keys import KEYS, parse_setting, with_values
 from inband.runtime.peer_redirect import ChangedInterfaces
 from inband.switch.config import BridgeConfig
 
-NEW_QDISC, NEW_FILTER, NEW_ACTION = 36, 44, 48
+NEW_QDISC, NEW_FILTER, DELETED_FILTER, NEW_ACTION = 36, 44, 45, 48
+INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
 
 
-def notification(kind: int, index: int) -> bytes:
+def notification(kind: int, index: int, parent: int = EGRESS) -> bytes:
     """A message with a tcmsg (linux/rtnetlink.h)."""
-    return codec.message(kind, 0, 0, struct.pack("=BxxxiIII", 0, index, 1, 2, 3))
+    return codec.message(kind, 0, 0, struct.pack("=BxxxiIII", 0, index, 1, parent, 3))
 
 
 def changed_interfaces(datagram: bytes) -> set[int | None]:
@@ -35,6 +36,14 @@ def changed_interfaces(datagram: bytes) -> set[int | None]:
 def test_each_notification_names_an_interface() -> None:
     assert changed_interfaces(notification(NEW_QDISC, 7) + notification(NEW_FILTER, 8)) == {7, 8}
     assert changed_interfaces(b"") == set()
+
+
+def test_a_filter_at_ingress_is_about_nothing_that_leaves() -> None:
+    told = [notification(kind, 7, INGRESS) for kind in (NEW_FILTER, DELETED_FILTER)]
+
+    assert changed_interfaces(b"".join(told)) == set()
+    assert changed_interfaces(notification(NEW_QDISC, 7, INGRESS)) == {7}
+    assert changed_interfaces(notification(DELETED_FILTER, 7)) == {7}
 
 
 def test_what_names_none_may_be_about_any() -> None:

@@ -71,6 +71,8 @@ class Ports:
         self._cpus = libbpf.cpu_count()
         self._ports: dict[PortNo, _Port] = {}
         self._slots: dict[PortNo, int] = {}
+        self._numbers: dict[int, PortNo] = {}
+        self._unused = iter(range(1, MAX_PORTS))
         self._earlier: set[PortNo] = set()
         self.kept: set[PortNo] = set()
         """Ports that are the interfaces which they were in an earlier process."""
@@ -85,7 +87,7 @@ class Ports:
         """The slot of a port, there or not; 0, where nothing ever is, when all are taken."""
         slot = self._slots.get(port)
         if slot is None:
-            slot = next((i for i in range(1, MAX_PORTS) if i not in self._slots.values()), 0)
+            slot = next(self._unused, 0)
             if slot:
                 self._slots[port] = slot
         return slot
@@ -112,7 +114,9 @@ class Ports:
             opened.before = old.before
             if not owned:
                 self._ownership.release_port(old.sender.interface)
+            self._forget_index(old, port)
         self._ports[port] = opened
+        self._numbers[opened.sender.index] = port
         self._settling.began()
 
     def remove(self, port: PortNo) -> None:
@@ -120,6 +124,7 @@ class Ports:
         gone = self._ports.pop(port, None)
         if gone is None:
             return
+        self._forget_index(gone, port)
         self._vacate(gone.slot, gone.sender.index)
         for name, count in gone.sender.losses().items():
             self._counters.add(name, count)
@@ -131,6 +136,7 @@ class Ports:
         for port in self._ports.values():
             port.sender.close()
         self._ports.clear()
+        self._numbers.clear()
 
     def release_earlier(self, index: int | None = None) -> None:
         """Forget ports of an earlier process that are none of ours, or only those of one interface."""
@@ -177,6 +183,10 @@ class Ports:
         self._write_out(port.slot, _Out(index, number))
         self._look_at_peer(port)
 
+    def _forget_index(self, old: _Port, port: PortNo) -> None:
+        if self._numbers.get(old.sender.index) == port:
+            del self._numbers[old.sender.index]
+
     def _leave(self, old: _Port) -> None:
         """Its slot belongs to another interface, or to the same one opened again."""
         old.sender.close()
@@ -190,13 +200,16 @@ class Ports:
         self._delete_in(index)
 
     def _adopt(self) -> None:
+        taken = set()
         for slot in range(1, MAX_PORTS):
             out = self._read_out(slot)
             if out.ifindex:
                 self._slots[PortNo(out.number)] = slot
+                taken.add(slot)
                 self._earlier.add(PortNo(out.number))
             if out.peer_allowed:  # that was looked at by a process that is dead
                 self._write_out(slot, out._replace(peer_allowed=0))
+        self._unused = iter([slot for slot in range(1, MAX_PORTS) if slot not in taken])
 
     def _write_in(self, index: int, number: int, slot: int) -> None:
         """Say which port an interface is; the place where that is found at once has another one, if that was first."""
@@ -231,9 +244,13 @@ class Ports:
 
     def look_at(self, index: int | None = None) -> None:
         """An interface, or any (None), is not what it was: may it still be skipped?"""
-        for port in self._ports.values():
-            if index in (None, port.sender.index):
-                self._look_at_peer(port)
+        if index is not None:
+            number = self._numbers.get(index)
+            ports = [] if number is None else [self._ports[number]]
+        else:
+            ports = list(self._ports.values())
+        for port in ports:
+            self._look_at_peer(port)
 
     def _look_at_peer(self, port: _Port) -> None:
         out = self._read_out(port.slot)

@@ -94,12 +94,12 @@ class Stations:
             self._kernel.set_local(self._slot_of(LOCAL), roles.local_mac.packed)
 
     def _inlet(self, port: PortNo, roles: PortRoles) -> bytes:
-        floods = [self._slot_of(each) for each in roles.floods if each != port]
-        fits = len(floods) <= MAX_OPS
+        fits = len(roles.floods) - (port in roles.floods) <= MAX_OPS
+        floods = [self._slot_of(each) for each in roles.floods if each != port] if fits else []
         flags = InletFlag.FLOODS if fits else 0
         flags |= InletFlag.TAKES if port in roles.takes else 0
         flags |= InletFlag.SENDS if port in roles.sends else 0
-        return INLET_HEAD.pack(flags, 0) + _entry(floods if fits else ())
+        return INLET_HEAD.pack(flags, 0) + _entry(floods)
 
     def _write_inlets(self, wanted: Mapping[int, bytes]) -> None:
         for slot in {*self._inlets, *wanted}:
