@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from threading import Thread
+from dataclasses import dataclass
 
 from inband.datapath.base import Counters
 from inband.datapath.ebpf import libbpf
@@ -35,6 +36,7 @@ class Settling:
         self._loop: AbstractEventLoop | None = None
         self._next: TimerHandle | None = None
         self._making: _Making | None = None
+        self._thread: ThreadPoolExecutor | None = None
         self._is_possible = True
 
     def attach(self, loop: AbstractEventLoop) -> None:
@@ -48,6 +50,7 @@ class Settling:
             self._next.cancel()
             self._next = None
         self.finish()
+        self._end_thread()
         self._loop = None
 
     def began(self) -> None:
@@ -61,30 +64,36 @@ class Settling:
         making = self._making
         if making is not None and slot in (None, making.slot):
             self._making = None
-            making.wait()
             self._take(making)
 
     def step(self) -> bool:
-        """Make one link now, in the calling thread; whether there was one to make."""
+        """Make one link now, and wait for it; whether there was one to make."""
         self.finish()
-        found = self._attachments.next_filtered() if self._is_possible else None
-        if found is None:
-            return False
-        self._making = _Making(self._attachments.program, *found)
-        self._making.make()
+        is_one = self._begin_one() is not None
         self.finish()
-        return True
+        return is_one
 
     def _plan(self, seconds: float) -> None:
         self._next = None if self._loop is None else self._loop.call_later(seconds, self._begin)
 
     def _begin(self) -> None:
         self._next = None
-        found = self._attachments.next_filtered()
-        if self._loop is None or self._making is not None or found is None or not self._is_possible:
-            return
-        making = self._making = _Making(self._attachments.program, *found)
-        making.start(self._loop, lambda: self._made(making))
+        loop, making = self._loop, self._begin_one() if self._making is None else None
+        if loop is not None and making is not None:
+            making.link.add_done_callback(lambda _: _tell(loop, self._made, making))
+
+    def _begin_one(self) -> _Making | None:
+        """Have the next link made; None when all have theirs: then the thread ends."""
+        found = self._attachments.next_filtered() if self._is_possible else None
+        if found is None:
+            self._end_thread()
+            return None
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "inband-links")
+        slot, index = found
+        link = self._thread.submit(libbpf.link_tcx, self._attachments.program, index)
+        self._making = _Making(slot, index, link)
+        return self._making
 
     def _made(self, making: _Making) -> None:
         if making is self._making:  # else it was waited for
@@ -94,9 +103,7 @@ class Settling:
 
     def _take(self, making: _Making) -> None:
         try:
-            if making.error is not None:
-                raise making.error
-            self._attachments.settle(making.slot, making.index, making.link)
+            self._attachments.settle(making.slot, making.index, making.link.result())
         except HostError as error:
             if error.errno in libbpf.NO_TCX:
                 self._is_possible = False
@@ -105,36 +112,22 @@ class Settling:
                 self._counters.add("link_refused")
             self._attachments.keep_filter(making.slot)
 
-
-class _Making:
-    """A link on its way: ``link`` or ``error`` after ``wait``."""
-
-    def __init__(self, program: int, slot: int, index: int) -> None:
-        self.slot, self.index = slot, index
-        self.link = -1
-        self.error: HostError | None = None
-        self._program = program
-        self._thread: Thread | None = None
-
-    def start(self, loop: AbstractEventLoop, made: Callable[[], None]) -> None:
-        """Make it in a thread, and call ``made`` in the loop."""
-
-        def work() -> None:
-            self.make()
-            with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(made)
-
-        self._thread = Thread(target=work, name="inband-link", daemon=True)
-        self._thread.start()
-
-    def make(self) -> None:
-        """Make it in this thread."""
-        try:
-            self.link = libbpf.link_tcx(self._program, self.index)
-        except HostError as error:
-            self.error = error
-
-    def wait(self) -> None:
-        """Return when it is there, or refused."""
+    def _end_thread(self) -> None:
         if self._thread is not None:
-            self._thread.join()
+            self._thread.shutdown(wait=False)
+            self._thread = None
+
+
+def _tell(loop: AbstractEventLoop, made: Callable[[_Making], None], making: _Making) -> None:
+    """From the thread."""
+    with suppress(RuntimeError):  # the loop is closed
+        loop.call_soon_threadsafe(made, making)
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """A link on its way to a slot's interface."""
+
+    slot: int
+    index: int
+    link: Future[int]
