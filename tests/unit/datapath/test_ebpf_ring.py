@@ -8,10 +8,11 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from inband.datapath.ebpf.ring import Ring
+from inband.datapath.ebpf.ring import WINDOW_BYTES, Ring
 
 PAGE = mmap.PAGESIZE
 SIZE = PAGE
@@ -71,6 +72,37 @@ def test_a_void_record_is_passed_over_and_one_that_is_not_ready_waited_for(memor
 
     assert found == [b"good", None]
     ring.close()
+
+
+def test_records_of_all_sizes_come_through_a_window_that_moves_round_and_round() -> None:
+    size = 4 * WINDOW_BYTES
+    memory = os.memfd_create("ring")
+    os.truncate(memory, 2 * PAGE + 2 * size)
+    ring = Ring(memory, size)
+    position = 0
+
+    for number in range(200):
+        body = bytes([number]) * (number * 997 % (WINDOW_BYTES * 2))
+        record = (struct.pack("=II", len(body), 0) + body).ljust(8 + len(body) + -len(body) % 8, b"\0")
+        for at, byte in ((position % size, record), (position % size + size, record[: size - position % size])):
+            os.pwrite(memory, byte[: 2 * size - at], 2 * PAGE + at)
+        if position % size + len(record) > size:  # the second copy begins anew where the first one ends
+            os.pwrite(memory, record[size - position % size :], 2 * PAGE)
+        position += len(record)
+        advance(memory, position)
+
+        assert ring.read() == body
+        assert ring.read() is None
+        assert mapped(memory) <= 2 * PAGE + max(WINDOW_BYTES, len(record)) + 2 * PAGE
+    ring.close()
+    os.close(memory)
+
+
+def mapped(memory: int) -> int:
+    """Bytes of the ring that this process has mapped."""
+    inode = f" {os.fstat(memory).st_ino} "
+    ranges = [line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines() if inode in line]
+    return sum(int(end, 16) - int(start, 16) for start, end in ranges)
 
 
 def test_the_position_that_the_kernel_sees_never_goes_back(memory: int) -> None:

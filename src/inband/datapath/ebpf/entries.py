@@ -129,7 +129,7 @@ class Entries:
             self._forget(old, is_replaced=True)
         if (old := known.by_megaflow.get(megaflow)) is not None:  # narrowed by another packet it had another hash
             self._forget(old, is_replaced=False)
-        packets, bytes_, _, _ = STATS.unpack_from(self._kernel.stats, slot * STATS.size)
+        packets, bytes_, _, _ = self._kernel.stats.read(slot)
         entry = _Entry(megaflow, hashed, mask, slot, packets, bytes_)
         known.by_megaflow[megaflow] = known.by_hash[hashed] = known.by_slot[slot] = entry
         self._mask_uses[mask] += 1
@@ -314,7 +314,7 @@ class Entries:
 
     def _count_span(self, start: int, end: int) -> Iterator[None]:
         """Look at the counters of every slot in a block that changed since the last time; yields where a part ends."""
-        now = self._kernel.stats[start:end]
+        now = self._kernel.stats.bytes(start, end)
         seen = self._seen.get(start, b"")
         if now == seen:
             return
@@ -333,7 +333,7 @@ class Entries:
                 yield
 
     def _count(self, entry: _Entry) -> None:
-        packets, bytes_, used_ns, _ = STATS.unpack_from(self._kernel.stats, entry.slot * STATS.size)
+        packets, bytes_, used_ns, _ = self._kernel.stats.read(entry.slot)
         if packets == entry.packets:
             return
         megaflow = entry.megaflow

@@ -37,6 +37,7 @@ from inband.datapath.ebpf.layout import (
     TABLES,
 )
 from inband.datapath.ebpf.loading import PINNED_MAPS, Loaded, load, version_dir
+from inband.datapath.ebpf.mapped import MappedArray
 from inband.datapath.ebpf.ring import Ring
 from inband.datapath.ebpf.spare import Spare
 from inband.errors import HostError
@@ -69,10 +70,10 @@ class Kernel:
             self._words = memoryview(self.config).cast("I")
             self.secret = self._keep_secret()
             self.set_control_pace(CONTROL_PER_S)
-            self.stats = mmap.mmap(self.map("stats"), MAX_MEGAFLOWS * STATS.size)
+            self.stats = MappedArray(self.map("stats"), STATS, MAX_MEGAFLOWS)
             self.tables = mmap.mmap(self.map("tables"), mmap.PAGESIZE)
             self._tables_words = memoryview(self.tables).cast("I")
-            self.rule_stats = mmap.mmap(self.map("rule_stats"), MAX_RULES * STATS.size)
+            self.rule_stats = MappedArray(self.map("rule_stats"), STATS, MAX_RULES)
             self.control_ring = Ring(self.map("upcalls_control"), CONTROL_RING)
             self.data_ring = Ring(self.map("upcalls_data"), DATA_RING)
         except BaseException:

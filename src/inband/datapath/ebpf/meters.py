@@ -13,7 +13,6 @@ Invariants: whoever moves a packet, the kernel or this process, takes the tokens
 
 from __future__ import annotations
 
-import mmap
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from inband.datapath.ebpf.layout import (
     METER_QUESTION,
     METER_SIZE,
 )
+from inband.datapath.ebpf.mapped import MappedArray
 from inband.datapath.metering import Meters, remark
 from inband.errors import HostError
 from inband.packet.frame import Frame
@@ -77,7 +77,7 @@ class KernelMeters:
         self._known: dict[int, _Known] = {}
         self.in_kernel: dict[int, bool] = {}
         """The meters that the program knows, and whether they change packets."""
-        self._counts = mmap.mmap(kernel.map("meter_counts"), MAX_METER_COUNTS * METER_COUNT.size)
+        self._counts = MappedArray(kernel.map("meter_counts"), METER_COUNT, MAX_METER_COUNTS)
         self._adopted, used = self._earlier()
         self._free = deque(place for place in range(1, MAX_METER_COUNTS) if place not in used)
 
@@ -135,7 +135,7 @@ class KernelMeters:
 
     def _count(self, known: _Known) -> None:
         for each in known.counted:
-            packets, bytes_ = METER_COUNT.unpack_from(self._counts, each.place * METER_COUNT.size)
+            packets, bytes_ = self._counts.read(each.place)
             if packets != each.packets:
                 each.counter.credit(packets - each.packets, bytes_ - each.bytes)
                 each.packets, each.bytes = packets, bytes_
@@ -159,7 +159,7 @@ class KernelMeters:
         return [self._free.popleft() for _ in range(count)]
 
     def _begin(self, counter: Counter, place: int) -> _Counted:
-        return _Counted(counter, place, *METER_COUNT.unpack_from(self._counts, place * METER_COUNT.size))
+        return _Counted(counter, place, *self._counts.read(place))
 
     def _write(self, meter_id: int, meter: MeterEntry, places: list[int]) -> bool:
         try:

@@ -180,7 +180,7 @@ class KernelRules:
         slot = self._take_slot() if decision is not RuleDecision.UP else 0
         placed = _Placed(rule.rank, decision if slot else RuleDecision.UP, ops, mask, key, slot, rule)
         if slot:
-            placed.packets, placed.bytes, _, _ = STATS.unpack_from(self._kernel.rule_stats, slot * STATS.size)
+            placed.packets, placed.bytes, _, _ = self._kernel.rule_stats.read(slot)
             self._by_slot[slot] = placed
         self._placed[rule] = placed
         self._insert(placed)
@@ -227,7 +227,7 @@ class KernelRules:
         size = _BLOCK * STATS.size
         counted: list[Rule] = []
         for blocks, start in enumerate(range(0, self._unused_from * STATS.size, size), start=1):
-            now = self._kernel.rule_stats[start : start + size]
+            now = self._kernel.rule_stats.bytes(start, start + size)
             if now != self._seen.get(start):
                 self._seen[start] = now
                 first = start // STATS.size
@@ -239,7 +239,7 @@ class KernelRules:
         yield counted
 
     def _count(self, placed: _Placed) -> bool:
-        packets, bytes_, used_ns, _ = STATS.unpack_from(self._kernel.rule_stats, placed.slot * STATS.size)
+        packets, bytes_, used_ns, _ = self._kernel.rule_stats.read(placed.slot)
         rule = placed.rule
         if rule is None or packets == placed.packets:
             return False
