@@ -348,6 +348,32 @@ static __always_inline bool is_output(const struct op *op)
 	return op->kind == OP_OUTPUT || op->kind == OP_OUTPUT_UNICAST;
 }
 
+#define OPS_GO_ON -1
+
+/*
+ * One of the ops: the program's return value where the last one is done or the packet has gone, else OPS_GO_ON. Apart
+ * from the loop, for the kernel's verifier reads a loop's body once for each turn, and a function once.
+ */
+__noinline int run_op(struct __sk_buff *skb, struct packet *packet, const struct flow_entry *entry, __u32 at)
+{
+	if (!packet || !entry || at >= MAX_OPS)
+		return TC_ACT_SHOT;
+	const struct op *op = &entry->ops[at];
+	bool is_last = at + 1 == entry->op_count;
+
+	if (is_output(op)) {
+		int result = output(skb, packet, op, is_last);
+		return is_last ? result : OPS_GO_ON;
+	}
+	if (op->kind == OP_METER)
+		return run_meter(skb, packet, op) ? TC_ACT_SHOT : OPS_GO_ON;
+	if (run_edit(skb, packet, op)) {
+		count(VERDICT_EDIT_REFUSED);
+		return TC_ACT_SHOT;
+	}
+	return OPS_GO_ON;
+}
+
 /* The ops but for so many at the beginning. */
 __noinline int run_ops(struct __sk_buff *skb, struct packet *packet, const struct flow_entry *entry, __u32 done)
 {
@@ -356,20 +382,11 @@ __noinline int run_ops(struct __sk_buff *skb, struct packet *packet, const struc
 	__u32 op_count = entry->op_count;
 
 	for (__u32 i = 0; i < MAX_OPS && i < op_count; i++) {
-		const struct op *op = &entry->ops[i];
 		if (i < done)
 			continue;
-		if (is_output(op)) {
-			int result = run_output(skb, packet, op, i + 1 == op_count);
-			if (i + 1 == op_count)
-				return result;
-		} else if (op->kind == OP_METER) {
-			if (run_meter(skb, packet, op))
-				return TC_ACT_SHOT;
-		} else if (run_edit(skb, packet, op)) {
-			count(VERDICT_EDIT_REFUSED);
-			return TC_ACT_SHOT;
-		}
+		int result = run_op(skb, packet, entry, i);
+		if (result != OPS_GO_ON)
+			return result;
 	}
 	return TC_ACT_SHOT;
 }
