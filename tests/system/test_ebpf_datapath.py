@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import mmap
 import os
 import re
 import socket
@@ -13,7 +12,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -600,20 +598,3 @@ def test_removing_a_filter_that_is_not_there_is_no_error() -> None:
         add_veth(1)
         attach.detach_filter(socket.if_nametoindex("p1"))
         attach.detach_filter(9999)
-
-
-def test_a_bridge_that_has_nothing_to_do_takes_less_than_a_megabyte() -> None:
-    with own_namespace():
-        EbpfDatapath().close()  # what the first one imports and opens
-        before = resident_bytes()
-
-        datapaths = [EbpfDatapath() for _ in range(4)]
-
-        each = (resident_bytes() - before) / len(datapaths)
-        for datapath in datapaths:
-            datapath.close()
-        assert each < 1_000_000
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE

@@ -46,7 +46,7 @@ from inband.runtime.tls_clock import TlsClock
 from inband.runtime.top import totals
 from inband.runtime.unixctl import UnixctlServer
 from inband.runtime.unreadable import UnreadableFiles
-from inband.switch.config import BridgeConfig, SwitchConfig, warnings_of
+from inband.switch.config import BridgeConfig, DatapathKind, SwitchConfig, warnings_of
 from inband.switch.confirming import Confirming
 from inband.switch.core import SwitchCore
 from inband.switch.cutting import Session, why_cut
@@ -364,6 +364,8 @@ class RunningSwitch:
         if bridge.name in self.bridges:
             await self.bridges[bridge.name].apply(bridge, refused)
         else:
+            if bridge.datapath is not DatapathKind.USERSPACE:
+                await self._environment.spare.loaded()
             runner = BridgeRunner(self._environment, bridge, self._state.memory.get(bridge.name))
             await self._start_bridge(runner, refused)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from inband.datapath.base import Counters
 from inband.datapath.ebpf import libbpf
@@ -79,7 +80,9 @@ class KernelMeters:
         """The meters that the program knows, and whether they change packets."""
         self._counts = MappedArray(kernel.map("meter_counts"), METER_COUNT, MAX_METER_COUNTS)
         self._adopted, used = self._earlier()
-        self._free = deque(place for place in range(1, MAX_METER_COUNTS) if place not in used)
+        self._unused = (place for place in range(1, MAX_METER_COUNTS) if place not in used)
+        self._unused_count = MAX_METER_COUNTS - 1 - len(used)
+        self._free: deque[int] = deque()
 
     # Changes
 
@@ -154,9 +157,11 @@ class KernelMeters:
         return meters, used
 
     def _take_places(self, count: int) -> list[int] | None:
-        if count > 1 + MAX_BANDS or count + _RESTING > len(self._free):
+        if count > 1 + MAX_BANDS or count + _RESTING > self._unused_count + len(self._free):
             return None
-        return [self._free.popleft() for _ in range(count)]
+        places = list(islice(self._unused, count))
+        self._unused_count -= len(places)
+        return places + [self._free.popleft() for _ in range(count - len(places))]
 
     def _begin(self, counter: Counter, place: int) -> _Counted:
         return _Counted(counter, place, *self._counts.read(place))
