@@ -1,6 +1,7 @@
 """One connection to a database server, by the IDL of Open vSwitch's library: rows out, column values in.
 
-Rows that changed are converted, and no others, so a change costs what it is large, not what the database is.
+Rows that changed are converted, and no others, so a change costs what it is large, not what the database is. Counters
+go past the IDL: it would have each one that is written sent back, and read it again, for a thousand ports each time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from inband.errors import HostError, UsageError
-from inband.ovsdb.rows import READ, WRITTEN, Row, Snapshot
+from inband.ovsdb.rows import COUNTED, READ, WRITTEN, Row, Snapshot
 
 DATABASE = "Open_vSwitch"
 NEEDED = {"Open_vSwitch", "Bridge", "Port", "Interface"}
@@ -124,6 +125,10 @@ class Replica:
                 self._columns[table] = tuple(column for column in read if column in columns)
                 written = [column for column in WRITTEN.get(table, ()) if column in columns]
                 helper.register_columns(table, [*self._columns[table], *written])
+        self._counted = {
+            table for table, column in COUNTED.items() if column in there.get(table, {}).get("columns", {})
+        }
+        self._counts: dict[tuple[str, str], Mapping[str, int]] = {}
         self._idl = _make_idl(remote, helper, self._changed)
         for table, columns in WRITTEN.items():
             for column in columns:
@@ -148,6 +153,7 @@ class Replica:
         self._idl.run()
         self._check_connection()
         self._settle()
+        self._send_counts()
         if self._idl.change_seqno == self._seqno:
             return None
         self._seqno = self._idl.change_seqno
@@ -198,6 +204,9 @@ class Replica:
 
         transaction = idl.Transaction(self._idl)
         for (table, key), columns in values.items():
+            counts = columns.get(COUNTED.get(table, ""))
+            if counts is not None and table in self._counted:
+                self._counts[table, key] = counts
             rows = self._idl.tables[table].rows if table in self._idl.tables else {}
             row = rows.get(uuid.UUID(key)) if uuid.UUID(key) in rows else None
             for column, value in columns.items():
@@ -205,6 +214,29 @@ class Replica:
                     setattr(row, column, value)
         self._transaction, self._deadline = transaction, time.monotonic() + ANSWER_S
         self._settle()
+        self._send_counts()
+
+    def _send_counts(self) -> None:
+        """Send counters that wait, unless the server is behind: later ones take their place then.
+
+        Nothing waits for the answer. A row that is gone is none that is updated (RFC 7047, 5.2.3).
+        """
+        from ovs.jsonrpc import Message
+
+        session = self._idl._session
+        if not self._counts or session.rpc is None or session.rpc.get_backlog():
+            return
+        operations = [
+            {
+                "op": "update",
+                "table": table,
+                "where": [["_uuid", "==", ["uuid", key]]],
+                "row": {COUNTED[table]: ["map", [[name, count] for name, count in counts.items()]]},
+            }
+            for (table, key), counts in self._counts.items()
+        ]
+        self._counts.clear()
+        session.send(Message.create_request("transact", [DATABASE, *operations]))
 
     def close(self) -> None:
         """Hang up."""

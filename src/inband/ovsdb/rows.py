@@ -56,13 +56,15 @@ WRITTEN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Port": ("status", "rstp_status", "rstp_statistics"),
         "Interface": (
             *("ofport", "mac_in_use", "mtu", "error", "link_state", "admin_state", "ifindex", "link_speed", "duplex"),
-            *("statistics", "status", "link_resets"),
+            *("status", "link_resets"),
         ),
         "Controller": ("is_connected", "role", "status"),
-        "Mirror": ("statistics",),
     }
 )
 """Columns that the switch writes, by table. The rows of Manager are the database server's own."""
+
+COUNTED: Mapping[str, str] = MappingProxyType({"Interface": "statistics", "Mirror": "statistics"})
+"""Columns of counters, by table: written every few seconds, and not read back."""
 
 
 @dataclass(frozen=True, slots=True)

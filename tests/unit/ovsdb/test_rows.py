@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from inband.ovsdb.rows import Row, Snapshot, document_of, snapshot_of
+from inband.ovsdb.rows import COUNTED, READ, WRITTEN, Row, Snapshot, document_of, snapshot_of
 from tests.unit.ovsdb.database import Database
 
 
@@ -52,3 +52,8 @@ def test_a_snapshot_survives_the_state_directory() -> None:
 def test_a_document_that_is_none_is_an_empty_snapshot(document: object) -> None:
     assert not any(snapshot_of(document).tables.values())
     assert Snapshot().root is None
+
+
+def test_counters_are_not_followed_so_that_none_is_sent_back() -> None:
+    for table, column in COUNTED.items():
+        assert column not in (*READ.get(table, ()), *WRITTEN.get(table, ()))
