@@ -14,7 +14,7 @@
 #include <linux/types.h>
 
 enum layout {
-	LAYOUT_VERSION = 10,
+	LAYOUT_VERSION = 11,
 	MAX_MASKS = 32,
 	MAX_OPS = 32,
 	MAX_PORTS = 1024, /* slots; slot 0 is "no such port" */
@@ -26,6 +26,10 @@ enum layout {
 	MAX_RULE_MASKS = 256, /* of all tables */
 	MAX_TABLES = 64,
 	MAX_WRITTEN = 24, /* places of the action set: one for each kind, in the order in which they run */
+	MAX_VISITS = 80,  /* rules and buckets that a packet comes by */
+	MAX_GROUPS = 16384,
+	MAX_SHARES = 128, /* of a group: buckets of which each packet takes one */
+	MAX_NESTED = 4,	  /* groups within one another's buckets */
 	MAX_STATIONS = 16384,
 	MAX_METERS = 4096,
 	MAX_BANDS = 8, /* of a meter */
@@ -144,6 +148,7 @@ enum op_kind {
 	OP_BRANCH,	   /* the ops that follow are for a copy of the packet, */
 	OP_JOIN,	   /* up to here */
 	OP_NORMAL,	   /* sends it as a learning switch does, and is the only one that sends */
+	OP_GROUP,	   /* arg32: its number; what one of its buckets says. In a bucket it is the last op */
 };
 
 struct op {
@@ -181,6 +186,26 @@ enum rule_decision {
 	RULE_VISIT,  /* the entry's ops are done to the packet as it is then, and the next table is asked, if there is one */
 };
 
+/* What a bucket of a group does; ``slot`` is of its counters, and the map's key. */
+struct bucket {
+	__u32 slot;
+	__u32 op_count;
+	struct op ops[MAX_OPS];
+};
+
+/* A bucket's share of the packets, and what tells it from others. */
+struct share {
+	__u32 weight; /* above 0, at most 65535 */
+	__u32 identity;
+	__u32 slot; /* of the bucket */
+};
+
+/* A group's buckets, of which each flow of packets takes one (inband/pipeline/group_choice.py). */
+struct group {
+	__u32 count; /* above 0 */
+	struct share shares[MAX_SHARES];
+};
+
 /* One of the masks of a table's rules, which are in the order of ``best_rank``. */
 struct rule_mask {
 	struct mask mask;
@@ -207,7 +232,7 @@ struct tables {
 struct walk {
 	struct flow_key key; /* as actions have made it */
 	__u64 metadata;
-	__u32 visited;	  /* rules so far */
+	__u32 visited;	  /* rules so far, and buckets */
 	__u32 known_tags; /* of the tags in ``key`` how many are what the packet has then; it may have more */
 	__u32 length;	  /* of the ops, up to the last that sends or meters */
 	__u32 write_to;	  /* the place of the action set, plus 1, for the next op */
@@ -223,9 +248,11 @@ struct walk {
 	__u32 is_normal;  /* NORMAL sends it */
 	__u32 sends;	  /* some op does, */
 	__u32 has_source; /* and some has written its source */
+	__u32 has_group;  /* the next thing to do is what a group says, */
+	__u32 group;	  /* this one */
 	__u32 padding;
 	struct flow_key saved; /* as the packet was before the copy was changed */
-	__u32 slots[MAX_TABLES]; /* of those rules' counters */
+	__u32 slots[MAX_VISITS]; /* of their counters */
 	struct op set[MAX_WRITTEN];
 	struct flow_entry entry; /* the ops */
 };

@@ -4,7 +4,7 @@
  * the switch, which is told afterwards, caches the decision and learns (docs/decisions/21).
  *
  * A rule says what to do, that NORMAL does it, that the switch decides, or what its part is and in which table to go on
- * (walk.h).
+ * (walk.h, groups.h).
  *
  * Invariants:
  * - The decision is the switch's: what is not sure goes up. Control frames always do.

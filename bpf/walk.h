@@ -11,6 +11,7 @@
 #define INBAND_WALK_H
 
 #include "actions.h"
+#include "groups.h"
 #include "rules.h"
 
 #define GOES_UP -1
@@ -204,7 +205,13 @@ static __always_inline int send_by_normal(struct walk *walk)
 	return 1;
 }
 
-/* One op of a rule: done now, or written; 0: it cannot be. */
+static __always_inline void go_to_group(struct walk *walk, const struct op *op)
+{
+	walk->has_group = 1;
+	walk->group = op->arg32;
+}
+
+/* One op of a rule or a bucket: done now, written, or a group to go to; 0: it cannot be. */
 __noinline int follow_op(struct walk *walk, const struct packet *packet, const struct op *op)
 {
 	if (!walk || !packet || !op)
@@ -225,30 +232,57 @@ __noinline int follow_op(struct walk *walk, const struct packet *packet, const s
 		join(walk);
 	} else if (op->kind == OP_NORMAL) {
 		return send_by_normal(walk);
+	} else if (op->kind == OP_GROUP) {
+		go_to_group(walk, op);
 	} else {
 		return take_op(walk, packet, op);
 	}
 	return 1;
 }
 
-static __always_inline bool note_visit(struct walk *walk, const struct rule *rule)
+static __always_inline bool note_visit(struct walk *walk, __u32 slot)
 {
 	__u32 at = walk->visited;
 
-	if (at >= MAX_TABLES)
+	if (at >= MAX_VISITS)
 		return false;
-	walk->slots[at] = rule->entry.slot;
+	walk->slots[at] = slot;
 	walk->visited = at + 1;
 	return true;
+}
+
+/* Do to the packet what a group says, and the group to which its bucket leads in turn; 0: it cannot be done. */
+__noinline int follow_groups(struct walk *walk, const struct packet *packet)
+{
+	if (!walk || !packet)
+		return 0;
+	for (__u32 nested = 0; nested < MAX_NESTED && walk->has_group; nested++) {
+		__u32 group_id = walk->group;
+		struct group *group = bpf_map_lookup_elem(&groups, &group_id);
+		if (!group)
+			return 0;
+		__u32 chosen = choose(&walk->key, group, group_id);
+		if (chosen >= MAX_SHARES)
+			return 0;
+		__u32 slot = group->shares[chosen].slot;
+		struct bucket *bucket = bpf_map_lookup_elem(&buckets, &slot);
+		if (!bucket || !note_visit(walk, slot))
+			return 0;
+		walk->has_group = 0;
+		for (__u32 i = 0; i < MAX_OPS && i < bucket->op_count; i++)
+			if (walk->has_group || !follow_op(walk, packet, &bucket->ops[i]))
+				return 0;
+	}
+	return !walk->has_group;
 }
 
 /* Do to the packet what a rule says: the table to go on in, ENDS or GOES_UP. */
 __noinline int follow_rule(struct walk *walk, const struct packet *packet, const struct rule *rule)
 {
-	if (!walk || !packet || !rule || !note_visit(walk, rule))
+	if (!walk || !packet || !rule || !note_visit(walk, rule->entry.slot))
 		return GOES_UP;
 	for (__u32 i = 0; i < MAX_OPS && i < rule->entry.op_count; i++)
-		if (!follow_op(walk, packet, &rule->entry.ops[i]))
+		if (!follow_op(walk, packet, &rule->entry.ops[i]) || (walk->has_group && !follow_groups(walk, packet)))
 			return GOES_UP;
 	walk->metadata = (walk->metadata & ~rule->metadata_mask) | rule->metadata_bits;
 	return rule->next_table;
@@ -267,7 +301,7 @@ __noinline int visit_table(struct walk *walk, const struct packet *packet, const
 		return FINDS_NO_RULE;
 	if (rule->decision == RULE_VISIT)
 		return follow_rule(walk, packet, rule);
-	if (rule->decision == RULE_NORMAL && send_by_normal(walk) && note_visit(walk, rule))
+	if (rule->decision == RULE_NORMAL && send_by_normal(walk) && note_visit(walk, rule->entry.slot))
 		return ENDS;
 	return GOES_UP;
 }
@@ -276,10 +310,10 @@ __noinline int visit_table(struct walk *walk, const struct packet *packet, const
 static __always_inline bool run_set(struct walk *walk, const struct packet *packet)
 {
 	if (walk->has_set)
-		for (__u32 i = 0; i < MAX_WRITTEN; i++)
-			if (walk->set[i].kind && !take_op(walk, packet, &walk->set[i]))
+		for (__u32 i = 0; i < MAX_WRITTEN && !walk->has_group; i++)
+			if (walk->set[i].kind && !follow_op(walk, packet, &walk->set[i]))
 				return false;
-	return true;
+	return !walk->has_group || follow_groups(walk, packet); /* outputs, whose place is behind groups, are ignored then */
 }
 
 /* Go all the way, from its rule in table 0: ENDS with ops, or another end, or GOES_UP. */
@@ -303,16 +337,17 @@ static __always_inline void begin_walk(struct walk *walk, const struct packet *p
 	walk->metadata = 0;
 	walk->visited = walk->length = walk->write_to = walk->has_set = walk->entry.op_count = 0;
 	walk->is_branch = walk->has_edits = walk->is_spoiled = walk->is_normal = walk->sends = walk->has_source = 0;
+	walk->has_group = 0;
 	walk->known_tags = TAGS_OF_KEY;
 	__builtin_memset(walk->set, 0, sizeof(walk->set));
 }
 
-/* Count a packet to each rule that it came by. */
+/* Count a packet to each rule that it came by, and bucket. */
 __noinline int credit_walk(const struct walk *walk, const struct packet *packet)
 {
 	if (!walk || !packet)
 		return 0;
-	for (__u32 i = 0; i < MAX_TABLES && i < walk->visited; i++) {
+	for (__u32 i = 0; i < MAX_VISITS && i < walk->visited; i++) {
 		__u32 slot = walk->slots[i];
 		credit(bpf_map_lookup_elem(&rule_stats, &slot), packet);
 	}

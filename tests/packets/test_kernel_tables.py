@@ -1,25 +1,18 @@
 """What the kernel decides by the flow tables is what the pipeline decides: random tables, packets and changes between.
 
-Two bridges, one on the simulated datapath, which asks the pipeline about every packet, and one on the eBPF datapath,
-are told the same in the same order. What leaves which port must be the same after every step, and what flows and
-tables have counted at the end. ``INBAND_EXAMPLES`` has how many examples there are.
+``INBAND_EXAMPLES`` has how many examples there are.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
-from copy import deepcopy
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroute2 import netns
 
-from inband.agent.connection import Kind
-from inband.bridge.bridge import Bridge
 from inband.flow.actions import (
     Action,
     ApplyActions,
@@ -46,19 +39,27 @@ from inband.flow.flow import Flow
 from inband.flow.match import ANY, Match
 from inband.flow.ports import ALL, FLOOD, LOCAL, NORMAL, PortNo
 from inband.flow.priority import OpenFlowPriority
-from inband.openflow.messages import Envelope, FlowMod, Message, PortMod
-from inband.packet.frame import Frame
-from inband.packet.parse import parse
 from inband.table.steps import in_one_go
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
-from inband.vocabulary.openflow import OFP13, FlowModCommand, PortConfig
-from tests.packets.columns import PORTS, Column, ebpf, simulated
+from inband.vocabulary.openflow import PortConfig
+from tests.packets.columns import PORTS
+from tests.packets.compared import (
+    FIRST_OF_FEW,
+    FIRST_OF_MANY,
+    FRAMES,
+    Arrives,
+    Said,
+    Standing,
+    both,
+    compare,
+    flow_mod,
+    port_mod,
+)
 from tests.packets.followed import ASKS, CHANGED_COPY, FOLLOWED
-from tests.packets.test_random_tables import FAR_FUTURE, counted, put_a_bridge_on
+from tests.packets.test_random_tables import put_a_bridge_on
 from tests.property.test_pipeline_cache import (
     BANDS,
-    MAC_LOCAL,
     METERED,
     POOL,
     VALUES,
@@ -74,32 +75,7 @@ EXAMPLES = int(os.environ.get("INBAND_EXAMPLES", "100"))
 DECIDED = ("decided_by_rule", "decided_normal")
 DECIDED_PER_FRAME = 0.1  # a third of what is seen; the rest is cached, control, or for the switch
 
-_HOSTS = [f"02:00:00:00:01:{number:02x}" for number in range(4)]
-_ADDRESSES = (*_HOSTS, packets.MAC_A, packets.MAC_B, MAC_LOCAL, "ff:ff:ff:ff:ff:ff", "01:80:c2:00:00:05")
-
-
-def _data_frames() -> list[bytes]:
-    """Data among few hosts, tagged and not."""
-    plain = [
-        packets.udp(packets.IP_A, packets.IP_B, 5000 + at % 3, 6000, src=source, dst=to)
-        for at, (source, to) in enumerate((source, to) for source in _ADDRESSES for to in _ADDRESSES)
-    ]
-    six = [packets.tcp(packets.IP6_A, packets.IP6_B, src=source, dst=_HOSTS[0]) for source in _HOSTS]
-    tagged = [packets.vlan(frame, vid) for frame in plain[::3] for vid in (0, 1, 7)]
-    return [*plain, *six, *tagged, packets.ethernet(0x88B6, b"data"), packets.ethernet(0x88B5, b"data")]
-
-
-def _few_hosts() -> list[bytes]:
-    """Data among two hosts, or to anybody, in two VLANs and in none."""
-    pairs = [(source, to) for source in _HOSTS[:2] for to in (*_HOSTS[:2], "ff:ff:ff:ff:ff:ff") if source != to]
-    plain = [packets.udp(packets.IP_A, packets.IP_B, 5000, 6000, src=source, dst=to) for source, to in pairs]
-    return [*plain, *(packets.vlan(frame, vid) for frame in plain for vid in (1, 7))]
-
-
-FRAMES = [*POOL, *((parse(data, port), Frame(data)) for data in _data_frames() for port in PORTS)]
-_FEW = len(FRAMES)
-FRAMES += [(parse(data, port), Frame(data)) for data in _few_hosts() for port in PORTS]
-frames = st.one_of(st.integers(0, _FEW - 1), st.integers(len(POOL), _FEW - 1))
+frames = st.one_of(st.integers(0, FIRST_OF_FEW - 1), st.integers(len(POOL), FIRST_OF_FEW - 1))
 
 _PLAIN: tuple[Action, ...] = (
     *(Output(port) for port in (PortNo(1), PortNo(2), PortNo(3), PortNo(9), LOCAL, FLOOD)),
@@ -171,102 +147,31 @@ def _pass_on(table_id: int) -> Flow:
 flow_on_the_way = st.one_of(*[flows_on_the_way()] * 9, plain_flows, flows())
 
 
-@dataclass(frozen=True)
-class Arrives:
-    """A frame arrives; decisions that were cached before may be forgotten first."""
-
-    frame: int
-    forget: bool
-
-
-@dataclass(frozen=True)
-class Said:
-    """A controller says something; the kernel's tables are brought up to date at once, or are not valid afterwards."""
-
-    message: Message
-    compiles: bool
-
-
-def _message(flow: Flow, *, is_added: bool) -> FlowMod:
-    command = FlowModCommand.ADD if is_added else FlowModCommand.DELETE_STRICT
-    assert isinstance(flow.priority, OpenFlowPriority)
-    return FlowMod(command, flow.match, flow.priority, flow.instructions if is_added else (), flow.table_id)
-
-
-def _port_mod(port: PortNo, config: PortConfig) -> PortMod:
-    return PortMod(port, Mac(port & 0xFF), config, PortConfig.PORT_DOWN | PortConfig.NO_FWD | PortConfig.NO_FLOOD)
-
-
 arrivals = st.builds(Arrives, frames, st.booleans())
-few_hosts = st.builds(Arrives, st.integers(_FEW, len(FRAMES) - 1), st.sampled_from((True, True, True, False)))
+few_hosts = st.builds(Arrives, st.integers(FIRST_OF_FEW, FIRST_OF_MANY - 1), st.sampled_from((True, True, True, False)))
 configs = st.sampled_from((PortConfig.NONE, PortConfig.NONE, PortConfig.NO_FLOOD, PortConfig.NO_FWD))
-said_of_ports = st.builds(Said, st.builds(_port_mod, st.sampled_from(PORTS), configs), st.booleans())
+said_of_ports = st.builds(Said, st.builds(port_mod, st.sampled_from(PORTS), configs), st.booleans())
 
 
-data = st.builds(Arrives, st.integers(len(POOL), _FEW - 1), st.sampled_from((True, True, True, False)))
+data = st.builds(Arrives, st.integers(len(POOL), FIRST_OF_FEW - 1), st.sampled_from((True, True, True, False)))
 
 
 def steps(
     changed: st.SearchStrategy[Flow], arriving: st.SearchStrategy[Arrives] = arrivals, least: int = 1
 ) -> st.SearchStrategy[list[Arrives | Said]]:
     """Frames, and flows that come and go."""
-    messages = st.builds(lambda flow, on: _message(flow, is_added=on), changed, st.booleans())
+    messages = st.builds(lambda flow, on: flow_mod(flow, is_added=on), changed, st.booleans())
     said = st.builds(Said, messages, st.sampled_from((True, True, True, False)))
     return st.lists(st.one_of(*(arriving for _ in range(6)), said, said_of_ports), min_size=least, max_size=24)
 
 
-KINDS: dict[str, Callable[[], AbstractContextManager[Column]]] = {
-    "simulated": simulated,
-    "ebpf": lambda: ebpf(lambda: FAR_FUTURE),
-}
-Standing = tuple[Column, int]
-"""A column, and the network namespace that it stands in."""
-
-
 @pytest.fixture(scope="module")
 def columns() -> Iterator[dict[str, Standing]]:
-    with ExitStack() as stack:
-        made: dict[str, Standing] = {}
-        for name, make in KINDS.items():
-            column = stack.enter_context(make())
-            namespace = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-            stack.callback(os.close, namespace)
-            made[name] = (column, namespace)
+    with both() as made:
         yield made
         counters = made["ebpf"][0].datapath.counters()
         decided = sum(counters.get(name, 0) for name in DECIDED)
         assert decided >= DECIDED_PER_FRAME * made["simulated"][0].datapath.counters().get("miss", 0), dict(counters)
-
-
-def _counted(bridge: Bridge) -> list[tuple[int, int]]:
-    return [*counted(bridge), *((table.lookups, table.matched) for table in map(bridge.tables.__getitem__, range(3)))]
-
-
-def _forget_cached(bridge: Bridge) -> None:
-    tables = bridge.megaflows.tables
-    decides = tables is not None and tables.is_valid
-    bridge.megaflows.everything_changed()
-    bridge.megaflows.settle()
-    if tables is not None and decides:
-        tables.finish(lambda: 1.0)
-
-
-def _play(bridge: Bridge, column: Column, script: list[Arrives | Said]) -> Iterator[dict[PortNo, list[bytes]]]:
-    tables = bridge.megaflows.tables
-    if tables is not None:
-        tables.finish(lambda: 1.0)
-    for step in script:
-        if isinstance(step, Arrives):
-            if step.forget:
-                _forget_cached(bridge)
-            key, frame = FRAMES[step.frame]
-            column.arrive(PortNo(FIELDS["in_port"].get(key)), frame)
-            yield column.left()
-            continue
-        bridge.receive(1, [Envelope(OFP13, 1, deepcopy(step.message))])
-        bridge.take(1)
-        if tables is not None and step.compiles:
-            tables.finish(lambda: 1.0)
 
 
 @pytest.mark.parametrize(("port", "decided"), [(PortNo(2), "decided_by_rule"), (NORMAL, "decided_normal")])
@@ -280,7 +185,7 @@ def test_the_first_frame_is_decided_by_its_flow_and_the_next_by_what_was_cached_
     assert bridge.megaflows.tables is not None
     bridge.megaflows.tables.finish(lambda: 1.0)
     before = dict(column.datapath.counters())
-    key, frame = FRAMES[_FEW]
+    key, frame = FRAMES[FIRST_OF_FEW]
 
     for _ in range(2):
         column.arrive(PortNo(FIELDS["in_port"].get(key)), frame)
@@ -336,7 +241,7 @@ def test_a_frame_goes_through_the_tables_in_the_kernel(columns: dict[str, Standi
     assert bridge.megaflows.tables is not None
     bridge.megaflows.tables.finish(lambda: 1.0)
     before = dict(column.datapath.counters())
-    key, frame = FRAMES[_FEW]
+    key, frame = FRAMES[FIRST_OF_FEW]
 
     column.arrive(PortNo(FIELDS["in_port"].get(key)), frame)
 
@@ -362,10 +267,10 @@ def _applied(flow: Flow) -> Iterator[Action]:
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_a_later_table_sees_what_was_done_to_a_packet(columns: dict[str, Standing], name: str) -> None:
     visible = [Flow(match, OpenFlowPriority(high), does, at) for at, high, match, does in FOLLOWED[name]]
-    script: list[Arrives | Said] = [Arrives(frame, forget=True) for frame in range(len(POOL), len(FRAMES), 7)]
+    script: list[Arrives | Said] = [Arrives(frame, forget=True) for frame in range(len(POOL), FIRST_OF_MANY, 7)]
     before = dict(columns["ebpf"][0].datapath.counters())
 
-    _compare(columns, visible, CHANGED_COPY, script)
+    compare(columns, visible, CHANGED_COPY, script)
 
     after = columns["ebpf"][0].datapath.counters()
     assert name in ASKS or after.get("up_by_rule", 0) == before.get("up_by_rule", 0)
@@ -381,7 +286,7 @@ def test_the_kernel_decides_as_the_pipeline_does(
     groups: tuple[list[Chained], ...],
     script: list[Arrives | Said],
 ) -> None:
-    _compare(columns, visible, groups, script)
+    compare(columns, visible, groups, script)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -396,7 +301,7 @@ def test_the_kernel_goes_through_the_tables_as_the_pipeline_does(
     groups: tuple[list[Chained], ...],
     script: list[Arrives | Said],
 ) -> None:
-    _compare(columns, [*map(_pass_on, range(3)), *visible], groups, script)
+    compare(columns, [*map(_pass_on, range(3)), *visible], groups, script)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -404,24 +309,4 @@ def test_the_kernel_goes_through_the_tables_as_the_pipeline_does(
 def test_the_kernel_learns_as_the_pipeline_does(columns: dict[str, Standing], script: list[Arrives | Said]) -> None:
     normal = Flow(ANY, OpenFlowPriority(0), (ApplyActions((Output(NORMAL),)),))
 
-    _compare(columns, [normal], ([], [], []), script)
-
-
-def _compare(
-    columns: dict[str, Standing],
-    visible: list[Flow],
-    groups: tuple[list[Chained], ...],
-    script: list[Arrives | Said],
-) -> None:
-    left: dict[str, list[dict[PortNo, list[bytes]]]] = {}
-    counts: dict[str, list[tuple[int, int]]] = {}
-    for name, (column, namespace) in columns.items():
-        netns.setns(namespace)
-        bridge = put_a_bridge_on(column, deepcopy(visible), groups)
-        bridge.connect(1, Kind.CONTROLLER, OFP13)
-        column.left()
-        left[name] = list(_play(bridge, column, script))
-        counts[name] = _counted(bridge)
-
-    assert left["ebpf"] == left["simulated"]
-    assert counts["ebpf"] == counts["simulated"]
+    compare(columns, [normal], ([], [], []), script)

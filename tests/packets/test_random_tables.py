@@ -82,10 +82,11 @@ def put_a_bridge_on(column: Column, visible: list[Flow], groups: tuple[list[Chai
 
 
 def counted(bridge: Bridge) -> Counts:
-    """What every flow, bucket and band has counted, and the meter."""
+    """What every flow, group, bucket and band has counted, and the meter."""
     in_one_go(bridge.counting())
     flows_ = [(flow.packets, flow.bytes) for table_id in range(3) for flow in bridge.tables[table_id]]
-    buckets = [bucket.counter for group in bridge.tables.groups for bucket in group.buckets]
+    groups = list(bridge.tables.groups)
+    buckets = [each for group in groups for each in (group.counter, *(bucket.counter for bucket in group.buckets))]
     meters = [each for meter in bridge.tables.meters for each in (meter.counter, *(b.counter for b in meter.bands))]
     return flows_ + [(each.packets, each.bytes) for each in (*buckets, *meters)]
 

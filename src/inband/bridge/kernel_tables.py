@@ -16,10 +16,10 @@ Invariants:
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
-from inband.datapath.rules import PortRoles, Rule, RuleTable, rank_of
+from inband.datapath.rules import BucketRule, PortRoles, Rule, RuleTable, Tally, rank_of
 from inband.errors import HostError
 from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow
@@ -28,6 +28,7 @@ from inband.flow.ports import LOCAL
 from inband.pipeline.rulings import ASK, Decider
 from inband.pipeline.translate import Pipeline
 from inband.table.flow_set import entry_key
+from inband.table.groups import Counter as PacketCounter
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.numbers import ETH_ARP, REDIRECT, ROUTER_SOLICITATION
 
@@ -42,6 +43,7 @@ _AT_ONCE = 16
 # After the kernel has refused something.
 _AGAIN_S = 10.0
 
+_GroupId = int
 _Place = tuple[int, int, int, int]
 """Of a flow: its table, and what names it there."""
 
@@ -59,7 +61,11 @@ class KernelTables:
         self._max_flows = max_flows
         self._by_entry: dict[_Place, Rule] = {}
         self._by_flow: dict[Flow, Rule] = {}
-        self._changed: deque[Flow] = deque()
+        self._groups: dict[_GroupId, tuple[BucketRule, ...]] = {}
+        """Those that rules name, of which each packet takes one bucket; none where the datapath cannot say it."""
+        self._regrouped: set[_GroupId] = set()
+        """Of these, what has come to be sayable, or has ceased to be: rules that name it are to be compiled anew."""
+        self._changed: deque[Flow | _GroupId] = deque()
         self._all_changed = True
         self._due: Instant | None = None
         self.trouble = ""
@@ -175,6 +181,9 @@ class KernelTables:
         while self._by_entry and clock() < until:
             for entry in list(islice(self._by_entry, _AT_ONCE)):
                 self._forget(entry, self._by_entry[entry])
+        if not self._by_entry:
+            for group_id in list(self._groups):
+                self._forget_group(group_id)
         return False
 
     def _compile(self, clock: Callable[[], Instant], until: Instant) -> bool:
@@ -182,15 +191,22 @@ class KernelTables:
             self._begin_anew()
         while self._changed:
             for _ in range(min(_AT_ONCE, len(self._changed))):
-                self._follow(self._changed.popleft())
+                changed = self._changed.popleft()
+                if isinstance(changed, Flow):
+                    self._follow(changed)
+                else:
+                    self._follow_group(changed)
             if clock() >= until:
-                return not self._changed
-        return True
+                break
+        if not self._changed:
+            self._regrouped.clear()
+        return not self._changed
 
     def _begin_anew(self) -> None:
         self._all_changed = False
         self._rules.stations.set_roles(self._roles())
-        self._changed = deque(rule.flow for rule in self._by_entry.values())
+        self._changed = deque(self._groups)
+        self._changed.extend(rule.flow for rule in self._by_entry.values())
         self._in_use |= {table_id for table_id in range(len(self._tables)) if self._tables[table_id].active}
         for table_id in sorted(self._in_use):
             self._changed.extend(self._tables[table_id].hidden())
@@ -217,10 +233,14 @@ class KernelTables:
                 self._forget(entry, before)
             return
         rule = Rule(now, rank_of(now), self._pipeline.ruling_of(now))
+        groups = rule.ruling.visit.groups if rule.ruling.visit is not None else frozenset()
         if before is not None:
-            if before.flow is now and (before.rank, before.ruling) == (rule.rank, rule.ruling):
+            is_same = before.flow is now and (before.rank, before.ruling) == (rule.rank, rule.ruling)
+            if is_same and self._regrouped.isdisjoint(groups):
                 return
             self._forget(entry, before)
+        for group_id in groups - self._groups.keys():
+            self._put_group(group_id)
         self._by_entry[entry] = self._by_flow[now] = rule
         self._rules.put(rule)
 
@@ -229,22 +249,50 @@ class KernelTables:
         self._credit(rule)
         del self._by_entry[entry], self._by_flow[rule.flow]
 
+    def _follow_group(self, group_id: _GroupId) -> None:
+        """Have what rules know of a group be what it says now."""
+        shares = self._pipeline.shares_of(group_id)
+        if shares == tuple(bucket.share for bucket in self._groups[group_id]):
+            return
+        was_there = bool(self._groups[group_id])
+        self._forget_group(group_id)
+        if bool(shares is not None and self._put_group(group_id)) is not was_there:
+            self._regrouped.add(group_id)
+
+    def _put_group(self, group_id: _GroupId) -> bool:
+        """Whether rules may name it."""
+        buckets = tuple(BucketRule(share) for share in self._pipeline.shares_of(group_id) or ())
+        self._groups[group_id] = buckets if self._rules.put_group(group_id, buckets) else ()
+        return bool(self._groups[group_id])
+
+    def _forget_group(self, group_id: _GroupId) -> None:
+        self._rules.remove_group(group_id)
+        for bucket in self._groups.pop(group_id):
+            self._credit(bucket)
+
     # Counting
 
     def count(self) -> Iterator[None]:
         """Credit flows with what was decided by their rules, in parts of about a millisecond."""
-        for rules in self._rules.count():
-            for rule in rules:
-                self._credit(rule)
+        for tallies in self._rules.count():
+            for tally in tallies:
+                self._credit(tally)
             yield
 
-    def _credit(self, rule: Rule) -> None:
-        packets, bytes_ = rule.packets - rule.credited_packets, rule.bytes - rule.credited_bytes
-        if packets:
-            self._tables.credit(((rule.flow.table_id, rule.flow),), packets, bytes_, rule.used)
-            for counter in rule.ruling.visit.counters if rule.ruling.visit is not None else ():
-                counter.credit(packets, bytes_)
-        rule.credited_packets, rule.credited_bytes = rule.packets, rule.bytes
+    def _credit(self, tally: Tally) -> None:
+        packets, bytes_ = tally.packets - tally.credited_packets, tally.bytes - tally.credited_bytes
+        tally.credited_packets, tally.credited_bytes = tally.packets, tally.bytes
+        if not packets:
+            return
+        counters: Iterable[PacketCounter] = ()
+        if isinstance(tally, Rule):
+            flow, visit = tally.flow, tally.ruling.visit
+            self._tables.credit(((flow.table_id, flow),), packets, bytes_, tally.used)
+            counters = visit.counters if visit is not None else ()
+        elif isinstance(tally, BucketRule):
+            counters = tally.share.counters
+        for counter in counters:
+            counter.credit(packets, bytes_)
 
 
 _TYPE, _ICMPV6 = FIELDS["eth_type"], FIELDS["icmpv6_type"]

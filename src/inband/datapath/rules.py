@@ -9,7 +9,7 @@ a datapath cannot say of a rule it asks about: more packets go up then, and none
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.pipeline.fdb import FdbKey
 from inband.pipeline.rulings import Ruling
+from inband.pipeline.visits import Share
 from inband.table.classifier import exactness
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
@@ -33,22 +34,35 @@ Told = Callable[[PortNo, Frame, FlowKey], None]
 """Hears of a packet that was decided by rules: its port, its headers with zeros behind them, its key."""
 
 
-@dataclass(slots=True, eq=False)
-class Rule:
-    """A flow as a datapath decides by it; of a table's that match, the one with the highest ``rank`` does (above 0).
+@dataclass(slots=True, eq=False, kw_only=True)
+class Tally:
+    """What a datapath counted of something that decides.
 
     ``packets`` (segments), ``bytes`` and ``used`` are totals, written by the datapath alone, as of the last round of
-    ``RuleTable.count``; ``credited_packets`` and ``credited_bytes`` are the part of them that the flow knows.
+    ``RuleTable.count``; ``credited_packets`` and ``credited_bytes`` are the part of them that the switch has credited.
     """
 
-    flow: Flow
-    rank: int
-    ruling: Ruling
     packets: int = 0
     bytes: int = 0
     used: Instant = 0.0
     credited_packets: int = 0
     credited_bytes: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Rule(Tally):
+    """A flow as a datapath decides by it; of a table's that match, the one with the highest ``rank`` does (above 0)."""
+
+    flow: Flow
+    rank: int
+    ruling: Ruling
+
+
+@dataclass(slots=True, eq=False)
+class BucketRule(Tally):
+    """A bucket of a group as a datapath decides by it."""
+
+    share: Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +128,15 @@ class RuleTable(Protocol):
     def remove(self, rule: Rule) -> None:
         """Have one less; its final counts are in it when this returns. One that is not there is ignored."""
 
+    def put_group(self, group_id: int, buckets: Sequence[BucketRule]) -> bool:
+        """Have a group of which each packet takes one bucket, in the place of what it was, before rules that name it.
+
+        Whether the datapath can say what it does. If not it has none of that number, and rules that name it ask.
+        """
+
+    def remove_group(self, group_id: int) -> None:
+        """Have no such group; the final counts of its buckets are in them when this returns."""
+
     def asks(self, rule: Rule) -> bool:
         """Whether packets of this rule go up: because it says so, or as the datapath cannot say what it does."""
 
@@ -123,5 +146,5 @@ class RuleTable(Protocol):
     def write(self) -> None:
         """Do some of what ``resume`` would have to do."""
 
-    def count(self) -> Iterator[list[Rule]]:
-        """A round over all counters, in parts of a millisecond: rules that have counted packets since the last."""
+    def count(self) -> Iterator[list[Tally]]:
+        """A round over all counters, in parts of a millisecond: what has counted packets since the last."""

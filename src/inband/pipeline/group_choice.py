@@ -5,16 +5,17 @@ addresses and ports only, and depends on exactly the bits that were hashed. It i
 bucket draws a number from the hash, the highest wins. A bucket that dies or comes back moves only its own share of the
 flows, and the same flow takes the same bucket after a restart.
 
+The program in the kernel (``bpf/groups.h``) chooses as well, and the same. So all is in whole numbers of up to 64 bits.
+
 Fragments are hashed without ports, which only the first of them has: the pieces of a datagram stay together.
 """
 
 from __future__ import annotations
 
-from math import log
-from zlib import crc32
+from collections.abc import Iterator
 
 from inband.flow import ports
-from inband.flow.fields import FIELD_BITS, FIELDS
+from inband.flow.fields import FIELDS, Field
 from inband.flow.groups import Bucket
 from inband.pipeline.packet_state import PacketState
 from inband.pipeline.ports import PortTable
@@ -28,19 +29,33 @@ def _bits(*names: str) -> int:
 
 
 _ETHERNET = _bits("eth_src", "eth_dst", "eth_type", "vlan_vid")
+
+
+def _fields(*names: str) -> tuple[Field, Field]:
+    source, destination = (FIELDS[name] for name in names)
+    return source, destination
+
+
 _NETWORK = {
-    ETH_IPV4: _bits("ipv4_src", "ipv4_dst", "ip_proto"),
-    ETH_IPV6: _bits("ipv6_src", "ipv6_dst", "ip_proto"),
-    ETH_ARP: _bits("arp_spa", "arp_tpa"),
+    ETH_IPV4: _fields("ipv4_src", "ipv4_dst"),
+    ETH_IPV6: _fields("ipv6_src", "ipv6_dst"),
+    ETH_ARP: _fields("arp_spa", "arp_tpa"),
 }
 _TRANSPORT = {
-    IP_TCP: _bits("tcp_src", "tcp_dst"),
-    IP_UDP: _bits("udp_src", "udp_dst"),
-    IP_SCTP: _bits("sctp_src", "sctp_dst"),
+    IP_TCP: _fields("tcp_src", "tcp_dst"),
+    IP_UDP: _fields("udp_src", "udp_dst"),
+    IP_SCTP: _fields("sctp_src", "sctp_dst"),
 }
 _ETH_TYPE, _IP_PROTO, _IP_FRAG = FIELDS["eth_type"], FIELDS["ip_proto"], FIELDS["ip_frag"]
-_KEY_BYTES = (FIELD_BITS + 7) // 8
+_ETH_SRC, _ETH_DST, _VLAN_VID = FIELDS["eth_src"], FIELDS["eth_dst"], FIELDS["vlan_vid"]
 
+_32_BITS, _64_BITS = (1 << 32) - 1, (1 << 64) - 1
+_GOLDEN_RATIO = 0x9E3779B97F4A7C15
+"""Its digits: an odd number whose multiples are spread (Knuth, The Art of Computer Programming, volume 3, 6.4)."""
+_ONE = 1 << 32
+# Between two powers of two the logarithm is x + x * (1 - x) * (a - x * (b - x * c)): this is right to 0.2 % of what is
+# left to the next power. Value and slope are right at both ends, the value in the middle too.
+_BEND = (1901360723, 1062306863, 357749427)
 
 # Groups watched by one another, looked at to find out whether a bucket is live; more of them count as dead. The bound
 # is for a controller that means harm: every packet of the slow path pays for the search.
@@ -67,33 +82,63 @@ def candidates(group: GroupEntry, port_table: PortTable, groups: GroupTable) -> 
 
 
 def _select(group_id: int, buckets: tuple[GroupBucket, ...], packet: PacketState) -> tuple[GroupBucket, ...]:
-    """One of them, by the packet's flow, in proportion to the weights."""
+    """One of them, by the packet's flow, in proportion to the weights; of equals the first."""
     if len(buckets) < 2:
         return buckets
-    bits = _hashed(packet)
-    packet.depend_on(bits)
-    flow = crc32((packet.key & bits).to_bytes(_KEY_BYTES, "big"), group_id)
-    return (max(buckets, key=lambda bucket: _draw(flow, bucket)),)
+    flow = _hash_of_flow(packet, group_id)
+    chosen, weight, nearest = buckets[0], 0, 0
+    for bucket in buckets:
+        left = doublings_left(_spread(flow ^ bucket.identity))
+        if not weight or left * weight < nearest * bucket.bucket.weight:
+            chosen, weight, nearest = bucket, bucket.bucket.weight, left
+    return (chosen,)
 
 
-def _hashed(packet: PacketState) -> int:
-    """The bits of a packet that say which flow it belongs to."""
-    bits = _ETHERNET | _NETWORK.get(packet.get(_ETH_TYPE), 0)
-    if bits & _IP_PROTO.mask and not packet.get(_IP_FRAG):
-        bits |= _TRANSPORT.get(packet.get(_IP_PROTO), 0)
-    return bits
+def _hash_of_flow(packet: PacketState, group_id: int) -> int:
+    """A number of 32 bits that all packets of a flow have, by bits that the decision depends on from now on."""
+    number = group_id
+    for word in _words(packet):
+        number = (number ^ word) * _GOLDEN_RATIO & _64_BITS
+        number ^= number >> 32
+    return number & _32_BITS
 
 
-def _draw(flow: int, bucket: GroupBucket) -> float:
-    """A bucket's number for a flow: of several, the highest is a bucket's as often as its weight says."""
-    uniform = (_mix(flow ^ bucket.identity) + 0.5) / (1 << 32)
-    return -bucket.bucket.weight / log(uniform)
+def _words(packet: PacketState) -> Iterator[int]:
+    """What says which flow a packet belongs to, in words of 32 bits."""
+    packet.depend_on(_ETHERNET)
+    key = packet.key
+    addresses = _ETH_DST.get(key) << 48 | _ETH_SRC.get(key)
+    yield from (addresses >> 64, addresses >> 32 & _32_BITS, addresses & _32_BITS)
+    eth_type = _ETH_TYPE.get(key)
+    yield eth_type << 16 | _VLAN_VID.get(key)
+    is_ip = eth_type in (ETH_IPV4, ETH_IPV6)
+    yield packet.get(_IP_PROTO) if is_ip else 0
+    transport = _TRANSPORT.get(_IP_PROTO.get(key)) if is_ip and not packet.get(_IP_FRAG) else None
+    yield packet.get(transport[0]) << 16 | packet.get(transport[1]) if transport is not None else 0
+    for field in _NETWORK.get(eth_type, ()):
+        address = packet.get(field)
+        for shift in range(field.bits - 32, -1, -32):
+            yield address >> shift & _32_BITS
 
 
-def _mix(number: int) -> int:
-    """Spread a CRC, whose bits follow linearly from its input's (the finaliser of MurmurHash3)."""
-    number = (number ^ number >> 16) * 0x85EBCA6B & 0xFFFFFFFF
-    number = (number ^ number >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
+def doublings_left(number: int) -> int:
+    """How far a number of 32 bits is from 2^32, in doublings, and these by 2^-32; never 0.
+
+    The number is drawn, and taken in its middle. So this is exponentially distributed; of some that are divided by
+    weights the least is a bucket's as often as its weight says.
+    """
+    odd = 2 * number + 1  # 33 bits
+    left = 34 - odd.bit_length()
+    fraction = (odd << left - 1) - _ONE
+    a, b, c = _BEND
+    bend = a - ((b - (c * fraction >> 32)) * fraction >> 32)
+    return (left << 32) - fraction - ((fraction * (_ONE - fraction) >> 32) * bend >> 32)
+
+
+def _spread(number: int) -> int:
+    """Have all bits depend on all (the finaliser of MurmurHash3)."""
+    number = (number ^ number >> 16) * 0x85EBCA6B & _32_BITS
+    number = (number ^ number >> 13) * 0xC2B2AE35 & _32_BITS
     return number ^ number >> 16
 
 

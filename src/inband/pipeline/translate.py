@@ -49,6 +49,7 @@ from inband.pipeline.switch_state import LastCached, SwitchState
 from inband.pipeline.tables import receive
 from inband.pipeline.trace import Trace
 from inband.pipeline.translation import Translation
+from inband.pipeline.visits import Share, shares_of
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
@@ -239,6 +240,11 @@ class Pipeline:
     def ruling_of(self, flow: Flow) -> Ruling:
         """What a flow says of all its packets, if it says that by itself."""
         return ruling_of(flow, self._state)
+
+    def shares_of(self, group_id: int) -> tuple[Share, ...] | None:
+        """What the buckets of a group do of which each packet takes one; None where that cannot be said."""
+        group = self.tables.groups.get(group_id)
+        return None if group is None else shares_of(group, self._state)
 
     def explain(self, key: FlowKey, frame: Frame, now: Instant) -> Explanation:
         """Why a frame goes where it goes, and where it would go without in-band control. Changes nothing."""

@@ -1,9 +1,10 @@
 """What a flow does to any packet that comes to it, as steps that depend on the packet only as it is then.
 
 A datapath that has the tables itself does these steps, one flow's after the other's, without asking. Outputs to
-reserved ports are those of ports here, but NORMAL is a step where it depends on nothing but what was learned, and a
-group is its buckets that take every packet. What is for the controller or in-band control is no such step, nor is what
-only the pipeline knows (registers, the choice of a select group).
+reserved ports are those of ports here, but NORMAL is a step where it depends on nothing but what was learned. A group
+is its buckets that take every packet, each a branch. One of which each packet takes one bucket is a step, and what its
+buckets do is said apart (``shares_of``). What is for the controller or in-band control is no such step, nor is what
+only the pipeline knows (registers).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from inband.pipeline.action_set import ActionSet
 from inband.pipeline.group_choice import candidates
 from inband.pipeline.outputs import output_to
 from inband.pipeline.switch_state import SwitchState
-from inband.table.groups import Counter
+from inband.table.groups import Counter, GroupBucket, GroupEntry
 from inband.vocabulary.openflow import GroupType
 
 _STEPS = (PushVlan, PopVlan, SetVlanVid, SetVlanPcp, SetNwTtl, DecNwTtl, SetQueue, PopQueue)
@@ -57,8 +58,8 @@ class Branch(NamedTuple):
 class Visit(NamedTuple):
     """What a flow does, in this order.
 
-    ``applied``: at once; an output to the port that the packet came from is none. ``counters``: groups and buckets that
-    each packet counts to. ``clears``: the action set.
+    ``applied``: at once; an output to the port that the packet came from is none, and a group has ``shares_of``.
+    ``counters``: groups and buckets that each packet counts to. ``clears``: the action set.
     ``written``: into the action set; of an Output there None stands for one that sends nothing. ``metadata``: value
     and mask of what it sets. ``next_table``: where the packet goes on, None: nowhere.
     """
@@ -70,8 +71,36 @@ class Visit(NamedTuple):
     next_table: int | None = None
     counters: tuple[Counter, ...] = ()
 
+    @property
+    def groups(self) -> frozenset[int]:
+        """The groups that are steps of it."""
+        return groups_among((*self.applied, *self.written))
+
+
+class Share(NamedTuple):
+    """A bucket of a group of which each packet takes one, by ``group_choice``; what it does, and counts to.
+
+    A group in it is its last step. The group is among the ``counters``.
+    """
+
+    weight: int
+    identity: int
+    applied: tuple[Step, ...]
+    counters: tuple[Counter, ...]
+
 
 Step = Action | Meter | Branch
+
+
+def groups_among(steps: Iterable[Step | None]) -> frozenset[int]:
+    """The groups that are such steps, or in a branch."""
+    found: set[int] = set()
+    for step in steps:
+        if isinstance(step, Group):
+            found.add(step.group_id)
+        elif isinstance(step, Branch):
+            found |= groups_among(step.applied)
+    return frozenset(found)
 
 
 def visit_of(flow: Flow, switch: SwitchState) -> Visit | None:
@@ -142,24 +171,50 @@ def _plain(action: Action, switch: SwitchState) -> Sequence[Action] | None:
 
 
 def _grouped(action: Group, switch: SwitchState, counters: list[Counter]) -> list[Branch] | None:
-    """A copy of the packet for each bucket; None where buckets differ from packet to packet, or lead on."""
+    """A copy of the packet for each bucket, or one for the group; None where it cannot be said."""
     group = switch.tables.groups.get(action.group_id)
     if group is None:
         return []
-    buckets = candidates(group, switch.ports, switch.tables.groups)
-    if group.type is GroupType.SELECT and len(buckets) > 1:
-        return None
+    if _is_chosen_from(group, switch):
+        return [Branch((action,))] if shares_of(group, switch) is not None else None
     branches = []
     counters.append(group.counter)
-    for bucket in buckets:
-        ordered = ActionSet()
-        ordered.write(bucket.bucket.actions)
-        steps = [_plain(each, switch) for each in ordered.in_order()]
-        if None in steps or any(isinstance(each, Output) and each.port == NORMAL for each in ordered.in_order()):
-            return None
+    for bucket in candidates(group, switch.ports, switch.tables.groups):
         counters.append(bucket.counter)
-        branches.append(Branch(tuple(step for each in steps if each is not None for step in each)))
+        steps = _in_bucket(bucket, switch)
+        if steps is None:
+            return None
+        branches.append(Branch(tuple(steps)))
     return branches
+
+
+def _is_chosen_from(group: GroupEntry, switch: SwitchState) -> bool:
+    """Whether different packets take different buckets."""
+    return group.type is GroupType.SELECT and len(candidates(group, switch.ports, switch.tables.groups)) > 1
+
+
+def shares_of(group: GroupEntry, switch: SwitchState) -> tuple[Share, ...] | None:
+    """What each bucket does of a group of which every packet takes one; None where that cannot be said."""
+    shares = []
+    for bucket in candidates(group, switch.ports, switch.tables.groups):
+        steps = _in_bucket(bucket, switch)
+        if steps is None:
+            return None
+        shares.append(Share(bucket.bucket.weight, bucket.identity, tuple(steps), (group.counter, bucket.counter)))
+    return tuple(shares)
+
+
+def _in_bucket(bucket: GroupBucket, switch: SwitchState) -> Sequence[Action] | None:
+    """A bucket's actions, on a copy that ends with them."""
+    ordered = ActionSet()
+    ordered.write(bucket.bucket.actions)
+    found: list[Action] = []
+    for action in ordered.in_order():
+        steps = _plain(action, switch)
+        if steps is None or (isinstance(action, Output) and action.port == NORMAL):
+            return None
+        found += steps
+    return found
 
 
 def _written(actions: Iterable[Action], switch: SwitchState) -> Iterator[Action | None]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import pytest
 
 from inband.bridge.kernel_tables import MAX_FLOWS, QUIET_S, SLICE_S, KernelTables
-from inband.datapath.rules import PortRoles, Rule, StationTable, Told
+from inband.datapath.rules import BucketRule, PortRoles, Rule, StationTable, Tally, Told
 from inband.errors import HostError
-from inband.flow.actions import ApplyActions, Instruction, Meter, Output
+from inband.flow.actions import ApplyActions, Group, Instruction, Meter, Output
 from inband.flow.fields import FlowKey
 from inband.flow.flow import Flow
+from inband.flow.groups import Bucket
 from inband.flow.match import Match
 from inband.flow.meters import MeterBand
 from inband.flow.ports import CONTROLLER, LOCAL, PortNo
@@ -27,7 +28,7 @@ from inband.pipeline.visits import Visit
 from inband.sim import topologies
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
-from inband.vocabulary.openflow import MeterBandType, MeterFlags, PortConfig
+from inband.vocabulary.openflow import GroupType, MeterBandType, MeterFlags, PortConfig
 
 P1, P2, P3 = PortNo(1), PortNo(2), PortNo(3)
 NEVER = float("-inf")
@@ -70,6 +71,8 @@ class FakeRules:
         self.told: Told = _hears_nothing
         self.is_valid = self.refuses = False
         self.rules: list[Rule] = []
+        self.groups: dict[int, tuple[BucketRule, ...]] = {}
+        self.most_buckets = 3
 
     def clear(self) -> None:
         self.is_valid = False
@@ -91,6 +94,17 @@ class FakeRules:
         assert not self.is_valid
         self.rules.remove(rule)
 
+    def put_group(self, group_id: int, buckets: Sequence[BucketRule]) -> bool:
+        assert not self.is_valid
+        self.groups[group_id] = tuple(buckets)
+        if len(buckets) > self.most_buckets:
+            del self.groups[group_id]
+        return group_id in self.groups
+
+    def remove_group(self, group_id: int) -> None:
+        assert not self.is_valid
+        self.groups.pop(group_id, None)
+
     def asks(self, rule: Rule) -> bool:
         return rule.ruling == ASK
 
@@ -100,8 +114,8 @@ class FakeRules:
     def write(self) -> None:
         pass
 
-    def count(self) -> Iterator[list[Rule]]:
-        yield list(self.rules)
+    def count(self) -> Iterator[list[Tally]]:
+        yield [*self.rules, *(bucket for group in self.groups.values() for bucket in group)]
 
     def matches(self) -> list[Match]:
         return [rule.flow.match for rule in self.rules]
@@ -243,6 +257,78 @@ def test_flows_of_all_tables_are_compiled_anew_when_everything_changed(scene: Sc
     scene.wait(1.0)
 
     assert [rule.ruling.visit for rule in scene.rules.rules] == [None, Visit()]
+
+
+def _select(*ports: PortNo) -> tuple[Bucket, ...]:
+    return tuple(Bucket((Output(port),), 1) for port in ports)
+
+
+def _name_a_group(scene: Scene) -> Flow:
+    flow = Flow(Match.of(eth_dst=1), OpenFlowPriority(1), (ApplyActions((Group(1),)),))
+    scene.kernel_tables.flows_changed(scene.tables.add(flow, scene.now).added)
+    scene.wait(1.0)
+    return flow
+
+
+def test_a_groups_buckets_are_there_before_flows_that_name_it_and_count_for_it(scene: Scene) -> None:
+    group = scene.tables.groups.add(1, GroupType.SELECT, _select(P1, P2), 0.0)
+
+    flow = _name_a_group(scene)
+
+    assert [bucket.share.applied for bucket in scene.rules.groups[1]] == [(Output(P1),), (Output(P2),)]
+    scene.rules.rules[0].packets = 3
+    scene.rules.groups[1][0].packets, scene.rules.groups[1][1].packets = 1, 2
+    for _ in range(2):
+        for _ in scene.kernel_tables.count():
+            pass
+    assert (flow.packets, group.counter.packets) == (3, 3)
+    assert [bucket.counter.packets for bucket in group.buckets] == [1, 2]
+
+
+def test_a_group_that_changes_takes_its_place_and_its_flows_stay(scene: Scene) -> None:
+    group = scene.tables.groups.add(1, GroupType.SELECT, _select(P1, P2), 0.0)
+    _name_a_group(scene)
+    rules, last = list(scene.rules.rules), scene.rules.groups[1][0]
+
+    scene.tables.groups.modify(1, GroupType.SELECT, _select(P2, P3))
+    scene.kernel_tables.everything_changed()
+    last.packets = 5
+    scene.wait(1.0)
+
+    assert [bucket.share.applied for bucket in scene.rules.groups[1]] == [(Output(P2),), ()]
+    assert scene.rules.rules == rules
+    assert group.counter.packets == 5
+    scene.kernel_tables.everything_changed()
+    before = scene.rules.groups[1]
+    scene.wait(1.0)
+    assert scene.rules.groups[1] is before
+
+
+def test_flows_are_compiled_anew_when_their_group_has_too_many_buckets_and_when_it_has_not(scene: Scene) -> None:
+    scene.tables.groups.add(1, GroupType.SELECT, _select(P1, P2), 0.0)
+    _name_a_group(scene)
+
+    for buckets, are_there in (((P1, P2, P1, P2), False), ((P2, P1), True)):
+        before = list(scene.rules.rules)
+        scene.tables.groups.modify(1, GroupType.SELECT, _select(*buckets))
+        scene.kernel_tables.everything_changed()
+        scene.wait(1.0)
+
+        assert (1 in scene.rules.groups) is are_there
+        assert scene.rules.rules != before
+
+
+def test_a_group_that_is_gone_is_forgotten(scene: Scene) -> None:
+    scene.tables.groups.add(1, GroupType.SELECT, _select(P1, P2), 0.0)
+    flow = _name_a_group(scene)
+
+    scene.tables.groups.delete(1)
+    scene.kernel_tables.flows_changed(scene.tables.delete(0, flow.match).removed)
+    scene.kernel_tables.everything_changed()
+    scene.wait(1.0)
+
+    assert not scene.rules.groups
+    assert not scene.rules.rules
 
 
 def test_a_flow_whose_meter_changes_is_compiled_anew(scene: Scene) -> None:

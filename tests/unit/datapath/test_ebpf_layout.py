@@ -30,6 +30,7 @@ STRUCTS = {
     "mask": (layout.MASK, ["bits", "words", "padding"]),
     "config": (layout.CONFIG, ["epoch", "adopted_epoch", "mask_count", "control_per_s", "secret"]),
     "tables": (layout.TABLES, ["generation", "local_slot", "local_mac", "masks"]),
+    "share": (layout.SHARE, ["weight", "identity", "slot"]),
     "range": (layout.RANGE, ["first", "count"]),
     "station": (layout.STATION, ["slot", "is_pinned", "used_ns", "tick"]),
     "station_key": (layout.STATION_KEY, ["mac", "vlan_be"]),
@@ -84,6 +85,13 @@ def test_rules_and_ports_end_in_an_entry(btf: Btf) -> None:
     assert [btf.offsets["inlet"][name] for name in ("flags", "flood")] == [0, layout.INLET_HEAD.size]
 
 
+def test_a_bucket_is_its_head_and_its_ops_and_a_group_its_shares(btf: Btf) -> None:
+    assert btf.sizes["bucket"] == layout.BUCKET_SIZE
+    assert [btf.offsets["bucket"][name] for name in ("slot", "op_count", "ops")] == [0, 4, layout.BUCKET_HEAD.size]
+    assert btf.sizes["group"] == layout.GROUP_SIZE
+    assert [btf.offsets["group"][name] for name in ("count", "shares")] == [0, layout.GROUP_HEAD.size]
+
+
 def test_a_meter_is_its_head_and_its_bands(btf: Btf) -> None:
     members = ["lock", "count_at", "packet_size", "byte_size", "band_count", "filled_ns"]
 
@@ -98,7 +106,7 @@ def test_numbers_are_the_same(btf: Btf) -> None:
         *("KEY_WORDS", "SHORT_KEY", "DISCOVERY_PER_S", "DISCOVERY_BURST_MS"),
         *("LINK_LOCAL_PER_S", "LINK_LOCAL_BURST_MS", "MAX_METERS", "MAX_BANDS", "MAX_METER_COUNTS"),
         *("CONTROL_PER_S", "CONTROL_BURST_MS", "MAX_RULES", "MAX_RULE_MASKS", "MAX_STATIONS"),
-        *("MAX_TABLES", "MAX_WRITTEN"),
+        *("MAX_TABLES", "MAX_WRITTEN", "MAX_GROUPS", "MAX_SHARES"),
         *("TOLD_BACKLOG", "TOLD_PER_S", "TOLD_BURST_MS", "LEARNED_PER_S", "LEARNED_BURST_MS", "SILENT_MS"),
     )
 

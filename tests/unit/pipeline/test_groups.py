@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import log2
 
 import pytest
 
@@ -24,6 +25,7 @@ from inband.flow.actions import (
 from inband.flow.fields import FIELDS
 from inband.flow.groups import Bucket
 from inband.flow.ports import ANY, CONTROLLER, LOCAL, PortNo
+from inband.pipeline.group_choice import doublings_left
 from inband.pipeline.trace import Trace
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
@@ -161,6 +163,17 @@ def test_select_spreads_flows_by_weight() -> None:
 
     assert 260 <= taken[P2] <= 340
     assert taken[P2] + taken[P3] == 400
+
+
+def test_what_is_drawn_is_near_the_logarithm_and_never_less_for_a_lesser_number() -> None:
+    numbers = [*range(3000), *(number for top in range(12, 32) for number in range(1 << top, 2 << top, 1 << top - 7))]
+
+    drawn = [doublings_left(number) for number in (*numbers, (1 << 32) - 1)]
+
+    assert drawn == sorted(drawn, reverse=True)
+    assert drawn[-1] > 0
+    for number, left in zip(numbers, drawn, strict=False):
+        assert left / (1 << 32) == pytest.approx(32 - log2(number + 0.5), rel=0.002)
 
 
 def test_a_flow_always_takes_the_same_bucket() -> None:

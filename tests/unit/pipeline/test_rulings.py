@@ -150,12 +150,29 @@ def test_of_a_group_the_buckets_that_take_every_packet_are_done_to_copies(
     assert len(ruling.visit.counters) == 1 + len(expected)
 
 
+def test_a_group_of_which_each_packet_takes_one_bucket_is_a_step_whose_buckets_are_said_apart() -> None:
+    made = _with_group(GroupType.SELECT, Bucket((Output(P1),), 1), Bucket((Output(P2),), 0), Bucket((Output(P3),), 2))
+    group = made.tables.groups.get(1)
+    assert group is not None
+
+    ruling = made.ruling_of(Flow(ANY, PRIORITY, (ApplyActions((Group(1), Output(P2))),)))
+
+    assert ruling == Ruling(Decider.TABLES, (), Visit((Branch((Group(1),)), Output(P2))))
+    assert ruling.visit is not None
+    assert ruling.visit.groups == {1}
+    shares = made.shares_of(1)
+    assert shares is not None
+    assert [(share.weight, share.applied) for share in shares] == [(1, (Output(P1),)), (2, ())]
+    assert [share.counters for share in shares] == [(group.counter, group.buckets[at].counter) for at in (0, 2)]
+
+
 @pytest.mark.parametrize(
     "buckets",
     [
-        [Bucket((Output(P1),), 1), Bucket((Output(P2),), 1)],
         [Bucket((Output(CONTROLLER),), 1)],
         [Bucket((Output(NORMAL),), 1)],
+        [Bucket((Output(P1),), 1), Bucket((Output(CONTROLLER),), 1)],
+        [Bucket((Output(P1),), 1), Bucket((Output(NORMAL),), 1)],
     ],
 )
 def test_a_group_whose_packets_fare_differently_is_asked_about(buckets: list[Bucket]) -> None:

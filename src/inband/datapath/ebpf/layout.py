@@ -10,7 +10,7 @@ from struct import Struct
 
 from inband.datapath import pace
 
-LAYOUT_VERSION = 10
+LAYOUT_VERSION = 11
 MAX_MASKS = 32
 MAX_OPS = 32
 MAX_PORTS = 1024
@@ -21,6 +21,9 @@ MAX_RULE_MASKS = 256
 MAX_TABLES = 64
 MAX_WRITTEN = 24
 """Places of the action set: one for each kind, in the order in which they run."""
+MAX_GROUPS = 16384
+MAX_SHARES = 128
+"""Of a group: buckets of which each packet takes one."""
 MAX_STATIONS = 16384
 MAX_METERS = 4096
 MAX_BANDS = 8
@@ -59,6 +62,14 @@ STATS = Struct("=QQQQ")
 RULE_HEAD = Struct("=QIIQQQ")
 """rank, decision, next_table, metadata, metadata_bits, metadata_mask; an entry follows."""
 RULE_SIZE = RULE_HEAD.size + ENTRY_SIZE
+BUCKET_HEAD = Struct("=II")
+"""slot, op_count; MAX_OPS ops follow."""
+BUCKET_SIZE = BUCKET_HEAD.size + MAX_OPS * OP.size
+GROUP_HEAD = Struct("=I")
+"""count; MAX_SHARES shares follow."""
+SHARE = Struct("=III")
+"""weight, identity, slot."""
+GROUP_SIZE = GROUP_HEAD.size + MAX_SHARES * SHARE.size
 RULE_MASK = Struct("=96sIIQQ")
 """As MASK, then best_rank, metadata."""
 RANGE = Struct("=HH")
@@ -125,6 +136,7 @@ class OpKind(IntEnum):
     BRANCH = 23
     JOIN = 24
     NORMAL = 25
+    GROUP = 26
 
 
 class Verdict(IntEnum):

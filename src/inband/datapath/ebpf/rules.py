@@ -5,18 +5,19 @@ key cannot say goes up, by as much of its match as can be said. For rules of tab
 one stands in that sends everything up, as high as the highest of them; a later table that has such is not there for the
 kernel, and packets that get to it go up.
 
-Invariants: the kernel's maps change only while the rules are suspended (generation 0); a frame that began before sees
-another generation at its end and goes up. Slots of counters rest before they are used again.
+Invariant: the kernel's maps change only while the rules are suspended (generation 0); a frame that began before sees
+another generation at its end and goes up.
 """
 
 from __future__ import annotations
 
 from bisect import insort
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from inband.datapath.ebpf import libbpf
+from inband.datapath.ebpf.groups import KernelGroups
 from inband.datapath.ebpf.kernel import Kernel
 from inband.datapath.ebpf.keys import KeyCompiler, hash_of, with_mask_id, words_of
 from inband.datapath.ebpf.layout import (
@@ -29,28 +30,21 @@ from inband.datapath.ebpf.layout import (
     RULE_HEAD,
     RULE_MASK,
     RULE_SIZE,
-    STATS,
     RuleDecision,
 )
 from inband.datapath.ebpf.ops import SEND_UP, compile_ops
 from inband.datapath.ebpf.stations import Stations
+from inband.datapath.ebpf.tallies import Tallies
 from inband.datapath.ebpf.visits import compile_visit
-from inband.datapath.rules import PRIORITY_SHIFT, Rule, StationTable, Told
+from inband.datapath.rules import PRIORITY_SHIFT, BucketRule, Rule, StationTable, Tally, Told
 from inband.errors import HostError
 from inband.flow.fields import FlowKey
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.pipeline.rulings import Decider
 
-# Slots that rest before they are used again; a packet on another CPU is done within microseconds.
-_RESTING = 1024
-# Counters compared at a time; a part of a round is over after so many such blocks, or rules that have counted.
-_BLOCK = 128
-_BLOCKS_PER_PART = 256
-_COUNTED_PER_PART = 256
 # Elements written in one call: 0.2 ms.
 _AT_ONCE = 256
-_NANOSECONDS = 1e-9
 _NO_MASK = bytes(KEY_SIZE)
 
 
@@ -87,8 +81,6 @@ class _Placed:
     key: _Key
     slot: int = 0
     rule: Rule | None = None
-    packets: int = 0
-    bytes: int = 0
 
 
 class KernelRules:
@@ -103,6 +95,8 @@ class KernelRules:
         self._kernel = kernel
         self._slot_of = slot_of
         self._meters = meters
+        self._tallies = Tallies(kernel)
+        self._groups = KernelGroups(kernel, self._tallies, slot_of)
         self._keys = KeyCompiler()
         self._map = kernel.map("rules")
         self._masks: dict[tuple[int, bytes, int], _Mask] = {}
@@ -110,12 +104,8 @@ class KernelRules:
         self._hashes: dict[bytes, bytes] = {}
         self._unwritten: dict[bytes, bytes | None] = {}
         self._placed: dict[Rule, _Placed] = {}
-        self._by_slot: dict[int, _Placed] = {}
         self._unfit: dict[Rule, None] = {}
         self._catch_all: _Placed | None = None
-        self._free: deque[int] = deque()
-        self._unused_from = 1
-        self._seen: dict[int, bytes] = {}
         self._generation = 0
 
     def __len__(self) -> int:
@@ -157,6 +147,7 @@ class KernelRules:
         self.suspend()
         for rule in [*self._placed, *self._unfit]:
             self.remove(rule)
+        self._groups.clear()
         self.write()
         self.stations.clear()
 
@@ -177,11 +168,8 @@ class KernelRules:
             self._give_back(mask)
             return
         decision, ops = self._compile(rule) if is_exact else (RuleDecision.UP, b"")
-        slot = self._take_slot() if decision is not RuleDecision.UP else 0
+        slot = self._tallies.take(rule) if decision is not RuleDecision.UP else 0
         placed = _Placed(rule.rank, decision if slot else RuleDecision.UP, ops, mask, key, slot, rule)
-        if slot:
-            placed.packets, placed.bytes, _, _ = self._kernel.rule_stats.read(slot)
-            self._by_slot[slot] = placed
         self._placed[rule] = placed
         self._insert(placed)
 
@@ -193,9 +181,15 @@ class KernelRules:
             return
         self._take_out(placed)
         if placed.slot:
-            self._count(placed)
-            del self._by_slot[placed.slot]
-            self._free.append(placed.slot)
+            self._tallies.give_back(placed.slot)
+
+    def put_group(self, group_id: int, buckets: Sequence[BucketRule]) -> bool:
+        """As ``RuleTable.put_group``."""
+        return self._groups.put(group_id, buckets)
+
+    def remove_group(self, group_id: int) -> None:
+        """As ``RuleTable.remove_group``."""
+        self._groups.remove(group_id)
 
     def asks(self, rule: Rule) -> bool:
         """As ``RuleTable.asks``."""
@@ -220,34 +214,11 @@ class KernelRules:
         """As ``RuleTable.read``."""
         placed = self._placed.get(rule)
         if placed is not None and placed.slot:
-            self._count(placed)
+            self._tallies.read(placed.slot)
 
-    def count(self) -> Iterator[list[Rule]]:
+    def count(self) -> Iterator[list[Tally]]:
         """As ``RuleTable.count``."""
-        size = _BLOCK * STATS.size
-        counted: list[Rule] = []
-        for blocks, start in enumerate(range(0, self._unused_from * STATS.size, size), start=1):
-            now = self._kernel.rule_stats.bytes(start, start + size)
-            if now != self._seen.get(start):
-                self._seen[start] = now
-                first = start // STATS.size
-                placed = [self._by_slot[slot] for slot in range(first, first + _BLOCK) if slot in self._by_slot]
-                counted += [each.rule for each in placed if self._count(each) and each.rule is not None]
-            if blocks % _BLOCKS_PER_PART == 0 or len(counted) >= _COUNTED_PER_PART:
-                yield counted
-                counted = []
-        yield counted
-
-    def _count(self, placed: _Placed) -> bool:
-        packets, bytes_, used_ns, _ = self._kernel.rule_stats.read(placed.slot)
-        rule = placed.rule
-        if rule is None or packets == placed.packets:
-            return False
-        rule.packets += packets - placed.packets
-        rule.bytes += bytes_ - placed.bytes
-        rule.used = max(rule.used, used_ns * _NANOSECONDS)
-        placed.packets, placed.bytes = packets, bytes_
-        return True
+        return self._tallies.count()
 
     # Inside
 
@@ -258,7 +229,7 @@ class KernelRules:
         if decider is Decider.SWITCH:
             return RuleDecision.UP, b""
         if visit is not None:
-            visited = compile_visit(visit, self._slot_of, self._meters)
+            visited = compile_visit(visit, self._slot_of, self._meters, self._groups)
             return (RuleDecision.UP, b"") if visited is None else (RuleDecision.VISIT, visited)
         ops = compile_ops(actions, self._slot_of)
         return (RuleDecision.UP, b"") if ops == SEND_UP else (RuleDecision.OPS, ops)
@@ -289,14 +260,6 @@ class KernelRules:
         whole = with_mask_id(masked, mask.number)
         hashed = hash_of(whole, mask.words, self._kernel.secret, metadata if mask.metadata else None)
         return hashed, whole + metadata.to_bytes(8, "little")
-
-    def _take_slot(self) -> int:
-        if len(self._free) > _RESTING or (self._free and self._unused_from >= MAX_RULES):
-            return self._free.popleft()
-        if self._unused_from >= MAX_RULES:
-            return 0
-        self._unused_from += 1
-        return self._unused_from - 1
 
     def _insert(self, placed: _Placed) -> None:
         mask = placed.mask

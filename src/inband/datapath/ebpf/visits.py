@@ -7,13 +7,14 @@ place there by its kind, and an op before it that says which.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from inband.datapath.ebpf.layout import MAX_OPS, MAX_TABLES, OP, OpKind
 from inband.datapath.ebpf.ops import UnfitError, edit_ops, priority_of
 from inband.flow.actions import (
     Action,
     DecNwTtl,
+    Group,
     HeaderAction,
     Meter,
     Output,
@@ -47,8 +48,12 @@ _BRANCH, _JOIN = OP.pack(OpKind.BRANCH, 0, 0, 0), OP.pack(OpKind.JOIN, 0, 0, 0)
 _NOTHING = bytes(OP.size)
 
 
-def compile_visit(visit: Visit, slot_of: Callable[[PortNo], int], meters: Mapping[int, bool]) -> bytes | None:
-    """A visit's ops, packed; None if the program cannot do it. ``meters``: those that it knows."""
+def compile_visit(
+    visit: Visit, slot_of: Callable[[PortNo], int], meters: Mapping[int, bool], groups: Container[int]
+) -> bytes | None:
+    """A visit's ops, packed; None if the program cannot do it. ``meters`` and ``groups``: those that it knows."""
+    if not all(group_id in groups for group_id in visit.groups):
+        return None
     if visit.next_table is not None and visit.next_table >= MAX_TABLES:
         return None
     try:
@@ -57,6 +62,15 @@ def compile_visit(visit: Visit, slot_of: Callable[[PortNo], int], meters: Mappin
             ops.append(_CLEAR)
         for action in visit.written:
             ops += _written(action, slot_of)
+    except UnfitError:
+        return None
+    return b"".join(ops) if len(ops) <= MAX_OPS else None
+
+
+def compile_bucket(steps: Iterable[Step], slot_of: Callable[[PortNo], int]) -> bytes | None:
+    """A bucket's ops, as ``compile_visit``."""
+    try:
+        ops = [op for step in steps for op in _ops(step, slot_of, {})]
     except UnfitError:
         return None
     return b"".join(ops) if len(ops) <= MAX_OPS else None
@@ -75,6 +89,8 @@ def _ops(action: Step, slot_of: Callable[[PortNo], int], meters: Mapping[int, bo
     match action:
         case Branch(applied):
             return [_BRANCH, *(op for step in applied for op in _ops(step, slot_of, meters)), _JOIN]
+        case Group(group_id):
+            return [OP.pack(OpKind.GROUP, 0, 0, group_id)]
         case Output(port) if port == NORMAL:
             return [OP.pack(OpKind.NORMAL, 0, 0, 0)]
         case Output(port):
