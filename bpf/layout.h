@@ -26,7 +26,7 @@ enum layout {
 	MAX_RULE_MASKS = 256, /* of all tables */
 	MAX_TABLES = 64,
 	MAX_WRITTEN = 24, /* places of the action set: one for each kind, in the order in which they run */
-	MAX_VISITS = 80,  /* rules and buckets that a packet comes by */
+	MAX_VISITS = 80,  /* that is how many of a packet's tables and groups are counted */
 	MAX_GROUPS = 16384,
 	MAX_SHARES = 128, /* of a group: buckets of which each packet takes one */
 	MAX_NESTED = 4,	  /* groups within one another's buckets */
@@ -226,13 +226,15 @@ struct tables {
 	__u8 local_mac[6];
 	__u8 padding[2];
 	struct range masks[MAX_TABLES];
+	/* What packets without a rule count to, as a rule's slot: they are dropped. 0: they go up. */
+	__u32 misses[MAX_TABLES];
 };
 
 /* A packet on its way through the tables: what is said of it so far. Nothing is done before all is said. */
 struct walk {
 	struct flow_key key; /* as actions have made it */
 	__u64 metadata;
-	__u32 visited;	  /* rules so far, and buckets */
+	__u32 visited;	  /* rules so far, tables that have none, and buckets */
 	__u32 known_tags; /* of the tags in ``key`` how many are what the packet has then; it may have more */
 	__u32 length;	  /* of the ops, up to the last that sends or meters */
 	__u32 write_to;	  /* the place of the action set, plus 1, for the next op */

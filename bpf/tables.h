@@ -275,6 +275,30 @@ __noinline int do_ops(struct __sk_buff *skb, struct packet *packet, const struct
 	return run_ops(skb, packet, &rule->entry, 0);
 }
 
+/* A packet that no rule of table 0 matches: the program's answer, or GOES_UP. */
+__noinline int drop_missed(struct __sk_buff *skb, const struct packet *packet, __u32 generation, int is_alone)
+{
+	__u32 zero = 0;
+	struct tables *now = bpf_map_lookup_elem(&tables, &zero);
+
+	if (!packet || !now)
+		return GOES_UP;
+	__u32 slot = now->misses[0];
+	bool is_stale = *(volatile __u32 *)&now->generation != generation;
+	if (!slot || is_stale) {
+		count(is_stale ? VERDICT_UP_NO_TABLES : VERDICT_UP_NO_RULE);
+		return GOES_UP;
+	}
+	count(VERDICT_DECIDED_BY_RULE);
+	count(VERDICT_DROPPED_BY_FLOW);
+	credit(bpf_map_lookup_elem(&rule_stats, &slot), packet);
+	if (is_alone)
+		count(VERDICT_DECIDED_ALONE);
+	else
+		tell_in_pace(skb, packet);
+	return TC_ACT_SHOT;
+}
+
 /* The ops before NORMAL, none of which sends; whether the packet goes on. */
 __noinline int prepare(struct __sk_buff *skb, struct packet *packet, const struct walk *walk)
 {
@@ -382,10 +406,8 @@ __noinline int decide(struct __sk_buff *skb, struct packet *packet, const struct
 		forget_ports_of_fragment(packet);
 	__u32 place = classify(&packet->key, 0, config, now->masks[0].first, now->masks[0].count);
 	struct rule *rule = place ? rule_of_mask(&packet->key, 0, config, place - 1) : NULL;
-	if (!rule) {
-		count(VERDICT_UP_NO_RULE);
-		return GOES_UP;
-	}
+	if (!rule)
+		return drop_missed(skb, packet, generation, is_alone);
 	__u32 decision = rule->decision;
 	if (*(volatile __u32 *)&now->generation != generation) {
 		count(VERDICT_UP_NO_TABLES);

@@ -298,7 +298,7 @@ __noinline int visit_table(struct walk *walk, const struct packet *packet, const
 	__u32 place = classify(&walk->key, walk->metadata, config, masks->first, masks->count);
 	struct rule *rule = place ? rule_of_mask(&walk->key, walk->metadata, config, place - 1) : NULL;
 	if (!rule)
-		return FINDS_NO_RULE;
+		return !now->misses[table] ? FINDS_NO_RULE : note_visit(walk, now->misses[table]) ? ENDS : GOES_UP;
 	if (rule->decision == RULE_VISIT)
 		return follow_rule(walk, packet, rule);
 	if (rule->decision == RULE_NORMAL && send_by_normal(walk) && note_visit(walk, rule->entry.slot))
@@ -342,7 +342,7 @@ static __always_inline void begin_walk(struct walk *walk, const struct packet *p
 	__builtin_memset(walk->set, 0, sizeof(walk->set));
 }
 
-/* Count a packet to each rule that it came by, and bucket. */
+/* Count a packet to all that it came by. */
 __noinline int credit_walk(const struct walk *walk, const struct packet *packet)
 {
 	if (!walk || !packet)

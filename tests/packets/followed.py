@@ -76,6 +76,10 @@ FOLLOWED: dict[str, list[Row]] = {
         (1, 1, Match.of(vlan_vid=0x1007), (ClearActions(), WriteActions((_TO_3,)))),
         (1, 0, ANY, (WriteActions((Output(PortNo(3)), SetField("vlan_vid", 0x1008))),)),
     ],
+    "no flow in the end": [
+        (0, 0, ANY, (WriteActions((_TO_3,)), ApplyActions((_TO_2, DecNwTtl())), GotoTable(1))),
+        (1, 1, Match.of(vlan_vid=0x1007), (ClearActions(), GotoTable(2))),
+    ],
     "an output that is closed": [
         (0, 0, ANY, (WriteActions((_TO_2,)), GotoTable(1))),
         (1, 0, ANY, (WriteActions((Output(PortNo(9)),)),)),

@@ -219,6 +219,7 @@ _LATER: dict[str, list[tuple[Match, int, tuple[Instruction, ...]]]] = {
         (ANY, 0, (ApplyActions((SetField("ipv4_dst", 0x0A000009), DecNwTtl(), PushVlan())), GotoTable(1))),
         (Match.of(eth_type=0x0800, ipv4_dst=0x0A000009, vlan_vid=0x1000), 1, (ApplyActions((Output(PortNo(2)),)),)),
     ],
+    "no flow in the end": [(ANY, 0, (WriteActions((_TO_2,)), GotoTable(1)))],
     "no action": [(ANY, 0, (GotoTable(1),)), (ANY, 1, ())],
     "meter": [(ANY, 0, (Meter(2), ApplyActions((Output(PortNo(2)),))))],
     "a failover group": [(ANY, 0, (ApplyActions((Group(2),)), GotoTable(1))), (ANY, 1, (ApplyActions((_TO_2,)),))],
@@ -264,6 +265,24 @@ def _applied(flow: Flow) -> Iterator[Action]:
             yield from instruction.actions
 
 
+def test_a_frame_that_no_flow_matches_is_dropped_in_the_kernel_and_counted(columns: dict[str, Standing]) -> None:
+    column, namespace = columns["ebpf"]
+    netns.setns(namespace)
+    bridge = put_a_bridge_on(column, [], ([], [], []))
+    assert bridge.megaflows.tables is not None
+    bridge.megaflows.tables.finish(lambda: 1.0)
+    before = dict(column.datapath.counters())
+    key, frame = FRAMES[FIRST_OF_FEW]
+
+    column.arrive(PortNo(FIELDS["in_port"].get(key)), frame)
+
+    after = column.datapath.counters()
+    changes = [after.get(name, 0) - before.get(name, 0) for name in ("decided_by_rule", "dropped_by_flow", "miss")]
+    assert changes == [1, 1, 0]
+    in_one_go(bridge.counting())
+    assert (bridge.tables.first.lookups, bridge.tables.first.matched) == (1, 0)
+
+
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_a_later_table_sees_what_was_done_to_a_packet(columns: dict[str, Standing], name: str) -> None:
     visible = [Flow(match, OpenFlowPriority(high), does, at) for at, high, match, does in FOLLOWED[name]]
@@ -292,16 +311,18 @@ def test_the_kernel_decides_as_the_pipeline_does(
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(
     visible=st.lists(flow_on_the_way, min_size=3, max_size=8),
+    passing=st.sampled_from(((0, 1, 2), (0, 1, 2), (0, 1), (0,))),
     groups=buckets_on_the_way,
     script=steps(flow_on_the_way, data, 12),
 )
 def test_the_kernel_goes_through_the_tables_as_the_pipeline_does(
     columns: dict[str, Standing],
     visible: list[Flow],
+    passing: tuple[int, ...],
     groups: tuple[list[Chained], ...],
     script: list[Arrives | Said],
 ) -> None:
-    compare(columns, [*map(_pass_on, range(3)), *visible], groups, script)
+    compare(columns, [*map(_pass_on, passing), *visible], groups, script)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

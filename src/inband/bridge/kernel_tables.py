@@ -19,7 +19,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
-from inband.datapath.rules import BucketRule, PortRoles, Rule, RuleTable, Tally, rank_of
+from inband.datapath.rules import BucketRule, MissRule, PortRoles, Rule, RuleTable, Tally, rank_of
 from inband.errors import HostError
 from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow
@@ -28,6 +28,7 @@ from inband.flow.ports import LOCAL
 from inband.pipeline.rulings import ASK, Decider
 from inband.pipeline.translate import Pipeline
 from inband.table.flow_set import entry_key
+from inband.table.flow_table import TableMiss
 from inband.table.groups import Counter as PacketCounter
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.numbers import ETH_ARP, REDIRECT, ROUTER_SOLICITATION
@@ -63,6 +64,8 @@ class KernelTables:
         self._by_flow: dict[Flow, Rule] = {}
         self._groups: dict[_GroupId, tuple[BucketRule, ...]] = {}
         """Those that rules name, of which each packet takes one bucket; none where the datapath cannot say it."""
+        self._misses: dict[int, MissRule] = {}
+        """Of tables whose packets are dropped that no flow matches."""
         self._regrouped: set[_GroupId] = set()
         """Of these, what has come to be sayable, or has ceased to be: rules that name it are to be compiled anew."""
         self._changed: deque[Flow | _GroupId] = deque()
@@ -82,6 +85,10 @@ class KernelTables:
     def deciders(self) -> Counter[Decider]:
         """How many flows, hidden ones too, have who say what becomes of their packets."""
         return Counter(rule.ruling.decider for rule in self._by_entry.values())
+
+    def drops_missed(self, table_id: int) -> bool:
+        """Whether packets that no flow of this table matches are dropped without asking the switch."""
+        return table_id in self._misses and self._rules.all_of(table_id)
 
     def asks(self, flow: Flow) -> bool:
         """Whether the switch is asked about packets that come to this flow."""
@@ -205,6 +212,7 @@ class KernelTables:
     def _begin_anew(self) -> None:
         self._all_changed = False
         self._rules.stations.set_roles(self._roles())
+        self._follow_misses()
         self._changed = deque(self._groups)
         self._changed.extend(rule.flow for rule in self._by_entry.values())
         self._in_use |= {table_id for table_id in range(len(self._tables)) if self._tables[table_id].active}
@@ -249,6 +257,15 @@ class KernelTables:
         self._credit(rule)
         del self._by_entry[entry], self._by_flow[rule.flow]
 
+    def _follow_misses(self) -> None:
+        """Have packets without a flow dropped where the tables say so."""
+        tables, before = self._tables, self._misses
+        dropping = [number for number in range(len(tables)) if tables[number].miss is TableMiss.DROP]
+        self._misses = {table_id: before.get(table_id) or MissRule(table_id) for table_id in dropping}
+        self._rules.set_misses(tuple(self._misses.values()))
+        for table_id in before.keys() - self._misses.keys():
+            self._credit(before[table_id])
+
     def _follow_group(self, group_id: _GroupId) -> None:
         """Have what rules know of a group be what it says now."""
         shares = self._pipeline.shares_of(group_id)
@@ -291,6 +308,8 @@ class KernelTables:
             counters = visit.counters if visit is not None else ()
         elif isinstance(tally, BucketRule):
             counters = tally.share.counters
+        elif isinstance(tally, MissRule):
+            self._tables.credit(((tally.table_id, None),), packets, bytes_, tally.used)
         for counter in counters:
             counter.credit(packets, bytes_)
 

@@ -65,6 +65,13 @@ class BucketRule(Tally):
     share: Share
 
 
+@dataclass(slots=True, eq=False)
+class MissRule(Tally):
+    """That packets are dropped which no flow of a table matches."""
+
+    table_id: int
+
+
 @dataclass(frozen=True, slots=True)
 class PortRoles:
     """Ports from which packets may be decided by rules, those NORMAL may send out of, and those it floods to.
@@ -136,6 +143,15 @@ class RuleTable(Protocol):
 
     def remove_group(self, group_id: int) -> None:
         """Have no such group; the final counts of its buckets are in them when this returns."""
+
+    def set_misses(self, misses: Sequence[MissRule]) -> None:
+        """Drop packets that no flow matches of these tables, and no others; those that went have their final counts.
+
+        Of a table of which the datapath has not ``all_of`` the rules packets go up nevertheless.
+        """
+
+    def all_of(self, table_id: int) -> bool:
+        """Whether it has a place for all rules of a table."""
 
     def asks(self, rule: Rule) -> bool:
         """Whether packets of this rule go up: because it says so, or as the datapath cannot say what it does."""

@@ -61,9 +61,9 @@ def first_packet(tables: KernelTables, trace: Trace) -> str:
         return f"comes up ({tables.trouble or 'flows have just changed'})"
     visited = [step for step in trace.steps if isinstance(step, TableStep)]
     for step in visited:
-        if step.flow is None:
+        if step.flow is None and not tables.drops_missed(step.table_id):
             return f"comes up (no flow of table {step.table_id} matches)"
-        if tables.asks(step.flow):
+        if step.flow is not None and tables.asks(step.flow):
             return f"comes up (the kernel does not know what a flow of table {step.table_id} does)"
     passed = ", ".join(str(step.table_id) for step in visited)
     many = "tables" if len(visited) > 1 else "table"

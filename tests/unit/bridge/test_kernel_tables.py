@@ -9,12 +9,11 @@ from functools import partial
 import pytest
 
 from inband.bridge.kernel_tables import MAX_FLOWS, QUIET_S, SLICE_S, KernelTables
-from inband.datapath.rules import BucketRule, PortRoles, Rule, StationTable, Tally, Told
+from inband.datapath.rules import BucketRule, MissRule, PortRoles, Rule, StationTable, Tally, Told
 from inband.errors import HostError
-from inband.flow.actions import ApplyActions, Group, Instruction, Meter, Output
+from inband.flow.actions import ApplyActions, Instruction, Meter, Output
 from inband.flow.fields import FlowKey
 from inband.flow.flow import Flow
-from inband.flow.groups import Bucket
 from inband.flow.match import Match
 from inband.flow.meters import MeterBand
 from inband.flow.ports import CONTROLLER, LOCAL, PortNo
@@ -26,9 +25,10 @@ from inband.pipeline.rulings import ASK, Decider
 from inband.pipeline.translate import Pipeline
 from inband.pipeline.visits import Visit
 from inband.sim import topologies
+from inband.table.flow_table import TableMiss
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
-from inband.vocabulary.openflow import GroupType, MeterBandType, MeterFlags, PortConfig
+from inband.vocabulary.openflow import MeterBandType, MeterFlags, PortConfig
 
 P1, P2, P3 = PortNo(1), PortNo(2), PortNo(3)
 NEVER = float("-inf")
@@ -73,6 +73,7 @@ class FakeRules:
         self.rules: list[Rule] = []
         self.groups: dict[int, tuple[BucketRule, ...]] = {}
         self.most_buckets = 3
+        self.misses: list[MissRule] = []
 
     def clear(self) -> None:
         self.is_valid = False
@@ -105,6 +106,13 @@ class FakeRules:
         assert not self.is_valid
         self.groups.pop(group_id, None)
 
+    def set_misses(self, misses: Sequence[MissRule]) -> None:
+        assert not self.is_valid
+        self.misses = list(misses)
+
+    def all_of(self, table_id: int) -> bool:
+        return table_id < 64
+
     def asks(self, rule: Rule) -> bool:
         return rule.ruling == ASK
 
@@ -115,7 +123,7 @@ class FakeRules:
         pass
 
     def count(self) -> Iterator[list[Tally]]:
-        yield [*self.rules, *(bucket for group in self.groups.values() for bucket in group)]
+        yield [*self.rules, *(bucket for group in self.groups.values() for bucket in group), *self.misses]
 
     def matches(self) -> list[Match]:
         return [rule.flow.match for rule in self.rules]
@@ -247,6 +255,31 @@ def test_flows_of_later_tables_have_rules_that_count_there(scene: Scene) -> None
     assert scene.kernel_tables.deciders() == {Decider.TABLES: 1}
 
 
+def test_packets_without_a_flow_count_to_their_table(scene: Scene) -> None:
+    assert [miss.table_id for miss in scene.rules.misses] == [0, 1]
+    scene.rules.misses[1].packets = 2
+
+    for _ in range(2):
+        for _ in scene.kernel_tables.count():
+            pass
+
+    counted = [(table.lookups, table.matched) for table in (scene.tables[0], scene.tables[1])]
+    assert counted == [(0, 0), (2, 0)]
+
+
+def test_a_table_that_hands_up_what_it_does_not_match_drops_nothing(scene: Scene) -> None:
+    last = scene.rules.misses[0]
+    last.packets = 3
+
+    scene.tables[0].miss = TableMiss.CONTROLLER
+    scene.kernel_tables.everything_changed()
+    scene.wait(1.0)
+
+    assert [miss.table_id for miss in scene.rules.misses] == [1]
+    assert scene.tables.first.lookups == 3
+    assert [scene.kernel_tables.drops_missed(table_id) for table_id in (0, 1)] == [False, True]
+
+
 def test_flows_of_all_tables_are_compiled_anew_when_everything_changed(scene: Scene) -> None:
     scene.add(1)
     scene.add(1, table_id=1)
@@ -257,78 +290,6 @@ def test_flows_of_all_tables_are_compiled_anew_when_everything_changed(scene: Sc
     scene.wait(1.0)
 
     assert [rule.ruling.visit for rule in scene.rules.rules] == [None, Visit()]
-
-
-def _select(*ports: PortNo) -> tuple[Bucket, ...]:
-    return tuple(Bucket((Output(port),), 1) for port in ports)
-
-
-def _name_a_group(scene: Scene) -> Flow:
-    flow = Flow(Match.of(eth_dst=1), OpenFlowPriority(1), (ApplyActions((Group(1),)),))
-    scene.kernel_tables.flows_changed(scene.tables.add(flow, scene.now).added)
-    scene.wait(1.0)
-    return flow
-
-
-def test_a_groups_buckets_are_there_before_flows_that_name_it_and_count_for_it(scene: Scene) -> None:
-    group = scene.tables.groups.add(1, GroupType.SELECT, _select(P1, P2), 0.0)
-
-    flow = _name_a_group(scene)
-
-    assert [bucket.share.applied for bucket in scene.rules.groups[1]] == [(Output(P1),), (Output(P2),)]
-    scene.rules.rules[0].packets = 3
-    scene.rules.groups[1][0].packets, scene.rules.groups[1][1].packets = 1, 2
-    for _ in range(2):
-        for _ in scene.kernel_tables.count():
-            pass
-    assert (flow.packets, group.counter.packets) == (3, 3)
-    assert [bucket.counter.packets for bucket in group.buckets] == [1, 2]
-
-
-def test_a_group_that_changes_takes_its_place_and_its_flows_stay(scene: Scene) -> None:
-    group = scene.tables.groups.add(1, GroupType.SELECT, _select(P1, P2), 0.0)
-    _name_a_group(scene)
-    rules, last = list(scene.rules.rules), scene.rules.groups[1][0]
-
-    scene.tables.groups.modify(1, GroupType.SELECT, _select(P2, P3))
-    scene.kernel_tables.everything_changed()
-    last.packets = 5
-    scene.wait(1.0)
-
-    assert [bucket.share.applied for bucket in scene.rules.groups[1]] == [(Output(P2),), ()]
-    assert scene.rules.rules == rules
-    assert group.counter.packets == 5
-    scene.kernel_tables.everything_changed()
-    before = scene.rules.groups[1]
-    scene.wait(1.0)
-    assert scene.rules.groups[1] is before
-
-
-def test_flows_are_compiled_anew_when_their_group_has_too_many_buckets_and_when_it_has_not(scene: Scene) -> None:
-    scene.tables.groups.add(1, GroupType.SELECT, _select(P1, P2), 0.0)
-    _name_a_group(scene)
-
-    for buckets, are_there in (((P1, P2, P1, P2), False), ((P2, P1), True)):
-        before = list(scene.rules.rules)
-        scene.tables.groups.modify(1, GroupType.SELECT, _select(*buckets))
-        scene.kernel_tables.everything_changed()
-        scene.wait(1.0)
-
-        assert (1 in scene.rules.groups) is are_there
-        assert scene.rules.rules != before
-
-
-def test_a_group_that_is_gone_is_forgotten(scene: Scene) -> None:
-    scene.tables.groups.add(1, GroupType.SELECT, _select(P1, P2), 0.0)
-    flow = _name_a_group(scene)
-
-    scene.tables.groups.delete(1)
-    scene.kernel_tables.flows_changed(scene.tables.delete(0, flow.match).removed)
-    scene.kernel_tables.everything_changed()
-    scene.wait(1.0)
-
-    assert not scene.rules.groups
-    assert not scene.rules.rules
 
 
 def test_a_flow_whose_meter_changes_is_compiled_anew(scene: Scene) -> None:

@@ -29,7 +29,7 @@ STRUCTS = {
     "meter_question": (layout.METER_QUESTION, ["meter_id", "packets", "bytes", "padding"]),
     "mask": (layout.MASK, ["bits", "words", "padding"]),
     "config": (layout.CONFIG, ["epoch", "adopted_epoch", "mask_count", "control_per_s", "secret"]),
-    "tables": (layout.TABLES, ["generation", "local_slot", "local_mac", "masks"]),
+    "tables": (layout.TABLES, ["generation", "local_slot", "local_mac", "masks", "misses"]),
     "share": (layout.SHARE, ["weight", "identity", "slot"]),
     "range": (layout.RANGE, ["first", "count"]),
     "station": (layout.STATION, ["slot", "is_pinned", "used_ns", "tick"]),

@@ -14,6 +14,7 @@ from inband.flow.priority import OpenFlowPriority
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
 from inband.runtime.tracing import explain, first_packet
+from inband.table.flow_table import TableMiss
 from inband.testing import packets
 from tests.unit.bridge.test_groups import Stage
 from tests.unit.bridge.test_kernel_tables import Scene
@@ -71,9 +72,10 @@ def test_a_manager_is_named_by_the_words_of_its_target() -> None:
     assert "note: (u) depends on the payload" in error
 
 
-def _first_packet(*tables: tuple[Instruction, ...], is_compiled: bool = True) -> str:
+def _first_packet(*tables: tuple[Instruction, ...], is_compiled: bool = True, miss: TableMiss = TableMiss.DROP) -> str:
     """What is said of a packet that goes through these tables."""
     scene, data = Scene(), packets.tcp()
+    scene.tables[0].miss = miss
     for table_id, does in enumerate(tables):
         changes = scene.tables.add(Flow(ANY, OpenFlowPriority(1), does, table_id), scene.now)
         scene.kernel_tables.flows_changed(changes.added)
@@ -89,5 +91,7 @@ def test_of_a_first_packet_it_is_said_where_it_is_decided() -> None:
     assert _first_packet(sends) == "is decided in the kernel by table 0, if it is data"
     assert _first_packet(goes_on, sends) == "is decided in the kernel by tables 0, 1, if it is data"
     assert _first_packet(goes_on, asks) == "comes up (the kernel does not know what a flow of table 1 does)"
-    assert _first_packet(goes_on) == "comes up (no flow of table 1 matches)"
+    assert _first_packet(goes_on) == "is decided in the kernel by tables 0, 1, if it is data"
+    assert _first_packet() == "is decided in the kernel by table 0, if it is data"
+    assert _first_packet(miss=TableMiss.CONTROLLER) == "comes up (no flow of table 0 matches)"
     assert _first_packet(sends, is_compiled=False) == "comes up (flows have just changed)"

@@ -47,8 +47,9 @@ METER_PROGRAM = "meter"
 # Words of struct config. Each is written by one store, for the program reads them meanwhile; ``Struct.pack_into`` would
 # fill them with zeros first.
 _EPOCH, _ADOPTED_EPOCH, _MASK_COUNT, _CONTROL_PER_S = range(4)
-# In struct tables the tables' masks come last.
-_RANGES_AT = TABLES.size - MAX_TABLES * RANGE.size
+# In struct tables what each table has comes last.
+_MISSES_AT = TABLES.size - MAX_TABLES * 4
+_RANGES_AT = _MISSES_AT - MAX_TABLES * RANGE.size
 _SECRET = range(4, 4 + 2 * KEY_WORDS + 2)
 
 
@@ -122,6 +123,11 @@ class Kernel:
             count = counts.get(table_id, 0)
             RANGE.pack_into(self.tables, _RANGES_AT + table_id * RANGE.size, first, count)
             first += count
+
+    def set_misses(self, slots: Mapping[int, int]) -> None:
+        """The slots of tables whose packets without a rule are dropped. Only without a generation."""
+        for table_id in range(MAX_TABLES):
+            self._tables_words[_MISSES_AT // 4 + table_id] = slots.get(table_id, 0)
 
     def set_local(self, slot: int, mac: bytes) -> None:
         """The port's slot and the address of LOCAL; slot 0: it is not known. Only while there is no generation."""

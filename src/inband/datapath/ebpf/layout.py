@@ -74,8 +74,8 @@ RULE_MASK = Struct("=96sIIQQ")
 """As MASK, then best_rank, metadata."""
 RANGE = Struct("=HH")
 """first, count."""
-TABLES = Struct("=II6s2x256s")
-"""generation, local_slot, local_mac, masks: a RANGE for each table."""
+TABLES = Struct("=II6s2x256s256s")
+"""generation, local_slot, local_mac, masks: a RANGE for each table, misses: four bytes for each."""
 INLET_HEAD = Struct("=II")
 """flags, padding; an entry follows."""
 INLET_SIZE = INLET_HEAD.size + ENTRY_SIZE

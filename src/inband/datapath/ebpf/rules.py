@@ -36,7 +36,7 @@ from inband.datapath.ebpf.ops import SEND_UP, compile_ops
 from inband.datapath.ebpf.stations import Stations
 from inband.datapath.ebpf.tallies import Tallies
 from inband.datapath.ebpf.visits import compile_visit
-from inband.datapath.rules import PRIORITY_SHIFT, BucketRule, Rule, StationTable, Tally, Told
+from inband.datapath.rules import PRIORITY_SHIFT, BucketRule, MissRule, Rule, StationTable, Tally, Told
 from inband.errors import HostError
 from inband.flow.fields import FlowKey
 from inband.flow.ports import PortNo
@@ -104,6 +104,7 @@ class KernelRules:
         self._hashes: dict[bytes, bytes] = {}
         self._unwritten: dict[bytes, bytes | None] = {}
         self._placed: dict[Rule, _Placed] = {}
+        self._misses: dict[MissRule, int] = {}
         self._unfit: dict[Rule, None] = {}
         self._catch_all: _Placed | None = None
         self._generation = 0
@@ -139,6 +140,8 @@ class KernelRules:
             value = RULE_MASK.pack(marked, mask.words, 0, mask.bound, mask.metadata)
             libbpf.update(self._kernel.map("rule_masks"), place.to_bytes(4, "little"), value)
         self._kernel.set_rule_masks(Counter(mask.table_id for mask in masks))
+        misses = {rule.table_id: slot for rule, slot in self._misses.items() if rule.table_id not in absent}
+        self._kernel.set_misses(misses)
         self._generation = self._generation % 0xFFFFFFFF + 1
         self._kernel.set_generation(self._generation)
 
@@ -148,6 +151,7 @@ class KernelRules:
         for rule in [*self._placed, *self._unfit]:
             self.remove(rule)
         self._groups.clear()
+        self.set_misses(())
         self.write()
         self.stations.clear()
 
@@ -190,6 +194,19 @@ class KernelRules:
     def remove_group(self, group_id: int) -> None:
         """As ``RuleTable.remove_group``."""
         self._groups.remove(group_id)
+
+    def set_misses(self, misses: Sequence[MissRule]) -> None:
+        """As ``RuleTable.set_misses``."""
+        for rule in set(self._misses).difference(misses):
+            if slot := self._misses.pop(rule):
+                self._tallies.give_back(slot)
+        for rule in misses:
+            if rule not in self._misses and rule.table_id < MAX_TABLES:
+                self._misses[rule] = self._tallies.take(rule)
+
+    def all_of(self, table_id: int) -> bool:
+        """As ``RuleTable.all_of``."""
+        return table_id < MAX_TABLES and not any(rule.flow.table_id == table_id for rule in self._unfit)
 
     def asks(self, rule: Rule) -> bool:
         """As ``RuleTable.asks``."""
