@@ -31,6 +31,9 @@
 #define IPV6_SOURCE 8
 #define WORDS_OF_IPV6_ADDRESS 4
 
+#define WORDS_OF_ETH_ADDRESSES 6 /* of 16 bits, of both */
+#define FIRST_WORD_OF_SOURCE 3
+
 #define ARP_OP 6
 #define ARP_SHA 8
 #define ARP_THA 18
@@ -114,6 +117,16 @@ static __always_inline long set_ipv6_label(struct __sk_buff *skb, const struct p
 		return -1;
 	word_be = (word_be & bpf_htonl(0xfff00000)) | label_be;
 	return bpf_skb_store_bytes(skb, places->ip_at, &word_be, 4, BPF_F_RECOMPUTE_CSUM);
+}
+
+static __always_inline long set_eth_word(struct __sk_buff *skb, __u32 index, __u16 bits, __u16 mask)
+{
+	__be16 word_be;
+
+	if (index >= WORDS_OF_ETH_ADDRESSES || bpf_skb_load_bytes(skb, 2 * index, &word_be, 2) < 0)
+		return -1;
+	word_be = (word_be & bpf_htons(~mask)) | bpf_htons(bits);
+	return bpf_skb_store_bytes(skb, 2 * index, &word_be, 2, 0);
 }
 
 static __always_inline long set_arp(struct __sk_buff *skb, const struct places *places, const struct op *op)
@@ -224,6 +237,8 @@ static __always_inline long edit(struct __sk_buff *skb, struct places *places, c
 		return set_ipv6_label(skb, places, op->arg32);
 	case OP_SET_ARP:
 		return set_arp(skb, places, op);
+	case OP_SET_ETH_WORD:
+		return set_eth_word(skb, op->arg8, op->arg16, op->arg32);
 	}
 	return -1;
 }

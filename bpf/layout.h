@@ -142,11 +142,13 @@ enum op_kind {
 	OP_SET_IPV6_WORD,  /* arg8: which of source and destination, arg32_be */
 	OP_SET_IPV6_LABEL, /* arg32_be */
 	OP_SET_ARP,	   /* arg8: where in the message; as many of the last six bytes as the field there has */
+	OP_SET_ETH_WORD,   /* arg8: which 16 bits of destination and source, arg16: bits, arg32: which of them */
 	/* Only in rules, of which they make ops for a packet. */
 	OP_WRITE,	   /* arg8: a place of the action set, where the op behind this one goes; of kind 0: it is empty then */
 	OP_CLEAR,	   /* the action set */
 	OP_BRANCH,	   /* the ops that follow are for a copy of the packet, */
 	OP_JOIN,	   /* up to here */
+	OP_SEND_BACK,	   /* to the port that it came from, if that sends */
 	OP_NORMAL,	   /* sends it as a learning switch does, and is the only one that sends */
 	OP_GROUP,	   /* arg32: its number; what one of its buckets says. In a bucket it is the last op */
 };

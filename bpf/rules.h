@@ -10,6 +10,13 @@
 #include "maps.h"
 #include "parse.h"
 
+static __always_inline bool has_flag(__u32 slot, __u32 flag)
+{
+	struct inlet *inlet = bpf_map_lookup_elem(&inlets, &slot);
+
+	return inlet && inlet->flags & flag;
+}
+
 /* The best rule so far. */
 struct found {
 	__u64 rank;

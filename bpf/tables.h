@@ -150,13 +150,6 @@ static __always_inline __u32 destination(const struct flow_key *key, const struc
 	return station ? station->slot : 0;
 }
 
-static __always_inline bool has_flag(__u32 slot, __u32 flag)
-{
-	struct inlet *inlet = bpf_map_lookup_elem(&inlets, &slot);
-
-	return inlet && inlet->flags & flag;
-}
-
 /* To every port that a flood leaves by: as run_ops, but for the stack that more kinds of ops would take. */
 __noinline int flood(struct __sk_buff *skb, const struct packet *packet, const struct inlet *inlet)
 {

@@ -116,6 +116,17 @@ static __always_inline enum change change_ip(struct walk *walk, const struct pla
 	return CHANGE_DONE;
 }
 
+static __always_inline enum change change_eth_word(struct walk *walk, const struct op *op)
+{
+	__be16 *words_be = (__be16 *)walk->key.eth_dst; /* the source's follow */
+	__u32 word = op->arg8;
+
+	if (word >= WORDS_OF_ETH_ADDRESSES)
+		return CHANGE_UNSURE;
+	words_be[word] = (words_be[word] & bpf_htons(~op->arg32)) | bpf_htons(op->arg16);
+	return CHANGE_DONE;
+}
+
 static __always_inline enum change change_key(struct walk *walk, const struct places *places, const struct op *op)
 {
 	switch (op->kind) {
@@ -134,6 +145,8 @@ static __always_inline enum change change_key(struct walk *walk, const struct pl
 	case OP_SET_ETH_SRC:
 		__builtin_memcpy(walk->key.eth_src, &op->arg16, 6);
 		return CHANGE_DONE;
+	case OP_SET_ETH_WORD:
+		return change_eth_word(walk, op);
 	case OP_DEC_IP_TTL:
 		return spend_ttl(walk);
 	case OP_SET_IPV4_SRC:
@@ -175,8 +188,24 @@ __noinline int take_op(struct walk *walk, const struct packet *packet, const str
 		walk->sends = 1;
 	else if (walk->is_branch)
 		walk->has_edits = 1;
-	if (op->kind == OP_SET_ETH_SRC)
+	if (op->kind == OP_SET_ETH_SRC || (op->kind == OP_SET_ETH_WORD && op->arg8 >= FIRST_WORD_OF_SOURCE))
 		walk->has_source = 1;
+	return 1;
+}
+
+/* To where it came from; 0: it cannot be. */
+static __always_inline int send_back(struct walk *walk, const struct packet *packet)
+{
+	__u32 at = walk->entry.op_count;
+
+	if (!has_flag(packet->port_slot, INLET_SENDS))
+		return 1;
+	if (walk->is_normal || walk->is_spoiled || at >= MAX_OPS)
+		return 0;
+	struct op op = { .kind = OP_OUTPUT, .arg16 = packet->port_slot };
+	walk->entry.ops[at] = op;
+	walk->entry.op_count = walk->length = at + 1;
+	walk->sends = 1;
 	return 1;
 }
 
@@ -230,6 +259,8 @@ __noinline int follow_op(struct walk *walk, const struct packet *packet, const s
 		branch(walk);
 	} else if (op->kind == OP_JOIN) {
 		join(walk);
+	} else if (op->kind == OP_SEND_BACK) {
+		return send_back(walk, packet);
 	} else if (op->kind == OP_NORMAL) {
 		return send_by_normal(walk);
 	} else if (op->kind == OP_GROUP) {

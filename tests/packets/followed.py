@@ -22,7 +22,7 @@ from inband.flow.actions import (
     WriteMetadata,
 )
 from inband.flow.match import ANY, Match
-from inband.flow.ports import NORMAL, PortNo
+from inband.flow.ports import IN_PORT, NORMAL, PortNo
 from inband.vocabulary.addresses import Mac
 from tests.property.test_pipeline_cache import Chained
 
@@ -34,7 +34,7 @@ Row = tuple[int, int, Match, tuple[Instruction, ...]]
 """Table, priority, match and instructions of a flow."""
 
 
-def _tells_apart(changes: tuple[Action, ...], **becomes: int) -> list[Row]:
+def _tells_apart(changes: tuple[Action, ...], **becomes: int | tuple[int, int]) -> list[Row]:
     """Tables that send a packet by one port if a later table sees what was done to it, else by another."""
     return [
         (0, 0, ANY, (ApplyActions(changes), GotoTable(1))),
@@ -55,6 +55,8 @@ FOLLOWED: dict[str, list[Row]] = {
     "ip_dscp": _tells_apart((SetField("ip_dscp", 10),), eth_type=0x0800, ip_dscp=10),
     "eth_src": _tells_apart((SetField("eth_src", 10),), eth_src=10),
     "eth_dst": _tells_apart((SetField("eth_dst", 10),), eth_dst=10),
+    "some of eth_dst": _tells_apart((SetField("eth_dst", 10 << 32, 0xFF << 32),), eth_dst=(10 << 32, 0xFF << 32)),
+    "some of eth_src": _tells_apart((SetField("eth_src", 0xA0000A, 0xF0000F),), eth_src=(0xA0000A, 0xF0000F)),
     "vlan_vid": _tells_apart((SetField("vlan_vid", 0x1009),), vlan_vid=0x1009),
     "vlan_pcp": _tells_apart((SetVlanVid(7), SetField("vlan_pcp", 5)), vlan_vid=0x1007, vlan_pcp=5),
     "a tag more": _tells_apart((PushVlan(), SetField("vlan_vid", 0x1009), PushVlan()), vlan_vid=0x1009),
@@ -70,6 +72,10 @@ FOLLOWED: dict[str, list[Row]] = {
     "where it came from": [
         (0, 0, ANY, (ApplyActions((Output(PortNo(1)), _TO_2)), GotoTable(1))),
         (1, 0, ANY, (WriteActions((Output(PortNo(1)),)),)),
+    ],
+    "back": [
+        (0, 0, ANY, (ApplyActions((Output(IN_PORT),)), GotoTable(1))),
+        (1, 0, ANY, (WriteActions((Output(IN_PORT), SetNwTtl(9))),)),
     ],
     "action set": [
         (0, 0, ANY, (WriteActions((_TO_2, PushVlan(), SetField("vlan_vid", 0x1009), PopVlan())), GotoTable(1))),

@@ -29,7 +29,7 @@ from inband.flow.flow import Flow
 from inband.flow.groups import Bucket
 from inband.flow.match import ANY
 from inband.flow.ports import ANY as ANY_PORT
-from inband.flow.ports import LOCAL, PortNo
+from inband.flow.ports import IN_PORT, LOCAL, PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow.messages import GroupMod
 from inband.vocabulary.openflow import GroupModCommand, GroupType, PortConfig
@@ -84,7 +84,15 @@ bucket_actions = st.lists(
     st.sampled_from(
         (
             *(Output(PortNo(1)), Output(PortNo(2)), Output(PortNo(3)), Output(LOCAL), SetField("eth_dst", 5)),
-            *(PushVlan(), SetField("vlan_vid", 0x1002), SetField("ipv4_dst", 9), DecNwTtl(), SetQueue(1)),
+            *(
+                Output(IN_PORT),
+                SetField("eth_src", 0x0A00, 0xFF00),
+                PushVlan(),
+                SetField("vlan_vid", 0x1002),
+                SetField("ipv4_dst", 9),
+                DecNwTtl(),
+                SetQueue(1),
+            ),
         )
     ),
     max_size=3,

@@ -37,7 +37,7 @@ from inband.flow.actions import (
 from inband.flow.fields import FIELDS
 from inband.flow.flow import Flow
 from inband.flow.match import ANY, Match
-from inband.flow.ports import ALL, FLOOD, LOCAL, NORMAL, PortNo
+from inband.flow.ports import ALL, FLOOD, IN_PORT, LOCAL, NORMAL, PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.table.steps import in_one_go
 from inband.testing import packets
@@ -81,6 +81,8 @@ _PLAIN: tuple[Action, ...] = (
     *(Output(port) for port in (PortNo(1), PortNo(2), PortNo(3), PortNo(9), LOCAL, FLOOD)),
     SetField("eth_dst", int(Mac.parse(packets.MAC_A))),
     SetField("eth_src", 5, 0xFF),
+    SetField("eth_dst", 0x0100_0000_0203, 0xFF00_0000_0F0F),
+    Output(IN_PORT),
     SetField("vlan_vid", 0x1001),
     SetField("vlan_pcp", 3),
     SetField("ip_dscp", 10),

@@ -233,6 +233,7 @@ outputs = st.sampled_from([Output(P1), Output(P2), Output(P3), Output(PortNo(77)
 ipv6_masks = st.sampled_from([None, 0xFFFFFFFF << 32, (1 << 64) - 1, 0xFFFF])
 edits: st.SearchStrategy[DatapathAction] = st.one_of(
     st.builds(SetField, st.sampled_from(["eth_dst", "eth_src"]), macs),
+    st.builds(SetField, st.sampled_from(["eth_dst", "eth_src"]), macs, macs),
     st.builds(SetField, st.sampled_from(["ipv4_dst", "ipv4_src"]), st.integers(0, 2**32 - 1)),
     st.builds(SetField, st.sampled_from(["tcp_src", "tcp_dst", "udp_src", "udp_dst"]), st.integers(0, 65535)),
     st.builds(SetField, st.sampled_from(["ipv6_src", "ipv6_dst"]), st.integers(0, 2**128 - 1), ipv6_masks),

@@ -36,7 +36,7 @@ from inband.flow.actions import (
 )
 from inband.flow.fields import PIPELINE_FIELDS
 from inband.flow.flow import Flow
-from inband.flow.ports import ALL, FLOOD, LOCAL, MAX, NORMAL
+from inband.flow.ports import ALL, FLOOD, IN_PORT, LOCAL, MAX, NORMAL
 from inband.pipeline.action_set import ActionSet
 from inband.pipeline.group_choice import candidates
 from inband.pipeline.outputs import output_to
@@ -58,7 +58,8 @@ class Branch(NamedTuple):
 class Visit(NamedTuple):
     """What a flow does, in this order.
 
-    ``applied``: at once; an output to the port that the packet came from is none, and a group has ``shares_of``.
+    ``applied``: at once; an output to the port that the packet came from is none but to IN_PORT, which sends if the
+    port does; a group has ``shares_of``.
     ``counters``: groups and buckets that each packet counts to. ``clears``: the action set.
     ``written``: into the action set; of an Output there None stands for one that sends nothing. ``metadata``: value
     and mask of what it sets. ``next_table``: where the packet goes on, None: nowhere.
@@ -165,6 +166,8 @@ def _plain(action: Action, switch: SwitchState) -> Sequence[Action] | None:
         return [output_to(port.number) for port in switch.ports if port.sends_data]
     if action.port == NORMAL:
         return None if switch.ports.memberships else (action,)
+    if action.port == IN_PORT:
+        return (action,)
     if not _is_numbered(action):
         return None
     return (action,) if _is_open(action, switch) else ()
@@ -224,7 +227,7 @@ def _written(actions: Iterable[Action], switch: SwitchState) -> Iterator[Action 
 
 def _may_write(action: Action) -> bool:
     if isinstance(action, Output):
-        return _is_numbered(action)
+        return action.port == IN_PORT or _is_numbered(action)
     return isinstance(action, _WRITABLE) or (isinstance(action, SetField) and _is_step(action))
 
 
@@ -239,5 +242,7 @@ def _is_numbered(action: Output) -> bool:
 
 
 def _is_open(action: Output, switch: SwitchState) -> bool:
+    if action.port == IN_PORT:
+        return True  # it depends on the packet
     port = switch.ports.get(action.port)
     return port is not None and port.sends_data

@@ -144,7 +144,6 @@ def test_a_clone_that_edits_may_only_be_the_last_that_sends() -> None:
         SetField("arp_spa", 5, 0xFF),
         SetField("ipv6_src", 5, 0xFFFF),
         SetField("ipv6_flabel", 5, 0xFF),
-        SetField("eth_dst", 1, 0xFF),
         SetField("ipv4_src", 1, 0xFF),
         SetField("tcp_src", 1, 0xFF),
     ],
@@ -152,6 +151,16 @@ def test_a_clone_that_edits_may_only_be_the_last_that_sends() -> None:
 )
 def test_what_the_program_cannot_do_is_sent_up(action: DatapathAction) -> None:
     assert compile_ops((Output(P1), action, Output(P2)), SLOTS.__getitem__) == SEND_UP
+
+
+def test_some_bits_of_an_address_are_set_where_there_are_some() -> None:
+    assert compiled(SetField("eth_src", 0x0A_0000_1234, 0xFF_0000_0FFF), Output(P1)) == [
+        (OpKind.SET_ETH_WORD, 3, 0x000A, 0x00FF),
+        (OpKind.SET_ETH_WORD, 5, 0x0234, 0x0FFF),
+        output(11),
+    ]
+    assert compiled(SetField("eth_dst", 5, 0), Output(P1)) == [output(11)]
+    assert [op[0] for op in compiled(SetField("eth_dst", 5, (1 << 48) - 1), Output(P1))] == [OpKind.SET_ETH_DST, 1]
 
 
 def test_more_ops_than_an_entry_holds_are_sent_up() -> None:

@@ -86,7 +86,6 @@ def test_what_is_written_is_done_at_the_end() -> None:
     "instructions",
     [
         (ApplyActions((Output(CONTROLLER),)),),
-        (ApplyActions((Output(IN_PORT),)),),
         (WriteActions((Group(1),)),),
         (ApplyActions((SetField("reg0", 1), Output(P2))),),
         (ApplyActions((MoveField("tcp_dst", "tcp_src", 16), Output(P2))),),
@@ -105,6 +104,8 @@ def test_flows_whose_packets_fare_differently(instructions: tuple[Instruction, .
         ((Meter(1), *NORMALLY), Visit((Meter(1), Output(NORMAL)))),
         ((ApplyActions((Output(FLOOD),)),), Visit((Output(P1), Output(P2)))),
         ((ApplyActions((DecNwTtl(), Output(P2))),), Visit((DecNwTtl(), Output(P2)))),
+        ((ApplyActions((Output(IN_PORT),)),), Visit((Output(IN_PORT),))),
+        ((WriteActions((Output(IN_PORT),)),), Visit(written=(Output(IN_PORT),))),
         ((ApplyActions((SetField("vlan_vid", 0x1002),)),), Visit((SetField("vlan_vid", 0x1002),))),
         ((ApplyActions((SetField("ipv4_dst", 1), Output(P3))),), Visit((SetField("ipv4_dst", 1),))),
         ((WriteActions((Output(P3), PopVlan())), GotoTable(1)), Visit(written=(None, PopVlan()), next_table=1)),

@@ -131,12 +131,14 @@ class OpKind(IntEnum):
     SET_IPV6_WORD = 18
     SET_IPV6_LABEL = 19
     SET_ARP = 20
-    WRITE = 21
-    CLEAR = 22
-    BRANCH = 23
-    JOIN = 24
-    NORMAL = 25
-    GROUP = 26
+    SET_ETH_WORD = 21
+    WRITE = 22
+    CLEAR = 23
+    BRANCH = 24
+    JOIN = 25
+    SEND_BACK = 26
+    NORMAL = 27
+    GROUP = 28
 
 
 class Verdict(IntEnum):

@@ -49,6 +49,9 @@ SEND_UP = OP.pack(OpKind.SEND_UP, 0, 0, 0)
 
 _VID_BITS = 0xFFF
 _ETHERNET = {"eth_dst": OpKind.SET_ETH_DST, "eth_src": OpKind.SET_ETH_SRC}
+# The first of the 16 bits of an address among those of both.
+_ETH_WORDS = {"eth_dst": 0, "eth_src": 3}
+_WHOLE_ADDRESS = (1 << 48) - 1
 _IPV4 = {"ipv4_src": OpKind.SET_IPV4_SRC, "ipv4_dst": OpKind.SET_IPV4_DST}
 # The first of the words of an address among those of both.
 _IPV6 = {"ipv6_src": 0, "ipv6_dst": 4}
@@ -168,6 +171,8 @@ def edit_ops(action: HeaderAction) -> list[bytes]:
     if isinstance(action, SetField) and action.field in _IPV6:
         ones = FIELDS[action.field].all_ones
         return _set_ipv6(action.field, action.value, ones if action.mask is None else action.mask)
+    if isinstance(action, SetField) and action.field in _ETH_WORDS and action.mask not in (None, _WHOLE_ADDRESS):
+        return _set_some_of_ethernet(action.field, action.value, action.mask or 0)
     return [_edit(action)]
 
 
@@ -202,6 +207,17 @@ def _set_ipv6(name: str, value: int, mask: int) -> list[bytes]:
             ops.append(OP_BYTES.pack(OpKind.SET_IPV6_WORD, _IPV6[name] + index, bytes(2) + word.to_bytes(4, "big")))
         elif bits:
             raise UnfitError
+    return ops
+
+
+def _set_some_of_ethernet(name: str, value: int, mask: int) -> list[bytes]:
+    """An op for each 16 bits of which some are set."""
+    ops = []
+    for index in range(3):
+        shift = (2 - index) * 16
+        word, bits = value >> shift & 0xFFFF, mask >> shift & 0xFFFF
+        if bits:
+            ops.append(OP.pack(OpKind.SET_ETH_WORD, _ETH_WORDS[name] + index, word & bits, bits))
     return ops
 
 

@@ -27,7 +27,7 @@ from inband.flow.actions import (
     SetVlanPcp,
     SetVlanVid,
 )
-from inband.flow.ports import NORMAL, PortNo
+from inband.flow.ports import IN_PORT, NORMAL, PortNo
 from inband.pipeline.visits import Branch, Step, Visit
 
 # The order in which they run (pipeline.action_set); fields of which one op says all.
@@ -82,7 +82,10 @@ def _written(action: Action | None, slot_of: Callable[[PortNo], int]) -> list[by
     place = _PLACES.get(action.field if isinstance(action, SetField) else type(action))
     if place is None:
         raise UnfitError
-    return [OP.pack(OpKind.WRITE, place, 0, 0), *_ops(action, slot_of, {})]
+    ops = _ops(action, slot_of, {})
+    if len(ops) != 1:
+        raise UnfitError  # a place holds one
+    return [OP.pack(OpKind.WRITE, place, 0, 0), *ops]
 
 
 def _ops(action: Step, slot_of: Callable[[PortNo], int], meters: Mapping[int, bool]) -> list[bytes]:
@@ -93,6 +96,8 @@ def _ops(action: Step, slot_of: Callable[[PortNo], int], meters: Mapping[int, bo
             return [OP.pack(OpKind.GROUP, 0, 0, group_id)]
         case Output(port) if port == NORMAL:
             return [OP.pack(OpKind.NORMAL, 0, 0, 0)]
+        case Output(port) if port == IN_PORT:
+            return [OP.pack(OpKind.SEND_BACK, 0, 0, 0)]
         case Output(port):
             return [OP.pack(OpKind.OUTPUT, 0, slot_of(port), 0)]
         case SetQueue(queue):
