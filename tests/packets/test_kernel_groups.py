@@ -23,7 +23,9 @@ from inband.flow.actions import (
     PopVlan,
     PushVlan,
     SetField,
+    SetNwTtl,
     SetQueue,
+    WriteActions,
 )
 from inband.flow.flow import Flow
 from inband.flow.groups import Bucket
@@ -77,6 +79,37 @@ def test_every_flow_takes_the_same_bucket(columns: dict[str, Standing], weights:
     assert after.get("dropped_by_flow", 0) == before.get("dropped_by_flow", 0)
     in_the_kernel = len(MANY) if len(weights) <= 128 else 0
     assert after.get("decided_by_rule", 0) - before.get("decided_by_rule", 0) == in_the_kernel
+
+
+def _nested(kinds: str) -> list[Said]:
+    """Groups of which each leads to the one before, the last of them is GROUP: of each the type by its first letter."""
+    types = {"a": GroupType.ALL, "i": GroupType.INDIRECT, "s": GroupType.SELECT}
+    made: list[Said] = []
+    for at, kind in enumerate(kinds):
+        number = GROUP + len(kinds) - 1 - at
+        leads: tuple[Action, ...] = (Group(number + 1),) if at else (Output(PortNo(3)),)
+        mine = (SetField("eth_dst", number), *leads)
+        many = [(Output(PortNo(2)),), mine] if kind == "a" else [mine, (SetNwTtl(number), Output(PortNo(2))), mine]
+        buckets = tuple(Bucket(actions, int(kind == "s")) for actions in (many if kind != "i" else [mine]))
+        made.append(Said(GroupMod(GroupModCommand.ADD, types[kind], number, buckets), False))
+    return made
+
+
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("kinds", ["s", "a", "ss", "sss", "ssss", "sssss", "si", "is", "sa", "as", "aa", "aas", "isia"])
+def test_groups_within_one_another_do_the_same(columns: dict[str, Standing], kinds: str, written: bool) -> None:
+    instruction = WriteActions if written else ApplyActions
+    flow = Flow(ANY, OpenFlowPriority(1), (instruction((PushVlan(), Group(GROUP), Output(PortNo(3)))),))
+    before = dict(columns["ebpf"][0].datapath.counters())
+
+    compare(columns, [], NO_GROUPS, [*_nested(kinds), Said(flow_mod(flow), True), *MANY])
+
+    after = columns["ebpf"][0].datapath.counters()
+    decided = after.get("decided_by_rule", 0) - before.get("decided_by_rule", 0)
+    if len(kinds) > 4:
+        assert not decided
+    elif written:
+        assert decided == len(MANY)
 
 
 weights = st.one_of(st.integers(0, 3), st.sampled_from((100, 65535)))

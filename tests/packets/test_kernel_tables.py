@@ -111,7 +111,7 @@ _bucket = st.lists(st.sampled_from([each for each in _ON_THE_WAY if not isinstan
     tuple
 )
 buckets_on_the_way = st.tuples(
-    *(st.lists(st.tuples(_bucket, st.just(False)), min_size=1, max_size=most) for most in (2, 3, 2))
+    *(st.lists(st.tuples(_bucket, st.booleans()), min_size=1, max_size=most) for most in (3, 3, 2))
 )
 # What tables in front leave behind, and headers that they change.
 _LOOKED_AT = ("metadata", "metadata", "eth_dst", "eth_type", "vlan_vid", "ip_ttl", "ipv4_dst", "tcp_dst", "in_port")
@@ -227,6 +227,7 @@ _LATER: dict[str, list[tuple[Match, int, tuple[Instruction, ...]]]] = {
     "a failover group": [(ANY, 0, (ApplyActions((Group(2),)), GotoTable(1))), (ANY, 1, (ApplyActions((_TO_2,)),))],
     "a group for all": [(ANY, 0, (GotoTable(1),)), (ANY, 1, (ApplyActions((Group(1),)),))],
     "a meter before normal": [(ANY, 0, (Meter(2), ApplyActions((Output(NORMAL),))))],
+    "a group in the end": [(ANY, 0, (WriteActions((Group(1), _TO_2)), GotoTable(1))), (ANY, 1, ())],
     "normal": [(ANY, 0, (_MARK, GotoTable(1))), (ANY, 1, (ApplyActions((Output(NORMAL),)),))],
 }
 
@@ -255,15 +256,15 @@ def test_a_frame_goes_through_the_tables_in_the_kernel(columns: dict[str, Standi
     on_the_way = [flow for flow in made if flow.match != Match.of(metadata=(4, 7))]
     assert [flow.packets for flow in on_the_way] == [1] * len(on_the_way)
     assert all(bridge.tables[flow.table_id].matched == 1 for flow in on_the_way)
-    used = {action.group_id for flow in made for action in _applied(flow) if isinstance(action, Group)}
+    used = {action.group_id for flow in made for action in _named(flow) if isinstance(action, Group)}
     for group in bridge.tables.groups:
         counters = (group.counter, *(bucket.counter for bucket in group.buckets))
         assert [each.packets for each in counters] == [int(group.group_id in used)] * len(counters)
 
 
-def _applied(flow: Flow) -> Iterator[Action]:
+def _named(flow: Flow) -> Iterator[Action]:
     for instruction in flow.instructions:
-        if isinstance(instruction, ApplyActions):
+        if isinstance(instruction, ApplyActions | WriteActions):
             yield from instruction.actions
 
 

@@ -27,6 +27,7 @@ from inband.flow.origin import Owner
 from inband.flow.ports import LOCAL
 from inband.pipeline.rulings import ASK, Decider
 from inband.pipeline.translate import Pipeline
+from inband.pipeline.visits import groups_among
 from inband.table.flow_set import entry_key
 from inband.table.flow_table import TableMiss
 from inband.table.groups import Counter as PacketCounter
@@ -268,17 +269,23 @@ class KernelTables:
 
     def _follow_group(self, group_id: _GroupId) -> None:
         """Have what rules know of a group be what it says now."""
-        shares = self._pipeline.shares_of(group_id)
-        if shares == tuple(bucket.share for bucket in self._groups[group_id]):
+        shares, before = self._pipeline.shares_of(group_id), self._groups[group_id]
+        is_same = shares == tuple(bucket.share for bucket in before)
+        if is_same and self._regrouped.isdisjoint(_named_by(before)):
             return
-        was_there = bool(self._groups[group_id])
         self._forget_group(group_id)
-        if bool(shares is not None and self._put_group(group_id)) is not was_there:
-            self._regrouped.add(group_id)
+        if bool(shares is not None and self._put_group(group_id)) is bool(before):
+            return
+        self._regrouped.add(group_id)
+        self._changed.extendleft(
+            other for other, buckets in self._groups.items() if not buckets or group_id in _named_by(buckets)
+        )
 
     def _put_group(self, group_id: _GroupId) -> bool:
-        """Whether rules may name it."""
+        """Whether rules may name it; those that its buckets lead to come first."""
         buckets = tuple(BucketRule(share) for share in self._pipeline.shares_of(group_id) or ())
+        for other in _named_by(buckets) - self._groups.keys():
+            self._put_group(other)
         self._groups[group_id] = buckets if self._rules.put_group(group_id, buckets) else ()
         return bool(self._groups[group_id])
 
@@ -312,6 +319,10 @@ class KernelTables:
             self._tables.credit(((tally.table_id, None),), packets, bytes_, tally.used)
         for counter in counters:
             counter.credit(packets, bytes_)
+
+
+def _named_by(buckets: Iterable[BucketRule]) -> frozenset[_GroupId]:
+    return groups_among(step for bucket in buckets for step in bucket.share.applied)
 
 
 _TYPE, _ICMPV6 = FIELDS["eth_type"], FIELDS["icmpv6_type"]

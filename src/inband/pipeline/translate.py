@@ -242,7 +242,7 @@ class Pipeline:
         return ruling_of(flow, self._state)
 
     def shares_of(self, group_id: int) -> tuple[Share, ...] | None:
-        """What the buckets of a group do of which each packet takes one; None where that cannot be said."""
+        """What the buckets of a group do that is a step of flows or buckets; None where that cannot be said."""
         group = self.tables.groups.get(group_id)
         return None if group is None else shares_of(group, self._state)
 

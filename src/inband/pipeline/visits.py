@@ -2,8 +2,8 @@
 
 A datapath that has the tables itself does these steps, one flow's after the other's, without asking. Outputs to
 reserved ports are those of ports here, but NORMAL is a step where it depends on nothing but what was learned. A group
-is its buckets that take every packet, each a branch. One of which each packet takes one bucket is a step, and what its
-buckets do is said apart (``shares_of``). What is for the controller or in-band control is no such step, nor is what
+is its buckets that take every packet, each a branch. One of which each packet takes one bucket is a step, as is any that
+is written into the action set, and what its buckets do is said apart (``shares_of``). What is for the controller or in-band control is no such step, nor is what
 only the pipeline knows (registers).
 """
 
@@ -44,6 +44,10 @@ from inband.pipeline.switch_state import SwitchState
 from inband.table.groups import Counter, GroupBucket, GroupEntry
 from inband.vocabulary.openflow import GroupType
 
+MAX_NESTED = 4
+"""Groups within one another's buckets."""
+# Buckets that a step leads to. A controller that means harm has them multiply.
+_MAX_BUCKETS = 2048
 _STEPS = (PushVlan, PopVlan, SetVlanVid, SetVlanPcp, SetNwTtl, DecNwTtl, SetQueue, PopQueue)
 _WRITABLE = (PushVlan, PopVlan, SetNwTtl, DecNwTtl, SetQueue, PopQueue)
 _RANK = {kind: rank for rank, kind in enumerate(INSTRUCTION_ORDER)}
@@ -79,7 +83,7 @@ class Visit(NamedTuple):
 
 
 class Share(NamedTuple):
-    """A bucket of a group of which each packet takes one, by ``group_choice``; what it does, and counts to.
+    """A bucket of a group of which each packet takes one (``group_choice``): what it does, and what that counts to.
 
     A group in it is its last step. The group is among the ``counters``.
     """
@@ -126,7 +130,8 @@ def _with(visit: Visit, instruction: Instruction, flow: Flow, switch: SwitchStat
                 return None
             return visit._replace(applied=(*visit.applied, *applied), counters=tuple(counters))
         case WriteActions(actions):
-            return visit._replace(written=tuple(_written(actions, switch))) if all(map(_may_write, actions)) else None
+            may_write = all(_may_write(action, switch) for action in actions)
+            return visit._replace(written=tuple(_written(actions, switch))) if may_write else None
         case ClearActions():
             return visit._replace(clears=True)
         case WriteMetadata(value, mask):
@@ -149,8 +154,10 @@ def _goes_on(flow: Flow) -> bool:
 def _applied(actions: Iterable[Action], switch: SwitchState, counters: list[Counter]) -> list[Step] | None:
     """The actions, with outputs to ports only, and what they count to; None: there is one that is no step."""
     applied: list[Step] = []
+    groups = _Groups(switch)
     for action in actions:
-        steps = _grouped(action, switch, counters) if isinstance(action, Group) else _plain(action, switch)
+        steps: Sequence[Step] | None
+        steps = groups.applied(action.group_id, counters) if isinstance(action, Group) else _plain(action, switch)
         if steps is None:
             return None
         applied += steps
@@ -173,51 +180,112 @@ def _plain(action: Action, switch: SwitchState) -> Sequence[Action] | None:
     return (action,) if _is_open(action, switch) else ()
 
 
-def _grouped(action: Group, switch: SwitchState, counters: list[Counter]) -> list[Branch] | None:
-    """A copy of the packet for each bucket, or one for the group; None where it cannot be said."""
-    group = switch.tables.groups.get(action.group_id)
-    if group is None:
-        return []
-    if _is_chosen_from(group, switch):
-        return [Branch((action,))] if shares_of(group, switch) is not None else None
-    branches = []
-    counters.append(group.counter)
-    for bucket in candidates(group, switch.ports, switch.tables.groups):
-        counters.append(bucket.counter)
-        steps = _in_bucket(bucket, switch)
-        if steps is None:
-            return None
-        branches.append(Branch(tuple(steps)))
-    return branches
-
-
-def _is_chosen_from(group: GroupEntry, switch: SwitchState) -> bool:
-    """Whether different packets take different buckets."""
-    return group.type is GroupType.SELECT and len(candidates(group, switch.ports, switch.tables.groups)) > 1
-
-
 def shares_of(group: GroupEntry, switch: SwitchState) -> tuple[Share, ...] | None:
-    """What each bucket does of a group of which every packet takes one; None where that cannot be said."""
-    shares = []
-    for bucket in candidates(group, switch.ports, switch.tables.groups):
-        steps = _in_bucket(bucket, switch)
-        if steps is None:
-            return None
-        shares.append(Share(bucket.bucket.weight, bucket.identity, tuple(steps), (group.counter, bucket.counter)))
-    return tuple(shares)
+    """What each bucket does of a group of which every packet takes one; None where that cannot be said.
+
+    Of another group all that its buckets do is the only share.
+    """
+    return _Groups(switch).shares(group, 1)
 
 
-def _in_bucket(bucket: GroupBucket, switch: SwitchState) -> Sequence[Action] | None:
-    """A bucket's actions, on a copy that ends with them."""
-    ordered = ActionSet()
-    ordered.write(bucket.bucket.actions)
-    found: list[Action] = []
-    for action in ordered.in_order():
-        steps = _plain(action, switch)
-        if steps is None or (isinstance(action, Output) and action.port == NORMAL):
+class _Groups:
+    """What groups do; for one flow, or one group, since what it leads to is bounded."""
+
+    def __init__(self, switch: SwitchState) -> None:
+        self._switch = switch
+        self._left = _MAX_BUCKETS
+        self._known: dict[tuple[int, int], tuple[Share, ...] | None] = {}
+
+    def applied(self, group_id: int, counters: list[Counter]) -> list[Branch] | None:
+        """A copy of the packet for each bucket, or one for the group; None where it cannot be said."""
+        group = self._switch.tables.groups.get(group_id)
+        if group is None:
+            return []
+        if self._is_chosen_from(group):
+            return [Branch((Group(group_id),))] if self.shares(group, 1) is not None else None
+        counters.append(group.counter)
+        return self._branches(group, counters, 1)
+
+    def may_be_written(self, group_id: int) -> bool:
+        """Whether it has shares."""
+        group = self._switch.tables.groups.get(group_id)
+        return group is not None and self.shares(group, 1) is not None
+
+    def shares(self, group: GroupEntry, depth: int) -> tuple[Share, ...] | None:
+        """As ``shares_of``; so many groups, with this one, are within one another."""
+        which = (group.group_id, depth)
+        if which not in self._known:
+            self._known[which] = self._shares(group, depth)
+        return self._known[which]
+
+    def _shares(self, group: GroupEntry, depth: int) -> tuple[Share, ...] | None:
+        if not self._is_chosen_from(group):
+            counters = [group.counter]
+            branches = self._branches(group, counters, depth)
+            if branches is None or groups_among(branches[:-1]):
+                return None
+            last = branches[-1].applied if branches else ()
+            return (Share(1, 0, (*branches[:-1], *last), tuple(counters)),)
+        shares = []
+        for bucket in self._candidates(group):
+            counters = [group.counter]
+            steps = self._in_bucket(bucket, counters, depth)
+            if steps is None:
+                return None
+            shares.append(Share(bucket.bucket.weight, bucket.identity, tuple(steps), tuple(counters)))
+        return tuple(shares)
+
+    def _candidates(self, group: GroupEntry) -> tuple[GroupBucket, ...]:
+        return candidates(group, self._switch.ports, self._switch.tables.groups)
+
+    def _is_chosen_from(self, group: GroupEntry) -> bool:
+        """Whether different packets take different buckets."""
+        return group.type is GroupType.SELECT and len(self._candidates(group)) > 1
+
+    def _branches(self, group: GroupEntry, counters: list[Counter], depth: int) -> list[Branch] | None:
+        branches = []
+        for bucket in self._candidates(group):
+            steps = self._in_bucket(bucket, counters, depth)
+            if steps is None:
+                return None
+            branches.append(Branch(tuple(steps)))
+        return branches
+
+    def _in_bucket(self, bucket: GroupBucket, counters: list[Counter], depth: int) -> list[Step] | None:
+        """A bucket's actions, on a copy that ends with them."""
+        counters.append(bucket.counter)
+        self._left -= 1
+        if self._left < 0:
             return None
-        found += steps
-    return found
+        ordered = ActionSet()
+        ordered.write(bucket.bucket.actions)
+        found: list[Step] = []
+        for action in ordered.in_order():
+            steps: Sequence[Step] | None
+            if isinstance(action, Group):
+                steps = self._handed_on(action.group_id, counters, depth)
+            else:
+                steps = _plain(action, self._switch)
+            if steps is None or (isinstance(action, Output) and action.port == NORMAL):
+                return None
+            found += steps
+        return found
+
+    def _handed_on(self, group_id: int, counters: list[Counter], depth: int) -> Sequence[Step] | None:
+        """What a group does as the last action of a bucket, to the same copy.
+
+        Only its own last bucket may do more than send, for what undoes that is the end of the copy.
+        """
+        group = self._switch.tables.groups.get(group_id)
+        if group is None or depth >= MAX_NESTED:
+            return None
+        if self._is_chosen_from(group):
+            return (Group(group_id),) if self.shares(group, depth + 1) is not None else None
+        counters.append(group.counter)
+        branches = self._branches(group, counters, depth + 1)
+        if branches is None or not all(isinstance(step, Output) for each in branches[:-1] for step in each.applied):
+            return None
+        return [step for branch in branches for step in branch.applied]
 
 
 def _written(actions: Iterable[Action], switch: SwitchState) -> Iterator[Action | None]:
@@ -225,7 +293,9 @@ def _written(actions: Iterable[Action], switch: SwitchState) -> Iterator[Action 
         yield None if isinstance(action, Output) and not _is_open(action, switch) else action
 
 
-def _may_write(action: Action) -> bool:
+def _may_write(action: Action, switch: SwitchState) -> bool:
+    if isinstance(action, Group):
+        return _Groups(switch).may_be_written(action.group_id)
     if isinstance(action, Output):
         return action.port == IN_PORT or _is_numbered(action)
     return isinstance(action, _WRITABLE) or (isinstance(action, SetField) and _is_step(action))

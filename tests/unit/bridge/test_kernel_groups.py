@@ -91,3 +91,20 @@ def test_a_group_that_is_gone_is_forgotten(scene: Scene) -> None:
 
     assert not scene.rules.groups
     assert not scene.rules.rules
+
+
+def test_a_group_in_anothers_bucket_comes_first_and_has_it_put_anew_when_it_can_be_said_again(scene: Scene) -> None:
+    groups = scene.tables.groups
+    groups.add(2, GroupType.SELECT, _select(P1, P2), 0.0)
+    groups.add(1, GroupType.SELECT, (Bucket((Group(2),), 1), *_select(P1)), 0.0)
+    _name_a_group(scene)
+
+    assert list(scene.rules.groups) == [2, 1]
+    for ports, are_there in (((P1, P2, P1, P2), [1]), ((P2, P1), [1, 2])):
+        before = scene.rules.groups[1]
+        groups.modify(2, GroupType.SELECT, _select(*ports))
+        scene.kernel_tables.everything_changed()
+        scene.wait(1.0)
+
+        assert sorted(scene.rules.groups) == are_there
+        assert scene.rules.groups[1] is not before

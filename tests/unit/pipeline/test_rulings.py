@@ -36,7 +36,7 @@ from inband.pipeline.mirrors import Mirror
 from inband.pipeline.ports import PortTable, SwitchPort
 from inband.pipeline.rulings import ASK, Decider, Ruling
 from inband.pipeline.translate import Pipeline
-from inband.pipeline.visits import Branch, Visit
+from inband.pipeline.visits import Branch, Share, Visit
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import GroupType, MeterBandType, MeterFlags, PortConfig
@@ -86,7 +86,7 @@ def test_what_is_written_is_done_at_the_end() -> None:
     "instructions",
     [
         (ApplyActions((Output(CONTROLLER),)),),
-        (WriteActions((Group(1),)),),
+        (WriteActions((Group(9),)),),
         (ApplyActions((SetField("reg0", 1), Output(P2))),),
         (ApplyActions((MoveField("tcp_dst", "tcp_src", 16), Output(P2))),),
         (WriteActions((Output(FLOOD),)),),
@@ -165,6 +165,49 @@ def test_a_group_of_which_each_packet_takes_one_bucket_is_a_step_whose_buckets_a
     assert shares is not None
     assert [(share.weight, share.applied) for share in shares] == [(1, (Output(P1),)), (2, ())]
     assert [share.counters for share in shares] == [(group.counter, group.buckets[at].counter) for at in (0, 2)]
+
+
+def test_a_group_that_is_written_is_a_step_of_whatever_type() -> None:
+    made = _with_group(GroupType.ALL, Bucket((PushVlan(), Output(P1))), Bucket((Output(P2),)))
+    group = made.tables.groups.get(1)
+    assert group is not None
+
+    ruling = made.ruling_of(Flow(ANY, PRIORITY, (WriteActions((Group(1), Output(P2))),)))
+
+    assert ruling == Ruling(Decider.TABLES, (), Visit(written=(Group(1), Output(P2))))
+    assert ruling.visit is not None
+    assert ruling.visit.groups == {1}
+    counters = (group.counter, *(bucket.counter for bucket in group.buckets))
+    assert made.shares_of(1) == (Share(1, 0, (Branch((PushVlan(), Output(P1))), Output(P2)), counters),)
+
+
+def test_a_group_in_a_bucket_goes_on_with_its_copy() -> None:
+    made = _with_group(GroupType.ALL, Bucket((Output(P1),)), Bucket((PushVlan(), Output(P2))))
+    made.tables.groups.add(2, GroupType.INDIRECT, (Bucket((DecNwTtl(), Group(1))),), 0.0)
+    made.tables.groups.add(3, GroupType.SELECT, (Bucket((Group(2),), 1), Bucket((Output(P1),), 2)), 0.0)
+    made.tables.groups.add(4, GroupType.INDIRECT, (Bucket((PushVlan(), Group(3))),), 0.0)
+
+    within, chosen = (made.ruling_of(Flow(ANY, PRIORITY, (ApplyActions((Group(at),)),))) for at in (2, 4))
+
+    assert within.visit is not None
+    assert within.visit.applied == (Branch((DecNwTtl(), Output(P1), PushVlan(), Output(P2))),)
+    assert len(within.visit.counters) == 5
+    assert chosen.visit is not None
+    assert chosen.visit.applied == (Branch((PushVlan(), Group(3))),)
+    shares = made.shares_of(3)
+    assert shares is not None
+    assert [len(share.counters) for share in shares] == [7, 2]
+
+
+@pytest.mark.parametrize("kind", [GroupType.ALL, GroupType.SELECT])
+def test_groups_that_multiply_without_end_are_asked_about_at_once(kind: GroupType) -> None:
+    made = _with_group(kind, Bucket((Output(P1),), int(kind is GroupType.SELECT)))
+    for number in range(2, 40):
+        leads = Bucket((Group(number - 1),), int(kind is GroupType.SELECT))
+        made.tables.groups.add(number, kind, (leads,) * 100, 0.0)
+
+    for number in (5, 39):
+        assert made.ruling_of(Flow(ANY, PRIORITY, (ApplyActions((Group(number),)),))) == ASK
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ _SETTABLE = (
     *("eth_dst", "eth_src", "vlan_vid", "vlan_pcp", "ip_dscp", "ip_ecn", "ip_ttl", "ipv4_src", "ipv4_dst"),
     *("ipv6_flabel", "tcp_src", "tcp_dst", "udp_src", "udp_dst"),
 )
-_KINDS: tuple[type[Action], ...] = (PopVlan, PushVlan, DecNwTtl, SetNwTtl, SetQueue, PopQueue, Output)
+_KINDS: tuple[type[Action], ...] = (PopVlan, PushVlan, DecNwTtl, SetNwTtl, SetQueue, PopQueue, Group, Output)
 _FIRST_FIELD = 3
 _PLACES: dict[type[Action] | str, int] = {
     **{kind: at for at, kind in enumerate(_KINDS[:_FIRST_FIELD])},
