@@ -149,7 +149,7 @@ enum op_kind {
 	OP_BRANCH,	   /* the ops that follow are for a copy of the packet, */
 	OP_JOIN,	   /* up to here */
 	OP_SEND_BACK,	   /* to the port that it came from, if that sends */
-	OP_NORMAL,	   /* sends it as a learning switch does, and is the only one that sends */
+	OP_NORMAL,	   /* sends it as a learning switch does; at most one of a packet */
 	OP_GROUP,	   /* arg32: its number; what one of its buckets says. In a bucket it is the last op */
 };
 
@@ -249,13 +249,14 @@ struct walk {
 	__u32 has_edits;  /* which was changed, */
 	__u32 is_spoiled; /* and that cannot be undone: nothing may be sent any more */
 	__u32 saved_tags;
-	__u32 is_normal;  /* NORMAL sends it */
-	__u32 sends;	  /* some op does, */
+	__u32 is_normal;  /* NORMAL sends it, */
+	__u32 sends;	  /* and some other op does, */
 	__u32 has_source; /* and some has written its source */
 	__u32 has_group;  /* the next thing to do is what a group says, */
 	__u32 group;	  /* this one */
 	__u32 padding;
-	struct flow_key saved; /* as the packet was before the copy was changed */
+	struct flow_key saved; /* as the packet was before the copy was changed, */
+	struct flow_key seen_by_normal; /* and when NORMAL sends it */
 	__u32 slots[MAX_VISITS]; /* of their counters */
 	struct op set[MAX_WRITTEN];
 	struct flow_entry entry; /* the ops */

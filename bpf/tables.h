@@ -151,34 +151,33 @@ static __always_inline __u32 destination(const struct flow_key *key, const struc
 }
 
 /* To every port that a flood leaves by: as run_ops, but for the stack that more kinds of ops would take. */
-__noinline int flood(struct __sk_buff *skb, const struct packet *packet, const struct inlet *inlet)
+__noinline int flood(struct __sk_buff *skb, const struct packet *packet, const struct inlet *inlet, int is_last)
 {
 	if (!packet || !inlet)
 		return TC_ACT_SHOT;
 	__u32 count = inlet->flood.op_count;
 
 	for (__u32 i = 0; i < MAX_OPS && i < count; i++) {
-		int result = run_output(skb, packet, &inlet->flood.ops[i], i + 1 == count);
+		int result = run_output(skb, packet, &inlet->flood.ops[i], is_last && i + 1 == count);
 		if (i + 1 == count)
 			return result;
 	}
 	return TC_ACT_SHOT;
 }
 
-/* Send it, when all else is done: to a slot, or everywhere (0). */
-__noinline int send_normally(struct __sk_buff *skb, struct packet *packet, const struct flow_key *key, __u32 to)
+/* Send it by an op that says to which one port, or everywhere (port 0). */
+__noinline int send_normally(struct __sk_buff *skb, struct packet *packet, const struct flow_key *key,
+			     const struct op *op, int is_last)
 {
-	struct op op = { .kind = OP_OUTPUT_UNICAST, .arg16 = to };
-
-	if (!packet || !key)
+	if (!packet || !key || !op)
 		return TC_ACT_SHOT;
-	if (to == packet->port_slot || is_link_local(key)) {
+	if (op->arg16 == packet->port_slot || is_link_local(key)) {
 		count(VERDICT_DECIDED_NORMAL_DROPPED);
 		return TC_ACT_SHOT;
 	}
-	if (to)
-		return run_output(skb, packet, &op, true);
-	return flood(skb, packet, bpf_map_lookup_elem(&inlets, &packet->port_slot));
+	if (op->arg16)
+		return run_output(skb, packet, op, is_last);
+	return flood(skb, packet, bpf_map_lookup_elem(&inlets, &packet->port_slot), is_last);
 }
 
 /* The packet that this CPU has on its way through the tables. */
@@ -292,22 +291,30 @@ __noinline int drop_missed(struct __sk_buff *skb, const struct packet *packet, _
 	return TC_ACT_SHOT;
 }
 
-/* The ops before NORMAL, none of which sends; whether the packet goes on. */
-__noinline int prepare(struct __sk_buff *skb, struct packet *packet, const struct walk *walk)
+/* As run_ops, for a packet's way on which NORMAL sends it: to a slot, or everywhere (0). */
+__noinline int run_with_normal(struct __sk_buff *skb, struct packet *packet, const struct walk *walk, __u32 to)
 {
 	if (!packet || !walk)
-		return 0;
-	for (__u32 i = 0; i < MAX_OPS && i < walk->entry.op_count; i++) {
+		return TC_ACT_SHOT;
+	struct op known = { .kind = walk->sends ? OP_OUTPUT : OP_OUTPUT_UNICAST, .arg16 = to };
+	__u32 length = walk->length;
+	int result = TC_ACT_SHOT;
+
+	for (__u32 i = 0; i < MAX_OPS && i < length; i++) {
 		const struct op *op = &walk->entry.ops[i];
-		if (op->kind == OP_METER) {
+		if (op->kind == OP_NORMAL) {
+			result = send_normally(skb, packet, &walk->seen_by_normal, &known, i + 1 == length);
+		} else if (is_output(op)) {
+			result = run_output(skb, packet, op, i + 1 == length);
+		} else if (op->kind == OP_METER) {
 			if (run_meter(skb, packet, op))
-				return 0;
+				return TC_ACT_SHOT;
 		} else if (run_edit(skb, packet, op)) {
 			count(VERDICT_EDIT_REFUSED);
-			return 0;
+			return TC_ACT_SHOT;
 		}
 	}
-	return 1;
+	return result;
 }
 
 /* Do what the rules on a packet's way have said. */
@@ -316,10 +323,8 @@ __noinline int do_walk(struct __sk_buff *skb, struct packet *packet, struct walk
 	if (!packet || !walk)
 		return GOES_UP;
 	if (walk->is_normal) {
-		int to = learn_normally(skb, packet, &walk->key, 0, is_alone);
-		if (to < 0)
-			return GOES_UP;
-		return prepare(skb, packet, walk) ? send_normally(skb, packet, &walk->key, to) : TC_ACT_SHOT;
+		int to = learn_normally(skb, packet, &walk->seen_by_normal, 0, is_alone);
+		return to < 0 ? GOES_UP : run_with_normal(skb, packet, walk, to);
 	}
 	count(VERDICT_DECIDED_BY_RULE);
 	credit_walk(walk, packet);
@@ -410,7 +415,8 @@ __noinline int decide(struct __sk_buff *skb, struct packet *packet, const struct
 		count(VERDICT_DECIDED_ALONE);
 	if (decision == RULE_NORMAL) {
 		int to = learn_normally(skb, packet, &packet->key, rule->entry.slot, is_alone);
-		return to < 0 ? GOES_UP : send_normally(skb, packet, &packet->key, to);
+		struct op known = { .kind = OP_OUTPUT_UNICAST, .arg16 = to };
+		return to < 0 ? GOES_UP : send_normally(skb, packet, &packet->key, &known, true);
 	}
 	if (decision == RULE_OPS)
 		return do_ops(skb, packet, rule, is_alone);

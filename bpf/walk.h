@@ -172,7 +172,7 @@ __noinline int take_op(struct walk *walk, const struct packet *packet, const str
 	bool sends = is_output(op);
 	if (sends && op->arg16 == packet->port_slot)
 		return 1; /* to go back needs IN_PORT */
-	if (walk->is_normal || (walk->is_spoiled && (sends || op->kind == OP_METER)))
+	if (walk->is_spoiled && (sends || op->kind == OP_METER))
 		return 0;
 	enum change change = sends ? CHANGE_DONE : change_key(walk, &packet->places, op);
 	if (change != CHANGE_DONE)
@@ -200,7 +200,7 @@ static __always_inline int send_back(struct walk *walk, const struct packet *pac
 
 	if (!has_flag(packet->port_slot, INLET_SENDS))
 		return 1;
-	if (walk->is_normal || walk->is_spoiled || at >= MAX_OPS)
+	if (walk->is_spoiled || at >= MAX_OPS)
 		return 0;
 	struct op op = { .kind = OP_OUTPUT, .arg16 = packet->port_slot };
 	walk->entry.ops[at] = op;
@@ -228,8 +228,14 @@ static __always_inline void branch(struct walk *walk)
 /* NORMAL; 0: not behind what cannot be done before it. A source that was written says nothing of where a host is. */
 static __always_inline int send_by_normal(struct walk *walk)
 {
-	if (walk->is_normal || walk->sends || walk->is_spoiled || walk->has_source)
+	__u32 at = walk->entry.op_count;
+
+	if (walk->is_normal || walk->is_spoiled || walk->has_source || at >= MAX_OPS)
 		return 0;
+	struct op op = { .kind = OP_NORMAL };
+	walk->entry.ops[at] = op;
+	walk->entry.op_count = walk->length = at + 1;
+	walk->seen_by_normal = walk->key;
 	walk->is_normal = 1;
 	return 1;
 }

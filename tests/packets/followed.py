@@ -109,6 +109,23 @@ FOLLOWED: dict[str, list[Row]] = {
     ],
     "normal, and more": [(0, 0, ANY, (ApplyActions((Output(NORMAL), _TO_3)),))],
     "normal behind more": [(0, 0, ANY, (ApplyActions((_TO_3, Output(NORMAL))),))],
+    "normal, and more that is changed": [
+        (
+            0,
+            0,
+            ANY,
+            (ApplyActions((PopVlan(), Output(NORMAL), PushVlan(), SetField("eth_dst", 5), SetNwTtl(3), _TO_3)),),
+        )
+    ],
+    "normal between a queue and another": [
+        (0, 0, ANY, (ApplyActions((SetQueue(1), _TO_2, PopQueue(), Output(NORMAL), SetQueue(2))), GotoTable(1))),
+        (1, 0, ANY, (ApplyActions((_TO_3,)),)),
+    ],
+    "normal in a copy": [(0, 0, ANY, (ApplyActions((_TO_3, Group(1))),))],
+    "normal, and normal": [
+        (0, 0, ANY, (ApplyActions((Output(NORMAL),)), GotoTable(1))),
+        (1, 0, ANY, (ApplyActions((Output(NORMAL),)),)),
+    ],
     "normal behind an action set": [
         (0, 0, ANY, (WriteActions((_TO_3,)), GotoTable(1))),
         (1, 0, ANY, (ApplyActions((Output(NORMAL),)),)),
@@ -118,9 +135,10 @@ FOLLOWED: dict[str, list[Row]] = {
         (1, 0, ANY, (ApplyActions((PopQueue(), _TO_3)),)),
     ],
 }
-CHANGED_COPY: tuple[list[Chained], ...] = ([((), False)], [((), False)], [((SetField("eth_dst", 10), _TO_2), False)])
+CHANGED_COPY: tuple[list[Chained], ...] = (
+    [((), False)],
+    [((PushVlan(), Output(NORMAL)), False)],
+    [((SetField("eth_dst", 10), _TO_2), False)],
+)
 # All that the kernel asks about in these tables: what is pinged, has no TTL left, or would be changed as a copy first.
-ASKS = {
-    "a copy that is changed",
-    *("normal behind another source", "normal, and more", "normal behind more", "normal behind an action set"),
-}
+ASKS = {"a copy that is changed", "normal behind another source", "normal, and normal"}

@@ -266,7 +266,7 @@ class _Groups:
                 steps = self._handed_on(action.group_id, counters, depth)
             else:
                 steps = _plain(action, self._switch)
-            if steps is None or (isinstance(action, Output) and action.port == NORMAL):
+            if steps is None:
                 return None
             found += steps
         return found

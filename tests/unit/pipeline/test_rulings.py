@@ -214,9 +214,7 @@ def test_groups_that_multiply_without_end_are_asked_about_at_once(kind: GroupTyp
     "buckets",
     [
         [Bucket((Output(CONTROLLER),), 1)],
-        [Bucket((Output(NORMAL),), 1)],
         [Bucket((Output(P1),), 1), Bucket((Output(CONTROLLER),), 1)],
-        [Bucket((Output(P1),), 1), Bucket((Output(NORMAL),), 1)],
     ],
 )
 def test_a_group_whose_packets_fare_differently_is_asked_about(buckets: list[Bucket]) -> None:
