@@ -87,8 +87,10 @@ def _may_claim(ctx: XlateContext, places: Places, claim: Claim) -> bool:
         return was_flooded(ctx, places.vlan)
     station = _contradicted(ctx, places, claim)
     if station is not None:
-        is_awaited = places.is_awaited(station, claim, ctx.now)
-        return _refuse(ctx, places, station, claim) or is_awaited
+        passes = places.is_awaited(station, claim, ctx.now) and not (
+            _asks_through_us(ctx, places, station, claim) and places.is_fresh(station, ctx.now)
+        )
+        return _refuse(ctx, places, station, claim) or passes
     if ctx.trace is None:
         _take(ctx, places, claim)
     return True

@@ -47,26 +47,23 @@ from collections.abc import Callable, Collection, Container, Iterator
 from inband.flow.ports import PortNo
 from inband.pipeline.answer_times import AnswerTimes
 from inband.pipeline.fdb import MOVE_HOLD_S, Fdb, FdbKey, Learned
+from inband.pipeline.patience import (
+    AGAIN_FRESH_S,
+    AGAIN_S,
+    AGAIN_SOON_S,
+    ANSWER_S,
+    ASKED_S,
+    KNOWN_S,
+    MARGIN_S,
+    MAX_SOON,
+    PAUSE_S,
+    SOON_MAX_S,
+    SOON_S,
+)
 from inband.pipeline.stations import Claim, Doubt, Held, Lapse, Question, Station, is_peer, no_next_hop, no_next_hops
 from inband.vocabulary.addresses import AddressKey, Mac
 from inband.vocabulary.instant import Instant
 
-# Long for an answer on a LAN: a dozen switches on the way take 10 ms. An honest move waits for so long, and with a
-# second question to everybody it must be within 0.3 s.
-ANSWER_S = 0.15
-# When a link died: the whole of a failure is to be healed in 50 ms. Where answers take longer, that long is waited.
-SOON_S, SOON_MAX_S = 0.025, 0.3
-MARGIN_S = 0.001  # what an answer may take beyond the usual time while its place seems wrong
-# For so long after that what contradicts is no news for other switches: they ask themselves.
-KNOWN_S = 0.5
-# So many stations are asked then, next hops first, and so long after the last time.
-MAX_SOON, AGAIN_SOON_S = 64, 0.03
-# One question may be lost; the next one is sent after this.
-AGAIN_S = 0.05
-# Between the beginnings of two doubts about a station: a host that lies without end costs ten questions a second.
-PAUSE_S = 0.1
-# A question of LOCAL is answered within this time, also the kernel's, which asks each 0.25 s.
-ASKED_S = 1.0
 # The engine has asked again and again for so long: a channel through this place does not work.
 DOUBTFUL_S = 1.0
 # For so long a place is left to show that a channel through it comes up: TCP's first try may be lost, the second comes
@@ -74,8 +71,7 @@ DOUBTFUL_S = 1.0
 TURN_S = 2.5
 # Questions so close to each other are about the same silence: the engine's slow pace is one in 5 s.
 INSISTENT_S = 6.0
-# Questions that others ask, which are remembered to let the answers pass.
-MAX_ASKERS = 1024
+MAX_ASKERS = 1024  # questions of others are remembered, to let the answers pass
 # Switches behind a port, or hosts that a controller has answered. One that was heard lately makes no room for another:
 # controllers and switches say something each few seconds.
 MAX_PEERS, SILENT_PEER_S = 256, 60.0
@@ -339,8 +335,8 @@ class Places:
 
         What was believed since a link died came as likely as not by a way that was wrong already.
         """
-        is_new = station.address not in self._doubts and station.moved_at >= self._hurried_at > now - KNOWN_S
-        if is_new and now - station.doubted_at >= AGAIN_SOON_S:
+        is_new = station.address not in self._doubts and self.is_fresh(station, now)
+        if is_new and now - station.doubted_at >= AGAIN_FRESH_S:
             self._doubt_soon(station, now)
         doubt = self._doubts.get(station.address)
         if doubt is None:
@@ -360,6 +356,10 @@ class Places:
         if doubt is not None and doubt.is_soon:
             doubt.is_answered |= held is not None
             self.hasten(station, now)
+
+    def is_fresh(self, station: Station, now: Instant) -> bool:
+        """Whether it is believed to be where it is since a link died a moment ago."""
+        return station.moved_at >= self._hurried_at > now - KNOWN_S
 
     def searches_there(self, address: AddressKey, port: PortNo, now: Instant) -> None:
         """All are asked for a station from where it is: after a link died someone has lost the way to it there."""

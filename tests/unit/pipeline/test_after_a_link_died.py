@@ -10,7 +10,7 @@ from inband.flow.ports import LOCAL, PortNo
 from inband.packet import arp
 from inband.packet.frame import Frame
 from inband.pipeline.fdb import FdbKey
-from inband.pipeline.places import SOON_S
+from inband.pipeline.patience import SOON_S
 from inband.pipeline.stations import Lapse
 from inband.testing import packets
 from inband.vocabulary.addresses import BROADCAST, Mac
@@ -177,3 +177,23 @@ def test_after_that_time_what_shows_the_loss_ends_it_at_once_and_the_search_itse
 
     assert scene.pipeline.places.take_lapsed() == [Lapse(SWITCH, None)]
     assert scene.fdb.lookup(FdbKey(0, Mac.parse(B)), 6.1) == P3
+
+
+def moved(scene: Scene, now: float) -> None:
+    """The next hop has not answered at port 2, and has proven itself on port 3."""
+    scene.pipeline.places.run(6.0 + SOON_S)
+    scene.pipeline.places.take_lapsed()
+    scene.receive(said(arp.REQUEST, US, to=str(BROADCAST), spa=HERE, tpa=GATEWAY), LOCAL, now)
+    scene.receive(ANSWER, P3, now)
+
+
+def test_two_switches_that_have_found_a_station_behind_each_other_do_not_confirm_that(scene: Scene) -> None:
+    scene.in_band(ARP, letter="j")
+    hurried(scene, P1, P2, P3)
+    moved(scene, 6.03)
+    scene.receive(ASKS_ALL, P3, 6.04)
+    others_answer = said(arp.REPLY, A, to=B, tpa="10.0.0.2")
+
+    assert scene.actions(others_answer, P2, 6.041) == ()
+    assert lapsed(scene, 6.041 + 4 * TOOK_S) == [Lapse(ADDRESS, None)]
+    assert scene.actions(others_answer, P2, 6.07) == out(P3)
