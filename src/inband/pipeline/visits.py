@@ -2,9 +2,9 @@
 
 A datapath that has the tables itself does these steps, one flow's after the other's, without asking. Outputs to
 reserved ports are those of ports here, but NORMAL is a step where it depends on nothing but what was learned. A group
-is its buckets that take every packet, each a branch. One of which each packet takes one bucket is a step, as is any that
-is written into the action set, and what its buckets do is said apart (``shares_of``). What is for the controller or in-band control is no such step, nor is what
-only the pipeline knows (registers).
+is its buckets that take every packet, each a branch. One of which each packet takes one bucket is a step, as is any
+that is written into the action set, and what its buckets do is said apart (``shares_of``). What is for the controller
+or in-band control is no such step, nor is what only the pipeline knows (registers).
 """
 
 from __future__ import annotations
