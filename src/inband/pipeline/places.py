@@ -390,16 +390,14 @@ class Places:
         self._hurried_at = now
         for known in sorted(self._stations.values(), key=is_peer)[:MAX_SOON]:
             station = self.station(known.address)
-            if station is None or (self.trusted and not self._is_doubtful(station)):
-                continue
-            self._doubt_soon(station, now)
+            if station is not None and self._is_doubtful(station):
+                self._doubt_soon(station, now)
 
     def is_lost(self, address: AddressKey, now: Instant) -> bool:
         """Whether a station has not said, since a link died somewhere, that it is where it was, and would have."""
         station = self.station(address)
         if station is not None and address not in self._doubts:
-            is_known = bool(self.trusted) and not self._is_doubtful(station)
-            if is_known or station.doubted_at >= self._hurried_at:
+            if station.doubted_at >= self._hurried_at or not self._is_doubtful(station):
                 return False
         return not self.answer_times.is_waiting(address, now, SOON_MAX_S)
 
@@ -426,12 +424,12 @@ class Places:
         return self.hasten(station, now)
 
     def _is_doubtful(self, station: Station) -> bool:
-        """Whether a link that died among neighbours of the network's key says anything of where a station is.
+        """Whether a link that died says anything of where a station is.
 
-        Of most they say it themselves; and who is behind a port without a neighbour is still there. If it only answers
+        Of most, neighbours of the network's key say it themselves; and who is behind a port without a neighbour is still there. If it only answers
         slowly, to give it up would have all others lose their way to it.
         """
-        return not (station.has_word or self._is_here(station))
+        return not (self.trusted and (station.has_word or self._is_here(station)))
 
     def set_failing(self, address: AddressKey, *, is_failing: bool) -> bool:
         """No channel through a next hop works, or one does. Returns whether its place is proven."""
