@@ -397,7 +397,8 @@ class Places:
         """Whether a station has not said, since a link died somewhere, that it is where it was, and would have."""
         station = self.station(address)
         if station is not None and address not in self._doubts:
-            if station.doubted_at >= self._hurried_at or not self._is_doubtful(station):
+            has_answered = station.doubted_at >= self._hurried_at
+            if has_answered or not self._is_doubtful(station):
                 return False
         return not self.answer_times.is_waiting(address, now, SOON_MAX_S)
 
@@ -426,8 +427,7 @@ class Places:
     def _is_doubtful(self, station: Station) -> bool:
         """Whether a link that died says anything of where a station is.
 
-        Of most, neighbours of the network's key say it themselves; and who is behind a port without a neighbour is still there. If it only answers
-        slowly, to give it up would have all others lose their way to it.
+        Not where neighbours vouch for one, or it is here: to give up who only answers slowly would harm all others.
         """
         return not (self.trusted and (station.has_word or self._is_here(station)))
 

@@ -45,10 +45,10 @@ def test_each_switch_is_below_the_one_that_it_goes_by_and_alternatives_are_named
         "controller 10.0.0.100",
         "  10.0.0.1 by port 1: connected",
         "    10.0.0.2 by port 1: connected",
-        "      10.0.0.3 (this switch) by port 1: connected; else port 2 to 10.0.0.4",
         "    10.0.0.4 by port 2: connected",
+        "      10.0.0.3 (this switch) by port 2: connected; else port 1 to 10.0.0.2",
         "links that no switch goes by",
-        "  10.0.0.3 port 2 - 10.0.0.4 port 1",
+        "  10.0.0.2 port 2 - 10.0.0.3 port 1",
     ]
 
 
