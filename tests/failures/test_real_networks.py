@@ -14,8 +14,8 @@ from tests.unit.sim.scenes import UP_S
 
 TOPOLOGIES = Path(__file__).parents[2] / "examples" / "topologies"
 ECHO_S, SETTLE_S, WATCH_S, REPAIRED_S = 0.01, 2.5, 0.6, 1.2
-# What was lost with a link TCP sends again after three more echoes.
-DOWN_S, KEYED_DOWN_S, REPAIR_S = 0.15, 0.05, 0.05
+# What was lost with a link TCP sends again after three more echoes; a search is begun within 7 ms.
+DOWN_S, KEYED_DOWN_S, REPAIR_S = 0.06, 0.05, 0.05
 
 
 def _built(name: str) -> GraphNetwork:
