@@ -312,7 +312,7 @@ struct meter_band {
 };
 
 struct meter {
-	struct bpf_spin_lock lock; /* of the tokens */
+	__u32 unused;
 	__u32 count_at;
 	__u32 packet_size; /* in tokens; 0 if bytes count */
 	__u32 byte_size;   /* in tokens; 0 if packets count */

@@ -8,6 +8,9 @@
  * the deepest bucket that OpenFlow can ask for, 2^32 kilobits, is less than 2^62 of them.
  *
  * A packet larger than a whole bucket passes when the bucket is full, and leaves it in debt.
+ *
+ * Tokens are added and taken by atomic operations, without a lock, which would cost as much as all the rest. CPUs that
+ * look at the same instant may each take the last tokens; the debt is paid before anything else passes.
  */
 #ifndef INBAND_METER_H
 #define INBAND_METER_H
@@ -18,13 +21,25 @@
 /* What a meter says of a packet; above 0: by how many levels its drop precedence is to be worse. */
 enum { METER_PASS = 0, METER_DROP = -1 };
 
+/* What a band got in this time. Two CPUs that refill at once may leave some too much in it, or too little, once. */
 static __always_inline void refill(struct meter_band *band, __u64 elapsed_ns)
 {
-	__u64 missing = band->depth - band->tokens;
+	__s64 missing = band->depth - band->tokens;
 
-	if (!band->rate)
+	if (!band->rate || missing <= 0)
 		return;
-	band->tokens += elapsed_ns < missing / band->rate ? elapsed_ns * band->rate : missing;
+	__s64 gets = elapsed_ns < (__u64)missing / band->rate ? elapsed_ns * band->rate : missing;
+	__sync_fetch_and_add(&band->tokens, gets);
+}
+
+/* The time since it was refilled last; whoever gets it refills it, and no one else does for the same time. */
+static __always_inline __u64 take_elapsed(struct meter *meter)
+{
+	__u64 now = bpf_ktime_get_ns(), before = meter->filled_ns;
+
+	if (now <= before || __sync_val_compare_and_swap(&meter->filled_ns, before, now) != before)
+		return 0;
+	return now - before;
 }
 
 static __always_inline void credit_meter(__u32 place, __u32 packets, __u32 bytes)
@@ -46,25 +61,21 @@ static __always_inline int ask_meter(__u32 meter_id, __u32 packets, __u32 bytes)
 	if (!meter)
 		return METER_PASS;
 	__s64 size = (__u64)packets * meter->packet_size + (__u64)bytes * meter->byte_size;
-	__u64 now = bpf_ktime_get_ns();
+	__u64 elapsed_ns = take_elapsed(meter);
 
-	bpf_spin_lock(&meter->lock);
-	/* Another CPU may have read the clock later and been here before. */
-	__u64 elapsed_ns = now > meter->filled_ns ? now - meter->filled_ns : 0;
-	meter->filled_ns += elapsed_ns;
 	for (__u32 i = 0; i < MAX_BANDS && i < meter->band_count; i++) {
 		struct meter_band *band = &meter->bands[i];
 
-		refill(band, elapsed_ns);
+		if (elapsed_ns)
+			refill(band, elapsed_ns);
 		if (band->tokens >= (size < band->depth ? size : band->depth)) {
-			band->tokens -= size;
+			__sync_fetch_and_add(&band->tokens, -size);
 		} else if (band->rate > highest) {
 			highest = band->rate;
 			levels = band->levels;
 			place = band->count_at;
 		}
 	}
-	bpf_spin_unlock(&meter->lock);
 
 	credit_meter(meter->count_at, packets, bytes);
 	if (!highest)

@@ -85,7 +85,7 @@ STATION = Struct("=IIQQ")
 """slot, is_pinned, used_ns, tick."""
 
 METER_HEAD = Struct("=IIIII4xQ")
-"""lock, count_at, packet_size, byte_size, band_count, padding, filled_ns; MAX_BANDS bands follow."""
+"""unused, count_at, packet_size, byte_size, band_count, padding, filled_ns; MAX_BANDS bands follow."""
 METER_BAND = Struct("=QQIII4x")
 """tokens, depth, rate, levels, count_at, padding."""
 METER_SIZE = METER_HEAD.size + MAX_BANDS * METER_BAND.size
