@@ -142,7 +142,8 @@ def switched_network(lab: Lab, make: SwitchMaker, flows: str) -> Network:
         switch.ofctl("add-flow", "priority=0,actions=NORMAL")
     if flows == IN_BAND:
         switch.set_managers(*(f"tcp:10.1.0.{number}:6640" for number in range(1, REMOTES + 1)))
-    return Network(hosts, switch, is_of_actions=flows in _ACTIONS, vlan=TAGGED if flows == POP_VLAN else None)
+    is_of_actions = flows in _ACTIONS and flows != SELECT  # of which each new flow asks anew
+    return Network(hosts, switch, is_of_actions, TAGGED if flows == POP_VLAN else None)
 
 
 def thousand() -> list[str]:
