@@ -406,15 +406,22 @@ __noinline int run_ops(struct __sk_buff *skb, struct packet *packet, const struc
 	return TC_ACT_SHOT;
 }
 
+/* Whether a tag less and one output are all of the ops from here on. */
+static __always_inline bool only_pops(const struct flow_entry *entry, __u32 first)
+{
+	return entry->op_count == first + 2 && entry->ops[first].kind == OP_POP_VLAN && is_output(&entry->ops[first + 1]);
+}
+
 /*
  * The ops of an entry; the frame is gone afterwards: sent, dropped, or copied to the switch. What most entries say, one
- * output, behind a meter perhaps, is done here: each call costs as much as the output itself where returns are guarded
- * against speculation.
+ * output, behind a meter or with a tag less perhaps, is done here: each call costs as much as the output itself where
+ * returns are guarded against speculation.
  */
 static __always_inline int run(struct __sk_buff *skb, struct packet *packet, const struct flow_entry *entry)
 {
 	__u32 is_metered = entry->op_count && entry->ops[0].kind == OP_METER;
-	const struct op *op = is_metered ? &entry->ops[1] : &entry->ops[0];
+	bool pops = only_pops(entry, is_metered);
+	const struct op *op = &entry->ops[is_metered + pops];
 
 	if (!entry->op_count) {
 		count(VERDICT_DROPPED_BY_FLOW);
@@ -422,7 +429,11 @@ static __always_inline int run(struct __sk_buff *skb, struct packet *packet, con
 	}
 	if (is_metered && run_meter(skb, packet, &entry->ops[0]))
 		return TC_ACT_SHOT;
-	if (entry->op_count == 1 + is_metered && is_output(op))
+	if (pops && pop_vlan(skb) < 0) {
+		count(VERDICT_EDIT_REFUSED);
+		return TC_ACT_SHOT;
+	}
+	if (entry->op_count == 1 + is_metered + pops && is_output(op))
 		return output(skb, packet, op, true);
 	if (op->kind == OP_SEND_UP) {
 		count(VERDICT_SLOW_ACTION);
