@@ -22,7 +22,7 @@ from inband.errors import HostError
 
 # From the last port that came to the first link: those of one change have come by then.
 QUIET_S = 1.0
-PAUSE_S = 0.03
+PAUSE_S = 0.1
 
 
 class Settling:
