@@ -331,10 +331,7 @@ class Places:
     # --- doubts -------------------------------------------------------------------------------------------------
 
     def doubt(self, station: Station, now: Instant, held: Held | None = None) -> None:
-        """Ask a station whether it is where it was; ``held``: the ARP or ND that says otherwise.
-
-        What was believed since a link died came as likely as not by a way that was wrong already.
-        """
+        """Ask a station whether it is where it was; ``held``: the ARP or ND that says otherwise."""
         is_new = station.address not in self._doubts and self.is_fresh(station, now)
         if is_new and now - station.doubted_at >= AGAIN_FRESH_S:
             self._doubt_soon(station, now)
@@ -358,7 +355,7 @@ class Places:
             self.hasten(station, now)
 
     def is_fresh(self, station: Station, now: Instant) -> bool:
-        """Whether it is believed to be where it is since a link died a moment ago."""
+        """Whether it is believed to be where it is since a link died: it may have come by a way that was wrong."""
         return station.moved_at >= self._hurried_at > now - KNOWN_S
 
     def searches_there(self, address: AddressKey, port: PortNo, now: Instant) -> None:
@@ -368,13 +365,10 @@ class Places:
             self.hasten(station, now)
 
     def hasten(self, station: Station, now: Instant) -> bool:
-        """After a link died its place seems wrong: wait no longer than answers take; whether that is over, and it lost.
-
-        A switch behind this one may never have answered, for those on the way drop a question for its address.
-        """
+        """After a link died its place seems wrong: wait no longer than answers take. Whether it is given up now."""
         doubt, times = self._doubts.get(station.address), self.answer_times
         if doubt is not None and doubt.is_soon:
-            usual_s = times.patience_s(station.address) or times.longest_s()
+            usual_s = times.patience_s(station.address) or times.longest_s()  # who is behind others has never answered
             doubt.ends_at = min(doubt.ends_at, station.doubted_at + usual_s + MARGIN_S)
             self.news = True
             if doubt.ends_at <= now:
@@ -388,7 +382,11 @@ class Places:
         if now - self._hurried_at < AGAIN_SOON_S:
             return
         self._hurried_at = now
-        for known in sorted(self._stations.values(), key=is_peer)[:MAX_SOON]:
+        stations = sorted(self._stations.values(), key=is_peer)
+        for known in stations[MAX_SOON:]:  # they stay where they were heard last, until they are heard elsewhere
+            if known.is_peer and not known.has_word:
+                self._forget(known)
+        for known in stations[:MAX_SOON]:
             station = self.station(known.address)
             if station is not None and self._is_doubtful(station):
                 self._doubt_soon(station, now)

@@ -10,7 +10,7 @@ from inband.flow.ports import LOCAL, PortNo
 from inband.packet import arp
 from inband.packet.frame import Frame
 from inband.pipeline.fdb import FdbKey
-from inband.pipeline.patience import SOON_S
+from inband.pipeline.patience import MAX_SOON, SOON_S
 from inband.pipeline.stations import Lapse
 from inband.testing import packets
 from inband.vocabulary.addresses import BROADCAST, Mac
@@ -197,3 +197,23 @@ def test_two_switches_that_have_found_a_station_behind_each_other_do_not_confirm
     assert scene.actions(others_answer, P2, 6.041) == ()
     assert lapsed(scene, 6.041 + 4 * TOOK_S) == [Lapse(ADDRESS, None)]
     assert scene.actions(others_answer, P2, 6.07) == out(P3)
+
+
+def test_of_very_many_switches_behind_those_that_are_not_asked_stay_where_they_were_heard_until_heard_elsewhere(
+    scene: Scene,
+) -> None:
+    with_a_switch_behind(scene, P1, 5.0)
+    others = range(0x020000200000, 0x020000200000 + MAX_SOON)
+    for number, mac in enumerate(others, int(IPv4Address("10.0.0.100"))):
+        scene.pipeline.places.meet((4, number), mac, P1, 5.0)
+
+    scene.pipeline.places.trust(frozenset(), frozenset({P1, P2, P3}))
+    scene.pipeline.places.hurry(6.0)
+    scene.fdb.doubt(6.0)
+    asked = {question.mac for question in scene.pipeline.places.take_questions()}
+    last = Mac(others[-1])
+    before = scene.fdb.lookup(FdbKey(0, last), 6.0)
+    scene.receive(said(arp.REQUEST, str(last), to=str(BROADCAST), spa=f"10.0.0.{99 + MAX_SOON}", tpa=GATEWAY), P3, 6.01)
+
+    assert (len(asked), last in asked) == (MAX_SOON, False)
+    assert (before, scene.fdb.lookup(FdbKey(0, last), 6.01)) == (P1, P3)
