@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -36,9 +37,14 @@ class Database:
             "--remote=db:Open_vSwitch,Open_vSwitch,manager_options", "-vconsole:info", "-vsyslog:off",
             label="ovsdb-server", env={**os.environ, "OVS_RUNDIR": str(self.folder)},
         )  # fmt: skip
-        if not until(self.socket.exists, START_S):
+        if not until(self._listens, START_S):
             raise AssertionError(f"ovsdb-server did not start:\n{self._process.tail()}")
         self.vsctl("--no-wait", "init")
+
+    def _listens(self) -> bool:
+        """Whether it takes connections: its socket is there a moment before."""
+        with socket.socket(socket.AF_UNIX) as asking:
+            return asking.connect_ex(str(self.socket)) == 0
 
     def stop(self) -> None:
         """End it; the database stays."""
