@@ -2,7 +2,8 @@
 
 A DHCP client asks, and then waits for seconds. If it asks while its neighbours do not know yet that it is a switch's,
 or before they are there, that is a second lost or twenty. So what LOCAL has asked of late without an answer is sent
-again some hundredths of a second after it was asked for the first time, and after neighbours told of something new.
+again some hundredths of a second after it was asked for the first time, and after neighbours told of a new need, as
+when a switch has come; not after each failure, or everybody would ask then.
 
 Invariants: three copies for each of these, one round in a second; nothing that is older than FRESH_S; no two copies are
 the same to the bit, or storm guards on the way would drop them (the padding differs).

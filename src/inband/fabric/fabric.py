@@ -16,6 +16,7 @@ Invariants: each event's work is bounded by the number of ports. Nothing that a 
 
 from __future__ import annotations
 
+from heapq import nsmallest
 from random import Random
 from typing import Any, assert_never
 
@@ -58,6 +59,8 @@ from inband.vocabulary.addresses import IpAddress, Mac, address_key
 from inband.vocabulary.instant import Instant, earliest
 
 LATE_S = 0.01
+# So many hellos leave at once, which takes a few milliseconds; the next ones leave when everything else had its turn.
+TOGETHER = 64
 # LOCAL's addresses are in a hello as often as this, for each port; in between hellos are small.
 INTRODUCE_S = 1.0
 # When next hops are asked for after a change: first when the others have heard of it, and not by all at once.
@@ -444,10 +447,16 @@ class Fabric:
             self._say_hellos(now)
 
     def _say_hellos(self, now: Instant) -> None:
-        """Send what is due, and what may join in: who is awake says and hears all at once, on all ports."""
-        for link in self.links.values():
-            if link.hello_at is not None and now >= min(link.hello_at, link.may_join_at):
-                self._commands.append(ev.Send(link.port, self._introduce(link, now)))
+        """Send what is due, and what may join in: who is awake says and hears all at once, on many ports."""
+        ready = [
+            (link.hello_at, link)
+            for link in self.links.values()
+            if link.hello_at is not None and now >= min(link.hello_at, link.may_join_at)
+        ]
+        if len(ready) > TOGETHER:
+            ready = nsmallest(TOGETHER, ready, key=_due_of)
+        for _, link in ready:
+            self._commands.append(ev.Send(link.port, self._introduce(link, now)))
 
     def _introduce(self, link: Link, now: Instant) -> bytes:
         """A hello, now and then with who LOCAL is."""
@@ -462,3 +471,7 @@ class Fabric:
             )
         body = encode(hello)
         return frame(body if self.keys is None else self.keys.sign(body, link.mac), link.mac)
+
+
+def _due_of(planned: tuple[Instant, Link]) -> Instant:
+    return planned[0]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from inband.fabric import events as ev
 from inband.fabric.changes import IN_ALL, PER_PORT
 from inband.fabric.events import LinkState
+from inband.fabric.fabric import TOGETHER, Fabric
 from inband.fabric.hello import Change, Hello, body_of, decode, encode, frame
 from inband.fabric.link import FAST_MS, IDLE_MS, MAX_BACK_OFF, MISSED
+from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import Mac
 from tests.unit.fabric.pair import P1, P2, Row
 
@@ -55,6 +58,20 @@ def test_a_host_hears_one_frame_a_second_and_soon_less() -> None:
 
     assert first <= 11
     assert row.link(0).counters.sent - first <= 11
+
+
+def test_a_thousand_ports_say_hello_in_several_turns_the_most_overdue_first() -> None:
+    fabric, ports = Fabric(1, Random(1)), [PortNo(number) for number in range(1, 1001)]
+    for at, port in enumerate(ports):
+        fabric.handle(ev.PortChanged(port, True, Mac(2 + port)), -1e-6 * (at % 7))
+    turns: list[list[PortNo]] = []
+    while (due := fabric.next_deadline()) is not None and due <= 0.5:
+        sent = [each.port for each in fabric.handle(ev.TimePassed(), 0.5) if isinstance(each, ev.Send)]
+        turns.append(sent)
+
+    assert max(map(len, turns)) <= TOGETHER
+    assert sorted(port for turn in turns for port in turn) == ports
+    assert {(port - 1) % 7 for port in turns[0]} == {6}
 
 
 def test_hellos_are_frequent_where_control_passes_and_rare_elsewhere() -> None:
