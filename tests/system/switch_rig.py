@@ -112,6 +112,10 @@ class Rig:
         """All that a switch could leave in the box and in the run directory (``lab.remains``)."""
         return remains(self.box, ("p1", "p2"), self.run_dir)
 
+    def settled_state(self) -> frozenset[str]:
+        """The same of a switch that runs, but for the filter that has the program before a port has its link."""
+        return frozenset(line for line in self.state() if " pref 1 bpf" not in line)
+
     def _answers(self, process: Process) -> bool:
         if not process.is_running:
             raise AssertionError(f"inband ended ({process.exit_code}):\n{process.tail()}")

@@ -297,11 +297,11 @@ NOT_ADOPTED = {
 def test_what_cannot_be_adopted_is_refused_and_nothing_changes(rig: Rig, what: str) -> None:
     words, arguments = NOT_ADOPTED[what]
     rig.start("--bridge", "br0", "--port", "p2")
-    before = rig.state()
+    before = rig.settled_state()
 
     assert words in rig.refusal("inband/adopt", *arguments)
 
-    assert rig.state() == before
+    assert rig.settled_state() == before
 
 
 def test_check_says_what_would_be_and_does_nothing(rig: Rig) -> None:

@@ -100,7 +100,7 @@ def test_a_refused_change_says_why_and_changes_nothing(rig: Rig, name: str) -> N
     rig.call("inband/set-controller", "br0", "tcp:10.0.0.99")
     # The kernel's answer about the way there comes a little later.
     assert until(lambda: all(remote["interface"] for remote in rig.show()["in_band"]["remotes"]), 3.0)
-    before, flows, state = rig.show(), rig.call("bridge/dump-flows", "br0"), rig.state()
+    before, flows, state = rig.show(), rig.call("bridge/dump-flows", "br0"), rig.settled_state()
 
     done = rig.inband(*(word.format(taken=taken) for word in words))
 
@@ -110,7 +110,7 @@ def test_a_refused_change_says_why_and_changes_nothing(rig: Rig, name: str) -> N
         document.pop("controllers")
     assert after == before
     assert _rules(rig.call("bridge/dump-flows", "br0")) == _rules(flows)
-    assert rig.state() == state
+    assert rig.settled_state() == state
 
 
 def _rules(dump: str) -> set[str]:
