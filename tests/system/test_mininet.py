@@ -65,7 +65,8 @@ net.start()
 s1, s2 = net["s1"], net["s2"]
 print("added", repr(s1.cmd("ovs-ofctl -O OpenFlow13 add-flow s1 priority=100,arp,actions=flood")))
 print(s2.cmd("ovs-ofctl -O OpenFlow13 dump-flows s1"))
-print("role", [port["rstp"]["state"] for port in s2.status()["ports"] if port.get("rstp")])
+ports = [port for switch in (s1, s2) for port in switch.status()["ports"]]  # either may be the root
+print("role", [port["rstp"]["state"] for port in ports if port.get("rstp")])
 net.stop()
 """
 
