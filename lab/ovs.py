@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab.journal import until
 from lab.net import Lab, run
-from lab.process import Process
+from lab.process import Process, listens
 from lab.switch import Hidden, hidden_in
 from lab.topology import DHCP, BridgePlan, Site
 from lab.unixctl import Control, ControlError
@@ -184,7 +184,7 @@ class OvsSwitch:
             f"--unixctl={self._folder}/db.ctl", "-vconsole:info", "-vsyslog:off",
             label="ovsdb-server", env=self._environment(),
         )  # fmt: skip
-        if not until((self._folder / "db.sock").exists, START_S):
+        if not until(lambda: listens(self._folder / "db.sock"), START_S):
             raise AssertionError(f"ovsdb-server did not start:\n{self._database.tail()}")
         self._vsctl("--no-wait", "init")
         if self._tso:  # read once, at the daemon's start

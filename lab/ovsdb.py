@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 from pathlib import Path
 
 from lab.journal import until
 from lab.net import Lab, Namespace, run
 from lab.ovs import SCHEMA
-from lab.process import Process
+from lab.process import Process, listens
 
 START_S = 20.0
 
@@ -37,14 +36,9 @@ class Database:
             "--remote=db:Open_vSwitch,Open_vSwitch,manager_options", "-vconsole:info", "-vsyslog:off",
             label="ovsdb-server", env={**os.environ, "OVS_RUNDIR": str(self.folder)},
         )  # fmt: skip
-        if not until(self._listens, START_S):
+        if not until(lambda: listens(self.socket), START_S):
             raise AssertionError(f"ovsdb-server did not start:\n{self._process.tail()}")
         self.vsctl("--no-wait", "init")
-
-    def _listens(self) -> bool:
-        """Whether it takes connections: its socket is there a moment before."""
-        with socket.socket(socket.AF_UNIX) as asking:
-            return asking.connect_ex(str(self.socket)) == 0
 
     def stop(self) -> None:
         """End it; the database stays."""

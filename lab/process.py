@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import signal
+import socket
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -106,3 +107,9 @@ def bury(killed: Iterable[Process]) -> None:
 
 
 atexit.register(bury, ())
+
+
+def listens(path: Path) -> bool:
+    """Whether a process takes connections at this socket, which is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        return asking.connect_ex(str(path)) == 0
