@@ -29,6 +29,7 @@ from rich.table import Table
 from bench import (
     fabric_behind,
     fabric_figures,
+    fabric_networks,
     fabric_protect,
     fabric_real,
     fabric_simulated,
@@ -59,7 +60,14 @@ TABLES: dict[str, tuple[str, tuple[Callable[[Effort], list[Row]], ...]]] = {
     "rstp": ("The spanning tree, measured in one run", (rstp.rows,)),
     "fabric": (
         "Links and switches that fail, measured in one run",
-        (fabric_figures.rows, fabric_behind.rows, fabric_protect.rows, fabric_real.rows, fabric_simulated.rows),
+        (
+            fabric_networks.rows,
+            fabric_figures.rows,
+            fabric_behind.rows,
+            fabric_protect.rows,
+            fabric_real.rows,
+            fabric_simulated.rows,
+        ),
     ),
     "fairness": ("Fairness: what others suffer from one peer, measured in one run", (fairness_figures.rows,)),
 }

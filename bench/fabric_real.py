@@ -7,7 +7,6 @@ some are taken, for each takes nine seconds.
 
 from __future__ import annotations
 
-import itertools
 import statistics
 from collections.abc import Callable
 from functools import cache
@@ -19,6 +18,7 @@ from inband.sim.graphs import Graph
 from lab.fabric import Failure
 from lab.graph import GraphScene, graph_scene
 from lab.inband import InbandSwitch, on_ebpf
+from lab.shapes import mesh, ring
 from lab.switch import SwitchMaker
 
 ECHO_S, UP_S, BOOTSTRAP_S, LINK_S, SWITCH_S = 0.02, 20.0, 1.0, 0.05, 0.15
@@ -57,17 +57,6 @@ def rows(effort: Effort) -> list[Row]:
             for name, graph in (("ring of 8", ring(8)), ("mesh of 6", mesh(6)))
         ),
     ]
-
-
-def ring(length: int) -> Graph:
-    """A controller at the first switch of a ring."""
-    return Graph((("s1", "h1"), *((f"s{n}", f"s{n % length + 1}") for n in range(1, length + 1))))
-
-
-def mesh(count: int) -> Graph:
-    """A controller at the first of switches that are all linked to each other, twice."""
-    pairs = itertools.combinations(range(1, count + 1), 2)
-    return Graph((("s1", "h1"), *((f"s{one}", f"s{two}") for one, two in pairs for _ in range(2))))
 
 
 def _both(name: str, graph: Graph, sample: int) -> Row:

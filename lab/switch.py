@@ -55,6 +55,9 @@ class Switch(Protocol):
     def set_controllers(self, *targets: str, bridge: str = "br0") -> None:
         """Replace the controllers."""
 
+    def set_rstp(self, priority: int) -> None:
+        """Have its first bridge run a spanning tree."""
+
     def set_managers(self, *targets: str) -> None:
         """Replace the managers."""
 

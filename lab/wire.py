@@ -8,7 +8,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from lab.net import Namespace
 
 _ETH_P_ALL = 3
 _SOL_PACKET, _PACKET_AUXDATA, _PACKET_IGNORE_OUTGOING = 263, 8, 23
+_SO_ATTACH_FILTER = 26
 _AUXDATA = struct.Struct("=IIIHHHH")  # struct tpacket_auxdata
 _TP_STATUS_VLAN_VALID = 0x10
 _CLONE_NEWNET = 0x40000000
@@ -25,12 +26,17 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 class Wire:
     """One end of a link; what this end sends is not heard here."""
 
-    def __init__(self, namespace: Namespace, interface: str) -> None:
+    def __init__(self, namespace: Namespace, interface: str, only: Sequence[tuple[int, int, int, int]] = ()) -> None:
+        """``only``: a program of classic BPF that says which frames are taken (linux/filter.h); none: all."""
         with _inside(namespace.name):
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
         self._socket.bind((interface, _ETH_P_ALL))
         self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         self._socket.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
+        if only:
+            program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *each) for each in only))
+            head = struct.pack("@HP", len(only), ctypes.addressof(program))  # struct sock_fprog
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
 
     def close(self) -> None:
         """Let go of it."""
