@@ -42,23 +42,22 @@ from inband.openflow.messages import (
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import OFP10, OFP13
 from inband.vocabulary.openflow_errors import BadRequest, ErrorType, HelloFailed
+from inband.vocabulary.usual import Usual
 
 OFPT_ERROR = 1
 
 _OWN = frozenset({Hello, EchoReply, EchoRequest, NxFlowModTableId})
 """What a session acts on by itself, or ignores."""
 
-# A peer that usually says something more often than four times in this silence, and at least each second, is asked
-# early: its silence means more than that of a peer that has nothing to say.
-UNUSUAL_SILENCE = 4
-LEAST_SILENCE_S = 1.0
+# A peer that has been silent for much longer than usual is asked early: its silence means more than that of a peer that
+# has nothing to say. If the way must be mended, that is done before the peer's TCP waits for 1.6 s: its pauses double.
+UNUSUAL_SILENCE = 2
+LEAST_SILENCE_S = 0.5
 # How long a peer may take to say HELLO, whatever is configured: the same number as Open vSwitch's.
 NEGOTIATION_S = 5.0
 # What of an unfinished message counts as a sign of life, in bytes. A whole one always does; a peer that sends a byte
 # now and then is as good as silent, and a slow link still gets the greatest message through in 64 intervals.
 SIGN_OF_LIFE = 1024
-# How fast the usual gap follows: about the last eight messages count.
-_GAP_WEIGHT = 1 / 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class Session:
         self.version: int | None = None
         self.closing: str | None = None
         self.last_heard = self._began_at = now
-        self._usual_gap_s = self.config.probe_interval_s  # nothing is unusual yet
+        self._gap_s = Usual(self.config.probe_interval_s, 0.0)  # between messages; nothing is unusual yet
         self._has_asked = False
         self.dropped = 0
         self.malformed = 0
@@ -206,7 +205,7 @@ class Session:
 
     def _heard(self, now: Instant) -> None:
         """A sign of life: a whole message, or much of one."""
-        self._usual_gap_s += (now - self.last_heard - self._usual_gap_s) * _GAP_WEIGHT
+        self._gap_s.take(now - self.last_heard)
         self.last_heard, self._has_asked = now, False
         if self.state is SessionState.PROBING:
             self.state = SessionState.ACTIVE
@@ -244,7 +243,7 @@ class Session:
 
     def _early_deadline(self) -> Instant | None:
         """When a peer that usually talks has been silent unusually long; None when its silence says nothing."""
-        unusual = max(LEAST_SILENCE_S, UNUSUAL_SILENCE * self._usual_gap_s)
+        unusual = max(LEAST_SILENCE_S, UNUSUAL_SILENCE * self._gap_s.mean, self._gap_s.most)
         if self.state is not SessionState.ACTIVE or self._has_asked or unusual >= self.config.probe_interval_s:
             return None
         return self.last_heard + unusual

@@ -15,7 +15,10 @@ from inband.vocabulary.addresses import IpAddress
 
 @dataclass(frozen=True, slots=True)
 class TcpProgress:
-    """What TCP says of a connection: bytes or segments without an acknowledgement, and how often it sent in vain."""
+    """What TCP says of a connection: bytes or segments without an acknowledgement, and how often it sent in vain.
+
+    ``retransmits`` counts since the last acknowledgement, or since somebody asked before.
+    """
 
     unacknowledged: int
     retransmits: int

@@ -365,12 +365,12 @@ def talkative() -> Session:
     return session
 
 
-def test_a_talkative_peer_that_falls_silent_is_asked_after_a_second() -> None:
+def test_a_talkative_peer_that_falls_silent_is_asked_after_half_a_second() -> None:
     session = talkative()
 
-    assert session.next_deadline() == pytest.approx(7.0)
-    assert session.run(6.9) == []
-    assert session.run(7.0) == [Notice.ASKED]
+    assert session.next_deadline() == pytest.approx(6.5)
+    assert session.run(6.4) == []
+    assert session.run(6.5) == [Notice.ASKED]
     assert [type(envelope.message) for envelope in output(session)] == [EchoRequest]
 
 
@@ -382,6 +382,25 @@ def test_an_early_question_is_asked_once_and_changes_nothing_of_the_probes() -> 
     assert session.next_deadline() == pytest.approx(11.0)
     assert session.run(11.0) == [Notice.PROBED]
     assert session.run(16.0) == [Notice.EXPIRED]
+
+
+def test_a_peer_that_is_regular_is_asked_after_twice_its_usual_silence() -> None:
+    session = opened()
+    for second in range(1, 31):
+        receive(session, wire(EchoRequest()), float(second))
+
+    assert session.next_deadline() == pytest.approx(32.0, abs=0.2)
+
+
+def test_a_peer_whose_silences_differ_is_asked_after_one_that_is_unusual_for_it() -> None:
+    session = opened()
+    for second in range(1, 101):
+        for at in (second - 0.02, second - 0.01, float(second)):
+            receive(session, wire(EchoRequest()), at)
+    due = session.next_deadline()
+
+    assert due is not None
+    assert 101.0 < due < 103.0
 
 
 def test_a_peer_that_seldom_says_anything_is_not_asked_early() -> None:
