@@ -100,6 +100,7 @@ class UserspaceDatapath:
 
     kind = "userspace"
     rules = None
+    hellos = None
 
     def __init__(
         self,

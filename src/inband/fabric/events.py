@@ -14,6 +14,7 @@ from inband.fabric.keys import NetworkKeys
 from inband.fabric.need import Need
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import IpAddress, Mac
+from inband.vocabulary.instant import Instant
 
 
 class LinkState(StrEnum):
@@ -51,6 +52,21 @@ class FrameReceived:
 
     port: PortNo
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HelloTaken:
+    """Hellos like the neighbour's last one have come, ``count`` of them: what differs in the last, and when it came.
+
+    ``heard_sequence`` and ``hold`` are as in ``hello.Heard``.
+    """
+
+    port: PortNo
+    sequence: int
+    heard_sequence: int
+    hold: int
+    count: int
+    at: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +122,7 @@ Event = (
     PortChanged
     | PortRemoved
     | FrameReceived
+    | HelloTaken
     | ControlPortsChanged
     | LocalChanged
     | KeysChanged

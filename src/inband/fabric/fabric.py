@@ -110,6 +110,10 @@ class Fabric:
                 self._receive(port, data, now)
             case ev.TimePassed():
                 self._run(now)
+            case ev.HelloTaken(port):
+                link = self.links.get(port)
+                if link is not None:
+                    self._follow(link, link.hear_taken(event), now)
             case ev.ControlPortsChanged(ports):
                 for link in self.links.values():
                     link.set_control(now, carries=link.port in ports)

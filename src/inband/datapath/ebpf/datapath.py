@@ -28,6 +28,7 @@ from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflo
 from inband.datapath.classifier import MAX_MEGAFLOWS, DatapathClassifier
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.entries import Entries
+from inband.datapath.ebpf.hellos import KernelHellos
 from inband.datapath.ebpf.kernel import Kernel
 from inband.datapath.ebpf.layout import UpcallReason, Verdict
 from inband.datapath.ebpf.meters import KernelMeters
@@ -96,6 +97,7 @@ class EbpfDatapath:
         self._ports = Ports(self._kernel, self._counters, owner, self._settling)
         stations = Stations(self._kernel, self._counters, self._ports.slot_of, clock)
         self.rules = KernelRules(self._kernel, stations, self._ports.slot_of, self._meters.in_kernel)
+        self.hellos = KernelHellos(self._kernel.map("hellos"), self._ports.slot_of)
         self._cpus = libbpf.cpu_count()
         self._verdicts_before = self._verdicts()
         self._control_ports: frozenset[int] = frozenset()
@@ -255,6 +257,7 @@ class EbpfDatapath:
 
     def remove_port(self, port: PortNo) -> None:
         """As ``Datapath.remove_port``."""
+        self.hellos.ignore(port)
         self._ports.remove(port)
 
     def set_peer_redirect(self, *, allowed: bool) -> None:
@@ -363,6 +366,7 @@ class EbpfDatapath:
         for port in list(self._ports):
             self.remove_port(port)
         self._meters.close()
+        self.hellos.close()
         self._kernel.close()
 
     def abandon(self) -> None:
@@ -373,4 +377,5 @@ class EbpfDatapath:
         self.detach()
         self._ports.abandon()
         self._meters.close()
+        self.hellos.close()
         self._kernel.abandon()

@@ -10,7 +10,7 @@ from struct import Struct
 
 from inband.datapath import pace
 
-LAYOUT_VERSION = 11
+LAYOUT_VERSION = 12
 MAX_MASKS = 32
 MAX_OPS = 32
 MAX_PORTS = 1024
@@ -39,6 +39,7 @@ TOLD_BACKLOG = 64 * 1024
 TOLD_PER_S, TOLD_BURST_MS = 1000, 200
 LEARNED_PER_S, LEARNED_BURST_MS = 2000, 500
 SILENT_MS = 2000
+HELLO_BYTES, HELLO_WINDOW = 60, 512
 
 KEY_SIZE = 96
 KEY_WORDS = 12
@@ -103,6 +104,9 @@ PORT_OUT = Struct("=IIII")
 """ifindex, number, peer_allowed, padding."""
 PORT_STATS = Struct("=QQQQQQ")
 """rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped."""
+
+HELLO_WATCH = Struct("=64sIIIIIIQ32x")
+"""expected, is_on, own_sequence, sequence, heard_sequence, heard_hold, taken, at_ns, padding."""
 
 UPCALL = Struct("=IIH2sHHB3x96s")
 """frame_len, in_port, vlan_tci, vlan_proto (network order), checksum_at, gso_size, reason, key; the frame follows."""
@@ -174,6 +178,7 @@ class Verdict(IntEnum):
     UP_BY_RULE = 27
     UP_MOVED = 28
     UP_NORMAL = 29
+    HELLO_TAKEN = 30
 
 
 class RuleDecision(IntEnum):
