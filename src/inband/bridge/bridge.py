@@ -160,8 +160,10 @@ class Bridge:
         self._carry_out_effects(self._clock())
         self.megaflows.settle()
 
-    def receive(self, connection: int, envelopes: Iterable[Envelope]) -> int:
-        """Carry out messages; returns how many: the next one must wait for long work (``work``, ``is_replying``).
+    def receive(self, connection: int, envelopes: Iterable[Envelope], until: Instant | None = None) -> int:
+        """Carry out messages, at least one that need not wait; returns how many.
+
+        The next one must wait for long work (``must_wait``), or the time ``until`` was over.
 
         When this returns the datapath does what they say, and replies wait in ``take``, but for one that is long work
         itself.
@@ -169,7 +171,7 @@ class Bridge:
         now, done = self._clock(), 0
         agent = self.agent
         for envelope in envelopes:
-            if (agent.has_long_work or self._settling is not None) and self._must_wait(connection, envelope):
+            if self.must_wait(connection, envelope) or (done and until is not None and self._clock() >= until):
                 break
             agent.handle(connection, envelope, now)
             if type(envelope.message) is PacketOut:  # its packet must not see what messages behind it change
@@ -180,10 +182,11 @@ class Bridge:
         self._wake()
         return done
 
-    def _must_wait(self, connection: int, envelope: Envelope) -> bool:
+    def must_wait(self, connection: int, envelope: Envelope) -> bool:
+        """Whether a message cannot be carried out before long work is done (``work``, ``is_replying``)."""
         if self._settling is not None and (connection == self._settling[0] or needs_tables(envelope)):
             return True
-        return self.agent.must_wait(connection, envelope)
+        return self.agent.has_long_work and self.agent.must_wait(connection, envelope)
 
     def _settle(self, connection: int) -> None:
         """Have caches follow what this connection changed; its replies wait for it."""

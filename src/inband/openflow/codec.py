@@ -59,15 +59,18 @@ class FramingError(WireError):
     """A stream's next header cannot be true, so nothing after it can be found: the connection is of no more use."""
 
 
-def split(buffer: bytearray, limit: int | None = None) -> list[bytes]:
+def split(buffer: bytearray, limit: int | None = None, limit_bytes: int | None = None) -> list[bytes]:
     """Take whole messages from the front of ``buffer``, at most ``limit`` of them, and leave the rest in it.
+
+    After ``limit_bytes`` bytes no further one is taken.
 
     Raises FramingError when the first message claims less than its header's 8 bytes; messages before such a one are
     returned first, and the next call raises.
     """
     ends = [0]
     pos, size = 0, len(buffer)
-    while size - pos >= HEADER.size and (limit is None or len(ends) <= limit):
+    most = size if limit_bytes is None else limit_bytes
+    while size - pos >= HEADER.size and pos < most and (limit is None or len(ends) <= limit):
         length = buffer[pos + 2] << 8 | buffer[pos + 3]
         if length < HEADER.size:
             if pos:

@@ -51,8 +51,7 @@ from inband.vocabulary.addresses import IpAddress, Mac
 from inband.vocabulary.instant import Instant, earliest
 
 _MANAGING = (FlowMod, GroupMod, PacketOut, RoleRequest)
-
-# Messages between two looks at the clock.
+# Messages that are decoded, and sent what answers them, together. The clock is looked at after each of them.
 MESSAGES_AT_ONCE = 16
 
 # A controller that has not been reached for so long is worth a line in the log, and another one after so long again:
@@ -281,7 +280,7 @@ class ConnectionManager:
             if self._bridge.is_replying(channel.number):
                 self._bridge.go_on_with_reply(channel.number)
             else:
-                self._act_on_messages(channel)
+                self._act_on_messages(channel, until)
             self.send()
             channel.flush()
             if self._clock() >= until:
@@ -296,19 +295,20 @@ class ConnectionManager:
             return not channel.session.has_backlog
         return channel.has_work
 
-    def _act_on_messages(self, channel: Channel) -> None:
+    def _act_on_messages(self, channel: Channel, until: Instant) -> None:
         envelopes = channel.read(MESSAGES_AT_ONCE)
         if channel.session.is_negotiated and channel.number not in self._negotiated:
             self._agreed(channel)
         if not envelopes or not channel.is_open:
             return
-        done = self._bridge.receive(channel.number, envelopes)
+        done = self._bridge.receive(channel.number, envelopes, until)
         if isinstance(self._owners.get(channel.number), OutgoingConnection):
             self._note_managing(envelopes[:done])
         channel.put_back(envelopes[done:])
         if self._bridge.is_busy:
             self._environment.turns.add(self._long_work)
-        if done < len(envelopes) and not self._bridge.is_replying(channel.number):
+        is_replying = self._bridge.is_replying(channel.number)
+        if done < len(envelopes) and not is_replying and self._bridge.must_wait(channel.number, envelopes[done]):
             self._held.add(channel)
 
     def _note_managing(self, envelopes: Sequence[Envelope]) -> None:

@@ -161,6 +161,16 @@ def test_an_echo_is_answered_with_its_data_and_not_handed_up() -> None:
     assert output(session) == [Envelope(OFP13, 42, EchoReply(b"alive?"))]
 
 
+def test_long_messages_are_decoded_one_at_a_time() -> None:
+    session = opened()
+    long = wire(PacketOut(PortNo(1), (), bytes(60_000)))
+    session.feed(long * 3, 0.0)
+
+    counts = [len(session.read(16)) for _ in range(4)]
+
+    assert counts == [1, 1, 1, 0]
+
+
 def test_an_echo_overtakes_whatever_waits() -> None:
     session = opened()
     for _ in range(100):

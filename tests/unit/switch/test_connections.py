@@ -40,7 +40,7 @@ from inband.switch.transport import TcpProgress
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import OFP10, FlowModCommand
 from tests.unit.switch.bench import ADDRESS, CONTROLLER, MAC, Bench
-from tests.unit.switch.fakes import HELLO, FakeTransport, wire
+from tests.unit.switch.fakes import HELLO, Clock, FakeTransport, wire
 
 GATEWAY_MAC = Mac.parse("02:00:00:00:00:fe")
 
@@ -474,6 +474,29 @@ def test_what_waits_for_a_message_that_takes_long_goes_on_when_it_is_done() -> N
     assert caller.said() == [BarrierReply()]
     assert caller.is_reading
     assert [flow.match for flow in bench.managed.bridge.tables.select()] == [Match.of(in_port=1)]
+
+
+class RunningClock(Clock):
+    """Whatever is done between two looks at it takes a millisecond."""
+
+    def __call__(self) -> float:
+        self.now += 0.001
+        return self.now
+
+
+def test_messages_that_take_long_end_a_turn_in_time_and_the_rest_of_them_wait() -> None:
+    clock = RunningClock()
+    bench = Bench(clock=clock)
+    caller = Door(bench).session()
+    caller.said()
+    caller.user.received(wire(BarrierRequest()) * 100)
+
+    bench.managed.connections.carry_out(caller.user, clock.now + 0.003)  # type: ignore[arg-type]
+
+    assert 1 <= len(caller.said()) <= 3
+    for _ in range(100):
+        bench.turns.run()
+    assert caller.said()[-1] == BarrierReply()
 
 
 def test_a_dump_goes_on_as_its_peer_reads_and_what_it_asks_behind_waits() -> None:
