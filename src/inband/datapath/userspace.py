@@ -63,6 +63,8 @@ UPCALL_BUDGET = 8
 ROUND_SOCKETS = 4
 # Rounds before the event loop has its turn.
 ROUNDS = 4
+# It has it after so long whatever waits: where flows look at headers in ten thousand ways, a decision takes as long.
+POLL_S = 0.002
 # Turns in a row that ended with frames still waiting to be decided; then there is a backlog of them.
 BACKLOG_TURNS = 4
 # How long discovery of a port rests that is over its pace: so 100 times a second FRAME_BUDGET frames are looked at,
@@ -134,6 +136,8 @@ class UserspaceDatapath:
         self._resting: deque[tuple[Instant, Tap]] = deque()
         self._full_turns = 0
         self.is_behind = False
+        self._poll_end = self._now
+        self._is_late = False  # the last ``poll`` ended by its time
         self._loop: AbstractEventLoop | None = None
 
     # The loop
@@ -152,10 +156,18 @@ class UserspaceDatapath:
             self._loop = None
 
     def poll(self) -> None:
-        """Handle frames that wait, a bounded number of them, control first. Does not block."""
+        """Handle frames that wait, a bounded number and no longer than POLL_S, control first. Does not block."""
         self._now = self._clock()
+        self._poll_end = self._now + POLL_S
         if self._resting:
             self._end_rests()
+        has_backlog = self._poll_rounds()
+        self._is_late = has_backlog and self._is_over
+        self._full_turns = self._full_turns + 1 if has_backlog else 0
+
+    def _poll_rounds(self) -> bool:
+        """Whether data frames that are to be decided were left."""
+        has_backlog = False
         for _ in range(ROUNDS):
             self._poll_control()
             full = went_up = has_backlog = False
@@ -168,21 +180,29 @@ class UserspaceDatapath:
                 if upcalls:
                     went_up = True
                     self._poll_control()
-            self._full_turns = self._full_turns + 1 if has_backlog else 0
+                    if self._is_over:
+                        return True
             if went_up or not full:
-                return
+                break
+        return has_backlog
+
+    @property
+    def _is_over(self) -> bool:
+        return self._clock() >= self._poll_end
 
     def _poll_control(self) -> None:
         for _ in range(ROUNDS):
             taps = self._ready(self._control)
             for tap in taps:
-                self._drain(tap)
+                if self._drain(tap)[1] and self._is_over:
+                    return
             if not taps:
                 return
 
     def _ready(self, epoll: select.epoll) -> list[Tap]:
-        """The next few sockets that have frames."""
-        return [tap for descriptor, _ in epoll.poll(0, ROUND_SOCKETS) if (tap := self._taps.get(descriptor))]
+        """The next few sockets that have frames; one while decisions take so long that more would not have a turn."""
+        most = 1 if self._is_late else ROUND_SOCKETS
+        return [tap for descriptor, _ in epoll.poll(0, most) if (tap := self._taps.get(descriptor))]
 
     def _drain(self, tap: Tap) -> tuple[int, int]:
         """Switch frames of a socket until it is empty or a budget is spent; returns (frames, upcalls)."""
@@ -206,8 +226,8 @@ class UserspaceDatapath:
             path = known.get(key) if key is not None else None
             if path is None or not path.live:
                 upcalls += self._switch_unknown(tap, key, end, segments)
-                if self._ports.get(port.number) is not port:
-                    break  # the client removed it or opened it again
+                if self._ports.get(port.number) is not port or self._is_over:
+                    break  # the client removed it or opened it again; or time is over
                 continue
             megaflow = path.megaflow
             megaflow.packets += segments

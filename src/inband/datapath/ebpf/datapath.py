@@ -56,6 +56,8 @@ CONTROL_BUDGET = 64
 DATA_BUDGET = 16
 # Looks at the rings before the event loop has its turn.
 ROUNDS = 2
+# It has it after so long whatever waits: where flows look at headers in ten thousand ways, a decision takes as long.
+POLL_S = 0.002
 
 # How long entries and ports of a process that died stay beside the new ones: long enough for ports to be added and
 # controllers to be back and to have said what they want, short enough that an old decision puzzles no one.
@@ -161,12 +163,16 @@ class EbpfDatapath:
         return self._has_backlog and self._holds
 
     def poll(self) -> None:
-        """Handle frames that wait, a bounded number of them, control first. Does not block."""
+        """Handle frames that wait, a bounded number and no longer than POLL_S, control first. Does not block."""
         self._is_polling = True
+        until = self._clock() + POLL_S
         try:
             for _ in range(ROUNDS):
-                control = self._take(self._kernel.control_ring, CONTROL_BUDGET)
-                data = self._take_data()
+                control = self._take(self._kernel.control_ring, CONTROL_BUDGET, until)
+                data = self._take_data(until)
+                if self._clock() >= until:
+                    self._has_backlog = self._kernel.data_ring.has_more
+                    return
                 if data < DATA_BUDGET:
                     self._has_backlog = False
                 if not control and not data:
@@ -176,27 +182,32 @@ class EbpfDatapath:
             self._is_polling = False
             self._entries.commit()
 
-    def _take_data(self) -> int:
+    def _take_data(self, until: Instant) -> int:
         """Handle some data frames, DATA_BUDGET at most; returns how many.
 
         A frame that is alone leaves at once. Where more wait they leave together, in their order: each that leaves by
         itself may wake up a sleeping receiver on another CPU, which takes longer than to decide.
         """
         try:
-            return self._take(self._kernel.data_ring, DATA_BUDGET, may_hold=True)
+            return self._take(self._kernel.data_ring, DATA_BUDGET, until, may_hold=True)
         finally:
             self._holds = False
             held, self._held = self._held, []
             for port, queue, frame in held:
                 self._ports.send(port, queue, frame)
 
-    def _take(self, ring: Ring, budget: int, *, may_hold: bool = False) -> int:
-        """Handle up to ``budget`` frames of a ring; returns how many. From where more wait, outputs may be held."""
+    def _take(self, ring: Ring, budget: int, until: Instant, *, may_hold: bool = False) -> int:
+        """Handle up to ``budget`` frames of a ring, one at least; returns how many.
+
+        From where more wait, outputs may be held.
+        """
         taken = 0
         while taken < budget and (record := ring.read()) is not None:
             taken += 1
             self._holds = self._holds or (may_hold and ring.has_more)
             self._receive(read_upcall(record))
+            if self._clock() >= until:
+                break
         return taken
 
     def _receive(self, upcall: Upcall) -> None:
