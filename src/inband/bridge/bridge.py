@@ -161,7 +161,7 @@ class Bridge:
         self.megaflows.settle()
 
     def receive(self, connection: int, envelopes: Iterable[Envelope], until: Instant | None = None) -> int:
-        """Carry out messages, until then; returns how many. The next one may have to wait for long work (``must_wait``).
+        """Carry out messages, until then; returns how many. The next one may have to wait for long work.
 
         When this returns the datapath does what they say, and replies wait in ``take``, but for one that is long work
         itself.

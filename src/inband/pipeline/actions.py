@@ -41,7 +41,9 @@ def run_actions(ctx: XlateContext, actions: Iterable[Action]) -> None:
         if ctx.trace is not None:
             ctx.trace.steps.append(ActionStep(ctx.depth, action))
         if type(action) is Output:  # nearly always, and a case takes longer to find
-            _output(ctx, action.port, action.max_len)
+            ctx.has_done(1)
+            if not ctx.is_stopped:
+                _output(ctx, action.port, action.max_len)
         else:
             _run(ctx, action)
 

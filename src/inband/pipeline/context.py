@@ -13,7 +13,8 @@ not count.
 Invariants:
 - With a ``trace`` nothing outside the context changes. Without one the FDB, the storm guard, the DNS connections, the
   meters and the named counters do, and nothing else.
-- Work is bounded by MAX_LOOKUPS lookups, as many buckets, and MAX_DEPTH resubmits and groups within one another.
+- Work is bounded by MAX_LOOKUPS lookups, as many buckets, MAX_WORK actions, and MAX_DEPTH resubmits and groups within
+  one another.
 - A packet whose decision depends on more than its bits (its payload, what was flooded of late) is not
   ``packet.cacheable``.
 """
@@ -44,6 +45,10 @@ from inband.vocabulary.instant import Instant
 # that multiply without end. Open vSwitch has the same bounds for lookups.
 MAX_DEPTH = 64
 MAX_LOOKUPS = 4096
+# Actions for one packet, each output of a flood among them: 20 us each. One that changes a header counts as several,
+# for the packet is read again behind it. Open vSwitch drops packets with more than 64 kB of actions.
+MAX_WORK = 4096
+EDIT_WORK = 4
 
 
 class Missed(NamedTuple):
@@ -79,6 +84,7 @@ class XlateContext:
     # Where the work is.
     place: Place = field(default=None, init=False)
     depth: int = field(default=0, init=False)
+    work: int = field(default=0, init=False)
     overrides_ports: bool = field(default=False, init=False)
     list_ended: bool = field(default=False, init=False)
     is_stopped: bool = field(default=False, init=False)
@@ -116,6 +122,12 @@ class XlateContext:
         """End the packet and every copy of it."""
         self.is_exhausted = True
         self.stop(why)
+
+    def has_done(self, work: int) -> None:
+        """Note actions; too many end the packet and every copy of it."""
+        self.work += work
+        if self.work > MAX_WORK:
+            self.give_up("over 4,096 actions for one packet")
 
     def drop(self, why: str) -> None:
         """Note why an action sends nothing; the actions behind it run."""

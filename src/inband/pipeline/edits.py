@@ -17,12 +17,13 @@ from inband.flow.actions import (
     SetField,
 )
 from inband.flow.fields import FIELDS
-from inband.pipeline.context import XlateContext
+from inband.pipeline.context import EDIT_WORK, XlateContext
 from inband.pipeline.packet_in import send_to_controller
 
 
 def edit(ctx: XlateContext, action: HeaderAction) -> None:
     """Change a header or a pipeline field."""
+    ctx.has_done(EDIT_WORK)
     if ctx.packet.edit(action):
         ctx.program.edit(action)
 
@@ -37,6 +38,7 @@ def set_vlan(ctx: XlateContext, change: SetField) -> None:
 def decrement_ttl(ctx: XlateContext, action: DecNwTtl | DecMplsTtl) -> None:
     """Spend one hop; the controller gets a packet without any left (OpenFlow 1.3.5, 5.12, OFPR_INVALID_TTL)."""
     before = ctx.packet.key
+    ctx.has_done(EDIT_WORK)
     if not ctx.packet.spend_ttl(action):
         send_to_controller(ctx, WHOLE_PACKET, PacketInReason.INVALID_TTL)
         ctx.list_ended = True  # and the flow's other instructions; who resubmitted goes on, as in Open vSwitch

@@ -63,6 +63,7 @@ def flood(ctx: XlateContext, *, everywhere: bool = False) -> None:
 def may_leave_by(ctx: XlateContext, *, everywhere: bool = False) -> Iterable[PortNo]:
     """The ports that a flood may leave by, that which it came from among them."""
     ports = ctx.switch.ports
+    ctx.has_done(len(ports))
     if ctx.overrides_ports:
         return [port.number for port in ports]
     return [port.number for port in ports if port.sends_data] if everywhere else ports.flooded
