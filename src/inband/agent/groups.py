@@ -99,8 +99,12 @@ def group_stats(switch: Switch, _: Connection, request: GroupStatsRequest, now: 
     return long_reply(GroupStatsReply, entries, size=_size, first=switch.statistics.counting())
 
 
-def _size(entry: GroupStats | GroupDesc) -> int:
+def _size(entry: GroupStats) -> int:
     return 1 + len(entry.buckets)
+
+
+def _described_size(entry: GroupDesc) -> int:
+    return 1 + sum(1 + len(bucket.actions) for bucket in entry.buckets)
 
 
 def _stats(switch: Switch, group: GroupEntry, now: Instant) -> GroupStats:
@@ -125,7 +129,7 @@ def group_descriptions(switch: Switch, _: Connection, __: GroupDescRequest, ___:
         for group in list(groups)
         if groups.get(group.group_id) is group
     )
-    return long_reply(GroupDescReply, entries, size=_size)
+    return long_reply(GroupDescReply, entries, size=_described_size)
 
 
 def group_features(_: Switch, __: Connection, ___: GroupFeaturesRequest, ____: Instant) -> GroupFeaturesReply:

@@ -29,10 +29,13 @@ from inband.openflow.multipart import (
     MeterStatsRequest,
 )
 from inband.table.meters import MAX_BANDS, MAX_METERS, MeterEntry, MeterRefusedError
-from inband.table.steps import Steps
+from inband.table.steps import Step, Steps
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.openflow import ALL_METERS, FlowRemovedReason, MeterBandType, MeterFlags, MeterModCommand
 from inband.vocabulary.openflow_errors import MeterModFailed
+
+DELETED_AT_ONCE: Final = 64
+"""Each is taken out of the datapath, too."""
 
 _BAND_TYPES: Final = 1 << MeterBandType.DROP | 1 << MeterBandType.DSCP_REMARK
 _CAPABILITIES: Final = MeterFlags.KBPS | MeterFlags.PKTPS | MeterFlags.BURST | MeterFlags.STATS
@@ -51,7 +54,11 @@ def change_meters(switch: Switch, _: Connection, request: MeterMod, now: Instant
             case MeterModCommand.DELETE:
                 going = [Meter(meter.meter_id) for meter in meters.meant_by_delete(request.meter_id)]
                 yield from remove_users(switch, going, FlowRemovedReason.DELETE, now)
-                switch.effects += [MeterChanged(meter.meter_id) for meter in meters.delete(request.meter_id)]
+                for start in range(0, len(going), DELETED_AT_ONCE):
+                    for meter in going[start : start + DELETED_AT_ONCE]:
+                        meters.delete(meter.meter_id)
+                        switch.effects.append(MeterChanged(meter.meter_id))
+                    yield Step.WORKED
             case _:
                 assert_never(request.command)
     except MeterRefusedError as refusal:

@@ -48,6 +48,9 @@ UNLIMITED_ENTRIES = 1_000_000
 FLOWS_PER_REPLY = 2 * CHUNK
 """20 to 30 kB a message; made of parts that take half a millisecond each."""
 
+BYTES_PER_REPLY = 32 << 10
+"""Where flows are long: one may have 64 kB of actions, and each kilobyte takes 0.2 ms to write."""
+
 
 def describe(switch: Switch, _: Connection, __: DescRequest, ___: Instant) -> DescReply:
     """DESC: who made the switch."""
@@ -71,13 +74,29 @@ def _flow_replies(
     for _ in switch.statistics.counting():
         yield None
     entries: list[bytes] = []
+    size = parts = 0
+
+    def present(flows: list[Flow]) -> Iterator[Flow]:
+        """Without those that went while the peer read a part in which the others are."""
+        begun = parts
+        return (flow for flow in flows if parts == begun or _is_there(switch, flow))
+
     for flows in walk:
         if len(entries) + len(flows) > FLOWS_PER_REPLY:
             yield FlowStatsReply((), nicira, True, tuple(entries))
-            entries = []
-        entries += _written(flows, write, now)
+            entries, size = [], 0
+        for entry in _written(present(flows), write, now):
+            if entries and size + len(entry) > BYTES_PER_REPLY:
+                yield FlowStatsReply((), nicira, True, tuple(entries))
+                entries, size, parts = [], 0, parts + 1
+            entries.append(entry)
+            size += len(entry)
         yield None
     yield FlowStatsReply((), nicira, False, tuple(entries))
+
+
+def _is_there(switch: Switch, flow: Flow) -> bool:
+    return switch.tables[flow.table_id].find(flow.match, flow.priority) is flow
 
 
 def _written(flows: Iterable[Flow], write: WriteFlow, now: Instant) -> Iterator[bytes]:

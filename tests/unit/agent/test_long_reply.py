@@ -61,6 +61,17 @@ def test_very_many_are_told_in_parts_of_which_the_last_says_so(bench: Bench, req
     assert len(bench.take()) == 0
 
 
+def test_buckets_with_many_actions_count_as_much_as_they_say(bench: Bench) -> None:
+    many = tuple(Bucket((Output(PORT_1.number),) * 500) for _ in range(2))
+    for number in range(1, COUNT + 1):
+        bench.send(GroupMod(GroupModCommand.MODIFY, GroupType.ALL, number, many))
+
+    replies = bench.send(GroupDescRequest())
+
+    assert ids(replies) == list(range(1, COUNT + 1))
+    assert len(replies) >= COUNT
+
+
 def test_what_goes_between_two_parts_is_not_told_any_more(bench: Bench) -> None:
     bench.agent.handle(2, Envelope(OFP13, 1, GroupDescRequest()), 0.0)
 

@@ -9,7 +9,7 @@ from inband.flow.flow import FlowFlags
 from inband.flow.match import ANY, Match
 from inband.flow.meters import MeterBand
 from inband.flow.ports import PortNo
-from inband.openflow.messages import FlowMod, FlowRemoved, MeterMod
+from inband.openflow.messages import Envelope, FlowMod, FlowRemoved, MeterMod
 from inband.openflow.multipart import (
     BandCounter,
     MeterConfig,
@@ -23,6 +23,7 @@ from inband.openflow.multipart import (
 )
 from inband.vocabulary.openflow import (
     ALL_METERS,
+    OFP13,
     FlowModCommand,
     FlowRemovedReason,
     MeterBandType,
@@ -116,6 +117,19 @@ def test_deleting_all_meters_or_none(bench: Bench) -> None:
     assert bench.send(delete(9)) == []
     assert len(bench.send(delete(ALL_METERS))) == 1
     assert bench.send(MeterStatsRequest()) == [MeterStatsReply(())]
+
+
+def test_very_many_meters_go_in_steps(bench: Bench) -> None:
+    for number in range(1000, 3000):
+        bench.send(add(number, DROP))
+
+    bench.agent.handle(1, Envelope(OFP13, 9, delete(ALL_METERS)), 0.0)
+
+    assert bench.agent.is_busy
+    assert list(bench.tables.meters)
+    while bench.agent.is_busy:
+        bench.agent.go_on()
+    assert not list(bench.tables.meters)
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,23 @@ def test_a_long_dump_shows_no_flow_that_went_or_came_meanwhile() -> None:
     assert seen == [Match.of(in_port=port) for port in range(1, 451) if port not in (5, 300, 449)]
 
 
+def test_long_flows_are_told_in_parts_of_bounded_size_without_those_that_went_meanwhile() -> None:
+    bench = Bench()
+    long = (ApplyActions((Output(PortNo(1)),) * 1000),)
+    for port in range(1, 21):
+        bench.send(FlowMod(FlowModCommand.ADD, Match.of(in_port=port), instructions=long))
+    bench.agent.connect(2, Kind.CONTROLLER, OFP13, 0.0)
+    bench.agent.handle(2, Envelope(OFP13, 1, FlowStatsRequest()), 0.0)
+    while not bench.agent.waiting():
+        bench.agent.go_on_with_reply(2)
+    bench.send(FlowMod(FlowModCommand.DELETE, Match.of(in_port=20)))
+    replies = bench.take(2)
+
+    entries = [entry for reply in replies if isinstance(reply, FlowStatsReply) for entry in reply.entries]
+    assert [entry.match for entry in entries] == [Match.of(in_port=port) for port in range(1, 20)]
+    assert all(len(encode(Envelope(OFP13, 1, reply))) < 50_000 for reply in replies)
+
+
 def test_a_connection_that_ends_during_a_long_dump_takes_it_along() -> None:
     bench = Bench()
     bench.send(FlowMod(FlowModCommand.ADD, ANY))
