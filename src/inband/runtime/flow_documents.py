@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Sequence
 from typing import TypedDict, TypeVar
@@ -12,9 +11,10 @@ from inband.flow.flow import Flow
 from inband.flow.text import flow_document, format_actions, format_bridge_flow, format_flow, format_match
 from inband.pipeline.rulings import Decider
 from inband.runtime.bridge_runner import BridgeRunner
+from inband.runtime.stepping import next_turn
 
-# About 10 ms of work.
-FLOWS_AT_ONCE = 200
+# About 2 ms of work.
+FLOWS_AT_ONCE = 50
 
 _Item = TypeVar("_Item")
 
@@ -26,25 +26,24 @@ async def flows(runner: BridgeRunner, *, hidden: bool) -> list[Flow]:
     found = sorted(tables.hidden(), key=lambda flow: flow.priority) if hidden else []
     for some in tables.walk():
         found += some
-        await asyncio.sleep(0)
+        await next_turn()
     return found
 
 
 async def _count(runner: BridgeRunner) -> None:
     for _ in runner.bridge.counting():
-        await asyncio.sleep(0)
+        await next_turn()
 
 
 async def flows_text(runner: BridgeRunner, flows: Sequence[Flow]) -> str:
     """Flows in the syntax of ``ovs-ofctl dump-flows``, hidden ones with letter and remote."""
-    lines = await _in_portions(flows, lambda flow: format_flow(flow, runner.now))
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(await _in_portions(flows, lambda flow: f"{format_flow(flow, runner.now)}\n"))
 
 
 async def bridge_flows_text(runner: BridgeRunner) -> str:
     """All flows as ``ovs-appctl bridge/dump-flows`` prints them."""
-    lines = await _in_portions(await flows(runner, hidden=True), lambda flow: format_bridge_flow(flow, runner.now))
-    return "".join(f"{line}\n" for line in lines)
+    found = await flows(runner, hidden=True)
+    return "".join(await _in_portions(found, lambda flow: f"{format_bridge_flow(flow, runner.now)}\n"))
 
 
 async def flows_json(runner: BridgeRunner, flows: Sequence[Flow]) -> str:
@@ -58,7 +57,7 @@ async def _in_portions(items: Sequence[_Item], render: Callable[[_Item], str]) -
     rendered: list[str] = []
     for start in range(0, len(items), FLOWS_AT_ONCE):
         rendered += map(render, items[start : start + FLOWS_AT_ONCE])
-        await asyncio.sleep(0)
+        await next_turn()
     return rendered
 
 

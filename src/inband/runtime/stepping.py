@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from weakref import WeakKeyDictionary
 
 # How long a change of the configuration is worked at before everything else has its turn: as long as all peers together
 # and the frames have theirs (``switch.turns``), so that they cannot hold it up for long either.
 CHANGE_SLICE_S = 0.004
+
+_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+
+async def next_turn() -> None:
+    """Wait until what a command has to do next may be done: one piece of one command each time the loop goes round.
+
+    So however many clients give commands, everything else in the process waits for one piece at most.
+    """
+    gate = _gates.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+    async with gate:
+        await asyncio.sleep(0)
 
 
 async def go_through(steps: Iterator[None], loop: asyncio.AbstractEventLoop) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import resource
 import time
 from collections.abc import Iterable
@@ -14,6 +13,7 @@ from inband.pipeline.ports import SwitchPort
 from inband.runtime.appctl.documents import lookups, visible_flows
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.name_documents import wall
+from inband.runtime.stepping import next_turn
 from inband.vocabulary.openflow import PortState
 
 # About a millisecond of work.
@@ -89,7 +89,7 @@ async def _bridge(runner: BridgeRunner) -> BridgeTotals:
     ports = []
     for index, port in enumerate(status.ports):
         if index % PORTS_AT_ONCE == 0:
-            await asyncio.sleep(0)
+            await next_turn()
         ports.append(_port(bridge, port))
     hits, misses, lost = lookups(bridge)
     return {

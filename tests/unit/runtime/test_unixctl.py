@@ -238,6 +238,45 @@ def test_a_request_may_come_in_pieces_and_two_at_once(short_dir: Path) -> None:
     assert answer.decode() == json.dumps(reply) * 2
 
 
+async def _flood(path: Path, requests: bytes, answers: int) -> None:
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    writer.write(requests)
+    for _ in range(answers):
+        await reader.readuntil(b"}")
+    writer.close()
+
+
+def test_however_many_ask_the_loop_goes_round_between_any_two_commands(short_dir: Path) -> None:
+    async def scene() -> list[int]:
+        rounds, at = 0, list[int]()
+        noted = json.dumps({"method": "note", "params": [], "id": 1}).encode()
+
+        async def count() -> None:
+            nonlocal rounds
+            while True:
+                rounds += 1
+                await asyncio.sleep(0)
+
+        def note(_: Sequence[str]) -> str:
+            at.append(rounds)
+            return ""
+
+        registry = Registry()
+        registry.add("note", "", 0, 0, note)
+        server = UnixctlServer(short_dir / "s", registry)
+        await server.start()
+        counting = asyncio.create_task(count())
+        await asyncio.gather(*(_flood(server.path, noted * 50, 50) for _ in range(4)))
+        counting.cancel()
+        await server.close()
+        return at
+
+    at = asyncio.run(scene())
+
+    assert len(at) == 200
+    assert len(set(at)) == 200
+
+
 def test_only_the_owner_may_use_the_socket(short_dir: Path) -> None:
     async def mode() -> int:
         server = UnixctlServer(short_dir / "s", commands())

@@ -10,7 +10,6 @@ seen there. That ends by itself WATCHED_S after the last question.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from inband.pipeline.trace import Trace
 from inband.pipeline.translation import Translation
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.flow_documents import format_source
+from inband.runtime.stepping import next_turn
 from inband.runtime.tracing import packet_of, rule_in_words
 from inband.vocabulary.addresses import IpAddress
 
@@ -90,7 +90,7 @@ async def decide(runner: BridgeRunner, packets: Sequence[str], names: Mapping[Ip
     decided = []
     for index, packet in enumerate(packets):
         if index % AT_ONCE == 0:
-            await asyncio.sleep(0)
+            await next_turn()
         port, _, data = packet.partition(":")
         decided.append(_decide(runner, port, data, names))
     return json.dumps(decided) + "\n"
