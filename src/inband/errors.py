@@ -26,5 +26,6 @@ class HostError(InbandError):
     def __init__(self, operation: str, reason: str, *, errno: int = 0, temporary: bool = False) -> None:
         super().__init__(f"{operation}: {reason}")
         self.operation = operation
+        self.reason = reason
         self.errno = errno
         self.temporary = temporary

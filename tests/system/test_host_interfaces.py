@@ -16,6 +16,7 @@ from inband.host.interfaces import (
     ensure_local,
     remove_local,
     set_addresses,
+    set_gateway,
     set_mac,
 )
 from inband.vocabulary.addresses import BROADCAST, Mac
@@ -76,7 +77,8 @@ def test_asking_again_changes_nothing(net: Namespace) -> None:
 
 def test_a_left_over_pair_keeps_mac_addresses_and_routes(net: Namespace) -> None:
     before = made(net)
-    net.run(lambda: set_addresses(BRIDGE, [V4], GATEWAY))
+    net.run(lambda: set_addresses(BRIDGE, [V4]))
+    net.run(lambda: set_gateway(BRIDGE, GATEWAY))
 
     after = made(net)
 
@@ -233,13 +235,14 @@ def test_addresses_are_set_once_and_only_ours_go_away(net: Namespace) -> None:
 def test_the_gateway_is_set_changed_and_removed(net: Namespace) -> None:
     made(net)
     second = ip_address("10.0.0.253")
-    net.run(lambda: set_addresses(BRIDGE, [V4], GATEWAY))
-    net.run(lambda: set_addresses(BRIDGE, [V4], GATEWAY, previous=[V4], previous_gateway=GATEWAY))
+    net.run(lambda: set_addresses(BRIDGE, [V4]))
+    net.run(lambda: set_gateway(BRIDGE, GATEWAY))
+    net.run(lambda: set_gateway(BRIDGE, GATEWAY, previous=GATEWAY))
     first = net.sh("ip route show default")
 
-    net.run(lambda: set_addresses(BRIDGE, [V4], second, previous=[V4], previous_gateway=GATEWAY))
+    net.run(lambda: set_gateway(BRIDGE, second, previous=GATEWAY))
     changed = net.sh("ip route show default")
-    net.run(lambda: set_addresses(BRIDGE, [V4], previous=[V4], previous_gateway=second))
+    net.run(lambda: set_gateway(BRIDGE, None, previous=second))
 
     assert f"via {GATEWAY} dev {BRIDGE}" in first
     assert f"via {second} dev {BRIDGE}" in changed
@@ -249,18 +252,20 @@ def test_the_gateway_is_set_changed_and_removed(net: Namespace) -> None:
 
 def test_an_ipv6_gateway_is_set(net: Namespace) -> None:
     made(net)
+    net.run(lambda: set_addresses(BRIDGE, [V6]))
 
-    net.run(lambda: set_addresses(BRIDGE, [V6], ip_address("fd00::fe")))
+    net.run(lambda: set_gateway(BRIDGE, ip_address("fd00::fe")))
 
     assert "via fd00::fe" in net.sh("ip -6 route show default")
 
 
 def test_a_link_local_gateway_that_is_there_already_is_no_other_default_route(net: Namespace) -> None:
     made(net)
+    net.run(lambda: set_addresses(BRIDGE, [V6]))
     gateway = ip_address(f"fe80::fe%{BRIDGE}")
 
     for _ in range(2):
-        net.run(lambda: set_addresses(BRIDGE, [V6], gateway))
+        net.run(lambda: set_gateway(BRIDGE, gateway))
 
     assert net.sh("ip -6 route show default").count("via fe80::fe") == 1
 
@@ -269,18 +274,30 @@ def test_the_default_route_of_somebody_else_is_never_replaced(net: Namespace) ->
     made(net)
     net.sh("ip link add ihda type veth peer name ihdb; ip address add 10.5.0.1/24 dev ihda; ip link set ihda up")
     net.sh("ip route add default via 10.5.0.254")
+    net.run(lambda: set_addresses(BRIDGE, [V4]))
 
     with pytest.raises(UsageError, match="another default route"):
-        net.run(lambda: set_addresses(BRIDGE, [V4], GATEWAY))
+        net.run(lambda: set_gateway(BRIDGE, GATEWAY))
 
     assert "via 10.5.0.254 dev ihda" in net.sh("ip route show default")
 
 
 def test_a_gateway_on_no_network_of_the_interface_is_refused(net: Namespace) -> None:
     made(net)
+    net.run(lambda: set_addresses(BRIDGE, [V4]))
 
     with pytest.raises(UsageError, match=r"gateway 172\.16\.0\.1 is on no network"):
-        net.run(lambda: set_addresses(BRIDGE, [V4], ip_address("172.16.0.1")))
+        net.run(lambda: set_gateway(BRIDGE, ip_address("172.16.0.1")))
+
+
+def test_one_address_that_the_kernel_refuses_costs_no_other_one(net: Namespace) -> None:
+    made(net)
+    loopback = ip_interface("::1/128")
+
+    with pytest.raises(HostError, match="add ::1/128"):
+        net.run(lambda: set_addresses(BRIDGE, [loopback, V4], previous=[ip_interface("10.0.0.2/24")]))
+
+    assert str(V4) in net.sh(f"ip address show {BRIDGE}")
 
 
 def test_a_silent_gateway_is_asked_again_soon_and_by_broadcast(net: Namespace) -> None:

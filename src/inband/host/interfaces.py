@@ -22,6 +22,7 @@ import socket
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 from typing import Literal
@@ -29,7 +30,7 @@ from typing import Literal
 from inband.errors import HostError, UsageError
 from inband.host import codec, rtnetlink
 from inband.host.ports import Guard, PortOwnership, add_address, guard_inner, is_guarded, set_up
-from inband.host.requests import Change, Requests, check_interface_name
+from inband.host.requests import Change, Requests, check_interface_name, take_all
 from inband.host.rtnetlink import Address, Link, Route
 from inband.vocabulary.addresses import IpAddress, Mac
 
@@ -44,6 +45,7 @@ __all__ = [
     "made_of",
     "remove_local",
     "set_addresses",
+    "set_gateway",
     "set_mac",
 ]
 
@@ -185,35 +187,38 @@ def enable_ipv6(interface: str) -> None:
             Path(f"/proc/sys/net/ipv6/conf/{interface}/{name}").write_text(value)
 
 
-def set_addresses(
-    interface: str,
-    addresses: Iterable[IpInterface],
-    gateway: IpAddress | None = None,
-    *,
-    previous: Iterable[IpInterface] = (),
-    previous_gateway: IpAddress | None = None,
-) -> None:
-    """Give an interface these addresses and a default route through ``gateway``.
+def set_addresses(interface: str, addresses: Iterable[IpInterface], *, previous: Iterable[IpInterface] = ()) -> None:
+    """Give an interface these addresses.
 
-    What is there stays untouched. Of what is not wanted only ``previous`` and ``previous_gateway``, set by an earlier
-    call, go away. IPv6 addresses get the usual duplicate address detection. Raises UsageError when another default
-    route is in the way or the gateway is not on the interface's link, HostError when the kernel refuses.
+    What is there stays untouched. Of what is not wanted only ``previous``, set by an earlier call, goes away. IPv6
+    addresses get the usual duplicate address detection. Raises HostError for the first that the kernel refuses, when
+    all others are done.
     """
     wanted = list(addresses)
+    unwanted = [address for address in previous if address not in wanted]
     with Requests() as requests:
         link = _existing(requests, interface)
         _promote_secondaries(link)
-        for address in wanted:
-            _give(requests, link, address)
-        for address in previous:
-            if address not in wanted:
-                _remove_address(requests, link, address)
-        for address in wanted:  # IPv4 addresses of a network go away with its first one, where not promoted
-            add_address(requests, link, address)
+        take_all(
+            *(partial(_give, requests, link, address) for address in wanted),
+            *(partial(_remove_address, requests, link, address) for address in unwanted),
+            # IPv4 addresses of a network go away with its first one, where not promoted
+            *(partial(add_address, requests, link, address) for address in wanted),
+        )
+
+
+def set_gateway(interface: str, gateway: IpAddress | None, *, previous: IpAddress | None = None) -> None:
+    """Give an interface a default route through ``gateway`` instead of ``previous``, set by an earlier call.
+
+    Raises UsageError when another default route is in the way or the gateway is not on the interface's link, HostError
+    when the kernel refuses.
+    """
+    with Requests() as requests:
+        link = _existing(requests, interface)
         if gateway is not None:
-            _set_gateway(requests, link, gateway, previous_gateway)
-        if previous_gateway is not None and previous_gateway != gateway:
-            _remove_route(requests, link, previous_gateway)
+            _set_gateway(requests, link, gateway, previous)
+        if previous is not None and previous != gateway:
+            _remove_route(requests, link, previous)
 
 
 # The local pair
@@ -373,7 +378,7 @@ def _remove_address(requests: Requests, link: Link, address: IpInterface) -> Non
     try:
         requests.change(f"remove {address} from {link.name}", rtnetlink.RTM_DELADDR, 0, body)
     except HostError as error:
-        if error.errno != errno.EADDRNOTAVAIL:
+        if error.errno not in (errno.EADDRNOTAVAIL, errno.ENXIO):  # ENXIO: IPv6 is disabled, which took them away
             raise
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from inband.errors import HostError, UsageError, WireError
+from inband.errors import HostError, InbandError, UsageError, WireError
 from inband.host import codec, netlink_socket, rtnetlink
 from inband.host.codec import Message
 from inband.host.netlink_socket import refused
@@ -132,6 +132,18 @@ class Requests:
                         raise refused(operation, number, codec.error_words(message.body))
                     return answers
                 answers.append(message)
+
+
+def take_all(*steps: Callable[[], None]) -> None:
+    """Take every step, also after one that is refused. Raises the first InbandError, after the last step."""
+    refusals = []
+    for step in steps:
+        try:
+            step()
+        except InbandError as error:
+            refusals.append(error)
+    if refusals:
+        raise refusals[0]
 
 
 @contextmanager

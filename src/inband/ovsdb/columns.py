@@ -18,6 +18,7 @@ from inband.ovsdb.trees import bridge_status, port_status
 from inband.ovsdb.wanted import RowKey, Wanted
 from inband.stp.status import TreeStatus
 from inband.switch.status import ListenerStatus, OutgoingStatus
+from inband.switch.targets import Target
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.link_settings import UNKNOWN_LINK, LinkSettings
 from inband.vocabulary.openflow import PortFeatures, Role
@@ -51,13 +52,17 @@ class PortFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The running switch. Ports are by bridge and interface name, channels, errors and spanning trees by bridge."""
+    """The running switch. Ports are by bridge and interface name, channels, errors and spanning trees by bridge.
+
+    ``no_places`` says, by bridge, why nobody can call at a target.
+    """
 
     datapaths: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     ports: Mapping[tuple[str, str], PortFacts] = field(default_factory=dict)
     channels: Mapping[str, tuple[OutgoingStatus | ListenerStatus, ...]] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
     trees: Mapping[str, TreeStatus | None] = field(default_factory=dict)
+    no_places: Mapping[str, Mapping[Target, str]] = field(default_factory=dict)
 
 
 def values_of(snapshot: Snapshot, wanted: Wanted, facts: Facts, now: Instant) -> Values:
@@ -83,6 +88,8 @@ def values_of(snapshot: Snapshot, wanted: Wanted, facts: Facts, now: Instant) ->
         values["Port", port.port] = {"status": _error(trouble)} | tree
     for controller in wanted.controllers:
         problem = wanted.problems.get(("Controller", controller.uuid))
+        if problem is None and controller.target is not None:
+            problem = facts.no_places.get(controller.bridge, {}).get(controller.target)
         channels = facts.channels.get(controller.bridge, ())
         if controller.target is not None and controller.target.is_auto:
             named = {each.target for each in wanted.controllers}

@@ -10,6 +10,7 @@ from typing import Any
 from inband.errors import UsageError
 from inband.ovsdb.rows import Row
 from inband.ovsdb.wanted import WantedController
+from inband.runtime.config_keys import KEYS
 from inband.switch.config import IpInterface
 from inband.switch.targets import Target, parse_target
 from inband.vocabulary.addresses import parse_ip
@@ -82,7 +83,9 @@ class ControllerRows:
         for row in self._rows:
             try:
                 if row.text("local_ip"):
-                    addresses[_interface(row.text("local_ip"), row.text("local_netmask"))] = None
+                    address = _interface(row.text("local_ip"), row.text("local_netmask"))
+                    KEYS["address"].read([str(address)])  # raises UsageError for what an interface cannot have
+                    addresses[address] = None
                 if row.text("local_gateway"):
                     found["gateway"] = parse_ip(row.text("local_gateway"))
             except (ValueError, UsageError) as error:

@@ -30,6 +30,7 @@ from inband.ovsdb.wanted import Wanted
 from inband.runtime.bridge_runner import BridgeRunner
 from inband.runtime.front import Followed
 from inband.runtime.ovsdb_remote import split_name
+from inband.runtime.refusals import BridgeRefusals
 from inband.runtime.show import FrontDocument
 from inband.runtime.state_dir import StateDir
 from inband.runtime.tls import without_tls_if_unreadable
@@ -249,7 +250,8 @@ class OvsdbFront:
                 await asyncio.sleep(0)
             runner = runners.get(port.bridge)
             if runner is not None:
-                error = refusals.of_port.get((port.bridge, port.name)) or self._mtu_errors.get(port.name)
+                refused = refusals.get(port.bridge, BridgeRefusals()).ports.get(port.name)
+                error = refused or self._mtu_errors.get(port.name)
                 ports[port.bridge, port.name] = self._port_facts(runner, port.name, error)
         there = {name: runners[name].managed for name in wanted.bridge_rows if name in runners}
         return Facts(
@@ -259,8 +261,9 @@ class OvsdbFront:
             },
             ports,
             {name: (*managed.outgoing(), *managed.listeners()) for name, managed in there.items()},
-            refusals.of_bridge,
+            {name: "; ".join(found.others) for name, found in refusals.items() if found.others},
             {name: managed.bridge.tree.status() for name, managed in there.items()},
+            {name: found.places for name, found in refusals.items()},
         )
 
     def _port_facts(self, runner: BridgeRunner, name: str, error: str | None) -> PortFacts:
@@ -298,9 +301,10 @@ class OvsdbFront:
             row = self._snapshot.row(table, uuid)
             name = "" if row is None else row.text("name") or row.text("target")
             found.append(f"{table} {name or uuid}: {words}")
-        refusals = self._switch.refusals
-        found += [f"Bridge {name}: {words}" for name, words in refusals.of_bridge.items()]
-        found += [f"Interface {name}: {words}" for (_, name), words in refusals.of_port.items()]
+        for bridge, refused in self._switch.refusals.items():
+            found += [f"Bridge {bridge}: {words}" for words in refused.others]
+            found += [f"Interface {name}: {words}" for name, words in refused.ports.items()]
+            found += [f"Controller {target}: {words}" for target, words in refused.places.items()]
         found += [f"Interface {name}: {words}" for name, words in self._mtu_errors.items()]
         for runner in self._switch.bridges.values():
             found += [f"Port {name}: {words}" for name, words in runner.ports.shaping.errors.items()]

@@ -61,6 +61,7 @@ _OTHER_CONFIG = {"datapath-id": "datapath-id", "hwaddr": "mac", "in-band-queue":
 
 _MAY_NOT_FIT: tuple[Mapping[str, Any], ...] = (
     {"protect": Protection.ALTERNATIVE},
+    {"gateway": None},
     {"addresses": (), "gateway": None},
 )
 """Settings that may be wrong for what else is set, and what they are then."""

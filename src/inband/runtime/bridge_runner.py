@@ -27,7 +27,7 @@ from inband.host.link_settings import read_link_settings
 from inband.host.netlink_socket import Trouble
 from inband.host.state import Host
 from inband.pipeline.lease_servers import LeaseServer
-from inband.runtime.bridge_ports import BridgePorts, Refused, is_there
+from inband.runtime.bridge_ports import BridgePorts, is_there
 from inband.runtime.datapaths import make_datapath
 from inband.runtime.interface_locks import InterfaceLocks
 from inband.runtime.link_managers import culprits
@@ -38,6 +38,7 @@ from inband.runtime.network_key import read_network_keys
 from inband.runtime.peer_redirect import PeerRedirect
 from inband.runtime.program_ahead import pin_dir
 from inband.runtime.queues import read_queues
+from inband.runtime.refusals import BridgeRefusals, told
 from inband.runtime.rundir import RunDir
 from inband.runtime.snooping import SnoopSocket
 from inband.runtime.stepping import go_through
@@ -202,19 +203,20 @@ class BridgeRunner:
         self.managed.open(local)
         datapath.attach(self._loop)
 
-    async def start(self, refused: Refused | None = None) -> None:
+    async def start(self, refused: BridgeRefusals | None = None) -> None:
         """Open the ports and dial; remotes are protected already. Raises InbandError; then call ``stop``.
 
-        ``refused`` is told of ports that cannot be had, instead of raising.
+        ``refused`` is told of ports, addresses and places to listen at that cannot be had, instead of raising.
         """
         config = self.config
         await self._have_ports(config, adopted=None, refused=refused)
-        await self.local.set_addresses(config)
+        with told(refused):
+            await self.local.set_addresses(config)
         self._listening.manage(self._environment.run_dir.management_socket(config.name))
         self._snooping = SnoopSocket(self._environment.run_dir.snoop_socket(config.name), self.connections)
         await self._snooping.start()
         self._environment.run_dir.announce(config.name)
-        self._apply_connections(config, config)
+        self._apply_connections(config, config, refused)
         self._keeper = LocalKeeper(self.local, config, self._environment.host.state, self._loop)
         self._keeper.configure(config)  # in a moment: the kernel has not said yet what was set just now
         log.info("bridge %s: started with the %s datapath", config.name, self.bridge.datapath.kind)
@@ -295,7 +297,7 @@ class BridgeRunner:
         await go_through(self.ports.leave(config), self._loop)
         self._listening.release(config.controllers)
 
-    async def apply(self, config: BridgeConfig, refused: Refused | None = None) -> None:
+    async def apply(self, config: BridgeConfig, refused: BridgeRefusals | None = None) -> None:
         """Go from the present configuration to another one of the same bridge, touching only what differs.
 
         Raises InbandError; then ``apply`` of what was before goes back. ``refused``: see ``start``.
@@ -303,21 +305,23 @@ class BridgeRunner:
         old, self.config, leases = self.config, config, self.local.adopted_leases
         if self._keeper is not None:
             self._keeper.configure(config)
-        self.local.set_mac(config.mac)
+        with told(refused):
+            self.local.set_mac(config.mac)
         await self._have_ports(config, adopted=old.adopt, refused=refused)
         if config.adopt != old.adopt:
             await asyncio.sleep(CATCH_UP_S)
-        if _own_addresses(config) != _own_addresses(old) or self.local.adopted_leases != leases:
-            await self.local.set_addresses(config, old)
+        if not self.local.has_addresses_of(config) or self.local.adopted_leases != leases:
+            with told(refused):
+                await self.local.set_addresses(config)
         self.peer_redirect.apply(allowed=config.peer_redirect)
-        self._apply_connections(config, old)
+        self._apply_connections(config, old, refused)
 
-    async def _have_ports(self, config: BridgeConfig, adopted: str | None, refused: Refused | None) -> None:
+    async def _have_ports(self, config: BridgeConfig, adopted: str | None, refused: BridgeRefusals | None) -> None:
         """Have the ports of ``config``, and the belongings of the one that it adopts; ``adopted`` is that of before."""
         if adopted is not None and adopted != config.adopt:
             await go_through(self.ports.release(config.ports), self._loop)
             self._give_back(adopted)
-        steps = self.ports.apply(config, refused)
+        steps = self.ports.apply(config, None if refused is None else refused.refuse_port)
         if config.adopt is None or config.adopt == adopted or not is_there(config.adopt):
             await go_through(steps, self._loop)
         else:  # at once: meanwhile two interfaces have the address
@@ -334,11 +338,16 @@ class BridgeRunner:
         if is_there(adopted):
             self.local.give_back(adopted)
 
-    def _apply_connections(self, config: BridgeConfig, old: BridgeConfig) -> None:
+    def _apply_connections(self, config: BridgeConfig, old: BridgeConfig, refused: BridgeRefusals | None) -> None:
         """Listen, then dial: what is wrong (files, a place that is taken) is said before a connection is given up."""
         contexts, keys = tls_contexts(config), read_network_keys(config)
         self._environment.tls_clock.learn(not_before(config.certificate))
-        self._listening.apply(contexts, config.controllers, renew_tls=tls_files(config) != tls_files(old))
+        self._listening.apply(
+            contexts,
+            config.controllers,
+            None if refused is None else refused.refuse_place,
+            renew_tls=tls_files(config) != tls_files(old),
+        )
         self._network.contexts = contexts
         self.managed.set_network_keys(keys)
         self.managed.configure(config)
@@ -403,7 +412,7 @@ class BridgeRunner:
     async def _keep_leases(self) -> None:
         """Run the DHCP clients that the adopted interface had."""
         try:
-            await self.local.set_addresses(self.config, self.config)
+            await self.local.set_addresses(self.config)
         except InbandError as error:
             log.warning("bridge %s: the lease of %s is not kept: %s", self.config.name, self.config.adopt, error)
 
@@ -442,10 +451,6 @@ class BridgeRunner:
                 log.warning("bridge %s: its interface cannot be made: %s", self.config.name, error)
                 await asyncio.sleep(REMAKE_S)
         self._remaking = None
-
-
-def _own_addresses(config: BridgeConfig) -> tuple[object, ...]:
-    return (config.addresses, config.gateway, config.dhcp, config.dhcpv6)
 
 
 def _exhaust(steps: Iterator[None]) -> None:

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from ipaddress import ip_interface
+from ipaddress import IPv4Address, ip_interface
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -189,6 +189,9 @@ def _own_mac(text: str) -> Mac:
     return mac
 
 
+_BROADCAST = IPv4Address("255.255.255.255")
+
+
 def _address(text: str) -> IpInterface | str:
     if text in (DHCP, DHCPV6):
         return text
@@ -196,7 +199,8 @@ def _address(text: str) -> IpInterface | str:
         parse_ip(text)  # says what is wrong with the address; else only the length is missing
         raise UsageError(f"{text!r} has no prefix length: write {text}/24")
     address = ip_interface(text)
-    if address.ip.is_multicast or address.ip.is_unspecified:
+    ip = address.ip
+    if ip.is_multicast or ip.is_unspecified or ip.is_loopback or ip == _BROADCAST:
         raise ValueError(text)
     return address
 

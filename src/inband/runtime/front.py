@@ -8,30 +8,20 @@ bridge of the front is not refused as a whole for one thing that is wrong: what 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from inband.errors import InbandError
 from inband.host.events import LinkChanged
 from inband.runtime.bridge_runner import BridgeRunner
+from inband.runtime.refusals import BridgeRefusals
 from inband.runtime.show import FrontDocument
 from inband.switch.config import SwitchConfig
 
 
-@dataclass(slots=True)
-class Refusals:
-    """What could not be had of the bridges that are named: ``of_bridge`` by name, ``of_port`` by bridge and port."""
-
-    bridges: frozenset[str] = frozenset()
-    of_bridge: dict[str, str] = field(default_factory=dict)
-    of_port: dict[tuple[str, str], str] = field(default_factory=dict)
-
-    def refuse_port(self, bridge: str, port: str, error: InbandError) -> None:
-        """A port cannot be had."""
-        self.of_port[bridge, port] = str(error)
+class Refusals(dict[str, BridgeRefusals]):
+    """What could not be had of each bridge of the front; false when all of it could."""
 
     def __bool__(self) -> bool:
-        return bool(self.of_bridge or self.of_port)
+        return any(self.values())
 
 
 class Followed(Protocol):

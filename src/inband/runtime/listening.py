@@ -12,7 +12,7 @@ import logging
 import socket
 import ssl
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -228,16 +228,32 @@ class ListeningSockets:
             each.stop()
             self._sockets.remove(each)
 
-    def apply(self, contexts: dict[Target, ssl.SSLContext], wanted: Iterable[Target], *, renew_tls: bool) -> None:
-        """Listen at exactly these places; ``renew_tls``: certificates changed. Raises HostError."""
+    def apply(
+        self,
+        contexts: dict[Target, ssl.SSLContext],
+        wanted: Iterable[Target],
+        refused: Callable[[Target, HostError], None] | None = None,
+        *,
+        renew_tls: bool,
+    ) -> None:
+        """Listen at exactly these places; ``renew_tls``: certificates changed.
+
+        A place that cannot be had is told to ``refused``; without that HostError is raised for the first one.
+        """
         targets = [target for target in wanted if target.listens]
         self.release(target for target in targets if not (renew_tls and target.uses_tls))
         there = {each.target for each in self._sockets}
         for target in targets:
             if target not in there:
                 added = ListeningSocket(self._loop, self._connections, target, self._clock, contexts.get(target))
-                added.start()
-                self._sockets.append(added)
+                try:
+                    added.start()
+                except HostError as error:
+                    if refused is None:
+                        raise
+                    refused(target, error)
+                else:
+                    self._sockets.append(added)
 
     def stop(self) -> None:
         """Stop listening everywhere."""

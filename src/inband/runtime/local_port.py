@@ -15,6 +15,7 @@ from inband.host import interfaces, moving
 from inband.host.dhcp_client import DhcpClient, client_versions
 from inband.host.events import AddressChanged, LinkChanged
 from inband.host.interfaces import DEFAULT_MTU
+from inband.host.requests import take_all
 from inband.host.state import KernelState
 from inband.runtime.dns_servers import LEASE_SUFFIX
 from inband.runtime.interface_locks import InterfaceLocks
@@ -46,6 +47,9 @@ class LocalPort:
         self._was_up = False
         self._went_down = False
         self.adopted_leases: frozenset[int] = frozenset()
+        self._addresses: frozenset[interfaces.IpInterface] = frozenset()  # that were given, or may have been
+        self._gateway: IpAddress | None = None
+        self._has_all_of: tuple[object, ...] = _own(BridgeConfig(name))
 
     def make(self, config: BridgeConfig, kernel: KernelState, remembered: Mac | None = None) -> None:
         """Make the interface, or adopt what a switch that died has left. Raises InbandError.
@@ -137,27 +141,36 @@ class LocalPort:
         """The IP versions that a DHCP client is there for."""
         return frozenset(self._dhcp)
 
-    async def set_addresses(self, config: BridgeConfig, old: BridgeConfig | None = None) -> None:
-        """Give it the addresses, gateway and DHCP clients of ``config`` instead of those of ``old``.
+    def has_addresses_of(self, config: BridgeConfig) -> bool:
+        """Whether it was given all that ``set_addresses`` would give, and nothing else."""
+        return self._has_all_of == _own(config)
 
-        Raises InbandError.
+    async def set_addresses(self, config: BridgeConfig) -> None:
+        """Give it the addresses, gateway and DHCP clients of ``config`` instead of those of an earlier call.
+
+        Raises InbandError, when all that can be had of it is there.
         """
+        self._has_all_of = ()
         if config.dhcpv6 or any(each.version == 6 for each in config.addresses):
             interfaces.enable_ipv6(self._name)
-        if old is None and not (config.addresses or config.gateway):
-            pass  # the system's, which are not ours to touch
-        elif old is None:
-            interfaces.set_addresses(self._name, config.addresses, config.gateway)
-        else:
-            interfaces.set_addresses(
-                self._name,
-                config.addresses,
-                config.gateway,
-                previous=old.addresses,
-                previous_gateway=old.gateway,
-            )
         configured = {version for version, wanted in ((4, config.dhcp), (6, config.dhcpv6)) if wanted}
-        await self._run_dhcp(configured | self.adopted_leases)
+        try:
+            take_all(lambda: self._give_addresses(config.addresses), lambda: self._give_gateway(config.gateway))
+        finally:
+            await self._run_dhcp(configured | self.adopted_leases)
+        self._has_all_of = _own(config)
+
+    def _give_addresses(self, addresses: tuple[interfaces.IpInterface, ...]) -> None:
+        if addresses or self._addresses:  # else they are the system's, which are not ours to touch
+            before = self._addresses
+            self._addresses |= {*addresses}
+            interfaces.set_addresses(self._name, addresses, previous=before)
+            self._addresses = frozenset(addresses)
+
+    def _give_gateway(self, gateway: IpAddress | None) -> None:
+        if gateway is not None or self._gateway is not None:
+            interfaces.set_gateway(self._name, gateway, previous=self._gateway)
+            self._gateway = gateway
 
     async def _run_dhcp(self, versions: Iterable[int]) -> None:
         wanted = list(versions)
@@ -190,6 +203,10 @@ class LocalPort:
             finally:
                 self._locks.release(self._name)
                 self._is_locked = False
+
+
+def _own(config: BridgeConfig) -> tuple[object, ...]:
+    return config.addresses, config.gateway, config.dhcp, config.dhcpv6
 
 
 def smallest_mtu(kernel: KernelState, ports: Iterable[str]) -> int | None:

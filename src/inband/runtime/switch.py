@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
-from functools import partial
 from secrets import randbits
 
 from inband.datapath.ebpf.spare import Spare
@@ -20,7 +19,6 @@ from inband.host.events import HostEvent, LinkChanged, LinkRemoved, NextHopFound
 from inband.host.interfaces import check_port
 from inband.host.netlink import KernelHost
 from inband.runtime.belongings import check_is_free
-from inband.runtime.bridge_ports import Refused
 from inband.runtime.bridge_runner import BridgeRunner, ProcessEnvironment
 from inband.runtime.change_options import ChangeOptions
 from inband.runtime.changes import with_change
@@ -34,6 +32,7 @@ from inband.runtime.metrics import MetricsServer
 from inband.runtime.network_key import read_network_keys
 from inband.runtime.program_ahead import program_pins
 from inband.runtime.protecting import Protecting
+from inband.runtime.refusals import BridgeRefusals, told
 from inband.runtime.report_log import log_report
 from inband.runtime.rundir import RunDir
 from inband.runtime.service_manager import ServiceManager
@@ -315,8 +314,8 @@ class RunningSwitch:
 
     async def _apply(self, config: SwitchConfig, *, is_forced: bool = False) -> None:
         """Go to a configuration: what others need is given up first, what is left over only when the rest is done."""
-        refusals = Refusals(frozenset() if self.front is None else self.front.bridges)
-        self._check(config, refusals.bridges, is_forced=is_forced)
+        refusals = Refusals((name, BridgeRefusals()) for name in (() if self.front is None else self.front.bridges))
+        self._check(config, refusals, is_forced=is_forced)
         wanted = {bridge.name: bridge for bridge in config.bridges}
         for name in [name for name in self.bridges if name in wanted and self._has_other_datapath(wanted[name])]:
             await self._stop_bridge(name)
@@ -329,7 +328,7 @@ class RunningSwitch:
         await go_through(self.core.begin(config, await self._state.recall_names(config)), self._loop)
         self._expect([bridge for name, bridge in wanted.items() if name not in self.bridges])
         for bridge in wanted.values():
-            await self._have_bridge(bridge, refusals)
+            await self._have_bridge(bridge, refusals.get(bridge.name))
             await asyncio.sleep(0)  # a bridge takes the kernel a tenth of a second
         self._expect([])
         for name in gone:
@@ -345,29 +344,16 @@ class RunningSwitch:
         pins = program_pins(self._run_dir.path, bridges)
         self._environment.spare.expect(pins if self.bridges or bridges else [None])
 
-    async def _have_bridge(self, bridge: BridgeConfig, refusals: Refusals) -> None:
-        """Start a bridge or go on with it. Raises InbandError, unless it is of ``refusals``: then that is told."""
-        name = bridge.name
-        if name not in refusals.bridges:
-            await self._start_or_apply(bridge, None)
-            return
-        dialled = tuple(target for target in bridge.controllers if not target.listens)
-        for attempt in (bridge, replace(bridge, controllers=dialled)):  # the place to listen at may be another's
-            try:
-                await self._start_or_apply(attempt, partial(refusals.refuse_port, name))
-            except InbandError as error:
-                refusals.of_bridge[name] = str(error)
+    async def _have_bridge(self, bridge: BridgeConfig, refused: BridgeRefusals | None) -> None:
+        """Start a bridge or go on with it. Raises InbandError when it cannot be had; with ``refused`` that is told."""
+        with told(refused):
+            if bridge.name in self.bridges:
+                await self.bridges[bridge.name].apply(bridge, refused)
             else:
-                return
-
-    async def _start_or_apply(self, bridge: BridgeConfig, refused: Refused | None) -> None:
-        if bridge.name in self.bridges:
-            await self.bridges[bridge.name].apply(bridge, refused)
-        else:
-            if bridge.datapath is not DatapathKind.USERSPACE:
-                await self._environment.spare.loaded()
-            runner = BridgeRunner(self._environment, bridge, self._state.memory.get(bridge.name))
-            await self._start_bridge(runner, refused)
+                if bridge.datapath is not DatapathKind.USERSPACE:
+                    await self._environment.spare.loaded()
+                runner = BridgeRunner(self._environment, bridge, self._state.memory.get(bridge.name))
+                await self._start_bridge(runner, refused)
 
     def _has_other_datapath(self, bridge: BridgeConfig) -> bool:
         """Whether a bridge runs with another kind of datapath than is wanted: that takes a new one."""
@@ -380,7 +366,7 @@ class RunningSwitch:
             log.warning("%s", warning)
         self._warned = found
 
-    def _check(self, config: SwitchConfig, lenient: frozenset[str], *, is_forced: bool) -> None:
+    def _check(self, config: SwitchConfig, lenient: Container[str], *, is_forced: bool) -> None:
         """Find what would be refused, as far as that can be told before anything is touched. Raises InbandError.
 
         Of ``lenient`` bridges nothing is refused as a whole.
@@ -395,7 +381,7 @@ class RunningSwitch:
                     if not is_forced and port != bridge.adopt:
                         check_is_free(port, bridge.name, self._host.state)
 
-    async def _start_bridge(self, runner: BridgeRunner, refused: Refused | None) -> None:
+    async def _start_bridge(self, runner: BridgeRunner, refused: BridgeRefusals | None) -> None:
         name = runner.config.name
         try:
             runner.open()

@@ -110,6 +110,15 @@ def test_what_a_bridge_cannot_have_is_said_and_the_rest_takes_effect(
     assert words in problems(database)["bridge-br0"]
 
 
+def test_a_gateway_in_no_network_of_the_bridge_costs_its_addresses_nothing(database: Database) -> None:
+    database.bridge("br0", other_config={"inband-gateway": "9.9.9.9", "inband-address": "192.0.2.2/24"})
+
+    bridge = only_bridge(database)
+
+    assert bridge.gateway is None
+    assert bridge.addresses == (ip_interface("192.0.2.2/24"),)
+
+
 def test_the_mac_of_its_own_interface_is_the_bridges(database: Database) -> None:
     database.bridge("br0")
     database.row("Interface", "interface-br0", mac=("02:00:00:00:00:07",))
@@ -338,7 +347,11 @@ def test_a_controllers_local_address_is_the_bridges(database: Database, mask: tu
 
 @pytest.mark.parametrize(
     ("columns", "words"),
-    [({"local_ip": ("192.0.2.300",)}, "192.0.2.300"), ({"local_gateway": ("x",)}, "'x' is not an IP address")],
+    [
+        ({"local_ip": ("192.0.2.300",)}, "192.0.2.300"),
+        ({"local_ip": ("224.0.0.1",)}, "224.0.0.1"),
+        ({"local_gateway": ("x",)}, "'x' is not an IP address"),
+    ],
 )
 def test_a_local_address_that_is_none_is_said(database: Database, columns: dict[str, Any], words: str) -> None:
     database.bridge("br0")
