@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import math
+import select
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -56,6 +58,25 @@ def ask_plainly(run_dir: str | None, method: str, arguments: Sequence[str] = ())
     before_the_verb: str | None = click.get_current_context().find_object(str)
     path = find_run_dir(run_dir or before_the_verb) / CONTROL_SOCKET
     return call(path, method, arguments)
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds: click's ranges let what is not a number pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """As click's."""
+        seconds: float = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is not a number of seconds.", param, ctx)
+        return seconds
+
+
+def wait_for_reader(seconds: float) -> None:
+    """Wait so long; raises BrokenPipeError as soon as nobody reads any more what this command prints (``| head``)."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)  # the kernel tells of the end of a pipe unasked
+    if poll.poll(seconds * 1000):
+        raise BrokenPipeError
 
 
 def print_answer(text: str) -> None:

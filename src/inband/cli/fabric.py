@@ -46,7 +46,13 @@ def paths(bridge: str | None, as_json: bool, run_dir: str | None) -> None:
 @click.command(name="map")
 @click.argument("bridge", required=False, shell_complete=completion.bridges)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--svg", "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it.")
+@click.option(
+    "--svg",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw it; - is standard output.",
+)
 @run_dir_option
 def map_(bridge: str | None, as_json: bool, file: Path | None, run_dir: str | None) -> None:
     """Show the network of switches as BRIDGE, or each bridge, knows it: who leads whom to the controllers, and links.
@@ -66,6 +72,9 @@ def map_(bridge: str | None, as_json: bool, file: Path | None, run_dir: str | No
     found = json.loads(_look(run_dir, "map", bridge, as_json=True))["bridges"]
     if len(found) != 1:
         raise UsageError(f"there are {len(found)} bridges: write `inband map BRIDGE --svg {file}`")
+    if str(file) == "-":
+        print_answer(svg(found[0]))
+        return
     try:
         file.write_text(svg(found[0]))
     except OSError as error:

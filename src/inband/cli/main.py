@@ -7,6 +7,8 @@ Modules that cost start-up time (rich, the configuration, the switch itself) are
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +20,9 @@ from inband.cli.asking import run_dir_option
 from inband.cli.run import run
 from inband.cli.verbs import VERBS
 from inband.errors import InbandError
+
+_NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Of a file or a terminal to which is written; whatever else the system refuses is said where it is asked."""
 
 
 class _Group(click.Group):
@@ -51,6 +56,8 @@ for _verb in VERBS:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (the process's unless given) and return its exit code."""
+    if sys.stdout is None:  # closed by who started it, so nobody reads
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     try:
         code = cli.main(arguments and list(arguments), prog_name="inband", standalone_mode=False)
         sys.stdout.flush()
@@ -63,9 +70,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("inband: interrupted", err=True)
     except BrokenPipeError:
-        # `inband dump-flows br0 | head`: the reader has had enough; keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()  # `inband dump-flows br0 | head`: the reader has had enough
+    except OSError as error:
+        if error.errno not in _NOT_WRITTEN:
+            raise
+        _print_no_more()
+        with contextlib.suppress(OSError):  # the same disk perhaps
+            click.echo(f"inband: what is printed cannot be written: {error.strerror}", err=True)
     return 1
+
+
+def _print_no_more() -> None:
+    """Keep the interpreter from trying again at exit, and complaining."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

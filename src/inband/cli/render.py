@@ -28,7 +28,7 @@ from inband.runtime.show import (
 )
 
 # Wide enough for any line: in a pipe nothing is folded.
-_PIPE_WIDTH = 10_000
+PIPE_WIDTH = 10_000
 
 INDENT, GAP = 4, 2
 
@@ -43,7 +43,7 @@ def print_show(document: ShowDocument, file: TextIO | None = None, now: float | 
         _print_document(Console(file=target, highlight=False, emoji=False), document, clock)
         return
     plain = io.StringIO()
-    _print_document(Console(file=plain, width=_PIPE_WIDTH, highlight=False, emoji=False), document, clock)
+    _print_document(Console(file=plain, width=PIPE_WIDTH, highlight=False, emoji=False), document, clock)
     target.writelines(f"{line.rstrip()}\n" for line in plain.getvalue().splitlines())  # tables are padded on the right
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from inband.cli.render import printable
+from inband.cli.render import PIPE_WIDTH, printable
 from inband.runtime.top import COUNTED, BridgeTotals, TopDocument
 
 Rates = dict[str, Any]
@@ -70,25 +70,28 @@ def samples(ask: Callable[[], str], every_s: float) -> Iterator[Rates]:
 def show(found: Iterator[Rates], *, once: bool) -> None:
     """Draw each of them over the one before, or the first alone below what is there."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
     if once or not console.is_terminal:
         for document in found:
-            console.print(picture(document))
+            console.print(picture(document, console))
             if once:
                 return
     with Live(console=console, screen=True, auto_refresh=False) as live:
         for document in found:
-            live.update(picture(document), refresh=True)
+            live.update(picture(document, console), refresh=True)
 
 
-def picture(document: Rates) -> Group:
-    """One screen: the process, then each bridge with its channels and ports."""
+def picture(document: Rates, console: Console) -> Group:
+    """One screen: the process, then each bridge with its channels and ports, in as many columns as fit."""
     clock = time.strftime("%H:%M:%S", time.localtime(document["time"]))
     memory = document["memory_bytes"] / (1 << 20)
     head = Text(f"inband {clock}  CPU {document['cpu']:.1%}  memory {memory:.0f} MB  over {document['seconds']:.1f} s")
-    return Group(head, *(part for bridge in document["bridges"] for part in _bridge_parts(bridge, document["time"])))
+    parts = (part for bridge in document["bridges"] for part in _bridge_parts(bridge, document["time"], console))
+    return Group(head, *parts)
 
 
-def _bridge_parts(bridge: Rates, now: float) -> Iterator[Text | Table]:
+def _bridge_parts(bridge: Rates, now: float, console: Console) -> Iterator[Text | Table]:
     rates = bridge["rates"]
     yield Text(
         f"\nbridge {printable(bridge['name'])} ({bridge['datapath']}), forwarding: {bridge['forwarding']}", "bold"
@@ -100,12 +103,25 @@ def _bridge_parts(bridge: Rates, now: float) -> Iterator[Text | Table]:
     yield Text(f"  packets/s: known {rates['hits']:.0f}, upcalls {rates['upcalls']:.0f}, lost {rates['lost']:.0f}")
     for channel in bridge["channels"]:
         yield _channel(channel, now)
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 2))
-    for head in ("port", "link", "rx pkt/s", "rx bit/s", "tx pkt/s", "tx bit/s", "drop/s", "err/s"):
+    yield _fitting_table(bridge["ports"], console)
+
+
+def _fitting_table(ports: Sequence[Rates], console: Console) -> Table:
+    """With as many columns as the terminal has room for."""
+    unlimited = console.options.update_width(PIPE_WIDTH)
+    tables = (_port_table(ports, heads, gap) for heads, gap in _LAYOUTS)
+    fitting = (each for each in tables if console.measure(each, options=unlimited).maximum <= console.width)
+    return next(fitting, _port_table(ports, *_LAYOUTS[-1]))
+
+
+def _port_table(ports: Sequence[Rates], heads: Sequence[str], gap: int) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
+    for head in heads:
         table.add_column(head, justify="left" if head in ("port", "link") else "right", no_wrap=True)
-    for port in bridge["ports"]:
-        table.add_row(*_port_row(port))
-    yield table
+    for port in ports:
+        row = _port_row(port)
+        table.add_row(*(row[head] for head in heads))
+    return table
 
 
 def _channel(channel: Rates, now: float) -> Text:
@@ -115,18 +131,26 @@ def _channel(channel: Rates, now: float) -> Text:
     return Text.assemble(f"  {printable(channel['target'])} ", (word, style), f"{since}{role}")
 
 
-def _port_row(port: Rates) -> tuple[str, ...]:
+def _port_row(port: Rates) -> dict[str, str]:
+    """By the heads of the columns."""
     rates = port["rates"]
-    return (
-        printable(port["name"]),
-        "up" if port["link_up"] else "down",
-        f"{rates['rx_packets']:.0f}",
-        _scaled(rates["rx_bytes"] * 8),
-        f"{rates['tx_packets']:.0f}",
-        _scaled(rates["tx_bytes"] * 8),
-        f"{rates['rx_dropped'] + rates['tx_dropped']:.0f}",
-        f"{rates['rx_errors'] + rates['tx_errors']:.0f}",
-    )
+    return {
+        "port": printable(port["name"]),
+        "link": "up" if port["link_up"] else "down",
+        "rx pkt/s": f"{rates['rx_packets']:.0f}",
+        "rx bit/s": _scaled(rates["rx_bytes"] * 8),
+        "tx pkt/s": f"{rates['tx_packets']:.0f}",
+        "tx bit/s": _scaled(rates["tx_bytes"] * 8),
+        "drop/s": f"{rates['rx_dropped'] + rates['tx_dropped']:.0f}",
+        "err/s": f"{rates['rx_errors'] + rates['tx_errors']:.0f}",
+    }
+
+
+_HEADS = ("port", "link", "rx pkt/s", "rx bit/s", "tx pkt/s", "tx bit/s", "drop/s", "err/s")
+_WITHOUT_LOSSES = _HEADS[:-2]
+_BITS = ("port", "link", "rx bit/s", "tx bit/s")
+_LAYOUTS = ((_HEADS, 3), (_HEADS, 2), (_WITHOUT_LOSSES, 2), (_BITS, 1), (("port", "link"), 1))
+"""Columns, and the space between them; the first that fits is taken, else the last."""
 
 
 def _scaled(value: float) -> str:

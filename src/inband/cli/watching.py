@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import time
+import sys
 from functools import partial
 
 import click
 
 from inband.cli import completion
-from inband.cli.asking import ask, ask_plainly, print_answer, run_dir_option
+from inband.cli.asking import Seconds, ask, ask_plainly, print_answer, run_dir_option, wait_for_reader
 
 # A capture gives way to the switch that it watches.
 CAPTURE_NICENESS = 5
@@ -43,7 +43,8 @@ def events(as_json: bool, follow: bool, run_dir: str | None) -> None:
         last = news["last"]
         for event in news["events"]:
             click.echo(json.dumps(event) if as_json else f"{clock_of(event['time'])}  {event['text']}")
-        time.sleep(FOLLOW_S)
+        sys.stdout.flush()
+        wait_for_reader(FOLLOW_S)
 
 
 @click.command()
@@ -51,7 +52,7 @@ def events(as_json: bool, follow: bool, run_dir: str | None) -> None:
 @click.option("--port", "ports", multiple=True, metavar="PORT", shell_complete=completion.ports, help="Only this port.")
 @click.option("--write", "file", metavar="FILE", help="Into a pcapng file for Wireshark; - is standard output.")
 @click.option("--count", type=click.IntRange(1), metavar="N", help="End after N packets.")
-@click.option("--seconds", type=click.FloatRange(0), metavar="S", help="End after S seconds.")
+@click.option("--seconds", type=Seconds(0), metavar="S", help="End after S seconds.")
 @run_dir_option
 def capture(
     bridge: str,
@@ -74,14 +75,14 @@ def capture(
     from inband.runtime.capture.session import capture as run
 
     os.nice(CAPTURE_NICENESS)
-    limits = Limits(count, seconds)
+    limits = Limits(count, seconds, None if file else partial(wait_for_reader, 0.0))
     click.echo(run(bridge, ports, partial(ask_plainly, run_dir), limits, click.echo, file), err=True)
 
 
 @click.command()
 @click.option("--once", is_flag=True, help="Print one picture, over one interval, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document a line instead, each interval one.")
-@click.option("--every", type=click.FloatRange(0.1), default=1.0, show_default=True, metavar="S", help="The interval.")
+@click.option("--every", type=Seconds(0.1), default=1.0, show_default=True, metavar="S", help="The interval.")
 @run_dir_option
 def top(once: bool, as_json: bool, every: float, run_dir: str | None) -> None:
     """Show ports, channels, flows and upcalls of all bridges, with rates, until Ctrl-C.

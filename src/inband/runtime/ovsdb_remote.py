@@ -18,7 +18,10 @@ def parse_remote(text: str) -> str:
     if not remotes:
         raise UsageError(f"{text!r} names no database: {EXAMPLE}")
     for one in remotes:
-        target = parse_target(one)
+        try:
+            target = parse_target(one)
+        except UsageError as error:  # its example is a controller
+            raise UsageError(f"{str(error).partition(': write ')[0]}: {EXAMPLE}") from None
         if target.scheme not in (Scheme.UNIX, Scheme.TCP):
             raise UsageError(
                 f"{one!r} is not the remote of a database: {EXAMPLE}; for TLS have a relay on this machine"

@@ -138,6 +138,19 @@ def test_the_verb_writes_the_file(switch: FakeSwitch, tmp_path: Path) -> None:
     assert (tmp_path / "map.svg").read_text() == svg(found)
 
 
+def test_a_dash_is_standard_output(
+    switch: FakeSwitch, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    switch.answers["map"] = json.dumps({"bridges": [ring(2)]})
+
+    code = main(["--run-dir", str(switch.run_dir), "map", "--svg", "-"])
+
+    assert code == 0
+    assert capsys.readouterr().out == svg(ring(2))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("bridges", "file", "said"),
     [

@@ -50,7 +50,8 @@ def later() -> TopDocument:
 
 def text(document: TopDocument) -> str:
     file = io.StringIO()
-    Console(file=file, width=80).print(picture(with_rates(BEFORE, document)))
+    console = Console(file=file, width=80)
+    console.print(picture(with_rates(BEFORE, document), console))
     return file.getvalue()
 
 
@@ -85,6 +86,29 @@ def test_the_picture_fits_a_terminal_and_has_ports_channels_and_flows() -> None:
         ["eth1", "up", "100", "10.0M", "0", "0", "0", "0"]
     ]
     assert max(map(len, said.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("width", "row"),
+    [
+        (80, ["a-long-name-15c", "up", "100", "10.0M", "0", "0", "0", "0"]),
+        (64, ["a-long-name-15c", "up", "100", "10.0M", "0", "0"]),
+        (40, ["a-long-name-15c", "up", "10.0M", "0"]),
+        (22, ["a-long-name-15c", "up"]),
+    ],
+)
+def test_a_narrow_terminal_has_fewer_columns_and_whole_names(width: int, row: list[str]) -> None:
+    before, document = deepcopy(BEFORE), later()
+    for each in (before, document):
+        each["bridges"][0]["ports"][0]["name"] = "a-long-name-15c"
+    console = Console(file=io.StringIO(), width=width)
+
+    with console.capture() as captured:
+        console.print(picture(with_rates(before, document), console))
+
+    lines = captured.get().splitlines()
+    assert [line.split() for line in lines if line.startswith("a-long")] == [row]
+    assert max(map(len, lines)) <= width
 
 
 def test_what_a_peer_named_cannot_write_to_the_terminal() -> None:

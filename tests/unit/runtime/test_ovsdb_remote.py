@@ -23,7 +23,9 @@ def test_remotes_and_a_name(text: str, remotes: str, name: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "does not say how to connect"),
+        ("", "does not say how to connect: write unix:/run/openvswitch/db.sock"),
+        ("/run/openvswitch/db.sock", "does not say how to connect: write unix:/run/openvswitch/db.sock"),
+        ("tcp:192.0.2.1:99999", "'99999' is not a TCP port"),
         ("name=s1", "names no database"),
         ("ptcp:6640", "is not the remote of a database"),
         ("ssl:192.0.2.1:6640", "is not the remote of a database"),

@@ -73,10 +73,11 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a capture ends by itself: after so many packets, or so many seconds."""
+    """When a capture ends by itself: after so many packets, or so many seconds, or when ``look`` raises OSError."""
 
     count: int | None = None
     seconds: float | None = None
+    look: Callable[[], None] | None = None
 
 
 class _Port(NamedTuple):
@@ -120,6 +121,8 @@ class Capture:
                 renewed = self._clock()
                 self._follow_ports()
             self._write(list(self._source.read(BATCH, PATIENCE_S)))
+            if limits.look is not None:
+                limits.look()
 
     @property
     def _is_full(self) -> bool:
