@@ -178,6 +178,8 @@ def _status(status: OutgoingStatus, now: Instant) -> dict[str, str]:
     words = {"state": status.state.name}
     if status.last_error is not None:
         words["last_error"] = status.last_error
+    elif status.target.name is not None and not status.addresses:
+        words["last_error"] = f"no address of {status.target.name} is known: `inband show` says why"
     if status.since is not None:
         which = "sec_since_connect" if status.is_connected else "sec_since_disconnect"
         words[which] = str(int(now - status.since))

@@ -136,6 +136,19 @@ def test_a_controller_is_as_its_channel(
     assert values(database, Facts(channels={"br0": (status,)}))["Controller", "controller-tcp:192.0.2.1"] == columns
 
 
+def test_a_name_without_an_address_says_so(database: Database) -> None:
+    target = parse_target("tcp:c.example")
+    database.controllers("br0", "tcp:c.example")
+    status = outgoing(target=target, state=State.VOID, is_connected=False, role=None, since=None)
+
+    found = values(database, Facts(channels={"br0": (status,)}))["Controller", "controller-tcp:c.example"]
+
+    assert found["status"] == {
+        "state": "VOID",
+        "last_error": "no address of c.example is known: `inband show` says why",
+    }
+
+
 def test_a_target_that_cannot_be_parsed_says_so(database: Database) -> None:
     database.controllers("br0", "tpc:192.0.2.1")
 
