@@ -396,10 +396,8 @@ __noinline int run_ops(struct __sk_buff *skb, struct packet *packet, const struc
 		return TC_ACT_SHOT;
 	__u32 op_count = entry->op_count;
 
-	for (__u32 i = 0; i < MAX_OPS && i < op_count; i++) {
-		if (i < done)
-			continue;
-		int result = run_op(skb, packet, entry, i);
+	for (__u32 i = 0; i < MAX_OPS && done + i < op_count; i++) {
+		int result = run_op(skb, packet, entry, done + i);
 		if (result != OPS_GO_ON)
 			return result;
 	}

@@ -63,7 +63,7 @@ static __always_inline __u32 spread(__u32 number)
 }
 
 /* How far a number is from 2^32, in doublings (by 2^-32). */
-__noinline __u64 doublings_left(__u32 number)
+static __always_inline __u64 doublings_left(__u32 number)
 {
 	__u64 odd = 2 * (__u64)number + 1, left = 1;
 
@@ -79,25 +79,40 @@ __noinline __u64 doublings_left(__u32 number)
 	return (left << 32) - fraction - ((fraction * (ONE - fraction) >> 32) * bend >> 32);
 }
 
+/* The best bucket so far. */
+struct choice {
+	__u64 nearest;
+	__u32 weight; /* 0: there is none */
+	__u32 chosen;
+};
+
+/* Compare one more bucket. Apart from the loop, whose body the kernel's verifier reads once for each turn. */
+__noinline int compare_share(const struct group *group, __u32 at, __u32 flow, struct choice *best)
+{
+	if (!group || !best || at >= MAX_SHARES)
+		return 0;
+	const struct share *share = &group->shares[at];
+	__u64 left = doublings_left(spread(flow ^ share->identity));
+	/* left / share->weight < nearest / weight, of the first one at any rate */
+	if (!best->weight || left * best->weight < best->nearest * share->weight) {
+		best->nearest = left;
+		best->weight = share->weight;
+		best->chosen = at;
+	}
+	return 1;
+}
+
 /* The place of the bucket among a group's that this packet takes. */
 __noinline __u32 choose(const struct flow_key *key, const struct group *group, __u32 group_id)
 {
 	if (!key || !group || group->count < 2)
 		return 0;
-	__u32 flow = hash_of_flow(key, group_id), chosen = 0, weight = 0;
-	__u64 nearest = 0;
+	__u32 flow = hash_of_flow(key, group_id);
+	struct choice best = {};
 
-	for (__u32 i = 0; i < MAX_SHARES && i < group->count; i++) {
-		const struct share *share = &group->shares[i];
-		__u64 left = doublings_left(spread(flow ^ share->identity));
-		/* left / share->weight < nearest / weight, of the first one at any rate */
-		if (!weight || left * weight < nearest * share->weight) {
-			nearest = left;
-			weight = share->weight;
-			chosen = i;
-		}
-	}
-	return chosen;
+	for (__u32 i = 0; i < MAX_SHARES && i < group->count; i++)
+		compare_share(group, i, flow, &best);
+	return best.chosen;
 }
 
 #endif

@@ -291,30 +291,33 @@ __noinline int drop_missed(struct __sk_buff *skb, const struct packet *packet, _
 	return TC_ACT_SHOT;
 }
 
+/* As run_op, for run_with_normal. */
+__noinline int run_op_or_normal(struct __sk_buff *skb, struct packet *packet, const struct walk *walk, __u32 at,
+				__u32 to)
+{
+	if (!packet || !walk || at >= MAX_OPS)
+		return TC_ACT_SHOT;
+	if (walk->entry.ops[at].kind != OP_NORMAL)
+		return run_op(skb, packet, &walk->entry, at);
+	struct op known = { .kind = walk->sends ? OP_OUTPUT : OP_OUTPUT_UNICAST, .arg16 = to };
+	bool is_last = at + 1 == walk->entry.op_count;
+	int result = send_normally(skb, packet, &walk->seen_by_normal, &known, is_last);
+	return is_last ? result : OPS_GO_ON;
+}
+
 /* As run_ops, for a packet's way on which NORMAL sends it: to a slot, or everywhere (0). */
 __noinline int run_with_normal(struct __sk_buff *skb, struct packet *packet, const struct walk *walk, __u32 to)
 {
 	if (!packet || !walk)
 		return TC_ACT_SHOT;
-	struct op known = { .kind = walk->sends ? OP_OUTPUT : OP_OUTPUT_UNICAST, .arg16 = to };
-	__u32 length = walk->length;
-	int result = TC_ACT_SHOT;
+	__u32 op_count = walk->entry.op_count;
 
-	for (__u32 i = 0; i < MAX_OPS && i < length; i++) {
-		const struct op *op = &walk->entry.ops[i];
-		if (op->kind == OP_NORMAL) {
-			result = send_normally(skb, packet, &walk->seen_by_normal, &known, i + 1 == length);
-		} else if (is_output(op)) {
-			result = run_output(skb, packet, op, i + 1 == length);
-		} else if (op->kind == OP_METER) {
-			if (run_meter(skb, packet, op))
-				return TC_ACT_SHOT;
-		} else if (run_edit(skb, packet, op)) {
-			count(VERDICT_EDIT_REFUSED);
-			return TC_ACT_SHOT;
-		}
+	for (__u32 i = 0; i < MAX_OPS && i < op_count; i++) {
+		int result = run_op_or_normal(skb, packet, walk, i, to);
+		if (result != OPS_GO_ON)
+			return result;
 	}
-	return result;
+	return TC_ACT_SHOT;
 }
 
 /* Do what the rules on a packet's way have said. */
@@ -322,6 +325,7 @@ __noinline int do_walk(struct __sk_buff *skb, struct packet *packet, struct walk
 {
 	if (!packet || !walk)
 		return GOES_UP;
+	walk->entry.op_count = walk->length;
 	if (walk->is_normal) {
 		int to = learn_normally(skb, packet, &walk->seen_by_normal, 0, is_alone);
 		return to < 0 ? GOES_UP : run_with_normal(skb, packet, walk, to);
@@ -330,7 +334,6 @@ __noinline int do_walk(struct __sk_buff *skb, struct packet *packet, struct walk
 	credit_walk(walk, packet);
 	if (!is_alone)
 		tell_in_pace(skb, packet);
-	walk->entry.op_count = walk->length;
 	if (!walk->length) {
 		count(VERDICT_DROPPED_BY_FLOW);
 		return TC_ACT_SHOT;

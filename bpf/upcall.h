@@ -128,6 +128,24 @@ static __always_inline __u32 likely_checksum_at(const struct places *places)
 	return 0;
 }
 
+/* A frame's length, and the longest known to which the kernel does not cut it. */
+struct lengths {
+	__u32 refused, cut;
+};
+
+/* Cut half of what is between; 0: nothing is. Apart from the loop, which the kernel's verifier follows both ways. */
+__noinline int halve(struct __sk_buff *skb, struct lengths *lengths)
+{
+	if (!lengths || lengths->refused + 1 >= lengths->cut)
+		return 0;
+	__u32 length = (lengths->refused + lengths->cut) / 2;
+	if (bpf_skb_change_tail(skb, length, 0))
+		lengths->refused = length;
+	else
+		lengths->cut = length;
+	return 1;
+}
+
 /*
  * Where the checksum is that was left to the card, or 0. The kernel cuts no frame before the end of that field: so it
  * shows where the field is. Only for a frame that is copied already and will be dropped: what is left of it is rubbish.
@@ -139,10 +157,12 @@ __noinline int find_checksum_left(struct __sk_buff *skb, const struct packet *pa
 	__u32 likely = likely_checksum_at(&packet->places);
 	if (likely && bpf_skb_change_tail(skb, likely + 1, 0) && !bpf_skb_change_tail(skb, likely + 2, 0))
 		return likely;
-	for (__u32 length = ETH_ADDRESSES + 2; length <= MAX_HEADERS; length++)
-		if (!bpf_skb_change_tail(skb, length, 0))
-			return length - 2;
-	return 0;
+	struct lengths lengths = { ETH_ADDRESSES + 1, skb->len < MAX_HEADERS ? skb->len : MAX_HEADERS };
+	if (bpf_skb_change_tail(skb, lengths.cut, 0))
+		return 0;
+	for (__u32 i = 0; i < MAX_HEADERS_BITS && halve(skb, &lengths); i++)
+		;
+	return lengths.cut - 2;
 }
 
 static __always_inline void describe(struct __sk_buff *skb, const struct packet *packet, struct upcall *upcall)
