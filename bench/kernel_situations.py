@@ -18,6 +18,7 @@ from bench.kernel_traffic import FORBIDDEN
 from lab import topology
 from lab.journal import until
 from lab.measure import up
+from lab.metered import passed as tcp_passed
 from lab.net import Lab, Namespace
 from lab.scene import Scene
 from lab.switch import SwitchMaker
@@ -103,24 +104,20 @@ def metered(make: SwitchMaker) -> Figures:
         assert switch is not None
         burst = METER_PPS // 10
         switch.ofctl("mod-meter", f"meter=1,pktps,burst,band=type=drop,rate={METER_PPS},burst_size={burst}")
-        received = _numbered(hosts.left, hosts.right, throughput.RIGHT_IP, OFFERED_PPS, METER_S)
+        received, seconds = _numbered(hosts.left, hosts.right, throughput.RIGHT_IP, OFFERED_PPS, METER_S)
         # Without a size bursts are of a second, in which TCP is back from a time-out.
         switch.ofctl("mod-meter", f"meter=1,kbps,band=type=drop,rate={METER_KBPS}")
-        command = ("iperf3", "-J", "-c", throughput.RIGHT_IP, "-t", f"{METER_S}", "-P", f"{STREAMS}")
-        report = json.loads(hosts.left.run(*command))["end"]["sum_received"]
-        return {
-            "metered_per_s": (received - burst) / METER_S,
-            "metered_gbit_s": (report["bytes"] * 8 - METER_KBPS * 1e3) / report["seconds"] / 1e9,
-        }
+        passed = tcp_passed(hosts.left, hosts.right, throughput.RIGHT_IP, METER_KBPS * 1e3, STREAMS, METER_S)
+        return {"metered_per_s": (received - burst) / seconds, "metered_gbit_s": passed / 1e9}
 
 
-def _numbered(left: Namespace, right: Namespace, target: str, rate: int, seconds: float) -> int:
-    """Numbered datagrams of one host that reach another one."""
+def _numbered(left: Namespace, right: Namespace, target: str, rate: int, seconds: float) -> tuple[int, float]:
+    """Numbered datagrams of one host that reach another one, and how long it sent them."""
     receiver = right.start(*TRAFFIC, "receive", target, label="receive")
     assert until(lambda: "ready" in receiver.tail(), BACK_S)
-    left.run(*TRAFFIC, "send", target, f"{rate}", f"{seconds}")
+    took = json.loads(left.run(*TRAFFIC, "send", target, f"{rate}", f"{seconds}"))["seconds"]
     assert until(lambda: "received" in receiver.tail(), BACK_S)
-    return int(json.loads(receiver.tail().splitlines()[-1])["received"])
+    return int(json.loads(receiver.tail().splitlines()[-1])["received"]), float(took)
 
 
 def masks(make: SwitchMaker) -> Figures:

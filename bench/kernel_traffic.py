@@ -5,7 +5,7 @@
     flood IF MAC SECONDS                 frames of ever new flows, as many as go
     frames IF MAC IP SECONDS [VLAN]      the same of one flow, to IP
     accept IP | connect IP SECONDS       TCP connections one after the other: prints the microseconds each took
-    receive IP | send IP PPS SECONDS     numbered datagrams at a rate: receive prints how many came
+    receive IP | send IP PPS SECONDS     numbered datagrams at a rate: receive prints how many came, send the seconds
 
 A new flow is a source MAC address (and, but for the flood, a destination address) that no frame had before: new for
 whichever of the two a switch looks at. MAC is the right host's; the destination address is not, so its stack drops the
@@ -219,7 +219,7 @@ def connect(address: str, seconds: float) -> None:
 
 
 def send(address: str, rate: int, seconds: float) -> None:
-    """Send numbered datagrams, a few each millisecond."""
+    """Send numbered datagrams, a few each millisecond; print how long it took, for others may want the CPU."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.connect((address, NUMBERED_PORT))
     count, number = int(rate * seconds), 0
@@ -230,6 +230,7 @@ def send(address: str, rate: int, seconds: float) -> None:
             sock.send(struct.pack("!I", each))
         number = due
         time.sleep(0.001)
+    print(json.dumps({"seconds": time.perf_counter() - start}))
 
 
 def receive(address: str) -> None:
