@@ -257,10 +257,8 @@ static __always_inline long remark(struct __sk_buff *skb, const struct places *p
 }
 
 /* Hold the frame as it is now against a meter; whether its way ends here. */
-__noinline int run_meter(struct __sk_buff *skb, const struct packet *packet, const struct op *op)
+static __always_inline int hold_against_meter(struct __sk_buff *skb, const struct packet *packet, const struct op *op)
 {
-	if (!packet || !op)
-		return 1;
 	int answer = ask_meter(op->arg32, packet->segments, skb->len + (skb->vlan_present ? TAG_SIZE : 0));
 	if (answer == METER_DROP) {
 		count(VERDICT_DROPPED_BY_METER);
@@ -270,6 +268,13 @@ __noinline int run_meter(struct __sk_buff *skb, const struct packet *packet, con
 		return 0;
 	count(VERDICT_EDIT_REFUSED);
 	return 1;
+}
+
+__noinline int run_meter(struct __sk_buff *skb, const struct packet *packet, const struct op *op)
+{
+	if (!packet || !op)
+		return 1;
+	return hold_against_meter(skb, packet, op);
 }
 
 __noinline int run_edit(struct __sk_buff *skb, struct packet *packet, const struct op *op)
@@ -425,7 +430,7 @@ static __always_inline int run(struct __sk_buff *skb, struct packet *packet, con
 		count(VERDICT_DROPPED_BY_FLOW);
 		return TC_ACT_SHOT;
 	}
-	if (is_metered && run_meter(skb, packet, &entry->ops[0]))
+	if (is_metered && hold_against_meter(skb, packet, &entry->ops[0]))
 		return TC_ACT_SHOT;
 	if (pops && pop_vlan(skb) < 0) {
 		count(VERDICT_EDIT_REFUSED);

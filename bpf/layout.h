@@ -314,7 +314,7 @@ struct meter_band {
 };
 
 struct meter {
-	__u32 unused;
+	__u32 tick; /* in which it was filled last, by a clock that costs nothing to read */
 	__u32 count_at;
 	__u32 packet_size; /* in tokens; 0 if bytes count */
 	__u32 byte_size;   /* in tokens; 0 if packets count */

@@ -32,9 +32,33 @@ static __always_inline void refill(struct meter_band *band, __u64 elapsed_ns)
 	__sync_fetch_and_add(&band->tokens, gets);
 }
 
-/* The time since it was refilled last; whoever gets it refills it, and no one else does for the same time. */
-static __always_inline __u64 take_elapsed(struct meter *meter)
+/* What a packet must find in a bucket: no more than fits in. */
+static __always_inline __s64 needed(const struct meter_band *band, __s64 size)
 {
+	return size < band->depth ? size : band->depth;
+}
+
+/* Whether some band has too few tokens for this packet. */
+static __always_inline bool is_short(const struct meter *meter, __s64 size)
+{
+	for (__u32 i = 0; i < MAX_BANDS && i < meter->band_count; i++)
+		if (meter->bands[i].tokens < needed(&meter->bands[i], size))
+			return true;
+	return false;
+}
+
+/*
+ * The time since it was refilled last; whoever gets it refills it, and no one else does for the same time. The clock
+ * costs as much as all the rest. So it is read once per tick while there are tokens: what came since is not lost, but
+ * of a bucket that was full meanwhile the burst may be longer by what comes in a tick.
+ */
+static __always_inline __u64 take_elapsed(struct meter *meter, __s64 size)
+{
+	__u32 tick = bpf_jiffies64();
+
+	if (meter->tick == tick && !is_short(meter, size))
+		return 0;
+	meter->tick = tick;
 	__u64 now = bpf_ktime_get_ns(), before = meter->filled_ns;
 
 	if (now <= before || __sync_val_compare_and_swap(&meter->filled_ns, before, now) != before)
@@ -61,14 +85,14 @@ static __always_inline int ask_meter(__u32 meter_id, __u32 packets, __u32 bytes)
 	if (!meter)
 		return METER_PASS;
 	__s64 size = (__u64)packets * meter->packet_size + (__u64)bytes * meter->byte_size;
-	__u64 elapsed_ns = take_elapsed(meter);
+	__u64 elapsed_ns = take_elapsed(meter, size);
 
 	for (__u32 i = 0; i < MAX_BANDS && i < meter->band_count; i++) {
 		struct meter_band *band = &meter->bands[i];
 
 		if (elapsed_ns)
 			refill(band, elapsed_ns);
-		if (band->tokens >= (size < band->depth ? size : band->depth)) {
+		if (band->tokens >= needed(band, size)) {
 			__sync_fetch_and_add(&band->tokens, -size);
 		} else if (band->rate > highest) {
 			highest = band->rate;

@@ -62,8 +62,9 @@ def wait(kernel: Kernel, seconds: float) -> None:
     key = (1).to_bytes(4, "little")
     value = libbpf.look_up(kernel.map("meters"), key, METER_SIZE)
     assert value is not None
-    *head, filled_ns = METER_HEAD.unpack_from(value)
-    changed = METER_HEAD.pack(*head, filled_ns - round(seconds * NS)) + value[METER_HEAD.size :]
+    tick, *head, filled_ns = METER_HEAD.unpack_from(value)
+    earlier = METER_HEAD.pack(tick ^ 1, *head, filled_ns - round(seconds * NS)) if seconds else value
+    changed = earlier[: METER_HEAD.size] + value[METER_HEAD.size :]
     libbpf.update(kernel.map("meters"), key, changed)
 
 

@@ -101,7 +101,7 @@ def test_a_bucket_is_its_head_and_its_ops_and_a_group_its_shares(btf: Btf) -> No
 
 
 def test_a_meter_is_its_head_and_its_bands(btf: Btf) -> None:
-    members = ["unused", "count_at", "packet_size", "byte_size", "band_count", "filled_ns"]
+    members = ["tick", "count_at", "packet_size", "byte_size", "band_count", "filled_ns"]
 
     assert btf.sizes["meter"] == layout.METER_SIZE
     assert [btf.offsets["meter"][name] for name in members] == _offsets(layout.METER_HEAD)
