@@ -2,11 +2,13 @@
 
 Rows are taken as those of in-band control are (``figures``): a function for each, the same for ours and for the
 peer, and the peer's turn right after ours. Both are reached by their management sockets and forward between two ports.
-Rows about the inside of ours leave the peer's cell empty; they take CPU time of this process.
+Rows about the inside of ours leave the peer's cell empty; they take CPU time of this process, or the
+times of the kernel's test-run facility (``kernel_lookups``).
 """
 
 from __future__ import annotations
 
+import json
 import random
 import statistics
 import sys
@@ -14,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench import codec, openflow_load
@@ -32,6 +35,7 @@ FLOW_MODS, ROUNDS = 20_000, 5
 SMALL, LARGE = 1_000, 100_000
 LOOKUPS = 5_000
 MISSES = 20_000
+KERNEL_LOOKUPS_S = 120.0
 # Under way at once: enough to keep a switch busy, and far below what its queues hold.
 WINDOW = 64
 
@@ -46,6 +50,10 @@ def rows(effort: Effort) -> list[Row]:
         Row(f"dump of {LARGE:,} flows", "", _dump),
         _in_process(f"lookup, {LARGE:,} flows against {SMALL:,}, 20 masks", "factor of 2", lambda: _lookups(rounds)),
         _in_process("the same, through the whole pipeline", "factor of 2", lambda: _translations(rounds)),
+        *(
+            _in_process(f"the same in the kernel, {what}", "factor of 1.3", partial(_kernel_lookups, tables, rounds))
+            for what, tables in (("one table", 1), ("64 tables", 64))
+        ),
         _in_process("misses, bridge without a kernel", "20,000/s", lambda: _bridge_misses(rounds)),
         Row("misses, one frame each, userspace datapath", "20,000/s", _misses(WINDOW, "userspace", rounds)),
         Row("misses, one frame each, eBPF datapath", "20,000/s", _misses(WINDOW, "ebpf", rounds)),
@@ -163,6 +171,20 @@ def _translations(rounds: int) -> Figure:
         return lambda key: pipeline.translate(key, frame, 0.0), keys
 
     return _compare(prepare(SMALL), prepare(LARGE), rounds)
+
+
+def _kernel_lookups(tables: int, rounds: int) -> Figure:
+    """Medians of rounds, each with flows of its own in the kernel."""
+    with Lab("ihq") as lab:
+        hosts, switch = lab.namespace("hosts"), lab.namespace("switch")
+        ports = [f"p{number}" for number in range(1, 5)]
+        for port in ports:
+            lab.link(hosts, f"h{port}", switch, port)
+        command = (sys.executable, "-m", "bench.kernel_lookups", str(tables), *ports)
+        found = [json.loads(switch.run(*command, timeout_s=KERNEL_LOOKUPS_S)) for _ in range(rounds)]
+    few, many = (statistics.median(each[name] for each in found) for name in ("small_ns", "large_ns"))
+    numbers: dict[str, object] = {"small_ns": few, "large_ns": many, "ratio": many / few, "rounds": found}
+    return Figure(f"{many / few:.2f} ({few / 1e3:.1f}, {many / 1e3:.1f} us)", many / few <= 1.3, numbers)
 
 
 _Subject = tuple[Callable[[FlowKey], object], list[FlowKey]]

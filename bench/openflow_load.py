@@ -11,10 +11,10 @@ from inband.agent.connection import Kind
 from inband.agent.switch import Identity
 from inband.bridge.bridge import Bridge, BridgeSettings
 from inband.datapath.simulated import SimulatedDatapath
-from inband.flow.actions import ApplyActions, Output
+from inband.flow.actions import ApplyActions, GotoTable, Output
 from inband.flow.fields import FIELDS, FlowKey, make_key
 from inband.flow.flow import Flow
-from inband.flow.match import Match
+from inband.flow.match import ANY, Match
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
 from inband.openflow.messages import Envelope, FlowMod
@@ -77,13 +77,13 @@ def frame(number: int) -> bytes:
     return packets.udp("10.255.0.1", str(IPv4Address(host(number))), 4000, 5000, bytes(18))
 
 
-def flows(count: int, seed: int = 1) -> tuple[list[Flow], list[FlowKey]]:
+def flows(count: int, seed: int = 1, ports: int = 4) -> tuple[list[Flow], list[FlowKey]]:
     """Flows over MASKS masks of equal share, priorities in any order, and a packet for each."""
     dice = random.Random(seed)
     made, keys = [], []
     for number in range(count):
         key = make_key(
-            in_port=dice.randrange(1, 5),
+            in_port=dice.randrange(1, ports + 1),
             eth_src=0x020000000000 | dice.getrandbits(32),
             eth_dst=0x020000000000 | dice.getrandbits(32),
             eth_type=ETH_IPV4,
@@ -97,6 +97,31 @@ def flows(count: int, seed: int = 1) -> tuple[list[Flow], list[FlowKey]]:
         made.append(Flow(Match(key & mask, mask), OpenFlowPriority(dice.randrange(1, 1000)), _OUTPUT))
         keys.append(key)
     return made, keys
+
+
+def flows_in_tables(count: int, tables: int) -> tuple[list[Flow], list[FlowKey]]:
+    """So many flows over some tables, and for each but table-miss flows a packet of port 1.
+
+    One table has flows of all MASKS masks. Of more tables each has flows of three of them, and one that leads on.
+    """
+    leads_on = [Flow(ANY, OpenFlowPriority(0), (GotoTable(table + 1),), table) for table in range(tables - 1)]
+    made, keys = flows(count - len(leads_on), ports=1)
+    if tables == 1:
+        return made, keys
+    placed = []
+    for number, (flow, key) in enumerate(zip(made, keys, strict=True)):
+        turn, table = divmod(number, tables)
+        mask = _MASKS[(3 * table + turn % 3) % MASKS]
+        placed.append(Flow(Match(key & mask, mask), flow.priority, flow.instructions, table))
+    return leads_on + placed, keys
+
+
+def frame_of(key: FlowKey) -> bytes:
+    """The frame of one of these packets."""
+    got = {name: FIELDS[name].get(key) for name in ("eth_src", "eth_dst", "ipv4_src", "ipv4_dst", "tcp_src", "tcp_dst")}
+    src_ip, dst_ip = (str(IPv4Address(got[name])) for name in ("ipv4_src", "ipv4_dst"))
+    src, dst = (str(Mac(got[name])) for name in ("eth_src", "eth_dst"))
+    return packets.tcp(src_ip, dst_ip, got["tcp_src"], got["tcp_dst"], src=src, dst=dst)
 
 
 def table_set(table: Iterable[Flow]) -> TableSet:

@@ -24,6 +24,7 @@ enum layout {
 	SHORT_KEY = 5,	/* words with all that is of Ethernet, IPv4 and ports */
 	MAX_RULES = 131072,
 	MAX_RULE_MASKS = 256, /* of all tables */
+	RULE_FILTER_WORDS = 32768, /* of 64 bits, of which each rule sets two; a power of two */
 	MAX_TABLES = 64,
 	MAX_WRITTEN = 24, /* places of the action set: one for each kind, in the order in which they run */
 	MAX_VISITS = 80,  /* that is how many of a packet's tables and groups are counted */

@@ -69,6 +69,15 @@ struct {
 	__type(value, struct rule);
 } rules SEC(".maps");
 
+/* A bit for each place of rules' hashes, in words: where it is not set, there is none (rules.h). */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, RULE_FILTER_WORDS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+} rule_filter SEC(".maps");
+
 /* The groups that rules name, by number. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

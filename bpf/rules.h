@@ -24,19 +24,36 @@ struct found {
 	__u32 padding;
 };
 
-static __always_inline struct rule *look_up_rule(const struct flow_key *key, __u64 metadata,
-						 const struct rule_mask *rule_mask, const struct config *config)
+static __always_inline __u64 hash_of_rule(const struct flow_key *key, __u64 metadata,
+					  const struct rule_mask *rule_mask, const struct config *config)
 {
 	const struct mask *mask = &rule_mask->mask;
 	__u64 hash = hash_of(key, mask, config, 0, SHORT_KEY);
 
 	if (mask->words > SHORT_KEY)
 		hash += hash_of(key, mask, config, SHORT_KEY, KEY_WORDS);
-	metadata &= rule_mask->metadata;
 	if (rule_mask->metadata)
-		hash += hash_of_word(metadata, &config->secret[2 * KEY_WORDS]);
+		hash += hash_of_word(metadata & rule_mask->metadata, &config->secret[2 * KEY_WORDS]);
+	return hash;
+}
+
+/* Whether there may be a rule with this hash. Nearly always where there is none, the map need not be searched. */
+static __always_inline bool may_be_there(__u64 hash)
+{
+	__u32 word = (__u32)(hash >> 32) % RULE_FILTER_WORDS;
+	__u64 *bits = bpf_map_lookup_elem(&rule_filter, &word);
+
+	return bits && *bits >> (hash >> 52 & 63) & *bits >> (hash >> 58) & 1;
+}
+
+static __always_inline struct rule *look_up_rule(const struct flow_key *key, __u64 metadata,
+						 const struct rule_mask *rule_mask, __u64 hash)
+{
+	const struct mask *mask = &rule_mask->mask;
 	struct rule *rule = bpf_map_lookup_elem(&rules, &hash);
-	if (!rule || rule->metadata != metadata || difference(key, mask, &rule->entry, 0, SHORT_KEY))
+
+	if (!rule || rule->metadata != (metadata & rule_mask->metadata) ||
+	    difference(key, mask, &rule->entry, 0, SHORT_KEY))
 		return NULL;
 	if (mask->words > SHORT_KEY && difference(key, mask, &rule->entry, SHORT_KEY, KEY_WORDS))
 		return NULL;
@@ -52,7 +69,10 @@ __noinline int try_mask(const struct flow_key *key, __u64 metadata, const struct
 	struct rule_mask *rule_mask = bpf_map_lookup_elem(&rule_masks, &place);
 	if (!rule_mask || rule_mask->best_rank <= found->rank)
 		return 0;
-	struct rule *rule = look_up_rule(key, metadata, rule_mask, config);
+	__u64 hash = hash_of_rule(key, metadata, rule_mask, config);
+	if (!may_be_there(hash))
+		return 1;
+	struct rule *rule = look_up_rule(key, metadata, rule_mask, hash);
 	if (rule && rule->rank > found->rank) {
 		found->rank = rule->rank;
 		found->place = place + 1;
@@ -80,7 +100,7 @@ static __always_inline struct rule *rule_of_mask(const struct flow_key *key, __u
 {
 	struct rule_mask *rule_mask = bpf_map_lookup_elem(&rule_masks, &place);
 
-	return rule_mask ? look_up_rule(key, metadata, rule_mask, config) : NULL;
+	return rule_mask ? look_up_rule(key, metadata, rule_mask, hash_of_rule(key, metadata, rule_mask, config)) : NULL;
 }
 
 #endif

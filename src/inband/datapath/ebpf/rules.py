@@ -1,4 +1,5 @@
 """The flows in the kernel: rules by masked key, a table's masks in the order of their best rule (``bpf/rules.h``).
+What no rule's hash is like shows in a few bits before the map is searched (``rule_filter``).
 
 Of all rules with one mask and value the kernel has the best, the others wait here. What a rule is for that the kernel's
 key cannot say goes up, by as much of its match as can be said. For rules of table 0 that there is no place for at all
@@ -269,6 +270,8 @@ class KernelRules:
         hashed, whole = self._hash(mask, key)
         if hashed not in self._hashes and len(self._hashes) >= MAX_RULES - 1:
             return False
+        if hashed not in self._hashes:
+            self._kernel.rule_filter.add(hashed)
         return self._hashes.setdefault(hashed, whole) == whole
 
     def _hash(self, mask: _Mask, key: _Key) -> tuple[bytes, bytes]:
@@ -298,7 +301,9 @@ class KernelRules:
             self._note(mask, placed.key)
         if not rules:
             del mask.rules[placed.key]
-            del self._hashes[self._hash(mask, placed.key)[0]]
+            hashed, _ = self._hash(mask, placed.key)
+            del self._hashes[hashed]
+            self._kernel.rule_filter.remove(hashed)
         self._give_back(mask)
 
     def _note(self, mask: _Mask, key: _Key) -> None:
