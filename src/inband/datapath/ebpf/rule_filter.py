@@ -23,13 +23,17 @@ class RuleFilter:
     """The bits of one kernel, and how many rules each has here."""
 
     def __init__(self, descriptor: int) -> None:
-        """``descriptor``: of the map, which is empty."""
-        self._mapped = mmap.mmap(descriptor, RULE_FILTER_WORDS * _WORD_BITS // 8)
-        self._words = memoryview(self._mapped).cast("Q")
+        """``descriptor``: of the map, which is empty. It is mapped with the first rule, for that makes it our memory."""
+        self._descriptor = descriptor
+        self._mapped: mmap.mmap | None = None
+        self._words = memoryview(b"").cast("Q")
         self._counts = bytearray(RULE_FILTER_WORDS * _WORD_BITS)
 
     def add(self, hashed: bytes) -> None:
         """There is a rule with this hash, as the kernel has it."""
+        if self._mapped is None:
+            self._mapped = mmap.mmap(self._descriptor, RULE_FILTER_WORDS * _WORD_BITS // 8)
+            self._words = memoryview(self._mapped).cast("Q")
         word, bits = _place(hashed)
         for bit in bits:
             at = word * _WORD_BITS + bit
@@ -51,7 +55,8 @@ class RuleFilter:
     def close(self) -> None:
         """Give back memory."""
         self._words.release()
-        self._mapped.close()
+        if self._mapped is not None:
+            self._mapped.close()
 
 
 def _place(hashed: bytes) -> tuple[int, tuple[int, int]]:
