@@ -23,7 +23,7 @@ class RuleFilter:
     """The bits of one kernel, and how many rules each has here."""
 
     def __init__(self, descriptor: int) -> None:
-        """``descriptor``: of the map, which is empty. It is mapped with the first rule, for that makes it our memory."""
+        """``descriptor``: of the map, which is empty; mapped with the first rule, for that makes it our memory."""
         self._descriptor = descriptor
         self._mapped: mmap.mmap | None = None
         self._words = memoryview(b"").cast("Q")
