@@ -18,7 +18,6 @@
 #include <bpf/bpf_helpers.h>
 
 #include "actions.h"
-#include "hello.h"
 #include "lookup.h"
 #include "maps.h"
 #include "parse.h"
@@ -167,10 +166,6 @@ int fastpath(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	}
 	parse(skb, &packet);
-	if (is_expected_hello(skb, &packet)) {
-		count(VERDICT_HELLO_TAKEN);
-		return TC_ACT_SHOT;
-	}
 	struct flow_entry *entry = packet.cursor.lost ? NULL : find(&packet, now);
 	if (!entry) {
 		int decided = packet.cursor.lost ? GOES_UP : decide(skb, &packet, now);

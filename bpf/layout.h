@@ -60,8 +60,6 @@ enum layout {
 	/* So many stations of a port are learned here. */
 	LEARNED_PER_S = 2000,
 	LEARNED_BURST_MS = 500,
-	HELLO_BYTES = 60, /* of a neighbour's usual hello */
-	HELLO_WINDOW = 512, /* how far sequence numbers in one may be behind or ahead of those known */
 	SILENT_MS = 2000, /* what has waited so long in a ring waits for a process that is dead */
 };
 
@@ -368,19 +366,6 @@ struct port_stats {
 	__u64 tx_dropped;
 };
 
-/* Which hello of a neighbour is expected on a port, and the last one of those (hello.h). The switch writes the first part. */
-struct hello_watch {
-	__u32 expected[16]; /* the frame; what may differ is not looked at */
-	__u32 is_on;
-	__u32 own_sequence; /* of what the switch said last on this port */
-	__u32 sequence;
-	__u32 heard_sequence;
-	__u32 heard_hold;
-	__u32 taken; /* how many came so far */
-	__u64 at_ns;
-	__u64 padding[4];
-};
-
 /* What became of a frame. Every frame that goes nowhere is counted by one of these. */
 enum verdict {
 	VERDICT_MEGAFLOW_HIT,
@@ -413,7 +398,6 @@ enum verdict {
 	VERDICT_UP_BY_RULE,
 	VERDICT_UP_MOVED, /* its source was heard on another port */
 	VERDICT_UP_NORMAL, /* more ports than a flood here reaches, or one that takes no data */
-	VERDICT_HELLO_TAKEN, /* a neighbour's, as expected: noted for the switch */
 	VERDICT_COUNT,
 };
 

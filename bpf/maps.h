@@ -239,15 +239,6 @@ struct {
 	__type(value, __u64);
 } learned_pace SEC(".maps");
 
-/* What a neighbour behind a port's slot is expected to say; read and written through shared memory. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_PORTS);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct hello_watch);
-} hellos SEC(".maps");
-
 /* How often each verdict was given. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

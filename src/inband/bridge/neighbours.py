@@ -15,7 +15,6 @@ from itertools import islice
 from random import Random
 from typing import assert_never
 
-from inband.bridge.expected_hellos import ExpectedHellos
 from inband.bridge.megaflows import MegaflowCache
 from inband.bridge.needs import BridgeNeeds
 from inband.bridge.paths import Paths
@@ -93,7 +92,6 @@ class Neighbours:
         self._known_needs: set[Need] = set()
         self._needs = BridgeNeeds(around.engine, around.pipeline, around.megaflows, around.control)
         self._repeating = Repeating(around.inject)
-        self._expected = ExpectedHellos(around.datapath.hellos)
         around.places.proofs_changed = self.places_changed
         self._local_index: int | None = None
         self._control_ports: frozenset[PortNo] = frozenset()
@@ -124,7 +122,6 @@ class Neighbours:
         self._tell_needs(now)
         self._control_ports, self._proven, self._described = frozenset(), frozenset(), None
         self._handle(ev.KeysChanged(self._keys), now)
-        self._expected.follow(self.fabric)
         self._follow_trusted(now)
         self.places_changed(now)
         self._tell_local(now)
@@ -137,19 +134,13 @@ class Neighbours:
         if keys != self._keys:
             self._keys, self._proven = keys, frozenset()
             self._handle(ev.KeysChanged(keys), now)
-            self._expected.follow(self.fabric)
             self._follow_trusted(now)
             self.places_changed(now)
 
     def receive(self, port: PortNo, frame: Frame, now: Instant) -> None:
         """Take a frame of a neighbour."""
         self._look(now)
-        for taken in self._expected.news(port):
-            self._handle(taken, now)
         self._handle(ev.FrameReceived(port, frame.data), now)
-        link = None if self.fabric is None else self.fabric.links.get(port)
-        if link is not None:
-            self._expected.heard(link, frame.data)
 
     def port_changed(self, port: SwitchPort, now: Instant) -> None:
         """A port came, or its link or MAC address changed."""
@@ -164,7 +155,6 @@ class Neighbours:
     def port_removed(self, number: PortNo, now: Instant) -> None:
         """A port is gone."""
         self._handle(ev.PortRemoved(number), now)
-        self._expected.follow(self.fabric)
         self._told.pop(number, None)
         self._around.pipeline.budgets.came_up.pop(number, None)
 
@@ -251,8 +241,6 @@ class Neighbours:
         if not self._around.pipeline.lease_servers.is_asked:
             self._repeating.has_lease()
         self._repeating.run(now)
-        for taken in self._expected.news():
-            self._handle(taken, now)
         self._handle(ev.TimePassed(), now)
 
     # --- inside -----------------------------------------------------------------------------------------------------
@@ -276,8 +264,6 @@ class Neighbours:
     def _carry_out(self, command: ev.Command, now: Instant) -> None:
         match command:
             case ev.Send(port, data):
-                if self.fabric is not None and (link := self.fabric.links.get(port)) is not None:
-                    self._expected.said(link)
                 self._around.datapath.execute(LOCAL, Frame(data), (Output(port),))
             case ev.ForgetPlaces(port):
                 self._fdb.flush_port(port)
@@ -295,7 +281,6 @@ class Neighbours:
                 self._ask(now, is_first=is_first)
             case ev.TellNeighbour(port) | ev.TellRefused(port):
                 self._follow_trusted(now)
-                self._expected.follow(self.fabric)
                 if self._told.setdefault(port, RateLimit(_TOLD_PER_S, _TOLD_AT_ONCE)).take(now):
                     self.tell(command)
             case _:

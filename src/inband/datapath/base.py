@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from inband.datapath.rules import RuleTable
 from inband.flow.actions import DatapathAction, ToController
@@ -114,39 +114,6 @@ class DatapathClient(Protocol):
         """A frame whose actions said ToController, as it was at that point of the actions."""
 
 
-class HelloTaken(NamedTuple):
-    """The last of the expected hellos of a neighbour: its sequence number, and which of ours it names.
-
-    ``hold`` is how long that one was held, in units of 20 us; ``taken`` how many came so far, modulo 2**32; ``at`` when
-    this one came, in seconds of the monotonic clock.
-    """
-
-    sequence: int
-    heard_sequence: int
-    hold: int
-    taken: int
-    at: Instant
-
-
-class HelloWatch(Protocol):
-    """Takes hellos of neighbours that say what is expected (docs/neighbours.md); all others come up as frames."""
-
-    def expect(self, port: PortNo, frame: bytes, sequence: int, own_sequence: int) -> None:
-        """From now on take what differs from this hello in its sequence numbers and hold alone.
-
-        ``sequence`` is its own, ``own_sequence`` that of what was said last on the port.
-        """
-
-    def ignore(self, port: PortNo) -> None:
-        """Take none on this port any more."""
-
-    def said(self, port: PortNo, own_sequence: int) -> None:
-        """A hello of ours is about to leave by the port."""
-
-    def last(self, port: PortNo) -> HelloTaken:
-        """What was taken last; of a port that was never expected to have one all is 0."""
-
-
 class Datapath(Protocol):
     """Moves frames. Methods raise HostError when the kernel refuses, and nothing else."""
 
@@ -155,10 +122,6 @@ class Datapath(Protocol):
 
     client: DatapathClient | None
     """Who is told; set once, before the first frame."""
-
-    @property
-    def hellos(self) -> HelloWatch | None:
-        """What takes neighbours' hellos; None: all come up."""
 
     @property
     def rules(self) -> RuleTable | None:

@@ -41,7 +41,6 @@ class SimulatedDatapath:
 
     kind = "simulated"
     rules = None
-    hellos = None
     is_behind = False  # frames are delivered one by one
 
     def __init__(

@@ -64,7 +64,9 @@ ROUND_SOCKETS = 4
 # Rounds before the event loop has its turn.
 ROUNDS = 4
 # It has it after so long whatever waits: where flows look at headers in ten thousand ways, a decision takes as long.
-POLL_S = 0.002
+# Usual decisions fit in, all that are looked at together: what came before a change must be looked at before the timers
+# act upon it.
+POLL_S = 0.05
 # Turns in a row that ended with frames still waiting to be decided; then there is a backlog of them.
 BACKLOG_TURNS = 4
 # How long discovery of a port rests that is over its pace: so 100 times a second FRAME_BUDGET frames are looked at,
@@ -102,7 +104,6 @@ class UserspaceDatapath:
 
     kind = "userspace"
     rules = None
-    hellos = None
 
     def __init__(
         self,

@@ -14,7 +14,6 @@ from inband.fabric.keys import NetworkKeys
 from inband.fabric.need import Need
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import IpAddress, Mac
-from inband.vocabulary.instant import Instant
 
 
 class LinkState(StrEnum):
@@ -52,21 +51,6 @@ class FrameReceived:
 
     port: PortNo
     data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class HelloTaken:
-    """Hellos like the neighbour's last one have come, ``count`` of them: what differs in the last, and when it came.
-
-    ``heard_sequence`` and ``hold`` are as in ``hello.Heard``.
-    """
-
-    port: PortNo
-    sequence: int
-    heard_sequence: int
-    hold: int
-    count: int
-    at: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +106,6 @@ Event = (
     PortChanged
     | PortRemoved
     | FrameReceived
-    | HelloTaken
     | ControlPortsChanged
     | LocalChanged
     | KeysChanged

@@ -110,8 +110,6 @@ class Fabric:
                 self._receive(port, data, now)
             case ev.TimePassed():
                 self._run(now)
-            case ev.HelloTaken():
-                self._hear_taken(event, now)
             case ev.ControlPortsChanged(ports):
                 for link in self.links.values():
                     link.set_control(now, carries=link.port in ports)
@@ -119,8 +117,11 @@ class Fabric:
                 self._port_changed(event, now)
             case ev.PortRemoved(port):
                 self._port_removed(port, now)
-            case ev.LocalChanged():
-                self._local_changed(event)
+            case ev.LocalChanged(mac, addresses):
+                self._local = (mac, addresses[:MAX_ADDRESSES])
+                self._introduced.clear()
+                self._is_described = False
+                self._tell_local()
             case ev.StationsProven(stations):
                 if self.ways is not None:
                     self.ways.set_proven(stations)
@@ -205,12 +206,6 @@ class Fabric:
         for link in self.links.values() if is_other else ():
             link.set_keyed(now, keyed=keys is not None)
         self._say_hellos(now)
-
-    def _local_changed(self, event: ev.LocalChanged) -> None:
-        self._local = (event.mac, event.addresses[:MAX_ADDRESSES])
-        self._introduced.clear()
-        self._is_described = False
-        self._tell_local()
 
     # --- distances --------------------------------------------------------------------------------------------------
 
@@ -395,11 +390,6 @@ class Fabric:
             if news is not None:
                 self._pass_on(news, link.port, now)
                 self._act_upon_change(now)
-
-    def _hear_taken(self, event: ev.HelloTaken, now: Instant) -> None:
-        link = self.links.get(event.port)
-        if link is not None:
-            self._follow(link, link.hear_taken(event), now)
 
     # --- changes ----------------------------------------------------------------------------------------------------
 

@@ -51,12 +51,6 @@ _TLV_HEAD, _MAC_BYTES = 2, 6
 _KIND_AT = 5
 _LIKE_UPDATES = {MAGIC + bytes((VERSION, kind)): kind for kind in (UPDATE, NEEDS, MAP)}
 _NUMBERS = 1 << 32
-# The frame of a usual hello: Ethernet header, head, pace, and what was heard.
-_HEARD_AT = _ETHERNET.size + _HEAD_BYTES
-USUAL_BYTES = _HEARD_AT + _TLV_HEAD + _HEARD.size
-_USUAL, _USUAL_FROM = ETH_EXPERIMENT.to_bytes(2, "big") + MAGIC + bytes((VERSION, HELLO)), _ETHERNET.size - 2
-_HEARD_HEAD = bytes((_TLV_HEARD, _HEARD.size))
-_SEQUENCE_AT = _ETHERNET.size + HEAD.size - 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +156,6 @@ def frame(body: bytes, source: Mac) -> bytes:
 def source_of(data: bytes) -> bytes:
     """The MAC address that a frame with a message comes from."""
     return data[_MAC_BYTES : 2 * _MAC_BYTES]
-
-
-def usual_sequence(data: bytes) -> int | None:
-    """The sequence number of a hello that says what it heard and no more; None: the frame is none."""
-    is_hello = len(data) == USUAL_BYTES and data.startswith(_USUAL, _USUAL_FROM)
-    if not is_hello or not data.startswith(_HEARD_HEAD, _HEARD_AT):
-        return None
-    return int.from_bytes(data[_SEQUENCE_AT : _SEQUENCE_AT + 4], "big")
 
 
 def update_kind(data: bytes) -> int | None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from inband.errors import WireError
-from inband.fabric.events import HelloTaken, LinkState
+from inband.fabric.events import LinkState
 from inband.fabric.hello import LONG_HOLD, TICK_S, Change, Heard, Hello, is_newer
 from inband.fabric.keys import Hashed
 from inband.fabric.update import Update
@@ -242,22 +242,6 @@ class Link:
         self.lost_at = now + self._patience_s(hello)
         self._measure(hello, now)
         return self._follow(hello, now, is_known=is_same)
-
-    def hear_taken(self, taken: HelloTaken) -> Transition | None:
-        """Take hellos that were like the neighbour's last one; they counted before they are heard of."""
-        peer, counters = self.peer, self.counters
-        if peer is None or peer.heard is None:
-            return None
-        heard = Heard(peer.heard.boot, peer.heard.port, taken.heard_sequence, taken.hold)
-        more = taken.count - 1
-        paces = peer.interval_ms, peer.wanted_ms
-        hello = Hello(peer.switch, peer.boot, peer.port, taken.sequence, *paces, heard=heard)
-        before = counters.received
-        transition = self.hear(hello, taken.at)
-        if counters.received != before:
-            counters.received += more
-            counters.missing -= more
-        return transition
 
     def _is_of_peer(self, hello: Hello) -> bool:
         """Whether this comes from whom the last hello that counted came from, without a restart between."""

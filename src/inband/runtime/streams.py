@@ -18,8 +18,8 @@ from inband.switch.transport import Connecting, ConnectUser, StreamUser, TcpProg
 from inband.vocabulary.addresses import IpAddress
 
 # struct tcp_info (linux/tcp.h): eight single bytes, the third is retransmits, then words, the fifth is unacked and the
-# 24th total_retrans.
-_TCP_INFO = struct.Struct("=2xB5x16xI72xI")
+# 24th total_retrans, then two of 64 bits, and bytes_acked.
+_TCP_INFO = struct.Struct("=2xB5x16xI72xI16xQ")
 # How long TLS may take from the first byte to the last of its handshake.
 HANDSHAKE_S = 5.0
 
@@ -36,7 +36,7 @@ class SocketStream(asyncio.Protocol):
         self._clock = clock
         self._peer_name = peer_name
         self._is_refused = False
-        self._resent = 0
+        self._seen = (0, 0)
         self._transport: asyncio.Transport | None = None
 
     # --- asyncio.Protocol -------------------------------------------------------------------------------------------
@@ -115,14 +115,16 @@ class SocketStream(asyncio.Protocol):
         if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
             return None
         try:
-            retransmits, unacknowledged, resent = _TCP_INFO.unpack_from(
+            retransmits, unacknowledged, resent, acknowledged = _TCP_INFO.unpack_from(
                 sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
             )
         except OSError:
             return None
         # What TCP sends again first, before its timer (a loss probe, RFC 8985, 7), counts as no retransmission there.
-        since, self._resent = resent - self._resent, resent
-        return TcpProgress(unacknowledged, max(retransmits, since))
+        # It does so for little, so it counts only while nothing is acknowledged.
+        before, self._seen = self._seen, (resent, acknowledged)
+        probes = resent - before[0] if acknowledged == before[1] else 0
+        return TcpProgress(unacknowledged, max(retransmits, probes))
 
     def _socket(self) -> socket.socket | None:
         if self._transport is None:

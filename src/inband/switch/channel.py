@@ -111,6 +111,7 @@ class Channel:
         while self.session.has_output and self._is_writable:
             transport.write(self.session.take_output())
             if self._ack_check_at is None:
+                transport.progress()  # what is sent again from now on counts
                 self._ack_check_at = self._clock() + ACK_CHECK_S
         if self.session.closing is not None:
             self._is_closing, self._cut_at = True, self._clock() + LAST_WORDS_S

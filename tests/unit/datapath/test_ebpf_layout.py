@@ -10,7 +10,6 @@ import pytest
 
 import inband
 from inband.datapath.ebpf import keys, layout
-from inband.fabric import hello, link
 from inband.flow.fields import FIELDS, PIPELINE_FIELDS
 from tests.unit.datapath.btf import Btf, read_btf
 
@@ -36,13 +35,6 @@ STRUCTS = {
     "station": (layout.STATION, ["slot", "is_pinned", "used_ns", "tick"]),
     "station_key": (layout.STATION_KEY, ["mac", "vlan_be"]),
     "port_in": (layout.PORT_IN, ["ifindex", "number_be", "slot"]),
-    "hello_watch": (
-        layout.HELLO_WATCH,
-        [
-            *("expected", "is_on", "own_sequence", "sequence", "heard_sequence", "heard_hold", "taken"),
-            "at_ns",
-        ],
-    ),
     "port_out": (layout.PORT_OUT, ["ifindex", "number", "peer_allowed", "padding"]),
     "port_stats": (
         layout.PORT_STATS,
@@ -108,10 +100,6 @@ def test_a_meter_is_its_head_and_its_bands(btf: Btf) -> None:
     assert btf.offsets["meter"]["bands"] == layout.METER_HEAD.size
 
 
-def test_a_usual_hello_is_that_of_the_fabric() -> None:
-    assert (layout.HELLO_BYTES, layout.HELLO_WINDOW) == (hello.USUAL_BYTES, link.WINDOW)
-
-
 def test_numbers_are_the_same(btf: Btf) -> None:
     names = (
         *("LAYOUT_VERSION", "MAX_MASKS", "MAX_OPS", "MAX_PORTS", "MAX_MEGAFLOWS", "CONTROL_RING", "DATA_RING"),
@@ -120,7 +108,6 @@ def test_numbers_are_the_same(btf: Btf) -> None:
         *("CONTROL_PER_S", "CONTROL_BURST_MS", "MAX_RULES", "MAX_RULE_MASKS", "RULE_FILTER_WORDS"),
         *("MAX_TABLES", "MAX_WRITTEN", "MAX_GROUPS", "MAX_SHARES", "MAX_STATIONS"),
         *("TOLD_BACKLOG", "TOLD_PER_S", "TOLD_BURST_MS", "LEARNED_PER_S", "LEARNED_BURST_MS", "SILENT_MS"),
-        *("HELLO_BYTES", "HELLO_WINDOW"),
     )
 
     assert {name: btf.enumerators[name] for name in names} == {name: getattr(layout, name) for name in names}

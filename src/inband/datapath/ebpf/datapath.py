@@ -28,7 +28,6 @@ from inband.datapath.base import ControlHints, Counters, DatapathClient, Megaflo
 from inband.datapath.classifier import MAX_MEGAFLOWS, DatapathClassifier
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.entries import Entries
-from inband.datapath.ebpf.hellos import KernelHellos
 from inband.datapath.ebpf.kernel import Kernel
 from inband.datapath.ebpf.layout import UpcallReason, Verdict
 from inband.datapath.ebpf.meters import KernelMeters
@@ -57,7 +56,9 @@ DATA_BUDGET = 16
 # Looks at the rings before the event loop has its turn.
 ROUNDS = 2
 # It has it after so long whatever waits: where flows look at headers in ten thousand ways, a decision takes as long.
-POLL_S = 0.002
+# Usual decisions fit in, all that are looked at together: what came before a change must be looked at before the timers
+# act upon it.
+POLL_S = 0.05
 
 # How long entries and ports of a process that died stay beside the new ones: long enough for ports to be added and
 # controllers to be back and to have said what they want, short enough that an old decision puzzles no one.
@@ -99,7 +100,6 @@ class EbpfDatapath:
         self._ports = Ports(self._kernel, self._counters, owner, self._settling)
         stations = Stations(self._kernel, self._counters, self._ports.slot_of, clock)
         self.rules = KernelRules(self._kernel, stations, self._ports.slot_of, self._meters.in_kernel)
-        self.hellos = KernelHellos(self._kernel.map("hellos"), self._ports.slot_of)
         self._cpus = libbpf.cpu_count()
         self._verdicts_before = self._verdicts()
         self._control_ports: frozenset[int] = frozenset()
@@ -268,7 +268,6 @@ class EbpfDatapath:
 
     def remove_port(self, port: PortNo) -> None:
         """As ``Datapath.remove_port``."""
-        self.hellos.ignore(port)
         self._ports.remove(port)
 
     def set_peer_redirect(self, *, allowed: bool) -> None:
@@ -377,7 +376,6 @@ class EbpfDatapath:
         for port in list(self._ports):
             self.remove_port(port)
         self._meters.close()
-        self.hellos.close()
         self._kernel.close()
 
     def abandon(self) -> None:
@@ -388,5 +386,4 @@ class EbpfDatapath:
         self.detach()
         self._ports.abandon()
         self._meters.close()
-        self.hellos.close()
         self._kernel.abandon()

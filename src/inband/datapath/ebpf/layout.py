@@ -40,7 +40,6 @@ TOLD_BACKLOG = 64 * 1024
 TOLD_PER_S, TOLD_BURST_MS = 1000, 200
 LEARNED_PER_S, LEARNED_BURST_MS = 2000, 500
 SILENT_MS = 2000
-HELLO_BYTES, HELLO_WINDOW = 60, 512
 
 KEY_SIZE = 96
 KEY_WORDS = 12
@@ -105,9 +104,6 @@ PORT_OUT = Struct("=IIII")
 """ifindex, number, peer_allowed, padding."""
 PORT_STATS = Struct("=QQQQQQ")
 """rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped."""
-
-HELLO_WATCH = Struct("=64sIIIIIIQ32x")
-"""expected, is_on, own_sequence, sequence, heard_sequence, heard_hold, taken, at_ns, padding."""
 
 UPCALL = Struct("=IIH2sHHB3x96s")
 """frame_len, in_port, vlan_tci, vlan_proto (network order), checksum_at, gso_size, reason, key; the frame follows."""
@@ -179,7 +175,6 @@ class Verdict(IntEnum):
     UP_BY_RULE = 27
     UP_MOVED = 28
     UP_NORMAL = 29
-    HELLO_TAKEN = 30
 
 
 class RuleDecision(IntEnum):
