@@ -32,11 +32,9 @@ def test_a_real_network_comes_up_from_empty_tables_within_a_second(name: str) ->
     assert made.are_up()
 
 
-@pytest.mark.parametrize(("hosts", "switches"), [(3, 150), (1, 400)])
-def test_hundreds_of_switches_behind_one_port_come_up_within_a_second(hosts: int, switches: int) -> None:
-    to_hosts = (("s1", f"h{number}") for number in range(1, hosts + 1))
-    others = (("s2", f"s{number}") for number in range(3, switches + 1))
-    made = build(Graph((*to_hosts, ("s1", "s2"), *others)))
+def test_a_hundred_and_fifty_switches_behind_one_port_come_up_within_a_second() -> None:
+    hosts, others = (("s1", f"h{number}") for number in (1, 2, 3)), (("s2", f"s{number}") for number in range(3, 151))
+    made = build(Graph((*hosts, ("s1", "s2"), *others)))
 
     made.net.start()
     made.net.run(UP_S)

@@ -146,17 +146,12 @@ class Neighbours:
         """A port came, or its link or MAC address changed."""
         if port.number != LOCAL:
             is_up = not port.state & PortState.LINK_DOWN
-            if not is_up or self.fabric is None:
-                self._around.pipeline.budgets.came_up.pop(port.number, None)
-            else:
-                self._around.pipeline.budgets.came_up.setdefault(port.number, now)
             self._handle(ev.PortChanged(port.number, is_up, port.mac), now)
 
     def port_removed(self, number: PortNo, now: Instant) -> None:
         """A port is gone."""
         self._handle(ev.PortRemoved(number), now)
         self._told.pop(number, None)
-        self._around.pipeline.budgets.came_up.pop(number, None)
 
     def local_changed(self, index: int, now: Instant) -> None:
         """LOCAL, which is this interface, has another MAC or IP address."""

@@ -14,14 +14,8 @@ Discovery about others has one for each remote or next hop that it is about, and
 protect is the neighbour table, and the queue of new connections, of that host: two hundred switches behind a port that
 come up ask for each of their controllers.
 
-Behind a neighbour (``fabric``) may be the whole network, so such a port has NETWORK times as much, and so has one whose
-link came up only now, for networks are switched on at once. What hosts there send is within the budgets of the ports
-where it came into the network. What a next hop says, where it was proven to be, costs nothing: it answers as many as
-ask.
-
 Invariants: work per packet is constant; memory is an entry for each port, kind and subject that such a packet came
-from, MAX_BUCKETS at most: unspent ones are forgotten, which changes nothing, and if that is not enough all others
-share.
+from, MAX_BUCKETS at most: full ones are forgotten, which changes nothing, and if that is not enough all others share.
 """
 
 from __future__ import annotations
@@ -56,13 +50,6 @@ DIALLED = Budget(burst=256.0, rate_per_s=50.0)
 FLOODED = Budget(burst=256.0, rate_per_s=100.0)
 
 
-# Behind a port with a neighbour: a thousand switches ask for each controller once when they come up, and call it, and
-# after a failure search for it again.
-NETWORK = 4
-# A neighbour is heard within this time after a link came up.
-NEW_S = 1.0
-
-
 class Kind(Enum):
     """What there is a budget for, each port's own."""
 
@@ -83,47 +70,36 @@ _Key = tuple[PortNo, Kind, str]
 
 
 class PortBudgets:
-    """A token bucket for each port, kind and subject: the text of the rule's (``flow.origin``), or none.
-
-    ``is_network``: there is a neighbour on the port, or may be. What was spent counts when that changes.
-    """
+    """A token bucket for each port, kind and subject: the text of the rule's (``flow.origin``), or none."""
 
     def __init__(self) -> None:
-        self.came_up: dict[PortNo, Instant] = {}
-        """When the links of ports came up; empty while neighbours are off."""
-        self._spent: dict[_Key, tuple[float, Instant]] = {}
+        self._buckets: dict[_Key, tuple[float, Instant]] = {}
         self._tidied_at: Instant = float("-inf")
 
-    def is_new(self, port: PortNo, now: Instant) -> bool:
-        """Whether a port's link came up so lately that no neighbour need have been heard there."""
-        return now - self.came_up.get(port, float("-inf")) < NEW_S
-
-    def allows(self, port: PortNo, kind: Kind, now: Instant, subject: str = "", *, is_network: bool = False) -> bool:
+    def allows(self, port: PortNo, kind: Kind, now: Instant, subject: str = "") -> bool:
         """Whether one more packet from this port is within the budget."""
-        return self._spent_of((port, kind, subject), now, is_network) + 1.0 <= kind.value.burst * _times(is_network)
+        return self._tokens((port, kind, subject), now) >= 1.0
 
-    def spend(self, port: PortNo, kind: Kind, now: Instant, subject: str = "", *, is_network: bool = False) -> bool:
+    def spend(self, port: PortNo, kind: Kind, now: Instant, subject: str = "") -> bool:
         """Take one packet out of the budget; False, and nothing is taken, if it is spent."""
         key = port, kind, subject
-        if subject and key not in self._spent and not self._has_room(now):
+        if subject and key not in self._buckets and not self._has_room(now):
             key = port, kind, ""
-        spent = self._spent_of(key, now, is_network) + 1.0
-        if spent > kind.value.burst * _times(is_network):
+        tokens = self._tokens(key, now)
+        if tokens < 1.0:
             return False
-        self._spent[key] = (spent, now)
+        self._buckets[key] = (tokens - 1.0, now)
         return True
 
-    def _spent_of(self, key: _Key, now: Instant, is_network: bool) -> float:
-        spent, at = self._spent.get(key, (0.0, now))
-        return max(0.0, spent - max(0.0, now - at) * key[1].value.rate_per_s * _times(is_network))
+    def _tokens(self, key: _Key, now: Instant) -> float:
+        budget = key[1].value
+        tokens, at = self._buckets.get(key, (budget.burst, now))
+        return min(budget.burst, tokens + max(0.0, now - at) * budget.rate_per_s)
 
     def _has_room(self, now: Instant) -> bool:
-        if len(self._spent) >= MAX_BUCKETS and now >= self._tidied_at + TIDY_S:
+        if len(self._buckets) >= MAX_BUCKETS and now >= self._tidied_at + TIDY_S:
             self._tidied_at = now
-            for key in [key for key in self._spent if not self._spent_of(key, now, is_network=False)]:
-                del self._spent[key]
-        return len(self._spent) < MAX_BUCKETS
-
-
-def _times(is_network: bool) -> int:
-    return NETWORK if is_network else 1
+            full = [key for key in self._buckets if self._tokens(key, now) >= key[1].value.burst]
+            for key in full:
+                del self._buckets[key]
+        return len(self._buckets) < MAX_BUCKETS

@@ -6,10 +6,8 @@ never loses its channel to a host that calls without end. Any other segment cost
 address that a controller has answered has a small budget of its own besides: where a host behind the same port spends
 all of the port's, such a switch comes back all the same.
 
-Answers may take another way than this switch, and then it never learns of a connection that there is one. What a
-neighbour passes on has been counted where it came into the network. So what a neighbour of the network's key passes on
-costs nothing; without a key, where a host may pass for a neighbour, what opens a connection does, and no other segment:
-whoever has one connection that a controller has answered may send those without end in any case (``claims``).
+In a network with a key answers may take another way than this switch. A call that a neighbour of the key passes on has
+been counted where it came into the network, so it costs nothing (``claims``).
 
 An RST is no answer: it is what a port that does not listen says to any segment.
 
@@ -41,9 +39,7 @@ CALLING_BITS = {version: _SRC_PORT.mask | field.mask for version, field in _SRC.
 """The bits of a packet to a controller, by version of IP, that show which of its sender's connections it is of."""
 ANSWERING_BITS = {version: _DST_PORT.mask | field.mask for version, field in _DST.items()}
 """The same of a packet from a controller."""
-_SYN, _RST = 0x02, 0x04
-OPENING_BITS = _SYN << _FLAGS.shift
-"""The bits of a packet that show whether it opens a connection."""
+_RST = 0x04
 
 
 class Connection(NamedTuple):
@@ -70,11 +66,6 @@ def answering(version: int, key: int) -> Connection:
 def is_reset(key: int) -> bool:
     """Whether a TCP segment ends or refuses its connection at once."""
     return bool(_FLAGS.get(key) & _RST)
-
-
-def opens_connection(key: int) -> bool:
-    """Whether a TCP segment is one that opens a connection."""
-    return bool(key & OPENING_BITS)
 
 
 class Callers:

@@ -15,15 +15,7 @@ from inband.flow.fields import FIELDS
 from inband.flow.origin import Origin
 from inband.flow.ports import LOCAL
 from inband.pipeline.budget import Kind
-from inband.pipeline.callers import (
-    ANSWERING_BITS,
-    CALLING_BITS,
-    OPENING_BITS,
-    answering,
-    calling,
-    is_reset,
-    opens_connection,
-)
+from inband.pipeline.callers import ANSWERING_BITS, CALLING_BITS, answering, calling, is_reset
 from inband.pipeline.context import XlateContext
 from inband.pipeline.copies import was_flooded
 from inband.pipeline.places import Places
@@ -83,15 +75,6 @@ def _claim_of(key: int) -> Claim | None:
     if kind == NEIGHBOUR_ADVERTISEMENT:
         return Claim((6, _ND_TARGET.get(key)), _ND_TLL.get(key), to, True)
     return None
-
-
-def is_vouched_for(ctx: XlateContext) -> bool:
-    """Whether this is what a next hop says of itself where it was proven to be."""
-    claim, places = _claim_of(ctx.packet.key), ctx.switch.places
-    station = None if claim is None else places.station(claim.address)
-    if claim is None or station is None or station.is_peer:
-        return False
-    return claim.mac == station.mac and places.is_at(station, ctx.in_port)
 
 
 def _asked_for(key: int) -> AddressKey:
@@ -194,9 +177,6 @@ def _may_call(ctx: XlateContext, places: Places, origin: Origin, address: Addres
         return True
     if ctx.in_port in places.trusted:  # counted where it came into the network; its answer may take another way
         return True
-    if ctx.in_port in places.switches and not opens_connection(key):
-        ctx.packet.depend_on(OPENING_BITS)
-        return True
     ctx.packet.cacheable = False
     if _is_within_budget(ctx, address, origin.subject):
         return True
@@ -206,9 +186,12 @@ def _may_call(ctx: XlateContext, places: Places, origin: Origin, address: Addres
 
 
 def _is_within_budget(ctx: XlateContext, caller: AddressKey, controller: str) -> bool:
-    if ctx.trace is None and ctx.switch.callers.may_call_again(ctx.in_port, caller, ctx.now):
+    port, now, budgets = ctx.in_port, ctx.now, ctx.switch.budgets
+    if ctx.trace is not None:
+        return budgets.allows(port, Kind.DIALLED, now, controller)
+    if ctx.switch.callers.may_call_again(port, caller, now):
         return True
-    return ctx.is_in_budget(Kind.DIALLED, controller)
+    return budgets.spend(port, Kind.DIALLED, now, controller)
 
 
 def _answer_call(ctx: XlateContext, version: int) -> None:

@@ -31,7 +31,6 @@ from inband.flow.membership import VlanMembership
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.pipeline.action_set import ActionSet
-from inband.pipeline.budget import Kind
 from inband.pipeline.fdb import FdbKey
 from inband.pipeline.packet_state import PacketState
 from inband.pipeline.program import Program
@@ -139,13 +138,6 @@ class XlateContext:
         """Tell whoever traces."""
         if self.trace is not None:
             self.trace.steps.append(Note(self.depth, text))
-
-    def is_in_budget(self, kind: Kind, subject: str = "") -> bool:
-        """Whether the port may cause one more packet of this kind; it counts if so."""
-        budgets = self.switch.budgets
-        ask = budgets.spend if self.trace is None else budgets.allows
-        is_network = self.in_port in self.switch.places.switches or budgets.is_new(self.in_port, self.now)
-        return ask(self.in_port, kind, self.now, subject, is_network=is_network)
 
     def count(self, name: str) -> None:
         """Count a named event."""

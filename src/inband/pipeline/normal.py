@@ -251,7 +251,8 @@ def _is_in_budget(ctx: XlateContext) -> bool:
     """Whether a port may have one more packet flooded; neighbour discovery has paid already."""
     if isinstance(ctx.place, Flow) and ctx.place.origin is not None and ctx.place.origin.has_budget:
         return True
-    return ctx.is_in_budget(Kind.FLOODED)
+    budgets = ctx.switch.budgets
+    return (budgets.spend if ctx.trace is None else budgets.allows)(ctx.in_port, Kind.FLOODED, ctx.now)
 
 
 def _shows_place(ctx: XlateContext) -> bool:

@@ -24,7 +24,7 @@ from inband.flow.origin import About, Origin, PayloadCheck
 from inband.flow.ports import IN_PORT, LOCAL, PortNo
 from inband.pipeline.action_set import ActionSet
 from inband.pipeline.budget import Kind
-from inband.pipeline.claims import is_vouched_for, may_speak
+from inband.pipeline.claims import may_speak
 from inband.pipeline.context import MAX_LOOKUPS, Missed, RunActions, XlateContext
 from inband.pipeline.fragments import find, find_apart, is_dropped
 from inband.pipeline.icmp_hook import quoted_packet
@@ -207,11 +207,11 @@ def _applies(ctx: XlateContext, flow: Flow) -> bool:
 
 def _is_within_budget(ctx: XlateContext, origin: Origin) -> bool:
     """Whether the port's budget goes so far; each packet is decided alone, or none would count."""
-    own = origin.about is About.LOCAL or ctx.packet.get(_ETH_DST) == ctx.switch.local_mac
+    switch = ctx.switch
+    own = origin.about is About.LOCAL or ctx.packet.get(_ETH_DST) == switch.local_mac
+    ask = switch.budgets.spend if ctx.trace is None else switch.budgets.allows
     ctx.packet.cacheable = False
-    if not own and is_vouched_for(ctx):
-        return True
-    if ctx.is_in_budget(Kind.OWN) if own else ctx.is_in_budget(Kind.OTHERS, origin.subject):
+    if ask(ctx.in_port, Kind.OWN, ctx.now) if own else ask(ctx.in_port, Kind.OTHERS, ctx.now, origin.subject):
         return True
     ctx.note(f"({origin.letter}) does not apply: over the port's budget of neighbour discovery")
     ctx.count("discovery_over_budget")

@@ -23,7 +23,6 @@ from inband.packet.dhcp import is_request, read_reply, request_xid
 from inband.packet.frame import Frame
 from inband.pipeline.actions import run_actions, run_packet_out
 from inband.pipeline.bpdu_hook import recognise_bpdu
-from inband.pipeline.budget import PortBudgets
 from inband.pipeline.clients import Clients
 from inband.pipeline.clients_hook import serve
 from inband.pipeline.context import XlateContext
@@ -116,11 +115,6 @@ class Pipeline:
     def places(self) -> Places:
         """Where the next hops were proven to be."""
         return self._state.places
-
-    @property
-    def budgets(self) -> PortBudgets:
-        """How much of in-band control each port may cause."""
-        return self._state.budgets
 
     def ask_cache(self, last_cached: LastCached) -> None:
         """Whom to ask when cached decisions last sent something on."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
-
 from inband.flow.actions import Output
 from inband.flow.match import Match
 from inband.flow.ports import CONTROLLER, LOCAL
-from inband.pipeline.budget import MAX_BUCKETS, NETWORK, NEW_S, OTHERS, OWN, TIDY_S, Kind, PortBudgets
+from inband.pipeline.budget import MAX_BUCKETS, OTHERS, OWN, TIDY_S, Kind, PortBudgets
 from inband.pipeline.trace import Trace
 from inband.testing import packets
 from inband.vocabulary.numbers import ETH_ARP
@@ -42,18 +40,6 @@ def test_a_bucket_fills_with_time_and_no_further_than_its_size() -> None:
     assert not budget.allows(P1, Kind.OTHERS, 1000.0)
 
 
-def test_a_port_that_gets_a_neighbour_has_more_and_what_was_spent_counts() -> None:
-    budget = PortBudgets()
-
-    def spend(times: int, now: float, *, is_network: bool) -> int:
-        return sum(budget.spend(P1, Kind.OTHERS, now, is_network=is_network) for _ in range(times))
-
-    assert spend(2000, 1.0, is_network=False) == BURST_OF_OTHERS
-    assert spend(2000, 1.0, is_network=True) == (NETWORK - 1) * BURST_OF_OTHERS
-    assert spend(2000, 1.1, is_network=True) == NETWORK * OTHERS.rate_per_s // 10
-    assert spend(1, 1.1, is_network=False) == 0
-
-
 def test_each_subject_has_its_own_and_the_port_has_one_for_all_that_are_too_many() -> None:
     budget = PortBudgets()
     for number in range(MAX_BUCKETS):
@@ -84,40 +70,6 @@ def test_a_storm_for_a_protected_address_is_passed_on_up_to_the_budget_and_count
 
     assert passed == BURST_OF_OTHERS
     assert scene.pipeline.counters["discovery_over_budget"] == 3000 - BURST_OF_OTHERS
-
-
-def test_behind_a_neighbour_there_may_be_a_thousand_switches_that_ask() -> None:
-    scene = Scene()
-    scene.in_band(ARP, letter="j")
-    scene.pipeline.places.trust(frozenset(), frozenset({P1}))
-
-    passed = storm(scene, 3000)
-
-    assert passed == NETWORK * BURST_OF_OTHERS > 1000
-
-
-def test_who_is_behind_a_port_that_came_up_a_moment_ago_is_not_known_yet() -> None:
-    early, late = Scene(), Scene()
-    for scene, now in ((early, 1.0), (late, 1.0 + NEW_S)):
-        scene.in_band(ARP, letter="j")
-        scene.pipeline.budgets.came_up[P1] = 1.0
-
-        assert storm(scene, 3000, now) == (NETWORK if scene is early else 1) * BURST_OF_OTHERS
-
-
-def test_a_next_hop_answers_as_many_as_ask_where_it_was_proven_to_be() -> None:
-    scene = Scene()
-    scene.in_band(ARP, letter="k")
-    gateway = (4, int(IPv4Address(GATEWAY)))
-    scene.pipeline.places.hops = {gateway}
-    scene.pipeline.places.asks_local(gateway, 1.0)
-    scene.receive(packets.arp_reply(GATEWAY, "10.0.0.1", src=B, dst=US), P2)
-    assert scene.pipeline.places.station(gateway) is not None
-    scene.knows(A, P1)
-
-    answers = [packets.arp_reply(GATEWAY, f"10.1.{number >> 8}.{number & 255}", src=B, dst=A) for number in range(2000)]
-
-    assert sum(scene.actions(each, P2) == out(P1) for each in answers) == 2000
 
 
 def test_over_the_budget_the_flow_table_decides_and_nothing_is_cached() -> None:
