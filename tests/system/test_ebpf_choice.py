@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -138,3 +139,24 @@ def test_a_tcp_connection_arrives_whole(offload: str) -> None:
 
         receiver.wait(10)
         assert hashlib.sha256(bytes(range(250)) * (SIZE // 250)).hexdigest() in receiver.tail()
+
+
+def _first_instruction(data: bytes, section: bytes) -> int:
+    """Where a section's bytes begin in an object (elf(5), 64 bits)."""
+    at, size, count, names = *struct.unpack_from("<Q", data, 40), *struct.unpack_from("<HHH", data, 58)
+    headers = [struct.unpack_from("<IIQQQQIIQQ", data, at + number * size) for number in range(count)]
+    strings = headers[names][4]
+    return next(int(each[4]) for each in headers if data[strings + each[0] :].startswith(section + b"\0"))
+
+
+def test_why_the_verifier_refuses_a_program_is_said_in_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_root()
+    shipped = Path(libbpf.__file__).with_name("fastpath.bpf.o").read_bytes()
+    at = _first_instruction(shipped, b"tc")
+    broken = tmp_path / "broken.o"
+    broken.write_bytes(shipped[:at] + bytes([0xBF, 0x90]) + bytes(6) + shipped[at + 8 :])  # r0 = r9, which has no value
+    monkeypatch.setattr(libbpf.BpfObject.__init__, "__defaults__", (broken,))
+
+    assert "R9 !read_ok" in str(probe())

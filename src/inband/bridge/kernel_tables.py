@@ -286,6 +286,7 @@ class KernelTables:
         buckets = tuple(BucketRule(share) for share in self._pipeline.shares_of(group_id) or ())
         for other in _named_by(buckets) - self._groups.keys():
             self._put_group(other)
+        self._groups[group_id] = ()  # until the kernel has it; what it refuses is tried again
         self._groups[group_id] = buckets if self._rules.put_group(group_id, buckets) else ()
         return bool(self._groups[group_id])
 

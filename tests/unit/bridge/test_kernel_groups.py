@@ -108,3 +108,20 @@ def test_a_group_in_anothers_bucket_comes_first_and_has_it_put_anew_when_it_can_
 
         assert sorted(scene.rules.groups) == are_there
         assert scene.rules.groups[1] is not before
+
+
+def test_a_group_that_the_kernel_refuses_is_tried_again(scene: Scene) -> None:
+    scene.tables.groups.add(1, GroupType.SELECT, _select(P1, P2), 0.0)
+    _name_a_group(scene)
+    scene.rules.refuses_groups = True
+    scene.tables.groups.modify(1, GroupType.SELECT, _select(P2, P3))
+    scene.kernel_tables.everything_changed()
+    scene.wait(1.0)
+    assert not scene.rules.groups
+    assert not scene.rules.is_valid
+
+    scene.rules.refuses_groups = False
+    scene.wait(20.0)
+
+    assert [bucket.share.applied for bucket in scene.rules.groups[1]] == [(Output(P2),), ()]
+    assert scene.rules.is_valid

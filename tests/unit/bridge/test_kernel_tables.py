@@ -69,7 +69,7 @@ class FakeRules:
     def __init__(self, stations: FakeStations) -> None:
         self.stations: StationTable = stations
         self.told: Told = _hears_nothing
-        self.is_valid = self.refuses = False
+        self.is_valid = self.refuses = self.refuses_groups = False
         self.rules: list[Rule] = []
         self.groups: dict[int, tuple[BucketRule, ...]] = {}
         self.most_buckets = 3
@@ -97,6 +97,8 @@ class FakeRules:
 
     def put_group(self, group_id: int, buckets: Sequence[BucketRule]) -> bool:
         assert not self.is_valid
+        if self.refuses_groups:
+            raise HostError("write a map", "no")
         self.groups[group_id] = tuple(buckets)
         if len(buckets) > self.most_buckets:
             del self.groups[group_id]

@@ -215,8 +215,8 @@ class KernelRules:
         return placed is None or placed.decision is RuleDecision.UP
 
     def write(self) -> None:
-        """Write what has changed into the kernel's map."""
-        unwritten, self._unwritten = self._unwritten, {}
+        """Write what has changed into the kernel's map. What is refused, and what follows, is written next time."""
+        unwritten = self._unwritten
         gone = [hashed for hashed, value in unwritten.items() if value is None]
         libbpf.delete_many(self._map, gone)
         there = [(hashed, value) for hashed, value in unwritten.items() if value is not None]
@@ -225,6 +225,7 @@ class KernelRules:
             done = libbpf.update_many(self._map, [each for each, _ in part], [value for _, value in part])
             for hashed, value in part[done:]:
                 libbpf.update(self._map, hashed, value)
+        unwritten.clear()
 
     # Counting
 
