@@ -149,14 +149,27 @@ def _first_instruction(data: bytes, section: bytes) -> int:
     return next(int(each[4]) for each in headers if data[strings + each[0] :].startswith(section + b"\0"))
 
 
+@pytest.mark.parametrize(
+    ("instruction", "words"),
+    [
+        (struct.pack("<BBhi", 0xBF, 0x90, 0, 0), "R9 !read_ok"),  # r0 = r9, which has no value
+        (struct.pack("<BBhi", 0x85, 0, 0, 9999), "invalid func"),  # a helper that this kernel does not have
+    ],
+)
 def test_why_the_verifier_refuses_a_program_is_said_in_its_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instruction: bytes, words: str
 ) -> None:
     require_root()
     shipped = Path(libbpf.__file__).with_name("fastpath.bpf.o").read_bytes()
     at = _first_instruction(shipped, b"tc")
     broken = tmp_path / "broken.o"
-    broken.write_bytes(shipped[:at] + bytes([0xBF, 0x90]) + bytes(6) + shipped[at + 8 :])  # r0 = r9, which has no value
+    broken.write_bytes(shipped[:at] + instruction + shipped[at + len(instruction) :])
     monkeypatch.setattr(libbpf.BpfObject.__init__, "__defaults__", (broken,))
 
-    assert "R9 !read_ok" in str(probe())
+    assert words in str(probe())
+    with own_namespace():
+        datapath, note = make_datapath(DatapathKind.AUTO)
+    assert datapath.kind == "userspace"
+    assert note is not None
+    assert words in note
+    datapath.close()
