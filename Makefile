@@ -14,7 +14,7 @@ APT_RUN := iproute2 libbpf1 python3-venv
 APT := iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc isc-dhcp-client unbound iperf3 ethtool procps mininet python3-pexpect iperf
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
-.PHONY: setup setup-run wheel deb image demo test test-packages lint coverage bench bpf clean conformance fuzz soak kills failures lowest
+.PHONY: setup setup-run wheel deb image demo test test-packages lint coverage bench bpf clean conformance equality fuzz soak kills failures lowest
 
 setup: $(VENV)/.done
 
@@ -70,6 +70,12 @@ coverage: setup
 # Every target of tests/fuzz for a minute; `ARGS="--seconds 600"` for longer, `ARGS="dns --seconds 600"` for one.
 fuzz: setup
 	$(PY) -m tests.fuzz $(ARGS)
+
+# Three million packets through random tables, in the kernel and in Python, with changes in between: 20 minutes as root.
+# `PACKETS=200000` is what `make test` does.
+equality: PACKETS ?= 3000000
+equality: setup
+	INBAND_PACKETS=$(PACKETS) $(PY) -m pytest -q tests/packets/test_many_packets.py $(ARGS)
 
 # An hour in which everything happens to a switch: is it level? `ARGS="--seconds 900"` for less.
 soak: setup

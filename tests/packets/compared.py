@@ -119,7 +119,8 @@ def both() -> Iterator[dict[str, Standing]]:
         yield made
 
 
-def _counted(bridge: Bridge) -> list[tuple[int, int]]:
+def counts_of(bridge: Bridge) -> list[tuple[int, int]]:
+    """What flows, groups, meters and tables have counted."""
     return [*counted(bridge), *((table.lookups, table.matched) for table in map(bridge.tables.__getitem__, range(3)))]
 
 
@@ -165,7 +166,7 @@ def compare(
         bridge.connect(1, Kind.CONTROLLER, OFP13)
         column.left()
         left[name] = list(_play(bridge, column, script))
-        counts[name] = _counted(bridge)
+        counts[name] = counts_of(bridge)
 
     assert left["ebpf"] == left["simulated"]
     assert counts["ebpf"] == counts["simulated"]

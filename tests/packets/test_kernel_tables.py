@@ -140,7 +140,7 @@ def flows_on_the_way(draw: st.DrawFn) -> Flow:
     return Flow(match, OpenFlowPriority(draw(st.integers(0, 3))), tuple(instructions), table_id)
 
 
-def _pass_on(table_id: int) -> Flow:
+def pass_on(table_id: int) -> Flow:
     """A table-miss flow, so that few packets get to no flow at all."""
     goes_on: tuple[Instruction, ...] = (GotoTable(table_id + 1), ApplyActions((Output(PortNo(2)), Output(PortNo(3)))))
     return Flow(ANY, OpenFlowPriority(0), goes_on[:1] if table_id < 2 else goes_on[1:], table_id)
@@ -325,7 +325,7 @@ def test_the_kernel_goes_through_the_tables_as_the_pipeline_does(
     groups: tuple[list[Chained], ...],
     script: list[Arrives | Said],
 ) -> None:
-    compare(columns, [*map(_pass_on, passing), *visible], groups, script)
+    compare(columns, [*map(pass_on, passing), *visible], groups, script)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
