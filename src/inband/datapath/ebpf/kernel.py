@@ -39,7 +39,6 @@ from inband.datapath.ebpf.layout import (
 from inband.datapath.ebpf.loading import PINNED_MAPS, Loaded, load, version_dir
 from inband.datapath.ebpf.mapped import MappedArray
 from inband.datapath.ebpf.ring import Ring
-from inband.datapath.ebpf.rule_filter import RuleFilter
 from inband.datapath.ebpf.spare import Spare
 from inband.errors import HostError
 
@@ -75,7 +74,6 @@ class Kernel:
             self.stats = MappedArray(self.map("stats"), STATS, MAX_MEGAFLOWS)
             self.tables = mmap.mmap(self.map("tables"), mmap.PAGESIZE)
             self._tables_words = memoryview(self.tables).cast("I")
-            self.rule_filter = RuleFilter(self.map("rule_filter"))
             self.rule_stats = MappedArray(self.map("rule_stats"), STATS, MAX_RULES)
             self.control_ring = Ring(self.map("upcalls_control"), CONTROL_RING)
             self.data_ring = Ring(self.map("upcalls_data"), DATA_RING)
@@ -162,7 +160,6 @@ class Kernel:
         self.config.close()
         self.stats.close()
         self.tables.close()
-        self.rule_filter.close()
         self.rule_stats.close()
         self._object.close()
 

@@ -4,8 +4,7 @@ A packet asks one mask of a table after the other, and most have nothing for it.
 what is not there costs two reads from memory that no cache of the processor holds; these words are in one. Each rule
 sets two bits of a word (a Bloom filter with blocks). Both may be other rules': then the map is searched.
 
-Invariant: while the rules are valid, the bits of each rule in the kernel are set. They change as the maps do, while the
-rules are suspended.
+Invariant: what is not ``unwritten`` is in the kernel, whose rules are valid only when all is. No I/O.
 """
 
 from __future__ import annotations
@@ -20,43 +19,42 @@ _MANY = 0xFF
 
 
 class RuleFilter:
-    """The bits of one kernel, and how many rules each has here."""
+    """The bits of one kernel, and how many rules each has."""
 
-    def __init__(self, descriptor: int) -> None:
-        """``descriptor``: of the map, which is empty; mapped with the first rule, for that makes it our memory."""
-        self._descriptor = descriptor
-        self._mapped: mmap.mmap | None = None
-        self._words = memoryview(b"").cast("Q")
-        self._counts = bytearray(RULE_FILTER_WORDS * _WORD_BITS)
+    def __init__(self) -> None:
+        self.unwritten: dict[int, int] = {}
+        """Words that are to be written, by number; whoever has done it clears this."""
+        self._words: dict[int, int] = {}
+        # Two megabytes, of which the system gives the pages that are written to.
+        self._counts = mmap.mmap(-1, RULE_FILTER_WORDS * _WORD_BITS)
 
     def add(self, hashed: bytes) -> None:
         """There is a rule with this hash, as the kernel has it."""
-        if self._mapped is None:
-            self._mapped = mmap.mmap(self._descriptor, RULE_FILTER_WORDS * _WORD_BITS // 8)
-            self._words = memoryview(self._mapped).cast("Q")
         word, bits = _place(hashed)
+        value = self._words.get(word, 0)
         for bit in bits:
             at = word * _WORD_BITS + bit
             if self._counts[at] != _MANY:
                 self._counts[at] += 1
-            self._words[word] |= 1 << bit
+            value |= 1 << bit
+        self._set(word, value)
 
     def remove(self, hashed: bytes) -> None:
         """There is one less."""
         word, bits = _place(hashed)
+        value = self._words[word]
         for bit in bits:
             at = word * _WORD_BITS + bit
             if self._counts[at] == _MANY:
                 continue
             self._counts[at] -= 1
             if not self._counts[at]:
-                self._words[word] &= ~(1 << bit)
+                value &= ~(1 << bit)
+        self._set(word, value)
 
-    def close(self) -> None:
-        """Give back memory."""
-        self._words.release()
-        if self._mapped is not None:
-            self._mapped.close()
+    def _set(self, word: int, value: int) -> None:
+        if self._words.get(word, 0) != value:
+            self._words[word] = self.unwritten[word] = value
 
 
 def _place(hashed: bytes) -> tuple[int, tuple[int, int]]:

@@ -16,6 +16,7 @@ from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from struct import Struct
 
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.groups import KernelGroups
@@ -34,6 +35,7 @@ from inband.datapath.ebpf.layout import (
     RuleDecision,
 )
 from inband.datapath.ebpf.ops import SEND_UP, compile_ops
+from inband.datapath.ebpf.rule_filter import RuleFilter
 from inband.datapath.ebpf.stations import Stations
 from inband.datapath.ebpf.tallies import Tallies
 from inband.datapath.ebpf.visits import compile_visit
@@ -47,6 +49,7 @@ from inband.pipeline.rulings import Decider
 # Elements written in one call: 0.2 ms.
 _AT_ONCE = 256
 _NO_MASK = bytes(KEY_SIZE)
+_WORD = Struct("=Q")
 
 
 _Key = tuple[int, int]
@@ -104,6 +107,7 @@ class KernelRules:
         self._numbers = list(range(MAX_RULE_MASKS, 0, -1))
         self._hashes: dict[bytes, bytes] = {}
         self._unwritten: dict[bytes, bytes | None] = {}
+        self._filter = RuleFilter()
         self._placed: dict[Rule, _Placed] = {}
         self._misses: dict[MissRule, int] = {}
         self._unfit: dict[Rule, None] = {}
@@ -216,16 +220,22 @@ class KernelRules:
 
     def write(self) -> None:
         """Write what has changed into the kernel's map. What is refused, and what follows, is written next time."""
+        words = {number.to_bytes(4, "little"): _WORD.pack(bits) for number, bits in self._filter.unwritten.items()}
+        self._put(self._kernel.map("rule_filter"), list(words.items()))
+        self._filter.unwritten.clear()
         unwritten = self._unwritten
         gone = [hashed for hashed, value in unwritten.items() if value is None]
         libbpf.delete_many(self._map, gone)
         there = [(hashed, value) for hashed, value in unwritten.items() if value is not None]
-        for start in range(0, len(there), _AT_ONCE):
-            part = there[start : start + _AT_ONCE]
-            done = libbpf.update_many(self._map, [each for each, _ in part], [value for _, value in part])
-            for hashed, value in part[done:]:
-                libbpf.update(self._map, hashed, value)
+        self._put(self._map, there)
         unwritten.clear()
+
+    def _put(self, descriptor: int, elements: Sequence[tuple[bytes, bytes]]) -> None:
+        for start in range(0, len(elements), _AT_ONCE):
+            part = elements[start : start + _AT_ONCE]
+            done = libbpf.update_many(descriptor, [each for each, _ in part], [value for _, value in part])
+            for key, value in part[done:]:
+                libbpf.update(descriptor, key, value)
 
     # Counting
 
@@ -272,7 +282,7 @@ class KernelRules:
         if hashed not in self._hashes and len(self._hashes) >= MAX_RULES - 1:
             return False
         if hashed not in self._hashes:
-            self._kernel.rule_filter.add(hashed)
+            self._filter.add(hashed)
         return self._hashes.setdefault(hashed, whole) == whole
 
     def _hash(self, mask: _Mask, key: _Key) -> tuple[bytes, bytes]:
@@ -304,7 +314,7 @@ class KernelRules:
             del mask.rules[placed.key]
             hashed, _ = self._hash(mask, placed.key)
             del self._hashes[hashed]
-            self._kernel.rule_filter.remove(hashed)
+            self._filter.remove(hashed)
         self._give_back(mask)
 
     def _note(self, mask: _Mask, key: _Key) -> None:
