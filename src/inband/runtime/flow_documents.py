@@ -11,7 +11,7 @@ from inband.flow.flow import Flow
 from inband.flow.text import flow_document, format_actions, format_bridge_flow, format_flow, format_match
 from inband.pipeline.rulings import Decider
 from inband.runtime.bridge_runner import BridgeRunner
-from inband.runtime.stepping import next_turn
+from inband.runtime.stepping import making_much, next_turn
 
 # About 2 ms of work.
 FLOWS_AT_ONCE = 50
@@ -55,9 +55,10 @@ async def flows_json(runner: BridgeRunner, flows: Sequence[Flow]) -> str:
 async def _in_portions(items: Sequence[_Item], render: Callable[[_Item], str]) -> list[str]:
     """Render thousands of flows without keeping packets and channels waiting."""
     rendered: list[str] = []
-    for start in range(0, len(items), FLOWS_AT_ONCE):
-        rendered += map(render, items[start : start + FLOWS_AT_ONCE])
-        await next_turn()
+    async with making_much():
+        for start in range(0, len(items), FLOWS_AT_ONCE):
+            rendered += map(render, items[start : start + FLOWS_AT_ONCE])
+            await next_turn()
     return rendered
 
 

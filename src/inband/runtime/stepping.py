@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 CHANGE_SLICE_S = 0.004
 
 _gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+_makers: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
 async def next_turn() -> None:
@@ -21,6 +22,11 @@ async def next_turn() -> None:
     gate = _gates.setdefault(asyncio.get_running_loop(), asyncio.Lock())
     async with gate:
         await asyncio.sleep(0)
+
+
+def making_much() -> asyncio.Lock:
+    """Who makes an answer that may be very long holds this meanwhile: one at a time is in memory half made."""
+    return _makers.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
 
 async def go_through(steps: Iterator[None], loop: asyncio.AbstractEventLoop) -> None:

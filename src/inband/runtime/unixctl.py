@@ -42,6 +42,9 @@ MAX_CLIENTS = 64
 PATIENCE_S = 5.0
 READING_S = 60.0
 
+# What long answers of all clients may come to that wait to be read, in characters: those of two million flows' dump are
+# more, and get through alone. Who has been at it longest makes room.
+MAX_UNREAD_CHARS = 32 << 20
 # What is read together: a hundred short requests, which take a millisecond to find.
 READ_BYTES = 1 << 13
 # What of an answer is encoded, and handed to the kernel, together: a third of a millisecond.
@@ -206,6 +209,7 @@ class _Client:
     task: asyncio.Task[None]
     stream: JsonStream = field(default_factory=JsonStream)
     is_busy: bool = False
+    unread_chars: int = 0
 
 
 class UnixctlServer:
@@ -290,10 +294,25 @@ class UnixctlServer:
                 answer = await self._answer(request)
                 client.is_busy = False
                 self._clients.move_to_end(client.task)
+                self._bound_unread(client, len(answer["result"] or ""))
                 async with asyncio.timeout(READING_S):
                     await _write(writer, answer)
+                client.unread_chars = 0
             if not client.stream.is_between_objects:
                 deadline = deadline or loop.time() + PATIENCE_S
+
+    def _bound_unread(self, client: _Client, chars: int) -> None:
+        """Note that an answer waits to be read; where it is too much, close those that have left theirs longest."""
+        client.unread_chars = chars
+        unread = sum(each.unread_chars for each in self._clients.values())
+        for other in list(self._clients.values()):
+            if unread <= MAX_UNREAD_CHARS:
+                break
+            if other is not client and other.unread_chars > PIECE_CHARS:
+                self.counters.too_slow += 1
+                unread -= other.unread_chars
+                del self._clients[other.task]
+                other.task.cancel()
 
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         method, params = request.get("method"), request.get("params")

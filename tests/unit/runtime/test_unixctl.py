@@ -238,6 +238,35 @@ def test_a_request_may_come_in_pieces_and_two_at_once(short_dir: Path) -> None:
     assert answer.decode() == json.dumps(reply) * 2
 
 
+def test_answers_that_nobody_reads_take_bounded_memory_and_who_reads_has_his(
+    short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unixctl, "MAX_UNREAD_CHARS", 5_000_000)
+    big = json.dumps({"method": "big", "params": [], "id": 1}).encode()
+
+    async def scene() -> tuple[int, bytes]:
+        server = UnixctlServer(short_dir / "s", commands())
+        await server.start()
+        deaf = []
+        for _ in range(6):  # two million characters each
+            _, writer = await asyncio.open_unix_connection(str(server.path), limit=1)
+            writer.write(big)
+            deaf.append(writer)
+        async with asyncio.timeout(10.0):
+            while server.counters.too_slow < 4:
+                await asyncio.sleep(0.01)
+            answer = await converse(server.path, json.dumps({"method": "echo", "params": ["x"], "id": 1}).encode())
+        for writer in deaf:
+            writer.transport.abort()
+        await server.close()
+        return server.counters.too_slow, answer
+
+    closed, answer = asyncio.run(scene())
+
+    assert closed == 4
+    assert b'"result": "x"' in answer
+
+
 async def _flood(path: Path, requests: bytes, answers: int) -> None:
     reader, writer = await asyncio.open_unix_connection(str(path))
     writer.write(requests)
