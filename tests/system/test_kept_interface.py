@@ -31,6 +31,8 @@ def _state(rig: Rig) -> dict[str, object]:
     return {
         "addresses": {line.split()[3] for line in addresses.splitlines()},
         "route": rig.box.run("ip", "route", "show", "default").split("proto")[0].strip(),
+        "routes": [rig.box.run("ip", family, "route", "show", "dev", "br0") for family in ("-4", "-6")],
+        "odd": [line for line in links.splitlines() if ": br0" in line and ("NOARP" in line or " master " in line)],
         "mac": rig.box.mac("br0") if ": br0@" in links else None,
         "mtu": [line.split("mtu ")[1].split()[0] for line in links.splitlines() if ": br0" in line],
         "up": [line.split(":")[1].split("@")[0] for line in links.splitlines() if ": br0" in line and ",UP" in line],
@@ -46,6 +48,12 @@ THEFTS = {
     "inner end down": ("link set br0-in down",),
     "inner end's MTU": ("link set br0-in mtu 1300",),
     "renamed": ("link set br0 down", "link set br0 name mine", "link set mine up"),
+    "route to its network removed": ("route del 10.0.0.0/24",),
+    "route to its IPv6 network removed": ("route del fd00::/64 dev br0",),
+    "all routes removed": ("route flush dev br0",),
+    "asks nobody any more": ("link set br0 arp off",),
+    "member of another bridge": ("link add lb type bridge", "link set br0 master lb"),
+    "inner end a member of another bridge": ("link add lb type bridge", "link set br0-in master lb"),
     "inner end renamed": ("link set br0-in down", "link set br0-in name mine"),
 }
 
@@ -88,3 +96,18 @@ def test_an_interface_that_is_moved_to_another_namespace_is_not_destroyed_and_ma
 
     assert until(lambda: _state(rig) == before, 2.0), _state(rig)
     assert rig.h1.pings("10.0.0.1") > 0
+
+
+def test_an_inner_end_that_is_moved_to_another_namespace_is_made_again(rig: Rig) -> None:
+    before = _state(rig)
+    inner = rig.box.run("ip", "-o", "link", "show", "br0-in").split(":")[0]
+
+    rig.box.ip(f"link set br0-in netns {rig.h2.name}")
+
+    def is_made_again() -> bool:
+        links = rig.box.run("ip", "-o", "link")
+        return ": br0-in@" in links and not links.startswith(f"{inner}:") and _state(rig) == before
+
+    assert until(is_made_again, 2.0), _state(rig)
+    assert "br0-in" not in rig.h2.run("ip", "-o", "link")
+    assert until(lambda: "bytes from" in rig.box.run("ping", "-c", "1", "-W", "1", "10.0.0.11", check=False), 3.0)

@@ -12,7 +12,10 @@ from inband.vocabulary.addresses import IpAddress, IpNetwork, Mac
 
 @dataclass(frozen=True, slots=True)
 class LinkChanged:
-    """An interface is there, with these properties. ``up`` = administratively up, ``running`` = has carrier."""
+    """An interface is there, with these properties. ``up`` = administratively up, ``running`` = has carrier.
+
+    ``master`` is the index of the interface that it is a member of, 0 for none; ``arps``: it asks for neighbours.
+    """
 
     index: int
     name: str
@@ -20,6 +23,8 @@ class LinkChanged:
     up: bool
     running: bool
     mtu: int
+    master: int = 0
+    arps: bool = True
 
 
 @dataclass(frozen=True, slots=True)

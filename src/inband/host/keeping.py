@@ -1,4 +1,4 @@
-"""Puts back what another program has changed of a bridge's own interface: name, state, MTU, default route.
+"""Puts back what another program has changed of a bridge's own interface: name, state, MTU, routes.
 
 Addresses and MAC are ``inband.host.interfaces``'. Every function says with one request of its own whether there was
 anything to do, so that it may be called whenever that is in doubt. All raise HostError when the kernel refuses.
@@ -7,6 +7,8 @@ anything to do, so that it may be called whenever that is in doubt. All raise Ho
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
 from inband.errors import HostError
 from inband.host import codec, rtnetlink
@@ -16,11 +18,15 @@ from inband.host.requests import Requests
 from inband.host.rtnetlink import Link
 from inband.vocabulary.addresses import IpAddress
 
+IpInterface = IPv4Interface | IPv6Interface
+IpNetwork = IPv4Network | IPv6Network
+
 
 def put_back_ends(pair: LocalPair) -> list[str]:
-    """Give both ends of a pair their names again, and have the inner one up; returns what had to be done, in words.
+    """Give both ends of a pair their names again, make them members of nothing, and have the inner one up.
 
-    The outer one may be down: that is how people say that they want it so.
+    Returns what had to be done, in words. The outer end may be down: that is how people say that they want it so; but
+    while it is up, it asks for neighbours.
     """
     done = []
     with Requests() as requests:
@@ -31,6 +37,14 @@ def put_back_ends(pair: LocalPair) -> list[str]:
             if link.name != name:
                 _rename(requests, link, name)
                 done.append(f"the name of {name}")
+            if link.master:
+                free = rtnetlink.link_body(index, codec.number(rtnetlink.IFLA_MASTER, 0, 4))
+                requests.change(f"take {name} out of another interface", rtnetlink.RTM_SETLINK, 0, free)
+                done.append(f"{name}, which was made a member of another interface")
+            if index == pair.index and not link.arps:
+                asking = rtnetlink.link_body(index, flags=0, change=rtnetlink.IFF_NOARP)
+                requests.change(f"have {name} ask for neighbours", rtnetlink.RTM_SETLINK, 0, asking)
+                done.append(f"{name}'s questions for neighbours (ARP)")
             if index == pair.inner_index and not link.up:
                 set_up(requests, link, up=True)
                 done.append(f"{name}, which was down")
@@ -56,6 +70,26 @@ def set_mtu(pair: LocalPair, mtu: int) -> None:
     with Requests() as requests:
         for name, index in ((pair.inner, pair.inner_index), (pair.outer, pair.index)):
             change_mtu(requests, name, index, mtu)
+
+
+def restore_networks(pair: LocalPair, addresses: Iterable[IpInterface]) -> list[IpNetwork]:
+    """Have the routes to the networks of addresses that the interface has; returns those that were missing."""
+    missing: list[IpNetwork] = []
+    with Requests() as requests:
+        link = requests.link_at(pair.index)
+        for address in addresses if link is not None and link.up else ():
+            network = address.network
+            if network.prefixlen == network.max_prefixlen:
+                continue  # there is nobody else in it
+            body = rtnetlink.network_route_body(pair.index, address)
+            flags = codec.NLM_F_CREATE | codec.NLM_F_EXCL
+            try:
+                requests.change(f"route to {network} on {pair.outer}", rtnetlink.RTM_NEWROUTE, flags, body)
+                missing.append(network)
+            except HostError as error:
+                if error.errno != errno.EEXIST:
+                    raise
+    return missing
 
 
 def restore_gateway(pair: LocalPair, gateway: IpAddress, *, was_touched: bool) -> bool:

@@ -43,7 +43,8 @@ def _link(message: Message) -> LinkChanged | LinkRemoved | None:
     mac = Mac.from_bytes6(hardware) if len(hardware) == 6 else Mac(0)
     mtu = codec.as_number(found[rtnetlink.IFLA_MTU], 4) if rtnetlink.IFLA_MTU in found else 0
     up, running = bool(flags & rtnetlink.IFF_UP), bool(flags & rtnetlink.IFF_RUNNING)
-    return LinkChanged(index, name, mac, up, running, mtu)
+    master = codec.as_number(found[rtnetlink.IFLA_MASTER], 4) if rtnetlink.IFLA_MASTER in found else 0
+    return LinkChanged(index, name, mac, up, running, mtu, master, arps=not flags & rtnetlink.IFF_NOARP)
 
 
 def _address(message: Message) -> AddressChanged | None:

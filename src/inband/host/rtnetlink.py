@@ -38,7 +38,7 @@ IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_QDISC, IFLA_MASTER = 1, 3, 
 IFLA_LINKINFO, IFLA_IFALIAS, IFLA_AF_SPEC, IFLA_EXT_MASK, IFLA_LINK_NETNSID = 18, 20, 26, 29, 37
 IFLA_INFO_KIND, IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFLA_INET6_ADDR_GEN_MODE, _ADDR_GEN_MODE_NONE = 8, 1
-IFF_UP, IFF_RUNNING, IFF_PROMISC = 0x1, 0x40, 0x100
+IFF_UP, IFF_RUNNING, IFF_NOARP, IFF_PROMISC = 0x1, 0x40, 0x80, 0x100
 _IFF_LOOPBACK, _IFF_LOWER_UP = 0x8, 0x10000
 _ARPHRD_ETHER = 1
 _RTEXT_FILTER_SKIP_STATS = 8
@@ -46,12 +46,14 @@ _RTEXT_FILTER_SKIP_STATS = 8
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
 IFA_F_DADFAILED, IFA_F_TENTATIVE, IFA_F_PERMANENT = 0x08, 0x40, 0x80
 
-RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PREFSRC, RTA_VIA, RTA_IP_PROTO = 1, 4, 5, 7, 18, 27
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_VIA, RTA_IP_PROTO = 1, 4, 5, 6, 7, 18, 27
 RTN_UNICAST, RTN_BROADCAST, RTN_MULTICAST = 1, 3, 5
 RT_TABLE_MAIN = 254
 RTM_F_CLONED = 0x200
 RT_SCOPE_UNIVERSE = 0
-_RTPROT_STATIC = 4
+_RT_SCOPE_LINK = 253
+_RTPROT_KERNEL, _RTPROT_STATIC = 2, 4
+_IP6_PRIORITY = 256  # of IPv6 routes that the kernel makes for addresses
 
 NUD_REACHABLE, NUD_STALE, NUD_DELAY, NUD_PROBE, NUD_FAILED, NUD_NOARP, NUD_PERMANENT = 2, 4, 8, 0x10, 0x20, 0x40, 0x80
 NUD_VALID = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_NOARP | NUD_PERMANENT
@@ -69,8 +71,8 @@ NEIGHBOUR = struct.Struct("=BxxxiHBB")  # ndmsg: family, index, state, flags, ty
 class Link:
     """An interface. ``master`` and ``peer`` are indexes, 0 for none; ``peer_elsewhere``: in another namespace.
 
-    ``up`` = administratively up, ``lower_up`` = its driver has a carrier; ``queueing`` is the name of its root qdisc;
-    ``mtu`` is in bytes.
+    ``up`` = administratively up, ``lower_up`` = its driver has a carrier; ``arps``: it asks for neighbours;
+    ``queueing`` is the name of its root qdisc; ``mtu`` is in bytes.
     """
 
     index: int
@@ -79,6 +81,7 @@ class Link:
     mac: Mac
     up: bool
     lower_up: bool
+    arps: bool
     promiscuous: bool
     alias: str
     master: int
@@ -149,6 +152,7 @@ def read_link(body: bytes) -> Link:
         mac=Mac.from_bytes6(hardware) if len(hardware) == 6 else Mac(0),
         up=bool(flags & IFF_UP),
         lower_up=bool(flags & _IFF_LOWER_UP),
+        arps=not flags & IFF_NOARP,
         promiscuous=bool(flags & IFF_PROMISC),
         alias=codec.as_text(found.get(IFLA_IFALIAS, b"")),
         master=_u32(found, IFLA_MASTER),
@@ -239,6 +243,18 @@ def default_route_body(index: int, gateway: IpAddress) -> bytes:
     family = family_of(gateway)
     head = (family, 0, 0, 0, RT_TABLE_MAIN, _RTPROT_STATIC, RT_SCOPE_UNIVERSE, RTN_UNICAST, 0)
     return ROUTE.pack(*head) + codec.attribute(RTA_GATEWAY, gateway.packed) + codec.number(RTA_OIF, index, 4)
+
+
+def network_route_body(index: int, address: IPv4Interface | IPv6Interface) -> bytes:
+    """The main table's route to the network that an address is in, as the kernel makes it when the address is added."""
+    family, network = family_of(address.ip), address.network
+    scope = _RT_SCOPE_LINK if family == AF_INET else RT_SCOPE_UNIVERSE
+    head = (family, network.prefixlen, 0, 0, RT_TABLE_MAIN, _RTPROT_KERNEL, scope, RTN_UNICAST, 0)
+    body = ROUTE.pack(*head) + codec.attribute(RTA_DST, network.network_address.packed)
+    body += codec.number(RTA_OIF, index, 4)
+    if family == AF_INET:
+        return body + codec.attribute(RTA_PREFSRC, address.packed)
+    return body + codec.number(RTA_PRIORITY, _IP6_PRIORITY, 4)
 
 
 def all_routes(family: int) -> bytes:

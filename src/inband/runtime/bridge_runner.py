@@ -364,7 +364,7 @@ class BridgeRunner:
             case LinkChanged(index=index) if index == self.local.pair.index:
                 if self.local.link_changed(event):
                     self._restoring = self._loop.create_task(self._restore_local())
-            case LinkRemoved(index=index) if index == self.local.pair.index:
+            case LinkRemoved(index=index) if index in (self.local.pair.index, self.local.pair.inner_index):
                 self._local_removed()
             case AddressChanged(index=index) if index == self.local.pair.index:
                 self.local.address_changed(event)

@@ -78,7 +78,8 @@ class LocalKeeper:
                 concerns_us = index == pair.index
                 self._note_address(event)
             case RoutesChanged(destination=destination):
-                concerns_us = self._config.gateway is not None
+                networks = {address.network for address in self._config.addresses}
+                concerns_us = self._config.gateway is not None or destination is None or destination in networks
                 self._default_route_changed |= destination is not None and destination.prefixlen == 0
             case Resynchronised():
                 concerns_us = True
@@ -100,6 +101,7 @@ class LocalKeeper:
         self._try("its MTU", self._put_back_mtu)
         if link.up:
             self._try("its addresses", self._put_back_addresses)
+            self._try("its networks", self._put_back_networks)
             self._try("its gateway", self._put_back_gateway)
             self._try("its lease", self._put_back_lease)
 
@@ -147,7 +149,8 @@ class LocalKeeper:
         pair = self._local.pair
         outer, inner = self._kernel.link(pair.index), self._kernel.link(pair.inner_index)
         is_right = outer and inner and (outer.name, inner.name, inner.up) == (pair.outer, pair.inner, True)
-        return [] if is_right else keeping.put_back_ends(pair)
+        is_free = outer and inner and (outer.master, inner.master, outer.arps) == (0, 0, True)
+        return [] if is_right and is_free else keeping.put_back_ends(pair)
 
     def _put_back_mac(self) -> list[str]:
         link = self._kernel.link(self._local.pair.index)
@@ -173,6 +176,11 @@ class LocalKeeper:
         if missing:
             interfaces.set_addresses(self._local.pair.outer, missing)
         return [f"address {address}" for address in missing]
+
+    def _put_back_networks(self) -> list[str]:
+        present = self._present()
+        ours = [address for address in self._config.addresses if address in present]
+        return [f"route to {network}" for network in keeping.restore_networks(self._local.pair, ours)]
 
     def _put_back_gateway(self) -> list[str]:
         was_touched, self._default_route_changed = self._default_route_changed, False
