@@ -44,7 +44,7 @@ from inband.runtime.snooping import SnoopSocket
 from inband.runtime.stepping import go_through
 from inband.runtime.streams import SocketNetwork
 from inband.runtime.tls import tls_contexts, tls_files
-from inband.runtime.tls_clock import TlsClock, not_before
+from inband.runtime.tls_clock import TlsClock, validity
 from inband.switch.config import BridgeConfig
 from inband.switch.connections import ConnectionManager, Environment
 from inband.switch.core import SwitchCore
@@ -341,7 +341,7 @@ class BridgeRunner:
     def _apply_connections(self, config: BridgeConfig, old: BridgeConfig, refused: BridgeRefusals | None) -> None:
         """Listen, then dial: what is wrong (files, a place that is taken) is said before a connection is given up."""
         contexts, keys = tls_contexts(config), read_network_keys(config)
-        self._environment.tls_clock.learn(not_before(config.certificate))
+        self._environment.tls_clock.learn_own(validity(config.certificate))
         self._listening.apply(
             contexts,
             config.controllers,

@@ -3,6 +3,10 @@
 The newest time that is known for certain (the latest file of the state directory, the start of the own certificate) is
 a floor: a clock behind it is certainly wrong. Then a certificate's start is not enforced, and the end of each in the
 chain is judged by the floor. With a clock that can be right nothing is relaxed, and OpenSSL judges.
+
+A file of the state directory that is later than the end of the own certificate proves nothing: it was written while the
+clock was far ahead, or the certificate is over and no peer takes it. Else a clock that was once in the year 2099 would
+have every certificate refused for good.
 """
 
 from __future__ import annotations
@@ -26,12 +30,25 @@ class TlsClock:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         """``clock`` gives seconds since 1970, or what the machine takes for them."""
         self._clock = clock
-        self._floor_s = 0.0
+        self._written_s = self._start_s = 0.0
+        self._end_s: float | None = None
         self._is_said = False
 
-    def learn(self, known_s: float | None) -> None:
-        """It is certainly not earlier than this, in seconds since 1970; None: nothing is known."""
-        self._floor_s = max(self._floor_s, known_s or 0.0)
+    def learn(self, written_s: float | None) -> None:
+        """A file was written at this time, in seconds since 1970; None: there is none."""
+        self._written_s = max(self._written_s, written_s or 0.0)
+
+    def learn_own(self, valid_s: tuple[float, float] | None) -> None:
+        """The own certificate holds from then until then, in seconds since 1970; None: it cannot be read."""
+        if valid_s is not None:
+            self._start_s = max(self._start_s, valid_s[0])
+            self._end_s = max(self._end_s or 0.0, valid_s[1])
+
+    @property
+    def _floor_s(self) -> float:
+        """It is certainly not earlier than this."""
+        is_believed = self._end_s is None or self._written_s <= self._end_s
+        return max(self._start_s, self._written_s if is_believed else 0.0)
 
     @property
     def is_wrong(self) -> bool:
@@ -75,13 +92,15 @@ def _chain(tls: ssl.SSLObject | ssl.SSLSocket) -> Iterator[Mapping[str, Any]]:
         yield certificate.get_info()
 
 
-def not_before(certificate: Path | None) -> float | None:
-    """The start of a certificate in a file, in seconds since 1970; None when it cannot be read."""
+def validity(certificate: Path | None) -> tuple[float, float] | None:
+    """Start and end of a certificate in a file, in seconds since 1970; None when it cannot be read."""
     if certificate is None:
         return None
     decode: Any = ssl._ssl._test_decode_cert  # type: ignore[attr-defined] # how CPython's own tests read a PEM file
     try:
-        return ssl.cert_time_to_seconds(str(decode(str(certificate))["notBefore"]))
+        found = decode(str(certificate))
+        start, end = (ssl.cert_time_to_seconds(str(found[name])) for name in ("notBefore", "notAfter"))
+        return start, end
     except (OSError, ValueError, KeyError):
         return None
 

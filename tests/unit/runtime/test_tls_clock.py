@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inband.runtime.tls_clock import TlsClock, not_before
+from inband.runtime.tls_clock import TlsClock, validity
 from lab.certificates import DAY, NOW, Authority, Identity
 
 TODAY = NOW.timestamp()
@@ -89,8 +89,19 @@ def test_a_context_that_was_used_with_a_wrong_clock_is_strict_again_when_it_is_r
     assert context.verify_flags == strict
 
 
-def test_the_start_of_a_certificate_is_read(authority: Authority, tmp_path: Path) -> None:
-    assert abs((not_before(authority.issue("c").certificate) or 0) - (TODAY - A_DAY)) < 60
+def test_a_file_from_after_the_end_of_the_own_certificate_proves_nothing(authority: Authority) -> None:
+    clock = _clock(datetime.now(UTC).timestamp(), TODAY + 20_000 * A_DAY)
+    clock.learn_own(validity(authority.issue("own", days=300).certificate))
+
+    assert not clock.is_wrong
+    assert clock.note is None
+    assert _handshake(clock, authority, authority.issue("c")) is None
+
+
+def test_start_and_end_of_a_certificate_are_read(authority: Authority, tmp_path: Path) -> None:
+    start, end = validity(authority.issue("c", days=3).certificate) or (0.0, 0.0)
+    assert abs(start - (TODAY - A_DAY)) < 60
+    assert abs(end - (TODAY + 3 * A_DAY)) < 60
     (tmp_path / "none").write_text("nothing")
-    assert not_before(tmp_path / "none") is None
-    assert not_before(tmp_path / "missing") is None
+    assert validity(tmp_path / "none") is None
+    assert validity(tmp_path / "missing") is None
