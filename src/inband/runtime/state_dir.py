@@ -89,7 +89,7 @@ class StateDir:
             return None
         path = self.path / name
         try:
-            with path.open("rb") as file:
+            with open(path, "rb", opener=_without_waiting) as file:
                 document = json.loads(file.read(MAX_BYTES))
             version = document["version"]
             if type(version) is not int:
@@ -152,6 +152,11 @@ class StateDir:
             os.replace(path, path.with_name(f"{path.name}.broken"))
         except OSError:
             return  # it is overwritten then
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Nor for who writes, if somebody has put a FIFO there."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _replace(path: Path, text: str) -> None:

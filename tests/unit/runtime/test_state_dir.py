@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,16 @@ def test_a_broken_file_is_said_once_kept_aside_and_replaced(
 
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert path.with_name(f"{MEMORY}.broken").read_text() == text
+    assert memory_of(state.read(MEMORY)) == BRIDGES
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_what_is_no_file_is_not_waited_for(state: StateDir, tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "state" / MEMORY)
+
+    assert state.read(MEMORY) is None
+    state.write(MEMORY, document_of(BRIDGES))
+
     assert memory_of(state.read(MEMORY)) == BRIDGES
 
 
