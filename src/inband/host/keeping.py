@@ -73,14 +73,19 @@ def set_mtu(pair: LocalPair, mtu: int) -> None:
 
 
 def restore_networks(pair: LocalPair, addresses: Iterable[IpInterface]) -> list[IpNetwork]:
-    """Have the routes to the networks of addresses that the interface has; returns those that were missing."""
+    """Have routes to the networks of addresses that the interface has, of any metric; returns those that were missing.
+
+    All routes are looked at, for there may be one of another metric: to be called when one of these has changed.
+    """
     missing: list[IpNetwork] = []
     with Requests() as requests:
         link = requests.link_at(pair.index)
-        for address in addresses if link is not None and link.up else ():
+        if link is None or not link.up:
+            return []
+        for address in addresses:
             network = address.network
-            if network.prefixlen == network.max_prefixlen:
-                continue  # there is nobody else in it
+            if network.prefixlen == network.max_prefixlen or _has_route(requests, link, network):
+                continue
             body = rtnetlink.network_route_body(pair.index, address)
             flags = codec.NLM_F_CREATE | codec.NLM_F_EXCL
             try:
@@ -90,6 +95,20 @@ def restore_networks(pair: LocalPair, addresses: Iterable[IpInterface]) -> list[
                 if error.errno != errno.EEXIST:
                     raise
     return missing
+
+
+def _has_route(requests: Requests, link: Link, network: IpNetwork) -> bool:
+    """Whether a route of the main table leads to a network by an interface."""
+    wanted = rtnetlink.all_routes(rtnetlink.family_of(network.network_address))
+    bodies = requests.ask("list routes", rtnetlink.RTM_GETROUTE, wanted, bytes, dump=True)
+    return any(_is_to(body, link, network) for body in bodies)
+
+
+def _is_to(body: bytes, link: Link, network: IpNetwork) -> bool:
+    route, found = rtnetlink.read_route(body), codec.attributes(body, rtnetlink.ROUTE.size)
+    is_ours = (route.table, route.interface_index) == (rtnetlink.RT_TABLE_MAIN, link.index)
+    to = (route.prefix_length, found.get(rtnetlink.RTA_DST))
+    return is_ours and to == (network.prefixlen, network.network_address.packed)
 
 
 def restore_gateway(pair: LocalPair, gateway: IpAddress, *, was_touched: bool) -> bool:

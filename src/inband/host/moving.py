@@ -6,7 +6,8 @@ what must happen between them (the first becomes a port, and loses all that it h
 a millisecond or two.
 
 Moved are routes of every table that name the interface, except what the kernel makes itself with an address, and
-neighbours whose MAC address is known. Not moved are multipath routes and those through nexthop objects.
+neighbours whose MAC address is known. Of a route with several next hops those by the interface are. Routes through
+nexthop objects cannot be: ``give`` raises UsageError, and nothing has changed.
 
 All raise HostError when the kernel refuses; ``give`` then has taken back what it gave.
 Source: linux/rtnetlink.h, linux/if_addr.h, linux/neighbour.h.
@@ -18,6 +19,7 @@ import errno
 import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from struct import Struct
 
 from inband.errors import HostError, UsageError
 from inband.host import codec, rtnetlink
@@ -33,6 +35,9 @@ _RTPROT_KERNEL = 2
 _RTA_PRIORITY = 6
 _RT_TABLE_LOCAL = 255
 _RTNH_F_ONLINK = 4
+_RTA_MULTIPATH, _RTA_NH_ID = 9, 30
+# struct rtnexthop: length, flags, weight - 1, interface's index; then attributes.
+_NEXT_HOP = Struct("=HBBi")
 # DST, SRC, GATEWAY, PRIORITY, PREFSRC, METRICS, TABLE, VIA, PREF: what says of a route where it leads.
 _ROUTE_ATTRIBUTES = (1, 2, 5, 6, 7, 8, 15, 18, 20)
 
@@ -71,7 +76,8 @@ def belongings_of(interface: str) -> Belongings:
             if address is not None:
                 is_permanent = address.flags & rtnetlink.IFA_F_PERMANENT
                 (given if is_permanent else leased).append(interface_of(address.address, address.prefix_length))
-        defaults = [r for r in map(rtnetlink.read_route, _routes(requests, link)) if r.prefix_length == 0]
+        routes = map(rtnetlink.read_route, _routes(requests, link))
+        defaults = [r for r in routes if r.prefix_length == 0 and r.table == rtnetlink.RT_TABLE_MAIN]
         gateways = sorted((r.gateway for r in defaults if r.gateway is not None), key=lambda each: each.version)
         return Belongings(link.mac, tuple(given), tuple(leased), next(iter(gateways), None))
 
@@ -88,6 +94,12 @@ def give(source: str, target: str) -> list[bytes]:
     with Requests() as requests:
         old, new = _existing(requests, source), _existing(requests, target)
         given: list[bytes] = []
+        routes = _routes(requests, old)
+        if any(_RTA_NH_ID in _route_attributes(body) for body in routes):
+            raise UsageError(
+                f"{source} has routes through nexthop objects (`ip nexthop`), which cannot lead by {target}: write "
+                f"these routes with `via` first"
+            )
         set_up(requests, new, up=True)  # routes need that, and whoever has addresses is in use
         try:
             for body in _addresses(requests, old):
@@ -100,7 +112,7 @@ def give(source: str, target: str) -> list[bytes]:
             raise
         for body in _neighbours(requests, old, new):
             requests.change(f"give {target} a neighbour of {source}", rtnetlink.RTM_NEWNEIGH, _REPLACE, body)
-        return sorted(_routes(requests, old), key=lambda body: rtnetlink.RTA_GATEWAY in _route_attributes(body))
+        return sorted(routes, key=lambda body: rtnetlink.RTA_GATEWAY in _route_attributes(body))
 
 
 def take(source: str, target: str, routes: Iterable[bytes], *, gateway: IpAddress | None = None) -> None:
@@ -113,7 +125,7 @@ def take(source: str, target: str, routes: Iterable[bytes], *, gateway: IpAddres
         for body in routes:
             words = f"redirect a route of {source} to {target}"
             is_configured = gateway is not None and _is_default_by(body, gateway)
-            moved = _route_for(new, body, keep_metric=not is_configured)
+            moved = _route_for(old, new, body, keep_metric=not is_configured)
             requests.change(words, rtnetlink.RTM_NEWROUTE, _REPLACE, moved)
             if is_configured:
                 _remove_route(requests, source, body)
@@ -186,9 +198,23 @@ def _routes(requests: Requests, link: Link) -> list[bytes]:
 
 def _is_by(body: bytes, link: Link) -> bool:
     _, _, _, _, table, protocol, _, kind, flags = codec.fields(rtnetlink.ROUTE, body)
-    oif = _route_attributes(body).get(rtnetlink.RTA_OIF)
     is_own = protocol == _RTPROT_KERNEL or table == _RT_TABLE_LOCAL or flags & rtnetlink.RTM_F_CLONED
-    return not is_own and kind == rtnetlink.RTN_UNICAST and oif is not None and codec.as_number(oif, 4) == link.index
+    if is_own or kind != rtnetlink.RTN_UNICAST:
+        return False
+    found = _route_attributes(body)
+    if _RTA_MULTIPATH in found:
+        return any(index == link.index for _, _, _, index, _ in _next_hops(found[_RTA_MULTIPATH]))
+    return rtnetlink.RTA_OIF in found and codec.as_number(found[rtnetlink.RTA_OIF], 4) == link.index
+
+
+def _next_hops(data: bytes) -> Iterator[tuple[int, int, int, int, bytes]]:
+    """Length, flags, weight - 1, interface's index and attributes of each next hop of a route."""
+    while len(data) >= _NEXT_HOP.size:
+        length, flags, weight, index = _NEXT_HOP.unpack_from(data)
+        if not _NEXT_HOP.size <= length <= len(data):
+            return
+        yield length, flags, weight, index, data[_NEXT_HOP.size : length]
+        data = data[length + 3 & ~3 :]
 
 
 def _route_attributes(body: bytes) -> codec.Attributes:
@@ -197,17 +223,24 @@ def _route_attributes(body: bytes) -> codec.Attributes:
 
 def _is_default_by(body: bytes, gateway: IpAddress) -> bool:
     found = rtnetlink.read_route(body)
-    return found.prefix_length == 0 and found.gateway == without_scope(gateway)
+    is_default = found.prefix_length == 0 and found.table == rtnetlink.RT_TABLE_MAIN
+    return is_default and found.gateway == without_scope(gateway)
 
 
-def _route_for(link: Link, body: bytes, *, keep_metric: bool) -> bytes:
+def _route_for(old: Link, link: Link, body: bytes, *, keep_metric: bool) -> bytes:
     *head, flags = codec.fields(rtnetlink.ROUTE, body)
     found = _route_attributes(body)
     if not keep_metric:
         found = {each: value for each, value in found.items() if each != _RTA_PRIORITY}
     copied = b"".join(codec.attribute(kind, found[kind]) for kind in _ROUTE_ATTRIBUTES if kind in found)
     packed = rtnetlink.ROUTE.pack(*head, flags & _RTNH_F_ONLINK)
-    return packed + copied + codec.number(rtnetlink.RTA_OIF, link.index, 4)
+    if _RTA_MULTIPATH not in found:
+        return packed + copied + codec.number(rtnetlink.RTA_OIF, link.index, 4)
+    hops = b"".join(
+        _NEXT_HOP.pack(length, flags & _RTNH_F_ONLINK, weight, link.index if index == old.index else index) + rest
+        for length, flags, weight, index, rest in _next_hops(found[_RTA_MULTIPATH])
+    )
+    return packed + copied + codec.attribute(_RTA_MULTIPATH, hops)
 
 
 def _neighbours(requests: Requests, old: Link, new: Link) -> Iterator[bytes]:

@@ -53,6 +53,7 @@ class LocalKeeper:
         self._timer: asyncio.TimerHandle | None = None
         self._default_route_changed = False
         self._link_local: set[IpInterface] = set()
+        self._networks_changed: set[IpInterface] = set()  # addresses to whose networks a route came, changed or went
         self._mtu: int | None = None
         self._dhcp_lost = False
         self._restarting: asyncio.Task[None] | None = None
@@ -78,8 +79,9 @@ class LocalKeeper:
                 concerns_us = index == pair.index
                 self._note_address(event)
             case RoutesChanged(destination=destination):
-                networks = {address.network for address in self._config.addresses}
-                concerns_us = self._config.gateway is not None or destination is None or destination in networks
+                changed = {each for each in self._config.addresses if each.network == destination}
+                self._networks_changed |= changed
+                concerns_us = self._config.gateway is not None or bool(changed)
                 self._default_route_changed |= destination is not None and destination.prefixlen == 0
             case Resynchronised():
                 concerns_us = True
@@ -178,8 +180,8 @@ class LocalKeeper:
         return [f"address {address}" for address in missing]
 
     def _put_back_networks(self) -> list[str]:
-        present = self._present()
-        ours = [address for address in self._config.addresses if address in present]
+        changed, self._networks_changed = self._networks_changed, set()
+        ours = changed.intersection(self._config.addresses, self._present())
         return [f"route to {network}" for network in keeping.restore_networks(self._local.pair, ours)]
 
     def _put_back_gateway(self) -> list[str]:
