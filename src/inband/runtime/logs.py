@@ -180,6 +180,8 @@ def set_up_logging(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)  # libraries
+    # It warns of what is written after a peer has gone, without saying who; that the peer has gone is reported.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     logging.getLogger("inband").setLevel(logging.INFO)
 
 

@@ -38,18 +38,31 @@ class ManualClock:
 @pytest.fixture
 def untouched_logging() -> Iterator[None]:
     """The root logger as it was."""
-    root, ours = logging.getLogger(), logging.getLogger("inband")
-    before = (root.handlers[:], root.level, ours.level)
+    root, ours, loop = logging.getLogger(), logging.getLogger("inband"), logging.getLogger("asyncio")
+    before = (root.handlers[:], root.level, ours.level, loop.level)
     yield
     root.handlers[:] = before[0]
     root.setLevel(before[1])
     ours.setLevel(before[2])
+    loop.setLevel(before[3])
 
 
 def logger_to(handler: logging.Handler) -> logging.Logger:
     logger = logging.Logger("test")
     logger.addHandler(handler)
     return logger
+
+
+@pytest.mark.usefixtures("untouched_logging")
+def test_what_asyncio_warns_of_is_left_out_and_its_errors_are_not() -> None:
+    stream = io.StringIO()
+    set_up_logging(stream)
+
+    logging.getLogger("asyncio").warning("socket.send() raised exception.")
+    logging.getLogger("asyncio").error("an exception was never retrieved")
+
+    assert "socket.send" not in stream.getvalue()
+    assert "never retrieved" in stream.getvalue()
 
 
 def test_a_repeated_cause_is_written_a_few_times_and_then_counted() -> None:
