@@ -393,8 +393,7 @@ class UserspaceDatapath:
         self._known[port] = {}
         for tap in opened.taps:
             self._taps[tap.socket.fileno()] = tap
-            epoll = self._data if tap.queue in (Queue.DATA, Queue.TAGGED_DATA) else self._control
-            epoll.register(tap.socket.fileno(), select.EPOLLIN)
+            self._epoll_of(tap).register(tap.socket.fileno(), select.EPOLLIN)
         self._forget_paths()
 
     def _open(self, port: PortNo, interface: str, *, owned: bool) -> Port:
@@ -409,6 +408,9 @@ class UserspaceDatapath:
             if not owned:
                 self._ownership.release_port(interface)
             raise
+
+    def _epoll_of(self, tap: Tap) -> select.epoll:
+        return self._data if tap.queue in (Queue.DATA, Queue.TAGGED_DATA) else self._control
 
     def remove_port(self, port: PortNo) -> None:
         """As ``Datapath.remove_port``."""
@@ -425,8 +427,10 @@ class UserspaceDatapath:
     def _close_port(self, port: Port) -> None:
         port.collect_losses()
         for tap in port.taps:
-            del self._taps[tap.socket.fileno()]
-        port.close()  # which takes the sockets out of the epolls
+            descriptor = tap.socket.fileno()
+            self._epoll_of(tap).unregister(descriptor)
+            del self._taps[descriptor]
+        port.close()
 
     def port_counters(self, port: PortNo) -> PortCounters:
         """As ``Datapath.port_counters``."""

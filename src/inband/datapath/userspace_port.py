@@ -25,6 +25,7 @@ from functools import partial
 from struct import Struct
 
 from inband.datapath.base import Counters, PortCounters
+from inband.datapath.closing import close_soon
 from inband.datapath.microflow import SPARE
 from inband.datapath.pace import CONTROL, DISCOVERY, LINK_LOCAL, Pace
 from inband.datapath.userspace_filter import Queue, build_filter
@@ -184,11 +185,11 @@ class Port:
             self.counters.rx_dropped += drops
 
     def close(self) -> None:
-        """Close all sockets."""
+        """Close all sockets, soon: nothing watches them any more."""
         for tap in self.taps:
-            tap.socket.close()
+            close_soon(tap.socket)
         for sender in self.senders.values():
-            sender.close()
+            close_soon(sender)
         self.taps.clear()
         self.senders.clear()
 
