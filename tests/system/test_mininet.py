@@ -137,3 +137,33 @@ def test_the_ring_of_the_examples_heals_after_each_cut() -> None:
     outages = [float(seconds) for seconds in re.findall(r"longest outage ([\d.]+) s", said)]
     assert len(outages) == 8
     assert max(outages) < 2.0, said
+
+
+def test_a_switch_of_a_running_network_starts_again_and_only_once() -> None:
+    said = run_alone(PYTHON, "-c", AGAIN, timeout_s=60)
+
+    assert "forwards at once: 0.0" in said
+    assert "is another process: True" in said
+    assert "left: []" in said
+
+
+AGAIN = f"""
+import glob, os, sys
+sys.path.append(os.path.dirname({str(CUSTOM_FILE)!r}))
+from inband_mininet import InbandSwitch
+from mininet.net import Mininet
+from mininet.topo import SingleSwitchTopo
+make = lambda *a, **k: InbandSwitch(*a, failMode="standalone", **k)
+net = Mininet(SingleSwitchTopo(2), switch=make, controller=None, autoStaticArp=True)
+net["s1"].batch = True  # as `mn` has it
+net.start()
+s1 = net["s1"]
+s1.stop(deleteIntfs=False)  # at the prompt: switch s1 stop, switch s1 start
+s1.start([])
+print("forwards at once:", net.pingAll(timeout=1))
+first = s1.process
+s1.start([])
+print("is another process:", s1.process != first and not os.path.exists(f"/proc/{{first}}") and s1._answers())
+net.stop()
+print("left:", [path for path in glob.glob("/proc/[0-9]*/comm") if open(path).read() == "inband\\n"])
+"""

@@ -107,7 +107,8 @@ class InbandSwitch(Switch):
     # --- start and stop -----------------------------------------------------------------------------------------
 
     def start(self, controllers: Sequence[Controller]) -> None:
-        """Start the switch; returns when it forwards, unless ``batch`` was asked for."""
+        """Start the switch; returns when it forwards, unless ``batch`` was asked for. One that runs begins anew."""
+        self._finish()
         self.folder.mkdir(parents=True, exist_ok=True)
         words = [command(), "run", *self._options(controllers), *shlex.split(self.opts)]
         log = shlex.quote(str(self.folder / "log"))
@@ -162,10 +163,16 @@ class InbandSwitch(Switch):
         started = list(switches)
         for switch in started:  # side by side, so the first of them may take as long as all
             switch.wait_until_started(START_S * len(started))
+            switch.batch = False  # who starts it again, at the prompt, starts it alone
         return started
 
     def stop(self, deleteIntfs: bool = True) -> None:
         """End the switch."""
+        self._finish()
+        super().stop(deleteIntfs)
+
+    def _finish(self) -> None:
+        """End the process, if there is one, and what is left of it."""
         self._end()
         end = time.monotonic() + STOP_S
         while self._runs():
@@ -173,7 +180,6 @@ class InbandSwitch(Switch):
             if time.monotonic() > end:
                 os.kill(self.process, signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
-        super().stop(deleteIntfs)
 
     def _end(self) -> None:
         if self._runs():
@@ -181,10 +187,13 @@ class InbandSwitch(Switch):
 
     @classmethod
     def batchShutdown(cls, switches: Iterable[InbandSwitch], run: Any = errRun) -> Iterable[InbandSwitch]:
-        """Called by Mininet: end all at once; `stop` waits for each."""
-        for switch in switches:
+        """Called by Mininet, which does not stop those that are returned: end all at once, and wait for each."""
+        ending = list(switches)
+        for switch in ending:
             switch._end()
-        return switches
+        for switch in ending:
+            switch._finish()
+        return ending
 
     # --- while it runs ------------------------------------------------------------------------------------------
 
