@@ -7,11 +7,12 @@ import gc
 import socket
 import struct
 from ipaddress import ip_address
+from typing import cast
 
 import pytest
 
 from inband.runtime.connecting import socket_address
-from inband.runtime.streams import SocketNetwork
+from inband.runtime.streams import SocketNetwork, SocketStream
 from inband.runtime.tls_clock import TlsClock
 from inband.switch.targets import parse_target
 from inband.switch.transport import TcpProgress, Transport
@@ -85,6 +86,43 @@ def test_what_is_short_does_not_wait_for_the_answer_to_what_was_before(family: s
                 return kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     assert asyncio.run(live()), "a message that is lost is found by the next one, and not by TCP's timer"
+
+
+class Tcp:
+    """What the kernel says of a connection: unacked, retransmits, total_retrans and bytes_acked of struct tcp_info."""
+
+    family = socket.AF_INET
+
+    def __init__(self) -> None:
+        self.said = (0, 0, 0, 0)
+
+    def getsockopt(self, *_: int) -> bytes:
+        unacked, retransmits, total, acked = self.said
+        words = [0, 0, 0, 0, unacked, *[0] * 18, total]
+        return bytes((1, 0, retransmits, *[0] * 5)) + struct.pack("=24I", *words) + struct.pack("=3Q", 0, 0, acked)
+
+
+class Owner:
+    """asyncio's transport, as far as it is asked for its socket."""
+
+    def __init__(self, tcp: Tcp) -> None:
+        self.tcp = tcp
+
+    def get_extra_info(self, name: str) -> Tcp | None:
+        return self.tcp if name == "socket" else None
+
+
+def test_a_probe_for_losses_counts_while_nothing_is_acknowledged() -> None:
+    tcp, stream = Tcp(), SocketStream(User(), TlsClock())
+    stream._transport = cast(asyncio.Transport, Owner(tcp))
+    found = []
+
+    for tcp.said in ((1, 0, 5, 100), (1, 0, 5, 100), (1, 0, 6, 100), (1, 0, 6, 100), (1, 1, 7, 100), (1, 0, 8, 200)):
+        progress = stream.progress()
+        assert progress is not None
+        found.append(progress.is_stuck)
+
+    assert found == [False, False, True, False, True, False]
 
 
 def test_a_stream_carries_bytes_both_ways_and_its_end_is_reported_once() -> None:
