@@ -77,15 +77,15 @@ def _cold(graph: Graph) -> Callable[[SwitchMaker], Figure]:
 
 def _peer_cold(make: SwitchMaker, graph: Graph) -> Figure:
     """The peer as it is, and with its spanning tree; a network that never comes up is not watched further."""
-    found: dict[str, object] = {}
+    found: dict[str, float | None] = {}
     for way in ("plain", "RSTP"):
         with graph_scene(make, graph, echo_s=CALM_ECHO_S) as stage:
             if way == "RSTP":
                 for number, switch in enumerate(stage.switches.values()):
                     switch.set_rstp(4096 * (1 + min(number, 13)))
             found[way] = stage.up_after(stage.connect(), UP_S)
-    text = ", ".join(f"{way}: up {shown(up_s)}" for way, up_s in found.items())  # type: ignore[arg-type]
-    return Figure(text, False, found)
+    text = ", ".join(f"{way}: up {shown(up_s)}" for way, up_s in found.items())
+    return Figure(text, False, {**found})
 
 
 def _two_at_once(count: int) -> Callable[[SwitchMaker], Figure]:
