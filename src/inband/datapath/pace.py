@@ -30,6 +30,11 @@ DISCOVERY = Allowance(1000, 200)
 LINK_LOCAL = Allowance(400, 250)
 CONTROL = Allowance(1000, 200)
 
+# The event loop has its turn after so long whatever waits: where flows look at headers in ten thousand ways, a decision
+# takes as long. Usual decisions fit in, all that are looked at together: what came before a change must be looked at
+# before the timers act upon it.
+POLL_S = 0.05
+
 _LINK_LOCAL, _HIGHEST = BRIDGE_GROUP.packed[:5], 0x0F
 
 

@@ -37,7 +37,7 @@ from inband.datapath.classifier import MAX_MEGAFLOWS, DatapathClassifier
 from inband.datapath.execute import execute, plain_outputs
 from inband.datapath.metering import Meters
 from inband.datapath.microflow import BLIND_BITS, MicroflowKey, microflow_key
-from inband.datapath.pace import CONTROL, Pace, is_discovery, is_link_local
+from inband.datapath.pace import CONTROL, POLL_S, Pace, is_discovery, is_link_local
 from inband.datapath.userspace_filter import Queue
 from inband.datapath.userspace_offload import VNET_SIZE, count_segments
 from inband.datapath.userspace_port import BUFFER_SIZE, LOST, MAX_FRAME, TX_FAULTS, Port, Tap, open_port
@@ -63,10 +63,6 @@ UPCALL_BUDGET = 8
 ROUND_SOCKETS = 4
 # Rounds before the event loop has its turn.
 ROUNDS = 4
-# It has it after so long whatever waits: where flows look at headers in ten thousand ways, a decision takes as long.
-# Usual decisions fit in, all that are looked at together: what came before a change must be looked at before the timers
-# act upon it.
-POLL_S = 0.05
 # Turns in a row that ended with frames still waiting to be decided; then there is a backlog of them.
 BACKLOG_TURNS = 4
 # How long discovery of a port rests that is over its pace: so 100 times a second FRAME_BUDGET frames are looked at,

@@ -40,6 +40,7 @@ from inband.datapath.ebpf.spare import Spare
 from inband.datapath.ebpf.stations import Stations
 from inband.datapath.ebpf.upcall import Upcall, read_upcall
 from inband.datapath.execute import execute
+from inband.datapath.pace import POLL_S
 from inband.errors import HostError
 from inband.flow.actions import DatapathAction, Meter, ToController
 from inband.flow.fields import FlowKey
@@ -55,10 +56,6 @@ CONTROL_BUDGET = 64
 DATA_BUDGET = 16
 # Looks at the rings before the event loop has its turn.
 ROUNDS = 2
-# It has it after so long whatever waits: where flows look at headers in ten thousand ways, a decision takes as long.
-# Usual decisions fit in, all that are looked at together: what came before a change must be looked at before the timers
-# act upon it.
-POLL_S = 0.05
 
 # How long entries and ports of a process that died stay beside the new ones: long enough for ports to be added and
 # controllers to be back and to have said what they want, short enough that an old decision puzzles no one.
