@@ -73,10 +73,12 @@ class LinkProtocols:
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
-        return earliest(self.tree.next_deadline(), self.neighbours.next_deadline(), self.loops.next_deadline())
+        neighbours = None if self.neighbours.has_own_driver else self.neighbours.next_deadline()
+        return earliest(self.tree.next_deadline(), neighbours, self.loops.next_deadline())
 
     def run(self, now: Instant) -> None:
         """Do what is due."""
         self.tree.run(now)
-        self.neighbours.run(now)
+        if not self.neighbours.has_own_driver:
+            self.neighbours.run(now)
         self.loops.run(now)

@@ -26,6 +26,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from inband.bridge.control_traffic import ControlTraffic
 from inband.bridge.kernel_tables import KernelTables
 from inband.bridge.removed import Removed
 from inband.datapath.base import Datapath, Megaflow
@@ -138,6 +139,7 @@ class MegaflowCache:
     def __init__(self, datapath: Datapath, pipeline: Pipeline) -> None:
         self.datapath = datapath
         self.pipeline = pipeline
+        self.control = ControlTraffic()
         self._fdb = pipeline.fdb
         self._cached = _Cached()
         self._flushed: list[_Cached] = []
@@ -440,4 +442,5 @@ class MegaflowCache:
         bytes_ = megaflow.bytes - megaflow.credited_bytes
         if packets:
             self.pipeline.credit(megaflow.translation, packets, bytes_, megaflow.used)
+            self.control.count(megaflow, packets)
         megaflow.credited_packets, megaflow.credited_bytes = megaflow.packets, megaflow.bytes

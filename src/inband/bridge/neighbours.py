@@ -85,6 +85,8 @@ class Neighbours:
         self.tell: Callable[[ev.TellNeighbour | ev.TellRefused], None] = _no_one
         self.needs_changed: Callable[[], None] = _no_needs
         """Called when neighbours use other controllers than before, or tell of them otherwise."""
+        self.has_own_driver = False
+        self._wake = around.wake
         self._keys: NetworkKeys | None = None
         self._around = around
         self._fdb = around.pipeline.fdb
@@ -94,7 +96,7 @@ class Neighbours:
         self._repeating = Repeating(around.inject)
         around.places.proofs_changed = self.places_changed
         self._local_index: int | None = None
-        self._control_ports: frozenset[PortNo] = frozenset()
+        self._control_ports = frozenset[PortNo](), frozenset[PortNo]()
         self._look_at: Instant = 0.0
         self._asked_at: Instant = 0.0
         self._searched: dict[IpAddress, Instant] = {}
@@ -104,6 +106,13 @@ class Neighbours:
         self._described: ev.ControlDescribed | None = None
 
     # --- what happens -----------------------------------------------------------------------------------------------
+
+    def drive_apart(self, look: Callable[[], None]) -> None:
+        """Have ``run`` called at ``next_deadline`` by someone else than the rest of the bridge, who is told of changes.
+
+        With each hello, a hundred times a second, to look at the rest as well would cost as much as the hello.
+        """
+        self.has_own_driver, self._wake = True, look
 
     def set_switch(self, switch: int | None, random: Random, now: Instant) -> None:
         """Speak to neighbours from now on as the switch with this datapath id; None: say nothing any more.
@@ -120,14 +129,15 @@ class Neighbours:
         self._follow_paths((), now)
         self._follow_needs()
         self._tell_needs(now)
-        self._control_ports, self._proven, self._described = frozenset(), frozenset(), None
+        self._control_ports = frozenset(), frozenset()
+        self._proven, self._described = frozenset(), None
         self._handle(ev.KeysChanged(self._keys), now)
         self._follow_trusted(now)
         self.places_changed(now)
         self._tell_local(now)
         for port in around.ports:
             self.port_changed(port, now)
-        around.wake()
+        self._wake()
 
     def set_keys(self, keys: NetworkKeys | None, now: Instant) -> None:
         """Sign messages with these keys from now on, and believe no others; None: there is no key."""
@@ -191,7 +201,7 @@ class Neighbours:
             self._needs.is_client = True
             self._tell_needs(now)
             self._repeating.begin(now)
-            self._around.wake()
+            self._wake()
 
     def found_controllers(self) -> dict[Need, Word]:
         """The controllers that neighbours use, the nearest first."""
@@ -218,6 +228,7 @@ class Neighbours:
         if self.fabric is not None and self.fabric.ways is not None:
             self._paths.refresh(self.fabric.ways, now)
             self.places_changed(now)
+            self._wake()
 
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
@@ -250,16 +261,18 @@ class Neighbours:
         fabric = self.fabric
         if fabric is None:
             return
-        planned = fabric.next_deadline()
+        planned = self.next_deadline()
         for command in fabric.handle(event, now):
             self._carry_out(command, now)
-        if fabric.next_deadline() != planned:  # a later one too, or the timer wakes the switch for nothing
-            self._around.wake()
+        if self.next_deadline() != planned:  # a later one too, or the timer wakes the switch for nothing
+            self._wake()
 
     def _carry_out(self, command: ev.Command, now: Instant) -> None:
+        if isinstance(command, ev.Send):
+            self._around.datapath.execute(LOCAL, Frame(command.data), (Output(command.port),))
+            return
+        self._around.wake()
         match command:
-            case ev.Send(port, data):
-                self._around.datapath.execute(LOCAL, Frame(data), (Output(port),))
             case ev.ForgetPlaces(port):
                 self._fdb.flush_port(port)
                 self._around.megaflows.settle()
@@ -268,7 +281,7 @@ class Neighbours:
             case ev.FollowNeeds():
                 if self._follow_needs():
                     self._repeating.begin(now)
-                    self._around.wake()
+                    self._wake()
             case ev.DoubtPlaces():
                 self._fdb.doubt(now)
                 self._around.places.hurry()
@@ -334,9 +347,12 @@ class Neighbours:
         macs += islice(self._needs.hop_macs(), _MAX_REMOTES)
         places = (self._fdb.lookup(self._place_key(mac), now) for mac in macs)
         ports = frozenset(port for port in places if port is not None).union(self._around.pipeline.places.heard_by)
-        if ports != self._control_ports:
-            self._control_ports = ports
-            self._handle(ev.ControlPortsChanged(ports), now)
+        quiet = frozenset[PortNo]()
+        if not self._around.pipeline.duplicates.is_on:  # those are not cached, so no one counts them
+            quiet = self._around.megaflows.control.quiet(ports, now)
+        if (ports, quiet) != self._control_ports:
+            self._control_ports = ports, quiet
+            self._handle(ev.ControlPortsChanged(ports, quiet), now)
 
     def described(self, now: Instant) -> ev.ControlDescribed:
         """What this switch is called, and its ways to its controllers."""

@@ -55,9 +55,10 @@ class FrameReceived:
 
 @dataclass(frozen=True, slots=True)
 class ControlPortsChanged:
-    """Control traffic leaves by these ports: a next hop was last heard there."""
+    """Control traffic leaves by these ports: a next hop was last heard there. By ``quiet`` ones little passes."""
 
     ports: frozenset[PortNo]
+    quiet: frozenset[PortNo] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,9 +110,9 @@ class Fabric:
                 self._receive(port, data, now)
             case ev.TimePassed():
                 self._run(now)
-            case ev.ControlPortsChanged(ports):
+            case ev.ControlPortsChanged(ports, quiet):
                 for link in self.links.values():
-                    link.set_control(now, carries=link.port in ports)
+                    link.set_control(now, carries=link.port in ports, is_quiet=link.port in quiet)
             case ev.PortChanged():
                 self._port_changed(event, now)
             case ev.PortRemoved(port):
@@ -423,6 +423,8 @@ class Fabric:
             if told is not None:
                 told.topology_changed(now)
         self._commands.append(ev.DoubtPlaces())
+        for link in self.links.values():
+            link.alert(now)
         if now - self._asked_at < ROUND_S:
             return
         self._asked_at = now

@@ -2,8 +2,8 @@
 
 The states are those of ``LinkState``. Each hello promises when the next one comes; a neighbour is lost when MISSED of
 them did not. Both ends agree on the smaller of the two intervals that they want: FAST_MS where control traffic passes,
-IDLE_MS elsewhere. So a link's life is known in a few hundredths of a second where that counts, and costs next to
-nothing where it does not.
+QUIET_MS where that is little and nothing has changed in the network for ALERT_S, IDLE_MS elsewhere. So a link's life is
+known in a few hundredths of a second where that counts, and costs next to nothing where it does not.
 
 Machines stall. Who stalls itself judges no one (``excuse``), and an alarm that was false doubles how much this end
 bears before the next one, up to MAX_BACK_OFF times; a minute of peace halves it. To come back takes one hello.
@@ -30,7 +30,9 @@ from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
 from inband.vocabulary.rate_limit import RateLimit
 
-FAST_MS, IDLE_MS = 20, 1000
+FAST_MS, QUIET_MS, IDLE_MS = 20, 40, 1000
+# One failure is often followed by others.
+ALERT_S = 10.0
 # A host hears one frame a second, and after TRIES of them one in LONELY_MS; whoever comes says hello himself.
 LONELY_MS, TRIES = 5000, 10
 # As BFD's detection multiplier (RFC 5880, 6.8.4), and what timers of two machines differ by.
@@ -126,6 +128,8 @@ class Link:
     waiting: dict[Change, int] = field(default_factory=dict)
     _heard_at: Instant = 0.0
     _carries_control: bool = False
+    _is_quiet: bool = False
+    _alert_until: Instant = float("-inf")
     _control_until: Instant = 0.0
     _back_off: int = 1
     _alarm_at: Instant = float("-inf")
@@ -174,13 +178,18 @@ class Link:
         self._tries = 0
         self.hurry(now)
 
-    def set_control(self, now: Instant, *, carries: bool) -> None:
-        """Control traffic leaves by this port from now on, or does no longer."""
-        if carries and not self.carries_control(now):
-            self.hurry(now)
-        elif self._carries_control and not carries:
+    def set_control(self, now: Instant, *, carries: bool, is_quiet: bool = False) -> None:
+        """Control traffic leaves by this port from now on, much or little, or does no longer."""
+        wanted = self.wanted_ms(now)
+        if self._carries_control and not carries:
             self._control_until = now + LINGER_S
-        self._carries_control = carries
+        self._carries_control, self._is_quiet = carries, is_quiet
+        if self.wanted_ms(now) < wanted:
+            self.hurry(now)
+
+    def alert(self, now: Instant) -> None:
+        """Something has changed in the network: what carries control is watched as closely as can be."""
+        self._alert_until = now + ALERT_S
 
     def hurry(self, now: Instant) -> None:
         """Say hello at once."""
@@ -316,7 +325,10 @@ class Link:
 
     def wanted_ms(self, now: Instant) -> int:
         """How often the neighbour's are wanted."""
-        return min(FAST_MS * self._back_off, IDLE_MS) if self.carries_control(now) else IDLE_MS
+        if not self.carries_control(now):
+            return IDLE_MS
+        pace_ms = QUIET_MS if self._is_quiet and now >= self._alert_until else FAST_MS
+        return min(max(pace_ms, FAST_MS * self._back_off), IDLE_MS)
 
     def next_hello(self, switch: int, now: Instant) -> Hello:
         """The hello to send now; the next one is planned."""

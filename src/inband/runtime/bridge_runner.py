@@ -48,7 +48,7 @@ from inband.runtime.tls_clock import TlsClock, validity
 from inband.switch.config import BridgeConfig
 from inband.switch.connections import ConnectionManager, Environment
 from inband.switch.core import SwitchCore
-from inband.switch.driver import Driver
+from inband.switch.driver import Driver, PartDriver
 from inband.switch.managed_bridge import LocalInterface, ManagedBridge
 from inband.switch.memory import BridgeMemory
 from inband.switch.reports import Reporter
@@ -103,6 +103,7 @@ class BridgeRunner:
         self._environment = environment
         self._loop = environment.loop
         self._driver = Driver(environment.loop)
+        self._neighbours_driver: PartDriver
         self._network = SocketNetwork(environment.loop, environment.tls_clock)
         self._listening: ListeningSockets
         self._snooping: SnoopSocket | None = None
@@ -200,6 +201,8 @@ class BridgeRunner:
         self._remember_lease_server()
         self._is_open = True
         self._driver.start(self.managed)
+        self._neighbours_driver = PartDriver(self._loop, self.bridge.neighbours)
+        self.bridge.neighbours.drive_apart(self._neighbours_driver.look)
         self.managed.open(local)
         datapath.attach(self._loop)
 
@@ -238,6 +241,7 @@ class BridgeRunner:
             for _ in self.managed.stop():
                 await asyncio.sleep(0)
             await go_through(self.ports.release(()), self._loop)
+            self._neighbours_driver.stop()
             self.bridge.datapath.close()
             self.ports.close()
             try:

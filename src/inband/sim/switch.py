@@ -33,7 +33,7 @@ from inband.sim.tcp_host import SimNetwork
 from inband.switch.config import BridgeConfig, SwitchConfig
 from inband.switch.connections import Environment
 from inband.switch.core import SwitchCore
-from inband.switch.driver import Driver, turns_on
+from inband.switch.driver import Driver, PartDriver, turns_on
 from inband.switch.history import History
 from inband.switch.managed_bridge import LocalInterface, ManagedBridge
 from inband.switch.manager_targets import parse_manager
@@ -145,6 +145,8 @@ class SwitchBridge:
         )
         managed = self._managed = ManagedBridge(self.config, local, datapath, kernel, environment)
         driver.start(managed)
+        neighbours = PartDriver(process.clock, managed.bridge.neighbours)
+        managed.bridge.neighbours.drive_apart(neighbours.look)
         managed.open(local)
         _go_through(process.core.add(managed))
         self.configure_tree()

@@ -42,6 +42,38 @@ class Driven(Protocol):
         """Do what is due."""
 
 
+class Part(Protocol):
+    """What of a bridge has something to do far more often than the rest, and is looked at by itself: its neighbours."""
+
+    def next_deadline(self) -> Instant | None:
+        """When ``run`` is due."""
+
+    def run(self, now: Instant) -> None:
+        """Do what is due."""
+
+
+class _Timer:
+    """A call that is planned for an instant, or none."""
+
+    def __init__(self, clock: Clock, action: Callable[[], None]) -> None:
+        self._clock, self._action = clock, action
+        self._planned: Planned | None = None
+        self._due: Instant | None = None
+
+    def set(self, due: Instant | None) -> None:
+        """Have the call come then, and not when it was to come before."""
+        if self._planned is not None:
+            if due == self._due:
+                return
+            self._planned.cancel()
+        self._due = due
+        self._planned = None if due is None else self._clock.call_at(due, self._call)
+
+    def _call(self) -> None:
+        self._planned = None
+        self._action()
+
+
 class Driver:
     """Calls a bridge at the right moments, until ``stop``. ``wake`` says that something happened."""
 
@@ -49,8 +81,7 @@ class Driver:
         self._clock = clock
         self._driven: Driven | None = None
         self._is_woken = False
-        self._timer: Planned | None = None
-        self._due: Instant | None = None
+        self._timer = _Timer(clock, self._on_timer)
 
     def start(self, driven: Driven) -> None:
         """Drive this from now on."""
@@ -60,7 +91,7 @@ class Driver:
     def stop(self) -> None:
         """Leave it alone."""
         self._driven = None
-        self._set_timer(None)
+        self._timer.set(None)
 
     def wake(self) -> None:
         """Something waits to be sent, or the next deadline may be earlier: look soon, once."""
@@ -72,21 +103,36 @@ class Driver:
         self._is_woken = False
         if self._driven is not None:
             self._driven.send()
-            self._set_timer(self._driven.next_deadline())
-
-    def _set_timer(self, due: Instant | None) -> None:
-        if self._timer is not None:
-            if due == self._due:
-                return
-            self._timer.cancel()
-        self._due = due
-        self._timer = None if due is None else self._clock.call_at(due, self._on_timer)
+            self._timer.set(self._driven.next_deadline())
 
     def _on_timer(self) -> None:
-        self._timer = None
         if self._driven is not None:
             self._driven.run()
             self.wake()
+
+
+class PartDriver:
+    """Calls one part of a bridge when it is due, until ``stop``."""
+
+    def __init__(self, clock: Clock, part: Part) -> None:
+        self._clock = clock
+        self._part: Part | None = part
+        self._timer = _Timer(clock, self._on_timer)
+
+    def stop(self) -> None:
+        """Leave it alone."""
+        self._part = None
+        self._timer.set(None)
+
+    def look(self) -> None:
+        """Its next deadline is another one."""
+        if self._part is not None:
+            self._timer.set(self._part.next_deadline())
+
+    def _on_timer(self) -> None:
+        if self._part is not None:
+            self._part.run(self._clock.time())
+            self.look()
 
 
 def turns_on(clock: Clock) -> Turns:

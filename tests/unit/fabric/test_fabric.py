@@ -12,7 +12,7 @@ from inband.fabric.changes import IN_ALL, PER_PORT
 from inband.fabric.events import LinkState
 from inband.fabric.fabric import TOGETHER, Fabric
 from inband.fabric.hello import Change, Hello, body_of, decode, encode, frame
-from inband.fabric.link import FAST_MS, IDLE_MS, MAX_BACK_OFF, MISSED
+from inband.fabric.link import ALERT_S, FAST_MS, IDLE_MS, MAX_BACK_OFF, MISSED, QUIET_MS
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import Mac
 from tests.unit.fabric.pair import P1, P2, Row
@@ -89,6 +89,53 @@ def test_hellos_are_frequent_where_control_passes_and_rare_elsewhere() -> None:
     assert 9 <= row.link(0, P2).counters.received - before <= 12
     assert row.state(0, P2) is row.state(1) is LinkState.TWO_WAY, "it became slower, and was not lost"
     assert row.link(0, P2).counters.alarms == row.link(1).counters.alarms == 0
+
+
+def quiet_pair() -> Row:
+    """As ``fast_pair``, but little control traffic passes."""
+    row = fast_pair()
+    row.tell(1, ev.ControlPortsChanged(frozenset((P1,)), quiet=frozenset((P1,))))
+    row.run(ALERT_S + 1.0)
+    return row
+
+
+def hellos_in(row: Row, seconds: float) -> int:
+    """How many of each end come in a time."""
+    before = row.link(1).counters.received
+    row.run(seconds)
+    return row.link(1).counters.received - before
+
+
+def test_hellos_are_half_as_frequent_where_little_control_passes() -> None:
+    row = quiet_pair()
+
+    assert hellos_in(row, 10.0) == pytest.approx(10_000 / QUIET_MS, rel=0.05)
+
+    row.tell(1, ev.ControlPortsChanged(frozenset((P1,))))
+    row.run(0.1)
+    assert hellos_in(row, 10.0) == pytest.approx(10_000 / FAST_MS, rel=0.05), "much passes now"
+
+
+def test_hellos_are_frequent_everywhere_for_a_while_after_a_change() -> None:
+    row = quiet_pair()
+
+    receive(row, 1, hello_to(row, 1, changes=(Change(99, 1, 1, 8),)))
+    row.run(0.1)
+
+    assert hellos_in(row, ALERT_S - 1.0) == pytest.approx(1000 * (ALERT_S - 1.0) / FAST_MS, rel=0.05)
+    row.run(2.0)
+    assert hellos_in(row, 10.0) == pytest.approx(10_000 / QUIET_MS, rel=0.05), "nothing else has changed"
+
+
+def test_a_quiet_link_is_lost_after_three_of_its_hellos() -> None:
+    row = quiet_pair()
+    row.dead = {(0, 1), (1, 0)}
+
+    row.run(MISSED * QUIET_MS / 1000 - QUIET_MS / 1000)
+    assert row.state(1) is LinkState.TWO_WAY
+    row.run(QUIET_MS / 1000 + 0.01)
+
+    assert (row.state(0, P2), row.state(1)) == (LinkState.LOST, LinkState.LOST)
 
 
 def test_a_neighbour_that_falls_silent_is_lost_after_three_hellos() -> None:

@@ -7,11 +7,16 @@ from dataclasses import replace
 
 import pytest
 
+from inband.bridge.control_traffic import WINDOW_S
 from inband.datapath.wrappers import Faults
+from inband.fabric.events import LinkState
+from inband.fabric.fabric import Fabric
+from inband.fabric.link import ALERT_S, FAST_MS, MISSED, QUIET_MS
 from inband.packet.frame import Frame
 from inband.sim import topologies
 from inband.sim.link import Link, Nic
 from inband.sim.network import Network
+from inband.sim.switch import SwitchHost
 from inband.sim.topologies import Topology
 from inband.vocabulary.addresses import NEAREST_BRIDGE
 from tests.unit.sim.scenes import come_up
@@ -117,6 +122,47 @@ def test_without_neighbours_the_same_takes_far_longer() -> None:
         made.net.run(1.0)
 
     assert max(silences) > 2 * SILENT_S
+
+
+def fabric_of(switch: SwitchHost) -> Fabric:
+    fabric = switch.only.bridge.neighbours.fabric
+    assert fabric is not None
+    return fabric
+
+
+def hellos_by_link(made: Topology, seconds: float) -> list[float]:
+    """How many a second each link carries, both directions together."""
+    counted = dict.fromkeys(range(len(between_switches(made))), 0)
+    taps = []
+    for number, link in enumerate(between_switches(made)):
+
+        def count(_: Nic, frame: Frame, at: int = number) -> None:
+            counted[at] += frame.data[:6] == NEAREST_BRIDGE.packed
+
+        link.taps.append(count)
+        taps.append(count)
+    made.net.run(seconds)
+    for link, tap in zip(between_switches(made), taps, strict=True):
+        link.taps.remove(tap)
+    return [number / seconds for number in counted.values()]
+
+
+def test_a_network_that_says_little_is_watched_half_as_often_until_something_changes() -> None:
+    made = topologies.ring(8)
+    made.controller.controller.echo_interval_s = 5.0
+    come_up(made)
+    made.net.run(ALERT_S + 2 * WINDOW_S)
+    link = between_switches(made)[3]
+
+    quiet = max(hellos_by_link(made, 2.0))
+    link.spoil(Faults(loss=1.0))
+    made.net.run(MISSED * QUIET_MS / 1000 + 0.02)
+    lost = sum(each.state is LinkState.LOST for switch in made.switches for each in fabric_of(switch).links.values())
+    alert = sorted(hellos_by_link(made, 2.0))
+
+    assert quiet <= 2 * 1000 / QUIET_MS * 1.1
+    assert lost == 2, "both ends"
+    assert alert[1] >= 2 * 1000 / FAST_MS * 0.9, "all but the dead one"
 
 
 def test_no_link_carries_more_of_it_than_promised() -> None:
