@@ -13,6 +13,7 @@ from inband.fabric.hello import (
     MAP,
     MAX_ADDRESSES,
     MAX_CHANGES,
+    MAX_WANTED,
     NEEDS,
     UPDATE,
     Change,
@@ -50,6 +51,7 @@ def hellos(draw: st.DrawFn) -> Hello:
         mac=draw(st.none() | st.builds(Mac, st.integers(0, (1 << 48) - 1))),
         addresses=tuple(sorted(addresses, key=lambda address: address.version)),
         changes=tuple(changes),
+        wanted=draw(st.none() | st.lists(WORD, max_size=MAX_WANTED).map(tuple)),
     )
 
 

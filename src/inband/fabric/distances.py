@@ -17,7 +17,7 @@ counted in ``refused``. Work per record is one look at each neighbour. No clock,
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 from inband.flow.ports import PortNo
@@ -101,6 +101,11 @@ class Distances(Generic[Key]):
         """The highest number that neighbours have told, and the one before it."""
         self._changed: dict[Key, None] = {}
 
+    @property
+    def own(self) -> Collection[Key]:
+        """What this switch has itself."""
+        return self._own.keys()
+
     # --- what happens -----------------------------------------------------------------------------------------------
 
     def set_own(self, stations: Mapping[Key, int]) -> None:
@@ -114,12 +119,13 @@ class Distances(Generic[Key]):
                 self._own[station] = Distance(self._next_number(), metric)
                 self._decide(station)
 
-    def raise_numbers(self) -> None:
-        """Give whoever needs it a way to what this switch has: the topology has changed, or it was outbid."""
-        self.outbid = False
+    def raise_numbers(self, only: Iterable[Key] | None = None) -> None:
+        """Give whoever needs it a way to what this switch has, or to ``only`` these: the topology has changed."""
+        if only is None:
+            self.outbid = False
         number = self._next_number()
-        for station, known in self._own.items():
-            self._own[station] = Distance(number, known.metric)
+        for station in tuple(self._own if only is None else only):
+            self._own[station] = Distance(number, self._own[station].metric)
             self._decide(station)
 
     def hear(self, port: PortNo, records: Iterable[tuple[Key, Distance]]) -> None:
@@ -196,7 +202,7 @@ class Distances(Generic[Key]):
             self.starving[station] = None
         else:
             self.starving.pop(station, None)
-        if route != old:
+        if (None if route is None else route[:2]) != (None if old is None else old[:2]):
             self._changed[station] = None
         self._remember(station, is_gone=route is None)
 

@@ -19,12 +19,14 @@ from typing import Generic
 from inband.fabric.distances import Key
 from inband.fabric.hello import is_newer
 from inband.fabric.update import MAX_RECORD_BYTES, Update, Value, size_of
-from inband.vocabulary.instant import Instant
+from inband.vocabulary.instant import Instant, earliest
 from inband.vocabulary.rate_limit import RateLimit
 
 WINDOW = 4
 # Several times what a neighbour takes to answer; doubled while there is no answer.
 FIRST_WAIT_S, MAX_WAIT_S = 0.03, 0.5
+# What has come is acknowledged with what is told next, if there is something that soon.
+ACK_S = 0.01
 # A change that passes a whole network has each switch tell several times, each time what came by another neighbour.
 MESSAGES_PER_S, BURST = 100.0, 20.0
 _BITS = 32
@@ -49,7 +51,7 @@ class Exchange(Generic[Key, Value]):
     _asked: int | None = None
     _to_tell: dict[Key, None] = field(default_factory=dict)
     _unacked: dict[int, tuple[Key, ...]] = field(default_factory=dict)
-    _owes_ack: bool = False
+    _ack_at: Instant | None = None
     _wait_s: float = FIRST_WAIT_S
     _again_at: Instant | None = None
     _not_before: Instant = float("-inf")
@@ -67,9 +69,10 @@ class Exchange(Generic[Key, Value]):
 
     def next_deadline(self) -> Instant | None:
         """When ``take`` has something to send, or would have, if nothing comes; None: never."""
-        if self._can_tell or self._owes_ack or (not self.is_answered and self._again_at is None):
+        if self._can_tell or (not self.is_answered and self._again_at is None):
             return self._not_before
-        return self._again_at
+        ack_at = None if self._ack_at is None else max(self._ack_at, self._not_before)
+        return earliest(self._again_at, ack_at)
 
     @property
     def _can_tell(self) -> bool:
@@ -86,15 +89,16 @@ class Exchange(Generic[Key, Value]):
             self.acked = self.acked_bits = 0  # who has met this side anew counts its messages from 1
             self._unacked.clear()
             self._to_tell = dict.fromkeys(everything())
-            self._owes_ack = True  # to say so, if there is nothing else to tell
+            self._ack_at = now  # to say so, if there is nothing else to tell
         self._hear_acks(update, now)
         if update.answers != self.request:
-            self._owes_ack = True  # it has not heard what this side asks for
+            self._ack_at = now  # it has not heard what this side asks for
             return ()
         self.is_answered = True
         if not update.records:
             return ()
-        self._owes_ack = True
+        if self._ack_at is None:
+            self._ack_at = now + ACK_S
         if self.acked and not is_newer(update.sequence, self.acked):
             return ()
         self._note(update.sequence)
@@ -117,7 +121,7 @@ class Exchange(Generic[Key, Value]):
         if records:
             sequence = self.sequence = (self.sequence % (_NUMBERS - 1)) + 1
             self._unacked[sequence] = tuple(key for key, _ in records)
-        self._owes_ack = False
+        self._ack_at = None
         if self._unacked or not self.is_answered:
             self._again_at = now + self._wait_s
         numbers = (sequence, to_boot, self.request, self._asked or 0, self.acked, self.acked_bits)

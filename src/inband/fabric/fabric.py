@@ -16,6 +16,7 @@ Invariants: each event's work is bounded by the number of ports. Nothing that a 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from heapq import nsmallest
 from random import Random
 from typing import Any, assert_never
@@ -33,6 +34,7 @@ from inband.fabric.hello import (
     UPDATE,
     Change,
     Hello,
+    Wanted,
     body_of,
     decode,
     encode,
@@ -269,7 +271,7 @@ class Fabric:
         if ways.is_quiet and (due is None or due > now):  # as with nearly each hello
             return
         if ways.run(now):
-            self._something_changed(now)
+            self._something_changed(now, ways.wanted())
         changed = ways.take_changed()
         if changed:
             self._commands.append(ev.FollowPaths(changed))
@@ -388,8 +390,8 @@ class Fabric:
         for change in hello.changes:
             news = self.changes.accept(change, link.port, now)
             if news is not None:
-                self._pass_on(news, link.port, now)
-                self._act_upon_change(now)
+                self._pass_on(news, hello.wanted, link.port, now)
+                self._act_upon_change(hello.wanted, now)
 
     # --- changes ----------------------------------------------------------------------------------------------------
 
@@ -403,25 +405,27 @@ class Fabric:
         self._follow_neighbour(link)
         if transition.new is LinkState.LOST:
             self._commands.append(ev.ForgetPlaces(link.port))
-            self._something_changed(now)
+            # A neighbour that fell silent may be dead, and its word with others too: then all is to be told anew.
+            wanted = None if link.up or self.ways is None else self.ways.wanted()
+            self._something_changed(now, wanted)
 
-    def _something_changed(self, now: Instant) -> None:
+    def _something_changed(self, now: Instant, wanted: Wanted = None) -> None:
         change = self.changes.originate(now)
         if change is not None:
-            self._pass_on(change, None, now)
-            self._act_upon_change(now)
+            self._pass_on(change, wanted, None, now)
+            self._act_upon_change(wanted, now)
 
-    def _pass_on(self, change: Change, came_by: PortNo | None, now: Instant) -> None:
+    def _pass_on(self, change: Change, wanted: Wanted, came_by: PortNo | None, now: Instant) -> None:
         if change.hops:
             for link in self.links.values():
                 if link.port != came_by:
-                    link.pass_on(change, now)
+                    link.pass_on(change, wanted, now)
         self._say_hellos(now)  # at once: who hears of it is asked a moment later
 
-    def _act_upon_change(self, now: Instant) -> None:
-        for told in (self.ways, self.needs):
-            if told is not None:
-                told.topology_changed(now)
+    def _act_upon_change(self, wanted: Wanted, now: Instant) -> None:
+        if self.ways is not None and self.needs is not None:
+            self.ways.topology_changed(now, wanted)
+            self.needs.topology_changed(now)
         self._commands.append(ev.DoubtPlaces())
         for link in self.links.values():
             link.alert(now)
@@ -467,10 +471,7 @@ class Fabric:
         if told_at is None or now - told_at >= INTRODUCE_S:
             self._introduced[link.port] = now
             mac, addresses = self._local
-            hello = Hello(
-                *(hello.switch, hello.boot, hello.port, hello.sequence, hello.interval_ms, hello.wanted_ms),
-                *(hello.heard, mac, addresses, hello.changes),
-            )
+            hello = replace(hello, mac=mac, addresses=addresses)
         body = encode(hello)
         return frame(body if self.keys is None else self.keys.sign(body, link.mac), link.mac)
 

@@ -29,7 +29,7 @@ TICK_S = 20e-6
 LONG_HOLD = 0xFFFF
 """As ``Heard.hold``: longer than can be said, 1.3 s."""
 MIN_INTERVAL_MS, MAX_INTERVAL_MS = 10, 60_000
-MAX_ADDRESSES, MAX_CHANGES = 8, 8
+MAX_ADDRESSES, MAX_CHANGES, MAX_WANTED = 8, 8, 60
 HASH_BYTES = 16
 
 _ETHERNET = Struct(">6s6sH")
@@ -46,11 +46,16 @@ _PACE = Struct(">HH")  # interval, wanted
 _HEAD_BYTES = HEAD.size + _PACE.size
 _HEARD = Struct(">IIIH")
 _CHANGE = Struct(">QIIB")
-_PAD, _TLV_HEARD, _TLV_MAC, TLV_IPV4, TLV_IPV6, _TLV_CHANGES, _TLV_HASH = 0, 1, 2, 3, 4, 5, 8
+_WANTED = Struct(">I")
+_PAD, _TLV_HEARD, _TLV_MAC, TLV_IPV4, TLV_IPV6, _TLV_CHANGES, _TLV_WANTED, _TLV_HASH = 0, 1, 2, 3, 4, 5, 6, 8
 _TLV_HEAD, _MAC_BYTES = 2, 6
 _KIND_AT = 5
 _LIKE_UPDATES = {MAGIC + bytes((VERSION, kind)): kind for kind in (UPDATE, NEEDS, MAP)}
 _NUMBERS = 1 << 32
+
+
+Wanted = tuple[int, ...] | None
+"""Hashes of stations whose numbers are to be raised (``ways``), MAX_WANTED at most; None: all are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,8 @@ class Hello:
     """One message. ``interval_ms``: the sender's next one comes within that; ``wanted_ms``: how often it wants ours.
 
     ``switch`` is a datapath id of 64 bits; ``boot``, ``port`` and ``sequence`` have 32 bits. ``boot`` is chosen at
-    random when a switch starts. MAC and addresses are those of LOCAL, and not in every message.
+    random when a switch starts. MAC and addresses are those of LOCAL, and not in every message. ``wanted`` is what the
+    switches of these changes have no way to.
     """
 
     switch: int
@@ -91,6 +97,7 @@ class Hello:
     mac: Mac | None = None
     addresses: tuple[IpAddress, ...] = ()
     changes: tuple[Change, ...] = ()
+    wanted: Wanted = None
 
 
 def encode(hello: Hello) -> bytes:
@@ -108,6 +115,8 @@ def encode(hello: Hello) -> bytes:
     if hello.changes:
         changes = (_CHANGE.pack(each.switch, each.boot, each.number, each.hops) for each in hello.changes)
         parts.append(_tlv(_TLV_CHANGES, b"".join(changes)))
+    if hello.wanted is not None:
+        parts.append(_tlv(_TLV_WANTED, b"".join(map(_WANTED.pack, hello.wanted))))
     return b"".join(parts)
 
 
@@ -193,6 +202,7 @@ def decode(body: bytes) -> Hello | None:
         mac=_read_mac(values.get(_TLV_MAC)),
         addresses=read_addresses(values.get(TLV_IPV4, b""), values.get(TLV_IPV6, b"")),
         changes=_read_changes(values.get(_TLV_CHANGES)),
+        wanted=_read_wanted(values.get(_TLV_WANTED)),
     )
 
 
@@ -247,6 +257,14 @@ def _read_mac(value: bytes | None) -> Mac | None:
     if len(value) != _MAC_BYTES:
         raise WireError(f"hello: a MAC address of {len(value)} bytes")
     return Mac.from_bytes6(value)
+
+
+def _read_wanted(value: bytes | None) -> Wanted:
+    if value is None:
+        return None
+    if len(value) % _WANTED.size or len(value) > MAX_WANTED * _WANTED.size:
+        raise WireError(f"hello: {len(value)} bytes of wanted stations: at most {MAX_WANTED} of {_WANTED.size}")
+    return tuple(number for (number,) in _WANTED.iter_unpack(value))
 
 
 def _read_changes(value: bytes | None) -> tuple[Change, ...]:

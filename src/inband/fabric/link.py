@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from inband.errors import WireError
 from inband.fabric.events import LinkState
-from inband.fabric.hello import LONG_HOLD, TICK_S, Change, Heard, Hello, is_newer
+from inband.fabric.hello import LONG_HOLD, MAX_WANTED, TICK_S, Change, Heard, Hello, Wanted, is_newer
 from inband.fabric.keys import Hashed
 from inband.fabric.update import Update
 from inband.flow.ports import PortNo
@@ -125,7 +125,8 @@ class Link:
     lost_at: Instant | None = None
     """When the neighbour is lost, if it does not say anything before; None: it is not heard."""
     sequence: int = 0
-    waiting: dict[Change, int] = field(default_factory=dict)
+    waiting: dict[Change, tuple[int, Wanted]] = field(default_factory=dict)
+    """What is to be told so many times more, with the stations that it says are out of reach."""
     _heard_at: Instant = 0.0
     _carries_control: bool = False
     _is_quiet: bool = False
@@ -196,12 +197,12 @@ class Link:
         if self.up:
             self.hello_at = now
 
-    def pass_on(self, change: Change, now: Instant) -> None:
+    def pass_on(self, change: Change, wanted: Wanted, now: Instant) -> None:
         """Tell the neighbour, if one hears this switch: at once, and in the following hellos."""
         if self.state is LinkState.TWO_WAY:
             while len(self.waiting) >= MAX_WAITING:
                 del self.waiting[next(iter(self.waiting))]
-            self.waiting[change] = REPEATS
+            self.waiting[change] = REPEATS, wanted
             self.hurry(now)
 
     def may_take(self, now: Instant, *, is_update: bool = False) -> bool:
@@ -340,10 +341,12 @@ class Link:
         pace_ms = self._pace_ms(interval)
         self.hello_at = now + pace_ms / 1000
         self.may_join_at = self.hello_at - JOIN * pace_ms / 1000
+        out_of_reach = self._out_of_reach()
         return Hello(
             *(switch, self.boot, int(self.port), self.sequence, interval, wanted),
             heard=self._heard(now),
             changes=self._take_waiting(),
+            wanted=out_of_reach,
         )
 
     def _heard(self, now: Instant) -> Heard | None:
@@ -354,8 +357,17 @@ class Link:
 
     def _take_waiting(self) -> tuple[Change, ...]:
         changes = tuple(self.waiting)
-        self.waiting = {change: left - 1 for change, left in self.waiting.items() if left > 1}
+        self.waiting = {change: (left - 1, wanted) for change, (left, wanted) in self.waiting.items() if left > 1}
         return changes
+
+    def _out_of_reach(self) -> Wanted:
+        """The stations that the changes to be told say to be out of reach; None: one does not say, or too many are."""
+        found: dict[int, None] = {}
+        for _, wanted in self.waiting.values():
+            if wanted is None:
+                return None
+            found.update(dict.fromkeys(wanted))
+        return tuple(found) if self.waiting and len(found) <= MAX_WANTED else None
 
     # --- inside -----------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from inband.vocabulary.instant import Instant, earliest
 
 MAX_NODES = 512
 # What happens together is told together, and no faster than a person looks.
-COLLECT_S, PACE_S, MAX_PACE_S = 0.03, 0.25, 60.0
+COLLECT_S, PACE_S, MAX_PACE_S = 0.25, 0.25, 60.0
 # Of messages to a neighbour: full ones in a large network, so that the map takes no time from what control needs.
 MESSAGES_PER_S, BURST = 20.0, 3.0
 LOOK_S, KEEP_S = 60.0, 300.0

@@ -10,6 +10,7 @@ import pytest
 from inband.errors import WireError
 from inband.fabric.hello import (
     MAX_BYTES,
+    MAX_WANTED,
     Change,
     Heard,
     Hello,
@@ -27,12 +28,14 @@ WHOLE = replace(
     mac=Mac.parse("02:00:00:00:00:01"),
     addresses=(ip_address("10.0.0.1"), ip_address("fe80::1")),
     changes=(Change(5, 6, 7, 8), Change(9, 10, 11, 12)),
+    wanted=(0, 0xFFFFFFFF),
 )
+MANY = replace(WHOLE, wanted=tuple(range(MAX_WANTED)))
 SOURCE = Mac.parse("02:00:00:00:00:99")
 HEAD = 30
 
 
-@pytest.mark.parametrize("hello", [SHORT, USUAL, WHOLE])
+@pytest.mark.parametrize("hello", [SHORT, USUAL, WHOLE, MANY, replace(WHOLE, wanted=())])
 def test_what_is_written_is_read(hello: Hello) -> None:
     assert decode(encode(hello)) == hello
     assert decode(encode(hello) + bytes(20)) == hello, "a card pads with zeros"
@@ -85,6 +88,8 @@ def test_what_others_do_with_the_same_ethernet_type_is_not_looked_at() -> None:
         (encode(SHORT) + b"\x04\x90" + bytes(144), "at most 8"),
         (encode(SHORT) + b"\x05\x12" + bytes(18), "18 bytes of changes"),
         (encode(SHORT) + b"\x05\x99" + bytes(153), "at most 8 of 17"),
+        (encode(SHORT) + b"\x06\x05" + bytes(5), "5 bytes of wanted stations"),
+        (encode(SHORT) + b"\x06\xf4" + bytes(244), "at most 60 of 4"),
     ],
 )
 def test_a_broken_message_is_refused_in_words(body: bytes, words: str) -> None:

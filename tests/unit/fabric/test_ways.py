@@ -9,8 +9,10 @@ import pytest
 
 from inband.fabric import events as ev
 from inband.fabric.distances import MAX_OF_NEIGHBOUR, Distance, Distances, Station
+from inband.fabric.events import LinkState
+from inband.fabric.hello import MAX_WANTED, Change
 from inband.fabric.keys import NetworkKeys
-from inband.fabric.ways import LISTEN_S, Ways
+from inband.fabric.ways import LISTEN_S, OTHERS_AFTER_S, Ways
 from inband.flow.ports import PortNo
 from inband.vocabulary.addresses import Mac
 from tests.unit.fabric.pair import P1, P2, Row, Wires, wires_of
@@ -129,6 +131,75 @@ def test_in_a_ring_all_have_another_way_within_milliseconds() -> None:
 
     assert metrics(row, CONTROLLER) == [1, 2, 3, 6, 5, 4, 3, 2]
     assert metrics(row, local(3)) == [5, 6, 7, 0, 1, 2, 3, 4]
+
+
+def numbers(row: Row, *stations: Station) -> list[int]:
+    """What their own switches say of stations: the highest of each."""
+    found = []
+    for station in stations:
+        routes = [ways(row, at).distances.routes.get(station) for at in range(len(row.fabrics))]
+        found.append(max(route.distance.number for route in routes if route is not None))
+    return found
+
+
+def test_at_first_only_numbers_are_raised_that_someone_needs() -> None:
+    wires = ring(8)
+    row = network(8, wires)
+    stations = [CONTROLLER, *map(local, range(8))]
+    before = numbers(row, *stations)
+
+    break_link(row, 2, 3, wires)
+    row.run(OTHERS_AFTER_S - 0.05)
+    raised = [now > was for now, was in zip(numbers(row, *stations), before, strict=True)]
+    row.run(0.2)
+
+    # Those that one of the ends reached by the other one, and whose way round is no shorter.
+    assert raised == [True, True, True, True, True, True, True, False, False]
+    assert None not in [*metrics(row, CONTROLLER), *metrics(row, local(3))]
+    assert all(now > was for now, was in zip(numbers(row, *stations), before, strict=True)), "the others, later"
+
+
+def test_where_everybody_has_another_way_no_number_is_raised_at_first() -> None:
+    wires = wires_of((one, other) for one in range(4) for other in range(one))
+    row = network(4, wires)
+    stations = [CONTROLLER, *map(local, range(4))]
+    before = numbers(row, *stations)
+
+    break_link(row, 1, 2, wires)
+    row.run(OTHERS_AFTER_S - 0.05)
+
+    raised = [now > was for now, was in zip(numbers(row, *stations), before, strict=True)]
+    assert raised == [False, False, True, True, False], "LOCALs of the ends, for the other end"
+
+
+def test_all_numbers_are_raised_at_once_where_a_neighbour_fell_silent() -> None:
+    wires = ring(8)
+    row = network(8, wires)
+    stations = [CONTROLLER, *map(local, range(8))]
+    before = numbers(row, *stations)
+
+    row.dead |= {(2, 3), (3, 2)}
+    row.carry_control()  # each second a hello: the loss is noticed in three
+    while row.state(2, P2) is LinkState.TWO_WAY:
+        row.run(0.01)
+    row.run(0.02)
+
+    assert all(now > was for now, was in zip(numbers(row, *stations), before, strict=True))
+
+
+def test_a_switch_that_says_of_too_many_that_they_are_out_of_reach_has_all_raised() -> None:
+    row = network(2)
+    link = row.link(1)
+    changes = [Change(9, 9, number, 1) for number in (1, 2, 3)]
+
+    link.pass_on(changes[0], tuple(range(MAX_WANTED)), row.now)
+    assert link.next_hello(2, row.now).wanted == tuple(range(MAX_WANTED))
+    link.pass_on(changes[1], (MAX_WANTED,), row.now)
+    assert link.next_hello(2, row.now).wanted is None, "more than a hello can say"
+    assert link.next_hello(2, row.now).changes == tuple(changes[:2])
+    assert link.next_hello(2, row.now).wanted == (MAX_WANTED,), "the first one was told three times"
+    link.pass_on(changes[2], None, row.now)
+    assert link.next_hello(2, row.now).wanted is None
 
 
 def test_a_link_that_is_back_is_used_again() -> None:
