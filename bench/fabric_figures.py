@@ -11,9 +11,11 @@ import statistics
 from collections.abc import Callable
 
 from bench.figures import Effort, Figure, Row, shown
+from inband.fabric.ways import LISTEN_S
 from lab import fabric
 from lab.fabric import Failure, Outage
-from lab.inband import on_ebpf
+from lab.inband import InbandSwitch, on_ebpf
+from lab.network_key import Keyed
 from lab.scene import Scene, scene
 from lab.switch import SwitchMaker
 
@@ -28,9 +30,18 @@ _QUICK_ROUNDS = 3
 def rows(effort: Effort) -> list[Row]:
     """Return the table's rows, in its order."""
     length = QUICK_RING if effort.rounds < _QUICK_ROUNDS else RING
+    return [*_rows(length, has_key=False), *_rows(length, has_key=True)]
+
+
+def _rows(length: int, *, has_key: bool) -> list[Row]:
+    title = f"ring of {length}" + (", a network-key" if has_key else "")
+
+    def taking(fail: Callable[[Scene], list[Outage]], longest: float, median: float) -> Callable[[SwitchMaker], Figure]:
+        return _taking(length, fail, longest, median, has_key=has_key)
+
     return [
         *(
-            Row(f"ring of {length}: each link in turn, {how}", goal, _taking(length, _links(how), longest, median))
+            Row(f"{title}: each link in turn, {how}", goal, taking(_links(how), longest, median))
             for how, goal, longest, median in (
                 (Failure.ONE_END, "longest 50 ms, median 20 ms", 0.05, 0.02),
                 (Failure.BOTH_ENDS, "longest 50 ms, median 20 ms", 0.05, 0.02),
@@ -38,9 +49,9 @@ def rows(effort: Effort) -> list[Row]:
             )
         ),
         Row(
-            f"ring of {length}: each switch but the first killed in turn, of the others",
+            f"{title}: each switch but the first killed in turn, of the others",
             "longest 150 ms, repair 50 ms",
-            _taking(length, _kills, 0.15, 0.15),
+            taking(_kills(LISTEN_S if has_key else 0.0), 0.15, 0.15),
         ),
     ]
 
@@ -52,19 +63,31 @@ def _links(how: Failure) -> Callable[[Scene], list[Outage]]:
     return take
 
 
-def _kills(stage: Scene) -> list[Outage]:
-    return [fabric.kill_switch(stage, switch) for switch in stage.switches[1:]]
+def _kills(listen_s: float) -> Callable[[Scene], list[Outage]]:
+    """``listen_s``: so long a switch listens that has started, and no other one is killed meanwhile."""
+
+    def take(stage: Scene) -> list[Outage]:
+        outages = []
+        for switch in stage.switches[1:]:
+            outages.append(fabric.kill_switch(stage, switch))
+            stage.watch(listen_s)
+        return outages
+
+    return take
 
 
 def _taking(
-    length: int, fail: Callable[[Scene], list[Outage]], longest_s: float, median_s: float
+    length: int, fail: Callable[[Scene], list[Outage]], longest_s: float, median_s: float, *, has_key: bool
 ) -> Callable[[SwitchMaker], Figure]:
     def take(make: SwitchMaker) -> Figure:
-        with scene(on_ebpf(make), lambda lab: fabric.ring(lab, length), echo_s=ECHO_S) as stage:
+        if has_key and make is not InbandSwitch:
+            return Figure("has none", False)
+        made = Keyed(on_ebpf(make)) if has_key else on_ebpf(make)
+        with scene(made, lambda lab: fabric.ring(lab, length), echo_s=ECHO_S) as stage:
             stage.connect()
             if not stage.all_up(UP_S):
                 return Figure("never up", False)
-            stage.watch(KNOWN_S)
+            stage.watch(KNOWN_S + (LISTEN_S if has_key else 0.0))
             outages = fail(stage)
         silences = [silence for outage in outages for silence in outage.silences]
         longest, median, repair = max(silences), statistics.median(silences), max(each.repair for each in outages)
