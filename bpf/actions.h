@@ -418,20 +418,20 @@ static __always_inline bool only_pops(const struct flow_entry *entry, __u32 firs
 /*
  * The ops of an entry; the frame is gone afterwards: sent, dropped, or copied to the switch. What most entries say, one
  * output, behind a meter or with a tag less perhaps, is done here: each call costs as much as the output itself where
- * returns are guarded against speculation.
+ * returns are guarded against speculation. What follows the meter is looked at behind it, so that less is on the stack.
  */
 static __always_inline int run(struct __sk_buff *skb, struct packet *packet, const struct flow_entry *entry)
 {
-	__u32 is_metered = entry->op_count && entry->ops[0].kind == OP_METER;
-	bool pops = only_pops(entry, is_metered);
-	const struct op *op = &entry->ops[is_metered + pops];
-
 	if (!entry->op_count) {
 		count(VERDICT_DROPPED_BY_FLOW);
 		return TC_ACT_SHOT;
 	}
+	__u32 is_metered = entry->ops[0].kind == OP_METER;
 	if (is_metered && hold_against_meter(skb, packet, &entry->ops[0]))
 		return TC_ACT_SHOT;
+	bool pops = only_pops(entry, is_metered);
+	const struct op *op = &entry->ops[is_metered + pops];
+
 	if (pops && pop_vlan(skb) < 0) {
 		count(VERDICT_EDIT_REFUSED);
 		return TC_ACT_SHOT;

@@ -80,7 +80,7 @@ static __always_inline void credit_meter(__u32 place, __u32 packets, __u32 bytes
 static __always_inline int ask_meter(__u32 meter_id, __u32 packets, __u32 bytes)
 {
 	struct meter *meter = bpf_map_lookup_elem(&meters, &meter_id);
-	__u32 highest = 0, levels = 0, place = 0;
+	const struct meter_band *deciding = NULL;
 
 	if (!meter)
 		return METER_PASS;
@@ -92,20 +92,17 @@ static __always_inline int ask_meter(__u32 meter_id, __u32 packets, __u32 bytes)
 
 		if (elapsed_ns)
 			refill(band, elapsed_ns);
-		if (band->tokens >= needed(band, size)) {
+		if (band->tokens >= needed(band, size))
 			__sync_fetch_and_add(&band->tokens, -size);
-		} else if (band->rate > highest) {
-			highest = band->rate;
-			levels = band->levels;
-			place = band->count_at;
-		}
+		else if (band->rate > (deciding ? deciding->rate : 0))
+			deciding = band;
 	}
 
 	credit_meter(meter->count_at, packets, bytes);
-	if (!highest)
+	if (!deciding)
 		return METER_PASS;
-	credit_meter(place, packets, bytes);
-	return levels ? (int)levels : METER_DROP;
+	credit_meter(deciding->count_at, packets, bytes);
+	return deciding->levels ? (int)deciding->levels : METER_DROP;
 }
 
 /* The DSCP whose drop precedence is so many levels worse, at most 3; only assured forwarding has one (RFC 2597). */

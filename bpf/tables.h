@@ -77,8 +77,7 @@ __noinline int tell(struct __sk_buff *skb, const struct packet *packet)
 	upcall->gso_size = 0;
 	if (length > TOLD_BYTES)
 		length = TOLD_BYTES;
-	asm volatile("" : "+r"(length));
-	if (length == 0 || length > TOLD_BYTES || bpf_skb_load_bytes(skb, 0, upcall + 1, length) < 0) {
+	if (!copy_frame(skb, upcall, length, UPCALL_SMALL)) {
 		bpf_ringbuf_discard(upcall, 0);
 		return 0;
 	}
@@ -88,7 +87,8 @@ __noinline int tell(struct __sk_buff *skb, const struct packet *packet)
 
 static __always_inline bool tell_in_pace(struct __sk_buff *skb, const struct packet *packet)
 {
-	__u64 *due = bpf_map_lookup_elem(&told_pace, &packet->port_slot);
+	__u32 slot = packet->port_slot;
+	__u64 *due = bpf_map_lookup_elem(&told_pace, &slot);
 
 	if (keeps_pace(packet, due, TOLD_PER_S, TOLD_BURST_MS) && tell(skb, packet))
 		return true;
@@ -99,8 +99,9 @@ static __always_inline bool tell_in_pace(struct __sk_buff *skb, const struct pac
 static __always_inline void learn(struct __sk_buff *skb, const struct packet *packet, const struct station_key *from,
 				  bool is_alone)
 {
-	__u64 *due = bpf_map_lookup_elem(&learned_pace, &packet->port_slot);
-	struct station station = { .slot = packet->port_slot, .used_ns = bpf_ktime_get_ns() };
+	__u32 slot = packet->port_slot;
+	__u64 *due = bpf_map_lookup_elem(&learned_pace, &slot);
+	struct station station = { .slot = slot, .used_ns = bpf_ktime_get_ns() };
 
 	/* The switch must hear of it, for it forgets it in time; the next one finds it. */
 	if (keeps_pace(packet, due, LEARNED_PER_S, LEARNED_BURST_MS) && (is_alone || tell(skb, packet)))
@@ -177,7 +178,8 @@ __noinline int send_normally(struct __sk_buff *skb, struct packet *packet, const
 	}
 	if (op->arg16)
 		return run_output(skb, packet, op, is_last);
-	return flood(skb, packet, bpf_map_lookup_elem(&inlets, &packet->port_slot), is_last);
+	__u32 slot = packet->port_slot;
+	return flood(skb, packet, bpf_map_lookup_elem(&inlets, &slot), is_last);
 }
 
 /* The packet that this CPU has on its way through the tables. */

@@ -64,14 +64,16 @@ static __always_inline bool keeps_pace(const struct packet *packet, __u64 *due, 
 
 static __always_inline bool is_flood_of_discovery(const struct packet *packet)
 {
-	__u64 *due = bpf_map_lookup_elem(&discovery_pace, &packet->port_slot);
+	__u32 slot = packet->port_slot;
+	__u64 *due = bpf_map_lookup_elem(&discovery_pace, &slot);
 
 	return is_discovery(&packet->key) && !keeps_pace(packet, due, DISCOVERY_PER_S, DISCOVERY_BURST_MS);
 }
 
 static __always_inline bool is_flood_on_link(const struct packet *packet)
 {
-	__u64 *due = bpf_map_lookup_elem(&link_local_pace, &packet->port_slot);
+	__u32 slot = packet->port_slot;
+	__u64 *due = bpf_map_lookup_elem(&link_local_pace, &slot);
 
 	return is_link_local(&packet->key) && !keeps_pace(packet, due, LINK_LOCAL_PER_S, LINK_LOCAL_BURST_MS);
 }
@@ -95,7 +97,8 @@ static __always_inline bool is_control(const struct flow_key *key)
 /* Of control frames with ports: the others have paces of their own. */
 static __always_inline bool is_flood_of_control(const struct packet *packet)
 {
-	__u64 *due = bpf_map_lookup_elem(&control_pace, &packet->port_slot);
+	__u32 slot = packet->port_slot;
+	__u64 *due = bpf_map_lookup_elem(&control_pace, &slot);
 	__u32 zero = 0;
 	struct config *now = bpf_map_lookup_elem(&config, &zero);
 	__u32 per_s = now && now->control_per_s ? now->control_per_s : CONTROL_PER_S;
@@ -177,6 +180,21 @@ static __always_inline void describe(struct __sk_buff *skb, const struct packet 
 }
 
 /*
+ * Copy the first bytes of a frame behind a record that has so much room. One test of `last` bounds `length` from both
+ * sides. The verifier of Linux 6.1 needs it so: of a number that is not 0 it does not know that it is 1 or more, and a
+ * test of `length - 1`, which the compiler makes of two tests of `length`, tells it nothing of `length`. The `asm` keeps
+ * from the compiler that both are one number.
+ */
+static __always_inline bool copy_frame(struct __sk_buff *skb, struct upcall *upcall, __u32 length,
+				       const __u32 capacity)
+{
+	__u32 last = length - 1;
+
+	asm volatile("" : "+r"(last));
+	return last < capacity - sizeof(*upcall) && bpf_skb_load_bytes(skb, 0, upcall + 1, last + 1) == 0;
+}
+
+/*
  * Reserve, fill, submit; one copy of this for each ring and size, for the kernel wants both as constants. The frame is
  * rubbish afterwards.
  */
@@ -190,10 +208,7 @@ static __always_inline bool submit(struct __sk_buff *skb, const struct packet *p
 		return false;
 	describe(skb, packet, upcall);
 	upcall->reason = reason;
-	/* The compiler knows the bounds already and would drop these tests; the verifier has to see them. */
-	asm volatile("" : "+r"(length));
-	if (length == 0 || length > capacity - sizeof(*upcall) ||
-	    bpf_skb_load_bytes(skb, 0, upcall + 1, length) < 0) {
+	if (!copy_frame(skb, upcall, length, capacity)) {
 		count(VERDICT_UPCALL_UNREADABLE);
 		bpf_ringbuf_discard(upcall, 0);
 		return true;
@@ -246,7 +261,8 @@ static __always_inline void send_up(struct __sk_buff *skb, const struct packet *
 		count(VERDICT_CONTROL_FLOOD);
 	else if (is_control(&packet->key) ? send_up_control(skb, packet, reason) : send_up_data(skb, packet, reason))
 		return;
-	struct port_stats *port = bpf_map_lookup_elem(&port_stats, &packet->port_slot);
+	__u32 slot = packet->port_slot;
+	struct port_stats *port = bpf_map_lookup_elem(&port_stats, &slot);
 	if (port)
 		port->rx_dropped += packet->segments;
 }
