@@ -27,9 +27,17 @@ def told(frame: Frame) -> tuple[Offload | None, bool]:
     return describe_offload(frame.data, offload.csum_start + offload.csum_offset, offload.gso_size)
 
 
+def told_by_debian_12(frame: Frame) -> tuple[Offload | None, bool]:
+    """The same on its kernel, which shows where the header begins as if its first byte were the checksum's end."""
+    offload = frame.offload
+    assert offload is not None
+    return describe_offload(frame.data, offload.csum_start - 2, offload.gso_size)
+
+
 @pytest.mark.parametrize("frame", FRAMES)
 def test_each_transport_is_found_by_the_place_of_its_checksum(frame: Frame) -> None:
     assert told(frame) == (frame.offload, True)
+    assert told_by_debian_12(frame) == (frame.offload, True)
 
 
 @pytest.mark.parametrize("push", [PushVlan(), PushMpls(), PushPbb()])
@@ -38,6 +46,7 @@ def test_and_so_it_is_behind_tags_below_labels_and_in_pbb(frame: Frame, push: Pu
     deep = apply(apply(frame, push), push)
 
     assert told(deep) == (deep.offload, True)
+    assert told_by_debian_12(deep) == (deep.offload, True)
 
 
 def test_a_frame_with_nothing_left_to_do_has_no_offload() -> None:
@@ -61,6 +70,8 @@ def test_options_and_extension_headers_before_the_transport_change_nothing() -> 
 
     assert describe_offload(with_options, 44, 0) == (Offload(38, 6), True)
     assert describe_offload(with_extension, 68, 0) == (Offload(62, 6), True)
+    assert told_by_debian_12(Frame(with_options, Offload(38, 6))) == (Offload(38, 6), True)
+    assert told_by_debian_12(Frame(with_extension, Offload(62, 6))) == (Offload(62, 6), True)
 
 
 def vxlan(inner: Frame) -> Frame:

@@ -3,6 +3,9 @@ finished, and how large the segments are to be.
 
 The checksum's place shows whose it is: one of the transports with a checksum has it there, right behind an IP header
 that names it. That finds headers in tunnels and below labels too, where the program does not look.
+
+The program finds the place by cutting the frame, for most kernels cut none before the end of that field. Linux 6.1 of
+Debian 12 cuts down to the transport header: then the end of the field seems to be where the header begins.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from inband.vocabulary.numbers import IP_SCTP, IP_TCP, IP_UDP
 
 # Where in its header each transport has its checksum, and what ``locate`` calls it.
 _CHECKSUM_AT = {IP_UDP: 6, IP_TCP: 16, IP_SCTP: 8}
+_FIELD_SIZE = 2  # as far as the kernel looks, of SCTP too
 _NAMES = {"tcp": IP_TCP, "udp": IP_UDP, "sctp": IP_SCTP}
 
 _TCP_SIZE_AT, _TCP_FLAGS_AT, _CWR = 12, 13, 0x80
@@ -38,6 +42,8 @@ def describe_offload(data: bytes, checksum_at: int, gso_size: int) -> tuple[Offl
     if not checksum_at and not gso_size:
         return None, True
     found = _find_transport(data, checksum_at) if checksum_at else _outermost_transport(data)
+    if found is None and checksum_at:
+        found = _transport_at(data, checksum_at + _FIELD_SIZE)
     if found is None:
         return None, False
     offset = _CHECKSUM_AT[found.proto]
@@ -52,15 +58,32 @@ def describe_offload(data: bytes, checksum_at: int, gso_size: int) -> tuple[Offl
 def _find_transport(data: bytes, checksum_at: int) -> Transport | None:
     """The header whose checksum is at a byte: one with an IP header before it that names it."""
     for proto, offset in _CHECKSUM_AT.items():
-        at = checksum_at - offset
-        for size in range(20, min(60, at) + 1, 4):
-            ip_at = at - size
-            if data[ip_at] == 0x40 | size >> 2 and data[ip_at + _IPV4_PROTOCOL_AT] == proto:
-                return Transport(proto, at, ip_at)
-        if at >= 40 and data[at - 40] >> 4 == 6 and data[at - 40 + _IPV6_NEXT_HEADER_AT] == proto:
-            return Transport(proto, at, at - 40)
+        found = _named(data, proto, checksum_at - offset)
+        if found is not None:
+            return found
     found = _outermost_transport(data)  # behind extension headers
     return found if found is not None and found.at + _CHECKSUM_AT[found.proto] == checksum_at else None
+
+
+def _transport_at(data: bytes, at: int) -> Transport | None:
+    """The header that begins at a byte: one with an IP header before it that names it."""
+    for proto in _CHECKSUM_AT:
+        found = _named(data, proto, at)
+        if found is not None:
+            return found
+    found = _outermost_transport(data)
+    return found if found is not None and found.at == at else None
+
+
+def _named(data: bytes, proto: int, at: int) -> Transport | None:
+    """A transport's header at a byte, if right before it is an IP header that names it."""
+    for size in range(20, min(60, at) + 1, 4):
+        ip_at = at - size
+        if data[ip_at] == 0x40 | size >> 2 and data[ip_at + _IPV4_PROTOCOL_AT] == proto:
+            return Transport(proto, at, ip_at)
+    if at >= 40 and data[at - 40] >> 4 == 6 and data[at - 40 + _IPV6_NEXT_HEADER_AT] == proto:
+        return Transport(proto, at, at - 40)
+    return None
 
 
 def _outermost_transport(data: bytes) -> Transport | None:
