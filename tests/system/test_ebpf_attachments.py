@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -28,6 +29,11 @@ FRAME = Frame(packets.tcp(payload=bytes(100)))
 FROM_1 = Match.of(in_port=1)
 
 
+needs_links = pytest.mark.skipif(
+    tuple(map(int, platform.release().split(".")[:2])) < (6, 6), reason="tcx links came with Linux 6.6"
+)
+
+
 def filters(interface: str) -> str:
     command = ["tc", "filter", "show", "dev", interface, "ingress"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -44,6 +50,7 @@ def column() -> Iterator[Ebpf]:
         yield standing
 
 
+@needs_links
 def test_a_frame_is_forwarded_once_by_the_filter_by_the_link_and_while_both_are_there(
     column: Ebpf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,6 +69,7 @@ def test_a_frame_is_forwarded_once_by_the_filter_by_the_link_and_while_both_are_
     assert column.datapath.port_counters(P1).rx_packets == 3
 
 
+@needs_links
 def test_an_event_loop_gives_every_port_its_link(column: Ebpf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inband.datapath.ebpf.settling.QUIET_S", 0.0)
 
@@ -77,6 +85,7 @@ def test_an_event_loop_gives_every_port_its_link(column: Ebpf, monkeypatch: pyte
     assert column.left()[P2] == [FRAME.data]
 
 
+@needs_links
 def test_a_port_that_goes_while_its_link_is_made_is_given_back_without_it(
     column: Ebpf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,10 +113,33 @@ def test_a_port_that_goes_while_its_link_is_made_is_given_back_without_it(
     assert "inband" not in filters("p1")
 
 
+@pytest.mark.parametrize("number", libbpf.NO_TCX)
+def test_where_there_are_no_links_ports_keep_their_filters_and_it_is_said_once(
+    column: Ebpf, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    tries = []
+
+    def refuse(program: int, index: int) -> int:
+        tries.append(index)
+        raise libbpf.refused("attach", number)
+
+    monkeypatch.setattr(libbpf, "link_tcx", refuse)
+
+    column.datapath.settle()
+    column.arrive(P1, FRAME)
+
+    assert column.left()[P2] == [FRAME.data]
+    assert all(has_program(f"p{port}") for port in PORTS)
+    assert column.datapath.notes == ["tcx is missing (Linux 6.6): attached by clsact"]
+    assert len(tries) == 1
+    assert "link_refused" not in column.datapath.counters()
+
+
 def is_open(descriptor: int) -> bool:
     return Path(f"/proc/self/fd/{descriptor}").exists()
 
 
+@needs_links
 def test_a_link_for_an_interface_that_has_gone_is_none(column: Ebpf) -> None:
     ip("link del dev p1")
 
