@@ -14,7 +14,7 @@
 #include <linux/types.h>
 
 enum layout {
-	LAYOUT_VERSION = 12,
+	LAYOUT_VERSION = 13,
 	MAX_MASKS = 32,
 	MAX_OPS = 32,
 	MAX_PORTS = 1024, /* slots; slot 0 is "no such port" */
@@ -22,6 +22,14 @@ enum layout {
 	CACHE_SIZE = 4096,
 	KEY_WORDS = 12, /* of 64 bits, in a flow_key */
 	SHORT_KEY = 5,	/* words with all that is of Ethernet, IPv4 and ports */
+	REGISTER_WORDS = 5, /* of 64 bits: tunnel_id, and eight registers of 32 bits */
+	FIELD_WORDS = 1 + REGISTER_WORDS, /* with the metadata */
+	/* Words of 32 bits between which bits are moved, in this order: those of a flow_key, of the fields, of scratch. */
+	FIRST_FIELD_WORD = 2 * KEY_WORDS,
+	FIRST_SCRATCH_WORD = FIRST_FIELD_WORD + 2 * FIELD_WORDS,
+	SCRATCH_WORDS = 4, /* as many as the longest field of a packet has */
+	MOVED_WORDS = FIRST_SCRATCH_WORD + SCRATCH_WORDS,
+	MOVED_SHIFT = 5, /* a place to move to or from: the word's number, then how many bits from its right end */
 	MAX_RULES = 131072,
 	MAX_RULE_MASKS = 256, /* of all tables */
 	RULE_FILTER_WORDS = 32768, /* of 64 bits, of which each rule sets two; a power of two */
@@ -116,6 +124,12 @@ struct flow_key {
 	__be16 inner_vlan_be; /* of the second tag: PCP, OFPVID_PRESENT, VID */
 };
 
+/* What tables set beside the packet, in the byte order of the machine. All 0 when it comes to table 0. */
+struct pipeline_fields {
+	__u64 metadata;
+	__u64 registers[REGISTER_WORDS]; /* tunnel_id; reg0 in the lower half and reg1 in the upper, and so on */
+};
+
 struct mask {
 	struct flow_key bits;
 	__u32 words; /* of 64 bits each: SHORT_KEY if it has no bits behind them, else KEY_WORDS; 0: not in use */
@@ -152,6 +166,11 @@ enum op_kind {
 	OP_SEND_BACK,	   /* to the port that it came from, if that sends */
 	OP_NORMAL,	   /* sends it as a learning switch does; at most one of a packet */
 	OP_GROUP,	   /* arg32: its number; what one of its buckets says. In a bucket it is the last op */
+	OP_LOAD_FIELD,	   /* arg8: a word of 32 bits of the pipeline's fields, arg32: what it becomes, */
+	OP_CLEAR_BITS,	   /* or which bits of it become 0, */
+	OP_SET_BITS,	   /* or 1 */
+	OP_MOVE,	   /* arg8: how many bits, arg16: from which place, arg32: to which, not of the key */
+	OP_VALUE,	   /* arg8: a word of scratch: the value for the op behind this one, an edit */
 };
 
 struct op {
@@ -176,7 +195,7 @@ struct rule {
 	__u64 rank; /* above 0; of a table's rules that match the one with the highest decides */
 	__u32 decision;
 	__u32 next_table;     /* 0: none */
-	__u64 metadata;	      /* the rest of its match */
+	struct pipeline_fields fields; /* the rest of its match */
 	__u64 metadata_bits;  /* what it sets, */
 	__u64 metadata_mask;  /* and which bits */
 	struct flow_entry entry;
@@ -213,7 +232,9 @@ struct group {
 struct rule_mask {
 	struct mask mask;
 	__u64 best_rank; /* of its rules */
-	__u64 metadata;	 /* bits of it that they look at */
+	__u32 field_words; /* that they look at: none, 1 for metadata only, or FIELD_WORDS */
+	__u32 padding;
+	struct pipeline_fields fields; /* which bits */
 };
 
 /* Where the masks of a table's rules are. */
@@ -236,7 +257,8 @@ struct tables {
 /* A packet on its way through the tables: what is said of it so far. Nothing is done before all is said. */
 struct walk {
 	struct flow_key key; /* as actions have made it */
-	__u64 metadata;
+	struct pipeline_fields fields; /* as tables have: behind the key, */
+	__u32 scratch[SCRATCH_WORDS];  /* and this behind them, for bits are moved between the words of all three */
 	__u32 visited;	  /* rules so far, tables that have none, and buckets */
 	__u32 known_tags; /* of the tags in ``key`` how many are what the packet has then; it may have more */
 	__u32 length;	  /* of the ops, up to the last that sends or meters */
@@ -255,8 +277,9 @@ struct walk {
 	__u32 has_source; /* and some has written its source */
 	__u32 has_group;  /* the next thing to do is what a group says, */
 	__u32 group;	  /* this one */
-	__u32 padding;
+	__u32 value_from; /* a word of scratch, plus 1, for the next op */
 	struct flow_key saved; /* as the packet was before the copy was changed, */
+	struct pipeline_fields saved_fields;
 	struct flow_key seen_by_normal; /* and when NORMAL sends it */
 	__u32 slots[MAX_VISITS]; /* of their counters */
 	struct op set[MAX_WRITTEN];
@@ -341,7 +364,7 @@ struct config {
 	__u32 adopted_epoch; /* entries of the process before are good too; 0: none are */
 	__u32 mask_count;
 	__u32 control_per_s; /* of other control frames that no entry matches, of each port; 0: CONTROL_PER_S */
-	__u32 secret[2 * KEY_WORDS + 2]; /* of the hash by which entries are found; the last two are for metadata */
+	__u32 secret[2 * (KEY_WORDS + FIELD_WORDS)]; /* of the hash by which entries and rules are found */
 };
 
 struct port_in {

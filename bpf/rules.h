@@ -24,7 +24,36 @@ struct found {
 	__u32 padding;
 };
 
-static __always_inline __u64 hash_of_rule(const struct flow_key *key, __u64 metadata,
+/* As hash_of, of some words of the pipeline's fields. */
+static __always_inline __u64 hash_of_fields(const struct pipeline_fields *fields, const struct rule_mask *rule_mask,
+					    const struct config *config, unsigned int from, unsigned int to)
+{
+	const __u64 *words = (const __u64 *)fields, *bits = (const __u64 *)&rule_mask->fields;
+	__u64 hash = 0;
+
+#pragma unroll
+	for (unsigned int i = from; i < to; i++)
+		hash += hash_of_word(words[i] & bits[i], &config->secret[2 * (KEY_WORDS + i)]);
+	return hash;
+}
+
+/* As difference. */
+static __always_inline __u64 difference_of_fields(const struct pipeline_fields *fields,
+						  const struct rule_mask *rule_mask, const struct rule *rule,
+						  unsigned int from, unsigned int to)
+{
+	const __u64 *words = (const __u64 *)fields, *bits = (const __u64 *)&rule_mask->fields;
+	const __u64 *wanted = (const __u64 *)&rule->fields;
+	__u64 bits_that_differ = 0;
+
+#pragma unroll
+	for (unsigned int i = from; i < to; i++)
+		bits_that_differ |= (words[i] & bits[i]) ^ wanted[i];
+	return bits_that_differ;
+}
+
+/* ``fields``: NULL in table 0, whose rules look at none. */
+static __always_inline __u64 hash_of_rule(const struct flow_key *key, const struct pipeline_fields *fields,
 					  const struct rule_mask *rule_mask, const struct config *config)
 {
 	const struct mask *mask = &rule_mask->mask;
@@ -32,8 +61,11 @@ static __always_inline __u64 hash_of_rule(const struct flow_key *key, __u64 meta
 
 	if (mask->words > SHORT_KEY)
 		hash += hash_of(key, mask, config, SHORT_KEY, KEY_WORDS);
-	if (rule_mask->metadata)
-		hash += hash_of_word(metadata & rule_mask->metadata, &config->secret[2 * KEY_WORDS]);
+	if (!fields || !rule_mask->field_words)
+		return hash;
+	hash += hash_of_fields(fields, rule_mask, config, 0, 1);
+	if (rule_mask->field_words > 1)
+		hash += hash_of_fields(fields, rule_mask, config, 1, FIELD_WORDS);
 	return hash;
 }
 
@@ -46,33 +78,38 @@ static __always_inline bool may_be_there(__u64 hash)
 	return bits && *bits >> (hash >> 52 & 63) & *bits >> (hash >> 58) & 1;
 }
 
-static __always_inline struct rule *look_up_rule(const struct flow_key *key, __u64 metadata,
+static __always_inline struct rule *look_up_rule(const struct flow_key *key, const struct pipeline_fields *fields,
 						 const struct rule_mask *rule_mask, __u64 hash)
 {
 	const struct mask *mask = &rule_mask->mask;
 	struct rule *rule = bpf_map_lookup_elem(&rules, &hash);
 
-	if (!rule || rule->metadata != (metadata & rule_mask->metadata) ||
-	    difference(key, mask, &rule->entry, 0, SHORT_KEY))
+	if (!rule || difference(key, mask, &rule->entry, 0, SHORT_KEY))
 		return NULL;
 	if (mask->words > SHORT_KEY && difference(key, mask, &rule->entry, SHORT_KEY, KEY_WORDS))
+		return NULL;
+	if (!fields || !rule_mask->field_words)
+		return rule;
+	if (difference_of_fields(fields, rule_mask, rule, 0, 1))
+		return NULL;
+	if (rule_mask->field_words > 1 && difference_of_fields(fields, rule_mask, rule, 1, FIELD_WORDS))
 		return NULL;
 	return rule;
 }
 
 /* Try one mask; whether one behind it may have a better rule. */
-__noinline int try_mask(const struct flow_key *key, __u64 metadata, const struct config *config, __u32 place,
-			struct found *found)
+__noinline int try_mask(const struct flow_key *key, const struct pipeline_fields *fields, const struct config *config,
+			__u32 place, struct found *found)
 {
 	if (!key || !config || !found)
 		return 0;
 	struct rule_mask *rule_mask = bpf_map_lookup_elem(&rule_masks, &place);
 	if (!rule_mask || rule_mask->best_rank <= found->rank)
 		return 0;
-	__u64 hash = hash_of_rule(key, metadata, rule_mask, config);
+	__u64 hash = hash_of_rule(key, fields, rule_mask, config);
 	if (!may_be_there(hash))
 		return 1;
-	struct rule *rule = look_up_rule(key, metadata, rule_mask, hash);
+	struct rule *rule = look_up_rule(key, fields, rule_mask, hash);
 	if (rule && rule->rank > found->rank) {
 		found->rank = rule->rank;
 		found->place = place + 1;
@@ -81,26 +118,26 @@ __noinline int try_mask(const struct flow_key *key, __u64 metadata, const struct
 }
 
 /* The mask (plus 1) of the rule that decides, of so many masks, or 0. */
-__noinline int classify(const struct flow_key *key, __u64 metadata, const struct config *config, __u32 first,
-			__u32 count)
+__noinline int classify(const struct flow_key *key, const struct pipeline_fields *fields, const struct config *config,
+			__u32 first, __u32 count)
 {
 	struct found found = {};
 
 	if (!key || !config)
 		return 0;
 	for (__u32 i = 0; i < MAX_RULE_MASKS && i < count; i++)
-		if (!try_mask(key, metadata, config, first + i, &found))
+		if (!try_mask(key, fields, config, first + i, &found))
 			break;
 	return found.place;
 }
 
 /* The rule of one mask for this packet, by the mask's place. */
-static __always_inline struct rule *rule_of_mask(const struct flow_key *key, __u64 metadata,
+static __always_inline struct rule *rule_of_mask(const struct flow_key *key, const struct pipeline_fields *fields,
 						 const struct config *config, __u32 place)
 {
 	struct rule_mask *rule_mask = bpf_map_lookup_elem(&rule_masks, &place);
 
-	return rule_mask ? look_up_rule(key, metadata, rule_mask, hash_of_rule(key, metadata, rule_mask, config)) : NULL;
+	return rule_mask ? look_up_rule(key, fields, rule_mask, hash_of_rule(key, fields, rule_mask, config)) : NULL;
 }
 
 #endif

@@ -407,8 +407,8 @@ __noinline int decide(struct __sk_buff *skb, struct packet *packet, const struct
 	}
 	if (is_alone)
 		forget_ports_of_fragment(packet);
-	__u32 place = classify(&packet->key, 0, config, now->masks[0].first, now->masks[0].count);
-	struct rule *rule = place ? rule_of_mask(&packet->key, 0, config, place - 1) : NULL;
+	__u32 place = classify(&packet->key, NULL, config, now->masks[0].first, now->masks[0].count);
+	struct rule *rule = place ? rule_of_mask(&packet->key, NULL, config, place - 1) : NULL;
 	if (!rule)
 		return drop_missed(skb, packet, generation, is_alone);
 	__u32 decision = rule->decision;

@@ -213,6 +213,7 @@ static __always_inline int send_back(struct walk *walk, const struct packet *pac
 static __always_inline void join(struct walk *walk)
 {
 	walk->key = walk->saved;
+	walk->fields = walk->saved_fields;
 	walk->known_tags = walk->saved_tags;
 	walk->is_spoiled |= walk->has_edits;
 	walk->is_branch = walk->has_edits = 0;
@@ -221,6 +222,7 @@ static __always_inline void join(struct walk *walk)
 static __always_inline void branch(struct walk *walk)
 {
 	walk->saved = walk->key;
+	walk->saved_fields = walk->fields;
 	walk->saved_tags = walk->known_tags;
 	walk->is_branch = 1;
 }
@@ -246,13 +248,74 @@ static __always_inline void go_to_group(struct walk *walk, const struct op *op)
 	walk->group = op->arg32;
 }
 
+/* Set a word of the pipeline's fields, or some bits of it; 0: there is none like that. */
+static __always_inline int set_field(struct walk *walk, const struct op *op)
+{
+	__u32 *words = (__u32 *)&walk->fields;
+	__u32 at = op->arg8;
+
+	if (at >= 2 * FIELD_WORDS)
+		return 0;
+	words[at] = op->kind == OP_LOAD_FIELD  ? op->arg32 :
+		    op->kind == OP_CLEAR_BITS ? words[at] & ~op->arg32 :
+						 words[at] | op->arg32;
+	return 1;
+}
+
+/* Move bits within one word to some of another; 0: there are none like that. */
+__noinline int move_bits(struct walk *walk, const struct op *op)
+{
+	if (!walk || !op)
+		return 0;
+	__u32 *words = (__u32 *)walk;
+	__u32 from = op->arg16 >> MOVED_SHIFT, to = op->arg32 >> MOVED_SHIFT;
+	__u32 right = op->arg16 & 31, left = op->arg32 & 31, ones = 0xffffffff >> ((32 - op->arg8) & 31);
+
+	if (from >= MOVED_WORDS || to < FIRST_FIELD_WORD || to >= MOVED_WORDS)
+		return 0;
+	__u32 word = from < FIRST_FIELD_WORD ? bpf_ntohl(words[from]) : words[from];
+	words[to] = (words[to] & ~(ones << left)) | (word >> right & ones) << left;
+	return 1;
+}
+
+/* An edit whose value has been moved to scratch. Not a function of its own: calls are as deep as they may be. */
+static __always_inline int take_moved(struct walk *walk, const struct packet *packet, const struct op *op, __u32 from)
+{
+	if (from >= SCRATCH_WORDS)
+		return 0;
+	__u32 value = walk->scratch[from];
+	struct op edit = *op;
+
+	switch (op->kind) {
+	case OP_SET_VLAN:
+	case OP_SET_ETH_WORD:
+		edit.arg16 = value & op->arg32;
+		break;
+	case OP_SET_IP_TOS:
+		edit.arg8 = value & op->arg16;
+		break;
+	case OP_SET_IP_TTL:
+		edit.arg8 = value;
+		break;
+	case OP_SET_PORT_SRC:
+	case OP_SET_PORT_DST:
+		edit.arg16 = bpf_htons(value);
+		break;
+	default:
+		edit.arg32 = bpf_htonl(value);
+	}
+	return take_op(walk, packet, &edit);
+}
+
 /* One op of a rule or a bucket: done now, written, or a group to go to; 0: it cannot be. */
 __noinline int follow_op(struct walk *walk, const struct packet *packet, const struct op *op)
 {
 	if (!walk || !packet || !op)
 		return 0;
-	__u32 to = walk->write_to;
-	walk->write_to = 0;
+	__u32 to = walk->write_to, value_from = walk->value_from;
+	walk->write_to = walk->value_from = 0;
+	if (value_from)
+		return take_moved(walk, packet, op, value_from - 1);
 	if (to && to <= MAX_WRITTEN) {
 		walk->set[to - 1] = *op;
 		walk->has_set = 1;
@@ -271,6 +334,12 @@ __noinline int follow_op(struct walk *walk, const struct packet *packet, const s
 		return send_by_normal(walk);
 	} else if (op->kind == OP_GROUP) {
 		go_to_group(walk, op);
+	} else if (op->kind == OP_LOAD_FIELD || op->kind == OP_CLEAR_BITS || op->kind == OP_SET_BITS) {
+		return set_field(walk, op);
+	} else if (op->kind == OP_MOVE) {
+		return move_bits(walk, op);
+	} else if (op->kind == OP_VALUE) {
+		walk->value_from = op->arg8 + 1;
 	} else {
 		return take_op(walk, packet, op);
 	}
@@ -321,7 +390,7 @@ __noinline int follow_rule(struct walk *walk, const struct packet *packet, const
 	for (__u32 i = 0; i < MAX_OPS && i < rule->entry.op_count; i++)
 		if (!follow_op(walk, packet, &rule->entry.ops[i]) || (walk->has_group && !follow_groups(walk, packet)))
 			return GOES_UP;
-	walk->metadata = (walk->metadata & ~rule->metadata_mask) | rule->metadata_bits;
+	walk->fields.metadata = (walk->fields.metadata & ~rule->metadata_mask) | rule->metadata_bits;
 	return rule->next_table;
 }
 
@@ -332,8 +401,8 @@ __noinline int visit_table(struct walk *walk, const struct packet *packet, const
 	if (!walk || !packet || !config || !now || table >= MAX_TABLES)
 		return GOES_UP;
 	const struct range *masks = &now->masks[table];
-	__u32 place = classify(&walk->key, walk->metadata, config, masks->first, masks->count);
-	struct rule *rule = place ? rule_of_mask(&walk->key, walk->metadata, config, place - 1) : NULL;
+	__u32 place = classify(&walk->key, &walk->fields, config, masks->first, masks->count);
+	struct rule *rule = place ? rule_of_mask(&walk->key, &walk->fields, config, place - 1) : NULL;
 	if (!rule)
 		return !now->misses[table] ? FINDS_NO_RULE : note_visit(walk, now->misses[table]) ? ENDS : GOES_UP;
 	if (rule->decision == RULE_VISIT)
@@ -359,7 +428,7 @@ __noinline int walk_on(struct walk *walk, const struct packet *packet, const str
 {
 	if (!walk || !packet || !config || !now)
 		return GOES_UP;
-	struct rule *rule = rule_of_mask(&walk->key, 0, config, walk->first);
+	struct rule *rule = rule_of_mask(&walk->key, NULL, config, walk->first);
 	int next = rule ? follow_rule(walk, packet, rule) : GOES_UP;
 	for (__u32 i = 1; i < MAX_TABLES && next > 0; i++)
 		next = visit_table(walk, packet, config, now, next);
@@ -371,11 +440,11 @@ __noinline int walk_on(struct walk *walk, const struct packet *packet, const str
 static __always_inline void begin_walk(struct walk *walk, const struct packet *packet)
 {
 	walk->key = packet->key;
-	walk->metadata = 0;
-	walk->visited = walk->length = walk->write_to = walk->has_set = walk->entry.op_count = 0;
+	walk->visited = walk->length = walk->write_to = walk->value_from = walk->has_set = walk->entry.op_count = 0;
 	walk->is_branch = walk->has_edits = walk->is_spoiled = walk->is_normal = walk->sends = walk->has_source = 0;
 	walk->has_group = 0;
 	walk->known_tags = TAGS_OF_KEY;
+	__builtin_memset(&walk->fields, 0, sizeof(walk->fields));
 	__builtin_memset(walk->set, 0, sizeof(walk->set));
 }
 

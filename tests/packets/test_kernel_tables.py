@@ -22,6 +22,7 @@ from inband.flow.actions import (
     Group,
     Instruction,
     Meter,
+    MoveField,
     Output,
     PopQueue,
     PopVlan,
@@ -105,8 +106,19 @@ _ON_THE_WAY: tuple[Action, ...] = (
     *(SetField("ipv4_dst", 0x0A000002), SetField("tcp_dst", 6653), SetField("ip_ecn", 1), SetNwTtl(32), DecNwTtl()),
     *(PopVlan(), SetVlanVid(2), SetVlanPcp(3), PopQueue(), Output(ALL)),
     *(Group(0), Group(1), Group(2), Group(2), Output(NORMAL), Output(NORMAL)),
+    *(SetField("reg0", 80), SetField("reg0", 80 << 16, 0xFF << 16), SetField("reg5", 3, 0xFF)),
+    *(SetField("tunnel_id", 1 << 40 | 80), SetField("tunnel_id", 0), SetField("metadata", 5, 7)),
+    *(MoveField("tunnel_id", "reg0", 32), MoveField("reg0", "metadata", 3, 4), MoveField("metadata", "reg5", 3)),
+    *(MoveField("eth_dst", "reg5", 3), MoveField("eth_src", "eth_dst", 48), MoveField("reg0", "eth_dst", 16, 0, 8)),
+    *(MoveField("vlan_vid", "reg5", 12), MoveField("reg5", "vlan_vid", 3, 0, 6), MoveField("vlan_vid", "vlan_pcp", 3)),
+    *(MoveField("ip_ttl", "reg0", 8), MoveField("reg0", "ip_ttl", 7), MoveField("tcp_dst", "reg0", 16)),
+    *(
+        MoveField("ipv4_dst", "ipv4_src", 24, 8),
+        MoveField("ip_dscp", "ip_ecn", 2),
+        MoveField("reg5", "ipv6_dst", 9, 0, 90),
+    ),
 )
-_WRITTEN = tuple(action for action in _ON_THE_WAY if not isinstance(action, SetVlanVid | SetVlanPcp))
+_WRITTEN = tuple(each for each in _ON_THE_WAY if not isinstance(each, SetVlanVid | SetVlanPcp | MoveField))
 _bucket = st.lists(st.sampled_from([each for each in _ON_THE_WAY if not isinstance(each, Group)]), max_size=3).map(
     tuple
 )
@@ -114,7 +126,10 @@ buckets_on_the_way = st.tuples(
     *(st.lists(st.tuples(_bucket, st.booleans()), min_size=1, max_size=most) for most in (3, 3, 2))
 )
 # What tables in front leave behind, and headers that they change.
-_LOOKED_AT = ("metadata", "metadata", "eth_dst", "eth_type", "vlan_vid", "ip_ttl", "ipv4_dst", "tcp_dst", "in_port")
+_LOOKED_AT = (
+    *("metadata", "metadata", "reg0", "reg0", "reg5", "tunnel_id", "eth_dst", "eth_type", "vlan_vid", "ip_ttl"),
+    *("ipv4_dst", "tcp_dst", "in_port"),
+)
 
 
 @st.composite
@@ -140,13 +155,32 @@ def flows_on_the_way(draw: st.DrawFn) -> Flow:
     return Flow(match, OpenFlowPriority(draw(st.integers(0, 3))), tuple(instructions), table_id)
 
 
+_MOVED = (
+    *("metadata", "tunnel_id", "reg0", "reg5", "eth_dst", "eth_src", "vlan_vid", "vlan_pcp", "ip_dscp", "ip_ecn"),
+    *("ip_ttl", "ipv4_src", "ipv4_dst", "ipv6_src", "ipv6_dst", "ipv6_flabel", "tcp_src", "tcp_dst", "udp_dst"),
+)
+
+
+@st.composite
+def flows_that_move(draw: st.DrawFn) -> Flow:
+    """A flow that moves any bits of a field that its packets have to another, and leads on."""
+    source, destination = (FIELDS[draw(st.sampled_from(_MOVED))] for _ in range(2))
+    bits = draw(st.integers(1, min(source.bits, destination.bits)))
+    offsets = (draw(st.integers(0, field.bits - bits)) for field in (source, destination))
+    move = MoveField(source.name, destination.name, bits, *offsets)
+    needed = {name: draw(st.sampled_from(allowed)) for name, allowed in source.needs if allowed}
+    table_id = draw(st.sampled_from((0, 1)))
+    does = (ApplyActions((move, *draw(st.lists(st.sampled_from(_ON_THE_WAY), max_size=1)))), GotoTable(table_id + 1))
+    return Flow(Match.of(**needed), OpenFlowPriority(draw(st.integers(1, 3))), does, table_id)
+
+
 def pass_on(table_id: int) -> Flow:
     """A table-miss flow, so that few packets get to no flow at all."""
     goes_on: tuple[Instruction, ...] = (GotoTable(table_id + 1), ApplyActions((Output(PortNo(2)), Output(PortNo(3)))))
     return Flow(ANY, OpenFlowPriority(0), goes_on[:1] if table_id < 2 else goes_on[1:], table_id)
 
 
-flow_on_the_way = st.one_of(*[flows_on_the_way()] * 9, plain_flows, flows())
+flow_on_the_way = st.one_of(*[flows_on_the_way()] * 8, *[flows_that_move()] * 3, plain_flows, flows())
 
 
 arrivals = st.builds(Arrives, frames, st.booleans())

@@ -21,6 +21,7 @@ from tests.packets.test_kernel_tables import (
     DECIDED,
     buckets_on_the_way,
     flows_on_the_way,
+    flows_that_move,
     pass_on,
     plain_flows,
     said_of_ports,
@@ -33,7 +34,7 @@ PACKETS = int(os.environ.get("INBAND_PACKETS", "200000"))
 AT_ONCE, BETWEEN_CHANGES = 100, 8
 DECIDED_PER_PACKET = 0.2  # less than half of what is seen; the rest is control, or for the switch
 
-changed_flows = st.one_of(*[flows_on_the_way()] * 4, plain_flows)
+changed_flows = st.one_of(*[flows_on_the_way()] * 6, *[flows_that_move()] * 2, plain_flows)
 changes = st.one_of(
     *[
         st.builds(

@@ -116,7 +116,9 @@ VALUES: dict[str, tuple[int | tuple[int, int], ...]] = {
     "udp_dst": (68,),
     "ip_frag": (0, (1, 1), (2, 2)),
     "metadata": (0, 5, (1, 1)),
-    "reg0": (0, 80),
+    "reg0": (0, 80, (80 << 16, 0xFF << 16)),
+    "reg5": (0, (3, 7)),
+    "tunnel_id": (0, (1 << 40, 1 << 40)),
 }
 matches = st.dictionaries(st.sampled_from(list(VALUES)), st.integers(0, 3), max_size=3).map(
     lambda chosen: Match.of(**{name: VALUES[name][at % len(VALUES[name])] for name, at in chosen.items()})

@@ -4,7 +4,7 @@ A datapath that has the tables itself does these steps, one flow's after the oth
 reserved ports are those of ports here, but NORMAL is a step where it depends on nothing but what was learned. A group
 is its buckets that take every packet, each a branch. One of which each packet takes one bucket is a step, as is any
 that is written into the action set, and what its buckets do is said apart (``shares_of``). What is for the controller
-or in-band control is no such step, nor is what only the pipeline knows (registers).
+or in-band control is no such step.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from inband.flow.actions import (
     Group,
     Instruction,
     Meter,
+    MoveField,
     Output,
     PopQueue,
     PopVlan,
@@ -34,7 +35,6 @@ from inband.flow.actions import (
     WriteActions,
     WriteMetadata,
 )
-from inband.flow.fields import PIPELINE_FIELDS
 from inband.flow.flow import Flow
 from inband.flow.ports import ALL, FLOOD, IN_PORT, LOCAL, MAX, NORMAL
 from inband.pipeline.action_set import ActionSet
@@ -48,8 +48,8 @@ MAX_NESTED = 4
 """Groups within one another's buckets."""
 # Buckets that a step leads to. A controller that means harm has them multiply.
 _MAX_BUCKETS = 2048
-_STEPS = (PushVlan, PopVlan, SetVlanVid, SetVlanPcp, SetNwTtl, DecNwTtl, SetQueue, PopQueue)
-_WRITABLE = (PushVlan, PopVlan, SetNwTtl, DecNwTtl, SetQueue, PopQueue)
+_STEPS = (SetField, MoveField, PushVlan, PopVlan, SetVlanVid, SetVlanPcp, SetNwTtl, DecNwTtl, SetQueue, PopQueue)
+_WRITABLE = (SetField, PushVlan, PopVlan, SetNwTtl, DecNwTtl, SetQueue, PopQueue)
 _RANK = {kind: rank for rank, kind in enumerate(INSTRUCTION_ORDER)}
 
 
@@ -166,7 +166,7 @@ def _applied(actions: Iterable[Action], switch: SwitchState, counters: list[Coun
 
 def _plain(action: Action, switch: SwitchState) -> Sequence[Action] | None:
     if not isinstance(action, Output):
-        return (action,) if _is_step(action) else None
+        return (action,) if isinstance(action, _STEPS) else None
     if action.port == FLOOD:
         return [output_to(number) for number in switch.ports.flooded]
     if action.port == ALL:
@@ -298,13 +298,7 @@ def _may_write(action: Action, switch: SwitchState) -> bool:
         return _Groups(switch).may_be_written(action.group_id)
     if isinstance(action, Output):
         return action.port == IN_PORT or _is_numbered(action)
-    return isinstance(action, _WRITABLE) or (isinstance(action, SetField) and _is_step(action))
-
-
-def _is_step(action: Action) -> bool:
-    if isinstance(action, SetField):
-        return action.field not in PIPELINE_FIELDS
-    return isinstance(action, _STEPS)
+    return isinstance(action, _WRITABLE)
 
 
 def _is_numbered(action: Output) -> bool:

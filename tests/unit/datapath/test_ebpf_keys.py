@@ -7,7 +7,7 @@ import sys
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from inband.datapath.ebpf.keys import KernelMatch, KeyCompiler, hash_of, with_mask_id, words_of
+from inband.datapath.ebpf.keys import KernelMatch, KeyCompiler, field_words_of, hash_of, with_mask_id, words_of
 from inband.flow.fields import ALL_BITS, FIELDS, make_key
 from inband.flow.match import ANY, Match
 from inband.packet.parse import parse
@@ -156,3 +156,37 @@ def test_a_single_bit_makes_another_hash(at: int, bit: int, secret: list[int]) -
     key[at] ^= 1 << bit
 
     assert hash_of(bytes(key), 5, secret) != before
+
+
+def test_a_match_of_a_later_table_has_metadata_tunnel_id_and_registers_beside_its_key() -> None:
+    match = Match.of(eth_type=0x0800, metadata=(5, 7), tunnel_id=9, reg0=1, reg7=(0x80000000, 0xFF000000))
+
+    there, is_all = KeyCompiler().widen(match, has_fields=True)
+    plain, _ = KeyCompiler().widen(Match.of(eth_type=0x0800), has_fields=True)
+
+    assert is_all
+    assert plain is not None
+    assert there == plain._replace(
+        fields_mask=7 | (1 << 64) - 1 << 64 | 0xFFFFFFFF << 128 | 0xFF000000 << 352,
+        fields=5 | 9 << 64 | 1 << 128 | 0x80000000 << 352,
+    )
+
+
+def test_in_the_first_table_they_are_0() -> None:
+    assert KeyCompiler().widen(Match.of(reg0=1)) == (None, True)
+    assert KeyCompiler().widen(Match.of(reg0=0, tunnel_id=0)) == (KernelMatch(bytes(96), 0), True)
+
+
+def test_a_mask_looks_at_as_few_words_of_fields_as_it_can() -> None:
+    assert [field_words_of(mask) for mask in (0, 1 << 63, 1 << 64, 1 << 383)] == [0, 1, 6, 6]
+
+
+@settings(max_examples=100, deadline=None)
+@given(bit=st.integers(0, 383), fields=st.integers(0, (1 << 384) - 1))
+def test_a_single_bit_of_a_field_makes_another_hash(bit: int, fields: int) -> None:
+    key, secret, words = bytes(96), range(3, 39), field_words_of(1 << bit)
+    fields &= (1 << 64 * words) - 1
+    partner = fields >> 32 * (bit // 32 ^ 1) & 0xFFFFFFFF
+    assume((partner + secret[24 + (bit // 32 ^ 1)]) % 2**32)  # as above
+
+    assert hash_of(key, 5, secret, fields, words) != hash_of(key, 5, secret, fields ^ 1 << bit, words)

@@ -76,11 +76,11 @@ def test_an_entry_is_its_head_and_its_ops(btf: Btf) -> None:
 
 def test_rules_and_ports_end_in_an_entry(btf: Btf) -> None:
     assert btf.sizes["rule"] == layout.RULE_SIZE
-    members = ["rank", "decision", "next_table", "metadata", "metadata_bits", "metadata_mask", "entry"]
+    members = ["rank", "decision", "next_table", "fields", "metadata_bits", "metadata_mask", "entry"]
     assert [btf.offsets["rule"][name] for name in members] == [*_offsets(layout.RULE_HEAD), layout.RULE_HEAD.size]
     assert btf.sizes["rule_mask"] == layout.RULE_MASK.size
-    at = [btf.offsets["rule_mask"][name] for name in ("mask", "best_rank", "metadata")]
-    assert at == [0, layout.MASK.size, layout.MASK.size + 8]
+    at = [btf.offsets["rule_mask"][name] for name in ("mask", "best_rank", "field_words", "fields")]
+    assert at == [0, layout.MASK.size, layout.MASK.size + 8, layout.MASK.size + 16]
     assert btf.sizes["inlet"] == layout.INLET_SIZE
     assert [btf.offsets["inlet"][name] for name in ("flags", "flood")] == [0, layout.INLET_HEAD.size]
 
@@ -107,6 +107,8 @@ def test_numbers_are_the_same(btf: Btf) -> None:
         *("LINK_LOCAL_PER_S", "LINK_LOCAL_BURST_MS", "MAX_METERS", "MAX_BANDS", "MAX_METER_COUNTS"),
         *("CONTROL_PER_S", "CONTROL_BURST_MS", "MAX_RULES", "MAX_RULE_MASKS", "RULE_FILTER_WORDS"),
         *("MAX_TABLES", "MAX_WRITTEN", "MAX_GROUPS", "MAX_SHARES", "MAX_STATIONS"),
+        *("REGISTER_WORDS", "FIELD_WORDS", "FIRST_FIELD_WORD", "FIRST_SCRATCH_WORD"),
+        *("SCRATCH_WORDS", "MOVED_WORDS", "MOVED_SHIFT"),
         *("TOLD_BACKLOG", "TOLD_PER_S", "TOLD_BURST_MS", "LEARNED_PER_S", "LEARNED_BURST_MS", "SILENT_MS"),
     )
 
@@ -126,6 +128,26 @@ def test_enums_are_the_same(btf: Btf, prefix: str, enum: type[layout.OpKind]) ->
 
 def test_every_verdict_has_a_name(btf: Btf) -> None:
     assert btf.enumerators["VERDICT_COUNT"] == len(layout.Verdict)
+
+
+def test_bits_are_moved_between_words_that_follow_one_another(btf: Btf) -> None:
+    assert btf.sizes["pipeline_fields"] == layout.FIELDS_SIZE
+    assert [btf.offsets["pipeline_fields"][name] for name in ("metadata", "registers")] == [0, 8]
+    words = {name: btf.offsets["walk"][name] // 4 for name in ("key", "fields", "scratch", "visited")}
+    assert words == {
+        "key": 0,
+        "fields": layout.FIRST_FIELD_WORD,
+        "scratch": layout.FIRST_SCRATCH_WORD,
+        "visited": layout.MOVED_WORDS,
+    }
+
+
+def test_what_tables_set_beside_a_packet_has_places_that_do_not_overlap() -> None:
+    places = [(at, FIELDS[name].bits) for name, at in keys.PIPELINE_PLACES.items()]
+
+    assert [at for at, _ in places] == [sum(bits for _, bits in places[:count]) for count in range(len(places))]
+    assert sum(bits for _, bits in places) == 8 * layout.FIELDS_SIZE
+    assert set(keys.PIPELINE_PLACES) == set(PIPELINE_FIELDS) - {"in_phy_port"}
 
 
 def test_every_field_stands_where_the_program_puts_it(btf: Btf) -> None:

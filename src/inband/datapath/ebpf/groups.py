@@ -20,7 +20,7 @@ from inband.datapath.ebpf.layout import (
     SHARE,
 )
 from inband.datapath.ebpf.tallies import Tallies
-from inband.datapath.ebpf.visits import compile_bucket
+from inband.datapath.ebpf.visits import Known, compile_bucket
 from inband.datapath.rules import BucketRule
 from inband.flow.ports import PortNo
 from inband.pipeline.visits import groups_among
@@ -73,4 +73,6 @@ class KernelGroups(Container[int]):
 
     def _compile(self, bucket: BucketRule) -> bytes | None:
         steps = bucket.share.applied
-        return compile_bucket(steps, self._slot_of) if all(each in self for each in groups_among(steps)) else None
+        return (
+            compile_bucket(steps, Known(self._slot_of)) if all(each in self for each in groups_among(steps)) else None
+        )

@@ -28,6 +28,7 @@ from inband.datapath.ebpf.layout import (
     CONTROL_PER_S,
     CONTROL_RING,
     DATA_RING,
+    FIELD_WORDS,
     KEY_WORDS,
     MAX_MEGAFLOWS,
     MAX_RULES,
@@ -50,7 +51,7 @@ _EPOCH, _ADOPTED_EPOCH, _MASK_COUNT, _CONTROL_PER_S = range(4)
 # In struct tables what each table has comes last.
 _MISSES_AT = TABLES.size - MAX_TABLES * 4
 _RANGES_AT = _MISSES_AT - MAX_TABLES * RANGE.size
-_SECRET = range(4, 4 + 2 * KEY_WORDS + 2)
+_SECRET = range(4, 4 + 2 * (KEY_WORDS + FIELD_WORDS))
 
 
 class Kernel:

@@ -6,6 +6,9 @@ their place there. That is right only where the mask settles which of them is me
 must cover eth_type, for ports ip_proto too. Masks from flows do, by their prerequisites; where one does not, it is
 narrowed by the packet that the decision was made for, which is always right and only serves fewer packets.
 
+What tables set beside the packet (metadata, tunnel_id, registers) is one integer of its own, ``struct pipeline_fields``
+in little-endian order, which rules of later tables have beside their key.
+
 Invariants: a packet matches the kernel's key exactly if it matches the (narrowed) match. Fields that are
 0 for every packet of that kind, in the value as well, need no place.
 
@@ -20,7 +23,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import NamedTuple
 
-from inband.datapath.ebpf.layout import KEY_SIZE, KEY_WORDS, SHORT_KEY
+from inband.datapath.ebpf.layout import FIELD_WORDS, FIELDS_SIZE, KEY_SIZE, KEY_WORDS, SHORT_KEY
 from inband.flow.fields import FIELDS, INNER_VLAN, PIPELINE_FIELDS, Field
 from inband.flow.match import Match
 
@@ -63,10 +66,14 @@ PLACES: dict[str, tuple[int, int, int]] = {
     "inner_vlan": (94, 2, 0),
 }
 
+PIPELINE_PLACES: dict[str, int] = {"metadata": 0, "tunnel_id": 64, **{f"reg{i}": 128 + 32 * i for i in range(8)}}
+"""Pipeline field: how many bits it is from the right end of them all. What actions cannot set has no place."""
+
 # The mask's own number is in an entry's key, so that entries of two masks are never taken for each other.
 _MASK_ID_SHIFT = (KEY_SIZE - 6) * 8
 
 _HALVES = Struct(f"={2 * KEY_WORDS}I")
+_FIELD_HALVES = Struct(f"={2 * FIELD_WORDS}I")
 _HASH = Struct("=Q")
 HASH_SIZE = _HASH.size
 _NO_LONG_BITS = bytes(KEY_SIZE - 8 * SHORT_KEY)
@@ -75,7 +82,9 @@ _UNSHARED = (
     *("in_port", "eth_type", "eth_dst", "eth_src", "vlan_vid", "vlan_pcp"),
     *("ip_dscp", "ip_ecn", "ip_proto", "ip_ttl", "ip_frag", "tcp_flags", "inner_vlan"),
 )
-_METADATA = FIELDS["metadata"]
+_ONLY_METADATA = (1 << 64) - 1
+_PLACED_FIELDS = tuple((FIELDS[name].mask, FIELDS[name].shift, at) for name, at in PIPELINE_PLACES.items())
+_BESIDE = sum(mask for mask, _, _ in _PLACED_FIELDS)
 _FIELDS = {**FIELDS, INNER_VLAN.name: INNER_VLAN}
 _ALWAYS_ZERO = sum(FIELDS[name].mask for name in PIPELINE_FIELDS)
 # All that has a place, or none because it is 0; and what has a place of its own.
@@ -86,12 +95,12 @@ _PINS = sum(FIELDS[name].mask for name in ("eth_type", "ip_proto", "icmpv6_type"
 
 
 class KernelMatch(NamedTuple):
-    """A mask and a masked key, without the mask's number; of rules of later tables also those of the metadata."""
+    """A mask and a masked key, without the mask's number; of rules of later tables also those of pipeline fields."""
 
     mask: bytes
     key: int
-    metadata_mask: int = 0
-    metadata: int = 0
+    fields_mask: int = 0
+    fields: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +130,16 @@ class KeyCompiler:
             plan = self._plan(value, mask)
         return self._moved(plan, value)
 
-    def widen(self, match: Match, *, has_metadata: bool = False) -> tuple[KernelMatch | None, bool]:
+    def widen(self, match: Match, *, has_fields: bool = False) -> tuple[KernelMatch | None, bool]:
         """As much of a match as can be said to the kernel, and whether that is all of it.
 
-        None: no frame can match. With ``has_metadata`` it is for a table where packets may have some.
+        None: no frame can match. With ``has_fields`` it is for a table where packets may have metadata and the like.
         """
-        if not has_metadata:
+        if not has_fields or not match.mask & _BESIDE:
             return self._widen(match.value, match.mask)
-        bits = _METADATA.get(match.mask)
-        found, is_all = self._widen(match.value & ~_METADATA.mask, match.mask & ~_METADATA.mask)
-        return found and found._replace(metadata_mask=bits, metadata=_METADATA.get(match.value)), is_all
+        found, is_all = self._widen(match.value & ~_BESIDE, match.mask & ~_BESIDE)
+        bits, value = _pipeline_fields(match.mask), _pipeline_fields(match.value)
+        return found and found._replace(fields_mask=bits, fields=value), is_all
 
     def _widen(self, value: int, mask: int) -> tuple[KernelMatch | None, bool]:
         plan = self._plan(value, mask) if not mask & ~_SAID else None
@@ -168,19 +177,39 @@ def words_of(mask: bytes) -> int:
     return SHORT_KEY if mask[8 * SHORT_KEY :] == _NO_LONG_BITS else KEY_WORDS
 
 
-def hash_of(key: bytes, words: int, secret: Sequence[int], metadata: int | None = None) -> bytes:
+def is_there(field: Field, match: Match) -> bool:
+    """Whether all packets of a match have this field in its place of the key, or have 0 there."""
+    return field.name in _UNSHARED or _is_there(field, match.value, match.mask) is True
+
+
+def field_words_of(fields_mask: int) -> int:
+    """How many words of pipeline fields the kernel looks at under this mask."""
+    return 0 if not fields_mask else FIELD_WORDS if fields_mask & ~_ONLY_METADATA else 1
+
+
+def hash_of(key: bytes, words: int, secret: Sequence[int], fields: int = 0, field_words: int = 0) -> bytes:
     """By what the kernel finds an entry: ``hash_of`` in ``bpf/lookup.h``, of so many words of its key.
 
-    ``metadata``: of a rule whose mask looks at some.
+    ``fields``: of a rule whose mask looks at so many words of them (``hash_of_rule`` in ``bpf/rules.h``).
     """
     halves = _HALVES.unpack(key)
     total = 0
     for i in range(0, 2 * words, 2):
         total += (halves[i] + secret[i] & 0xFFFFFFFF) * (halves[i + 1] + secret[i + 1] & 0xFFFFFFFF)
-    if metadata is not None:
-        low, high = metadata & 0xFFFFFFFF, metadata >> 32
-        total += (low + secret[-2] & 0xFFFFFFFF) * (high + secret[-1] & 0xFFFFFFFF)
+    if field_words:
+        halves = _FIELD_HALVES.unpack(fields.to_bytes(FIELDS_SIZE, "little"))
+        secret = secret[2 * KEY_WORDS :]
+        for i in range(0, 2 * field_words, 2):
+            total += (halves[i] + secret[i] & 0xFFFFFFFF) * (halves[i + 1] + secret[i + 1] & 0xFFFFFFFF)
     return _HASH.pack(total & 0xFFFFFFFFFFFFFFFF)
+
+
+def _pipeline_fields(bits: int) -> int:
+    found = 0
+    for mask, shift, at in _PLACED_FIELDS:
+        if bits & mask:
+            found |= (bits & mask) >> shift << at
+    return found
 
 
 def _make_plan(value: int, mask: int) -> _Plan | None:

@@ -10,7 +10,7 @@ from struct import Struct
 
 from inband.datapath import pace
 
-LAYOUT_VERSION = 12
+LAYOUT_VERSION = 13
 MAX_MASKS = 32
 MAX_OPS = 32
 MAX_PORTS = 1024
@@ -46,6 +46,17 @@ KEY_WORDS = 12
 """Of 64 bits."""
 SHORT_KEY = 5
 """Words with all that is of Ethernet, IPv4 and ports."""
+REGISTER_WORDS = 5
+"""Of 64 bits: tunnel_id, and eight registers of 32 bits."""
+FIELD_WORDS = 1 + REGISTER_WORDS
+"""With the metadata."""
+FIELDS_SIZE = 8 * FIELD_WORDS
+FIRST_FIELD_WORD = 2 * KEY_WORDS
+"""Words of 32 bits between which bits are moved, in this order: those of a key, of the fields, of scratch."""
+FIRST_SCRATCH_WORD = FIRST_FIELD_WORD + 2 * FIELD_WORDS
+SCRATCH_WORDS = 4
+MOVED_WORDS = FIRST_SCRATCH_WORD + SCRATCH_WORDS
+MOVED_SHIFT = 5
 OP = Struct("=BBHI")
 OP_BYTES = Struct("=BB6s")
 """An op whose argument is six bytes."""
@@ -60,8 +71,8 @@ MASK = Struct("=96sII")
 STATS = Struct("=QQQQ")
 """packets, bytes, used_ns, tick."""
 
-RULE_HEAD = Struct("=QIIQQQ")
-"""rank, decision, next_table, metadata, metadata_bits, metadata_mask; an entry follows."""
+RULE_HEAD = Struct("=QII48sQQ")
+"""rank, decision, next_table, fields, metadata_bits, metadata_mask; an entry follows."""
 RULE_SIZE = RULE_HEAD.size + ENTRY_SIZE
 BUCKET_HEAD = Struct("=II")
 """slot, op_count; MAX_OPS ops follow."""
@@ -71,8 +82,8 @@ GROUP_HEAD = Struct("=I")
 SHARE = Struct("=III")
 """weight, identity, slot."""
 GROUP_SIZE = GROUP_HEAD.size + MAX_SHARES * SHARE.size
-RULE_MASK = Struct("=96sIIQQ")
-"""As MASK, then best_rank, metadata."""
+RULE_MASK = Struct("=96sIIQI4x48s")
+"""As MASK, then best_rank, field_words, padding, fields."""
 RANGE = Struct("=HH")
 """first, count."""
 TABLES = Struct("=II6s2x256s256s")
@@ -95,7 +106,7 @@ METER_COUNT = Struct("=QQ")
 METER_QUESTION = Struct("=IIII")
 """meter_id, packets, bytes, padding."""
 
-CONFIG = Struct("=IIII104s")
+CONFIG = Struct("=IIII144s")
 """epoch, adopted_epoch, mask_count, control_per_s, secret."""
 
 PORT_IN = Struct("=I4sI")
@@ -140,6 +151,11 @@ class OpKind(IntEnum):
     SEND_BACK = 26
     NORMAL = 27
     GROUP = 28
+    LOAD_FIELD = 29
+    CLEAR_BITS = 30
+    SET_BITS = 31
+    MOVE = 32
+    VALUE = 33
 
 
 class Verdict(IntEnum):

@@ -21,9 +21,10 @@ from struct import Struct
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.groups import KernelGroups
 from inband.datapath.ebpf.kernel import Kernel
-from inband.datapath.ebpf.keys import KeyCompiler, hash_of, with_mask_id, words_of
+from inband.datapath.ebpf.keys import KeyCompiler, field_words_of, hash_of, with_mask_id, words_of
 from inband.datapath.ebpf.layout import (
     ENTRY_HEAD,
+    FIELDS_SIZE,
     KEY_SIZE,
     MAX_RULE_MASKS,
     MAX_RULES,
@@ -38,7 +39,7 @@ from inband.datapath.ebpf.ops import SEND_UP, compile_ops
 from inband.datapath.ebpf.rule_filter import RuleFilter
 from inband.datapath.ebpf.stations import Stations
 from inband.datapath.ebpf.tallies import Tallies
-from inband.datapath.ebpf.visits import compile_visit
+from inband.datapath.ebpf.visits import Known, compile_visit
 from inband.datapath.rules import PRIORITY_SHIFT, BucketRule, MissRule, Rule, StationTable, Tally, Told
 from inband.errors import HostError
 from inband.flow.fields import FlowKey
@@ -53,18 +54,19 @@ _WORD = Struct("=Q")
 
 
 _Key = tuple[int, int]
-"""A masked key and metadata."""
+"""A masked key and pipeline fields."""
 
 
 @dataclass(slots=True, eq=False)
 class _Mask:
-    """A mask, its rules by masked key and metadata, best first, and how many there are of each priority."""
+    """A mask, its rules by masked key and fields, best first, and how many there are of each priority."""
 
     number: int
     table_id: int
     bits: bytes
-    metadata: int
+    fields: int
     words: int
+    field_words: int
     rules: dict[_Key, list[_Placed]] = field(default_factory=dict)
     priorities: Counter[int] = field(default_factory=Counter)
 
@@ -142,7 +144,8 @@ class KernelRules:
         masks.sort(key=lambda mask: (mask.table_id, -mask.bound))
         for place, mask in enumerate(masks):
             marked = mask.bits[:4] + mask.number.to_bytes(2, "big") + mask.bits[6:]
-            value = RULE_MASK.pack(marked, mask.words, 0, mask.bound, mask.metadata)
+            fields = mask.fields.to_bytes(FIELDS_SIZE, "little")
+            value = RULE_MASK.pack(marked, mask.words, 0, mask.bound, mask.field_words, fields)
             libbpf.update(self._kernel.map("rule_masks"), place.to_bytes(4, "little"), value)
         self._kernel.set_rule_masks(Counter(mask.table_id for mask in masks))
         misses = {rule.table_id: slot for rule, slot in self._misses.items() if rule.table_id not in absent}
@@ -167,11 +170,11 @@ class KernelRules:
         table_id = rule.flow.table_id
         if table_id >= MAX_TABLES:
             return  # what would lead there goes up
-        compiled, is_exact = self._keys.widen(rule.flow.match, has_metadata=table_id > 0)
+        compiled, is_exact = self._keys.widen(rule.flow.match, has_fields=table_id > 0)
         if compiled is None:
             return  # no packet is like that
-        key = (compiled.key, compiled.metadata)
-        mask = self._mask(table_id, compiled.mask, compiled.metadata_mask)
+        key = (compiled.key, compiled.fields)
+        mask = self._mask(table_id, compiled.mask, compiled.fields_mask)
         if mask is None or not self._claim(mask, key):
             self._unfit[rule] = None
             self._give_back(mask)
@@ -258,22 +261,23 @@ class KernelRules:
         if decider is Decider.SWITCH:
             return RuleDecision.UP, b""
         if visit is not None:
-            visited = compile_visit(visit, self._slot_of, self._meters, self._groups)
+            visited = compile_visit(visit, Known(self._slot_of, self._meters, rule.flow.match), self._groups)
             return (RuleDecision.UP, b"") if visited is None else (RuleDecision.VISIT, visited)
         ops = compile_ops(actions, self._slot_of)
         return (RuleDecision.UP, b"") if ops == SEND_UP else (RuleDecision.OPS, ops)
 
-    def _mask(self, table_id: int, bits: bytes, metadata: int = 0) -> _Mask | None:
-        which = (table_id, bits, metadata)
+    def _mask(self, table_id: int, bits: bytes, fields: int = 0) -> _Mask | None:
+        which = (table_id, bits, fields)
         mask = self._masks.get(which)
         # One number is for the rule that stands in for those that have no place.
         if mask is None and len(self._numbers) > (0 if which == (0, _NO_MASK, 0) else 1):
-            mask = self._masks[which] = _Mask(self._numbers.pop(), table_id, bits, metadata, words_of(bits))
+            words, field_words = words_of(bits), field_words_of(fields)
+            mask = self._masks[which] = _Mask(self._numbers.pop(), table_id, bits, fields, words, field_words)
         return mask
 
     def _give_back(self, mask: _Mask | None) -> None:
         if mask is not None and not mask.rules:
-            del self._masks[mask.table_id, mask.bits, mask.metadata]
+            del self._masks[mask.table_id, mask.bits, mask.fields]
             self._numbers.append(mask.number)
 
     def _claim(self, mask: _Mask, key: _Key) -> bool:
@@ -286,11 +290,11 @@ class KernelRules:
         return self._hashes.setdefault(hashed, whole) == whole
 
     def _hash(self, mask: _Mask, key: _Key) -> tuple[bytes, bytes]:
-        """The hash by which the kernel finds a rule, and all of its key, the metadata behind it."""
-        masked, metadata = key
+        """The hash by which the kernel finds a rule, and all of its key, the pipeline fields behind it."""
+        masked, fields = key
         whole = with_mask_id(masked, mask.number)
-        hashed = hash_of(whole, mask.words, self._kernel.secret, metadata if mask.metadata else None)
-        return hashed, whole + metadata.to_bytes(8, "little")
+        hashed = hash_of(whole, mask.words, self._kernel.secret, fields, mask.field_words)
+        return hashed, whole + fields.to_bytes(FIELDS_SIZE, "little")
 
     def _insert(self, placed: _Placed) -> None:
         mask = placed.mask
@@ -345,6 +349,6 @@ def _value(placed: _Placed, whole: bytes) -> bytes:
     visit = placed.rule.ruling.visit if placed.rule is not None and placed.decision is RuleDecision.VISIT else None
     bits, mask = visit.metadata if visit is not None else (0, 0)
     next_table = visit.next_table or 0 if visit is not None else 0
-    head = RULE_HEAD.pack(placed.rank, placed.decision, next_table, placed.key[1], bits, mask)
+    head = RULE_HEAD.pack(placed.rank, placed.decision, next_table, whole[KEY_SIZE:], bits, mask)
     entry = ENTRY_HEAD.pack(0, placed.slot, len(placed.ops) // OP.size, 0, whole[:KEY_SIZE])
     return (head + entry + placed.ops).ljust(RULE_SIZE, b"\0")
