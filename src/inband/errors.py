@@ -20,12 +20,14 @@ class UsageError(InbandError):
 class HostError(InbandError):
     """The kernel refused.
 
-    ``errno`` is the kernel's number (0 where there is none); ``temporary`` tells whether trying again can help.
+    ``errno`` is the kernel's number (0 where there is none); ``temporary`` tells whether trying again can help;
+    ``log`` is what it said at length, if it did.
     """
 
-    def __init__(self, operation: str, reason: str, *, errno: int = 0, temporary: bool = False) -> None:
+    def __init__(self, operation: str, reason: str, *, errno: int = 0, temporary: bool = False, log: str = "") -> None:
         super().__init__(f"{operation}: {reason}")
         self.operation = operation
         self.reason = reason
         self.errno = errno
         self.temporary = temporary
+        self.log = log

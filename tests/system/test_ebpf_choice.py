@@ -15,6 +15,7 @@ from inband.datapath.ebpf.datapath import EbpfDatapath
 from inband.datapath.ebpf.kernel import probe
 from inband.runtime.datapaths import make_datapath
 from inband.switch.config import DatapathKind
+from lab.inband import COMMAND
 from lab.journal import until
 from lab.net import Lab
 from lab.process import limited
@@ -22,6 +23,9 @@ from tests.packets.columns import own_namespace, require_root
 from tests.system.test_userspace_tcp import RECEIVE, SEND, SIZE
 
 pytestmark = pytest.mark.root
+
+NO_VALUE = struct.pack("<BBhi", 0xBF, 0x90, 0, 0)
+"""r0 = r9, which has no value."""
 
 
 @pytest.mark.parametrize(
@@ -152,7 +156,7 @@ def _first_instruction(data: bytes, section: bytes) -> int:
 @pytest.mark.parametrize(
     ("instruction", "words"),
     [
-        (struct.pack("<BBhi", 0xBF, 0x90, 0, 0), "R9 !read_ok"),  # r0 = r9, which has no value
+        (NO_VALUE, "R9 !read_ok"),
         (struct.pack("<BBhi", 0x85, 0, 0, 9999), "invalid func"),  # a helper that this kernel does not have
     ],
 )
@@ -160,16 +164,65 @@ def test_why_the_verifier_refuses_a_program_is_said_in_its_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instruction: bytes, words: str
 ) -> None:
     require_root()
-    shipped = Path(libbpf.__file__).with_name("fastpath.bpf.o").read_bytes()
-    at = _first_instruction(shipped, b"tc")
-    broken = tmp_path / "broken.o"
-    broken.write_bytes(shipped[:at] + instruction + shipped[at + len(instruction) :])
+    broken = _broken_program(tmp_path, instruction)
     monkeypatch.setattr(libbpf.BpfObject.__init__, "__defaults__", (broken,))
+    log = tmp_path / "log"
 
     assert words in str(probe())
     with own_namespace():
-        datapath, note = make_datapath(DatapathKind.AUTO)
+        datapath, note = make_datapath(DatapathKind.AUTO, log=log)
     assert datapath.kind == "userspace"
     assert note is not None
     assert words in note
+    assert str(log) in note
+    assert words in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
     datapath.close()
+
+
+def _broken_program(folder: Path, instruction: bytes) -> Path:
+    """The object as it ships, but for its first instruction."""
+    shipped = Path(libbpf.__file__).with_name("fastpath.bpf.o").read_bytes()
+    at = _first_instruction(shipped, b"tc")
+    broken = folder / "broken.o"
+    broken.write_bytes(shipped[:at] + instruction + shipped[at + len(instruction) :])
+    return broken
+
+
+RUN_BROKEN = """
+import sys
+from pathlib import Path
+from inband.cli import main
+from inband.datapath.ebpf.libbpf import BpfObject
+BpfObject.__init__.__defaults__ = (Path(sys.argv.pop(1)),)
+sys.exit(main())
+"""
+
+
+def test_log_and_show_name_the_file_that_has_all_that_the_verifier_said(tmp_path: Path) -> None:
+    require_root()
+    broken = _broken_program(tmp_path, NO_VALUE)
+    with Lab("htv") as lab:
+        switch = lab.namespace("switch")
+        run_dir = lab.folder / "run"
+        options = ["--run-dir", str(run_dir), "--state-dir", str(lab.folder / "state"), "--bridge", "br0"]
+        process = switch.start(sys.executable, "-c", RUN_BROKEN, str(broken), "run", *options)
+
+        assert until(lambda: "started with the userspace datapath" in process.tail(), 20), process.tail()
+
+        log = run_dir / "br0.verifier.log"
+        assert "R9 !read_ok" in log.read_text()
+        (line,) = [line for line in process.tail().splitlines() if str(log) in line]
+        assert "WARNING bridge br0: datapath auto: userspace" in line
+        assert str(log) in switch.run(COMMAND, "show", "--run-dir", str(run_dir))
+
+
+def test_where_it_is_loaded_again_the_log_of_before_goes(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("said before")
+    with own_namespace():
+        datapath, note = make_datapath(DatapathKind.EBPF, log=log)
+        datapath.close()
+
+    assert note is None
+    assert not log.exists()

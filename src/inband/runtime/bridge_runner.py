@@ -30,6 +30,7 @@ from inband.pipeline.lease_servers import LeaseServer
 from inband.runtime.bridge_ports import BridgePorts, is_there
 from inband.runtime.datapaths import make_datapath
 from inband.runtime.interface_locks import InterfaceLocks
+from inband.runtime.kept_log import log_file
 from inband.runtime.link_managers import culprits
 from inband.runtime.listening import ListeningSockets
 from inband.runtime.local_keeper import LocalKeeper
@@ -178,9 +179,11 @@ class BridgeRunner:
         config, environment = self.config, self._environment
         self.local.make(config, environment.host.state, self._memory.mac)
         pins = pin_dir(environment.run_dir.path, config.name)
-        datapath, note = make_datapath(config.datapath, pins, environment.spare)
+        kept = log_file(environment.run_dir.path, config.name)
+        datapath, note = make_datapath(config.datapath, pins, environment.spare, kept)
         if note:
             self.notes.append(note)
+            log.warning("bridge %s: %s", config.name, note)
         local = self._local_interface()
         self.managed = ManagedBridge(
             config, local, datapath, environment.host, self._bridge_environment(), self._memory.datapath_id

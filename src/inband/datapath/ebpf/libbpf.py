@@ -22,7 +22,8 @@ from inband.errors import HostError
 LIBRARY = "libbpf.so.1"
 
 _OBJECT_FILE = Path(__file__).with_name("fastpath.bpf.o")
-_LOG_SIZE = 1 << 20
+# The log of all that the verifier reads of our program takes 5 MB. Before Linux 6.4 it ends where there is no room.
+_LOG_SIZE = 1 << 24
 _TEMPORARY = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EBUSY, errno.EINTR})
 
 BPF_TCX_INGRESS = 46
@@ -112,8 +113,8 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def refused(operation: str, number: int, detail: str = "") -> HostError:
-    """What the kernel's errno means for people."""
+def refused(operation: str, number: int, detail: str = "", log: str = "") -> HostError:
+    """What the kernel's errno means for people. ``log``: what it said at length."""
     reason = os.strerror(number)
     if number in (errno.EPERM, errno.EACCES) and not detail:
         reason += ": this needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN in the initial user namespace"
@@ -121,7 +122,7 @@ def refused(operation: str, number: int, detail: str = "") -> HostError:
         reason += ": this kernel has no bpf(2)"
     if detail:
         reason += f" ({detail})"
-    return HostError(operation, reason, errno=number, temporary=number in _TEMPORARY)
+    return HostError(operation, reason, errno=number, temporary=number in _TEMPORARY, log=log)
 
 
 def _checked(operation: str, result: int) -> int:
@@ -151,12 +152,15 @@ class BpfObject:
         _checked(f"take over map {name}", self._library.bpf_map__reuse_fd(self._map(name), descriptor))
 
     def load(self, program: str) -> int:
-        """Create the maps and load the program; returns its descriptor. Raises HostError, with the verifier's words."""
+        """Create the maps and load the program; returns its descriptor.
+
+        Raises HostError with what the verifier said last, and its log.
+        """
         found = self._library.bpf_object__find_program_by_name(self._object, program.encode())
         result = self._library.bpf_object__load(self._object)
         if result < 0:
-            words = "" if -result in (errno.EPERM, errno.ENOMEM) else _verifier_words(self._path, program)
-            raise refused("load the eBPF program", -result, words)
+            log = "" if -result in (errno.EPERM, errno.ENOMEM) else _verifier_log(self._path, program)
+            raise refused("load the eBPF program", -result, _last_words(log), log)
         return int(self._library.bpf_program__fd(found))
 
     def program(self, name: str) -> int:
@@ -182,8 +186,8 @@ class BpfObject:
         return int(found)
 
 
-def _verifier_words(path: Path, program: str) -> str:
-    """What the verifier says against a program: the last lines of its log that are not statistics.
+def _verifier_log(path: Path, program: str) -> str:
+    """What the verifier says of a program that it refuses.
 
     Loaded once more for it, since with a log to write the same load takes longer and may fail for want of room.
     """
@@ -195,7 +199,12 @@ def _verifier_words(path: Path, program: str) -> str:
     library.bpf_program__set_log_buf(found, log, _LOG_SIZE)
     library.bpf_object__load(opened)
     library.bpf_object__close(opened)
-    lines = log.value.decode(errors="replace").strip().splitlines()
+    return log.value.decode(errors="replace")
+
+
+def _last_words(log: str) -> str:
+    """The last lines of a verifier's log that are not statistics: why."""
+    lines = log.strip().splitlines()
     told = [line for line in lines if not line.startswith(("processed ", "verification time", "stack depth"))]
     return "; ".join(told[-2:])
 
