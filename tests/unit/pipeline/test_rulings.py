@@ -20,6 +20,7 @@ from inband.flow.actions import (
     Output,
     PopVlan,
     PushVlan,
+    Resubmit,
     SetField,
     WriteActions,
     WriteMetadata,
@@ -87,8 +88,8 @@ def test_what_is_written_is_done_at_the_end() -> None:
     [
         (ApplyActions((Output(CONTROLLER),)),),
         (WriteActions((Group(9),)),),
-        (ApplyActions((SetField("reg0", 1), Output(P2))),),
-        (ApplyActions((MoveField("tcp_dst", "tcp_src", 16), Output(P2))),),
+        (ApplyActions((Resubmit(None, 1), Output(P2))),),
+        (WriteActions((MoveField("tcp_dst", "tcp_src", 16), Output(P2))),),
         (WriteActions((Output(FLOOD),)),),
         (GotoTable(2),),
     ],
@@ -114,6 +115,8 @@ def test_flows_whose_packets_fare_differently(instructions: tuple[Instruction, .
         ((Meter(1), GotoTable(1)), Visit((Meter(1),), next_table=1)),
         ((Meter(2), ApplyActions((Output(P2),))), Visit((Meter(2), Output(P2)))),
         ((Meter(3), ApplyActions((Output(P2),))), Visit((Output(P2),))),
+        ((ApplyActions((SetField("reg0", 1), Output(P2))),), Visit((SetField("reg0", 1), Output(P2)))),
+        ((ApplyActions((MoveField("eth_dst", "reg0", 9),)),), Visit((MoveField("eth_dst", "reg0", 9),))),
     ],
 )
 def test_flows_whose_packets_are_followed(instructions: tuple[Instruction, ...], expected: Visit) -> None:
