@@ -141,7 +141,9 @@ class Fdb:
             return Learned.NEW
         if entry[0] == port:
             return Learned.KNOWN
-        return Learned.HELD if key in self.pinned or self._doubted_at < entry[1] > now - hold_s else Learned.MOVED
+        # By the kernel's clock it may have been confirmed after ``now``, which is no reason to hold it at all.
+        is_fresh = hold_s > 0 and self._doubted_at < entry[1] > now - hold_s
+        return Learned.HELD if is_fresh or key in self.pinned else Learned.MOVED
 
     def pin(self, key: FdbKey, port: PortNo, now: Instant) -> None:
         """An address is at this port, and stays there until it is unpinned or forgotten."""

@@ -117,15 +117,15 @@ def forward_normally(ctx: XlateContext) -> None:
 
 
 def _forward(ctx: XlateContext, decision: NormalDecision) -> None:
-    for key in (decision.source, decision.destination):
-        if key is not None:
-            ctx.fdb_keys[key] = None
+    was_looked_up = _depend_on(ctx, decision)
     if ctx.overrides_ports and not _may_pass(ctx, decision):
         return
     if decision.floods and ctx.in_port in ctx.switch.loops.left and not ctx.overrides_ports and _is_over_limit(ctx):
         return
     # An address that actions wrote says nothing of where its host is; a flow must not move the gateway so.
     if decision.source is not None and not ctx.packet.written & _SOURCE.mask:
+        if was_looked_up and ctx.switch.fdb.lookup(decision.source, ctx.now) != ctx.in_port:
+            ctx.packet.cacheable = False  # what it teaches makes another decision of the next packet
         _learn(ctx, decision.source)
         if _shows_place(ctx):
             _learn_named(ctx, decision.source)
@@ -148,6 +148,16 @@ def _forward(ctx: XlateContext, decision: NormalDecision) -> None:
             _flood_to_members(ctx, decision.vlan)
         if ctx.overrides_ports and decision.destination is not None:
             ctx.lost = decision.destination.mac
+
+
+def _depend_on(ctx: XlateContext, decision: NormalDecision) -> bool:
+    """Note which entries the decision depends on; whether that of its source was looked up to send this packet."""
+    if decision.destination is not None:
+        ctx.fdb_keys[decision.destination] = None
+    count = len(ctx.fdb_keys)
+    if decision.source is not None:
+        ctx.fdb_keys[decision.source] = None
+    return count == len(ctx.fdb_keys)
 
 
 def _send_protected(ctx: XlateContext, decision: NormalDecision) -> bool:

@@ -34,6 +34,14 @@ def test_learning_says_what_was_new() -> None:
     assert outcomes == [Learned.NEW, Learned.KNOWN, Learned.MOVED, Learned.HELD, Learned.MOVED]
 
 
+def test_without_a_time_to_hold_it_an_address_moves_whenever_it_was_confirmed() -> None:
+    fdb = Fdb()
+    fdb.learn(fdb_key(1), P1, 1.0)
+    fdb.confirm(fdb_key(1), P1, 1.2)  # by another clock, that of the kernel, which was read later
+
+    assert fdb.learn(fdb_key(1), P2, 1.1) is Learned.MOVED
+
+
 def test_what_would_be_learned_can_be_asked_without_learning() -> None:
     fdb = Fdb()
 

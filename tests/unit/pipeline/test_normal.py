@@ -70,6 +70,33 @@ def test_a_decision_says_whether_it_is_known_unicast_and_nothing_else(scene: Sce
     assert not scene.receive(to_b, P1).is_known_unicast  # only P3 gets it
 
 
+@pytest.mark.parametrize("before", [None, P2])
+def test_a_decision_that_is_another_one_by_what_its_packet_teaches_is_not_cached(
+    scene: Scene, before: PortNo | None
+) -> None:
+    if before is not None:
+        scene.knows(A, before)
+    to_itself = packets.tcp(src=A, dst=A)
+
+    first, second = scene.receive(to_itself, P1), scene.receive(to_itself, P1)
+
+    assert first.actions == (out(P2) if before else out(P2, P3, LOCAL))
+    assert not first.cacheable
+    assert second.actions == ()
+    assert second.cacheable
+
+
+def test_nor_is_one_of_a_copy_that_was_sent_to_its_source_before_that_was_learned(scene: Scene) -> None:
+    rewritten = SetField("eth_dst", int(Mac.parse(A)))
+    scene.flow(rewritten, SetField("eth_src", 1, 1), Output(NORMAL), priority=2)
+    assert scene.receive(packets.tcp(src=A, dst=B), P1).cacheable  # nothing is learned
+
+    scene.flow(rewritten, Output(NORMAL), priority=3)
+    first, second = (scene.receive(packets.tcp(src=A, dst=B), P1) for _ in range(2))
+
+    assert (first.cacheable, second.cacheable) == (False, True)
+
+
 def test_a_host_that_moves_is_followed(scene: Scene) -> None:
     scene.knows(A, P1)
 
