@@ -28,6 +28,8 @@ from inband.vocabulary.instant import Instant
 
 Transmit = Callable[[PortNo, Frame, int | None], None]
 """What carries a frame away: port, frame, queue (None: no particular one)."""
+Wait = Callable[[Callable[[], None]], bool]
+"""Has something done later; False if too much waits already."""
 
 
 @lru_cache(maxsize=1024)
@@ -50,12 +52,17 @@ class SimulatedDatapath:
         clock: Callable[[], Instant],
         transmit: Transmit | None = None,
         max_megaflows: int = MAX_MEGAFLOWS,
+        wait: Wait | None = None,
     ) -> None:
-        """``client`` may be given later, by setting the attribute, but before the first frame is delivered."""
+        """``client`` may be given later, by setting the attribute, but before the first frame is delivered.
+
+        ``wait``: frames that no megaflow matches wait for their turn; None: they are decided about at once.
+        """
         self.client = client
         self.hints = ControlHints()
         self._clock = clock
         self._transmit = transmit or self._keep
+        self._wait = wait
         self._classifier = DatapathClassifier(max_megaflows)
         self._ports: dict[PortNo, str] = {}
         self._port_counters: dict[PortNo, PortCounters] = {}
@@ -75,11 +82,26 @@ class SimulatedDatapath:
         counters.rx_bytes += len(frame.data)
         key = FlowKey(_parse(frame.data) | port)
         megaflow = self._classifier.find(key)
-        if megaflow is None:
-            self._counters.add("miss")
-            self.client.upcall(port, frame, key)
+        if megaflow is not None:
+            self._counters.add("megaflow_hit")
+            self._forward(megaflow, port, frame)
             return
-        self._counters.add("megaflow_hit")
+        self._counters.add("miss")
+        if self._wait is None:
+            self.client.upcall(port, frame, key)
+        elif not self._wait(lambda: self._decide(port, frame, key)):
+            self._counters.add("rx_queue_full_control")
+
+    def _decide(self, port: PortNo, frame: Frame, key: FlowKey) -> None:
+        """Look at a frame that has waited: what came before it may have been cached meanwhile."""
+        megaflow = self._classifier.find(key)
+        if megaflow is not None:
+            self._counters.add("late_hit")
+            self._forward(megaflow, port, frame)
+        elif self.client is not None:
+            self.client.upcall(port, frame, key)
+
+    def _forward(self, megaflow: Megaflow, port: PortNo, frame: Frame) -> None:
         megaflow.packets += frame.segments
         megaflow.bytes += len(frame.data)
         megaflow.used = self._clock()

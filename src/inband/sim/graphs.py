@@ -20,6 +20,7 @@ from inband.errors import UsageError
 from inband.sim.host import ControllerHost
 from inband.sim.link import LATENCY_S, Link
 from inband.sim.network import Attachable, Network
+from inband.sim.processor import Costs
 from inband.sim.switch import SwitchHost
 
 Edge = tuple[str, str]
@@ -120,9 +121,11 @@ def reachable(edges: Iterable[Edge], start: str, without: Collection[str] = ()) 
     return found
 
 
-def build(graph: Graph, seed: int = 0, *, latency_s: float = LATENCY_S) -> GraphNetwork:
-    """Make the simulated network for a graph."""
-    net = Network(seed)
+def build(
+    graph: Graph, seed: int = 0, *, latency_s: float = LATENCY_S, costs: Costs | None = None, cores: int | None = None
+) -> GraphNetwork:
+    """Make the simulated network for a graph; ``costs`` and ``cores`` are those of ``Network``."""
+    net = Network(seed, costs=costs, cores=cores)
     addresses = {name: str(IPv4Address(_HOSTS_FROM + at)) for at, name in enumerate(graph.hosts)}
     controllers = {name: net.controller(name, f"{address}/16") for name, address in addresses.items()}
     switches = {

@@ -24,6 +24,7 @@ from inband.datapath.wrappers import Faults
 from inband.sim.clock import VirtualClock
 from inband.sim.host import ControllerHost, Host
 from inband.sim.link import LATENCY_S, Link, Nic
+from inband.sim.processor import Costs, Processors
 from inband.sim.switch import SwitchBridge, SwitchHost, read_target
 from inband.switch.config import DEFAULT_BRIDGE, FLOW_LIMIT, BridgeConfig, FailMode
 from inband.vocabulary.addresses import Mac
@@ -41,10 +42,16 @@ class Attachable(Protocol):
 
 
 class Network:
-    """Nodes by name, links, and a clock."""
+    """Nodes by name, links, and a clock.
 
-    def __init__(self, seed: int = 0) -> None:
+    ``costs``: what switches' processes do takes time (``sim.processor``), on so many ``cores`` of one machine for all;
+    None: each switch has a processor of its own.
+    """
+
+    def __init__(self, seed: int = 0, *, costs: Costs | None = None, cores: int | None = None) -> None:
         self.clock = VirtualClock()
+        self._costs = costs
+        self._shared = None if costs is None or cores is None else Processors(self.clock, costs, cores)
         self.random = Random(seed)
         self.switches: dict[str, SwitchHost] = {}
         self.links: list[Link] = []
@@ -100,7 +107,10 @@ class Network:
 
     def machine(self, name: str) -> SwitchHost:
         """A switch without bridges yet, for those that shall have several."""
-        machine = self.switches[name] = SwitchHost(Host(self.clock, name, self._new_mac), self.random)
+        processors = self._shared
+        if processors is None and self._costs is not None:
+            processors = Processors(self.clock, self._costs)
+        machine = self.switches[name] = SwitchHost(Host(self.clock, name, self._new_mac), self.random, processors)
         self.clock.nodes += 1
         return machine
 

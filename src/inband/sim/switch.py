@@ -8,7 +8,7 @@ and neighbours, the configuration, and what is known of names, which a real proc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 from random import Random
@@ -22,6 +22,7 @@ from inband.fabric.keys import NetworkKeys
 from inband.flow.flow import Flow
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.events import HostEvent, LinkChanged, NextHopFound
+from inband.packet.frame import Frame
 from inband.sim.advertisements import Autoconfiguration
 from inband.sim.clock import ProcessClock
 from inband.sim.dhcp import DhcpClient
@@ -29,6 +30,7 @@ from inband.sim.host import Host
 from inband.sim.interface import MTU, Interface
 from inband.sim.link import Link, Nic
 from inband.sim.names import SimDns
+from inband.sim.processor import Processors, WorkingClock
 from inband.sim.tcp_host import SimNetwork
 from inband.switch.config import BridgeConfig, SwitchConfig
 from inband.switch.connections import Environment
@@ -58,10 +60,14 @@ class Process:
     """A switch process: ``core`` with its bridges, and ``history``, which is what happened since its start."""
 
     def __init__(self, machine: SwitchHost) -> None:
-        self.clock = ProcessClock(machine.host.clock)
+        self._life = ProcessClock(machine.host.clock)
+        self.clock: ProcessClock | WorkingClock = self._life
+        self.work = None if machine.processors is None else machine.processors.process()
+        if self.work is not None:
+            self.clock = WorkingClock(machine.host.clock, self.work)
         self.history = History()
         self._turns = turns_on(self.clock)
-        self._network = SimNetwork(machine.host.tcp, self.clock)
+        self._network = SimNetwork(machine.host.tcp, self._life, self.do)
         self._dns = SimDns(machine.host.kernel)
         driver = Driver(self.clock)
         self.core = SwitchCore(
@@ -91,9 +97,18 @@ class Process:
             random,
         )
 
+    def do(self, action: Callable[[], None]) -> None:
+        """Do something: at once, or where processors take time when all that waits is done."""
+        if self.work is None:
+            action()
+        else:
+            self.work.call(action)
+
     def kill(self) -> None:
         """End as by kill -9: nothing is said to any peer, and nothing is done any more."""
-        self.clock.is_alive = False
+        self._life.is_alive = False
+        if self.work is not None:
+            self.work.end()
         self._dns.close()
 
     def _addresses_changed(self) -> None:
@@ -140,9 +155,7 @@ class SwitchBridge:
         # Of its own, so that what the rest of a network draws stays the same.
         random = Random(f"{self._machine.name} {self.name} {process.clock.time()}")
         kernel, environment = self._machine.host.kernel, process.environment(driver, random)
-        datapath = SimulatedDatapath(
-            clock=process.clock.time, transmit=lambda port, frame, _queue: self._ports[port].transmit(frame)
-        )
+        datapath = _datapath(process, self._ports)
         managed = self._managed = ManagedBridge(self.config, local, datapath, kernel, environment)
         driver.start(managed)
         neighbours = PartDriver(process.clock, managed.bridge.neighbours)
@@ -171,15 +184,15 @@ class SwitchBridge:
             nic.detach()
 
     def _open_port(self, number: PortNo, nic: Nic) -> None:
-        managed, bridge, datapath = self.managed, self.bridge, self.bridge.datapath
-        assert managed is not None
+        managed, bridge, datapath, process = self.managed, self.bridge, self.bridge.datapath, self._machine.process
+        assert process is not None
         assert isinstance(datapath, SimulatedDatapath)
         nic.receive = lambda frame: datapath.deliver(number, frame)
         if number == LOCAL:  # which ``ManagedBridge.open`` has added, and whose link the kernel tells of
             return
 
         def carrier_changed(is_up: bool) -> None:
-            managed.link_changed(number, link_up=is_up, mac=nic.mac)
+            process.do(lambda: managed.link_changed(number, link_up=is_up, mac=nic.mac))
             self._machine.host_event(LinkChanged(PORT_INDEX, nic.name, nic.mac, up=True, running=is_up, mtu=MTU))
 
         datapath.add_port(number, nic.name)
@@ -224,10 +237,12 @@ class SwitchBridge:
 class SwitchHost:
     """A machine with a switch process. With one bridge, which is the usual case, it can be used as that bridge."""
 
-    def __init__(self, host: Host, random: Random) -> None:
+    def __init__(self, host: Host, random: Random, processors: Processors | None = None) -> None:
+        """``processors``: what its process does takes time on these; None: it takes none."""
         self.name = host.name
         self.host = host
         self.random = random
+        self.processors = processors
         self.config = SwitchConfig()
         self.memory: Known = {}
         self.network_keys: NetworkKeys | None = None
@@ -267,8 +282,9 @@ class SwitchHost:
 
     def host_event(self, event: HostEvent | NextHopFound) -> None:
         """Have the process hear what the kernel says, if it runs."""
-        if self.process is not None:
-            self.process.core.host_event(event)
+        process = self.process
+        if process is not None:
+            process.do(lambda: process.core.host_event(event))
 
     # --- configuration ----------------------------------------------------------------------------------------------
 
@@ -342,6 +358,19 @@ class SwitchHost:
     def history(self) -> History:
         """What happened since the process started; nothing while it does not run."""
         return History() if self.process is None else self.process.history
+
+
+def _datapath(process: Process, ports: Mapping[PortNo, Nic]) -> SimulatedDatapath:
+    """A bridge's, whose frames wait for the process if that takes time."""
+    work = process.work
+    if work is None:
+        return SimulatedDatapath(clock=process.clock.time, transmit=lambda port, frame, _: ports[port].transmit(frame))
+
+    def transmit(port: PortNo, frame: Frame, _: int | None) -> None:
+        work.sent()
+        ports[port].transmit(frame)
+
+    return SimulatedDatapath(clock=process.clock.time, transmit=transmit, wait=work.take_frame)
 
 
 def _go_through(steps: Iterator[None]) -> None:

@@ -20,6 +20,9 @@ FIRST_PORT, N_PORTS = 40000, 10000
 Accept = Callable[[], StreamUser]
 """Says who uses a connection that a peer opens."""
 
+Turn = Callable[[Callable[[], None]], None]
+"""Has something done, at once or later."""
+
 _Key = tuple[IpAddress, int, int]  # the peer's address, our port, the peer's
 
 
@@ -112,20 +115,65 @@ class _Dialled:
         self.user.failed(self.address, reason)
 
 
+@dataclass(slots=True)
+class _Stream:
+    """Tells who uses a connection what happens on it when the process has its turn; what comes before that is kept."""
+
+    user: StreamUser
+    turn: Turn
+    _is_open: bool = False
+    _early: list[bytes] = field(default_factory=list)
+
+    def use(self, user: StreamUser, transport: Transport) -> None:
+        """From now on this one uses it; its process has the turn."""
+        self.user, self._is_open = user, True
+        user.opened(transport)
+        early, self._early = self._early, []
+        for data in early:
+            user.received(data)
+
+    def opened(self, transport: Transport) -> None:
+        self.turn(lambda: self.user.opened(transport))
+
+    def received(self, data: bytes) -> None:
+        self.turn(lambda: self._receive(data))
+
+    def _receive(self, data: bytes) -> None:
+        if self._is_open:
+            self.user.received(data)
+        else:
+            self._early.append(data)
+
+    def set_writable(self, is_writable: bool) -> None:
+        self.turn(lambda: self.user.set_writable(is_writable))
+
+    def closed(self, reason: str) -> None:
+        self.turn(lambda: self.user.closed(reason))
+
+
+def _at_once(action: Callable[[], None]) -> None:
+    action()
+
+
 @dataclass(frozen=True, slots=True)
 class SimNetwork:
-    """Makes connections from a simulated machine (``switch.transport.Network``); TLS is not simulated."""
+    """Makes connections from a simulated machine (``switch.transport.Network``); TLS is not simulated.
+
+    ``clock`` is that of the machine's TCP. ``turn`` has something done when the process has time.
+    """
 
     tcp: TcpHost
     clock: Clock
+    turn: Turn = _at_once
 
     def connect(self, target: Target, address: IpAddress | None, user: ConnectUser) -> Connection:
         """As ``Network.connect``."""
         assert address is not None, "there are no unix sockets here"
-        return self.tcp.connect(address, target.port, _Dialled(address, user), self.clock)
+        return self.tcp.connect(address, target.port, _Stream(_Dialled(address, user), self.turn), self.clock)
 
     def open(self, connecting: Connecting, target: Target, user: StreamUser) -> None:
         """As ``Network.open``."""
         assert isinstance(connecting, Connection)
-        connecting.user = user
-        self.clock.call_soon(lambda: user.opened(connecting))
+        stream = connecting.user
+        assert isinstance(stream, _Stream)
+        self.clock.call_soon(lambda: self.turn(lambda: stream.use(user, connecting)))
