@@ -5,8 +5,12 @@ Linux's, because how soon a channel recovers depends on them: 1 s for the first 
 time; the third acknowledgement in a row that says nothing new has what is missing sent at once. Sequence numbers and
 checksums are real, so captures can be read with the usual tools.
 
-What it is not: there are no windows, no congestion control and no options, data that overtakes other data is dropped
-and comes again with it, closing is always by reset, and sequence numbers do not wrap (no one sends 4 GB here).
+How much is on its way without an acknowledgement is Linux's, too: ten segments at first, one more for each that is
+acknowledged, and a single one after a timeout. What waits meanwhile, and what is sent again, goes together in segments
+as large as there may be. Else a channel that is silent for a second would be a storm of its own when it comes back.
+
+What it is not: there are no receive windows and no options, data that overtakes other data is dropped and comes again
+with it, closing is always by reset, and sequence numbers do not wrap (no one sends 4 GB here).
 """
 
 from __future__ import annotations
@@ -25,6 +29,8 @@ MAX_SEGMENT = 1400
 # Linux's first retransmission timeout of a SYN, and its lower bound for data (RFC 6298 has 1 s for both).
 SYN_TIMEOUT_S, DATA_TIMEOUT_S = 1.0, 0.2
 MAX_TIMEOUT_S = 120.0
+# Segments on their way (RFC 6928; RFC 5681, 3.1).
+INITIAL_WINDOW, MAX_WINDOW = 10, 1000
 # Acknowledgements that say nothing new: so many mean that a segment was lost (RFC 5681, 3.2).
 DUPLICATES = 3
 _HEADER = Struct("!HHIIBBHHH")
@@ -83,6 +89,8 @@ class Connection:
     _next_send: int = FIRST_SEQUENCE
     _next_receive: int = 0
     _unacknowledged: list[Segment] = field(default_factory=list)
+    _window: int = INITIAL_WINDOW
+    _unsent: bytearray = field(default_factory=bytearray)
     _timeout_s: float = SYN_TIMEOUT_S
     _timer: Planned | None = None
     _owes_ack: bool = False
@@ -116,12 +124,13 @@ class Connection:
         self.abort()
 
     def write(self, data: bytes) -> None:
-        """Send data, at once as there is no window."""
-        for start in range(0, len(data), MAX_SEGMENT):
-            self._send(PSH | ACK, data[start : start + MAX_SEGMENT])
+        """Send data, as far as so much may be on its way."""
+        if self.state is not State.CLOSED:
+            self._unsent += data
+            self._send_more()
 
     def set_reading(self, wanted: bool) -> None:
-        """As ``Transport.set_reading``: there are no windows here, so everything is read."""
+        """As ``Transport.set_reading``: the peer may send what it likes here, so everything is read."""
 
     def progress(self) -> TcpProgress:
         """As ``Transport.progress``."""
@@ -159,27 +168,37 @@ class Connection:
             self._send_again()
 
     def _established(self) -> None:
-        self.state = State.OPEN
+        self.state, self._window = State.OPEN, INITIAL_WINDOW
         self.user.opened(self)
 
     def _take_data(self, segment: Segment) -> None:
         self._owes_ack = True
-        if segment.sequence == self._next_receive:
-            self._next_receive += len(segment.payload)
-            self.user.received(segment.payload)
+        known = self._next_receive - segment.sequence
+        if 0 <= known < len(segment.payload):
+            self._next_receive = segment.end
+            self.user.received(segment.payload[known:])
         # What the user sent meanwhile has acknowledged the data with it.
         if self._owes_ack and self.state is State.OPEN:
             self._transmit(ACK)
 
     def _acknowledged(self, by: Segment) -> None:
         left = [segment for segment in self._unacknowledged if segment.end > by.acknowledgement]
-        if len(left) < len(self._unacknowledged):
+        acknowledged = len(self._unacknowledged) - len(left)
+        if acknowledged:
+            self._window = min(self._window + acknowledged, MAX_WINDOW)
             self._unacknowledged, self.retries, self._timeout_s, self._duplicates = left, 0, DATA_TIMEOUT_S, 0
             self._plan()
+            self._send_more()
         elif left and not by.payload:
             self._duplicates += 1
             if self._duplicates == DUPLICATES:
                 self._send_again()
+
+    def _send_more(self) -> None:
+        while self._unsent and len(self._unacknowledged) < self._window:
+            payload = bytes(self._unsent[:MAX_SEGMENT])
+            del self._unsent[:MAX_SEGMENT]
+            self._send(PSH | ACK, payload)
 
     def _send(self, flags: int, payload: bytes = b"") -> None:
         if self.state is State.CLOSED:
@@ -198,6 +217,7 @@ class Connection:
         return segment
 
     def _send_again(self) -> None:
+        self._unacknowledged = _joined(self._unacknowledged)
         for segment in self._unacknowledged:
             self.transmit(segment._replace(acknowledgement=self._next_receive))
 
@@ -210,6 +230,7 @@ class Connection:
 
     def _on_timer(self) -> None:
         self.retries += 1
+        self._window = 1
         self._timeout_s = min(self._timeout_s * 2, MAX_TIMEOUT_S)
         self._plan()
         self._send_again()
@@ -217,5 +238,18 @@ class Connection:
     def _end(self) -> None:
         self.state = State.CLOSED
         self._unacknowledged.clear()
+        self._unsent.clear()
         self._plan()
         self.ended()
+
+
+def _joined(segments: list[Segment]) -> list[Segment]:
+    """The same bytes in as few segments as there may be; one without data stays alone."""
+    joined: list[Segment] = []
+    for segment in segments:
+        last = joined[-1] if joined else None
+        if last is None or not last.payload or len(last.payload) + len(segment.payload) > MAX_SEGMENT:
+            joined.append(segment)
+        else:
+            joined[-1] = last._replace(payload=last.payload + segment.payload)
+    return joined

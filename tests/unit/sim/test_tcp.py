@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from inband.sim.clock import VirtualClock
-from inband.sim.tcp import ACK, DATA_TIMEOUT_S, RST, SYN, SYN_TIMEOUT_S, Connection, Segment, State
+from inband.sim.tcp import ACK, DATA_TIMEOUT_S, INITIAL_WINDOW, RST, SYN, SYN_TIMEOUT_S, Connection, Segment, State
 from inband.switch.transport import Transport
 
 
@@ -143,6 +143,34 @@ def test_data_that_overtakes_other_data_waits_for_it(open_pair: Pair) -> None:
     open_pair.deliver()
 
     assert open_pair.server_user.data == b"one two"
+
+
+def test_what_was_lost_is_sent_again_together_and_what_is_known_of_it_is_skipped(open_pair: Pair) -> None:
+    for part in (b"one", b"two", b"three"):
+        open_pair.client.write(part)
+    open_pair.server.take(open_pair.wire[0][1])
+    open_pair.lose()
+
+    open_pair.pass_time(DATA_TIMEOUT_S)
+
+    assert [segment.payload for _, segment in open_pair.wire] == [b"onetwothree"]
+    open_pair.deliver()
+    assert open_pair.server_user.data == b"onetwothree"
+
+
+def test_no_more_is_on_its_way_than_ten_segments_and_after_a_timeout_one(open_pair: Pair) -> None:
+    for number in range(30):
+        open_pair.client.write(bytes([number]))
+    first = len(open_pair.wire)
+    open_pair.lose()
+
+    open_pair.pass_time(DATA_TIMEOUT_S)
+    again = len(open_pair.wire)
+    open_pair.client.write(b"x")
+
+    assert (first, again, len(open_pair.wire)) == (INITIAL_WINDOW, 1, 1)
+    open_pair.deliver()
+    assert open_pair.server_user.data == bytes(range(30)) + b"x"
 
 
 def test_data_that_comes_twice_is_handed_up_once(open_pair: Pair) -> None:
