@@ -248,7 +248,8 @@ struct tables {
 	__u32 generation; /* 0: they are not what the switch decides by. Each time that they are again, another number */
 	__u32 local_slot; /* of LOCAL; 0: its address is not known */
 	__u8 local_mac[6];
-	__u8 padding[2];
+	__u8 has_left_out; /* stations, for want of room: what is sent to one that is not here goes up */
+	__u8 padding;
 	struct range masks[MAX_TABLES];
 	/* What packets without a rule count to, as a rule's slot: they are dropped. 0: they go up. */
 	__u32 misses[MAX_TABLES];

@@ -97,17 +97,17 @@ static __always_inline bool tell_in_pace(struct __sk_buff *skb, const struct pac
 }
 
 static __always_inline void learn(struct __sk_buff *skb, const struct packet *packet, const struct station_key *from,
-				  bool is_alone)
+				  struct tables *now, bool is_alone)
 {
 	__u32 slot = packet->port_slot;
 	__u64 *due = bpf_map_lookup_elem(&learned_pace, &slot);
 	struct station station = { .slot = slot, .used_ns = bpf_ktime_get_ns() };
 
 	/* The switch must hear of it, for it forgets it in time; the next one finds it. */
-	if (keeps_pace(packet, due, LEARNED_PER_S, LEARNED_BURST_MS) && (is_alone || tell(skb, packet)))
-		bpf_map_update_elem(&stations, from, &station, BPF_NOEXIST);
-	else
+	if (!keeps_pace(packet, due, LEARNED_PER_S, LEARNED_BURST_MS) || (!is_alone && !tell(skb, packet)))
 		count(VERDICT_NOT_LEARNED);
+	else if (bpf_map_update_elem(&stations, from, &station, BPF_NOEXIST) < 0)
+		now->has_left_out = 1;
 }
 
 static __always_inline void confirm(struct station *station)
@@ -214,7 +214,8 @@ __noinline int learn_normally(struct __sk_buff *skb, const struct packet *packet
 	struct station_key from = station_key(key->eth_src, key->vlan_be);
 	__u32 to = destination(key, now);
 
-	if (to ? !has_flag(to, INLET_SENDS) : !has_flag(packet->port_slot, INLET_FLOODS)) {
+	bool may_be_known = now->has_left_out && !is_alone && !(key->eth_dst[0] & GROUP_BIT);
+	if (to ? !has_flag(to, INLET_SENDS) : may_be_known || !has_flag(packet->port_slot, INLET_FLOODS)) {
 		count(VERDICT_UP_NORMAL);
 		return GOES_UP;
 	}
@@ -231,7 +232,7 @@ __noinline int learn_normally(struct __sk_buff *skb, const struct packet *packet
 	count(VERDICT_DECIDED_NORMAL);
 	credit_rules(slot, packet);
 	if (teaches && !station) {
-		learn(skb, packet, &from, is_alone);
+		learn(skb, packet, &from, now, is_alone);
 	} else {
 		if (station)
 			confirm(station);

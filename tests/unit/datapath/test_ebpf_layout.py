@@ -29,7 +29,7 @@ STRUCTS = {
     "meter_question": (layout.METER_QUESTION, ["meter_id", "packets", "bytes", "padding"]),
     "mask": (layout.MASK, ["bits", "words", "padding"]),
     "config": (layout.CONFIG, ["epoch", "adopted_epoch", "mask_count", "control_per_s", "secret"]),
-    "tables": (layout.TABLES, ["generation", "local_slot", "local_mac", "masks", "misses"]),
+    "tables": (layout.TABLES, ["generation", "local_slot", "local_mac", "has_left_out", "masks", "misses"]),
     "share": (layout.SHARE, ["weight", "identity", "slot"]),
     "range": (layout.RANGE, ["first", "count"]),
     "station": (layout.STATION, ["slot", "is_pinned", "used_ns", "tick"]),
@@ -106,10 +106,18 @@ def test_numbers_are_the_same(btf: Btf) -> None:
         *("KEY_WORDS", "SHORT_KEY", "DISCOVERY_PER_S", "DISCOVERY_BURST_MS"),
         *("LINK_LOCAL_PER_S", "LINK_LOCAL_BURST_MS", "MAX_METERS", "MAX_BANDS", "MAX_METER_COUNTS"),
         *("CONTROL_PER_S", "CONTROL_BURST_MS", "MAX_RULES", "MAX_RULE_MASKS", "RULE_FILTER_WORDS"),
-        *("MAX_TABLES", "MAX_WRITTEN", "MAX_GROUPS", "MAX_SHARES", "MAX_STATIONS"),
+        *("MAX_TABLES", "MAX_WRITTEN", "MAX_VISITS", "MAX_GROUPS", "MAX_SHARES", "MAX_STATIONS"),
         *("REGISTER_WORDS", "FIELD_WORDS", "FIRST_FIELD_WORD", "FIRST_SCRATCH_WORD"),
         *("SCRATCH_WORDS", "MOVED_WORDS", "MOVED_SHIFT"),
-        *("TOLD_BACKLOG", "TOLD_PER_S", "TOLD_BURST_MS", "LEARNED_PER_S", "LEARNED_BURST_MS", "SILENT_MS"),
+        *(
+            "UPCALL_SMALL",
+            "TOLD_BACKLOG",
+            "TOLD_PER_S",
+            "TOLD_BURST_MS",
+            "LEARNED_PER_S",
+            "LEARNED_BURST_MS",
+            "SILENT_MS",
+        ),
     )
 
     assert {name: btf.enumerators[name] for name in names} == {name: getattr(layout, name) for name in names}

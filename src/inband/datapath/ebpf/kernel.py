@@ -48,6 +48,7 @@ METER_PROGRAM = "meter"
 # Words of struct config. Each is written by one store, for the program reads them meanwhile; ``Struct.pack_into`` would
 # fill them with zeros first.
 _EPOCH, _ADOPTED_EPOCH, _MASK_COUNT, _CONTROL_PER_S = range(4)
+_LEFT_OUT_AT = 14
 # In struct tables what each table has comes last.
 _MISSES_AT = TABLES.size - MAX_TABLES * 4
 _RANGES_AT = _MISSES_AT - MAX_TABLES * RANGE.size
@@ -134,6 +135,10 @@ class Kernel:
         """The port's slot and the address of LOCAL; slot 0: it is not known. Only while there is no generation."""
         self._tables_words[1] = slot
         self.tables[8:14] = mac
+
+    def set_left_out(self, has_left_out: bool) -> None:
+        """Whether there are stations that had no room in the map: one that is not there may be known."""
+        self.tables[_LEFT_OUT_AT] = has_left_out
 
     def _keep_secret(self) -> tuple[int, ...]:
         """What the hashes of entries' keys depend on: made with the maps, and good as long as they are."""

@@ -22,6 +22,8 @@ RULE_FILTER_WORDS = 32768
 MAX_TABLES = 64
 MAX_WRITTEN = 24
 """Places of the action set: one for each kind, in the order in which they run."""
+MAX_VISITS = 80
+"""That is how many of a packet's tables and groups are counted."""
 MAX_GROUPS = 16384
 MAX_SHARES = 128
 """Of a group: buckets of which each packet takes one."""
@@ -36,6 +38,8 @@ DATA_RING = 2 * 1024 * 1024
 DISCOVERY_PER_S, DISCOVERY_BURST_MS = pace.DISCOVERY.per_s, pace.DISCOVERY.burst_ms
 LINK_LOCAL_PER_S, LINK_LOCAL_BURST_MS = pace.LINK_LOCAL.per_s, pace.LINK_LOCAL.burst_ms
 CONTROL_PER_S, CONTROL_BURST_MS = pace.CONTROL.per_s, pace.CONTROL.burst_ms
+UPCALL_SMALL = 256
+"""A record of what is told."""
 TOLD_BACKLOG = 64 * 1024
 TOLD_PER_S, TOLD_BURST_MS = 1000, 200
 LEARNED_PER_S, LEARNED_BURST_MS = 2000, 500
@@ -86,8 +90,8 @@ RULE_MASK = Struct("=96sIIQI4x48s")
 """As MASK, then best_rank, field_words, padding, fields."""
 RANGE = Struct("=HH")
 """first, count."""
-TABLES = Struct("=II6s2x256s256s")
-"""generation, local_slot, local_mac, masks: a RANGE for each table, misses: four bytes for each."""
+TABLES = Struct("=II6sB1x256s256s")
+"""generation, local_slot, local_mac, has_left_out, padding, masks: a RANGE for each table, misses: four bytes each."""
 INLET_HEAD = Struct("=II")
 """flags, padding; an entry follows."""
 INLET_SIZE = INLET_HEAD.size + ENTRY_SIZE

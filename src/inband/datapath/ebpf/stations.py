@@ -32,7 +32,7 @@ NEVER = float("-inf")
 
 
 class Stations:
-    """Stations and ports of one kernel. A station that there is no room for is one that is not known: it is flooded."""
+    """Stations and ports of one kernel. While there is no room for one, what is sent to unknown ones goes up."""
 
     def __init__(
         self, kernel: Kernel, counters: Counters, slot_of: Callable[[PortNo], int], clock: Callable[[], Instant]
@@ -43,6 +43,7 @@ class Stations:
         self._clock = clock
         self._map = kernel.map("stations")
         self._inlets: dict[int, bytes] = {}
+        self._left_out: set[FdbKey] = set()
         self._left = self._earlier() if kernel.adopted else {}
 
     def take_left(self, port: PortNo) -> list[tuple[FdbKey, Instant]]:
@@ -63,11 +64,14 @@ class Stations:
         """Forget all; no port takes, sends or floods."""
         found = libbpf.dump(self._map, STATION_KEY.size, STATION.size)
         libbpf.delete_many(self._map, [key for key, _ in found])
+        self._left_out.clear()
+        self._kernel.set_left_out(False)
         self._write_inlets({})
 
     def put(self, stations: Mapping[FdbKey, PortNo | None], pinned: Container[FdbKey]) -> None:
         """Where addresses are; None: that is not known any more. No packet moves ``pinned`` ones."""
         used_ns = round(self._clock() * _NS_PER_S)
+        self._left_out.difference_update(stations)
         for key, port in stations.items():
             if port is None:
                 libbpf.delete(self._map, _key(key))
@@ -78,6 +82,8 @@ class Stations:
             except HostError:
                 libbpf.delete(self._map, _key(key))
                 self._counters.add("station_not_in_kernel")
+                self._left_out.add(key)
+        self._kernel.set_left_out(bool(self._left_out))
 
     def used_at(self, key: FdbKey) -> Instant:
         """When a packet from this address was decided here last; it counts as one that it was put."""
