@@ -14,7 +14,7 @@ APT_RUN := iproute2 libbpf1 python3-venv
 APT := iputils-ping openvswitch-switch openvswitch-common openvswitch-testcontroller dnsmasq-base udhcpc isc-dhcp-client unbound iperf3 ethtool procps mininet python3-pexpect iperf
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
-.PHONY: setup setup-run wheel deb image demo test test-packages lint coverage bench bpf clean conformance equality fuzz soak kills failures lowest
+.PHONY: setup setup-run wheel deb image demo test test-packages lint coverage bench bpf clean conformance equality fuzz soak kills failures lowest old-kernel
 
 setup: $(VENV)/.done
 
@@ -98,6 +98,12 @@ lowest: setup
 	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r build/lowest/requirements.txt
 	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	build/lowest/bin/python -m pytest -q tests/unit
+
+# The eBPF datapath on Debian 12's own kernel, in an emulated machine (tools/on-kernel): as root, ten minutes the first
+# time. `ARGS="tests/packets/test_packets.py"` for other tests; those of minutes here take an hour there.
+old-kernel: ARGS ?= tests/system/test_ebpf_program.py tests/system/test_ebpf_meters.py tests/system/test_ebpf_attachments.py
+old-kernel:
+	tools/on-kernel build/old-kernel linux-image-amd64 $(PY) -m pytest -q -o timeout=900 $(ARGS)
 
 # The os-ken switch tester, ours beside Open vSwitch: about an hour, `ARGS=--seconds 10` for less.
 conformance: setup

@@ -12,8 +12,8 @@ Invariants:
 - The work of one wake-up is bounded, so that the event loop's other work (the control channel itself) gets its turn.
 - What the kernel or a frame does becomes a counter; nothing of it reaches the event loop.
 
-The clock must be the monotonic one, by which the program notes when a megaflow was used. Linux 5.12 is the oldest that
-has all helpers; before 6.6, which has tcx, clsact takes its place.
+The clock must be the monotonic one, by which the program notes when a megaflow was used. Linux 6.1 is the oldest on
+which this is tried (``make old-kernel``); 5.12 has all helpers. Before 6.6, which has tcx, clsact takes its place.
 """
 
 from __future__ import annotations
