@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pyroute2 import netns
 
+from inband.agent.connection import Kind
 from inband.datapath.ebpf.layout import (
     MAX_OPS,
     MAX_STATIONS,
@@ -20,11 +21,13 @@ from inband.flow.flow import Flow
 from inband.flow.match import ANY
 from inband.flow.ports import NORMAL, PortNo
 from inband.flow.priority import OpenFlowPriority
+from inband.openflow.messages import Envelope
 from inband.packet.frame import Frame
 from inband.pipeline.fdb import FdbKey
 from inband.table.steps import in_one_go
 from inband.testing import packets
 from inband.vocabulary.addresses import Mac
+from inband.vocabulary.openflow import OFP13
 from tests.packets.columns import Ebpf
 from tests.packets.compared import (
     FIRST_OF_MANY,
@@ -34,6 +37,7 @@ from tests.packets.compared import (
     Standing,
     both,
     compare,
+    flow_mod,
 )
 from tests.packets.test_random_tables import put_a_bridge_on
 from tests.property.test_pipeline_cache import Chained
@@ -181,6 +185,30 @@ def test_while_what_is_told_waits_frames_are_decided_as_before_and_nothing_new_i
     assert bridge.tables.first.matched == count + 1
     assert _sent(column, C, A, 1) == [2, 3]  # and then it is learned
     assert _sent(column, A, C, 2) == [1]
+
+
+def test_what_was_learned_by_flows_that_have_changed_before_it_was_told_is_forgotten(
+    columns: dict[str, Standing],
+) -> None:
+    column = kernel_of(columns)
+    bridge = put_a_bridge_on(column, [NORMALLY], NO_GROUPS)
+    bridge.connect(1, Kind.CONTROLLER, OFP13)
+    tables = bridge.megaflows.tables
+    assert tables is not None
+    tables.finish(lambda: 1.0)
+    column.left()
+
+    column.send(PortNo(1), Frame(packets.vlan(packets.udp(packets.IP_A, packets.IP_B, 5000, 6000, src=A, dst=B), 7)))
+    drops = flow_mod(Flow(ANY, OpenFlowPriority(9), ()))
+    bridge.receive(1, [Envelope(OFP13, 1, drops)])
+    column.datapath.poll()
+    bridge.receive(1, [Envelope(OFP13, 2, flow_mod(Flow(ANY, OpenFlowPriority(9), ()), is_added=False))])
+    tables.finish(lambda: 1.0)
+    column.left()
+
+    assert not bridge.fdb.entries()
+    column.arrive(PortNo(2), Frame(packets.vlan(packets.udp(packets.IP_A, packets.IP_B, 5000, 6000, src=B, dst=A), 7)))
+    assert [int(port) for port, frames in column.left().items() if frames] == [1, 3]
 
 
 def _host(at: int) -> bytes:

@@ -12,8 +12,8 @@ from inband.bridge.admission import Admission
 from inband.bridge.megaflows import MegaflowCache
 from inband.datapath.base import Counters, Datapath
 from inband.flow.actions import Action
-from inband.flow.fields import FlowKey
-from inband.flow.match import Match
+from inband.flow.fields import FIELDS, FlowKey
+from inband.flow.match import VID_BITS, Match
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.packet.parse import parse
@@ -21,6 +21,8 @@ from inband.pipeline.translate import Pipeline
 from inband.pipeline.translation import Translation
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
+
+_ETH_SRC, _VLAN_VID = FIELDS["eth_src"], FIELDS["vlan_vid"]
 
 
 class SlowPath:
@@ -70,6 +72,9 @@ class SlowPath:
         It was sent and is counted there. Whether the decision about frames like it was cached.
         """
         translation = self._pipeline.translate(key, frame, now)
+        if translation.source is None:  # perhaps it was learned there, by flows that have changed since
+            fdb = self._pipeline.fdb
+            fdb.disown(fdb.key(_VLAN_VID.get(key) & VID_BITS, _ETH_SRC.get(key)))
         self._megaflows.follow_fdb()
         return self._cache(key, translation, now)
 

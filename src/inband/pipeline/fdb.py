@@ -160,6 +160,11 @@ class Fdb:
             self._forget(key, entry[0])
             self._changed.add(key)
 
+    def disown(self, key: FdbKey) -> None:
+        """Have a copy of the entries forget an address that it may have learned by itself, and that is not here."""
+        if self.unwritten is not None and key not in self._entries:
+            self.unwritten[key] = None
+
     def confirm(self, key: FdbKey, port: PortNo, now: Instant) -> None:
         """Note that cached decisions forwarded packets with this source, the last at ``now``; teaches nothing new."""
         entry = self._entries.get(key)

@@ -42,6 +42,18 @@ def test_without_a_time_to_hold_it_an_address_moves_whenever_it_was_confirmed() 
     assert fdb.learn(fdb_key(1), P2, 1.1) is Learned.MOVED
 
 
+def test_a_copy_forgets_what_is_not_known_here() -> None:
+    fdb = Fdb()
+    fdb.disown(fdb_key(1))  # there is no copy
+    fdb.unwritten = {}
+    fdb.learn(fdb_key(1), P1, 1.0)
+
+    fdb.disown(fdb_key(1))
+    fdb.disown(fdb_key(2))
+
+    assert fdb.unwritten == {fdb_key(1): P1, fdb_key(2): None}
+
+
 def test_what_would_be_learned_can_be_asked_without_learning() -> None:
     fdb = Fdb()
 
