@@ -33,8 +33,9 @@ from inband.vocabulary.numbers import ETH_VLAN, NEIGHBOUR_ADVERTISEMENT, NEIGHBO
 # Longer than a frame takes around a ring of ten links, and shorter than it takes until an answer that was lost with a
 # link is given once more, to the next question (``fabric``): by then it may come by another port.
 CLAIM_S = CACHED_S = 0.02
-# In a network whose answers take less, what a cache has sent on is not on its way for so many times as long.
-ROUNDS = 8
+# In a network whose answers take less, what a cache has sent on is not on its way for so many times as long: an answer
+# is the way to a station and back, with a margin, and a ring that a frame goes round is hardly longer than that.
+ROUNDS = 4
 
 _ARP_OP, _ICMPV6_TYPE, _ETH_SRC = FIELDS["arp_op"], FIELDS["icmpv6_type"], FIELDS["eth_src"]
 _ADDRESSES = 12  # bytes of both MAC addresses, before a tag
