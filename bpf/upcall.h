@@ -150,8 +150,9 @@ __noinline int halve(struct __sk_buff *skb, struct lengths *lengths)
 }
 
 /*
- * Where the checksum is that was left to the card, or 0. The kernel cuts no frame before the end of that field: so it
- * shows where the field is. Only for a frame that is copied already and will be dropped: what is left of it is rubbish.
+ * Where the checksum is that was left to the card, or 0. The kernel cuts no frame before the end of that field (Linux 6.1
+ * of Debian 12: before the transport header, which inband/datapath/ebpf/offload.py knows): so it shows where the field
+ * is. Only for a frame that is copied already and will be dropped: what is left of it is rubbish.
  */
 __noinline int find_checksum_left(struct __sk_buff *skb, const struct packet *packet)
 {
