@@ -1,8 +1,9 @@
 """The ports of the eBPF datapath: which interface is which port, in the kernel's maps and here.
 
 Each port has a slot, by which entries name it: an interface that comes back with another index is written into the
-slot, and every entry is right again. Frames that this process sends leave by packet sockets with a vnet header
-(``userspace_port``), because offload goes with them; frames that the program forwards never come here.
+slot, and every entry is right again. It keeps the slot when it goes, until there is none that no port ever had. Frames
+that this process sends leave by packet sockets with a vnet header (``userspace_port``), because offload goes with
+them; frames that the program forwards never come here.
 
 Invariants: an interface is in the maps before the program is attached to it, and out of them after it is
 detached; the host's stack is kept away (``host.ports``) from before the one until after the other.
@@ -71,6 +72,7 @@ class Ports:
         self._cpus = libbpf.cpu_count()
         self._ports: dict[PortNo, _Port] = {}
         self._slots: dict[PortNo, int] = {}
+        self._gone: dict[PortNo, None] = {}
         self._numbers: dict[int, PortNo] = {}
         self._unused = iter(range(1, MAX_PORTS))
         self._earlier: set[PortNo] = set()
@@ -92,6 +94,20 @@ class Ports:
                 self._slots[port] = slot
         return slot
 
+    def _take_slot(self, port: PortNo) -> int:
+        """As ``slot_of``, of a port that comes: where none is left it has that of the one that has been gone longest.
+
+        Whoever heard that a port is gone has no entry any more that names it.
+        """
+        slot = self.slot_of(port)
+        if not slot and self._gone:
+            gone = next(iter(self._gone))
+            del self._gone[gone]
+            self.kept.discard(gone)
+            slot = self._slots[port] = self._slots.pop(gone)
+        self._gone.pop(port, None)
+        return slot
+
     # Coming and going
 
     def add(self, port: PortNo, interface: str) -> None:
@@ -107,6 +123,8 @@ class Ports:
         except HostError:
             if not owned:
                 self._ownership.release_port(interface)
+            if old is None and port in self._slots:
+                self._gone[port] = None
             raise
         if old is not None:
             self._leave(old)
@@ -124,6 +142,7 @@ class Ports:
         gone = self._ports.pop(port, None)
         if gone is None:
             return
+        self._gone[port] = None
         self._forget_index(gone, port)
         self._vacate(gone.slot, gone.sender.index)
         for name, count in gone.sender.losses().items():
@@ -148,7 +167,7 @@ class Ports:
                 self._earlier.discard(port)
 
     def _open(self, port: PortNo, interface: str) -> _Port:
-        slot = self.slot_of(port)
+        slot = self._take_slot(port)
         if not slot:
             raise HostError(f"add port {port}", f"there are {MAX_PORTS - 1} ports already", errno=errno.ENOSPC)
         sender = _open_sender(port, interface)
