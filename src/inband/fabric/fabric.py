@@ -270,8 +270,8 @@ class Fabric:
         due = ways.next_deadline()
         if ways.is_quiet and (due is None or due > now):  # as with nearly each hello
             return
-        if ways.run(now):
-            self._something_changed(now, ways.wanted())
+        if ways.run(now):  # some word of a neighbour may be that of a dead one, and two raises show whose
+            self._something_changed(now)
         changed = ways.take_changed()
         if changed:
             self._commands.append(ev.FollowPaths(changed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from inband.datapath.wrappers import Faults
 from inband.flow.ports import LOCAL
 from inband.packet.frame import Frame
 from inband.sim import topologies
+from inband.sim.graphs import build, read_graph
 from inband.sim.host import Host
 from inband.sim.link import Nic
 from inband.sim.topologies import IPV4, IPV6, Topology
@@ -19,6 +21,7 @@ from tests.unit.sim.test_attackers import IPV4_LIES, Lie, scene
 from tests.unit.sim.test_neighbours import ECHO_S, between_switches, mesh
 
 KEY = b"k" * 32
+TOPOLOGIES = Path(__file__).parents[3] / "examples" / "topologies"
 # A switch that starts takes no neighbour's word before.
 KNOWN_S = 4.5
 WATCH_S = 0.4
@@ -225,3 +228,32 @@ def test_a_slow_controller_is_not_given_up_because_a_link_died_elsewhere() -> No
     assert before
     assert not given_up
     assert changes.changes.own + changes.changes.taken <= 4, "who has no way for a moment does not ask again and again"
+
+
+def test_a_way_by_a_neighbour_of_a_dead_switch_is_left_although_its_link_is_quiet() -> None:
+    made = build(read_graph((TOPOLOGIES / "b4.txt").read_text()), seed=1)
+    for switch in made.switches.values():
+        switch.set_network_keys(KEY)
+    made.net.start()
+    made.net.run(KNOWN_S + 2.5)
+    assert made.are_up()
+    for controller in made.controllers.values():
+        controller.controller.echo_interval_s = 0.1
+    longest = {}
+
+    for name in ("s2", "s3", "s5", "s6", "s7", "s8"):
+        channels = [
+            channel
+            for controller in made.controllers.values()
+            for owner, channel in made.net.channels(controller).items()
+            if owner != name
+        ]
+        for channel in channels:
+            channel.forget_silence(made.net.now)
+        made.switches[name].kill()
+        made.net.run(0.6)
+        longest[name] = max(channel.silence_s(made.net.now) for channel in channels)
+        made.switches[name].start()
+        made.net.run(KNOWN_S)
+
+    assert max(longest.values()) <= 0.1 + SILENT_S, longest
