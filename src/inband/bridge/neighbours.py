@@ -373,7 +373,7 @@ class Neighbours:
             alternatives: tuple[PortNo, ...] = ()
             if ways is not None and hop is not None and mac is not None:
                 route = ways.distances.routes.get(Station(address_key(hop), mac))
-                alternatives = () if route is None else route.alternatives
+                alternatives = () if route is None else route.others_than(port)
             yield ControlWay(address, works, int(port or 0), tuple(map(int, alternatives)))
 
     def _ask(self, now: Instant, *, is_first: bool) -> None:

@@ -143,7 +143,7 @@ class PathView:
             path = replace(path, mac=station.mac, port=port, proof=_proof(station), since=station.moved_at)
             if route is None or not station.has_word:
                 return path
-            return replace(path, hops=route.distance.metric, alternatives=route.alternatives)
+            return replace(path, hops=route.distance.metric, alternatives=route.others_than(port))
         if path.mac is None:
             return path
         heard = self._bridge.fdb.lookup(FdbKey(self._places.vlan, path.mac), self._bridge.now)

@@ -64,6 +64,12 @@ class Route(NamedTuple):
     distance: Distance
     alternatives: tuple[PortNo, ...] = ()
 
+    def others_than(self, used: PortNo | None) -> tuple[PortNo, ...]:
+        """The ports that may be taken beside the one that is used: of two equal ones a station of the same MAC address
+        may have chosen the other one.
+        """
+        return tuple(each for each in (self.port, *self.alternatives) if each is not None and each != used)
+
 
 Key = TypeVar("Key", bound=Hashable)
 """Of what distances are told: stations, or needs."""
