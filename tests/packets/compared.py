@@ -106,6 +106,16 @@ Standing = tuple[Column, int]
 """A column, and the network namespace that it stands in."""
 
 
+NO_GROUPS: tuple[list[Chained], ...] = ([], [], [])
+MANY: list[Arrives | Said] = [Arrives(number, forget=True) for number in range(FIRST_OF_MANY, len(FRAMES))]
+"""Each frame of many hosts, decided anew."""
+
+
+def kernel_counters(columns: dict[str, Standing]) -> dict[str, int]:
+    """What the eBPF datapath has counted."""
+    return dict(columns["ebpf"][0].datapath.counters())
+
+
 @contextmanager
 def both() -> Iterator[dict[str, Standing]]:
     """One of each kind."""

@@ -30,34 +30,27 @@ from inband.vocabulary.addresses import Mac
 from inband.vocabulary.openflow import OFP13
 from tests.packets.columns import Ebpf
 from tests.packets.compared import (
-    FIRST_OF_MANY,
-    FRAMES,
-    Arrives,
-    Said,
+    MANY,
+    NO_GROUPS,
     Standing,
     both,
     compare,
     flow_mod,
+    kernel_counters,
 )
 from tests.packets.test_random_tables import put_a_bridge_on
 from tests.property.test_pipeline_cache import Chained
 
 pytestmark = pytest.mark.root
 
-NO_GROUPS: tuple[list[Chained], ...] = ([], [], [])
 TO_2, TO_3 = Output(PortNo(2)), Output(PortNo(3))
 NORMALLY = Flow(ANY, OpenFlowPriority(0), (ApplyActions((Output(NORMAL),)),))
-MANY: list[Arrives | Said] = [Arrives(number, forget=True) for number in range(FIRST_OF_MANY, len(FRAMES))]
 
 
 @pytest.fixture(scope="module")
 def columns() -> Iterator[dict[str, Standing]]:
     with both() as made:
         yield made
-
-
-def counters(columns: dict[str, Standing]) -> dict[str, int]:
-    return dict(columns["ebpf"][0].datapath.counters())
 
 
 def kernel_of(columns: dict[str, Standing]) -> Ebpf:
@@ -77,22 +70,22 @@ def test_as_many_ops_of_all_tables_as_there_is_room_for(
         Flow(ANY, OpenFlowPriority(0), (ApplyActions(tuple(first)), GotoTable(1))),
         Flow(ANY, OpenFlowPriority(0), (ApplyActions((*rest, TO_2)),), 1),
     ]
-    before = counters(columns)
+    before = kernel_counters(columns)
 
     compare(columns, flows, NO_GROUPS, MANY)
 
-    assert counters(columns).get("up_by_rule", 0) - before.get("up_by_rule", 0) == (0 if decided else len(MANY))
+    assert kernel_counters(columns).get("up_by_rule", 0) - before.get("up_by_rule", 0) == (0 if decided else len(MANY))
 
 
 @pytest.mark.parametrize(("last", "decided"), [(MAX_TABLES - 1, True), (MAX_TABLES, False)])
 def test_as_many_tables_as_there_is_room_for(columns: dict[str, Standing], last: int, *, decided: bool) -> None:
     flows = [Flow(ANY, OpenFlowPriority(0), (GotoTable(at + 1),), at) for at in range(last)]
     flows.append(Flow(ANY, OpenFlowPriority(0), (ApplyActions((TO_3,)),), last))
-    before = counters(columns)
+    before = kernel_counters(columns)
 
     compare(columns, flows, NO_GROUPS, MANY)
 
-    assert counters(columns).get("up_by_rule", 0) - before.get("up_by_rule", 0) == (0 if decided else len(MANY))
+    assert kernel_counters(columns).get("up_by_rule", 0) - before.get("up_by_rule", 0) == (0 if decided else len(MANY))
 
 
 @pytest.mark.parametrize(("groups", "decided"), [(MAX_VISITS - 20, True), (MAX_VISITS - 19, False)])
@@ -106,11 +99,11 @@ def test_as_many_tables_and_groups_as_can_be_counted(
         for at, count in enumerate(shared[:-1])
     ]
     flows.append(Flow(ANY, OpenFlowPriority(0), (ApplyActions((*(Group(0),) * shared[-1], TO_2)),), 19))
-    before = counters(columns)
+    before = kernel_counters(columns)
 
     compare(columns, flows, (buckets, [], []), MANY)
 
-    asked = counters(columns).get("up_by_rule", 0) - before.get("up_by_rule", 0)
+    asked = kernel_counters(columns).get("up_by_rule", 0) - before.get("up_by_rule", 0)
     assert asked == (0 if decided else len(MANY))
 
 
@@ -137,20 +130,20 @@ def test_stations_that_there_is_no_room_for_are_asked_about(columns: dict[str, S
     tables.finish(lambda: 1.0)
     column.left()
     _fill_stations(column, leaving=1)
-    before = counters(columns)
+    before = kernel_counters(columns)
 
     assert _sent(column, A, "ff:ff:ff:ff:ff:ff", 1) == [2, 3]  # has the last place
-    assert counters(columns).get("station_not_in_kernel", 0) == before.get("station_not_in_kernel", 0)
+    assert kernel_counters(columns).get("station_not_in_kernel", 0) == before.get("station_not_in_kernel", 0)
     assert _sent(column, B, A, 2) == [1]  # has none
-    assert counters(columns)["station_not_in_kernel"] == before.get("station_not_in_kernel", 0) + 1
+    assert kernel_counters(columns)["station_not_in_kernel"] == before.get("station_not_in_kernel", 0) + 1
     assert _sent(column, C, B, 3) == [2]
-    assert counters(columns)["up_normal"] == before.get("up_normal", 0) + 1
+    assert kernel_counters(columns)["up_normal"] == before.get("up_normal", 0) + 1
 
     # One that makes room, and the other is found there when it sends.
     bridge.fdb.flush()
     bridge.megaflows.follow_fdb()
     assert _sent(column, B, "ff:ff:ff:ff:ff:ff", 2) == [1, 3]
-    assert counters(columns)["up_normal"] == before.get("up_normal", 0) + 1
+    assert kernel_counters(columns)["up_normal"] == before.get("up_normal", 0) + 1
     assert _sent(column, A, B, 1) == [2]
     column.datapath.rules.clear()
 
@@ -163,7 +156,7 @@ def test_while_what_is_told_waits_frames_are_decided_as_before_and_nothing_new_i
     assert bridge.megaflows.tables is not None
     bridge.megaflows.tables.finish(lambda: 1.0)
     column.left()
-    before = counters(columns)
+    before = kernel_counters(columns)
     fits = TOLD_BACKLOG // UPCALL_SMALL
     count = fits + 100
     frames = [packets.udp(packets.IP_A, packets.IP_B, 5000 + at, 6000, src=A, dst=B) for at in range(count)]
@@ -172,7 +165,7 @@ def test_while_what_is_told_waits_frames_are_decided_as_before_and_nothing_new_i
         column.send(PortNo(1 + at % 3), Frame(frame.replace(bytes.fromhex(A.replace(":", "")), _host(at % 3))))
     column.send(PortNo(1), Frame(packets.udp(packets.IP_A, packets.IP_B, 1, 1, src=C, dst=B)))
 
-    after = counters(columns)
+    after = kernel_counters(columns)
     assert after["decided_normal"] - before.get("decided_normal", 0) == count + 1
     assert after.get("miss", 0) == before.get("miss", 0)
     assert after["not_told"] - before.get("not_told", 0) >= count - fits - 1

@@ -19,15 +19,22 @@ from inband.flow.match import ANY, Match
 from inband.flow.ports import PortNo
 from inband.flow.priority import OpenFlowPriority
 from tests.packets.columns import Ebpf
-from tests.packets.compared import FIRST_OF_FEW, FIRST_OF_MANY, FRAMES, Arrives, Said, Standing, both, compare
+from tests.packets.compared import (
+    FIRST_OF_FEW,
+    FRAMES,
+    MANY,
+    NO_GROUPS,
+    Standing,
+    both,
+    compare,
+    kernel_counters,
+)
 from tests.packets.test_random_tables import put_a_bridge_on
 from tests.property.test_pipeline_cache import Chained
 
 pytestmark = pytest.mark.root
 
-NO_GROUPS: tuple[list[Chained], ...] = ([], [], [])
 TO_2, TO_3 = Output(PortNo(2)), Output(PortNo(3))
-MANY: list[Arrives | Said] = [Arrives(number, forget=True) for number in range(FIRST_OF_MANY, len(FRAMES))]
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +66,6 @@ def _prefix(length: int) -> tuple[int, int]:
     return 0x0A000000 & mask, mask
 
 
-def counters(columns: dict[str, Standing]) -> dict[str, int]:
-    return dict(columns["ebpf"][0].datapath.counters())
-
-
 def rules_of(columns: dict[str, Standing]) -> kernel_rules.KernelRules:
     column = columns["ebpf"][0]
     assert isinstance(column, Ebpf)
@@ -70,22 +73,22 @@ def rules_of(columns: dict[str, Standing]) -> kernel_rules.KernelRules:
 
 
 def test_flows_of_more_masks_than_there_is_room_for(columns: dict[str, Standing]) -> None:
-    before = counters(columns)
+    before = kernel_counters(columns)
 
     compare(columns, many_masks(0), NO_GROUPS, MANY)
 
     assert rules_of(columns).unfit > 0
-    assert counters(columns)["up_by_rule"] > before.get("up_by_rule", 0)
+    assert kernel_counters(columns)["up_by_rule"] > before.get("up_by_rule", 0)
 
 
 def test_a_later_table_of_more_masks_than_there_is_room_for(columns: dict[str, Standing]) -> None:
     leads = Flow(ANY, OpenFlowPriority(0), (GotoTable(1),))
-    before = counters(columns)
+    before = kernel_counters(columns)
 
     compare(columns, [leads, *many_masks(1)], NO_GROUPS, MANY)
 
     assert rules_of(columns).unfit > 0
-    assert counters(columns)["up_no_rule"] == before.get("up_no_rule", 0) + len(MANY)
+    assert kernel_counters(columns)["up_no_rule"] == before.get("up_no_rule", 0) + len(MANY)
 
 
 def test_more_flows_than_the_map_holds(columns: dict[str, Standing], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,11 +105,11 @@ def test_more_flows_than_the_map_holds(columns: dict[str, Standing], monkeypatch
 def test_more_groups_than_the_map_holds(columns: dict[str, Standing], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_groups, "MAX_GROUPS", 0)
     buckets: list[Chained] = [((TO_2,), False), ((TO_3,), False)]
-    before = counters(columns)
+    before = kernel_counters(columns)
 
     compare(columns, [flow(ANY, 1, Group(0))], (buckets, [], []), MANY)
 
-    assert counters(columns)["up_by_rule"] > before.get("up_by_rule", 0)
+    assert kernel_counters(columns)["up_by_rule"] > before.get("up_by_rule", 0)
 
 
 @pytest.mark.parametrize("written", range(3))
@@ -145,7 +148,7 @@ def test_a_rule_that_is_refused_while_others_are_written_is_there_when_rules_are
 
     assert tables.is_valid
     column.left()
-    before = counters(columns)
+    before = kernel_counters(columns)
     column.arrive(PortNo(FIELDS["in_port"].get(key)), frame)
     assert [len(frames) for frames in column.left().values()] == [0, 1, 0]
-    assert counters(columns)["decided_by_rule"] == before.get("decided_by_rule", 0) + 1
+    assert kernel_counters(columns)["decided_by_rule"] == before.get("decided_by_rule", 0) + 1

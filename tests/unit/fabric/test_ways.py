@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import ip_address
 from random import Random
 
@@ -142,6 +143,11 @@ def numbers(row: Row, *stations: Station) -> list[int]:
     return found
 
 
+def raised(row: Row, stations: Iterable[Station], before: Iterable[int]) -> list[bool]:
+    """Of which stations the number is higher than before."""
+    return [now > was for now, was in zip(numbers(row, *stations), before, strict=True)]
+
+
 def test_at_first_only_numbers_are_raised_that_someone_needs() -> None:
     wires = ring(8)
     row = network(8, wires)
@@ -150,16 +156,16 @@ def test_at_first_only_numbers_are_raised_that_someone_needs() -> None:
 
     break_link(row, 2, 3, wires)
     row.run(OTHERS_AFTER_S - 0.05)
-    raised = [now > was for now, was in zip(numbers(row, *stations), before, strict=True)]
+    at_first = raised(row, stations, before)
     row.run(0.2)
 
     # Those that one of the ends reached by the other one, and whose way round is no shorter.
-    assert raised == [True, True, True, True, True, True, True, False, False]
+    assert at_first == [True, True, True, True, True, True, True, False, False]
     assert None not in [*metrics(row, CONTROLLER), *metrics(row, local(3))]
-    assert all(now > was for now, was in zip(numbers(row, *stations), before, strict=True)), "the others, later"
+    assert all(raised(row, stations, before)), "the others, later"
 
 
-def test_where_everybody_has_another_way_no_number_is_raised_at_first() -> None:
+def test_where_everybody_else_has_another_way_only_the_ends_numbers_are_raised_at_first() -> None:
     wires = wires_of((one, other) for one in range(4) for other in range(one))
     row = network(4, wires)
     stations = [CONTROLLER, *map(local, range(4))]
@@ -168,8 +174,7 @@ def test_where_everybody_has_another_way_no_number_is_raised_at_first() -> None:
     break_link(row, 1, 2, wires)
     row.run(OTHERS_AFTER_S - 0.05)
 
-    raised = [now > was for now, was in zip(numbers(row, *stations), before, strict=True)]
-    assert raised == [False, False, True, True, False], "LOCALs of the ends, for the other end"
+    assert raised(row, stations, before) == [False, False, True, True, False], "LOCALs of the ends, for the other end"
 
 
 def test_all_numbers_are_raised_at_once_where_a_neighbour_fell_silent() -> None:
@@ -184,7 +189,7 @@ def test_all_numbers_are_raised_at_once_where_a_neighbour_fell_silent() -> None:
         row.run(0.01)
     row.run(0.02)
 
-    assert all(now > was for now, was in zip(numbers(row, *stations), before, strict=True))
+    assert all(raised(row, stations, before))
 
 
 def test_a_switch_that_says_of_too_many_that_they_are_out_of_reach_has_all_raised() -> None:
