@@ -16,6 +16,7 @@ from lab.net import Lab, Namespace
 from lab.scene import Scene
 from lab.switch import Switch
 from lab.topology import Site, Topology, chain
+from lab.wire import set_link
 
 # Nothing of a failure is heard any more after this.
 WATCH_S = 3.0
@@ -41,7 +42,7 @@ class Wire:
         match how:
             case Failure.ONE_END | Failure.BOTH_ENDS:
                 for namespace, interface in self.ends[: 1 if how is Failure.ONE_END else 2]:
-                    namespace.ip(f"link set dev {interface} down")
+                    set_link(namespace, interface, up=False)
             case Failure.SILENT:
                 for namespace, interface in self.ends:
                     namespace.run("tc", "qdisc", "replace", "dev", interface, "root", "pfifo", "limit", "0")
@@ -52,7 +53,7 @@ class Wire:
             if how is Failure.SILENT:
                 namespace.run("tc", "qdisc", "del", "dev", interface, "root")
             else:
-                namespace.ip(f"link set dev {interface} up")
+                set_link(namespace, interface, up=True)
 
 
 def ring(lab: Lab, length: int) -> Topology:

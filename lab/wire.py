@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import select
 import socket
@@ -21,6 +22,8 @@ _AUXDATA = struct.Struct("=IIIHHHH")  # struct tpacket_auxdata
 _TP_STATUS_VLAN_VALID = 0x10
 _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_IFREQ_FLAGS = struct.Struct("=16sH14x")  # struct ifreq (netdevice(7))
 
 
 class Wire:
@@ -28,7 +31,7 @@ class Wire:
 
     def __init__(self, namespace: Namespace, interface: str, only: Sequence[tuple[int, int, int, int]] = ()) -> None:
         """``only``: a program of classic BPF that says which frames are taken (linux/filter.h); none: all."""
-        with _inside(namespace.name):
+        with inside(namespace.name):
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
         self._socket.bind((interface, _ETH_P_ALL))
         self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
@@ -64,8 +67,23 @@ def _with_tag(data: bytes, auxdata: bytes) -> bytes:
     return data[:12] + struct.pack("!HH", tpid, tci) + data[12:]
 
 
+def set_link(namespace: Namespace, interface: str, *, up: bool) -> None:
+    """Set an interface up or down by one system call.
+
+    A cable that is pulled takes no processor's time, while to start `ip` takes some milliseconds of one that the
+    switches share, just when what they do is measured.
+    """
+    with inside(namespace.name):
+        asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with asking:
+        known = fcntl.ioctl(asking, _SIOCGIFFLAGS, _IFREQ_FLAGS.pack(interface.encode(), 0))
+        flags = _IFREQ_FLAGS.unpack(known)[1]
+        flags = flags | _IFF_UP if up else flags & ~_IFF_UP
+        fcntl.ioctl(asking, _SIOCSIFFLAGS, _IFREQ_FLAGS.pack(interface.encode(), flags))
+
+
 @contextmanager
-def _inside(name: str) -> Iterator[None]:
+def inside(name: str) -> Iterator[None]:
     """This thread's sockets are made in a namespace; Python 3.11 has no setns of its own."""
     here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     there = os.open(Path("/run/netns") / name, os.O_RDONLY)
