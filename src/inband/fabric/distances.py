@@ -95,6 +95,8 @@ class Distances(Generic[Key]):
         self.refused = 0
         self.routes: dict[Key, Route] = {}
         self.starving: dict[Key, None] = {}
+        self.has_begun_to_starve = False
+        """A way has ended, and no neighbour may be taken, since someone looked."""
         self._max_of_neighbour, self._max_in_all = max_of_neighbour, max_in_all
         self.outbid = False
         """Another switch tells of a station of ours with a higher number: ``raise_numbers`` is due."""
@@ -205,6 +207,7 @@ class Distances(Generic[Key]):
             self.routes[station] = route
             self._note_told(station, route.distance)
         if route is None and not self.listens and any(self.ways(station)):
+            self.has_begun_to_starve |= station not in self.starving
             self.starving[station] = None
         else:
             self.starving.pop(station, None)

@@ -3,7 +3,8 @@
 With each change of the topology the numbers of what this switch has are raised, at most RAISES_PER_S times a second.
 Where a link went down its ends know at once for which stations they have no way left that may be taken, and say so with
 the change: only these are raised then, and the others a little later, when all is well again. For each raise passes the
-whole network.
+whole network. Who has no way left raises what it has itself at once: what ended one way has ended the other way too, so
+others are about to ask for that, and need not.
 
 A station that neighbours have a way to, and none that may be taken, is a reason to tell of a change: after STARVED_S,
 and then more and more seldom.
@@ -28,6 +29,8 @@ from inband.vocabulary.rate_limit import RateLimit
 # Three hellos of a link that is idle, and as much again as a timer is late.
 LISTEN_S = 3.5
 RAISES_PER_S, RAISES_AT_ONCE = 4.0, 5.0
+# What was raised so shortly ago is not raised again: whoever asks has not heard of it yet.
+RAISED_S = 0.03
 # So much later what no one is in need of is raised. Several links of one failure have been noticed by then.
 OTHERS_AFTER_S = 0.2
 STARVED_S, MAX_STARVED_S = 0.05, 5.0
@@ -46,6 +49,7 @@ class Ways(Telling[Station]):
         self._listens_until: Instant | None = now + LISTEN_S
         self._local: frozenset[Station] = frozenset()
         self._proven: frozenset[Station] = frozenset()
+        self._own_raised_at: Instant = float("-inf")
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
@@ -82,8 +86,14 @@ class Ways(Telling[Station]):
         if self._raise_at is None:
             self._raise_at = now + OTHERS_AFTER_S
         needed = [station for station in self.distances.own if hash_of(station) in wanted]
-        if needed and self._raises.take(now):
+        if needed and now - self._own_raised_at >= RAISED_S and self._raises.take(now):
             self.distances.raise_numbers(needed)
+
+    def _raise_own(self, now: Instant) -> None:
+        """Some way has ended here."""
+        if self._raises.take(now):
+            self._own_raised_at = now
+            self.distances.raise_numbers()
 
     def _raise_all(self, now: Instant) -> None:
         if self._raises.take(now):
@@ -110,6 +120,9 @@ class Ways(Telling[Station]):
         if self._raise_at is not None and self._raise_at <= now:
             self._raise_at = None
             self._raise_all(now)
+        if self.distances.has_begun_to_starve:
+            self.distances.has_begun_to_starve = False
+            self._raise_own(now)
         return self._look_for_starving(now)
 
     def take_changed(self) -> tuple[Station, ...]:

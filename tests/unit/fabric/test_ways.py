@@ -165,6 +165,18 @@ def test_at_first_only_numbers_are_raised_that_someone_needs() -> None:
     assert all(raised(row, stations, before)), "the others, later"
 
 
+def test_who_has_lost_a_way_raises_its_own_number_before_anyone_asks() -> None:
+    wires = ring(8)
+    row = network(8, wires)
+    stations = [CONTROLLER, *map(local, range(8))]
+    before = numbers(row, *stations)
+
+    break_link(row, 0, 1, wires)
+
+    at_first = raised(row, stations, before)
+    assert at_first[:3] == [True, True, True], "those of both ends, while no one else has heard of it"
+
+
 def test_where_everybody_else_has_another_way_only_the_ends_numbers_are_raised_at_first() -> None:
     wires = wires_of((one, other) for one in range(4) for other in range(one))
     row = network(4, wires)
