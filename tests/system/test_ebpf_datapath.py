@@ -509,9 +509,11 @@ def test_an_event_loop_takes_what_comes_up_and_switches(column: Ebpf) -> None:
     client = client_of(column)
     client.then = lambda: column.datapath.execute(P1, FRAME, [Output(P2)])
 
+    ended: list[list[bytes]] = []
+
     async def switch_one() -> bytes:
         loop = asyncio.get_running_loop()
-        column.datapath.attach(loop)
+        column.datapath.attach(loop, lambda: ended.append(list(client_of(column).upcalls)))
         column.hosts[P2].setblocking(False)
         send(column, P1, FRAME.data)
         try:
@@ -520,6 +522,7 @@ def test_an_event_loop_takes_what_comes_up_and_switches(column: Ebpf) -> None:
             column.datapath.detach()
 
     assert asyncio.run(switch_one())[10:] == FRAME.data
+    assert ended[0] == [FRAME.data], "after what was taken"
 
 
 def test_a_client_may_remove_the_port_whose_frame_it_is_given(column: Ebpf) -> None:

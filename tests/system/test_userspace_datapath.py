@@ -375,9 +375,11 @@ def test_no_frame_is_lost_while_hints_change(column: Userspace) -> None:
 def test_an_event_loop_switches_frames(column: Userspace) -> None:
     install(column.datapath, megaflow_of(Match.of(in_port=1), (Output(P2),)))
 
+    ended: list[bool] = []
+
     async def switch_one() -> bytes:
         loop = asyncio.get_running_loop()
-        column.datapath.attach(loop)
+        column.datapath.attach(loop, lambda: ended.append(True))
         column.hosts[P2].setblocking(False)
         column.hosts[P1].sendmsg([bytes(10), FRAME.data])
         try:
@@ -386,6 +388,7 @@ def test_an_event_loop_switches_frames(column: Userspace) -> None:
             column.datapath.detach()
 
     assert asyncio.run(switch_one())[10:] == FRAME.data
+    assert ended
 
 
 def test_the_hosts_stack_neither_sees_nor_answers_what_arrives_at_a_port(column: Userspace) -> None:

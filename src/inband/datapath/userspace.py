@@ -136,12 +136,13 @@ class UserspaceDatapath:
         self._poll_end = self._now
         self._is_late = False  # the last ``poll`` ended by its time
         self._loop: AbstractEventLoop | None = None
+        self._turn_ends: Callable[[], None] | None = None
 
     # The loop
 
-    def attach(self, loop: AbstractEventLoop) -> None:
-        """Have the event loop call ``poll`` whenever frames wait."""
-        self._loop = loop
+    def attach(self, loop: AbstractEventLoop, turn_ends: Callable[[], None] | None = None) -> None:
+        """Have the event loop call ``poll`` whenever frames wait, which calls ``turn_ends`` when it has taken some."""
+        self._loop, self._turn_ends = loop, turn_ends
         loop.add_reader(self._control.fileno(), self.poll)
         loop.add_reader(self._data.fileno(), self.poll)
 
@@ -159,6 +160,8 @@ class UserspaceDatapath:
         if self._resting:
             self._end_rests()
         has_backlog = self._poll_rounds()
+        if self._turn_ends is not None:
+            self._turn_ends()
         self._is_late = has_backlog and self._is_over
         self._full_turns = self._full_turns + 1 if has_backlog else 0
 

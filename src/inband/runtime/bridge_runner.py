@@ -207,7 +207,8 @@ class BridgeRunner:
         self._neighbours_driver = PartDriver(self._loop, self.bridge.neighbours)
         self.bridge.neighbours.drive_apart(self._neighbours_driver.look)
         self.managed.open(local)
-        datapath.attach(self._loop)
+        # What follows from what neighbours said leaves at once: each round of the loop may wait for a processor.
+        datapath.attach(self._loop, self._neighbours_driver.catch_up)
 
     async def start(self, refused: BridgeRefusals | None = None) -> None:
         """Open the ports and dial; remotes are protected already. Raises InbandError; then call ``stop``.

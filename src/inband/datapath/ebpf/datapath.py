@@ -106,6 +106,7 @@ class EbpfDatapath:
         self._holds = False
         self._has_backlog = False
         self._loop: AbstractEventLoop | None = None
+        self._turn_ends: Callable[[], None] | None = None
         self._adoption: TimerHandle | None = None
 
     @property
@@ -125,9 +126,9 @@ class EbpfDatapath:
 
     # The loop
 
-    def attach(self, loop: AbstractEventLoop) -> None:
-        """Have the event loop call ``poll`` whenever frames wait."""
-        self._loop = loop
+    def attach(self, loop: AbstractEventLoop, turn_ends: Callable[[], None] | None = None) -> None:
+        """Have the event loop call ``poll`` whenever frames wait, which calls ``turn_ends`` when it has taken some."""
+        self._loop, self._turn_ends = loop, turn_ends
         for ring in self._rings():
             loop.add_reader(ring.descriptor, self.poll)
         if self._kernel.adopted:
@@ -162,22 +163,26 @@ class EbpfDatapath:
     def poll(self) -> None:
         """Handle frames that wait, a bounded number and no longer than POLL_S, control first. Does not block."""
         self._is_polling = True
-        until = self._clock() + POLL_S
         try:
-            for _ in range(ROUNDS):
-                control = self._take(self._kernel.control_ring, CONTROL_BUDGET, until)
-                data = self._take_data(until)
-                if self._clock() >= until:
-                    self._has_backlog = self._kernel.data_ring.has_more
-                    return
-                if data < DATA_BUDGET:
-                    self._has_backlog = False
-                if not control and not data:
-                    return
-            self._has_backlog = data == DATA_BUDGET
+            self._take_some(self._clock() + POLL_S)
+            if self._turn_ends is not None:
+                self._turn_ends()
         finally:
             self._is_polling = False
             self._entries.commit()
+
+    def _take_some(self, until: Instant) -> None:
+        for _ in range(ROUNDS):
+            control = self._take(self._kernel.control_ring, CONTROL_BUDGET, until)
+            data = self._take_data(until)
+            if self._clock() >= until:
+                self._has_backlog = self._kernel.data_ring.has_more
+                return
+            if data < DATA_BUDGET:
+                self._has_backlog = False
+            if not control and not data:
+                return
+        self._has_backlog = data == DATA_BUDGET
 
     def _take_data(self, until: Instant) -> int:
         """Handle some data frames, DATA_BUDGET at most; returns how many.
