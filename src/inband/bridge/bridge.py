@@ -115,7 +115,8 @@ class Bridge:
         self._hinted_ports: frozenset[int] = frozenset()
         self._kernel = host.state
         around = (datapath, self.ports, self.pipeline, self.megaflows, self.in_band.engine, host.state)
-        self.neighbours = Neighbours(Surroundings(*around, self.questions.inject, self.places, self.control, wake))
+        asking = (self.upcall, self.questions.inject)
+        self.neighbours = Neighbours(Surroundings(*around, *asking, self.places, self.control, wake))
         self._links = LinkProtocols(self.pipeline, self.tree, self.loops, self.neighbours, wake)
 
     @property

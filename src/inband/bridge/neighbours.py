@@ -34,10 +34,11 @@ from inband.fabric.keys import NetworkKeys
 from inband.fabric.need import Need, NeedKind
 from inband.fabric.needs import Word
 from inband.flow.actions import Output
-from inband.flow.fields import FlowKey
+from inband.flow.fields import FIELDS, FlowKey
 from inband.flow.ports import LOCAL, PortNo
 from inband.host.state import KernelState
 from inband.packet.frame import Frame
+from inband.packet.parse import parse
 from inband.pipeline.duplicate_guard import UNCACHED_PER_S
 from inband.pipeline.fdb import FdbKey
 from inband.pipeline.ports import PortTable, SwitchPort
@@ -59,6 +60,7 @@ _MIN_FRAME = 60
 # How often people are told of each port: a neighbour that flaps fills no log.
 _TOLD_PER_S, _TOLD_AT_ONCE = 0.2, 10.0
 _NUMBER_BYTES = 4
+_ETH_DST = FIELDS["eth_dst"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Surroundings:
     megaflows: MegaflowCache
     engine: Engine
     kernel: KernelState
+    upcall: Callable[[PortNo, Frame, FlowKey], None]
     inject: Callable[[bytes], None]
     places: PlaceKeeper
     control: Callable[[Event], None]
@@ -90,7 +93,8 @@ class Neighbours:
         self._keys: NetworkKeys | None = None
         self._around = around
         self._fdb = around.pipeline.fdb
-        self._paths = Paths(around.pipeline.places)
+        self._waiting = around.pipeline.waiting
+        self._paths = Paths(around.pipeline.places, self._waiting)
         self._known_needs: set[Need] = set()
         self._needs = BridgeNeeds(around.engine, around.pipeline, around.megaflows, around.control)
         self._repeating = Repeating(around.inject)
@@ -233,7 +237,7 @@ class Neighbours:
     def next_deadline(self) -> Instant | None:
         """When ``run`` is due."""
         fabric = None if self.fabric is None else self.fabric.next_deadline()
-        return earliest(fabric, self._paths.refresh_at, self._repeating.due)
+        return earliest(fabric, self._paths.refresh_at, self._repeating.due, self._waiting.next_deadline())
 
     def run(self, now: Instant) -> None:
         """Do what is due."""
@@ -247,6 +251,8 @@ class Neighbours:
         if not self._around.pipeline.lease_servers.is_asked:
             self._repeating.has_lease()
         self._repeating.run(now)
+        self._waiting.run(now)
+        self._pass_on_waiting()
         self._handle(ev.TimePassed(), now)
 
     # --- inside -----------------------------------------------------------------------------------------------------
@@ -299,7 +305,17 @@ class Neighbours:
         self._paths.follow(stations, None if self.fabric is None else self.fabric.ways, now)
         self._around.megaflows.settle()
         self._around.places.follow()
+        self._pass_on_waiting()
         self._look_at = now
+
+    def _pass_on_waiting(self) -> None:
+        """Decide about what has waited for a way. It may lead back: who sent it here has another one by now."""
+        for in_port, frame in self._waiting.take_released():
+            key = parse(frame.data, in_port)
+            if in_port != LOCAL and self._fdb.pinned.get(self._place_key(Mac(_ETH_DST.get(key)))) == in_port:
+                self._around.datapath.execute(LOCAL, frame, (Output(in_port),))
+            else:
+                self._around.upcall(in_port, frame, key)
 
     def _follow_needs(self) -> bool:
         """Have rules for what neighbours need; whether they need something new, as when a switch has come."""
@@ -387,7 +403,8 @@ class Neighbours:
             key = address_key(address)
             last = searched.get(address, float("-inf"))
             self._searched[address] = last
-            if now - last < SEARCH_S or not places.is_lost(key, now):
+            is_expected = mac is not None and self._waiting.expects(mac, now)
+            if is_expected or now - last < SEARCH_S or not places.is_lost(key, now):
                 continue
             heard_at = None if mac is None else self._fdb.confirmed_at(self._place_key(mac))
             if is_first or places.station(key) is None or heard_at is None or heard_at < self._asked_at:

@@ -15,6 +15,7 @@ from inband.fabric.distances import Station
 from inband.fabric.ways import Ways
 from inband.flow.ports import PortNo
 from inband.pipeline.places import Places
+from inband.pipeline.waiting import Waiting
 from inband.vocabulary.instant import Instant
 
 # Half of what the forwarding database holds.
@@ -27,8 +28,8 @@ _GROUP_BIT = 1 << 40
 class Paths:
     """One bridge's."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, places: Places, waiting: Waiting) -> None:
+        self._places, self._waiting = places, waiting
         self._placed: dict[Station, None] = {}
         self.refresh_at: Instant | None = None
 
@@ -37,6 +38,8 @@ class Paths:
         for station in stations if ways is not None else tuple(self._placed):
             route = None if ways is None else ways.distances.routes.get(station)
             self._place(station, None if route is None else route.port, now)
+            if route is None and ways is not None and station in ways.distances.starving:
+                self._waiting.begin(station.mac, now)
         self.refresh_at = now + REFRESH_S if self._placed else None
 
     def refresh(self, ways: Ways, now: Instant) -> None:
@@ -53,6 +56,7 @@ class Paths:
             return
         self._placed[station] = None
         self._places.follow_word(station.address, station.mac, port, now)
+        self._waiting.end(station.mac)
 
     def proven(self) -> frozenset[Station]:
         """The next hops that are here, by an exchange of this switch."""

@@ -55,6 +55,9 @@ class SlowPath:
         """Decide about a received frame; ``key`` is it parsed. Whether the decision was cached."""
         translation = self._pipeline.translate(key, frame, now)
         self._megaflows.follow_fdb()
+        if translation.waits_for is not None and self._pipeline.waiting.hold(translation.waits_for, in_port, frame):
+            self._counters.add("waited_for_way")
+            return False
         self._pipeline.credit(translation, frame.segments, len(frame.data), now)
         if translation.actions:
             self._datapath.execute(in_port, frame, translation.actions)

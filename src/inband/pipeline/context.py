@@ -106,6 +106,7 @@ class XlateContext:
     unicast_port: PortNo | None = field(default=None, init=False)
     hidden: Flow | None = field(default=None, init=False)
     lost: Mac | None = field(default=None, init=False)
+    waits_for: Mac | None = field(default=None, init=False)
     drop_reason: str | None = field(default=None, init=False)
 
     @property

@@ -23,7 +23,12 @@ from inband.pipeline.outputs import send
 
 def is_protected(ctx: XlateContext) -> bool:
     """Whether a packet is a channel's, of a rule of in-band control that applied."""
-    if not ctx.switch.duplicates.is_on or not ctx.overrides_ports or not isinstance(ctx.place, Flow):
+    return ctx.switch.duplicates.is_on and is_of_channel(ctx)
+
+
+def is_of_channel(ctx: XlateContext) -> bool:
+    """Whether a rule for a controller's TCP connection has decided."""
+    if not ctx.overrides_ports or not isinstance(ctx.place, Flow):
         return False
     return ctx.place.origin is not None and ctx.place.origin.is_stream
 

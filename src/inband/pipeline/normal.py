@@ -23,7 +23,7 @@ from inband.flow.ports import LOCAL, PortNo
 from inband.pipeline.budget import Kind
 from inband.pipeline.context import XlateContext
 from inband.pipeline.copies import as_sent, came_round
-from inband.pipeline.duplicates import is_protected, is_second_copy, send_by_all_ways
+from inband.pipeline.duplicates import is_of_channel, is_protected, is_second_copy, send_by_all_ways
 from inband.pipeline.fdb import MOVE_HOLD_S, FdbKey, Learned
 from inband.pipeline.members import send_in_vlan
 from inband.pipeline.outputs import flood, is_open, may_leave_by, send
@@ -117,6 +117,8 @@ def forward_normally(ctx: XlateContext) -> None:
 
 
 def _forward(ctx: XlateContext, decision: NormalDecision) -> None:
+    if decision.floods and _waits(ctx, decision.destination):
+        return
     was_looked_up = _depend_on(ctx, decision)
     if ctx.overrides_ports and not _may_pass(ctx, decision):
         return
@@ -148,6 +150,18 @@ def _forward(ctx: XlateContext, decision: NormalDecision) -> None:
             _flood_to_members(ctx, decision.vlan)
         if ctx.overrides_ports and decision.destination is not None:
             ctx.lost = decision.destination.mac
+
+
+def _waits(ctx: XlateContext, destination: FdbKey | None) -> bool:
+    """Whether a channel's segment is kept until neighbours have told of a way to where it goes (``waiting``)."""
+    if destination is None or not ctx.switch.waiting.expects(destination.mac, ctx.now):
+        return False
+    if not is_of_channel(ctx) or ctx.switch.duplicates.is_on:
+        return False
+    ctx.packet.cacheable = False
+    ctx.drop(f"the way to {destination.mac} has just ended, and neighbours have others: it waits for theirs")
+    ctx.waits_for = destination.mac
+    return True
 
 
 def _depend_on(ctx: XlateContext, decision: NormalDecision) -> bool:

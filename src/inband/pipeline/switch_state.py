@@ -17,6 +17,7 @@ from inband.pipeline.loops import LoopLimits
 from inband.pipeline.places import Places
 from inband.pipeline.ports import PortTable
 from inband.pipeline.storm import SentOn, StormGuard
+from inband.pipeline.waiting import Waiting
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
@@ -44,6 +45,7 @@ class SwitchState:
     clients: Clients = field(default_factory=Clients)
     lease_servers: LeaseServers = field(default_factory=LeaseServers)
     loops: LoopLimits = field(default_factory=LoopLimits)
+    waiting: Waiting = field(default_factory=Waiting)
     local_mac: Mac | None = None
     control_vlan: int | None = None
     counters: dict[str, int] = field(default_factory=dict)

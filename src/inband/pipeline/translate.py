@@ -50,6 +50,7 @@ from inband.pipeline.tables import receive
 from inband.pipeline.trace import Trace
 from inband.pipeline.translation import Translation
 from inband.pipeline.visits import Share, shares_of
+from inband.pipeline.waiting import Waiting
 from inband.table.table_set import TableSet
 from inband.vocabulary.addresses import Mac
 from inband.vocabulary.instant import Instant
@@ -134,6 +135,11 @@ class Pipeline:
     def duplicates(self) -> Duplicates:
         """What is sent by all ways at once."""
         return self._state.duplicates
+
+    @property
+    def waiting(self) -> Waiting:
+        """What waits for a way that is to come."""
+        return self._state.waiting
 
     @property
     def loops(self) -> LoopLimits:
@@ -348,6 +354,7 @@ def _answer(ctx: XlateContext, actions: tuple[DatapathAction, ...]) -> Translati
         source=ctx.source,
         hidden=ctx.hidden,
         lost=ctx.lost,
+        waits_for=ctx.waits_for,
         is_known_unicast=port is not None and _is_all(port, actions),
         drop_reason=None if actions else ctx.drop_reason or "the flow outputs to nowhere",
     )

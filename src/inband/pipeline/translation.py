@@ -28,6 +28,7 @@ class Translation(NamedTuple):
     - ``is_known_unicast``: the packet goes out of one port, behind which its destination was learned, and nowhere else;
       on its way headers may be changed and meters asked.
     - ``lost``: the destination of a packet of in-band control that is flooded because its place is not known.
+    - ``waits_for``: the station to which a packet of in-band control is to find a way in a moment (``waiting``).
     """
 
     actions: tuple[DatapathAction, ...]
@@ -41,3 +42,4 @@ class Translation(NamedTuple):
     is_known_unicast: bool = False
     drop_reason: str | None = None
     lost: Mac | None = None
+    waits_for: Mac | None = None

@@ -132,6 +132,36 @@ def test_places_follow_the_word_of_neighbours_without_a_question() -> None:
     assert asked == []
 
 
+@pytest.mark.parametrize("at", [0, 3])
+def test_segments_wait_for_the_next_way_and_no_one_is_asked(at: int) -> None:
+    made = keyed(topologies.ring(8), echo_s=0.001)
+    links = between_switches(made)
+    asked: list[Frame] = []
+    for link in links:
+        link.taps.append(lambda _, frame: asked.append(frame) if frame.data[12:14] == b"\x08\x06" else None)
+
+    links[at].cut()
+    found = silences(made, WATCH_S)
+
+    waited = [switch.only.bridge.counters.values.get("waited_for_way", 0) for switch in made.switches]
+    assert sum(waited) >= 1
+    assert max(found) <= DOWN_S
+    assert asked == []
+
+
+def test_segments_for_which_no_way_comes_are_searched_for() -> None:
+    """The neighbour that knows another way says nothing any more."""
+    made = keyed(topologies.ring(4), echo_s=0.001)
+    links = between_switches(made)
+
+    links[3].spoil(Faults(loss=1.0))
+    links[1].cut()
+    made.net.run(0.01)
+    links[3].spoil(Faults())
+
+    assert max(silences(made, 1.0)) <= SILENCE_S
+
+
 def test_nothing_of_control_goes_round_whatever_fails() -> None:
     made = keyed(topologies.ring(4))
     frames: list[bytes] = []
