@@ -19,3 +19,7 @@ AGAIN_S = 0.05
 PAUSE_S = 0.1
 # A question of LOCAL is answered within this time, also the kernel's, which asks each 0.25 s.
 ASKED_S = 1.0
+# The engine has asked again and again for so long: a channel through this place does not work.
+DOUBTFUL_S = 1.0
+# Questions so close to each other are about the same silence: the engine's slow pace is one in 5 s.
+INSISTENT_S = 6.0

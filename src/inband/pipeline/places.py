@@ -53,6 +53,8 @@ from inband.pipeline.patience import (
     AGAIN_SOON_S,
     ANSWER_S,
     ASKED_S,
+    DOUBTFUL_S,
+    INSISTENT_S,
     KNOWN_S,
     MARGIN_S,
     MAX_SOON,
@@ -64,13 +66,9 @@ from inband.pipeline.stations import Claim, Doubt, Held, Lapse, Question, Statio
 from inband.vocabulary.addresses import AddressKey, Mac
 from inband.vocabulary.instant import Instant
 
-# The engine has asked again and again for so long: a channel through this place does not work.
-DOUBTFUL_S = 1.0
 # For so long a place is left to show that a channel through it comes up: TCP's first try may be lost, the second comes
 # after a second (RFC 6298, 2).
 TURN_S = 2.5
-# Questions so close to each other are about the same silence: the engine's slow pace is one in 5 s.
-INSISTENT_S = 6.0
 MAX_ASKERS = 1024  # questions of others are remembered, to let the answers pass
 # Switches behind a port, or hosts that a controller has answered. One that was heard lately makes no room for another:
 # controllers and switches say something each few seconds.
@@ -378,17 +376,21 @@ class Places:
         return False
 
     def hurry(self, now: Instant) -> None:
-        """A link died somewhere: who is still where it was says so at once, or is looked for everywhere."""
-        if now - self._hurried_at < AGAIN_SOON_S:
-            return
-        self._hurried_at = now
-        stations = sorted(self._stations.values(), key=is_peer)
-        for known in stations[MAX_SOON:]:  # they stay where they were heard last, until they are heard elsewhere
+        """A link died somewhere: who is still where it was says so at once, or is looked for everywhere.
+
+        A moment after another one it makes those answer again who have answered: that may be true no more.
+        """
+        is_first, stations = now - self._hurried_at >= AGAIN_SOON_S, sorted(self._stations.values(), key=is_peer)
+        if is_first:
+            self._hurried_at = now
+        for known in stations[MAX_SOON:] if is_first else ():  # they stay until they are heard elsewhere
             if known.is_peer and not known.has_word:
                 self._forget(known)
         for known in stations[:MAX_SOON]:
             station = self.station(known.address)
-            if station is not None and self._is_doubtful(station):
+            if station is None or not self._is_doubtful(station):
+                continue
+            if is_first or (station.address not in self._doubts and now - station.doubted_at >= AGAIN_FRESH_S):
                 self._doubt_soon(station, now)
 
     def is_lost(self, address: AddressKey, now: Instant) -> bool:

@@ -72,6 +72,28 @@ def test_the_known_place_keeps_it_if_it_answers_in_time(scene: Scene) -> None:
     assert scene.fdb.pinned == {KEY: P2}
 
 
+def test_who_has_answered_before_another_link_died_a_moment_later_is_asked_again(scene: Scene) -> None:
+    hurried(scene, P2, P3)
+    scene.pipeline.places.take_questions()
+    scene.receive(ANSWER, P2, 6.0 + TOOK_S)
+
+    scene.pipeline.places.hurry(6.01)
+
+    assert [question.address for question in scene.pipeline.places.take_questions()] == [ADDRESS]
+    assert lapsed(scene, 6.01 + SOON_S) == [Lapse(ADDRESS, None)]
+
+
+def test_who_has_not_answered_yet_when_the_other_end_of_the_link_tells_of_it_is_not(scene: Scene) -> None:
+    hurried(scene, P2, P3)
+    scene.pipeline.places.take_questions()
+
+    scene.pipeline.places.hurry(6.01)
+    scene.receive(ANSWER, P2, 6.011)
+
+    assert scene.pipeline.places.take_questions() == []
+    assert lapsed(scene, 6.01 + SOON_S) == []
+
+
 @pytest.mark.parametrize("claim", [STOLEN, POISON, said(arp.REPLY, B, to=US), said(arp.REQUEST, A, to=US)])
 def test_nothing_else_that_contradicts_hurries_that(scene: Scene, claim: bytes) -> None:
     hurried(scene, P2, P3)

@@ -12,8 +12,8 @@ from inband.flow.ports import LOCAL, NORMAL, PortNo
 from inband.packet import arp
 from inband.packet.frame import Frame
 from inband.pipeline.fdb import MOVE_HOLD_S, FdbKey
-from inband.pipeline.patience import AGAIN_S, ANSWER_S, ASKED_S, KNOWN_S, PAUSE_S, SOON_MAX_S, SOON_S
-from inband.pipeline.places import DOUBTFUL_S, TURN_S
+from inband.pipeline.patience import AGAIN_S, ANSWER_S, ASKED_S, DOUBTFUL_S, KNOWN_S, PAUSE_S, SOON_MAX_S, SOON_S
+from inband.pipeline.places import TURN_S
 from inband.pipeline.stations import Lapse, Question
 from inband.pipeline.trace import Trace
 from inband.testing import packets
