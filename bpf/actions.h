@@ -12,6 +12,7 @@
 #include <linux/if_packet.h>
 
 #include "meter.h"
+#include "stations.h"
 #include "upcall.h"
 
 #ifndef BPF_MTU_CHK_RET_SUCCESS
@@ -283,6 +284,7 @@ __noinline int run_edit(struct __sk_buff *skb, struct packet *packet, const stru
 
 	if (!packet || !op)
 		return 1;
+	packet->keeps_port |= op->kind == OP_SET_QUEUE;
 	long failed = edit(skb, &packet->places, op);
 	__u32 moved = skb->len - before; /* by a tag that went into the frame or came out; may be "negative" */
 
@@ -310,21 +312,40 @@ static __always_inline void lose(struct port_stats *stats, __u32 verdict, __u32 
 	count(verdict);
 }
 
+/* Whether the frame, as it is now, is for a host behind this port: its other end itself, or one that was learned there. */
+static __always_inline bool is_for_host_behind(struct __sk_buff *skb, const struct port_out *port, __u32 slot)
+{
+	const __u8 *to = (void *)(long)skb->data;
+
+	if ((void *)to + sizeof(port->peer_mac) > (void *)(long)skb->data_end || to[0] & GROUP_BIT)
+		return false;
+	if (is_address(to, port->peer_mac))
+		return true;
+	struct station_key key = station_key(to, skb->vlan_present ? bpf_htons(skb->vlan_tci) : 0);
+	struct station *station = bpf_map_lookup_elem(&stations, &key);
+	return station && station->slot == slot;
+}
+
 /*
- * Whether known unicast is handed to the port's peer (the other end of its veth pair) instead of the port.
+ * Whether known unicast is handed to the port's peer (the other end of its veth pair) instead of the port. NORMAL knows
+ * by itself; of an output that a flow names it is looked up, and only of one that is all that is done with the frame.
  *
  * The kernel goes on with it there in the same run, without a queue between: switches that send a frame in a circle
  * would hold the CPU for ever. So no frame is handed on twice in a row. One that was is PACKET_HOST when it gets here;
  * all others for a host behind another port are PACKET_OTHERHOST.
  */
-static __always_inline bool goes_to_peer(struct __sk_buff *skb, const struct port_out *port, const struct op *op)
+static __always_inline bool goes_to_peer(struct __sk_buff *skb, const struct packet *packet,
+					 const struct port_out *port, const struct op *op)
 {
-	return op->kind == OP_OUTPUT_UNICAST && port->peer_allowed && skb->pkt_type != PACKET_HOST;
+	if (!port->peer_allowed || skb->pkt_type == PACKET_HOST)
+		return false;
+	return op->kind == OP_OUTPUT_UNICAST || (!packet->keeps_port && is_for_host_behind(skb, port, op->arg16));
 }
 
-static __always_inline int redirect(struct __sk_buff *skb, const struct port_out *port, const struct op *op)
+static __always_inline int redirect(struct __sk_buff *skb, const struct packet *packet, const struct port_out *port,
+				    const struct op *op)
 {
-	if (!goes_to_peer(skb, port, op))
+	if (!goes_to_peer(skb, packet, port, op))
 		return bpf_redirect(port->ifindex, 0);
 	/* The host would not take a frame for others; kernels before 6.16 do not say so by themselves. */
 	bpf_skb_change_type(skb, PACKET_HOST);
@@ -332,12 +353,13 @@ static __always_inline int redirect(struct __sk_buff *skb, const struct port_out
 }
 
 /* Send the frame, or a copy of it, out of a port; the program's return value for the last. */
-static __always_inline int output(struct __sk_buff *skb, const struct packet *packet, const struct op *op, bool is_last)
+static __always_inline int output(struct __sk_buff *skb, struct packet *packet, const struct op *op, bool is_last)
 {
 	__u32 slot = op->arg16;
 	struct port_out *port = bpf_map_lookup_elem(&ports_out, &slot);
 	struct port_stats *stats = bpf_map_lookup_elem(&port_stats, &slot);
 
+	packet->keeps_port |= !is_last;
 	if (!port || !stats || !port->ifindex) {
 		count(VERDICT_OUTPUT_NO_PORT);
 		return TC_ACT_SHOT;
@@ -353,10 +375,10 @@ static __always_inline int output(struct __sk_buff *skb, const struct packet *pa
 	}
 	stats->tx_packets += packet->segments;
 	stats->tx_bytes += bytes;
-	return is_last ? redirect(skb, port, op) : TC_ACT_SHOT;
+	return is_last ? redirect(skb, packet, port, op) : TC_ACT_SHOT;
 }
 
-__noinline int run_output(struct __sk_buff *skb, const struct packet *packet, const struct op *op, int is_last)
+__noinline int run_output(struct __sk_buff *skb, struct packet *packet, const struct op *op, int is_last)
 {
 	if (!packet || !op)
 		return TC_ACT_SHOT;

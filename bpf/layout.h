@@ -14,7 +14,7 @@
 #include <linux/types.h>
 
 enum layout {
-	LAYOUT_VERSION = 13,
+	LAYOUT_VERSION = 14,
 	MAX_MASKS = 32,
 	MAX_OPS = 32,
 	MAX_PORTS = 1024, /* slots; slot 0 is "no such port" */
@@ -377,8 +377,8 @@ struct port_in {
 struct port_out {
 	__u32 ifindex; /* 0: not there */
 	__u32 number;
-	__u32 peer_allowed; /* whether bpf_redirect_peer() may be used, as far as the interface goes */
-	__u32 padding;
+	__u16 peer_allowed; /* whether bpf_redirect_peer() may be used, as far as the interface goes */
+	__u8 peer_mac[6];   /* the address of the pair's other end; a group's: it is not known */
 };
 
 struct port_stats {

@@ -67,6 +67,7 @@ struct packet {
 	__u32 bytes; /* as on a wire: with the tag that is beside the frame */
 	__u32 segments;
 	__u32 port_slot;
+	__u32 keeps_port; /* a copy was sent already, or a queue is chosen: no port is skipped (actions.h) */
 };
 
 /* `size` bytes at `at`, or NULL when the frame ends before, or they are out of reach. */

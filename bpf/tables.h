@@ -22,10 +22,10 @@
 #include "maps.h"
 #include "parse.h"
 #include "rules.h"
+#include "stations.h"
 #include "upcall.h"
 #include "walk.h"
 
-#define GROUP_BIT 1
 /* Probes for loops (inband/stp/loop_watch.py). */
 #define ETH_PROBE 0x88b5
 /* So much of a frame is told, and no headers may be behind it. */
@@ -120,19 +120,6 @@ static __always_inline void confirm(struct station *station)
 	}
 }
 
-static __always_inline bool is_address(const __u8 *one, const __u8 *other)
-{
-	return *(const __u32 *)one == *(const __u32 *)other && *(const __u16 *)(one + 4) == *(const __u16 *)(other + 4);
-}
-
-static __always_inline struct station_key station_key(const __u8 *mac, __be16 vlan_be)
-{
-	struct station_key key = { .vlan_be = vlan_be & bpf_htons(0x0fff) };
-
-	__builtin_memcpy(key.mac, mac, 6);
-	return key;
-}
-
 static __always_inline bool is_local(const struct station_key *key, const struct tables *now)
 {
 	return now->local_slot && is_address(key->mac, now->local_mac);
@@ -152,7 +139,7 @@ static __always_inline __u32 destination(const struct flow_key *key, const struc
 }
 
 /* To every port that a flood leaves by: as run_ops, but for the stack that more kinds of ops would take. */
-__noinline int flood(struct __sk_buff *skb, const struct packet *packet, const struct inlet *inlet, int is_last)
+__noinline int flood(struct __sk_buff *skb, struct packet *packet, const struct inlet *inlet, int is_last)
 {
 	if (!packet || !inlet)
 		return TC_ACT_SHOT;

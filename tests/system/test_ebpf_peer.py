@@ -1,113 +1,35 @@
-"""Known unicast skips a port where nothing is lost by it, and nowhere else.
-
-The kernel does not count such a frame for the port that it skips, while the program does: that tells the ways apart.
-"""
+"""Known unicast skips a port where nothing is lost by it, and nowhere else."""
 
 from __future__ import annotations
 
 import json
-import socket
-import struct
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pyroute2 import netns
 
 from inband.datapath.ebpf.datapath import EbpfDatapath
-from inband.datapath.ebpf.kernel import remove_pins
-from inband.flow.actions import Output
-from inband.flow.match import Match
-from inband.flow.ports import PortNo
 from inband.packet.checksum import segment
 from inband.packet.frame import Frame
-from inband.packet.vnet import build_vnet, parse_vnet, restore_vlan, restore_vlan_offload
 from inband.testing import packets
-from inband.testing.megaflows import install, megaflow_of
 from lab.journal import until
-from lab.net import Lab, Namespace
-from tests.packets.columns import PATIENCE_S, open_host
+from tests.packets.columns import PATIENCE_S
+from tests.system.peer_rig import LONG, NOWHERE, P2, SHORT, inside, learned, pings, rig_of, row_of, say, ways
 from tests.system.switch_rig import Rig
 
 pytestmark = pytest.mark.root
 
-P1, P2 = PortNo(1), PortNo(2)
-PINGS = 20
-PACKET_HOST = 0
-AUXDATA, TP_STATUS_VLAN_VALID = struct.Struct("=IIIHHHH"), 0x10
 SHAPED = "tc qdisc add dev p2 root tbf rate 1gbit burst 200kb latency 100ms"
 HTB = "tc qdisc add dev p2 root handle 1: htb default 1"
-NOWHERE = "02:00:00:00:00:99"
 
 
 # A whole switch
-
-# Frames are counted here, and hellos to neighbours are none that ways differ for.
-FILE = """
-[[bridge]]
-neighbours = false
-name = "br0"
-port = ["p1", "p2"]
-fail-mode = "secure"
-datapath = "ebpf"
-"""
-
-
-@contextmanager
-def rig_of(setting: str = "", before: str = "") -> Iterator[Rig]:
-    """A switch whose one flow is NORMAL, and two silent hosts that know each other; ``before`` is done first."""
-    with Lab("ihp") as lab:
-        rig = Rig(lab)
-        for namespace in (rig.box, rig.h1, rig.h2):
-            namespace.sysctl(net__ipv6__conf__all__disable_ipv6=1, net__ipv6__conf__default__disable_ipv6=1)
-        for host, other, number in ((rig.h1, rig.h2, 2), (rig.h2, rig.h1, 1)):
-            host.ip(f"neigh replace 10.0.0.1{number} lladdr {other.mac('eth0')} dev eth0 nud permanent")
-        if before:
-            rig.box.run(*before.split())
-        rig.start("--config", rig.config(FILE + setting))
-        flow(rig, "priority=0,actions=NORMAL")
-        assert rig.h1.pings("10.0.0.12") > 0
-        yield rig
 
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
     with rig_of() as standing:
         yield standing
-
-
-def flow(rig: Rig, text: str) -> None:
-    rig.box.run("ovs-ofctl", "-O", "OpenFlow13", "add-flow", f"unix:{rig.run_dir}/br0.mgmt", text)
-
-
-def sent(rig: Rig) -> tuple[int, int]:
-    """Packets that left port 2: as OpenFlow counts, as the kernel does."""
-    command = ["ovs-ofctl", "-O", "OpenFlow13", "dump-ports", f"unix:{rig.run_dir}/br0.mgmt", "2"]
-    counted = rig.box.run(*command).split("tx pkts=")[1].split(",")[0]
-    return int(counted), rig.box.counter("p2", "tx_packets")
-
-
-def ways(rig: Rig, send: Callable[[], object]) -> tuple[int, int]:
-    """How many packets left by port 2 while ``send`` ran, and how many of them went through the port itself."""
-    before = sent(rig)
-    send()
-    after = sent(rig)
-    return after[0] - before[0], after[1] - before[1]
-
-
-def pings(rig: Rig) -> tuple[int, int]:
-    """``ways`` of pings to the host behind port 2, all of which are answered."""
-
-    def ping() -> None:
-        assert rig.h1.pings("10.0.0.12", count=PINGS, interval_s=0.01) == PINGS
-
-    return ways(rig, ping)
-
-
-SHORT, LONG = (PINGS, 0), (PINGS, PINGS)
 
 
 def test_known_unicast_skips_the_port_and_is_counted(rig: Rig) -> None:
@@ -121,12 +43,6 @@ def test_floods_and_unknown_destinations_do_not(rig: Rig) -> None:
     asked, through_the_port = ways(rig, lambda: rig.h1.pings("10.0.0.98", count=1, wait_s=0.1))  # by ARP
 
     assert asked == through_the_port > 0
-
-
-def test_an_output_that_a_flow_names_does_not(rig: Rig) -> None:
-    flow(rig, "priority=10,in_port=1,actions=output:2")
-
-    assert pings(rig) == LONG
 
 
 @pytest.mark.parametrize("shaper", [SHAPED, HTB], ids=["tbf", "htb"])
@@ -159,7 +75,7 @@ def test_a_host_moved_into_the_switchs_namespace_goes_on_hearing(rig: Rig) -> No
     mac = rig.h2.mac("eth0")
     rig.h2.ip(f"link set eth0 netns {rig.box.name} name moved")
     rig.box.ip("link set moved up")
-    assert until(lambda: "p2" in rig.ports() and _learned(rig, mac), PATIENCE_S)
+    assert until(lambda: "p2" in rig.ports() and _says_and_is_learned(rig, mac), PATIENCE_S)
 
     before = rig.box.counter("moved", "rx_packets")
     count, through_the_port = ways(rig, lambda: rig.h1.pings("10.0.0.12", count=50, interval_s=0.01, wait_s=0.1))
@@ -169,12 +85,10 @@ def test_a_host_moved_into_the_switchs_namespace_goes_on_hearing(rig: Rig) -> No
     assert through_the_port >= 45
 
 
-def _learned(rig: Rig, mac: str) -> bool:
+def _says_and_is_learned(rig: Rig, mac: str) -> bool:
     """Have a host that was moved say something, and see whether the switch knows where it is."""
-    with inside(rig.box), open_host("moved") as host:
-        host.sendmsg([bytes(10), packets.ethernet(0x88B5, bytes(46), dst=NOWHERE, src=mac)])
-    rows = [line.split() for line in rig.call("fdb/show", "br0").splitlines()]
-    return any(row[0] == "2" and mac in row for row in rows)
+    say(rig.box, "moved", mac)
+    return learned(rig, mac, 2)
 
 
 def test_a_host_that_is_down_and_up_again_is_short_again(rig: Rig) -> None:
@@ -215,85 +129,6 @@ def test_tcp_passes_with_its_checksums_and_segments_left_to_the_card(rig: Rig) -
 
 
 # The datapath by itself
-
-
-@contextmanager
-def inside(namespace: Namespace) -> Iterator[None]:
-    """Be in a namespace; sockets that are opened there stay there."""
-    with open("/proc/self/ns/net") as home:
-        netns.setns(namespace.name)
-        try:
-            yield
-        finally:
-            netns.setns(home)
-
-
-@dataclass
-class Row:
-    """Switches in a row, each in its namespace with ports p1 and p2; the hosts' packet sockets at the ends."""
-
-    switches: list[Namespace]
-    datapaths: list[EbpfDatapath]
-    left: socket.socket
-    right: socket.socket
-
-    def send(self, frame: Frame) -> None:
-        """From the left."""
-        self.left.sendmsg([build_vnet(frame.offload), frame.data])
-
-    def taken(self) -> tuple[Frame, bool]:
-        """The next frame on the right, and whether the kernel says that it is for the host there."""
-        header, data = bytearray(10), bytearray(1 << 17)
-        size, ancillary, _, address = self.right.recvmsg_into([header, data], 1000)
-        frame = Frame(bytes(data[: size - 10]), parse_vnet(bytes(header)))
-        status, *_, tci, tpid = AUXDATA.unpack(ancillary[0][2])
-        if status & TP_STATUS_VLAN_VALID:
-            frame = Frame(restore_vlan(frame.data, tci, tpid), restore_vlan_offload(frame.offload))
-        return frame, address[2] == PACKET_HOST
-
-    def through_ports(self) -> list[int]:
-        """Frames that each switch sent through its port 2, as the kernel counts."""
-        return [switch.counter("p2", "tx_packets") for switch in self.switches]
-
-
-@contextmanager
-def row_of(count: int, pin_dir: Path | None = None) -> Iterator[Row]:
-    """Switches that send all they get on port 1 to a host behind port 2."""
-    with Lab("ihp") as lab, ExitStack() as opened:
-        chain = [lab.namespace(name) for name in ("left", *(f"s{n}" for n in range(count)), "right")]
-        for each in chain:
-            each.sysctl(net__ipv6__conf__all__disable_ipv6=1, net__ipv6__conf__default__disable_ipv6=1)
-        for one, other in pairwise(chain):
-            lab.link(one, "p2", other, "p1")
-        left, right = (opened.enter_context(_opened(end, name)) for end, name in ((chain[0], "p2"), (chain[-1], "p1")))
-        row = Row(chain[1:-1], [], left, right)
-        if pin_dir is not None:
-            opened.callback(remove_pins, pin_dir)  # also when the test fails while nobody has them
-        opened.callback(_close, row)
-        row.datapaths += [_datapath(switch, pin_dir) for switch in row.switches]
-        yield row
-
-
-def _opened(namespace: Namespace, interface: str) -> socket.socket:
-    with inside(namespace):
-        return open_host(interface)
-
-
-def _datapath(namespace: Namespace, pin_dir: Path | None) -> EbpfDatapath:
-    with inside(namespace):
-        datapath = EbpfDatapath(pin_dir=pin_dir)
-        datapath.add_port(P1, "p1")
-        datapath.add_port(P2, "p2")
-        datapath.set_peer_redirect(allowed=True)
-    install(datapath, megaflow_of(Match.of(in_port=1), (Output(P2),), is_known_unicast=True))
-    return datapath
-
-
-def _close(row: Row) -> None:
-    for namespace, datapath in zip(row.switches, row.datapaths, strict=False):  # fewer when one failed
-        with inside(namespace):
-            datapath.close()
-
 
 FRAMES = {
     "plain": Frame(packets.tcp(payload=bytes(100))),

@@ -54,6 +54,16 @@ class Requests:
         """The interface with that index, None when there is none."""
         return self._link(f"look at interface {index}", rtnetlink.link_question(index))
 
+    def peer_of(self, link: Link) -> Link | None:
+        """The other end of a pair that is in another namespace, None when there is none. Raises HostError.
+
+        Its indexes are those of that namespace. This needs CAP_NET_ADMIN there.
+        """
+        if link.peer_namespace is None:
+            return None
+        wanted = rtnetlink.link_question(link.peer, rtnetlink.elsewhere(link.peer_namespace))
+        return self._link(f"look at the other end of interface {link.index}", wanted)
+
     def _link(self, operation: str, wanted: bytes) -> Link | None:
         try:
             answers = self.ask(operation, rtnetlink.RTM_GETLINK, wanted, rtnetlink.read_link)

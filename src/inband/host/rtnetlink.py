@@ -36,6 +36,7 @@ _CONTROL = {codec.NLMSG_ERROR: "NLMSG_ERROR", codec.NLMSG_DONE: "NLMSG_DONE"}
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_QDISC, IFLA_MASTER = 1, 3, 4, 5, 6, 10
 IFLA_LINKINFO, IFLA_IFALIAS, IFLA_AF_SPEC, IFLA_EXT_MASK, IFLA_LINK_NETNSID = 18, 20, 26, 29, 37
+_IFLA_TARGET_NETNSID = 46
 IFLA_INFO_KIND, IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFLA_INET6_ADDR_GEN_MODE, _ADDR_GEN_MODE_NONE = 8, 1
 IFF_UP, IFF_RUNNING, IFF_NOARP, IFF_PROMISC = 0x1, 0x40, 0x80, 0x100
@@ -69,7 +70,8 @@ NEIGHBOUR = struct.Struct("=BxxxiHBB")  # ndmsg: family, index, state, flags, ty
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An interface. ``master`` and ``peer`` are indexes, 0 for none; ``peer_elsewhere``: in another namespace.
+    """An interface. ``master`` and ``peer`` are indexes, 0 for none; ``peer_namespace`` is the number by which this
+    network namespace knows that of the peer, None where it is the same one.
 
     ``up`` = administratively up, ``lower_up`` = its driver has a carrier; ``arps``: it asks for neighbours;
     ``queueing`` is the name of its root qdisc; ``mtu`` is in bytes.
@@ -86,11 +88,16 @@ class Link:
     alias: str
     master: int
     peer: int
-    peer_elsewhere: bool
+    peer_namespace: int | None
     queueing: str
     mtu: int
     loopback: bool
     ethernet: bool
+
+    @property
+    def peer_elsewhere(self) -> bool:
+        """Whether the peer is in another network namespace."""
+        return self.peer_namespace is not None
 
 
 class Address(NamedTuple):
@@ -157,7 +164,7 @@ def read_link(body: bytes) -> Link:
         alias=codec.as_text(found.get(IFLA_IFALIAS, b"")),
         master=_u32(found, IFLA_MASTER),
         peer=_u32(found, IFLA_LINK),
-        peer_elsewhere=IFLA_LINK_NETNSID in found,
+        peer_namespace=_u32(found, IFLA_LINK_NETNSID) if IFLA_LINK_NETNSID in found else None,
         queueing=codec.as_text(found.get(IFLA_QDISC, b"")),
         mtu=_u32(found, IFLA_MTU),
         loopback=bool(flags & _IFF_LOOPBACK),
@@ -207,6 +214,11 @@ def link_body(index: int = 0, *attributes: bytes, flags: int = 0, change: int = 
 def link_question(index: int = 0, *attributes: bytes) -> bytes:
     """The same for RTM_GETLINK: without counters, which are most of an answer."""
     return link_body(index, *attributes, codec.number(IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS, 4))
+
+
+def elsewhere(namespace: int) -> bytes:
+    """The attribute of a question about an interface of another namespace, by the number of ``Link.peer_namespace``."""
+    return codec.number(_IFLA_TARGET_NETNSID, namespace, 4)
 
 
 def veth_body(name: str, peer: str, mac: Mac, peer_mac: Mac, mtu: int) -> bytes:

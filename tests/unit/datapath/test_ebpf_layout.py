@@ -35,7 +35,7 @@ STRUCTS = {
     "station": (layout.STATION, ["slot", "is_pinned", "used_ns", "tick"]),
     "station_key": (layout.STATION_KEY, ["mac", "vlan_be"]),
     "port_in": (layout.PORT_IN, ["ifindex", "number_be", "slot"]),
-    "port_out": (layout.PORT_OUT, ["ifindex", "number", "peer_allowed", "padding"]),
+    "port_out": (layout.PORT_OUT, ["ifindex", "number", "peer_allowed", "peer_mac"]),
     "port_stats": (
         layout.PORT_STATS,
         ["rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "rx_dropped", "tx_dropped"],

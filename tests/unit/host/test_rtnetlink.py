@@ -65,7 +65,7 @@ VETH_END = Link(
     alias="inband:br0:outer",
     master=9,
     peer=8,
-    peer_elsewhere=True,
+    peer_namespace=0,
     queueing="noqueue",
     mtu=1400,
     loopback=False,
@@ -76,7 +76,7 @@ READINGS: dict[str, tuple[Callable[[bytes], object], bytes, object]] = {
     "the loopback interface": (
         rtnetlink.read_link,
         body_of(ifinfmsg, 16, {"index": 1, "ifi_type": 772, "flags": 0x8}, [("IFLA_IFNAME", "lo")]),
-        Link(1, "lo", "", Mac(0), False, False, True, False, "", 0, 0, False, "", 0, loopback=True, ethernet=False),
+        Link(1, "lo", "", Mac(0), False, False, True, False, "", 0, 0, None, "", 0, loopback=True, ethernet=False),
     ),
     "an address with its own flags": (
         rtnetlink.read_address,

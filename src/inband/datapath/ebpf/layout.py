@@ -10,7 +10,7 @@ from struct import Struct
 
 from inband.datapath import pace
 
-LAYOUT_VERSION = 13
+LAYOUT_VERSION = 14
 MAX_MASKS = 32
 MAX_OPS = 32
 MAX_PORTS = 1024
@@ -115,8 +115,8 @@ CONFIG = Struct("=IIII144s")
 
 PORT_IN = Struct("=I4sI")
 """ifindex, number (network order), slot."""
-PORT_OUT = Struct("=IIII")
-"""ifindex, number, peer_allowed, padding."""
+PORT_OUT = Struct("=IIH6s")
+"""ifindex, number, peer_allowed, peer_mac."""
 PORT_STATS = Struct("=QQQQQQ")
 """rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped."""
 

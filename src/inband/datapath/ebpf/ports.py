@@ -21,7 +21,7 @@ from inband.datapath.base import Counters, PortCounters
 from inband.datapath.ebpf import libbpf
 from inband.datapath.ebpf.kernel import Kernel
 from inband.datapath.ebpf.layout import MAX_PORTS, PORT_IN, PORT_OUT, PORT_STATS
-from inband.datapath.ebpf.peer import may_redirect_to_peer
+from inband.datapath.ebpf.peer import peer_to_skip_to
 from inband.datapath.ebpf.settling import Settling
 from inband.datapath.userspace_port import Port as Sender
 from inband.errors import HostError, UsageError
@@ -29,6 +29,7 @@ from inband.flow.ports import PortNo
 from inband.host.ports import set_promiscuous
 from inband.host.requests import Requests
 from inband.packet.frame import Frame
+from inband.vocabulary.addresses import BROADCAST
 
 
 class Ownership(Protocol):
@@ -58,7 +59,7 @@ class _Out(NamedTuple):
     ifindex: int = 0
     number: int = 0
     peer_allowed: int = 0
-    padding: int = 0
+    peer_mac: bytes = bytes(6)
 
 
 class Ports:
@@ -273,9 +274,10 @@ class Ports:
 
     def _look_at_peer(self, port: _Port) -> None:
         out = self._read_out(port.slot)
-        allowed = self._peer_redirect and may_redirect_to_peer(port.sender.interface, out.ifindex)
-        if allowed != out.peer_allowed:
-            self._write_out(port.slot, out._replace(peer_allowed=int(allowed)))
+        peer = peer_to_skip_to(port.sender.interface, out.ifindex) if self._peer_redirect else None
+        allowed = out._replace(peer_allowed=0 if peer is None else 1, peer_mac=(peer or BROADCAST).packed)
+        if allowed != out:
+            self._write_out(port.slot, allowed)
 
     # Frames and counters
 
