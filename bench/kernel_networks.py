@@ -5,6 +5,7 @@ Every switch is a whole one, as a user runs it. Its flows are one of these sets:
 - "NORMAL": one flow that says NORMAL;
 - "flows": 1,000 flows over 10 masks, two of which carry the hosts' traffic; what they leave over is NORMAL;
 - "in-band": one NORMAL flow, in-band control on for 100 managers behind a gateway;
+- "through ports": NORMAL that skips no port, of ours in the kernel alone;
 - "metered", "select", "failover", "pop_vlan": NORMAL behind a meter whose rate is never reached, groups of two buckets,
   and frames of a VLAN that are taken out of it; of ours in the kernel and of the peer alone.
 
@@ -31,6 +32,7 @@ PREFIX = "ihs"
 DIRECT, BRIDGE = "direct veth", "Linux bridge"
 NORMAL, FLOWS, TABLES, IN_BAND = "NORMAL", "flows", "tables", "in-band"
 METERED, SELECT, FAILOVER, POP_VLAN = "metered", "select", "failover", "pop_vlan"
+THROUGH = "through ports"
 TAGGED = 5
 # Commands of ovs-ofctl; ports 1 and 2 are the left host's and the right one's.
 _BACK = ("add-flow", "priority=1,in_port=2,actions=output:1")
@@ -112,6 +114,7 @@ def networks() -> dict[str, Callable[[Lab], Network]]:
     for make in MAKES:
         for flows in (NORMAL, FLOWS, TABLES, IN_BAND):
             made[label(make, flows)] = partial(switched_network, make=make, flows=flows)
+    made[label(EBPF, THROUGH)] = partial(switched_network, make=EBPF, flows=THROUGH)
     for flows in _ACTIONS:
         for make in MAKES:
             if make is not USERSPACE:
@@ -142,7 +145,10 @@ def switched_network(lab: Lab, make: SwitchMaker, flows: str) -> Network:
         switch.ofctl("add-flow", "priority=0,actions=NORMAL")
     if flows == IN_BAND:
         switch.set_managers(*(f"tcp:10.1.0.{number}:6640" for number in range(1, REMOTES + 1)))
-    is_of_actions = flows in _ACTIONS and flows != SELECT  # of which each new flow asks anew
+    if flows == THROUGH and isinstance(switch, InbandSwitch):
+        with switch.control() as control:
+            control.call("inband/set", "br0", "peer-redirect=off")
+    is_of_actions = flows in {*_ACTIONS, THROUGH} - {SELECT}  # of which each new flow asks anew
     return Network(hosts, switch, is_of_actions, TAGGED if flows == POP_VLAN else None)
 
 
