@@ -139,13 +139,14 @@ def _resident_bytes() -> int:
 
 
 def _map_bytes() -> int:
-    """What the kernel holds for the maps of this process."""
-    total = 0
+    """What the kernel holds for the maps of this process, of which each mapped part has a descriptor of its own."""
+    sizes = {}
     for info in Path("/proc/self/fdinfo").iterdir():
         lines = info.read_text().splitlines() if info.exists() else []
-        if any(line.startswith("map_type") for line in lines):
-            total += sum(int(line.split()[1]) for line in lines if line.startswith("memlock"))
-    return total
+        said = dict(line.split(":", 1) for line in lines if ":" in line)
+        if "map_id" in said:
+            sizes[said["map_id"]] = int(said["memlock"])
+    return sum(sizes.values())
 
 
 if __name__ == "__main__":
