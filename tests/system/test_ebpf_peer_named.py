@@ -104,7 +104,7 @@ def test_no_port_is_skipped_on_the_way_to_an_address_that_the_host_had_before(ri
     rig.call("fdb/flush", "br0")  # and NORMAL learns nothing any more
     assert pings(rig) == SHORT
 
-    rig.h2.ip(f"link set eth0 address {NOWHERE}")
+    rig.h2.ip("link set eth0 down", f"link set eth0 address {NOWHERE}", "link set eth0 up")
 
     def goes_through_the_port() -> bool:
         return ways(rig, lambda: rig.h1.pings("10.0.0.12", count=5, wait_s=0.1)) == (5, 5)

@@ -114,9 +114,8 @@ class Bridge:
         self.read_link: ReadLink = unknown_link
         self._hinted_ports: frozenset[int] = frozenset()
         self._kernel = host.state
-        around = (datapath, self.ports, self.pipeline, self.megaflows, self.in_band.engine, host.state)
-        asking = (self.upcall, self.questions.inject)
-        self.neighbours = Neighbours(Surroundings(*around, *asking, self.places, self.control, wake))
+        around = (datapath, self.ports, self.pipeline, self.megaflows, self.in_band.engine, host.state, self.upcall)
+        self.neighbours = Neighbours(Surroundings(*around, self.questions.inject, self.places, self.control, wake))
         self._links = LinkProtocols(self.pipeline, self.tree, self.loops, self.neighbours, wake)
 
     @property

@@ -37,12 +37,9 @@ class Listener:
     reads_per_turn: int = READS_PER_TURN
     _socket: socket.socket | None = None
 
-    def open(self, groups: tuple[int, ...], receive_buffer: int, *, everywhere: bool = False) -> None:
-        """Hear the multicast ``groups`` (RTNLGRP_*), and answers to what is sent; raises HostError.
-
-        ``everywhere``: as ``open_socket``.
-        """
-        self._socket = open_socket(groups, receive_buffer, everywhere=everywhere)
+    def open(self, groups: tuple[int, ...], receive_buffer: int) -> None:
+        """Hear the multicast ``groups`` (RTNLGRP_*), and answers to what is sent; raises HostError."""
+        self._socket = open_socket(groups, receive_buffer)
         self.loop.add_reader(self._socket, self.read)
 
     def close(self) -> None:

@@ -10,7 +10,6 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from inband.errors import HostError, WireError
@@ -18,7 +17,7 @@ from inband.host import rtnetlink
 
 _LOG = logging.getLogger(__name__)
 
-_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, _NETLINK_LISTEN_ALL_NSID = 270, 1, 8
+_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP = 270, 1
 _SO_RCVBUFFORCE = 33
 _DATAGRAM = 1 << 16  # the kernel sends dumps in pieces of at most 32 kB
 _LOG_AGAIN_S = 60.0
@@ -72,12 +71,10 @@ class Trouble:
         return True
 
 
-def open_socket(groups: tuple[int, ...] = (), receive_buffer: int = 0, *, everywhere: bool = False) -> socket.socket:
+def open_socket(groups: tuple[int, ...] = (), receive_buffer: int = 0) -> socket.socket:
     """Open a non-blocking rtnetlink socket that hears multicast ``groups`` (RTNLGRP_*); raises HostError.
 
-    ``receive_buffer`` is in bytes, 0 for the system's default. ``everywhere``: also of other network namespaces that
-    have a number here (ip-netns(8)), as those of veth peers do, if this process may hear them: that needs
-    CAP_NET_BROADCAST, here and there. What is heard does not tell in which it was said.
+    ``receive_buffer`` is in bytes, 0 for the system's default.
     """
     try:
         sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
@@ -86,9 +83,6 @@ def open_socket(groups: tuple[int, ...] = (), receive_buffer: int = 0, *, everyw
     try:
         if receive_buffer:
             _set_receive_buffer(sock, receive_buffer)
-        if everywhere:
-            with suppress(PermissionError):
-                sock.setsockopt(_SOL_NETLINK, _NETLINK_LISTEN_ALL_NSID, 1)
         sock.bind((0, 0))
         for group in groups:
             sock.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)

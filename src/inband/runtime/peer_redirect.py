@@ -2,8 +2,7 @@
 
 A port that may be skipped now may not be a moment later: a queueing discipline or a filter is added, or the other end
 of the pair is moved. Link events the bridge hears anyway and passes on. What tc(8) does sends none, so this listens
-to RTNLGRP_TC, which costs nothing while nothing changes, and is heard of within a millisecond. It also listens to links
-in other network namespaces, for the other end's address may change.
+to RTNLGRP_TC, which costs nothing while nothing changes, and is heard of within a millisecond.
 
 Invariants: what the kernel says was lost (ENOBUFS), or cannot be read, may have been about any port. No port is skipped
 where notifications cannot be heard. Work per wake-up is bounded by READS_PER_TURN looks of about 0.2 ms.
@@ -17,7 +16,7 @@ import logging
 from inband.datapath.ebpf.datapath import EbpfDatapath
 from inband.datapath.userspace import UserspaceDatapath
 from inband.errors import HostError, WireError
-from inband.host import rtnetlink, tc
+from inband.host import tc
 from inband.host.codec import Message
 from inband.host.listener import Listener
 from inband.host.netlink_socket import Trouble
@@ -25,7 +24,7 @@ from inband.host.netlink_socket import Trouble
 log = logging.getLogger(__name__)
 
 READS_PER_TURN = 16  # then other work of the loop has its turn
-_RTNLGRP_LINK, _RTNLGRP_TC = 1, 4
+_RTNLGRP_TC = 4
 _RECEIVE_BUFFER = 1 << 20
 
 
@@ -45,9 +44,7 @@ class PeerRedirect:
         self._is_allowed = False
         self._held: asyncio.TimerHandle | None = None
         self._changed = ChangedInterfaces()
-        told, bounds = self._changed, (self._look, READS_PER_TURN)
-        self._listener = Listener(loop, trouble, told.heard, told.missed, *bounds)
-        self._peers = Listener(loop, trouble, told.heard_of_link, told.missed, *bounds)
+        self._listener = Listener(loop, trouble, self._changed.heard, self._changed.missed, self._look, READS_PER_TURN)
 
     def apply(self, *, allowed: bool) -> None:
         """Whether ports may be skipped, from now on, but while they are watched."""
@@ -73,7 +70,7 @@ class PeerRedirect:
             self._datapath.set_peer_redirect(allowed=True)
         elif not allowed:
             self._datapath.set_peer_redirect(allowed=False)
-            self._stop_listening()
+            self._listener.close()
 
     def link_changed(self, index: int) -> None:
         """An interface, which may be a port's, is not what it was."""
@@ -86,21 +83,15 @@ class PeerRedirect:
         if self._held is not None:
             self._held.cancel()
             self._held = None
-        self._stop_listening()
+        self._listener.close()
 
     def _listen(self) -> bool:
         try:
             self._listener.open((_RTNLGRP_TC,), _RECEIVE_BUFFER)
-            self._peers.open((_RTNLGRP_LINK,), _RECEIVE_BUFFER, everywhere=True)
         except HostError as error:
-            self._stop_listening()
             log.warning("bridge %s: known unicast takes the longer way through its port: %s", self._bridge, error)
             return False
         return True
-
-    def _stop_listening(self) -> None:
-        self._listener.close()
-        self._peers.close()
 
     def _look(self) -> None:
         assert self._datapath is not None
@@ -122,12 +113,6 @@ class ChangedInterfaces:
         """
         if not tc.is_about_ingress_filter(message):
             self._indexes.add(tc.interface_of(message))
-
-    def heard_of_link(self, message: Message) -> None:
-        """A notification of a link in any namespace, which may be the other end of one here; raises WireError."""
-        link = rtnetlink.read_link(message.body)
-        if link.peer_elsewhere:
-            self._indexes.add(link.peer)
 
     def missed(self, _: OSError | WireError) -> None:
         """One was lost, or cannot be read."""

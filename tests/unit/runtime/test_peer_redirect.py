@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from inband.errors import UsageError
-from inband.host import codec, rtnetlink
+from inband.host import codec
 from inband.host.listener import Listener
 from inband.host.netlink_socket import Trouble
 from inband.runtime.config_keys import KEYS, parse_setting, with_values
@@ -24,12 +24,11 @@ def notification(kind: int, index: int, parent: int = EGRESS) -> bytes:
     return codec.message(kind, 0, 0, struct.pack("=BxxxiIII", 0, index, 1, parent, 3))
 
 
-def changed_interfaces(datagram: bytes, *, of_links: bool = False) -> set[int | None]:
+def changed_interfaces(datagram: bytes) -> set[int | None]:
     """The interfaces that a datagram is about."""
     changed = ChangedInterfaces()
     loop = asyncio.new_event_loop()
-    heard = changed.heard_of_link if of_links else changed.heard
-    Listener(loop, Trouble(lambda: 0.0), heard, changed.missed, lambda: None).take(datagram)
+    Listener(loop, Trouble(lambda: 0.0), changed.heard, changed.missed, lambda: None).take(datagram)
     loop.close()
     return changed.take()
 
@@ -58,17 +57,6 @@ def test_an_action_is_no_interfaces_whatever_its_attributes_look_like() -> None:
     attributes = codec.attribute(1, codec.attribute(1, codec.text(1, "mirred")))
 
     assert changed_interfaces(codec.message(NEW_ACTION, 0, 0, bytes(4) + attributes)) == {None}
-
-
-def test_a_link_elsewhere_is_about_the_interface_that_is_its_other_end() -> None:
-    other_end = codec.number(rtnetlink.IFLA_LINK, 7, 4)
-    body = rtnetlink.link_body(2, other_end, codec.number(rtnetlink.IFLA_LINK_NETNSID, 0, 4))
-    told = [codec.message(kind, 0, 0, body) for kind in (rtnetlink.RTM_NEWLINK, rtnetlink.RTM_DELLINK)]
-
-    assert [changed_interfaces(each, of_links=True) for each in told] == [{7}, {7}]
-    here = codec.message(rtnetlink.RTM_NEWLINK, 0, 0, rtnetlink.link_body(2, other_end))
-    assert changed_interfaces(here, of_links=True) == set()
-    assert changed_interfaces(told[0][:-1], of_links=True) == {None}
 
 
 def test_it_is_on_unless_it_is_set_off() -> None:
