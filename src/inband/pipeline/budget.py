@@ -46,6 +46,9 @@ OWN = Budget(burst=100.0, rate_per_s=50.0)
 # answered. After that fifty switches a second: what a controller's queue of new connections (128 in many programs) and
 # its CPU can bear.
 DIALLED = Budget(burst=256.0, rate_per_s=50.0)
+# Of one controller, segments of connections that are under way, from a port with a neighbour: after a failure ways
+# there and back differ, and a switch on the way there alone hears no answers. A datapath lets no more come up.
+UNDER_WAY = Budget(burst=500.0, rate_per_s=1000.0)
 # The same sixty-four, each with a few segments that are sent before the place of the controller is found again.
 FLOODED = Budget(burst=256.0, rate_per_s=100.0)
 
@@ -59,6 +62,8 @@ class Kind(Enum):
     """Neighbour discovery about this switch."""
     DIALLED = DIALLED
     """TCP to controllers that they have not answered."""
+    UNDER_WAY = UNDER_WAY
+    """Of that, what is not the beginning of a connection, and comes from a neighbour."""
     FLOODED = FLOODED
     """What is flooded and is no neighbour discovery."""
 

@@ -39,7 +39,7 @@ CALLING_BITS = {version: _SRC_PORT.mask | field.mask for version, field in _SRC.
 """The bits of a packet to a controller, by version of IP, that show which of its sender's connections it is of."""
 ANSWERING_BITS = {version: _DST_PORT.mask | field.mask for version, field in _DST.items()}
 """The same of a packet from a controller."""
-_RST = 0x04
+_SYN, _RST, _ACK = 0x02, 0x04, 0x10
 
 
 class Connection(NamedTuple):
@@ -66,6 +66,11 @@ def answering(version: int, key: int) -> Connection:
 def is_reset(key: int) -> bool:
     """Whether a TCP segment ends or refuses its connection at once."""
     return bool(_FLAGS.get(key) & _RST)
+
+
+def is_under_way(key: int) -> bool:
+    """Whether a TCP segment is of a connection that was answered, by what it says."""
+    return _FLAGS.get(key) & (_SYN | _RST | _ACK) == _ACK
 
 
 class Callers:

@@ -15,7 +15,7 @@ from inband.flow.fields import FIELDS
 from inband.flow.origin import Origin
 from inband.flow.ports import LOCAL
 from inband.pipeline.budget import Kind
-from inband.pipeline.callers import ANSWERING_BITS, CALLING_BITS, answering, calling, is_reset
+from inband.pipeline.callers import ANSWERING_BITS, CALLING_BITS, answering, calling, is_reset, is_under_way
 from inband.pipeline.context import XlateContext
 from inband.pipeline.copies import was_flooded
 from inband.pipeline.places import Places
@@ -187,11 +187,13 @@ def _may_call(ctx: XlateContext, places: Places, origin: Origin, address: Addres
 
 def _is_within_budget(ctx: XlateContext, caller: AddressKey, controller: str) -> bool:
     port, now, budgets = ctx.in_port, ctx.now, ctx.switch.budgets
+    comes_from_switch = port in ctx.switch.places.switches
+    kind = Kind.UNDER_WAY if comes_from_switch and is_under_way(ctx.packet.key) else Kind.DIALLED
     if ctx.trace is not None:
-        return budgets.allows(port, Kind.DIALLED, now, controller)
-    if ctx.switch.callers.may_call_again(port, caller, now):
+        return budgets.allows(port, kind, now, controller)
+    if kind is Kind.DIALLED and ctx.switch.callers.may_call_again(port, caller, now):
         return True
-    return budgets.spend(port, Kind.DIALLED, now, controller)
+    return budgets.spend(port, kind, now, controller)
 
 
 def _answer_call(ctx: XlateContext, version: int) -> None:

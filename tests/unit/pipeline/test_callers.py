@@ -10,7 +10,7 @@ from inband.flow.actions import Output
 from inband.flow.fields import FIELDS
 from inband.flow.match import Match
 from inband.flow.ports import CONTROLLER, LOCAL, PortNo
-from inband.pipeline.budget import DIALLED, FLOODED
+from inband.pipeline.budget import DIALLED, FLOODED, UNDER_WAY
 from inband.pipeline.callers import ANSWERED_S, KNOWN_AT_ONCE, MAX_ANSWERED, MAX_CONNECTIONS, Callers, Connection
 from inband.pipeline.trace import Trace
 from inband.testing import packets
@@ -21,7 +21,7 @@ from tests.unit.pipeline.scene import P1, P2, P3, US, A, B, C, Scene, out
 REMOTE, REMOTE_6, SWITCH = "192.0.2.1", "2001:db8:1::1", "10.1.0.7"
 KEY: AddressKey = (4, int(IPv4Address(REMOTE)))
 KEY_6: AddressKey = (6, int(IPv6Address(REMOTE_6)))
-SYN_ACK, RST = 0x12, 0x14
+SYN, SYN_ACK, RST, PSH_ACK = 0x02, 0x12, 0x14, 0x18
 
 
 def scene_with_controller() -> Scene:
@@ -76,6 +76,30 @@ def test_calls_that_a_neighbour_of_the_networks_key_passes_on_are_within_its_bud
 
     assert all(each.actions == out(P2) and each.cacheable for each in decided)
     assert dialled(scene, 1000, P3) == DIALLED.burst
+
+
+@pytest.mark.parametrize(
+    ("flags", "has_neighbour", "passes"),
+    [
+        (PSH_ACK, True, UNDER_WAY.burst),
+        (PSH_ACK, False, DIALLED.burst),
+        (SYN, True, DIALLED.burst),
+        (SYN_ACK, True, DIALLED.burst),
+        (RST, True, DIALLED.burst),
+    ],
+    ids=["under way", "without a neighbour", "SYN", "SYN and ACK", "RST"],
+)
+def test_where_answers_take_another_way_more_passes_of_connections_that_are_under_way_between_neighbours(
+    flags: int, has_neighbour: bool, passes: float
+) -> None:
+    scene = scene_with_controller()
+    scene.pipeline.places.trust(frozenset(), frozenset({P1} if has_neighbour else ()))
+    data = packets.tcp("10.0.0.9", REMOTE, 1033, 6653, src=A, dst=B, flags=flags)
+
+    passed = sum(scene.actions(data, P1) == out(P2) for _ in range(1000))
+
+    assert passed == passes
+    assert scene.pipeline.counters["calls_over_budget"] == 1000 - passes
 
 
 def test_each_segment_counts_until_there_is_an_answer() -> None:
