@@ -54,3 +54,17 @@ def test_only_what_is_read_is_mapped_and_nothing_after_the_end(memory: int) -> N
 
     array.close()
     assert pieces() == 0
+
+
+def test_all_of_a_large_array_takes_few_descriptors() -> None:
+    memory = os.memfd_create("array")
+    os.truncate(memory, 64 * PIECE_BYTES)
+    array = MappedArray(memory, ITEM, 64 * PIECE_BYTES // ITEM.size)
+    before = len(os.listdir("/proc/self/fd"))
+
+    for number in range(0, 64 * PIECE_BYTES // ITEM.size, 256):
+        array.read(number)
+
+    assert len(os.listdir("/proc/self/fd")) - before == pieces() == 7
+    array.close()
+    os.close(memory)
