@@ -5,6 +5,7 @@ A host that listens to what is for others goes on hearing that it is.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,8 @@ from inband.testing import packets
 from inband.testing.megaflows import install, megaflow_of
 from inband.vocabulary.addresses import BROADCAST, Mac
 from lab.journal import until
+from lab.net import Lab
+from lab.process import limited
 from tests.packets.columns import PATIENCE_S
 from tests.system.peer_rig import (
     NOWHERE,
@@ -219,3 +222,24 @@ def test_what_skipped_a_port_does_not_skip_one_that_a_flow_names() -> None:
             assert row.taken()[0] == to(HOST)
 
         assert row.through_ports() == [0, 3]
+
+
+# Who may not ask for everything
+
+
+@pytest.mark.parametrize(("capabilities", "told"), [("+net_admin", HOST), ("-net_admin", BROADCAST)])
+def test_a_peer_that_may_not_be_asked_for_has_no_address(capabilities: str, told: Mac) -> None:
+    asking = "import socket; from inband.datapath.ebpf.peer import peer_to_skip_to as ask"
+    with Lab("ih") as lab:
+        switch, host = lab.namespace("s0"), lab.namespace("right")
+        lab.link(switch, "p2", host, "p1")
+        host.ip(f"link set p1 address {HOST}")
+
+        command = [
+            *limited(capabilities),
+            sys.executable,
+            "-c",
+            f"{asking}; print(ask('p2', socket.if_nametoindex('p2')))",
+        ]
+
+        assert switch.run(*command).strip() == str(told)
