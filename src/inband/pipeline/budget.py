@@ -40,6 +40,10 @@ class Budget:
 # each sender, which Linux keeps for five seconds at least, and 1,024 of them at most: a remote that has no room for the
 # switches themselves loses them all.
 OTHERS = Budget(burst=300.0, rate_per_s=100.0)
+# Of one address, what a proven next hop, or by a neighbour a switch that a controller has answered, says to one station
+# alone: who is asked has an entry for it already, and each switch on the way decides once. After a link died each of
+# hundreds of switches asks its next hop so. A datapath lets no more come up.
+KNOWN = Budget(burst=1000.0, rate_per_s=1000.0)
 # Few have to send to this switch: routers, managers, a DHCP server. Two ports may be flooded at once.
 OWN = Budget(burst=100.0, rate_per_s=50.0)
 # Of one controller. Sixty-four switches behind a port that come back at once send four segments each before they are
@@ -58,6 +62,8 @@ class Kind(Enum):
 
     OTHERS = OTHERS
     """Neighbour discovery about others."""
+    KNOWN = KNOWN
+    """Of that, what known stations say to one station."""
     OWN = OWN
     """Neighbour discovery about this switch."""
     DIALLED = DIALLED

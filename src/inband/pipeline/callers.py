@@ -85,6 +85,10 @@ class Callers:
         """Whether a controller has answered this connection."""
         return connection in self._connections
 
+    def was_answered(self, address: AddressKey) -> bool:
+        """Whether a controller has answered this address."""
+        return address in self._answered
+
     def answered(self, connection: Connection, now: Instant) -> None:
         """A controller has answered this connection; of too many the one not seen for longest is forgotten."""
         connections = self._connections

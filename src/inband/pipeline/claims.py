@@ -77,6 +77,17 @@ def _claim_of(key: int) -> Claim | None:
     return None
 
 
+def is_of_known_station(ctx: XlateContext) -> bool:
+    """Whether a proven next hop, or a switch that a controller has answered, says something to one station alone."""
+    claim, places = _claim_of(ctx.packet.key), ctx.switch.places
+    if claim is None or claim.to & _GROUP_BIT:
+        return False
+    station = places.station(claim.address)
+    if station is not None and not station.is_peer:
+        return station.mac == claim.mac and places.is_at(station, ctx.in_port)
+    return ctx.in_port in places.switches and ctx.switch.callers.was_answered(claim.address)
+
+
 def _asked_for(key: int) -> AddressKey:
     return (4, _ARP_TPA.get(key)) if _ARP_OP.get(key) else (6, _ND_TARGET.get(key))
 

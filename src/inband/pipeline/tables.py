@@ -24,7 +24,7 @@ from inband.flow.origin import About, Origin, PayloadCheck
 from inband.flow.ports import IN_PORT, LOCAL, PortNo
 from inband.pipeline.action_set import ActionSet
 from inband.pipeline.budget import Kind
-from inband.pipeline.claims import may_speak
+from inband.pipeline.claims import is_of_known_station, may_speak
 from inband.pipeline.context import MAX_LOOKUPS, Missed, RunActions, XlateContext
 from inband.pipeline.fragments import find, find_apart, is_dropped
 from inband.pipeline.icmp_hook import quoted_packet
@@ -211,7 +211,8 @@ def _is_within_budget(ctx: XlateContext, origin: Origin) -> bool:
     own = origin.about is About.LOCAL or ctx.packet.get(_ETH_DST) == switch.local_mac
     ask = switch.budgets.spend if ctx.trace is None else switch.budgets.allows
     ctx.packet.cacheable = False
-    if ask(ctx.in_port, Kind.OWN, ctx.now) if own else ask(ctx.in_port, Kind.OTHERS, ctx.now, origin.subject):
+    others = Kind.KNOWN if is_of_known_station(ctx) else Kind.OTHERS
+    if ask(ctx.in_port, Kind.OWN, ctx.now) if own else ask(ctx.in_port, others, ctx.now, origin.subject):
         return True
     ctx.note(f"({origin.letter}) does not apply: over the port's budget of neighbour discovery")
     ctx.count("discovery_over_budget")

@@ -10,11 +10,11 @@ from inband.flow.actions import Output
 from inband.flow.fields import FIELDS
 from inband.flow.match import Match
 from inband.flow.ports import CONTROLLER, LOCAL, PortNo
-from inband.pipeline.budget import DIALLED, FLOODED, UNDER_WAY
+from inband.pipeline.budget import DIALLED, FLOODED, KNOWN, OTHERS, UNDER_WAY
 from inband.pipeline.callers import ANSWERED_S, KNOWN_AT_ONCE, MAX_ANSWERED, MAX_CONNECTIONS, Callers, Connection
 from inband.pipeline.trace import Trace
 from inband.testing import packets
-from inband.vocabulary.addresses import AddressKey
+from inband.vocabulary.addresses import BROADCAST, AddressKey
 from inband.vocabulary.numbers import ETH_ARP, ETH_IPV4, ETH_IPV6, IP_ICMPV6, IP_TCP
 from tests.unit.pipeline.scene import P1, P2, P3, US, A, B, C, Scene, out
 
@@ -47,6 +47,11 @@ def scene_with_controller() -> Scene:
 def segment(number: int, src: str = A, host: str = "") -> bytes:
     """The first segment of another connection for each number."""
     return packets.tcp(host or f"10.0.{number >> 8}.{number & 255}", REMOTE, 1024 + number, 6653, src=src, dst=B)
+
+
+def asks(address: str, mac: str, to: str = B) -> bytes:
+    """A question for the controller."""
+    return packets.arp_request(address, REMOTE, src=mac, dst=to)
 
 
 def answer(number: int, host: str, flags: int = SYN_ACK) -> bytes:
@@ -100,6 +105,32 @@ def test_where_answers_take_another_way_more_passes_of_connections_that_are_unde
 
     assert passed == passes
     assert scene.pipeline.counters["calls_over_budget"] == 1000 - passes
+
+
+@pytest.mark.parametrize(
+    ("data", "in_port", "switches", "passes"),
+    [
+        (asks(SWITCH, C), P1, {P1}, KNOWN.burst),
+        (asks(SWITCH, C, to=str(BROADCAST)), P1, {P1}, OTHERS.burst),
+        (asks("10.1.0.8", C), P1, {P1}, OTHERS.burst),
+        (asks(SWITCH, C), P1, {}, OTHERS.burst),
+        (packets.arp_reply(REMOTE, SWITCH, src=B, dst=C), P2, {}, KNOWN.burst),
+    ],
+    ids=["a switch", "to all", "no controller has answered it", "behind no neighbour", "a next hop"],
+)
+def test_what_known_stations_say_to_one_station_has_a_budget_of_its_own(
+    data: bytes, in_port: PortNo, switches: set[PortNo], passes: float
+) -> None:
+    scene = scene_with_controller()
+    scene.in_band(Match.of(eth_type=ETH_ARP), letter="g")
+    scene.pipeline.places.trust(frozenset(), frozenset(switches))
+    scene.receive(segment(0, C, SWITCH), P1)
+    scene.receive(answer(0, SWITCH), P2)
+
+    for _ in range(2000):
+        scene.receive(data, in_port)
+
+    assert scene.pipeline.counters.get("discovery_over_budget", 0) == 2000 - passes
 
 
 def test_each_segment_counts_until_there_is_an_answer() -> None:
