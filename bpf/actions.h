@@ -31,6 +31,7 @@
 
 #define IPV6_SOURCE 8
 #define WORDS_OF_IPV6_ADDRESS 4
+#define FLOW_LABEL_BITS 0xfffff
 
 #define WORDS_OF_ETH_ADDRESSES 6 /* of 16 bits, of both */
 #define FIRST_WORD_OF_SOURCE 3
@@ -116,7 +117,7 @@ static __always_inline long set_ipv6_label(struct __sk_buff *skb, const struct p
 		return 0;
 	if (bpf_skb_load_bytes(skb, places->ip_at, &word_be, 4) < 0)
 		return -1;
-	word_be = (word_be & bpf_htonl(0xfff00000)) | label_be;
+	word_be = (word_be & bpf_htonl(~FLOW_LABEL_BITS)) | label_be;
 	return bpf_skb_store_bytes(skb, places->ip_at, &word_be, 4, BPF_F_RECOMPUTE_CSUM);
 }
 

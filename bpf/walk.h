@@ -301,6 +301,9 @@ static __always_inline int take_moved(struct walk *walk, const struct packet *pa
 	case OP_SET_PORT_DST:
 		edit.arg16 = bpf_htons(value);
 		break;
+	case OP_SET_IPV6_LABEL:
+		edit.arg32 = bpf_htonl(value & FLOW_LABEL_BITS); /* the word may have had a longer value before */
+		break;
 	default:
 		edit.arg32 = bpf_htonl(value);
 	}

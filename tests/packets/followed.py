@@ -118,6 +118,17 @@ FOLLOWED: dict[str, list[Row]] = {
         eth_type=0x86DD,
         ipv6_dst=(0x7FFD << 21, 0x7FFF << 21),
     ),
+    "a flow label after an address": [
+        (
+            *(0, 0, Match.of(eth_type=0x86DD)),
+            (
+                ApplyActions((MoveField("ipv6_src", "ipv6_dst", 16, 96, 112), MoveField("eth_dst", "ipv6_flabel", 8))),
+                GotoTable(1),
+            ),
+        ),
+        (1, 1, Match.of(eth_type=0x86DD, ipv6_flabel=0), (ApplyActions((_TO_2,)),)),
+        (1, 0, ANY, (ApplyActions((_TO_3,)),)),
+    ],
     "a tag from registers": _tells_apart(
         (SetField("reg4", 0xA7), MoveField("reg4", "vlan_vid", 8, 0, 2), MoveField("reg4", "vlan_pcp", 2, 6, 1)),
         vlan_vid=(0x129C, 0x13FC),
