@@ -211,8 +211,12 @@ def _is_within_budget(ctx: XlateContext, origin: Origin) -> bool:
     own = origin.about is About.LOCAL or ctx.packet.get(_ETH_DST) == switch.local_mac
     ask = switch.budgets.spend if ctx.trace is None else switch.budgets.allows
     ctx.packet.cacheable = False
-    others = Kind.KNOWN if is_of_known_station(ctx) else Kind.OTHERS
-    if ask(ctx.in_port, Kind.OWN, ctx.now) if own else ask(ctx.in_port, others, ctx.now, origin.subject):
+    if own:
+        is_within = ask(ctx.in_port, Kind.OWN, ctx.now)
+    else:
+        kind = Kind.KNOWN if is_of_known_station(ctx) else Kind.OTHERS
+        is_within = ask(ctx.in_port, kind, ctx.now, origin.subject)
+    if is_within:
         return True
     ctx.note(f"({origin.letter}) does not apply: over the port's budget of neighbour discovery")
     ctx.count("discovery_over_budget")
