@@ -160,10 +160,10 @@ class UserspaceDatapath:
         if self._resting:
             self._end_rests()
         has_backlog = self._poll_rounds()
-        if self._turn_ends is not None:
-            self._turn_ends()
         self._is_late = has_backlog and self._is_over
         self._full_turns = self._full_turns + 1 if has_backlog else 0
+        if self._turn_ends is not None:
+            self._turn_ends()
 
     def _poll_rounds(self) -> bool:
         """Whether data frames that are to be decided were left."""
