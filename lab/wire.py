@@ -31,7 +31,7 @@ class Wire:
 
     def __init__(self, namespace: Namespace, interface: str, only: Sequence[tuple[int, int, int, int]] = ()) -> None:
         """``only``: a program of classic BPF that says which frames are taken (linux/filter.h); none: all."""
-        with inside(namespace.name):
+        with _inside(namespace.name):
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
         self._socket.bind((interface, _ETH_P_ALL))
         self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
@@ -73,7 +73,7 @@ def set_link(namespace: Namespace, interface: str, *, up: bool) -> None:
     A cable that is pulled takes no processor's time, while to start `ip` takes some milliseconds of one that the
     switches share, just when what they do is measured.
     """
-    with inside(namespace.name):
+    with _inside(namespace.name):
         asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with asking:
         known = fcntl.ioctl(asking, _SIOCGIFFLAGS, _IFREQ_FLAGS.pack(interface.encode(), 0))
@@ -83,7 +83,7 @@ def set_link(namespace: Namespace, interface: str, *, up: bool) -> None:
 
 
 @contextmanager
-def inside(name: str) -> Iterator[None]:
+def _inside(name: str) -> Iterator[None]:
     """This thread's sockets are made in a namespace; Python 3.11 has no setns of its own."""
     here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     there = os.open(Path("/run/netns") / name, os.O_RDONLY)

@@ -13,8 +13,6 @@ Invariants: MAX_FRAMES and MAX_BYTES bound what waits. A frame waits once, for H
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from inband.flow.ports import PortNo
 from inband.packet.frame import Frame
 from inband.pipeline.stations import Held
@@ -43,14 +41,10 @@ class Waiting:
         """There is one, or none is to be expected any more: what waits for it is to be decided about."""
         if self._until.pop(mac, None) is None or not self._held:
             return
-        kept = []
-        for each in self._held:
-            if each[0] != mac:
-                kept.append(each)
-            else:
-                self._released.append(each[1])
-                self._bytes -= len(each[1][1].data)
-        self._held = kept
+        released = [held for station, held in self._held if station == mac]
+        self._held = [each for each in self._held if each[0] != mac]
+        self._bytes -= sum(len(frame.data) for _, frame in released)
+        self._released += released
 
     def expects(self, mac: int, now: Instant) -> bool:
         """Whether a way to a station is to come soon."""
@@ -73,7 +67,7 @@ class Waiting:
         for mac in [mac for mac, until in self._until.items() if until <= now]:
             self.end(mac)
 
-    def take_released(self) -> Iterator[Held]:
+    def take_released(self) -> list[Held]:
         """What is to be decided about now, in the order in which it came."""
         released, self._released = self._released, []
-        yield from released
+        return released
