@@ -175,6 +175,9 @@ def test_who_has_lost_a_way_raises_its_own_number_before_anyone_asks() -> None:
 
     at_first = raised(row, stations, before)
     assert at_first[:3] == [True, True, True], "those of both ends, while no one else has heard of it"
+    raised_once = numbers(row, *stations[:3])
+    row.run(0.02)
+    assert numbers(row, *stations[:3]) == raised_once, "not again, when the other end asks for them"
 
 
 def test_where_everybody_else_has_another_way_only_the_ends_numbers_are_raised_at_first() -> None:

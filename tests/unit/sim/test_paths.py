@@ -10,12 +10,15 @@ import pytest
 from inband.datapath.wrappers import Faults
 from inband.flow.ports import LOCAL
 from inband.packet.frame import Frame
+from inband.packet.parse import parse
+from inband.pipeline.waiting import HOLD_S
 from inband.sim import topologies
 from inband.sim.graphs import build, read_graph
 from inband.sim.host import Host
 from inband.sim.link import Nic
 from inband.sim.topologies import IPV4, IPV6, Topology
-from inband.vocabulary.addresses import NEAREST_BRIDGE
+from inband.testing import packets
+from inband.vocabulary.addresses import NEAREST_BRIDGE, address_of
 from tests.unit.sim.scenes import SILENCE_S, come_up
 from tests.unit.sim.test_attackers import IPV4_LIES, Lie, scene
 from tests.unit.sim.test_neighbours import ECHO_S, between_switches, mesh
@@ -132,12 +135,14 @@ def test_places_follow_the_word_of_neighbours_without_a_question() -> None:
     assert asked == []
 
 
-@pytest.mark.parametrize("at", [0, 3])
-def test_segments_wait_for_the_next_way_and_no_one_is_asked(at: int) -> None:
+@pytest.mark.parametrize(("at", "delay_s"), [(0, 0.0), (3, 0.0), (0, 0.001)])
+def test_segments_wait_for_the_next_way_and_no_one_is_asked(at: int, delay_s: float) -> None:
+    """With delays the number comes later than switches without a key begin to ask."""
     made = keyed(topologies.ring(8), echo_s=0.001)
     links = between_switches(made)
     asked: list[Frame] = []
     for link in links:
+        link.spoil(Faults(delay_s=delay_s))
         link.taps.append(lambda _, frame: asked.append(frame) if frame.data[12:14] == b"\x08\x06" else None)
 
     links[at].cut()
@@ -147,6 +152,29 @@ def test_segments_wait_for_the_next_way_and_no_one_is_asked(at: int) -> None:
     assert sum(waited) >= 1
     assert max(found) <= DOWN_S
     assert asked == []
+
+
+def test_what_has_waited_leaves_by_the_port_it_came_from_if_the_way_is_there() -> None:
+    made = keyed(topologies.ring(4), echo_s=1.0)
+    switch, controller = made.switches[1].only, made.controller.host
+    places, now = switch.bridge.pipeline.places, made.net.now
+    (station,) = (each for _, each in places.stations() if each.mac == controller.eth0.mac)
+    port = places.port_of(station)
+    assert port is not None
+    left: list[Frame] = []
+    for link in between_switches(made):
+        link.taps.append(lambda _, frame: left.append(frame))
+    address, sender = str(address_of(station.address)), made.switches[2].only.bridge.in_band.engine.local_mac
+    segment = packets.tcp("10.0.0.9", address, 1024, 6653, src=str(sender), dst=str(station.mac))
+
+    places.withdraw_word(station.address, station.mac)
+    switch.bridge.pipeline.waiting.begin(station.mac, now)
+    switch.bridge.upcall(port, Frame(segment), parse(segment, port))
+    assert segment not in [frame.data for frame in left]
+    places.follow_word(station.address, station.mac, port, now)
+    made.net.run(2 * HOLD_S)
+
+    assert segment in [frame.data for frame in left]
 
 
 def test_segments_for_which_no_way_comes_are_searched_for() -> None:
